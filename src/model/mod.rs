@@ -1,0 +1,4 @@
+//! The pure half.
+
+pub mod link;
+pub mod workload;

@@ -1,0 +1,106 @@
+//! Who lives in a namespace, as a runtime tells it.
+
+use super::link::{Mac, Name};
+use std::path::PathBuf;
+
+/// What told us of a workload; the label `runtime`. Earlier ones are believed before later ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Runtime {
+    /// A Docker container.
+    Docker,
+    /// A namespace with a name in /run/netns.
+    Named,
+    /// Nobody claims the namespace.
+    Unknown,
+}
+
+impl Runtime {
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Runtime::Docker => "docker",
+            Runtime::Named => "named",
+            Runtime::Unknown => "unknown",
+        }
+    }
+}
+
+/// The owner of a network namespace, or a further container in it (a member).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Workload {
+    /// Who told us.
+    pub runtime: Runtime,
+    /// The container's or namespace's name: the label `container`.
+    pub name: String,
+    /// The runtime's own id; empty if it has none.
+    pub id: String,
+    /// The image as the user wrote it; empty if there is none.
+    pub image: String,
+    /// Compose's project, or empty.
+    pub compose_project: String,
+    /// Compose's service, or empty.
+    pub compose_service: String,
+}
+
+impl Workload {
+    /// A workload of which only the name is known.
+    pub fn named(runtime: Runtime, name: impl Into<String>) -> Workload {
+        Workload {
+            runtime,
+            name: name.into(),
+            id: String::new(),
+            image: String::new(),
+            compose_project: String::new(),
+            compose_service: String::new(),
+        }
+    }
+}
+
+/// How a claim says which namespace it means.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Locator {
+    /// The namespace of this process, in the exporter's own pid namespace.
+    Pid(u32),
+    /// The namespace that is mounted on this file.
+    Path(PathBuf),
+}
+
+/// A network's address in a workload, as the runtime knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// The network's name.
+    pub network: String,
+    /// The MAC address the runtime gave the interface.
+    pub address: Option<Mac>,
+}
+
+/// A runtime's word that a workload owns a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Claim {
+    /// Who.
+    pub owner: Workload,
+    /// Where.
+    pub locator: Locator,
+    /// The networks it is on. If any has an address, one of the addresses must be found there.
+    pub endpoints: Vec<Endpoint>,
+    /// Containers that share the namespace.
+    pub members: Vec<Workload>,
+}
+
+/// A network that a runtime made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Network {
+    /// Its name: the label `network`.
+    pub name: String,
+    /// The host's bridge that carries it, if it has one.
+    pub bridge: Option<Name>,
+}
+
+/// All that one runtime says at one time.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Claims {
+    /// The claims, in any order.
+    pub claims: Vec<Claim>,
+    /// The networks, in any order.
+    pub networks: Vec<Network>,
+}
