@@ -1,4 +1,11 @@
-//! The pure half.
+//! The pure half: what links, namespaces and workloads mean, and what is counted for whom.
+//!
+//! Nothing here reads a clock, a socket or a file. Time is a [`Duration`](std::time::Duration) since the
+//! exporter's start and is always an argument.
 
+pub mod host;
+pub mod ledger;
 pub mod link;
+pub mod pairing;
+pub mod view;
 pub mod workload;

@@ -1,0 +1,236 @@
+//! The one table of metric families: name, type, help, and where the value comes from.
+
+use crate::model::ledger::Traffic;
+use crate::model::link::{Counters, Link};
+
+/// A family's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// It only rises while the process lives; its name ends in `_total`.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+impl Type {
+    /// The word after `# TYPE name`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Type::Counter => "counter",
+            Type::Gauge => "gauge",
+        }
+    }
+}
+
+/// What a family's series are about, and how each value is found.
+#[derive(Clone, Copy, Debug)]
+pub enum Series {
+    /// One for each port: the kernel's running counters.
+    DeviceCounter(fn(&Counters) -> u64),
+    /// One for each port: what the kernel says of the interface.
+    DeviceState(fn(&Link) -> u64),
+    /// One for each port, always 1.
+    DeviceInfo,
+    /// One for each label set of a workload.
+    Workload(fn(&Traffic) -> u64),
+    /// One for each living workload and member, always 1.
+    WorkloadInfo,
+    /// One for each network.
+    Network(fn(&Traffic) -> u64),
+}
+
+/// One metric family.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// Its whole name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Type,
+    /// Meaning, direction, and the kernel's field.
+    pub help: &'static str,
+    /// What it is about.
+    pub series: Series,
+}
+
+const fn family(name: &'static str, kind: Type, series: Series, help: &'static str) -> Family {
+    Family { name, kind, help, series }
+}
+
+use Series::{DeviceCounter, DeviceInfo, DeviceState, Network, Workload, WorkloadInfo};
+use Type::{Counter, Gauge};
+
+/// All families of veths, in the order in which they are written: by name.
+pub const FAMILIES: &[Family] = &[
+    family(
+        "veth_container_info",
+        Gauge,
+        WorkloadInfo,
+        "Always 1: a workload with a veth, or a member that shares its network namespace (network_owner).",
+    ),
+    family(
+        "veth_container_receive_bytes_total",
+        Counter,
+        Workload(|t| t.receive.bytes),
+        "Bytes that the workload received (tx_bytes of its port), exact over all veths that carried these labels since the exporter started.",
+    ),
+    family(
+        "veth_container_receive_packets_dropped_total",
+        Counter,
+        Workload(|t| t.receive.dropped),
+        "Packets for the workload that its port could not hand over (tx_dropped of the port).",
+    ),
+    family(
+        "veth_container_receive_packets_total",
+        Counter,
+        Workload(|t| t.receive.packets),
+        "Packets that the workload received (tx_packets of its port); with GSO one can be 64 KB.",
+    ),
+    family(
+        "veth_container_transmit_bytes_total",
+        Counter,
+        Workload(|t| t.transmit.bytes),
+        "Bytes that the workload sent (rx_bytes of its port), exact over all veths that carried these labels since the exporter started.",
+    ),
+    family(
+        "veth_container_transmit_packets_dropped_total",
+        Counter,
+        Workload(|t| t.transmit.dropped),
+        "Packets of the workload that its port dropped (rx_dropped of the port).",
+    ),
+    family(
+        "veth_container_transmit_packets_total",
+        Counter,
+        Workload(|t| t.transmit.packets),
+        "Packets that the workload sent (rx_packets of its port); with GSO one can be 64 KB.",
+    ),
+    family(
+        "veth_device_carrier_changes_total",
+        Counter,
+        DeviceState(|link| u64::from(link.carrier_changes)),
+        "How often the port's carrier went up or down (IFLA_CARRIER_CHANGES).",
+    ),
+    family(
+        "veth_device_info",
+        Gauge,
+        DeviceInfo,
+        "Always 1: a port, its peer, their addresses and the workload behind it.",
+    ),
+    family(
+        "veth_device_mtu_bytes",
+        Gauge,
+        DeviceState(|link| u64::from(link.mtu)),
+        "The port's MTU (IFLA_MTU).",
+    ),
+    family(
+        "veth_device_receive_bytes_total",
+        Counter,
+        DeviceCounter(|c| c.receive_bytes),
+        "Bytes that the port received (rx_bytes): what its workload sent.",
+    ),
+    family(
+        "veth_device_receive_packets_dropped_total",
+        Counter,
+        DeviceCounter(|c| c.receive_dropped),
+        "Packets that the port dropped on receive (rx_dropped).",
+    ),
+    family(
+        "veth_device_receive_packets_total",
+        Counter,
+        DeviceCounter(|c| c.receive_packets),
+        "Packets that the port received (rx_packets): what its workload sent.",
+    ),
+    family(
+        "veth_device_transmit_bytes_total",
+        Counter,
+        DeviceCounter(|c| c.transmit_bytes),
+        "Bytes that the port sent (tx_bytes): what its workload received.",
+    ),
+    family(
+        "veth_device_transmit_packets_dropped_total",
+        Counter,
+        DeviceCounter(|c| c.transmit_dropped),
+        "Packets that the port could not hand over to its peer (tx_dropped).",
+    ),
+    family(
+        "veth_device_transmit_packets_total",
+        Counter,
+        DeviceCounter(|c| c.transmit_packets),
+        "Packets that the port sent (tx_packets): what its workload received.",
+    ),
+    family(
+        "veth_device_up",
+        Gauge,
+        DeviceState(|link| u64::from(link.up)),
+        "1 if the port's operational state is up (IFLA_OPERSTATE), else 0.",
+    ),
+    family(
+        "veth_network_receive_bytes_total",
+        Counter,
+        Network(|t| t.receive.bytes),
+        "Bytes that workloads received over this network, those of short-lived ones included.",
+    ),
+    family(
+        "veth_network_receive_packets_total",
+        Counter,
+        Network(|t| t.receive.packets),
+        "Packets that workloads received over this network, those of short-lived ones included.",
+    ),
+    family(
+        "veth_network_transmit_bytes_total",
+        Counter,
+        Network(|t| t.transmit.bytes),
+        "Bytes that workloads sent over this network, those of short-lived ones included.",
+    ),
+    family(
+        "veth_network_transmit_packets_total",
+        Counter,
+        Network(|t| t.transmit.packets),
+        "Packets that workloads sent over this network, those of short-lived ones included.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_names_no_family_twice() {
+        let names: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(names, sorted);
+    }
+
+    #[test]
+    fn names_follow_prometheus_conventions() {
+        for Family { name, kind, help, .. } in FAMILIES {
+            assert!(name.starts_with("veth_"), "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == Type::Counter, "{name}");
+            assert!(help.ends_with('.') && !help.contains(['\n', '\\']), "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn what_a_port_receives_its_workload_sends() {
+        let counters = Counters {
+            receive_bytes: 1,
+            receive_packets: 2,
+            receive_dropped: 3,
+            transmit_bytes: 4,
+            transmit_packets: 5,
+            transmit_dropped: 6,
+        };
+        let value = |wanted: &str| {
+            FAMILIES.iter().find_map(|family| match family.series {
+                DeviceCounter(value) if family.name == wanted => Some(value(&counters)),
+                _ => None,
+            })
+        };
+        let names = ["receive_bytes", "receive_packets", "receive_packets_dropped"];
+        let sent = ["transmit_bytes", "transmit_packets", "transmit_packets_dropped"];
+        let values = names.iter().chain(&sent).map(|name| value(&format!("veth_device_{name}_total")));
+        assert_eq!(values.collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6].map(Some));
+    }
+}

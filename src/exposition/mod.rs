@@ -1,0 +1,8 @@
+//! Edge: the view as Prometheus reads it.
+//!
+//! [`families`] is the one table of what is said, [`encode`] writes it, [`telemetry`] is what the exporter says
+//! of itself.
+
+pub mod encode;
+pub mod families;
+pub mod telemetry;

@@ -1,0 +1,101 @@
+//! What the exporter says of itself: a registry of the `prometheus` crate.
+
+use crate::model::pairing::EndState;
+use crate::model::view::{Scene, Status};
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{GaugeVec, IntCounter, IntGaugeVec, Opts, Registry};
+
+/// The exporter's own metrics.
+pub struct Telemetry {
+    registry: Registry,
+    collector_success: IntGaugeVec,
+    collector_duration: GaugeVec,
+    ends: IntGaugeVec,
+    bad_messages: IntCounter,
+    claims_rejected: IntCounter,
+    stale_scrapes: IntCounter,
+}
+
+impl Telemetry {
+    /// Registers all of them.
+    ///
+    /// # Errors
+    /// If two have one name: a mistake in this file.
+    pub fn new() -> Result<Telemetry, prometheus::Error> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let build = opts("build_info", "Always 1: the exporter's version.");
+        let build = registered(&registry, IntGaugeVec::new(build, &["version"])?)?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let counter = |name, help| registered(&registry, IntCounter::with_opts(opts(name, help))?);
+        Ok(Telemetry {
+            collector_success: registered(
+                &registry,
+                IntGaugeVec::new(
+                    opts("collector_success", "1 if the source answered when it was last asked, else 0."),
+                    &["collector"],
+                )?,
+            )?,
+            collector_duration: registered(
+                &registry,
+                GaugeVec::new(
+                    opts("collector_duration_seconds", "How long the source's last answer took."),
+                    &["collector"],
+                )?,
+            )?,
+            ends: registered(
+                &registry,
+                IntGaugeVec::new(
+                    opts("ends", "Veth ends by state: paired, or why there is no pair."),
+                    &["state"],
+                )?,
+            )?,
+            bad_messages: counter("bad_messages_total", "Messages of the kernel that could not be read.")?,
+            claims_rejected: counter(
+                "claims_rejected_total",
+                "Claims of a runtime whose MAC addresses are not in the namespace they point to.",
+            )?,
+            stale_scrapes: counter(
+                "stale_scrapes_total",
+                "Scrapes that got the counters of the last tick, because new ones took over 50 ms.",
+            )?,
+            registry,
+        })
+    }
+
+    /// All families, sorted by name, as they are now.
+    pub fn gather(&self, status: &Status, scene: Option<&Scene>) -> Vec<MetricFamily> {
+        for (source, asked) in &status.sources {
+            let success = self.collector_success.with_label_values(&[source.as_str()]);
+            success.set(i64::from(asked.result.is_ok()));
+            let duration = self.collector_duration.with_label_values(&[source.as_str()]);
+            duration.set(asked.took.as_secs_f64());
+        }
+        for state in scene.iter().flat_map(|_| EndState::ALL) {
+            let count = scene.and_then(|scene| scene.ends.get(&state)).copied().unwrap_or(0);
+            self.ends.with_label_values(&[state.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        for (counter, total) in [
+            (&self.bad_messages, status.bad_messages),
+            (&self.claims_rejected, status.claims_rejected),
+            (&self.stale_scrapes, status.stale_scrapes),
+        ] {
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        self.registry.gather()
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("veth_exporter")
+}
+
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

@@ -1,0 +1,91 @@
+//! RTM_GETNSID and RTM_NEWNSID: which id a process's or a file's namespace has.
+
+use super::links::{Resolver, look_failure};
+use super::socket::Error;
+use super::wire;
+use crate::model::host::{Located, LookFailure};
+use crate::model::workload::Locator;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+const O_NONBLOCK: i32 = 0x800;
+const ESRCH: i32 = 3;
+
+impl Resolver {
+    /// Finds the namespace of a claim, and gives it an id if it has none (which needs CAP_NET_ADMIN).
+    ///
+    /// A path's file is open only for the time of the call: a held descriptor would keep a dead container's
+    /// network alive.
+    pub fn locate(&mut self, locator: &Locator) -> Result<Located, LookFailure> {
+        match locator {
+            Locator::Pid(pid) => self.locate_by(NsidAttribute::Pid(*pid)),
+            Locator::Path(path) => match open_namespace(path) {
+                Ok(file) => self.locate_by(NsidAttribute::Fd(file.as_raw_fd().unsigned_abs())),
+                Err(error) => Err(match error.kind() {
+                    io::ErrorKind::NotFound => LookFailure::Gone,
+                    io::ErrorKind::PermissionDenied => LookFailure::Denied,
+                    _ => LookFailure::Failed(format!("cannot open {}: {error}", path.display())),
+                }),
+            },
+        }
+    }
+
+    fn locate_by(&mut self, which: NsidAttribute) -> Result<Located, LookFailure> {
+        let failure = |error: Error| match error.errno() {
+            Some(ESRCH) => LookFailure::Gone,
+            _ => look_failure(error),
+        };
+        let mut nsid = self.nsid(which.clone()).map_err(failure)?;
+        if nsid.is_none() && self.assign(which.clone()).is_ok() {
+            nsid = self.nsid(which).map_err(failure)?;
+            // It may have been our own that just got one.
+            self.learn_own_nsid().map_err(failure)?;
+        }
+        Ok(match nsid {
+            None => Located::WithoutId,
+            Some(nsid) if Some(nsid) == self.own_nsid => Located::Host,
+            Some(nsid) => Located::Nsid(nsid),
+        })
+    }
+
+    pub(super) fn learn_own_nsid(&mut self) -> Result<(), Error> {
+        self.own_nsid = self.nsid(NsidAttribute::Pid(std::process::id()))?;
+        Ok(())
+    }
+
+    fn nsid(&mut self, which: NsidAttribute) -> Result<Option<u32>, Error> {
+        let request = RouteNetlinkMessage::GetNsId(message(vec![which]));
+        self.socket.ask("RTM_GETNSID", request, |answer| {
+            (answer.kind == wire::RTM_NEWNSID).then(|| wire::nsid(answer.payload)).flatten()
+        })
+    }
+
+    fn assign(&mut self, which: NsidAttribute) -> Result<(), Error> {
+        const ANY: i32 = -1;
+        let request = RouteNetlinkMessage::NewNsId(message(vec![NsidAttribute::Id(ANY), which]));
+        self.socket.change("RTM_NEWNSID", request)
+    }
+}
+
+fn message(attributes: Vec<NsidAttribute>) -> NsidMessage {
+    let mut message = NsidMessage::default();
+    message.attributes = attributes;
+    message
+}
+
+/// Opens what may be a namespace's file; anything that is none for certain is not even opened.
+fn open_namespace(path: &Path) -> io::Result<File> {
+    let not_one = || io::Error::new(io::ErrorKind::InvalidInput, "not a network namespace");
+    if !fs::metadata(path)?.is_file() {
+        return Err(not_one());
+    }
+    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+    // The namespaces' file system has the device of every other namespace, our own included.
+    let own = fs::metadata("/proc/self/ns/net")?;
+    if file.metadata()?.dev() != own.dev() { Err(not_one()) } else { Ok(file) }
+}

@@ -1,0 +1,229 @@
+//! A synchronous rtnetlink socket that believes nothing it has not checked.
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
+use std::io;
+use std::time::Duration;
+
+/// Why the kernel gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The socket could not be opened, written or read.
+    #[error("netlink: cannot {doing}: {source}")]
+    Socket {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The kernel answered with an errno (NLMSG_ERROR, or NLMSG_DONE that carries one).
+    #[error("netlink: the kernel refused {request}: {source}")]
+    Refused {
+        /// The request's name in rtnetlink(7).
+        request: &'static str,
+        /// The errno.
+        source: io::Error,
+    },
+    /// The links changed during each of several dumps (NLM_F_DUMP_INTR): there is no consistent answer now.
+    #[error("netlink: {0} was interrupted by changes each time")]
+    Interrupted(&'static str),
+    /// The answer is not what the protocol promises.
+    #[error("netlink: bad answer to {request}: {what}")]
+    Malformed {
+        /// The request's name in rtnetlink(7).
+        request: &'static str,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+impl Error {
+    /// The errno of a refusal.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Error::Refused { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
+}
+
+/// How an answer ends.
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    /// NLMSG_DONE.
+    Done,
+    /// The first message.
+    First,
+    /// The acknowledgement.
+    Ack,
+}
+
+/// One message of an answer: its type (RTM_*) and what follows the netlink header.
+pub(super) struct Message<'a> {
+    pub kind: u16,
+    pub payload: &'a [u8],
+}
+
+pub(super) struct Socket {
+    inner: netlink_sys::Socket,
+    port: u32,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const HEADER: usize = 16;
+
+/// More than any datagram of a dump: the kernel fills at most 32 KiB (`netlink_dump` in net/netlink/af_netlink.c).
+const BUFFER: usize = 64 * 1024;
+
+/// A dump that was interrupted this often in a row is given up.
+const ATTEMPTS: usize = 5;
+
+/// Nothing in the kernel takes this long; a lost answer must not hang the thread for ever.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Socket {
+    pub fn open() -> Result<Socket, Error> {
+        let failed = |doing| move |source| Error::Socket { doing, source };
+        let mut inner = netlink_sys::Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
+        let address = inner.bind_auto().map_err(failed("bind"))?;
+        socket2::SockRef::from(&inner).set_read_timeout(Some(TIMEOUT)).map_err(failed("set a time limit"))?;
+        // Without it a kernel that does not know IFLA_TARGET_NETNSID ignores it, and answers about the host.
+        inner.set_netlink_get_strict_chk(true).map_err(failed("ask for strict checking (Linux 4.20)"))?;
+        Ok(Socket { inner, port: address.port_number(), sequence: 0, buffer: Vec::with_capacity(BUFFER) })
+    }
+
+    /// Dumps until an answer is consistent: `begin` is called before each attempt, `each` for each message.
+    pub fn dump<C>(
+        &mut self,
+        name: &'static str,
+        request: RouteNetlinkMessage,
+        collected: &mut C,
+        begin: impl Fn(&mut C),
+        mut each: impl FnMut(&mut C, Message<'_>),
+    ) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            begin(collected);
+            let each = &mut each;
+            if !self.exchange(name, request.clone(), Until::Done, |message| each(collected, message))? {
+                return Ok(());
+            }
+        }
+        Err(Error::Interrupted(name))
+    }
+
+    /// Asks for one message; `parse` reads it.
+    pub fn ask<T>(
+        &mut self,
+        name: &'static str,
+        request: RouteNetlinkMessage,
+        parse: impl Fn(Message<'_>) -> Option<T>,
+    ) -> Result<T, Error> {
+        let mut answer = None;
+        self.exchange(name, request, Until::First, |message| answer = parse(message))?;
+        answer.ok_or(Error::Malformed { request: name, what: "unreadable message" })
+    }
+
+    /// Asks for a change, and waits for its acknowledgement.
+    pub fn change(&mut self, name: &'static str, request: RouteNetlinkMessage) -> Result<(), Error> {
+        self.exchange(name, request, Until::Ack, |_| ()).map(|_| ())
+    }
+
+    /// Sends a request and reads its whole answer; true if it was interrupted (NLM_F_DUMP_INTR).
+    fn exchange(
+        &mut self,
+        name: &'static str,
+        request: RouteNetlinkMessage,
+        until: Until,
+        mut each: impl FnMut(Message<'_>),
+    ) -> Result<bool, Error> {
+        self.send(request, until)?;
+        let mut interrupted = false;
+        loop {
+            self.receive(name)?;
+            let mut rest = self.buffer.as_slice();
+            while !rest.is_empty() {
+                let malformed = |what| Error::Malformed { request: name, what };
+                let buffer = NetlinkBuffer::new_checked(rest)
+                    .map_err(|_| malformed("a length beyond its datagram"))?;
+                let whole = buffer.length() as usize;
+                if whole < HEADER {
+                    return Err(malformed("a length below that of its header"));
+                }
+                let (kind, payload) = (buffer.message_type(), &rest[HEADER..whole]);
+                let ours = buffer.sequence_number() == self.sequence && buffer.port_number() == self.port;
+                interrupted |= ours && buffer.flags() & NLM_F_DUMP_INTR != 0;
+                rest = rest.get(whole.next_multiple_of(4)..).unwrap_or_default();
+                if !ours {
+                    continue; // an answer that an earlier, failed exchange left behind
+                }
+                match kind {
+                    NLMSG_ERROR | NLMSG_DONE => {
+                        let errno = payload.first_chunk().map_or(0, |b| i32::from_ne_bytes(*b));
+                        return match (errno, kind == NLMSG_DONE || until == Until::Ack) {
+                            (0, true) => Ok(interrupted),
+                            (0, false) => Err(malformed("an acknowledgement in place of an answer")),
+                            _ => Err(Error::Refused {
+                                request: name,
+                                source: io::Error::from_raw_os_error(errno.saturating_neg()),
+                            }),
+                        };
+                    }
+                    _ => each(Message { kind, payload }),
+                }
+                if until == Until::First {
+                    return Ok(interrupted);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, request: RouteNetlinkMessage, until: Until) -> Result<(), Error> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.sequence_number = self.sequence;
+        header.flags = NLM_F_REQUEST
+            | match until {
+                Until::Done => NLM_F_DUMP,
+                Until::First => 0,
+                Until::Ack => NLM_F_ACK,
+            };
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+        message.finalize();
+        self.buffer.clear();
+        self.buffer.resize(message.buffer_len(), 0);
+        message.serialize(&mut self.buffer);
+        let sent = self.inner.send_to(&self.buffer, &SocketAddr::new(0, 0), 0);
+        sent.map(|_| ()).map_err(|source| Error::Socket { doing: "send", source })
+    }
+
+    /// Reads one datagram of the kernel's into the buffer.
+    fn receive(&mut self, name: &'static str) -> Result<(), Error> {
+        loop {
+            self.buffer.clear();
+            self.buffer.reserve_exact(BUFFER);
+            // With MSG_TRUNC the length is that of the datagram, also where it did not fit.
+            let mut room = bytes::BufMut::limit(&mut self.buffer, BUFFER);
+            match self.inner.recv_from(&mut room, libc_flags::MSG_TRUNC) {
+                Err(source) if source.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::Socket { doing: "receive", source }),
+                Ok((_, sender)) if sender.port_number() != 0 => {} // not the kernel
+                Ok((length, _)) if length > self.buffer.len() => {
+                    return Err(Error::Malformed { request: name, what: "a truncated datagram" });
+                }
+                Ok(_) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// recv(2)'s flag, the one constant that would need the libc crate.
+mod libc_flags {
+    pub const MSG_TRUNC: i32 = 0x20;
+}

@@ -1,0 +1,146 @@
+//! Bytes of rtnetlink -> the model's types. Pure.
+//!
+//! The attributes are walked here and not by netlink-packet-route's decoder, which demands that a name is
+//! UTF-8 and fails the whole message if it is not: any container may name its own end `v\xff\xfe`.
+
+use crate::model::link::{Counters, Kind, Link, Mac, Name, PeerNetns};
+use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NlaBuffer, NlasIterator};
+
+/// Message types, from linux/rtnetlink.h.
+pub const RTM_NEWLINK: u16 = 16;
+pub const RTM_NEWNSID: u16 = 88;
+pub const RTM_NEWSTATS: u16 = 92;
+
+/// Attributes of a link message, from linux/if_link.h.
+mod ifla {
+    pub const ADDRESS: u16 = 1;
+    pub const IFNAME: u16 = 3;
+    pub const MTU: u16 = 4;
+    pub const LINK: u16 = 5;
+    pub const MASTER: u16 = 10;
+    pub const OPERSTATE: u16 = 16;
+    pub const LINKINFO: u16 = 18;
+    pub const INFO_KIND: u16 = 1;
+    pub const STATS64: u16 = 23;
+    pub const CARRIER_CHANGES: u16 = 35;
+    pub const LINK_NETNSID: u16 = 37;
+    pub const TARGET_NETNSID: u16 = 46;
+    pub const STATS_LINK_64: u16 = 1;
+}
+
+/// NETNSA_NSID, from linux/net_namespace.h.
+const NETNSA_NSID: u16 = 1;
+
+/// IF_OPER_UP, from linux/if.h.
+const IF_OPER_UP: u8 = 6;
+
+/// Lengths of `struct ifinfomsg`, `struct if_stats_msg` and `struct rtgenmsg`, the last one padded.
+const IFINFOMSG: usize = 16;
+const IF_STATS_MSG: usize = 12;
+const RTGENMSG: usize = 4;
+
+/// A link message, and which namespace it says it is about (IFLA_TARGET_NETNSID; absent for the own one).
+#[derive(Debug, PartialEq)]
+pub struct LinkMessage {
+    pub link: Link,
+    pub target: Option<u32>,
+}
+
+/// Reads the payload of RTM_NEWLINK; `None` if it breaks the protocol's form.
+pub fn link(payload: &[u8]) -> Option<LinkMessage> {
+    let (header, attributes) = payload.split_at_checked(IFINFOMSG)?;
+    let mut link = Link { ifindex: number(&header[4..8])?, ..Link::default() };
+    let mut target = None;
+    for attribute in NlasIterator::new(attributes) {
+        let (kind, value) = split(attribute)?;
+        match kind {
+            ifla::IFNAME => link.name = Name::from_bytes(value)?,
+            ifla::ADDRESS => link.address = value.try_into().ok().map(Mac),
+            ifla::MTU => link.mtu = number(value)?,
+            ifla::LINK => link.iflink = Some(number(value)?).filter(|&index| index != 0),
+            ifla::MASTER => link.master = Some(number(value)?).filter(|&index| index != 0),
+            ifla::OPERSTATE => link.up = *value.first()? == IF_OPER_UP,
+            ifla::LINKINFO => link.kind = driver(value)?,
+            ifla::STATS64 => link.counters = counters(value)?,
+            ifla::CARRIER_CHANGES => link.carrier_changes = number(value)?,
+            ifla::LINK_NETNSID => {
+                link.peer_netns =
+                    u32::try_from(signed(value)?).map_or(PeerNetns::Unassigned, PeerNetns::Nsid);
+            }
+            ifla::TARGET_NETNSID => target = u32::try_from(signed(value)?).ok(),
+            _ => {}
+        }
+    }
+    (link.ifindex != 0 && !link.name.as_bytes().is_empty()).then_some(LinkMessage { link, target })
+}
+
+/// Reads the payload of RTM_NEWSTATS: ifindex and IFLA_STATS_LINK_64.
+pub fn stats(payload: &[u8]) -> Option<(u32, Counters)> {
+    let (header, attributes) = payload.split_at_checked(IF_STATS_MSG)?;
+    let ifindex = number(&header[4..8])?;
+    for attribute in NlasIterator::new(attributes) {
+        let (kind, value) = split(attribute)?;
+        if kind == ifla::STATS_LINK_64 {
+            return Some((ifindex, counters(value)?));
+        }
+    }
+    None
+}
+
+/// Reads the payload of RTM_NEWNSID: the id, or `Some(None)` for a namespace that has none.
+pub fn nsid(payload: &[u8]) -> Option<Option<u32>> {
+    let (_, attributes) = payload.split_at_checked(RTGENMSG)?;
+    for attribute in NlasIterator::new(attributes) {
+        let (kind, value) = split(attribute)?;
+        if kind == NETNSA_NSID {
+            return Some(u32::try_from(signed(value)?).ok());
+        }
+    }
+    None
+}
+
+fn driver(linkinfo: &[u8]) -> Option<Kind> {
+    for attribute in NlasIterator::new(linkinfo) {
+        let (kind, value) = split(attribute)?;
+        if kind == ifla::INFO_KIND {
+            return Some(match value.strip_suffix(b"\0").unwrap_or(value) {
+                b"veth" => Kind::Veth,
+                b"bridge" => Kind::Bridge,
+                b"openvswitch" => Kind::OpenVswitch,
+                _ => Kind::Other,
+            });
+        }
+    }
+    Some(Kind::Other)
+}
+
+/// `struct rtnl_link_stats64`: it has grown over the years (184, 192, 200 bytes) and may again.
+fn counters(value: &[u8]) -> Option<Counters> {
+    let field = |index: usize| {
+        let bytes = value.get(index * 8..)?.first_chunk()?;
+        Some(u64::from_ne_bytes(*bytes))
+    };
+    Some(Counters {
+        receive_packets: field(0)?,
+        transmit_packets: field(1)?,
+        receive_bytes: field(2)?,
+        transmit_bytes: field(3)?,
+        receive_dropped: field(6)?,
+        transmit_dropped: field(7)?,
+    })
+}
+
+/// A kind without its flags, and the value.
+fn split<'a>(attribute: Result<NlaBuffer<&'a [u8]>, DecodeError>) -> Option<(u16, &'a [u8])> {
+    let attribute = attribute.ok()?;
+    let (kind, length) = (attribute.kind(), usize::from(attribute.length()));
+    Some((kind, attribute.into_inner().get(NLA_HEADER_SIZE..length)?))
+}
+
+fn number(bytes: &[u8]) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+}
+
+fn signed(bytes: &[u8]) -> Option<i32> {
+    Some(i32::from_ne_bytes(bytes.try_into().ok()?))
+}

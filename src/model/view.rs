@@ -1,0 +1,131 @@
+//! What is shown: the one input of every output.
+
+use super::ledger::{LabelSet, NetworkLabels, Traffic};
+use super::link::{Counters, End, Link, Name};
+use super::pairing::{EndState, Role};
+use super::workload::Workload;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The state of the host at one time: a scene, and the numbers that belong to it.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What there is, with its names. The same allocation as long as nothing but numbers changed.
+    pub scene: Arc<Scene>,
+    /// The running counters of the two sides of each of `scene.pairs`.
+    pub samples: Vec<[Counters; 2]>,
+    /// For each of `scene.workloads`.
+    pub workloads: Vec<Traffic>,
+    /// For each of `scene.networks`.
+    pub networks: Vec<Traffic>,
+}
+
+/// What there is on the host, without a number that moves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scene {
+    /// Every pair, in the order of the first ends.
+    pub pairs: Vec<ShownPair>,
+    /// Veth ends that have no pair, and why.
+    pub single: Vec<(ShownSide, EndState)>,
+    /// Label sets of the workloads' totals, sorted.
+    pub workloads: Vec<LabelSet>,
+    /// Labels of the networks' totals, sorted.
+    pub networks: Vec<NetworkLabels>,
+    /// The workloads that have a pair, with their members; sorted.
+    pub tenants: Vec<Arc<Tenant>>,
+    /// How many veth ends are in each state.
+    pub ends: BTreeMap<EndState, usize>,
+}
+
+/// A workload and the members that share its namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tenant {
+    /// Who owns the namespace.
+    pub owner: Workload,
+    /// Who else lives in it; sorted.
+    pub members: Vec<Workload>,
+}
+
+/// A pair as it is shown; the side of the lesser end first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShownPair {
+    /// The two sides.
+    pub sides: [ShownSide; 2],
+    /// `Paired` or `PeerHidden`.
+    pub state: EndState,
+}
+
+impl ShownPair {
+    /// The sides that are ports, each with the other side.
+    pub fn ports(&self) -> impl Iterator<Item = (usize, &ShownSide, &ShownSide)> {
+        let [a, b] = &self.sides;
+        [(0, a, b), (1, b, a)].into_iter().filter(|(_, side, _)| side.role == Role::Port)
+    }
+}
+
+/// One end as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShownSide {
+    /// Where it is.
+    pub end: End,
+    /// What the kernel says of it, without the counters; `None` if we may not look there.
+    pub link: Option<Link>,
+    /// Port or interface.
+    pub role: Role,
+    /// The label `netns`: empty on the host, else unique for the namespace.
+    pub netns: Arc<str>,
+    /// The bridge or Open vSwitch that the end is enslaved to.
+    pub bridge: Option<Name>,
+    /// Who lives in its namespace; `None` on the host and where nobody claims it.
+    pub tenant: Option<Arc<Tenant>>,
+    /// For an interface: the labels its traffic is booked under.
+    pub labels: Option<LabelSet>,
+}
+
+/// What is asked, each by itself: one that fails takes no other with it. The label `collector`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// Which links there are.
+    Links,
+    /// Their counters.
+    Counters,
+    /// The Docker engine.
+    Docker,
+    /// The names in /run/netns.
+    Named,
+}
+
+impl Source {
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Links => "links",
+            Source::Counters => "counters",
+            Source::Docker => "docker",
+            Source::Named => "named",
+        }
+    }
+}
+
+/// How a source did when it was last asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// The reason, where it failed.
+    pub result: Result<(), String>,
+    /// How long the answer took.
+    pub took: Duration,
+}
+
+/// How the exporter itself does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Of every source that is configured or was found.
+    pub sources: BTreeMap<Source, SourceStatus>,
+    /// Messages of the kernel that could not be read.
+    pub bad_messages: u64,
+    /// Claims that did not fit what is in the namespace.
+    pub claims_rejected: u64,
+    /// Scrapes that got the values of the last tick.
+    pub stale_scrapes: u64,
+}
