@@ -1,0 +1,171 @@
+//! What the engine's answers mean, without asking anything: containers and networks to claims.
+
+use crate::model::link::{Mac, Name};
+use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, Workload};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettings};
+use std::collections::{BTreeMap, HashMap};
+
+/// One line of the list of containers: what may change without a restart, and what shows a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Listed {
+    pub(super) workload: Workload,
+    pub(super) attachments: Attachments,
+}
+
+/// By the network's name: its id, the endpoint's id and its MAC address. The engine makes a new endpoint id
+/// at every start, also for the network `none`, and it is the only mark of a restart in the list; pausing and
+/// renaming leave it alone, as they leave the pid.
+pub(super) type Attachments = BTreeMap<String, [String; 3]>;
+
+/// What only the inspection of a container tells.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Inspected {
+    pid: u32,
+    netns: Netns,
+    endpoints: Vec<Endpoint>,
+}
+
+/// Whose network namespace a container lives in.
+#[derive(Clone, Debug, PartialEq)]
+enum Netns {
+    Own,
+    Host,
+    /// That of the container with this id, beginning of an id, or name.
+    Of(String),
+}
+
+impl Listed {
+    /// `None` for an entry without an id, which nothing can be asked about.
+    pub(super) fn read(entry: ContainerSummary) -> Option<Listed> {
+        let id = entry.id.filter(|id| !id.is_empty())?;
+        let mut labels = entry.labels.unwrap_or_default();
+        let workload = Workload {
+            runtime: Runtime::Docker,
+            name: own_name(&entry.names.unwrap_or_default()).unwrap_or_else(|| id.chars().take(12).collect()),
+            id,
+            image: entry.image.unwrap_or_default(),
+            compose_project: labels.remove("com.docker.compose.project").unwrap_or_default(),
+            compose_service: labels.remove("com.docker.compose.service").unwrap_or_default(),
+        };
+        let networks = entry.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let attachments = networks.into_iter().map(|(name, endpoint)| (name, marks(endpoint))).collect();
+        Some(Listed { workload, attachments })
+    }
+}
+
+/// A legacy link gives its target further names, `/other/alias`: the own one has no second slash.
+fn own_name(names: &[String]) -> Option<String> {
+    let mut bare = names.iter().filter_map(|name| name.strip_prefix('/'));
+    bare.find(|name| !name.is_empty() && !name.contains('/')).map(str::to_owned)
+}
+
+fn marks(endpoint: EndpointSettings) -> [String; 3] {
+    [endpoint.network_id, endpoint.endpoint_id, endpoint.mac_address].map(Option::unwrap_or_default)
+}
+
+impl Inspected {
+    /// `None` while the container has no process: it is about to start, or has just ended.
+    pub(super) fn read(answer: ContainerInspectResponse) -> Option<Inspected> {
+        let pid = answer.state?.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0)?;
+        // Not from the list: what Podman says there is always `host`.
+        let mode = answer.host_config.and_then(|host| host.network_mode).unwrap_or_default();
+        let netns = match mode.strip_prefix("container:") {
+            Some(owner) => Netns::Of(owner.to_owned()),
+            None if mode == "host" => Netns::Host,
+            None => Netns::Own,
+        };
+        let networks = answer.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let mut endpoints: Vec<Endpoint> = networks
+            .into_iter()
+            .filter(|(network, _)| network != "none")
+            .map(|(network, endpoint)| Endpoint {
+                network,
+                address: endpoint.mac_address.as_deref().and_then(Mac::parse),
+            })
+            .collect();
+        endpoints.sort();
+        Some(Inspected { pid, netns, endpoints })
+    }
+
+    /// Whether this holds as long as the list shows the same `attachments`. Without an endpoint id a restart
+    /// would go unseen; that is no matter for who has no namespace of his own, as his pid is not used.
+    pub(super) fn holds_for(&self, attachments: &Attachments) -> bool {
+        self.netns != Netns::Own || attachments.values().any(|[_, endpoint, _]| !endpoint.is_empty())
+    }
+}
+
+/// The claims of all containers that are listed and inspected, sorted.
+pub(super) fn claims<'a>(containers: impl Iterator<Item = (&'a Workload, &'a Inspected)>) -> Vec<Claim> {
+    let known: HashMap<&str, (&Workload, &Inspected)> =
+        containers.map(|(workload, inspected)| (workload.id.as_str(), (workload, inspected))).collect();
+    let mut claims: HashMap<&str, Claim> = HashMap::new();
+    for (&id, &(workload, inspected)) in &known {
+        let Some(owner) = owner_of(id, &known) else { continue };
+        let (owner, lives) = known[owner];
+        let claim = claims.entry(&owner.id).or_insert_with(|| Claim {
+            owner: owner.clone(),
+            locator: Locator::Pid(lives.pid),
+            endpoints: lives.endpoints.clone(),
+            members: Vec::new(),
+        });
+        if inspected.netns != Netns::Own {
+            claim.members.push(workload.clone());
+        }
+    }
+    let mut claims: Vec<Claim> = claims.into_values().collect();
+    claims.iter_mut().for_each(|claim| claim.members.sort());
+    claims.sort();
+    claims
+}
+
+/// Follows `container:` to the container that the namespace was made for. `None` if that is the host, or is
+/// not running. The engine lets a member be joined in turn.
+fn owner_of<'a>(id: &'a str, known: &HashMap<&'a str, (&'a Workload, &'a Inspected)>) -> Option<&'a str> {
+    let mut reference = id;
+    // No chain is longer than this; one that goes in circles ends here.
+    for _ in 0..=known.len() {
+        let (workload, inspected) = find(reference, known)?;
+        match &inspected.netns {
+            Netns::Own => return Some(&workload.id),
+            Netns::Host => return None,
+            Netns::Of(next) => reference = next,
+        }
+    }
+    None
+}
+
+/// By id, by name, by the beginning of one id only: the engine's own order.
+fn find<'a>(
+    reference: &str,
+    known: &HashMap<&'a str, (&'a Workload, &'a Inspected)>,
+) -> Option<(&'a Workload, &'a Inspected)> {
+    let named = || known.values().find(|(workload, _)| workload.name == reference);
+    let begun = || {
+        let mut found = known.values().filter(|(workload, _)| workload.id.starts_with(reference));
+        found.next().filter(|_| found.next().is_none())
+    };
+    known.get(reference).or_else(named).or_else(begun).copied()
+}
+
+/// The networks that can have a veth, sorted.
+pub(super) fn networks(listed: Vec<bollard::models::Network>) -> Vec<Network> {
+    let mut networks: Vec<Network> = listed
+        .into_iter()
+        .filter(|network| !matches!(network.driver.as_deref(), Some("host" | "null")))
+        .filter_map(|mut network| Some(Network { name: network.name.take()?, bridge: bridge_of(&network) }))
+        .collect();
+    networks.sort();
+    networks
+}
+
+fn bridge_of(network: &bollard::models::Network) -> Option<Name> {
+    let chosen = network.options.as_ref().and_then(|options| options.get("com.docker.network.bridge.name"));
+    match chosen {
+        Some(name) => Name::from_bytes(name.as_bytes()),
+        None if network.driver.as_deref() == Some("bridge") => {
+            // As the engine's bridge driver does where the user chose nothing.
+            Name::from_bytes(format!("br-{}", network.id.as_deref()?.get(..12)?).as_bytes())
+        }
+        None => None,
+    }
+}

@@ -1,0 +1,103 @@
+//! How a request reaches the engine and how much may come back.
+
+use super::DockerHost;
+use bollard::BollardRequest;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderValue};
+use hyper::{Response, Uri};
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A way to the engine: one connection for each request.
+#[derive(Clone, Debug)]
+pub(super) struct Transport {
+    pub(super) host: DockerHost,
+    /// How many bytes one connection may bring.
+    pub(super) limit: u64,
+    /// What goes before every path: `/v1.41`. Without it an engine answers in the newest version it knows,
+    /// and bollard leaves it out: it joins its base address with an absolute path.
+    pub(super) prefix: String,
+}
+
+impl Transport {
+    /// Sends one request. `IOError` means that the engine could not be dialled; a stream that fails later is
+    /// a `HyperResponseError`, here or in the body.
+    pub(super) async fn send(
+        self,
+        mut request: BollardRequest,
+    ) -> Result<Response<Incoming>, bollard::errors::Error> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        // Origin form, as a server expects it; hyper would write what bollard made, scheme and host included.
+        *request.uri_mut() = format!("{}{path}", self.prefix).parse::<Uri>()?;
+        request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
+        match &self.host {
+            DockerHost::Unix(path) => {
+                exchange(Limited { stream: UnixStream::connect(path).await?, left: self.limit }, request)
+                    .await
+            }
+            DockerHost::Tcp(address) => {
+                exchange(Limited { stream: TcpStream::connect(address).await?, left: self.limit }, request)
+                    .await
+            }
+        }
+    }
+}
+
+async fn exchange<S>(stream: S, request: BollardRequest) -> Result<Response<Incoming>, bollard::errors::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with the response: the connection closes once the sender and the body are dropped.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::trace!(%error, "connection to the engine ended");
+        }
+    });
+    Ok(sender.send_request(request).await?)
+}
+
+/// The engine sent more than was allowed. It travels inside an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("more bytes than allowed")]
+pub(super) struct OverLimit;
+
+/// A stream that fails with [`OverLimit`] once more than `left` bytes were read: bollard collects bodies of
+/// any length in memory.
+struct Limited<S> {
+    stream: S,
+    left: u64,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = (buf.filled().len() - before) as u64;
+        self.left = self.left.checked_sub(read).ok_or_else(|| io::Error::other(OverLimit))?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Limited<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
