@@ -1,1 +1,15 @@
-fn main() {}
+//! Arguments -> command -> exit code.
+
+use clap::Parser;
+use std::process::ExitCode;
+use veth_exporter::{cli::Cli, commands};
+
+fn main() -> ExitCode {
+    match commands::run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("veth-exporter: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

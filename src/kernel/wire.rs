@@ -131,7 +131,7 @@ fn counters(value: &[u8]) -> Option<Counters> {
 }
 
 /// A kind without its flags, and the value.
-fn split<'a>(attribute: Result<NlaBuffer<&'a [u8]>, DecodeError>) -> Option<(u16, &'a [u8])> {
+fn split(attribute: Result<NlaBuffer<&[u8]>, DecodeError>) -> Option<(u16, &[u8])> {
     let attribute = attribute.ok()?;
     let (kind, length) = (attribute.kind(), usize::from(attribute.length()));
     Some((kind, attribute.into_inner().get(NLA_HEADER_SIZE..length)?))

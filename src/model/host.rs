@@ -238,6 +238,11 @@ impl Host {
         })
     }
 
+    /// True once there is a view.
+    pub fn is_ready(&self) -> bool {
+        self.rounds > 0
+    }
+
     /// How the sources do.
     pub fn status(&self) -> &Status {
         &self.status
@@ -280,7 +285,7 @@ impl Host {
             Ok(Links { links, bad_messages }) => {
                 self.status.bad_messages += bad_messages;
                 self.round.whole |= nsid.is_none();
-                let more = self.to_look_into(&links);
+                let more = self.look_behind(&links);
                 self.namespaces.insert(netns, Inside::Seen(links));
                 let more = self.open(more);
                 return self.judge(more, now);
@@ -308,7 +313,7 @@ impl Host {
     }
 
     /// The namespaces that these links lead to and that were not asked about in this round.
-    fn to_look_into(&mut self, links: &[Link]) -> Vec<Request> {
+    fn look_behind(&mut self, links: &[Link]) -> Vec<Request> {
         let peers = links.iter().filter_map(|link| match link.peer_netns {
             PeerNetns::Nsid(nsid) => Some(nsid),
             _ => None,

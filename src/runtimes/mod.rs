@@ -2,3 +2,25 @@
 //! [`Claims`](crate::model::workload::Claims).
 
 pub mod docker;
+pub mod named;
+
+use std::io;
+use std::path::Path;
+
+/// The inode of the first pid namespace (`PROC_PID_INIT_INO` in the kernel's linux/proc_ns.h).
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+
+/// True if we see processes under the numbers that the host's runtimes use. Elsewhere a pid that a runtime
+/// tells is another process here.
+///
+/// # Errors
+/// If `procfs` is not what proc(5) describes.
+pub fn in_host_pid_namespace(procfs: &Path) -> io::Result<bool> {
+    let read = || {
+        let myself = procfs::process::Process::new_with_root(procfs.join("self"))?;
+        Ok(myself.namespaces()?.0.values().any(|namespace| namespace.identifier == FIRST_PID_NAMESPACE))
+    };
+    read().map_err(|error: procfs::ProcError| {
+        io::Error::other(format!("cannot read {}: {error}", procfs.display()))
+    })
+}

@@ -1,0 +1,274 @@
+//! What the user typed -> what the program needs.
+
+use crate::runtimes::docker::DockerHost;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Prometheus exporter that knows every veth pair on a Linux host, who is at each end, and how much went through.
+#[derive(Debug, Parser)]
+#[command(name = "veth-exporter", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `serve` if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `serve`.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Collect, and serve /metrics (the default)
+    Serve(Serve),
+    /// Print all pairs once
+    List(List),
+}
+
+/// Flags of `serve`.
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// Flags of all commands.
+    #[command(flatten)]
+    pub sources: Sources,
+    /// Address to serve on, HOST:PORT; may be given several times
+    #[arg(
+        long = "web.listen-address",
+        env = "VETH_EXPORTER_WEB_LISTEN_ADDRESS",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = ":10736"
+    )]
+    pub listen: Vec<ListenAddress>,
+    /// Path under which the metrics are
+    #[arg(long = "web.telemetry-path", env = "VETH_EXPORTER_WEB_TELEMETRY_PATH", value_name = "PATH",
+          default_value = "/metrics", value_parser = telemetry_path)]
+    pub telemetry_path: String,
+    /// Scrapes served at a time; more get 503. 0 for no limit
+    #[arg(
+        long = "web.max-requests",
+        env = "VETH_EXPORTER_WEB_MAX_REQUESTS",
+        value_name = "N",
+        default_value_t = 8
+    )]
+    pub max_requests: usize,
+    /// How often links and names are read
+    #[arg(long = "collector.interval", env = "VETH_EXPORTER_COLLECTOR_INTERVAL", value_name = "DURATION",
+          default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// How long a workload's totals are kept after its last pair is gone
+    #[arg(long = "container.retention", env = "VETH_EXPORTER_CONTAINER_RETENTION", value_name = "DURATION",
+          default_value = "5m", value_parser = humantime::parse_duration)]
+    pub retention: Duration,
+}
+
+/// Flags of `list`.
+#[derive(Clone, Debug, Args)]
+pub struct List {
+    /// Flags of all commands.
+    #[command(flatten)]
+    pub sources: Sources,
+    /// How to print them
+    #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
+    pub format: Format,
+}
+
+/// Where things are, and how to log.
+#[derive(Clone, Debug, Args)]
+pub struct Sources {
+    /// Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]
+    #[arg(long = "docker.host", env = "VETH_EXPORTER_DOCKER_HOST", value_name = "HOST")]
+    docker_host: Option<DockerHost>,
+    /// Where procfs is mounted
+    #[arg(
+        long = "path.procfs",
+        env = "VETH_EXPORTER_PATH_PROCFS",
+        value_name = "PATH",
+        default_value = "/proc"
+    )]
+    pub procfs: PathBuf,
+    /// Folder of the named network namespaces [default: /run/netns]
+    #[arg(long = "path.netns", env = "VETH_EXPORTER_PATH_NETNS", value_name = "PATH")]
+    netns: Option<PathBuf>,
+    /// Only messages of this severity and above
+    #[arg(long = "log.level", env = "VETH_EXPORTER_LOG_LEVEL", value_enum, default_value = "info")]
+    pub log_level: LogLevel,
+    /// How log messages are written
+    #[arg(long = "log.format", env = "VETH_EXPORTER_LOG_FORMAT", value_enum, default_value = "logfmt")]
+    pub log_format: LogFormat,
+}
+
+/// How `list` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person.
+    Table,
+    /// For a program.
+    Json,
+}
+
+/// The levels of exporter-toolkit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// All.
+    Debug,
+    /// What an operator wants to know.
+    Info,
+    /// What is missing.
+    Warn,
+    /// What failed.
+    Error,
+}
+
+/// The formats of exporter-toolkit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `key=value` pairs.
+    Logfmt,
+    /// An object a line.
+    Json,
+}
+
+impl Sources {
+    /// The engine to ask, and whether the user named it.
+    ///
+    /// # Errors
+    /// If DOCKER_HOST is not understood: one line that names it.
+    pub fn docker(&self) -> Result<(DockerHost, bool), String> {
+        if let Some(host) = &self.docker_host {
+            return Ok((host.clone(), true));
+        }
+        match std::env::var("DOCKER_HOST") {
+            Ok(host) if !host.is_empty() => match host.parse() {
+                Ok(host) => Ok((host, true)),
+                Err(error) => Err(format!("DOCKER_HOST: {error}")),
+            },
+            _ => Ok((DockerHost::Unix("/var/run/docker.sock".into()), false)),
+        }
+    }
+
+    /// The folder of the named namespaces. One that the user named must be there.
+    ///
+    /// # Errors
+    /// If it cannot be read: one line that names it.
+    pub fn netns_folder(&self) -> Result<PathBuf, String> {
+        match &self.netns {
+            None => Ok("/run/netns".into()),
+            Some(path) => match std::fs::read_dir(path) {
+                Ok(_) => Ok(path.clone()),
+                Err(error) => Err(format!("--path.netns {}: {error}", path.display())),
+            },
+        }
+    }
+}
+
+/// Where to serve: `HOST:PORT`, or `:PORT` for every address of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    text: String,
+    /// In the order in which they are tried.
+    candidates: Vec<SocketAddr>,
+}
+
+impl ListenAddress {
+    /// The first of these that can be bound is used: `[::]` serves IPv4 too, where there is IPv6.
+    pub fn candidates(&self) -> &[SocketAddr] {
+        &self.candidates
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ListenAddress, String> {
+        let candidates: Vec<SocketAddr> = match text.strip_prefix(':') {
+            Some(port) => {
+                let port: u16 = port.parse().map_err(|_| format!("{port:?} is not a port"))?;
+                vec![([0u16; 8], port).into(), ([0u8; 4], port).into()]
+            }
+            None => text.to_socket_addrs().map_err(|error| error.to_string())?.collect(),
+        };
+        Ok(ListenAddress { text: text.to_owned(), candidates })
+    }
+}
+
+fn telemetry_path(text: &str) -> Result<String, String> {
+    match text {
+        "/" | "/-/healthy" | "/-/ready" => Err("this path is taken".into()),
+        _ if text.starts_with('/') => Ok(text.to_owned()),
+        _ => Err("a path begins with /".into()),
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if interval < Duration::from_millis(100) { Err("at least 100ms".into()) } else { Ok(interval) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_flag_has_an_environment_variable_of_its_name() {
+        let command = Cli::command();
+        let commands = std::iter::once(&command).chain(command.get_subcommands());
+        for flag in commands.flat_map(|command| command.get_arguments()) {
+            let (Some(long), Some(env)) = (flag.get_long(), flag.get_env()) else {
+                assert!(matches!(flag.get_id().as_str(), "help" | "version"), "{flag}");
+                continue;
+            };
+            let wanted = format!("VETH_EXPORTER_{}", long.to_uppercase().replace(['.', '-'], "_"));
+            assert_eq!(env.to_str(), Some(wanted.as_str()));
+        }
+    }
+
+    #[test]
+    fn the_table_of_flags_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default() {
+        let cli = Cli::try_parse_from(["veth-exporter", "--collector.interval", "250ms"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.serve.interval, Duration::from_millis(250));
+    }
+
+    #[test]
+    fn bad_values_are_refused_by_name() {
+        for (flag, value) in [
+            ("--collector.interval", "1ms"),
+            ("--collector.interval", "soon"),
+            ("--web.listen-address", ":port"),
+            ("--web.listen-address", "127.0.0.1"),
+            ("--web.telemetry-path", "metrics"),
+            ("--web.telemetry-path", "/-/ready"),
+            ("--docker.host", "ftp://x"),
+            ("--log.level", "loud"),
+        ] {
+            let error = Cli::try_parse_from(["veth-exporter", flag, value]).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{flag} {value}");
+            let text = error.to_string();
+            assert!(text.contains(flag) && text.contains(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_alone_means_every_address() {
+        let address: ListenAddress = ":10736".parse().unwrap();
+        let shown: Vec<String> = address.candidates().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["[::]:10736", "0.0.0.0:10736"]);
+    }
+}

@@ -1,0 +1,348 @@
+//! The loop between the state machine and the world: it receives, applies, performs and publishes, and decides
+//! nothing.
+//!
+//! Three threads: this loop, the resolver (which may wait for the kernel's RTNL lock) and the sampler (which
+//! must not wait behind it). Runtimes are asked by tasks of the caller's tokio runtime.
+
+use crate::kernel::{Resolver, Sampler};
+use crate::model::host::{Config, Host, Input, Request, Samples};
+use crate::model::view::{Source, Status, View};
+use crate::model::workload::{Claims, Runtime};
+use crate::runtimes::docker::{Docker, DockerHost};
+use crate::runtimes::{self, named};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+
+/// A scrape waits this long for counters of its own.
+const SCRAPE_PATIENCE: Duration = Duration::from_millis(50);
+
+/// Docker is not asked more often than this, however often the state machine wishes.
+const DOCKER_PAUSE: Duration = Duration::from_millis(100);
+
+/// Nor, after a failure, more often than this.
+const DOCKER_RETRY: Duration = Duration::from_secs(1);
+
+/// What the collector shows at one time.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// `None` before the first round is complete.
+    pub view: Option<View>,
+    /// How the sources do.
+    pub status: Status,
+}
+
+/// What is read, with every privilege it needs already used.
+pub struct Sources {
+    /// For links and namespaces.
+    pub resolver: Resolver,
+    /// For counters.
+    pub sampler: Sampler,
+    /// The folder of the named namespaces.
+    pub netns_folder: PathBuf,
+}
+
+enum Message {
+    Input(Input),
+    Scrape(oneshot::Sender<Arc<Snapshot>>),
+    Stop,
+}
+
+/// How the rest of the program speaks with a running collector.
+#[derive(Clone)]
+pub struct Handle {
+    inbox: Sender<Message>,
+    ready: Arc<AtomicBool>,
+    ask_docker: Arc<Notify>,
+}
+
+impl Handle {
+    /// A snapshot with counters of now; those of the last tick if the kernel takes too long. Calls that arrive
+    /// together share one. `None` if the collector has stopped.
+    pub async fn scrape(&self) -> Option<Arc<Snapshot>> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Scrape(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// True once there is a view to show.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Ends the collector's threads.
+    pub fn stop(&self) {
+        // It fails only if they have ended.
+        let _ = self.inbox.send(Message::Stop);
+    }
+}
+
+/// Starts the three threads.
+///
+/// # Errors
+/// If the system gives us no thread.
+pub fn start(config: Config, interval: Duration, sources: Sources) -> io::Result<Handle> {
+    let (inbox, messages) = channel();
+    let (requests, to_resolve) = channel();
+    let (sample, to_sample) = channel();
+    let Sources { mut resolver, mut sampler, netns_folder } = sources;
+    let answers = inbox.clone();
+    thread::Builder::new().name("resolver".into()).spawn(move || {
+        for request in to_resolve {
+            let Some(input) = resolve(&mut resolver, &netns_folder, request) else { continue };
+            if answers.send(Message::Input(input)).is_err() {
+                return;
+            }
+        }
+    })?;
+    let answers = inbox.clone();
+    thread::Builder::new().name("sampler".into()).spawn(move || {
+        for () in to_sample {
+            if answers.send(Message::Input(take_sample(&mut sampler))).is_err() {
+                return;
+            }
+        }
+    })?;
+    let handle = Handle { inbox, ready: Arc::default(), ask_docker: Arc::default() };
+    let collector = Collector {
+        host: Host::new(config, [Runtime::Docker, Runtime::Named]),
+        start: Instant::now(),
+        requests,
+        sample,
+        sampling: false,
+        waiting: Vec::new(),
+        patience_ends: None,
+        ready: Arc::clone(&handle.ready),
+        ask_docker: Arc::clone(&handle.ask_docker),
+        reported: BTreeMap::new(),
+    };
+    thread::Builder::new().name("collector".into()).spawn(move || collector.run(messages, interval))?;
+    Ok(handle)
+}
+
+struct Collector {
+    host: Host,
+    start: Instant,
+    requests: Sender<Request>,
+    sample: Sender<()>,
+    sampling: bool,
+    waiting: Vec<oneshot::Sender<Arc<Snapshot>>>,
+    patience_ends: Option<Instant>,
+    ready: Arc<AtomicBool>,
+    ask_docker: Arc<Notify>,
+    /// For each source, whether the log last said that it works.
+    reported: BTreeMap<Source, bool>,
+}
+
+impl Collector {
+    fn run(mut self, messages: Receiver<Message>, interval: Duration) {
+        let mut next_tick = self.start;
+        loop {
+            let now = Instant::now();
+            if now >= next_tick {
+                self.apply(Input::Tick);
+                self.begin_sample();
+                // A tick that came late is not made up for.
+                next_tick = now + interval;
+            }
+            if self.patience_ends.is_some_and(|end| now >= end) {
+                self.answer_stale();
+            }
+            let until = self.patience_ends.map_or(next_tick, |end| end.min(next_tick));
+            match messages.recv_timeout(until.saturating_duration_since(now)) {
+                Ok(Message::Input(input)) => self.take(input),
+                Ok(Message::Scrape(reply)) => self.begin_scrape(reply),
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let sample = match &input {
+            Input::Samples { answer, .. } => Some(answer.is_ok()),
+            _ => None,
+        };
+        self.apply(input);
+        match sample {
+            Some(true) => {
+                self.sampling = false;
+                self.answer();
+            }
+            Some(false) => {
+                self.sampling = false;
+                self.answer_stale();
+            }
+            None => {}
+        }
+    }
+
+    fn apply(&mut self, input: Input) {
+        for request in self.host.apply(input, self.start.elapsed()) {
+            if request == Request::Claims(Runtime::Docker) {
+                self.ask_docker.notify_one();
+            } else if self.requests.send(request).is_err() {
+                tracing::error!("the resolver's thread has ended");
+            }
+        }
+        self.report_changes();
+        self.ready.store(self.host.is_ready(), Ordering::Relaxed);
+    }
+
+    fn begin_sample(&mut self) {
+        if !self.sampling {
+            self.sampling = self.sample.send(()).is_ok();
+        }
+    }
+
+    fn begin_scrape(&mut self, reply: oneshot::Sender<Arc<Snapshot>>) {
+        self.waiting.push(reply);
+        self.patience_ends.get_or_insert_with(|| Instant::now() + SCRAPE_PATIENCE);
+        self.begin_sample();
+    }
+
+    fn answer_stale(&mut self) {
+        for _ in 0..self.waiting.len() {
+            self.apply(Input::StaleScrape);
+        }
+        self.answer();
+    }
+
+    fn answer(&mut self) {
+        self.patience_ends = None;
+        if self.waiting.is_empty() {
+            return;
+        }
+        let snapshot = Arc::new(Snapshot { view: self.host.view(), status: self.host.status().clone() });
+        for reply in self.waiting.drain(..) {
+            // A client that went away meanwhile is no error.
+            let _ = reply.send(Arc::clone(&snapshot));
+        }
+    }
+
+    /// One line in the log for a change of state, and not one a try.
+    fn report_changes(&mut self) {
+        for (&source, asked) in &self.host.status().sources {
+            let name = source.as_str();
+            match (self.reported.insert(source, asked.result.is_ok()), &asked.result) {
+                (Some(true), Ok(())) | (Some(false), Err(_)) => {}
+                (Some(false), Ok(())) => tracing::info!(collector = name, "works again"),
+                (None, Ok(())) => tracing::debug!(collector = name, "works"),
+                (_, Err(reason)) => tracing::warn!(collector = name, %reason, "failed"),
+            }
+        }
+    }
+}
+
+/// Performs one request of the state machine; `None` if it is not for this thread.
+fn resolve(resolver: &mut Resolver, netns_folder: &Path, request: Request) -> Option<Input> {
+    Some(match request {
+        Request::Links { nsid } => Input::Links { nsid, answer: resolver.links(nsid) },
+        Request::Locate(locator) => {
+            let answer = resolver.locate(&locator);
+            Input::Located { locator, answer }
+        }
+        Request::Claims(Runtime::Named) => {
+            let begin = Instant::now();
+            let answer = named::claims(netns_folder).map(|claims| {
+                claims.map_err(|error| format!("cannot read {}: {error}", netns_folder.display()))
+            });
+            Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
+        }
+        Request::Claims(_) => return None,
+    })
+}
+
+fn take_sample(sampler: &mut Sampler) -> Input {
+    let begin = Instant::now();
+    let mut samples = Samples::default();
+    let answer = sampler.sample(&mut samples).map(|()| samples).map_err(|error| error.to_string());
+    Input::Samples { answer, took: begin.elapsed() }
+}
+
+/// A Docker engine that may not be there, or not yet.
+pub struct DockerSource {
+    host: DockerHost,
+    docker: Docker,
+    /// The user named it, or it was there once: from then on its absence is a failure.
+    expected: bool,
+    /// Why a pid that Docker tells means nothing here.
+    foreign_pids: Option<String>,
+}
+
+impl DockerSource {
+    /// The engine at `host`; `configured` if the user named it.
+    pub fn new(host: DockerHost, configured: bool, procfs: &Path) -> DockerSource {
+        let foreign_pids = match runtimes::in_host_pid_namespace(procfs) {
+            Ok(true) => None,
+            Ok(false) => Some(
+                "a container's pid means nothing in this pid namespace: run in the host's (--pid host)"
+                    .into(),
+            ),
+            Err(error) => Some(error.to_string()),
+        };
+        DockerSource { docker: Docker::new(host.clone()), host, expected: configured, foreign_pids }
+    }
+
+    /// Asks once; says nothing of an engine that nobody expects.
+    pub async fn ask(&mut self) -> Input {
+        let begin = Instant::now();
+        let answer = self.claims().await;
+        Input::Claims { runtime: Runtime::Docker, answer, took: begin.elapsed() }
+    }
+
+    async fn claims(&mut self) -> Option<Result<Claims, String>> {
+        let there = match &self.host {
+            DockerHost::Unix(path) => path.exists(),
+            DockerHost::Tcp(_) => true,
+        };
+        self.expected |= there;
+        if !self.expected {
+            return None;
+        }
+        if let Some(reason) = &self.foreign_pids {
+            return Some(Err(reason.clone()));
+        }
+        Some(self.docker.refresh().await.map_err(|error| error.to_string()))
+    }
+
+    /// Answers the collector whenever it asks, until it has stopped.
+    pub async fn follow(mut self, collector: Handle) {
+        loop {
+            collector.ask_docker.notified().await;
+            let answer = self.ask().await;
+            let failed = matches!(answer, Input::Claims { answer: Some(Err(_)), .. });
+            if collector.inbox.send(Message::Input(answer)).is_err() {
+                return;
+            }
+            tokio::time::sleep(if failed { DOCKER_RETRY } else { DOCKER_PAUSE }).await;
+        }
+    }
+}
+
+/// Looks at the host once, in the calling thread.
+pub async fn look_once(config: Config, mut sources: Sources, mut docker: DockerSource) -> Snapshot {
+    let start = Instant::now();
+    let mut host = Host::new(config, [Runtime::Docker, Runtime::Named]);
+    let mut requests = VecDeque::from(host.apply(Input::Tick, start.elapsed()));
+    let mut docker_asked = false;
+    while let Some(request) = requests.pop_front() {
+        let input = match resolve(&mut sources.resolver, &sources.netns_folder, request) {
+            Some(input) => input,
+            None if docker_asked => continue,
+            None => {
+                docker_asked = true;
+                docker.ask().await
+            }
+        };
+        requests.extend(host.apply(input, start.elapsed()));
+    }
+    host.apply(take_sample(&mut sources.sampler), start.elapsed());
+    Snapshot { view: host.view(), status: host.status().clone() }
+}

@@ -1,0 +1,63 @@
+//! What the user can call.
+
+pub mod list;
+pub mod serve;
+
+use crate::cli::{Cli, Command, LogFormat, LogLevel, Sources};
+use crate::{collector, kernel};
+use anyhow::{Context, anyhow};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+
+/// Runs what the user asked for.
+///
+/// # Errors
+/// What the user is told in one line before the exit code 1.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => serve::run(&cli.serve),
+        Some(Command::Serve(flags)) => serve::run(&flags),
+        Some(Command::List(flags)) => list::run(&flags),
+    }
+}
+
+fn start_log(flags: &Sources) -> anyhow::Result<()> {
+    let level = match flags.log_level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Error => LevelFilter::ERROR,
+    };
+    // At debug level bollard logs whole answers of the engine, environment variables with passwords included.
+    let own = Targets::new()
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        .with_default(LevelFilter::WARN.min(level));
+    let log = tracing_subscriber::registry();
+    match flags.log_format {
+        LogFormat::Logfmt => {
+            let lines = tracing_logfmt::builder().with_target(false).layer();
+            log.with(lines.with_filter(own)).try_init()
+        }
+        LogFormat::Json => {
+            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);
+            log.with(lines.with_writer(std::io::stderr).with_filter(own)).try_init()
+        }
+    }
+    .context("cannot start the log")
+}
+
+/// Opens what needs privileges.
+fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
+    Ok(collector::Sources {
+        resolver: kernel::Resolver::open()?,
+        sampler: kernel::Sampler::open()?,
+        netns_folder: flags.netns_folder().map_err(|error| anyhow!(error))?,
+    })
+}
+
+fn open_docker(flags: &Sources) -> anyhow::Result<collector::DockerSource> {
+    let (host, configured) = flags.docker().map_err(|error| anyhow!(error))?;
+    std::fs::read_dir(&flags.procfs).with_context(|| format!("--path.procfs {}", flags.procfs.display()))?;
+    Ok(collector::DockerSource::new(host, configured, &flags.procfs))
+}

@@ -1,0 +1,68 @@
+//! `veth-exporter serve`: collect, and serve /metrics.
+
+use crate::cli::{ListenAddress, Serve};
+use crate::http::{self, Limits, Site};
+use crate::model::host::Config;
+use crate::{collector, sandbox};
+use anyhow::{Context, anyhow};
+use std::net::TcpListener;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long an end without an owner is kept back while a runtime may still name it.
+const HOLD_BACK: Duration = Duration::from_secs(1);
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If it cannot start: one line that names what is in the way.
+pub fn run(flags: &Serve) -> anyhow::Result<()> {
+    super::start_log(&flags.sources)?;
+    let sources = super::open_kernel(&flags.sources)?;
+    let docker = super::open_docker(&flags.sources)?;
+    let listeners = flags.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
+    let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
+    if let Some(lack) = tier.lacks() {
+        tracing::warn!("{lack}");
+    }
+    // The first thread starts here.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let config = Config { retention: flags.retention, hold_back: HOLD_BACK };
+        let handle = collector::start(config, flags.interval, sources)?;
+        tokio::spawn(docker.follow(handle.clone()));
+        let limits = Limits { max_requests: flags.max_requests };
+        let site = Site::new(handle.clone(), flags.telemetry_path.clone(), limits)?;
+        for listener in &listeners {
+            tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
+        }
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping");
+        };
+        let served = http::serve(site, listeners, stop).await;
+        handle.stop();
+        served.context("cannot serve")
+    })
+}
+
+fn bind(address: &ListenAddress) -> anyhow::Result<TcpListener> {
+    let mut bound = Err(anyhow!("it means no address"));
+    for candidate in address.candidates() {
+        match TcpListener::bind(candidate) {
+            Ok(listener) => return Ok(listener),
+            // The second candidate is for a host without IPv6, not for an address in use.
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                bound = Err(error.into());
+                break;
+            }
+            Err(error) => bound = Err(error.into()),
+        }
+    }
+    bound.with_context(|| format!("cannot listen on {address}"))
+}

@@ -1,0 +1,55 @@
+//! Privileges: what needs them is opened first, then they are given up, then threads start.
+
+use caps::{CapSet, Capability, CapsHashSet};
+
+/// What is needed for longer than a moment: to look inside other network namespaces.
+const NEEDED: Capability = Capability::CAP_NET_ADMIN;
+
+/// What the process may still do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// The host's links, and which container is behind each.
+    HostOnly,
+    /// Besides, the inside of every namespace: names, addresses, pairs between containers.
+    AllNamespaces,
+}
+
+/// Gives up every capability but CAP_NET_ADMIN, if there is that. Must be called before the first thread
+/// starts: capabilities belong to threads.
+///
+/// # Errors
+/// What the system said.
+pub fn drop_privileges() -> Result<Tier, String> {
+    let all = |set| caps::read(None, set).map_err(|error| format!("cannot read capabilities: {error}"));
+    let permitted = all(CapSet::Permitted)?;
+    let kept: CapsHashSet = permitted.contains(&NEEDED).then_some(NEEDED).into_iter().collect();
+    let failed = |error| format!("cannot give up capabilities: {error}");
+    // The bounding set is what a program that we executed could get back; without CAP_SETPCAP it stays.
+    if all(CapSet::Effective)?.contains(&Capability::CAP_SETPCAP) {
+        for &capability in all(CapSet::Bounding)?.difference(&kept) {
+            caps::drop(None, CapSet::Bounding, capability).map_err(failed)?;
+        }
+    }
+    for &capability in all(CapSet::Ambient)?.difference(&kept) {
+        caps::drop(None, CapSet::Ambient, capability).map_err(failed)?;
+    }
+    for set in [CapSet::Effective, CapSet::Inheritable, CapSet::Permitted] {
+        let narrowed: CapsHashSet = all(set)?.intersection(&kept).copied().collect();
+        caps::set(None, set, &narrowed).map_err(failed)?;
+    }
+    Ok(if kept.is_empty() { Tier::HostOnly } else { Tier::AllNamespaces })
+}
+
+impl Tier {
+    /// What is missing, and what would give it; `None` if nothing is.
+    pub fn lacks(self) -> Option<&'static str> {
+        match self {
+            Tier::AllNamespaces => None,
+            Tier::HostOnly => Some(
+                "no CAP_NET_ADMIN: the names and addresses of interfaces inside containers, and pairs between \
+                 containers, cannot be seen; give it with --cap-add NET_ADMIN, systemd's \
+                 AmbientCapabilities=CAP_NET_ADMIN, or run as root",
+            ),
+        }
+    }
+}
