@@ -1,0 +1,98 @@
+//! The real Prometheus, and its promtool.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::http::request;
+use super::{Netns, Process, describe, folder, unique_name, wait_for};
+
+/// What `promtool check metrics` says of a text: nothing, or what is wrong.
+pub fn promtool_check(text: &str) -> Result<(), String> {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool, which tests/run installs");
+    let mut input = promtool.stdin.take().expect("the stream that was asked for");
+    // It reads all before it writes. One that gives up early closes the stream, and says why below.
+    let written = input.write_all(text.as_bytes());
+    drop(input);
+    let output = promtool.wait_with_output().expect("promtool ends");
+    match written {
+        Ok(()) if output.status.success() && output.stderr.is_empty() => Ok(()),
+        _ => Err(describe(&output)),
+    }
+}
+
+/// A Prometheus that scrapes one target every second. It is killed, and its storage removed, when this goes.
+pub struct Prometheus {
+    process: Process,
+    netns: PathBuf,
+    address: SocketAddr,
+    folder: PathBuf,
+}
+
+impl Prometheus {
+    /// Starts it in a network namespace and waits until it is ready.
+    pub fn start(netns: &Netns, target: SocketAddr) -> Prometheus {
+        let folder = folder().join(unique_name("prometheus"));
+        std::fs::create_dir(&folder).expect("a folder of its own");
+        let configuration = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+             scrape_configs: [{{job_name: veth, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        );
+        std::fs::write(folder.join("prometheus.yml"), configuration).expect("its configuration");
+        let mut command = netns.command("prometheus");
+        command
+            .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("storage").display()))
+            .arg("--web.listen-address=127.0.0.1:0");
+        let mut process = Process::start("prometheus", &mut command);
+        let limit = Duration::from_secs(30);
+        let address = process.wait_for_line(limit, "the address that it listens on", |line| {
+            line.split_once("msg=\"Listening on\" address=")?.1.trim().parse().ok()
+        });
+        let prometheus = Prometheus { process, netns: netns.path(), address, folder };
+        wait_for(limit, "Prometheus is ready", || {
+            match request(&prometheus.netns, address, "GET", "/-/ready", &[]) {
+                Ok(response) if response.status == 200 => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        prometheus
+    }
+
+    /// The result of an instant query: a list with `metric` and `value` each, for a vector.
+    pub fn query(&self, promql: &str) -> Value {
+        let target = format!("/api/v1/query?query={}", percent_encode(promql));
+        let response = request(&self.netns, self.address, "GET", &target, &[])
+            .unwrap_or_else(|error| panic!("{promql}: {error}"));
+        let mut answer: Value = serde_json::from_slice(&response.body).expect("an answer in JSON");
+        assert_eq!(answer["status"], "success", "{promql}: {answer}");
+        answer["data"]["result"].take()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        self.process.kill();
+        std::fs::remove_dir_all(&self.folder)
+            .unwrap_or_else(|error| eprintln!("{}: {error}", self.folder.display()));
+    }
+}
+
+fn percent_encode(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
