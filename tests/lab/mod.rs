@@ -19,6 +19,7 @@ mod http;
 mod netns;
 mod process;
 mod prometheus;
+mod traffic;
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -35,6 +36,7 @@ pub use http::Response;
 pub use netns::{Netns, ping, transfer, within_netns};
 pub use process::Process;
 pub use prometheus::{Prometheus, promtool_check};
+pub use traffic::{Interface, Traffic};
 
 /// Leaves a test that needs a Docker engine, if the user asked for the small set; says so past the harness, and to `tests/run`.
 macro_rules! needs_engine {
@@ -70,6 +72,13 @@ pub fn folder() -> PathBuf {
     std::env::var_os("VETH_LAB_DIR").map(PathBuf::from).unwrap_or_else(|| {
         panic!("VETH_LAB_DIR is not set: run this test by `tests/run` (tests/run --test TARGET NAME)")
     })
+}
+
+/// An empty folder of the test's own, within that of the run.
+pub fn empty_folder(prefix: &str) -> PathBuf {
+    let path = folder().join(unique_name(prefix));
+    std::fs::create_dir(&path).expect("a folder of its own");
+    path
 }
 
 /// A name that nothing else on this machine has: the prefix, this process and a counter.
