@@ -425,8 +425,10 @@ impl Host {
         }
         let held = self.attribute(now);
         if held {
-            let asked = self.heard.iter().filter(|(_, heard)| heard.may_name);
-            more.extend(asked.map(|(&runtime, _)| Request::Claims(runtime)));
+            // An engine says whose it is when the container has started. A name in /run/netns is there before the
+            // namespace's first veth: each round has asked for it, and the answer would come at once, again and again.
+            let engine = self.heard.get(&Runtime::Docker).filter(|heard| heard.may_name);
+            more.extend(engine.map(|_| Request::Claims(Runtime::Docker)));
         }
         more
     }
