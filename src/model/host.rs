@@ -183,6 +183,8 @@ struct Round {
     /// Links of any namespace were read, or could not be any more.
     changed: bool,
     began: Duration,
+    /// Counts the rounds.
+    number: u64,
 }
 
 impl Host {
@@ -252,7 +254,7 @@ impl Host {
         if !self.round.open.is_empty() {
             return Vec::new(); // the last one takes longer than the interval
         }
-        self.round = Round { began: now, ..Round::default() };
+        self.round = Round { began: now, number: self.round.number + 1, ..Round::default() };
         let runtimes = self.heard.keys().map(|&runtime| Request::Claims(runtime));
         let locators = self.locators().into_iter().map(Request::Locate);
         let asked: Vec<Request> = runtimes.chain([Request::Links { nsid: None }]).chain(locators).collect();
@@ -486,7 +488,9 @@ impl Host {
 
     /// Says whose each pair is, for the ledger and for the eye; true if one is held back.
     fn attribute(&mut self, now: Duration) -> bool {
-        let residents = self.naming.residents(&self.heard, &self.located, &self.namespaces);
+        let mut residents = self.naming.residents(&self.heard, &self.located, &self.namespaces);
+        let (heard, located) = (&self.heard, &self.located);
+        self.naming.keep_leaving(&mut residents, heard, located, &self.namespaces, self.round.number);
         self.status.claims_rejected = self.naming.rejected_ever();
         let may_name = self.heard.values().any(|heard| heard.may_name);
         let mut scene = Scene { ends: ends(&self.pairing), ..Scene::default() };
@@ -520,6 +524,7 @@ impl Host {
         if *self.scene != scene {
             self.scene = Arc::new(scene);
         }
+        self.naming.remember(residents);
         held
     }
 }

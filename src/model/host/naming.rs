@@ -15,6 +15,8 @@ pub(super) struct Naming {
     verified: HashSet<Checked>,
     rejected: HashSet<Checked>,
     rejected_ever: u64,
+    /// Who lived where when it was last judged.
+    homes: HashMap<NetnsId, Home>,
 }
 
 /// One claim on one namespace: the runtime's id of the owner, how it was located, and where.
@@ -36,6 +38,9 @@ pub(super) struct Residents {
 struct Home {
     tenant: Arc<Tenant>,
     endpoints: Vec<Endpoint>,
+    locator: Locator,
+    /// The round in which nobody claimed the namespace any more.
+    left: Option<u64>,
 }
 
 impl Naming {
@@ -79,6 +84,44 @@ impl Naming {
         residents
     }
 
+    /// Lets who has lived in a namespace stay while it is dismantled: its first process is gone before its veths are, and an
+    /// engine can tell of a container's end sooner than the links are read again. Who is claimed still, and is only not found
+    /// any more, stays as long as the namespace; who is not claimed any more, until a later round has read the links.
+    pub fn keep_leaving(
+        &mut self,
+        residents: &mut Residents,
+        heard: &BTreeMap<Runtime, Heard>,
+        located: &BTreeMap<Locator, Located>,
+        namespaces: &Namespaces,
+        round: u64,
+    ) {
+        let lost: HashSet<(Runtime, &str, &Locator)> = heard
+            .iter()
+            .flat_map(|(&runtime, heard)| heard.claims.claims.iter().map(move |claim| (runtime, claim)))
+            .filter(|(_, claim)| !located.contains_key(&claim.locator))
+            .map(|(runtime, claim)| (runtime, claim.owner.id.as_str(), &claim.locator))
+            .collect();
+        for (netns, mut home) in std::mem::take(&mut self.homes) {
+            if residents.homes.contains_key(&netns) || !namespaces.contains_key(&netns) {
+                continue;
+            }
+            let owner = &home.tenant.owner;
+            let stays = lost.contains(&(owner.runtime, &owner.id, &home.locator));
+            if !stays && *home.left.get_or_insert(round) != round {
+                continue;
+            }
+            if owner.runtime == Runtime::Named {
+                residents.names.insert(netns, owner.name.as_str().into());
+            }
+            residents.homes.insert(netns, home);
+        }
+    }
+
+    /// Notes who lives where, for [`keep_leaving`](Naming::keep_leaving).
+    pub fn remember(&mut self, residents: Residents) {
+        self.homes = residents.homes;
+    }
+
     /// A claim that names MAC addresses is believed if one of them is there: a pid can be another machine's or
     /// another process's by now.
     fn believes(&mut self, claim: &Claim, this: &Checked, inside: &Inside) -> bool {
@@ -119,7 +162,8 @@ impl Residents {
         };
         let mut endpoints = self.homes.remove(&netns).map(|home| home.endpoints).unwrap_or_default();
         endpoints.extend(claim.endpoints.iter().cloned());
-        self.homes.insert(netns, Home { tenant: Arc::new(tenant), endpoints });
+        let locator = claim.locator.clone();
+        self.homes.insert(netns, Home { tenant: Arc::new(tenant), endpoints, locator, left: None });
     }
 
     /// Every network that a runtime knows.
