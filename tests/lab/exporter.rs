@@ -42,10 +42,10 @@ impl Exporter {
 
     /// Starts it for an engine, in that one's network namespace, blind to the named namespaces of other tests, and waits until
     /// the engine has answered.
-    pub fn for_engine(engine: &DockerEngine) -> Exporter {
+    pub fn for_engine(engine: &DockerEngine, more: &[&str]) -> Exporter {
         let folder = empty_folder("n").display().to_string();
-        let exporter =
-            Exporter::start(engine.netns(), &["--docker.host", engine.host(), "--path.netns", &folder]);
+        let own = ["--docker.host", engine.host(), "--path.netns", &folder];
+        let exporter = Exporter::start(engine.netns(), &[&own, more].concat());
         exporter.wait_for(Duration::from_secs(10), "the engine has answered", |metrics| {
             metrics.collector_success("docker").filter(|success| *success)
         });

@@ -36,7 +36,7 @@ pub use http::Response;
 pub use netns::{Netns, ping, transfer, within_netns};
 pub use process::Process;
 pub use prometheus::{Prometheus, promtool_check};
-pub use traffic::{Interface, Traffic};
+pub use traffic::{Interface, Traffic, acquaint, silent_on, two_silent};
 
 /// Leaves a test that needs a Docker engine, if the user asked for the small set; says so past the harness, and to `tests/run`.
 macro_rules! needs_engine {

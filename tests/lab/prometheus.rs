@@ -88,7 +88,7 @@ impl Prometheus {
         let response = request(&self.netns, self.address, "GET", &format!("/api/v1/{what}"), &[])
             .unwrap_or_else(|error| panic!("{what}: {error}"));
         let mut answer: Value = serde_json::from_slice(&response.body).expect("an answer in JSON");
-        assert_eq!(answer["status"], "success", "{what}: {answer}");
+        assert_eq!(answer["status"], "success", "/api/v1/{what}: {answer}");
         answer["data"].take()
     }
 

@@ -2,9 +2,12 @@
 
 use std::ops::{Add, Sub};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
-use super::{Container, Counters, Exporter, Exposition, wait_for};
+use super::{
+    Container, Counters, DockerEngine, DockerNetwork, Exporter, Exposition, describe, succeed, wait_for,
+};
 
 /// What went both ways, as the container sees it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,9 +88,23 @@ impl Container {
     pub fn interface(&self, name: &str) -> Interface {
         Interface { container: self.name().to_owned(), name: name.to_owned(), pid: self.pid() }
     }
+
+    /// Its interface on a network, found by the MAC address that Docker tells.
+    pub fn interface_on(&self, network: &DockerNetwork) -> Interface {
+        let mac = self.inspect()["NetworkSettings"]["Networks"][network.name()]["MacAddress"].take();
+        let names = self.exec(&["ls", "/sys/class/net"]);
+        let mut names = names.split_whitespace();
+        let name = names.find(|name| mac == self.sysfs(name, "address").as_str());
+        self.interface(name.unwrap_or_else(|| panic!("{} has no interface with {mac}", self.name())))
+    }
 }
 
 impl Interface {
+    /// Its name, inside.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The labels that are its own in every family of its container.
     pub fn labels(&self) -> [(&str, &str); 3] {
         [("runtime", "docker"), ("container", &self.container), ("interface", &self.name)]
@@ -128,5 +145,39 @@ impl Interface {
                 )),
             }
         })
+    }
+}
+
+/// Two idle containers on a network of their own that say nothing but what the test says.
+pub fn two_silent(engine: &DockerEngine, network: &DockerNetwork) -> [Container; 2] {
+    let containers = ["one", "two"].map(|name| engine.run_idle(name, &silent_on(network)));
+    let [one, two] = &containers;
+    acquaint(engine, network, [one, two]);
+    containers
+}
+
+/// The arguments of `docker run` for a container without IPv6 on a network.
+pub fn silent_on(network: &DockerNetwork) -> [&str; 4] {
+    ["--network", network.name(), "--sysctl", "net.ipv6.conf.all.disable_ipv6=1"]
+}
+
+/// Makes two containers neighbours that need not ask for each other, and takes IPv6 from their ports and their bridge, so that
+/// these say nothing of their own. To be done again after each start of one of them.
+pub fn acquaint(engine: &DockerEngine, network: &DockerNetwork, [one, two]: [&Container; 2]) {
+    let silence = |device: &str| {
+        let setting = format!("net.ipv6.conf.{device}.disable_ipv6=1");
+        let output = engine.netns().exec(["sysctl", "-qw", &setting]);
+        assert!(output.status.success(), "{}", describe(&output));
+    };
+    silence(&network.bridge());
+    for (container, other) in [(one, two), (two, one)] {
+        let interface = container.interface_on(network);
+        silence(&container.host_device(engine.netns(), interface.name()));
+        let address = other.address(network.name()).to_string();
+        let mac = other.sysfs(other.interface_on(network).name(), "address");
+        let words =
+            ["neigh", "replace", &address, "lladdr", &mac, "dev", interface.name(), "nud", "permanent"];
+        let path = interface.netns_path().display().to_string();
+        succeed(Command::new("nsenter").args([&format!("--net={path}"), "ip"]).args(words));
     }
 }
