@@ -1,4 +1,23 @@
 //! veth-exporter: every veth pair on a Linux host, who is at each end, and exactly how much went through.
+//!
+//! # The map of the code
+//!
+//! ```text
+//!   kernel ──links, counters──┐                       ┌── exposition ── http ── Prometheus
+//!                             ├─▶ collector ─▶ model ─┤
+//!   runtimes ──claims─────────┘   (the loop)  (pure)  └── commands (list)
+//! ```
+//!
+//! - [`model`] decides everything and does no I/O: links become pairs ([`model::pairing`]), counters become
+//!   totals ([`model::ledger`]), claims become names, and [`model::host`] is the state machine that takes one
+//!   input at a time and says what to ask next. [`model::view`] is what is shown.
+//! - [`kernel`] speaks rtnetlink, [`runtimes`] ask who owns a namespace, [`exposition`] writes what Prometheus
+//!   reads, [`http`] serves it. They are edges: none imports another, and no foreign crate's type leaves them.
+//! - [`collector`] is the loop between them, [`sandbox`] gives up privileges, [`cli`] and [`commands`] are the
+//!   program.
+//!
+//! The way of one byte count: `kernel::stats` (bytes) -> `model::ledger` (totals) -> `model::view` ->
+//! `exposition::encode` -> `http`. ARCHITECTURE.md has the reasons and the invariants.
 
 pub mod cli;
 pub mod collector;

@@ -257,9 +257,14 @@ impl Ledger {
         let mut carried = Vec::with_capacity(pairs.len());
         for pair in pairs {
             let ends = pair.sides.map(|side| side.end);
-            // The first end is the host's, if any is: its ifindex is not reused as others are.
             let found = (0..2).find_map(|side| {
                 let &(index, was) = at.get(&ends[side])?;
+                // An ifindex changes only by a move to another namespace: with another peer in the same one,
+                // this end only has the id of one that is gone.
+                let (peer, peer_was) = (ends[1 - side], before[index].as_ref()?.ends[1 - was]);
+                if peer != peer_was && peer.netns == peer_was.netns {
+                    return None;
+                }
                 before[index].take().map(|account| (account, Carried { index, turned: was != side }))
             });
             carried.push(found.as_ref().map(|(_, carried)| *carried));

@@ -3,6 +3,8 @@
 //! Nothing here reads a clock, a socket or a file. Time is a [`Duration`](std::time::Duration) since the
 //! exporter's start and is always an argument.
 
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)] // clippy.toml has the list
+
 pub mod host;
 pub mod ledger;
 pub mod link;

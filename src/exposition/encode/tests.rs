@@ -1,1 +1,163 @@
+use super::*;
+use crate::exposition::telemetry::Telemetry;
+use crate::model::ledger::{Flow, LabelSet, NetworkLabels, Traffic};
+use crate::model::link::{Counters, End, Link, NetnsId};
+use crate::model::pairing::{EndState, Role};
+use crate::model::view::{ShownPair, Status, Tenant};
+use crate::model::workload::Runtime;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
 
+fn side(netns: NetnsId, ifindex: u32, device: &[u8], role: Role) -> ShownSide {
+    let link =
+        Link { ifindex, name: Name::from_bytes(device).unwrap(), mtu: 1500, up: true, ..Link::default() };
+    ShownSide {
+        end: End { netns, ifindex },
+        link: Some(link),
+        role,
+        netns: "".into(),
+        bridge: None,
+        tenant: None,
+        labels: None,
+    }
+}
+
+/// One container behind each of these devices.
+fn view(devices: &[(&[u8], &str)]) -> View {
+    let mut scene = Scene::default();
+    for (nsid, (device, container)) in (0u32..).zip(devices) {
+        let labels = LabelSet {
+            runtime: Runtime::Docker,
+            container: (*container).to_owned(),
+            interface: "eth0".into(),
+            network: String::new(),
+        };
+        let owner = Workload::named(Runtime::Docker, *container);
+        let inside = NetnsId::Other { nsid, generation: 0 };
+        let interface = ShownSide {
+            labels: Some(labels.clone()),
+            tenant: Some(Arc::new(Tenant { owner, members: Vec::new() })),
+            netns: format!("docker/{container}").into(),
+            ..side(inside, 2, b"eth0", Role::Interface)
+        };
+        let port = side(NetnsId::Host, 10 + nsid, device, Role::Port);
+        scene.pairs.push(ShownPair { sides: [port, interface], state: EndState::Paired });
+        scene.workloads.push(labels);
+    }
+    scene.networks.push(NetworkLabels { runtime: Runtime::Docker, network: "front".into() });
+    let counters = Counters { receive_bytes: 7, transmit_bytes: u64::MAX, ..Counters::default() };
+    let traffic = Traffic { receive: Flow { bytes: u64::MAX, ..Flow::default() }, ..Traffic::default() };
+    View {
+        samples: vec![[counters, Counters::default()]; scene.pairs.len()],
+        workloads: vec![traffic; scene.workloads.len()],
+        networks: vec![traffic; scene.networks.len()],
+        scene: Arc::new(scene),
+    }
+}
+
+fn lines<'a>(text: &'a str, family: &str) -> Vec<&'a str> {
+    let own = |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    text.lines().filter(own).collect()
+}
+
+#[test]
+fn a_family_is_one_block_with_its_help_and_type_and_whole_numbers() {
+    let text = Encoder::default().encode(Some(&view(&[(b"veth1", "web")])), &[]);
+    let block: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.contains("HELP veth_device_transmit_bytes_total"))
+        .take(3)
+        .collect();
+    assert_eq!(
+        block,
+        [
+            "# HELP veth_device_transmit_bytes_total Bytes that the port sent (tx_bytes): what its workload received.",
+            "# TYPE veth_device_transmit_bytes_total counter",
+            r#"veth_device_transmit_bytes_total{device="veth1",runtime="docker",container="web",interface="eth0"} 18446744073709551615"#,
+        ]
+    );
+}
+
+#[test]
+fn rows_are_sorted_by_their_labels() {
+    let text =
+        Encoder::default().encode(Some(&view(&[(b"veth2", "b"), (b"veth1", "c"), (b"veth3", "a")])), &[]);
+    let devices = lines(&text, "veth_device_up");
+    assert_eq!(devices.len(), 3);
+    assert!(devices.is_sorted(), "{devices:?}");
+}
+
+#[test]
+fn an_empty_label_is_left_out_and_a_block_without_labels_has_no_braces() {
+    let text = Encoder::default().encode(Some(&view(&[(b"veth1", "")])), &[]);
+    assert_eq!(
+        lines(&text, "veth_container_receive_bytes_total"),
+        [r#"veth_container_receive_bytes_total{runtime="docker",interface="eth0"} 18446744073709551615"#]
+    );
+}
+
+#[test]
+fn names_from_hell_stay_inside_their_quotes() {
+    let hell: [(&[u8], &str); 4] =
+        [(b"v\xff\xfe", "a"), (b"a\"b", "b\nc"), (b"back\\slash", "\"}"), ("🦀".as_bytes(), "é\\")];
+    let text = Encoder::default().encode(Some(&view(&hell)), &[]);
+    assert_eq!(
+        lines(&text, "veth_device_up"),
+        [
+            r#"veth_device_up{device="a\"b",runtime="docker",container="b\nc",interface="eth0"} 1"#,
+            r#"veth_device_up{device="back\\\\slash",runtime="docker",container="\"}",interface="eth0"} 1"#,
+            r#"veth_device_up{device="v\\xff\\xfe",runtime="docker",container="a",interface="eth0"} 1"#,
+            r#"veth_device_up{device="🦀",runtime="docker",container="é\\",interface="eth0"} 1"#,
+        ]
+    );
+}
+
+#[test]
+fn a_new_scene_brings_new_labels_and_an_old_one_new_numbers() {
+    let mut encoder = Encoder::default();
+    let mut first = view(&[(b"veth1", "old")]);
+    encoder.encode(Some(&first), &[]);
+    first.samples[0][0].receive_bytes = 8;
+    let again = encoder.encode(Some(&first), &[]);
+    assert!(lines(&again, "veth_device_receive_bytes_total")[0].ends_with("\"eth0\"} 8"));
+    let renamed = encoder.encode(Some(&view(&[(b"veth1", "new")])), &[]);
+    assert!(renamed.contains("container=\"new\"") && !renamed.contains("container=\"old\""));
+}
+
+#[test]
+fn the_exporters_own_metrics_are_there_also_without_a_view() {
+    let telemetry = Telemetry::new().unwrap();
+    let status = Status { bad_messages: 3, ..Status::default() };
+    let text = Encoder::default().encode(None, &telemetry.gather(&status, None));
+    assert_eq!(lines(&text, "veth_exporter_bad_messages_total"), ["veth_exporter_bad_messages_total 3"]);
+    assert_eq!(lines(&text, "veth_exporter_build_info").len(), 1);
+    assert_eq!(lines(&text, "process_open_fds").len(), 1);
+    assert!(!text.contains("veth_device"), "{text}");
+}
+
+proptest! {
+    /// Whatever devices and containers are called, each line is one series, and none is there twice.
+    #[test]
+    fn any_name_gives_a_valid_exposition(
+        names in proptest::collection::btree_map(proptest::collection::vec(1u8.., 1..15), ".{0,20}", 1..6)
+    ) {
+        let devices: Vec<(&[u8], &str)> = names.iter().map(|(d, c)| (d.as_slice(), c.as_str())).collect();
+        let text = Encoder::default().encode(Some(&view(&devices)), &[]);
+        let rows = lines(&text, "veth_device_up");
+        prop_assert_eq!(rows.len(), names.len());
+        prop_assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), names.len());
+        for row in rows {
+            // Outside of quotes there is nothing but label names; each quote is closed.
+            let (mut quoted, mut escaped) = (false, false);
+            for c in row.chars() {
+                match c {
+                    _ if escaped => escaped = false,
+                    '\\' if quoted => escaped = true,
+                    '"' => quoted = !quoted,
+                    _ => prop_assert!(quoted || c.is_ascii_alphanumeric() || "_{}=, ".contains(c), "{}", row),
+                }
+            }
+            prop_assert!(!quoted && row.ends_with("} 1"), "{}", row);
+        }
+    }
+}

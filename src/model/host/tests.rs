@@ -1,1 +1,367 @@
+use super::*;
+use crate::model::ledger::{LabelSet, Traffic};
+use crate::model::link::{Kind, Mac, Name};
+use crate::model::pairing::Role;
+use crate::model::workload::{Claim, Endpoint, Network, Workload};
+use std::collections::VecDeque;
 
+const NOW: Duration = Duration::from_secs(100);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The host as it would answer.
+#[derive(Default)]
+struct World {
+    links: BTreeMap<Option<u32>, Result<Vec<Link>, LookFailure>>,
+    pids: BTreeMap<u32, Located>,
+    docker: Option<Result<Claims, String>>,
+}
+
+impl World {
+    /// A bridge `br-front`, and one container on it for each of these (nsid, host ifindex).
+    fn with_containers(containers: &[(u32, u32)]) -> World {
+        let bridge = Link { ifindex: 2, name: name("br-front"), kind: Kind::Bridge, ..Link::default() };
+        let mut world = World { links: BTreeMap::from([(None, Ok(vec![bridge]))]), ..World::default() };
+        for &(nsid, ifindex) in containers {
+            world.start(nsid, ifindex);
+        }
+        world
+    }
+
+    fn host_links(&mut self) -> &mut Vec<Link> {
+        self.links.get_mut(&None).unwrap().as_mut().unwrap()
+    }
+
+    fn start(&mut self, nsid: u32, ifindex: u32) {
+        let port = Link { master: Some(2), ..veth(ifindex, 2, PeerNetns::Nsid(nsid)) };
+        self.host_links().push(port);
+        let eth0 =
+            Link { name: name("eth0"), address: Some(mac(ifindex)), ..veth(2, ifindex, PeerNetns::Host) };
+        self.links.insert(Some(nsid), Ok(vec![eth0]));
+    }
+
+    fn kill(&mut self, nsid: u32, ifindex: u32) {
+        self.host_links().retain(|link| link.ifindex != ifindex);
+        self.links.remove(&Some(nsid));
+    }
+
+    /// Docker says that these (name, pid, host ifindex whose MAC it gave) run.
+    fn docker_says(&mut self, containers: &[(&str, u32, u32)]) {
+        let claims = containers.iter().map(|&(name, pid, ifindex)| Claim {
+            owner: Workload { id: format!("id-{name}"), ..Workload::named(Runtime::Docker, name) },
+            locator: Locator::Pid(pid),
+            endpoints: vec![Endpoint { network: "front".into(), address: Some(mac(ifindex)) }],
+            members: Vec::new(),
+        });
+        let networks = vec![Network { name: "front".into(), bridge: Some(name("br-front")) }];
+        self.docker = Some(Ok(Claims { claims: claims.collect(), networks }));
+    }
+
+    fn answer(&self, request: Request) -> Input {
+        match request {
+            Request::Links { nsid } => {
+                let links = self.links.get(&nsid).cloned().unwrap_or(Err(LookFailure::Gone));
+                Input::Links { nsid, answer: links.map(|links| Links { links, bad_messages: 0 }) }
+            }
+            Request::Locate(locator) => {
+                let Locator::Pid(pid) = locator else { panic!("{locator:?}") };
+                Input::Located { answer: self.pids.get(&pid).copied().ok_or(LookFailure::Gone), locator }
+            }
+            Request::Claims(runtime) => {
+                Input::Claims { runtime, answer: self.docker.clone(), took: Duration::ZERO }
+            }
+        }
+    }
+
+    /// Tells the host this, and answers all that it asks.
+    fn tell(&self, host: &mut Host, input: Input, now: Duration) {
+        let mut asked = VecDeque::from(host.apply(input, now));
+        // A runtime may be asked again and again while a name is missing.
+        for _ in 0..100 {
+            let Some(request) = asked.pop_front() else { return };
+            asked.extend(host.apply(self.answer(request), now));
+        }
+    }
+
+    fn tick(&self, host: &mut Host, now: Duration) {
+        self.tell(host, Input::Tick, now);
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::from_bytes(text.as_bytes()).unwrap()
+}
+
+fn mac(ifindex: u32) -> Mac {
+    Mac([2, 0, 0, 0, 0, ifindex as u8])
+}
+
+fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
+    Link {
+        ifindex,
+        name: name(&format!("veth{ifindex}")),
+        kind: Kind::Veth,
+        iflink: Some(iflink),
+        peer_netns,
+        ..Link::default()
+    }
+}
+
+fn new_host() -> Host {
+    Host::new(Config { retention: 300 * SECOND, hold_back: SECOND }, [Runtime::Docker])
+}
+
+fn bytes(received: u64, sent: u64) -> Counters {
+    Counters { transmit_bytes: received, receive_bytes: sent, ..Counters::default() }
+}
+
+fn sample(host: &mut Host, counters: &[(u32, Counters)]) {
+    let samples = Samples { counters: counters.to_vec(), bad_messages: 0 };
+    host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, NOW);
+}
+
+/// `runtime/container/interface/network` of every shown interface, with its device.
+fn names(host: &Host) -> Vec<String> {
+    let view = host.view().unwrap();
+    let sides = view.scene.pairs.iter().flat_map(|pair| [(&pair.sides[0], &pair.sides[1])]);
+    sides
+        .map(|(port, interface)| {
+            let device = port.link.unwrap().name;
+            match &interface.labels {
+                None => device.to_string(),
+                Some(l) => {
+                    format!("{device} {}/{}/{}/{}", l.runtime.as_str(), l.container, l.interface, l.network)
+                }
+            }
+        })
+        .collect()
+}
+
+fn totals(host: &Host) -> Vec<(String, u64, u64)> {
+    let view = host.view().unwrap();
+    let row = |(labels, traffic): (&LabelSet, &Traffic)| {
+        (labels.container.clone(), traffic.receive.bytes, traffic.transmit.bytes)
+    };
+    view.scene.workloads.iter().zip(&view.workloads).map(row).collect()
+}
+
+#[test]
+fn there_is_no_view_before_the_first_round_is_complete() {
+    let mut host = new_host();
+    let world = World::with_containers(&[(0, 10)]);
+    let asked = host.apply(Input::Tick, NOW);
+    assert_eq!(asked, [Request::Claims(Runtime::Docker), Request::Links { nsid: None }]);
+    let more = host.apply(world.answer(Request::Links { nsid: None }), NOW);
+    assert_eq!(more, [Request::Links { nsid: Some(0) }]);
+    assert!(host.view().is_none());
+    host.apply(world.answer(Request::Links { nsid: Some(0) }), NOW);
+    assert!(host.view().is_some());
+}
+
+#[test]
+fn a_container_is_named_whichever_answer_comes_first() {
+    let mut world = World::with_containers(&[(0, 10), (1, 11)]);
+    world.docker_says(&[("db", 700, 10), ("web", 701, 11)]);
+    world.pids = BTreeMap::from([(700, Located::Nsid(0)), (701, Located::Nsid(1))]);
+    let wanted = ["veth10 docker/db/eth0/front", "veth11 docker/web/eth0/front"];
+
+    let mut links_first = new_host();
+    let asked = links_first.apply(Input::Tick, NOW);
+    for request in asked.into_iter().rev() {
+        world.tell(&mut links_first, world.answer(request), NOW);
+    }
+    assert_eq!(names(&links_first), wanted);
+
+    let mut docker_first = new_host();
+    let asked = docker_first.apply(Input::Tick, NOW);
+    for request in asked {
+        world.tell(&mut docker_first, world.answer(request), NOW);
+    }
+    assert_eq!(names(&docker_first), wanted);
+}
+
+#[test]
+fn an_end_is_held_back_for_a_second_while_docker_may_still_name_it() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[]);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    assert_eq!(names(&host), [""; 0]);
+    assert_eq!(host.view().unwrap().scene.ends[&EndState::Paired], 2);
+    sample(&mut host, &[(10, bytes(70, 7))]);
+
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids.insert(700, Located::Nsid(0));
+    world.tick(&mut host, NOW + SECOND / 2);
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+    assert_eq!(totals(&host), [("web".to_owned(), 70, 7)]);
+}
+
+#[test]
+fn an_end_that_nobody_names_in_time_is_shown_as_unknown() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[]);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(names(&host), ["veth10 unknown//eth0/front"]);
+}
+
+#[test]
+fn nothing_is_held_back_where_there_is_no_docker() {
+    let world = World::with_containers(&[(0, 10)]);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    assert_eq!(names(&host), ["veth10 unknown//eth0/"]);
+    assert!(!host.status().sources.contains_key(&Source::Docker));
+}
+
+#[test]
+fn names_stay_while_docker_is_away_and_go_with_the_container() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids.insert(700, Located::Nsid(0));
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    world.docker = Some(Err("refused".into()));
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+    assert_eq!(host.status().sources[&Source::Docker].result, Err("refused".to_owned()));
+
+    // The container died; its pid, nsid and ifindex are somebody else's now.
+    world.kill(0, 10);
+    world.start(0, 12);
+    world.tick(&mut host, NOW + 2 * SECOND);
+    assert_eq!(names(&host), ["veth12 unknown//eth0/front"]);
+    assert_eq!(host.status().claims_rejected, 1);
+}
+
+#[test]
+fn a_claim_whose_addresses_are_not_there_is_rejected_and_counted_once() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[("elsewhere", 700, 99)]);
+    world.pids.insert(700, Located::Nsid(0));
+    let mut host = new_host();
+    for n in 0..3 {
+        world.tick(&mut host, NOW + n * SECOND);
+    }
+    assert_eq!(names(&host), ["veth10 unknown//eth0/front"]);
+    assert_eq!(host.status().claims_rejected, 1);
+}
+
+#[test]
+fn a_container_that_changes_its_address_keeps_its_name() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids.insert(700, Located::Nsid(0));
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    world.links.get_mut(&Some(0)).unwrap().as_mut().unwrap()[0].address = Some(mac(77));
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+}
+
+#[test]
+fn without_the_privilege_to_look_inside_the_device_still_has_its_container() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.links.insert(Some(0), Err(LookFailure::Denied));
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids.insert(700, Located::Nsid(0));
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    assert_eq!(names(&host), ["veth10 docker/web//front"]);
+    assert_eq!(host.view().unwrap().scene.ends[&EndState::PeerHidden], 1);
+}
+
+#[test]
+fn a_deleted_end_takes_its_pair_with_it() {
+    let mut world = World::with_containers(&[(0, 10), (1, 11)]);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    world.kill(0, 10);
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(names(&host), ["veth11 unknown//eth0/"]);
+    assert_eq!(host.view().unwrap().scene.ends[&EndState::Paired], 2);
+}
+
+#[test]
+fn a_namespace_that_dies_during_the_round_takes_no_other_with_it() {
+    let mut world = World::with_containers(&[(0, 10), (1, 11)]);
+    world.links.remove(&Some(0));
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    assert_eq!(names(&host), ["veth11 unknown//eth0/"]);
+    assert_eq!(host.view().unwrap().scene.ends[&EndState::PeerMissing], 1);
+}
+
+#[test]
+fn what_was_known_stays_when_the_host_cannot_be_read() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    world.links.insert(None, Err(LookFailure::Failed("interrupted".into())));
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(names(&host), ["veth10 unknown//eth0/"]);
+    assert_eq!(host.status().sources[&Source::Links].result, Err("interrupted".to_owned()));
+}
+
+#[test]
+fn a_tick_during_a_round_begins_no_other() {
+    let mut host = new_host();
+    assert!(!host.apply(Input::Tick, NOW).is_empty());
+    assert_eq!(host.apply(Input::Tick, NOW + SECOND), []);
+}
+
+#[test]
+fn a_sample_that_is_newer_than_the_links_is_not_taken_back() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    sample(&mut host, &[(10, bytes(500, 50))]);
+    world.host_links()[1].counters = bytes(400, 40); // read before, arrives after
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(host.view().unwrap().samples, [[bytes(500, 50), Counters::default()]]);
+}
+
+#[test]
+fn the_scene_is_the_same_allocation_while_only_numbers_change() {
+    let world = World::with_containers(&[(0, 10)]);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    let before = host.view().unwrap().scene;
+    sample(&mut host, &[(10, bytes(500, 50))]);
+    world.tick(&mut host, NOW + SECOND);
+    assert!(Arc::ptr_eq(&before, &host.view().unwrap().scene));
+}
+
+#[test]
+fn a_container_made_anew_goes_on_under_its_name() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids.insert(700, Located::Nsid(0));
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    sample(&mut host, &[(10, bytes(500, 50))]);
+    world.kill(0, 10);
+    world.start(0, 11); // the same nsid
+    world.docker_says(&[("web", 701, 11)]);
+    world.pids = BTreeMap::from([(701, Located::Nsid(0))]);
+    world.tick(&mut host, NOW + SECOND);
+    sample(&mut host, &[(11, bytes(30, 3))]);
+    assert_eq!(names(&host), ["veth11 docker/web/eth0/front"]);
+    assert_eq!(totals(&host), [("web".to_owned(), 530, 53)]);
+}
+
+#[test]
+fn a_pair_on_its_way_into_a_container_is_shown_when_it_has_arrived() {
+    let mut world = World::with_containers(&[]);
+    world.docker_says(&[]);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    world.host_links().extend([veth(10, 11, PeerNetns::Same), veth(11, 10, PeerNetns::Same)]);
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(names(&host), [""; 0]);
+    world.tick(&mut host, NOW + 2 * SECOND);
+    assert_eq!(names(&host), ["veth10"]);
+    let view = host.view().unwrap();
+    assert_eq!(view.scene.pairs[0].sides.each_ref().map(|side| side.role), [Role::Port, Role::Port]);
+}

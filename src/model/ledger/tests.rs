@@ -1,1 +1,262 @@
+use super::*;
+use crate::model::link::{Link, NetnsId};
+use crate::model::pairing::Side;
+use proptest::prelude::*;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn end(nsid: Option<u32>, ifindex: u32) -> End {
+    let netns = nsid.map_or(NetnsId::Host, |nsid| NetnsId::Other { nsid, generation: 0 });
+    End { netns, ifindex }
+}
+
+fn sent(bytes: u64) -> Counters {
+    Counters { transmit_bytes: bytes, ..Counters::default() }
+}
+
+/// A pair whose first side has sent so many bytes, and whose second so many.
+fn pair(ends: [End; 2], bytes: [u64; 2]) -> Pair {
+    let side = |i: usize| {
+        let counters = Counters { receive_bytes: bytes[1 - i], ..sent(bytes[i]) };
+        Side { end: ends[i], link: Some(Link { counters, ..Link::default() }) }
+    };
+    Pair { sides: [side(0), side(1)] }
+}
+
+fn labels(container: &str) -> LabelSet {
+    LabelSet {
+        runtime: Runtime::Docker,
+        container: container.into(),
+        interface: "eth0".into(),
+        network: "front".into(),
+    }
+}
+
+/// The second side is this container's, the first one a port.
+fn to(container: &str) -> Booking {
+    Booking::To([None, Some(labels(container))])
+}
+
+/// (received, sent) bytes of each total.
+fn totals(ledger: &Ledger) -> Vec<(&str, u64, u64)> {
+    ledger.workloads().map(|(l, t)| (l.container.as_str(), t.receive.bytes, t.transmit.bytes)).collect()
+}
+
+fn assign(ledger: &mut Ledger, bookings: Vec<Booking>, now: Duration) {
+    ledger.assign(bookings, std::iter::empty(), now, 5 * MINUTE);
+}
+
+#[test]
+fn what_the_port_sends_its_workload_receives() {
+    let mut ledger = Ledger::default();
+    ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 7])], MINUTE, |_| true);
+    assign(&mut ledger, vec![to("web")], MINUTE);
+    assert_eq!(totals(&ledger), [("web", 100, 7)]);
+}
+
+#[test]
+fn a_pair_that_was_only_found_counts_from_there() {
+    let mut ledger = Ledger::default();
+    let ends = [end(None, 5), end(Some(1), 2)];
+    ledger.reconcile(&[pair(ends, [100, 7])], MINUTE, |_| false);
+    assign(&mut ledger, vec![to("web")], MINUTE);
+    assert_eq!(totals(&ledger), [("web", 0, 0)]);
+    ledger.observe(0, 0, &sent(130));
+    ledger.settle();
+    assert_eq!(totals(&ledger), [("web", 30, 0)]);
+}
+
+#[test]
+fn a_total_goes_on_when_its_container_is_recreated() {
+    let mut ledger = Ledger::default();
+    for life in 1..=3 {
+        ledger.reconcile(&[pair([end(None, 10 + life), end(Some(life), 2)], [100, 7])], MINUTE, |_| true);
+        assign(&mut ledger, vec![to("web")], MINUTE);
+        assert_eq!(totals(&ledger), [("web", 100 * u64::from(life), 7 * u64::from(life))]);
+    }
+}
+
+#[test]
+fn a_reused_nsid_and_ifindex_is_another_pair_if_the_hosts_end_is() {
+    let mut ledger = Ledger::default();
+    ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 0])], MINUTE, |_| true);
+    assign(&mut ledger, vec![to("web")], MINUTE);
+    let carried = ledger.reconcile(
+        &[pair([end(None, 5), end(Some(2), 2)], [110, 0]), pair([end(None, 6), end(Some(1), 2)], [40, 0])],
+        MINUTE,
+        |_| true,
+    );
+    assert_eq!(carried, [Some(Carried { index: 0, turned: false }), None]);
+    assign(&mut ledger, vec![to("web"), to("db")], MINUTE);
+    assert_eq!(totals(&ledger), [("db", 40, 0), ("web", 110, 0)]);
+}
+
+#[test]
+fn a_receive_counter_that_falls_at_the_detach_takes_nothing_back() {
+    let mut ledger = Ledger::default();
+    ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 70])], MINUTE, |_| true);
+    assign(&mut ledger, vec![to("web")], MINUTE);
+    ledger.observe(0, 0, &sent(120)); // receive_bytes is 0 now
+    ledger.settle();
+    assert_eq!(totals(&ledger), [("web", 120, 70)]);
+}
+
+#[test]
+fn a_rename_freezes_the_old_total_and_goes_on_under_the_new_name() {
+    let mut ledger = Ledger::default();
+    let ends = [end(None, 5), end(Some(1), 2)];
+    ledger.reconcile(&[pair(ends, [100, 0])], MINUTE, |_| true);
+    assign(&mut ledger, vec![to("old")], MINUTE);
+    assign(&mut ledger, vec![to("new")], MINUTE);
+    ledger.observe(0, 0, &sent(150));
+    ledger.settle();
+    assert_eq!(totals(&ledger), [("new", 50, 0), ("old", 100, 0)]);
+}
+
+#[test]
+fn what_went_through_before_the_name_was_known_is_booked_to_the_name() {
+    let mut ledger = Ledger::default();
+    let ends = [end(None, 5), end(Some(1), 2)];
+    ledger.reconcile(&[pair(ends, [100, 0])], MINUTE, |_| true);
+    assign(&mut ledger, vec![Booking::Held([None, Some(labels(""))])], MINUTE);
+    assert_eq!(totals(&ledger), []);
+    ledger.observe(0, 0, &sent(150));
+    assign(&mut ledger, vec![to("web")], MINUTE);
+    assert_eq!(totals(&ledger), [("web", 150, 0)]);
+}
+
+#[test]
+fn a_pair_that_dies_before_its_name_is_known_is_booked_as_nobodys() {
+    let mut ledger = Ledger::default();
+    ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 7])], MINUTE, |_| true);
+    assign(&mut ledger, vec![Booking::Held([None, Some(labels(""))])], MINUTE);
+    ledger.reconcile(&[], MINUTE, |_| true);
+    assign(&mut ledger, vec![], MINUTE);
+    assert_eq!(totals(&ledger), [("", 100, 7)]);
+}
+
+#[test]
+fn the_owner_sticks_to_a_pair_that_moves_back_to_the_host_to_die() {
+    let mut ledger = Ledger::default();
+    ledger.reconcile(&[pair([end(None, 5), end(Some(1), 4)], [100, 7])], MINUTE, |_| true);
+    assign(&mut ledger, vec![to("web")], MINUTE);
+    // The container's end is on the host now, and comes first: 4 before 5.
+    let carried = ledger.reconcile(&[pair([end(None, 4), end(None, 5)], [9, 120])], MINUTE, |_| true);
+    assert_eq!(carried, [Some(Carried { index: 0, turned: true })]);
+    assign(&mut ledger, vec![Booking::Held([None, None])], MINUTE);
+    ledger.reconcile(&[], MINUTE, |_| true);
+    assign(&mut ledger, vec![], MINUTE);
+    assert_eq!(totals(&ledger), [("web", 120, 9)]);
+}
+
+#[test]
+fn traffic_between_two_ports_is_nobodys_also_when_one_of_them_becomes_an_interface() {
+    let mut ledger = Ledger::default();
+    ledger.reconcile(&[pair([end(None, 5), end(None, 6)], [100, 7])], MINUTE, |_| true);
+    assign(&mut ledger, vec![Booking::To([None, None])], MINUTE);
+    ledger.reconcile(&[pair([end(None, 5), end(Some(1), 6)], [130, 8])], MINUTE, |_| true);
+    assign(&mut ledger, vec![to("web")], MINUTE);
+    assert_eq!(totals(&ledger), [("web", 30, 1)]);
+}
+
+#[test]
+fn a_total_is_kept_for_the_retention_after_its_last_pair_and_no_longer() {
+    let mut ledger = Ledger::default();
+    ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 0])], MINUTE, |_| true);
+    assign(&mut ledger, vec![to("web")], MINUTE);
+    ledger.reconcile(&[], MINUTE, |_| true);
+    assign(&mut ledger, vec![], 6 * MINUTE);
+    assert_eq!(totals(&ledger), [("web", 100, 0)]);
+    assign(&mut ledger, vec![], 6 * MINUTE + Duration::from_millis(1));
+    assert_eq!(totals(&ledger), []);
+}
+
+#[test]
+fn a_network_is_there_with_zero_as_soon_as_it_is_known_and_sums_its_workloads() {
+    let mut ledger = Ledger::default();
+    let network = |name: &str| NetworkLabels { runtime: Runtime::Docker, network: name.into() };
+    let known = || [network("front"), network("idle")].into_iter();
+    ledger.reconcile(
+        &[pair([end(None, 5), end(Some(1), 2)], [100, 7]), pair([end(None, 6), end(Some(2), 2)], [50, 1])],
+        MINUTE,
+        |_| true,
+    );
+    ledger.assign(vec![to("web"), to("db")], known(), MINUTE, MINUTE);
+    let rows: Vec<_> =
+        ledger.networks().map(|(l, t)| (l.network.as_str(), t.receive.bytes, t.transmit.bytes)).collect();
+    assert_eq!(rows, [("front", 150, 8), ("idle", 0, 0)]);
+}
+
+/// One thing that happens to the pair under test.
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many bytes go to the workload.
+    Carry(u64),
+    /// The port's counters are read.
+    Sample,
+    /// The links are read.
+    Reconcile,
+    /// The name is one of three, or not known.
+    Name(Option<u8>),
+    /// The container is made anew.
+    Recreate,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0u64..1000).prop_map(Step::Carry),
+        Just(Step::Sample),
+        Just(Step::Reconcile),
+        proptest::option::of(0u8..3).prop_map(Step::Name),
+        Just(Step::Recreate),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+proptest! {
+    /// Whatever the order, no total falls, and together they are all that was carried.
+    #[test]
+    fn nothing_is_lost_or_counted_twice(steps in steps()) {
+        let mut ledger = Ledger::default();
+        let (mut life, mut carried, mut before_this_life) = (1u32, 0u64, 0u64);
+        let mut name: Option<u8> = None;
+        let mut last: BTreeMap<String, u64> = BTreeMap::new();
+        let booking = |name: Option<u8>| match name {
+            None => Booking::Held([None, Some(labels("nobody"))]),
+            Some(name) => to(&name.to_string()),
+        };
+        let now = |life: u32, bytes: u64| [pair([end(None, 10 + life), end(Some(1), 2)], [bytes, 0])];
+        ledger.reconcile(&now(life, 0), MINUTE, |_| true);
+        assign(&mut ledger, vec![booking(name)], MINUTE);
+        for step in steps {
+            let bytes = carried - before_this_life;
+            match step {
+                Step::Carry(more) => carried += more,
+                Step::Sample => {
+                    ledger.observe(0, 0, &sent(bytes));
+                    ledger.settle();
+                }
+                Step::Name(new) => name = new,
+                Step::Reconcile => {
+                    ledger.reconcile(&now(life, bytes), MINUTE, |_| true);
+                    assign(&mut ledger, vec![booking(name)], MINUTE);
+                }
+                Step::Recreate => {
+                    ledger.observe(0, 0, &sent(bytes)); // its last words
+                    life += 1;
+                    before_this_life = carried;
+                    ledger.reconcile(&now(life, 0), MINUTE, |_| true);
+                    assign(&mut ledger, vec![booking(name)], MINUTE);
+                }
+            }
+            for (container, receive, _) in totals(&ledger) {
+                let earlier = last.insert(container.to_owned(), receive).unwrap_or(0);
+                prop_assert!(receive >= earlier, "{container} fell from {earlier} to {receive}");
+            }
+        }
+        ledger.reconcile(&now(life, carried - before_this_life), MINUTE, |_| true);
+        assign(&mut ledger, vec![to("end")], MINUTE);
+        let sum: u64 = totals(&ledger).iter().map(|(_, receive, _)| receive).sum();
+        prop_assert_eq!(sum, carried);
+    }
+}

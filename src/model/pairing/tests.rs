@@ -1,1 +1,145 @@
+use super::*;
+use crate::model::link::Name;
 
+const HOST: NetnsId = NetnsId::Host;
+
+fn other(nsid: u32) -> NetnsId {
+    NetnsId::Other { nsid, generation: 0 }
+}
+
+fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
+    let name = Name::from_bytes(format!("v{ifindex}").as_bytes()).unwrap();
+    Link { ifindex, name, kind: Kind::Veth, iflink: Some(iflink), peer_netns, ..Link::default() }
+}
+
+fn seen(netns: NetnsId, links: impl IntoIterator<Item = Link>) -> (NetnsId, Inside) {
+    (netns, Inside::Seen(links.into_iter().collect()))
+}
+
+/// Each pair as its two ends, (nsid or host, ifindex), and whether both were seen.
+fn ends(pairing: &Pairing) -> Vec<[(Option<u32>, u32); 2]> {
+    let end = |side: Side| (side.end.netns.nsid(), side.end.ifindex);
+    pairing.pairs.iter().map(|pair| pair.sides.map(end)).collect()
+}
+
+fn reasons(pairing: &Pairing) -> Vec<(u32, EndState)> {
+    pairing.single.iter().map(|(side, why)| (side.end.ifindex, *why)).collect()
+}
+
+#[test]
+fn a_container_is_joined_to_its_device_on_the_host() {
+    let world = Namespaces::from([
+        seen(HOST, [veth(18, 3, PeerNetns::Nsid(4))]),
+        seen(other(4), [veth(3, 18, PeerNetns::Host)]),
+    ]);
+    let pairing = pair(&world);
+    assert_eq!(ends(&pairing), [[(None, 18), (Some(4), 3)]]);
+    assert_eq!(pairing.pairs[0].state(), EndState::Paired);
+    assert_eq!(reasons(&pairing), []);
+}
+
+#[test]
+fn twenty_containers_whose_eth0_have_one_ifindex_are_told_apart() {
+    let host = seen(HOST, (0..20).map(|n| veth(100 + n, 2, PeerNetns::Nsid(n))));
+    let inside = (0..20).map(|n| seen(other(n), [veth(2, 100 + n, PeerNetns::Host)]));
+    let pairing = pair(&inside.chain([host]).collect());
+    let wanted: Vec<_> = (0..20).map(|n| [(None, 100 + n), (Some(n), 2)]).collect();
+    assert_eq!(ends(&pairing), wanted);
+}
+
+#[test]
+fn two_ends_on_the_host_are_one_pair() {
+    let world = Namespaces::from([seen(HOST, [veth(6, 5, PeerNetns::Same), veth(5, 6, PeerNetns::Same)])]);
+    assert_eq!(ends(&pair(&world)), [[(None, 5), (None, 6)]]);
+}
+
+#[test]
+fn a_pair_without_an_end_on_the_host_is_found() {
+    let world = Namespaces::from([
+        seen(HOST, []),
+        seen(other(1), [veth(3, 3, PeerNetns::Nsid(2))]),
+        seen(other(2), [veth(3, 3, PeerNetns::Nsid(1))]),
+    ]);
+    assert_eq!(ends(&pair(&world)), [[(Some(1), 3), (Some(2), 3)]]);
+}
+
+#[test]
+fn a_namespace_that_may_not_be_seen_hides_the_peer_and_not_the_pair() {
+    let world = Namespaces::from([seen(HOST, [veth(18, 3, PeerNetns::Nsid(4))]), (other(4), Inside::Denied)]);
+    let pairing = pair(&world);
+    assert_eq!(ends(&pairing), [[(None, 18), (Some(4), 3)]]);
+    assert_eq!(pairing.pairs[0].state(), EndState::PeerHidden);
+}
+
+#[test]
+fn an_end_without_a_pair_says_why() {
+    let unpaired = Link { iflink: None, ..veth(1, 1, PeerNetns::Same) };
+    let world = Namespaces::from([
+        seen(
+            HOST,
+            [
+                unpaired,
+                veth(2, 2, PeerNetns::Same),       // names itself: no kernel does
+                veth(3, 9, PeerNetns::Same),       // 9 is not there
+                veth(4, 9, PeerNetns::Nsid(7)),    // namespace 7 is not there
+                veth(5, 9, PeerNetns::Unassigned), // dying
+                veth(6, 7, PeerNetns::Same),       // 7 names 8
+                veth(7, 8, PeerNetns::Same),
+                veth(8, 7, PeerNetns::Same),
+                veth(10, 3, PeerNetns::Nsid(1)), // 3 in namespace 1 names another of the host
+            ],
+        ),
+        seen(other(1), [veth(3, 11, PeerNetns::Host)]),
+    ]);
+    let pairing = pair(&world);
+    assert_eq!(ends(&pairing), [[(None, 7), (None, 8)]]);
+    use EndState::*;
+    assert_eq!(
+        reasons(&pairing),
+        [
+            (1, Unlinked),
+            (2, Unlinked),
+            (3, PeerMissing),
+            (4, PeerMissing),
+            (5, PeerNetnsUnknown),
+            (6, Contradicted),
+            (10, Contradicted),
+            (3, PeerMissing), // in namespace 1: 11 is not on the host
+        ]
+    );
+}
+
+#[test]
+fn only_veths_are_paired() {
+    let vlan = Link { kind: Kind::Other, ..veth(3, 2, PeerNetns::Same) };
+    let world = Namespaces::from([seen(HOST, [vlan])]);
+    assert_eq!(pair(&world), Pairing::default());
+}
+
+#[test]
+fn roles_go_by_place_then_by_switch() {
+    use Place::{Host, Unclaimed, Workload};
+    use Role::{Interface, Port};
+    let pair = |a, b| Pair {
+        sides: [
+            Side { end: End { netns: a, ifindex: 1 }, link: None },
+            Side { end: End { netns: b, ifindex: 2 }, link: None },
+        ],
+    };
+    let (one, two) = (other(1), other(2));
+    for (sides, places, switched, wanted) in [
+        (pair(HOST, HOST), [Host, Host], [true, false], [Port, Port]),
+        (pair(one, one), [Workload, Workload], [true, false], [Port, Port]),
+        (pair(HOST, one), [Host, Workload], [false, true], [Port, Interface]),
+        (pair(HOST, one), [Host, Unclaimed], [false, false], [Port, Interface]),
+        (pair(one, two), [Unclaimed, Workload], [false, true], [Port, Interface]),
+        (pair(one, two), [Workload, Unclaimed], [false, false], [Interface, Port]),
+        (pair(one, two), [Unclaimed, Unclaimed], [true, false], [Port, Port]),
+        (pair(one, two), [Workload, Workload], [true, false], [Port, Interface]),
+        (pair(one, two), [Workload, Workload], [false, true], [Interface, Port]),
+        (pair(one, two), [Workload, Workload], [true, true], [Interface, Interface]),
+        (pair(one, two), [Workload, Workload], [false, false], [Interface, Interface]),
+    ] {
+        assert_eq!(roles(&sides, places, switched), wanted, "{places:?} {switched:?}");
+    }
+}
