@@ -1,5 +1,10 @@
 //! What bad input gets: one clear line and an exit code, or a source that failed while everything else goes on.
-#![allow(clippy::unwrap_used, reason = "clippy knows a test by its attribute, and not what only tests call")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy knows a test by its attribute, and not what only tests call"
+)]
 
 mod lab;
 

@@ -1,6 +1,11 @@
 //! The whole exposition of a fixed scene, as a file that a person has read: tests/golden/scene.prom. `UPDATE_GOLDEN=1` writes it
 //! anew; the difference then is to be read like any other.
-#![allow(clippy::unwrap_used, reason = "clippy knows a test by its attribute, and not what only tests call")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy knows a test by its attribute, and not what only tests call"
+)]
 
 mod lab;
 

@@ -1,5 +1,10 @@
 //! Each tier of privileges: what an ordinary user sees, what CAP_NET_ADMIN adds, and that root keeps no more than that.
-#![allow(clippy::unwrap_used, reason = "clippy knows a test by its attribute, and not what only tests call")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy knows a test by its attribute, and not what only tests call"
+)]
 
 mod lab;
 
