@@ -127,6 +127,29 @@ fn namespaces_of_any_name_are_workloads_like_others() {
 }
 
 #[test]
+fn a_namespace_named_like_anothers_id_is_told_apart_from_it() {
+    let (host, named, nobody) = (Netns::quiet("host"), Netns::quiet("named"), Netns::quiet("nobody"));
+    let folder = NetnsFolder::new();
+    host.ip(["netns", "set", nobody.name(), "103"]);
+    folder.name("nsid-103", &named);
+    for (netns, device) in [(&named, "to-named"), (&nobody, "to-nobody")] {
+        host.veth(device, netns, "eth0");
+        netns.veth("inner", netns, "outer");
+    }
+    let exporter = Exporter::start(&host, &folder.arguments());
+    let metrics = exporter.wait_for(Duration::from_secs(5), "all ports are shown", |metrics| {
+        (metrics.all("veth_device_up").len() == 6).then(|| metrics.clone())
+    });
+    promtool_check(&metrics.text).unwrap();
+    let labels = [("device", "to-named"), ("container", "nsid-103"), ("runtime", "named")];
+    assert!(metrics.value("veth_device_up", &labels).is_some(), "{}", metrics.text);
+    for netns in ["nsid-103", "named/nsid-103"] {
+        let inner = metrics.value("veth_device_up", &[("device", "inner"), ("netns", netns)]);
+        assert!(inner.is_some(), "{netns}:\n{}", metrics.text);
+    }
+}
+
+#[test]
 fn what_is_no_namespace_in_the_folder_is_passed_over() {
     let (host, web, folder) = (Netns::quiet("host"), Netns::quiet("web"), NetnsFolder::new());
     host.veth("veth-web", &web, "eth0");

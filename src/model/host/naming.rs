@@ -103,7 +103,7 @@ impl Naming {
 
 impl Residents {
     fn settle(&mut self, claim: &Claim, netns: NetnsId) {
-        if claim.owner.runtime == Runtime::Named {
+        if claim.owner.runtime == Runtime::Named && !looks_like_an_id(&claim.owner.name) {
             self.names.entry(netns).or_insert_with(|| claim.owner.name.as_str().into());
         }
         let tenant = match self.homes.get(&netns) {
@@ -209,6 +209,11 @@ impl Residents {
             network,
         })
     }
+}
+
+/// True for what a namespace without a name is called: whoever has it as a name could be taken for that one.
+fn looks_like_an_id(name: &str) -> bool {
+    name.strip_prefix("nsid-").is_some_and(|id| id.parse::<u32>().is_ok())
 }
 
 fn switches(namespaces: &Namespaces) -> HashMap<End, Name> {
