@@ -45,7 +45,7 @@ fn a_port_counts_as_ip_does_and_what_it_receives_its_workload_has_sent() {
     send_datagrams(&host.path(), &web.path(), "10.99.0.2".parse().unwrap(), 50, 100);
     let (port, interface) = (statistics(&host, "veth-web"), statistics(&web, "eth0"));
     // The values are of now: no wait.
-    let metrics = exporter.metrics();
+    let metrics = exporter.fresh_metrics();
 
     assert_eq!(by_ip(&port, "rx"), [7.0 * 1_042.0, 7.0, 0.0], "{port}");
     assert_eq!(by_ip(&port, "tx"), [50.0 * 142.0, 50.0, 0.0], "{port}");
@@ -69,7 +69,7 @@ fn a_packet_that_could_not_be_handed_over_is_dropped_at_the_port_and_not_receive
     }
     let port = statistics(&host, "veth-web");
     assert_eq!(by_ip(&port, "tx"), [0.0, 0.0, 5.0], "{port}");
-    let metrics = exporter.metrics();
+    let metrics = exporter.fresh_metrics();
     assert_eq!(family(&metrics, "device", "transmit", &[("device", "veth-web")]), by_ip(&port, "tx"));
     assert_eq!(family(&metrics, "container", "receive", &[("container", "web")]), [0.0, 0.0, 5.0]);
     assert_eq!(family(&metrics, "container", "transmit", &[("container", "web")]), [0.0, 0.0, 0.0]);

@@ -1,10 +1,13 @@
 //! Many scrapes at a time, and readers that are slow.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Stdio;
 use std::sync::Barrier;
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
 
 use crate::lab::{Exporter, Exposition, Netns, NetnsFolder, connect, describe, wait_for};
 
@@ -50,6 +53,38 @@ fn thirty_scrapes_at_a_time_all_succeed_without_a_limit() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(counts, vec![100; 30], "devices that each scrape saw");
+}
+
+#[test]
+fn scrapes_that_wait_together_share_dumps() {
+    let host = crowded(200);
+    let folder = NetnsFolder::new();
+    let [flag, path] = folder.arguments();
+    let arguments = ["--web.max-requests", "0", "--collector.interval", "1h", flag, path];
+    let mut exporter = Exporter::start(&host, &arguments);
+    exporter.wait_ready();
+    // They arrive while it stands still: it finds all of them at once.
+    exporter.process().signal(Signal::SIGSTOP);
+    let ask = |_| {
+        let mut stream = connect(&host.path(), exporter.address()).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+    };
+    let streams: Vec<TcpStream> = (0..30).map(ask).collect();
+    exporter.process().signal(Signal::SIGCONT);
+    // How long a dump took, to the nanosecond, tells it from others.
+    let dumps: BTreeSet<String> = std::thread::scope(|scope| {
+        let read = |mut stream: TcpStream| {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let series = "veth_exporter_collector_duration_seconds{collector=\"counters\"} ";
+            let took = answer.lines().find_map(|line| line.strip_prefix(series));
+            took.unwrap_or_else(|| panic!("no {series} in:\n{answer}")).to_owned()
+        };
+        let threads: Vec<_> = streams.into_iter().map(|stream| scope.spawn(move || read(stream))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(dumps.len() < 30, "30 scrapes took as many dumps: {dumps:?}");
 }
 
 #[test]

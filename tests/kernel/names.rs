@@ -127,6 +127,22 @@ fn namespaces_of_any_name_are_workloads_like_others() {
 }
 
 #[test]
+fn a_namespace_with_two_names_is_one_workload() {
+    let (host, web, folder) = (Netns::quiet("host"), Netns::quiet("web"), NetnsFolder::new());
+    folder.name("alias", &web);
+    folder.name("web", &web);
+    host.veth("veth-web", &web, "eth0");
+    let exporter = Exporter::start(&host, &folder.arguments());
+    let metrics = exporter.wait_for(Duration::from_secs(5), "both names are there", |metrics| {
+        (metrics.all("veth_container_info").len() == 2).then(|| metrics.clone())
+    });
+    let info = |labels: &[(&str, &str)]| metrics.value("veth_container_info", labels);
+    assert_eq!(info(&[("container", "web"), ("network_owner", "alias")]), Some(1.0), "{}", metrics.text);
+    assert_eq!(values(&metrics, "veth_device_up", "container"), BTreeSet::from(["alias".to_owned()]));
+    assert_eq!(metrics.all("veth_container_receive_bytes_total").len(), 1, "{}", metrics.text);
+}
+
+#[test]
 fn a_namespace_named_like_anothers_id_is_told_apart_from_it() {
     let (host, named, nobody) = (Netns::quiet("host"), Netns::quiet("named"), Netns::quiet("nobody"));
     let folder = NetnsFolder::new();

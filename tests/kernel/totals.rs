@@ -70,7 +70,7 @@ fn what_went_through_before_the_start_is_not_counted() {
     let metrics = exporter.wait_for(LIMIT, "the container is there", |m| sent(m).map(|_| m.clone()));
     assert_eq!((sent(&metrics), device(&metrics)), (Some(0.0), Some(20.0)), "total and port");
     scene.sends(&web, 5);
-    let metrics = exporter.metrics();
+    let metrics = exporter.fresh_metrics();
     assert_eq!((sent(&metrics), device(&metrics)), (Some(5.0), Some(25.0)), "total and port");
 }
 
@@ -111,7 +111,7 @@ fn a_total_does_not_fall_when_its_container_is_made_anew() {
     let mut highest = 0.0;
     for round in 1..=3 {
         scene.sends(&web, 5);
-        let total = sent(&exporter.metrics()).unwrap();
+        let total = sent(&exporter.fresh_metrics()).unwrap();
         assert_eq!(total, f64::from(round * 5));
         drop(web);
         exporter.wait_for(LIMIT, "the device is gone", |metrics| {
@@ -135,7 +135,7 @@ fn a_total_outlives_its_pair_for_the_retention_and_is_gone_then() {
     let exporter = scene.exporter(&["--container.retention", "2s", "--collector.interval", "100ms"]);
     exporter.wait_for(LIMIT, "the container is there", sent);
     scene.sends(&web, 5);
-    assert_eq!(sent(&exporter.metrics()), Some(5.0));
+    assert_eq!(sent(&exporter.fresh_metrics()), Some(5.0));
     let deleted = Instant::now();
     drop(web);
     let metrics = exporter
