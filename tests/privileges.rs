@@ -10,7 +10,9 @@ mod lab;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use lab::{Exporter, Netns, NetnsFolder, pairs_by_ip, pairs_by_list, send_datagrams, succeed};
@@ -59,14 +61,22 @@ impl Scene {
     }
 }
 
-/// The start of a command as an ordinary user: these words, then the binary. The user must get to what the lab has, and the
-/// binary may be where only root can go: it is copied.
+/// A copy of the binary where an ordinary user can get to it: the original may be where only root can go.
+fn binary_for_all() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        std::fs::set_permissions(lab::folder(), PermissionsExt::from_mode(0o711)).unwrap();
+        let copy = lab::folder().join(lab::unique_name("veth-exporter"));
+        // By a process of its own: a file that this one writes would be busy for as long as a child of another test has it open.
+        succeed(Command::new("cp").args([Path::new(Exporter::BINARY), &copy]));
+        copy
+    })
+}
+
+/// The start of a command as an ordinary user: these words, then the binary.
 fn as_nobody(capabilities: &[&str]) -> Vec<String> {
-    std::fs::set_permissions(lab::folder(), PermissionsExt::from_mode(0o711)).unwrap();
-    let copy = lab::folder().join(lab::unique_name("veth-exporter"));
-    std::fs::copy(Exporter::BINARY, &copy).unwrap();
     let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    let in_place_of_the_binary = format!("shift; exec {} \"$@\"", copy.display());
+    let in_place_of_the_binary = format!("shift; exec {} \"$@\"", binary_for_all().display());
     let shell = ["sh", "-c", &in_place_of_the_binary, "sh"];
     user.iter().chain(capabilities).chain(&shell).map(|word| (*word).to_owned()).collect()
 }

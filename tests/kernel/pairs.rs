@@ -71,11 +71,11 @@ fn ends_that_are_down_are_pairs_like_others() {
     host.ip(["link", "set", "both-down", "down"]);
     web.ip(["link", "set", "both-down", "down"]);
     web.ip(["link", "set", "one-down", "down"]);
-    // The kernel tells of a carrier a moment later.
-    wait_for(Duration::from_secs(5), "one pair is up", || {
+    // The kernel tells of a carrier, gained or lost, a moment later.
+    wait_for(Duration::from_secs(5), "two ends are up", || {
         let pairs = pairs_by_ip(&host, &[&web]);
-        let up = pairs.iter().filter(|pair| pair.iter().all(|end| end.up)).count();
-        if up == 1 { Ok(()) } else { Err(format!("{pairs:#?}")) }
+        let up = pairs.iter().flatten().filter(|end| end.up);
+        if up.map(|end| end.name.as_str()).eq(["both-up"; 2]) { Ok(()) } else { Err(format!("{pairs:#?}")) }
     });
     let rows = listed(&host, &[&web], &folder);
     let state = |name| both(row(&rows, name), "up").map(|up| up.as_bool().unwrap());
