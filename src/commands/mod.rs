@@ -4,6 +4,7 @@ pub mod list;
 pub mod serve;
 
 use crate::cli::{Cli, Command, LogFormat, LogLevel, Sources};
+use crate::runtimes::process::Processes;
 use crate::{collector, kernel};
 use anyhow::{Context, anyhow};
 use tracing::level_filters::LevelFilter;
@@ -53,6 +54,7 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
         resolver: kernel::Resolver::open()?,
         sampler: kernel::Sampler::open()?,
         netns_folder: flags.netns_folder().map_err(|error| anyhow!(error))?,
+        processes: Processes::new(&flags.procfs),
     })
 }
 

@@ -90,6 +90,8 @@ impl<K> Rows<K> {
     fn sort(&mut self) {
         let text = &self.text;
         self.rows.sort_by(|(a, _), (b, _)| text[a.clone()].cmp(&text[b.clone()]));
+        // Two processes of one name are one line of information.
+        self.rows.dedup_by(|(a, _), (b, _)| text[a.clone()] == text[b.clone()]);
     }
 
     fn write(&self, out: &mut String, family: &Family, value: impl Fn(&K) -> u64) {
@@ -129,9 +131,10 @@ impl Blocks {
             });
         }
         for tenant in &scene.tenants {
-            self.workload_infos.add((), |block| workload_info(block, &tenant.owner, ""));
+            self.workload_infos.add((), |block| workload_info(block, &tenant.owner, "", &tenant.parent));
             for member in &tenant.members {
-                self.workload_infos.add((), |block| workload_info(block, member, &tenant.owner.name));
+                self.workload_infos
+                    .add((), |block| workload_info(block, member, &tenant.owner.name, &tenant.parent));
             }
         }
         for (index, labels) in scene.networks.iter().enumerate() {
@@ -188,12 +191,13 @@ fn device_info(block: &mut LabelBlock<'_>, port: &ShownSide, peer: &ShownSide) {
     }
 }
 
-fn workload_info(block: &mut LabelBlock<'_>, workload: &Workload, network_owner: &str) {
+fn workload_info(block: &mut LabelBlock<'_>, workload: &Workload, network_owner: &str, parent: &str) {
     block.label("runtime", workload.runtime.as_str());
     block.label("container", &workload.name);
     block.label("container_id", &workload.id);
     block.label("image", &workload.image);
     block.label("network_owner", network_owner);
+    block.label("parent", parent);
     block.label("compose_project", &workload.compose_project);
     block.label("compose_service", &workload.compose_service);
 }

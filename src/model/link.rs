@@ -76,18 +76,20 @@ impl fmt::Display for Name {
     }
 }
 
-/// Bytes that somebody else chose, shown as text: what is not UTF-8 is written `\xNN`, a backslash is
-/// doubled, so that two different names never look the same.
+/// Bytes that somebody else chose, shown as text: what is not UTF-8 or is a control character is written
+/// `\xNN`, a backslash is doubled, so that two different names never look the same.
 pub struct Readable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Readable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            for (i, part) in chunk.valid().split('\\').enumerate() {
-                if i > 0 {
-                    f.write_str("\\\\")?;
+            for part in chunk.valid().split_inclusive(|c: char| c == '\\' || c.is_control()) {
+                let plain = part.trim_end_matches(|c: char| c == '\\' || c.is_control());
+                f.write_str(plain)?;
+                match &part.as_bytes()[plain.len()..] {
+                    b"\\" => f.write_str("\\\\")?,
+                    control => control.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?,
                 }
-                f.write_str(part)?;
             }
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
@@ -219,6 +221,7 @@ mod tests {
         assert_eq!(shown(b"v\xff\xfe"), r"v\xff\xfe");
         assert_eq!(shown(br"v\xff"), r"v\\xff");
         assert_eq!(shown("é🦀".as_bytes()), "é🦀");
+        assert_eq!(shown("a\n\x1b[31m\u{85}".as_bytes()), r"a\x0a\x1b[31m\xc2\x85");
     }
 
     #[test]

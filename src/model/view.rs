@@ -45,6 +45,8 @@ pub struct Tenant {
     pub owner: Workload,
     /// Who else lives in it; sorted.
     pub members: Vec<Workload>,
+    /// The name of the workload in which this one runs; empty if there is none.
+    pub parent: String,
 }
 
 /// A pair as it is shown; the side of the lesser end first.

@@ -72,7 +72,11 @@ impl Docker {
             let (_, inspected) = self.inspected.get(&container.workload.id)?;
             Some((&container.workload, inspected))
         });
-        Ok(Claims { claims: containers::claims(known), networks: containers::networks(networks) })
+        Ok(Claims {
+            backrooms: containers::backrooms(self.inspected.values().map(|(_, inspected)| inspected)),
+            claims: containers::claims(known),
+            networks: containers::networks(networks),
+        })
     }
 
     async fn list(

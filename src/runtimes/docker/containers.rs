@@ -1,9 +1,11 @@
 //! What the engine's answers mean, without asking anything: containers and networks to claims.
 
 use crate::model::link::{Mac, Name};
-use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, Workload};
+use crate::model::workload::{Backroom, Claim, Endpoint, Locator, Network, Runtime, Workload};
+use crate::runtimes::named;
 use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettings};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 /// One line of the list of containers: what may change without a restart, and what shows a restart.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +25,8 @@ pub(super) struct Inspected {
     pid: u32,
     netns: Netns,
     endpoints: Vec<Endpoint>,
+    /// The file on which the engine keeps the container's namespace (SandboxKey).
+    sandbox: Option<PathBuf>,
 }
 
 /// Whose network namespace a container lives in.
@@ -74,7 +78,12 @@ impl Inspected {
             None if mode == "host" => Netns::Host,
             None => Netns::Own,
         };
-        let networks = answer.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let settings = answer.network_settings.unwrap_or_default();
+        let sandbox = settings.sandbox_key.filter(|path| !path.is_empty()).map(|path| {
+            // In a container of our own there may be no link from /var/run.
+            PathBuf::from(path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(&path))
+        });
+        let networks = settings.networks.unwrap_or_default();
         let mut endpoints: Vec<Endpoint> = networks
             .into_iter()
             .filter(|(network, _)| network != "none")
@@ -84,7 +93,7 @@ impl Inspected {
             })
             .collect();
         endpoints.sort();
-        Some(Inspected { pid, netns, endpoints })
+        Some(Inspected { pid, netns, endpoints, sandbox })
     }
 
     /// Whether this holds as long as the list shows the same `attachments`. Without an endpoint id a restart
@@ -145,6 +154,16 @@ fn find<'a>(
         found.next().filter(|_| found.next().is_none())
     };
     known.get(reference).or_else(named).or_else(begun).copied()
+}
+
+/// The engine's own namespaces, as far as its folder can be read: those of overlay networks, of the swarm's ingress
+/// and of its load balancers. `default` is the host's.
+pub(super) fn backrooms<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<Backroom> {
+    let sandboxes: HashSet<&Path> = containers.filter_map(|container| container.sandbox.as_deref()).collect();
+    let folders: BTreeSet<&Path> = sandboxes.iter().filter_map(|sandbox| sandbox.parent()).collect();
+    let files = folders.into_iter().flat_map(|folder| named::files(folder).unwrap_or_default());
+    let own = files.filter(|(name, path)| name != "default" && !sandboxes.contains(path.as_path()));
+    own.map(|(name, path)| Backroom { name, locator: Locator::Path(path) }).collect()
 }
 
 /// The networks that can have a veth, sorted.
