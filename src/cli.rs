@@ -27,6 +27,8 @@ pub enum Command {
     Serve(Serve),
     /// Print all pairs once
     List(List),
+    /// Say whose a device, an address or a container's interface is
+    Find(Find),
 }
 
 /// Flags of `serve`.
@@ -73,6 +75,19 @@ pub struct List {
     #[command(flatten)]
     pub sources: Sources,
     /// How to print them
+    #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
+    pub format: Format,
+}
+
+/// Flags of `find`.
+#[derive(Clone, Debug, Args)]
+pub struct Find {
+    /// A container's name, id or the beginning of its id, a device, an ifindex, a MAC or IP address, a network
+    pub query: String,
+    /// Flags of all commands.
+    #[command(flatten)]
+    pub sources: Sources,
+    /// How to print what was found
     #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
     pub format: Format,
 }
@@ -226,7 +241,7 @@ mod tests {
         let commands = std::iter::once(&command).chain(command.get_subcommands());
         for flag in commands.flat_map(|command| command.get_arguments()) {
             let (Some(long), Some(env)) = (flag.get_long(), flag.get_env()) else {
-                assert!(matches!(flag.get_id().as_str(), "help" | "version"), "{flag}");
+                assert!(matches!(flag.get_id().as_str(), "help" | "version" | "query"), "{flag}");
                 continue;
             };
             let wanted = format!("VETH_EXPORTER_{}", long.to_uppercase().replace(['.', '-'], "_"));

@@ -8,7 +8,7 @@ use crate::kernel::{Resolver, Sampler};
 use crate::model::host::{Config, Host, Inhabitant, Input, Location, Request, Samples};
 use crate::model::view::{Source, Status, View};
 use crate::model::workload::{Claims, Locator, Runtime};
-use crate::runtimes::docker::{Docker, DockerHost};
+use crate::runtimes::docker::{Docker, DockerHost, Seen};
 use crate::runtimes::process::Processes;
 use crate::runtimes::{self, named};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -348,6 +348,14 @@ impl DockerSource {
         Some(self.docker.refresh().await.map_err(|error| error.to_string()))
     }
 
+    /// Asks the engine for one container, running or not; `None` if it has none that is called so.
+    ///
+    /// # Errors
+    /// One line that says why the engine could not be asked.
+    pub async fn look_up(&mut self, query: &str) -> Result<Option<Seen>, String> {
+        self.docker.look_up(query).await.map_err(|error| error.to_string())
+    }
+
     /// Answers the collector whenever it asks, until it has stopped.
     pub async fn follow(mut self, collector: Handle) {
         loop {
@@ -363,7 +371,7 @@ impl DockerSource {
 }
 
 /// Looks at the host once, in the calling thread.
-pub async fn look_once(config: Config, mut sources: Sources, mut docker: DockerSource) -> Snapshot {
+pub async fn look_once(config: Config, sources: &mut Sources, docker: &mut DockerSource) -> Snapshot {
     let start = Instant::now();
     let mut host = Host::new(config, [Runtime::Docker, Runtime::Named]);
     let mut requests = VecDeque::from(host.apply(Input::Tick, start.elapsed()));

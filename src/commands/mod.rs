@@ -1,7 +1,10 @@
 //! What the user can call.
 
-pub mod list;
-pub mod serve;
+mod find;
+mod list;
+mod look;
+mod rows;
+mod serve;
 
 use crate::cli::{Cli, Command, LogFormat, LogLevel, Sources};
 use crate::runtimes::process::Processes;
@@ -20,6 +23,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         None => serve::run(&cli.serve),
         Some(Command::Serve(flags)) => serve::run(&flags),
         Some(Command::List(flags)) => list::run(&flags),
+        Some(Command::Find(flags)) => find::run(&flags),
     }
 }
 

@@ -689,4 +689,6 @@ fn ends(pairing: &Pairing) -> BTreeMap<EndState, usize> {
 }
 
 #[cfg(test)]
+mod graph_tests;
+#[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Interfaces as the kernel describes them: who they are, where they are, what they counted.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// A network namespace, in the one coordinate system of the exporter's own namespace.
 ///
@@ -127,6 +128,17 @@ impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// An IP address of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The interface's ifindex.
+    pub ifindex: u32,
+    /// Its own address.
+    pub address: IpAddr,
+    /// The length of the network's prefix, bits.
+    pub prefix: u8,
 }
 
 /// What a driver calls itself in IFLA_INFO_KIND, as far as it matters here.

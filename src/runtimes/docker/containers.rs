@@ -103,6 +103,71 @@ impl Inspected {
     }
 }
 
+/// A container as one sees it who looks for its veth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub name: String,
+    /// Its whole id.
+    pub id: String,
+    /// The engine's word for its state: `running`, `exited` ...
+    pub state: String,
+    /// What it is attached to.
+    pub attachment: Attachment,
+}
+
+/// How a container reaches the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// It uses the host's own interfaces.
+    Host,
+    /// It has none.
+    None,
+    /// It shares the namespace of the container with this id or name.
+    MemberOf(String),
+    /// It is on these networks: name and driver.
+    Networks(Vec<(String, String)>),
+}
+
+impl Seen {
+    /// The drivers of its networks.
+    pub fn drivers(&self) -> impl Iterator<Item = &str> {
+        let networks = match &self.attachment {
+            Attachment::Networks(networks) => networks.as_slice(),
+            _ => &[],
+        };
+        networks.iter().map(|(_, driver)| driver.as_str())
+    }
+
+    pub(super) fn read(
+        answer: ContainerInspectResponse,
+        networks: &[bollard::models::Network],
+    ) -> Option<Seen> {
+        let name = answer.name.as_deref().unwrap_or_default().trim_start_matches('/').to_owned();
+        let mode = answer.host_config.and_then(|host| host.network_mode).unwrap_or_default();
+        let driver_of = |name: &str| {
+            let network = networks.iter().find(|network| network.name.as_deref() == Some(name));
+            network.and_then(|network| network.driver.clone()).unwrap_or_default()
+        };
+        let attachment = match (mode.as_str(), mode.strip_prefix("container:")) {
+            ("host", _) => Attachment::Host,
+            ("none", _) => Attachment::None,
+            (_, Some(owner)) => Attachment::MemberOf(owner.to_owned()),
+            _ => {
+                let attached =
+                    answer.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+                let mut attached: Vec<(String, String)> =
+                    attached.into_keys().map(|name| (driver_of(&name), name)).map(|(d, n)| (n, d)).collect();
+                attached.sort();
+                Attachment::Networks(attached)
+            }
+        };
+        let state =
+            answer.state.and_then(|state| state.status).map(|status| status.to_string()).unwrap_or_default();
+        Some(Seen { name, id: answer.id?, state, attachment })
+    }
+}
+
 /// The claims of all containers that are listed and inspected, sorted.
 pub(super) fn claims<'a>(containers: impl Iterator<Item = (&'a Workload, &'a Inspected)>) -> Vec<Claim> {
     let known: HashMap<&str, (&Workload, &Inspected)> =
