@@ -126,7 +126,11 @@ fn the_exposition_of_a_fixed_scene_is_the_golden_file() {
         let unknown = metrics.value("veth_device_up", &[("device", "veth-nobody"), ("runtime", "unknown")]);
         let docker = metrics.value("veth_exporter_collector_success", &[("collector", "docker")]);
         let counters = metrics.value("veth_exporter_collector_success", &[("collector", "counters")]);
-        (unknown.is_some() && docker.is_some() && counters.is_some()).then(|| metrics.clone())
+        // A peak is there a tick after its total.
+        let [totals, peaks] = ["bytes_total", "peak_bytes_per_second"]
+            .map(|what| metrics.all(&format!("veth_container_receive_{what}")).len());
+        (unknown.is_some() && docker.is_some() && counters.is_some() && totals == peaks)
+            .then(|| metrics.clone())
     });
     promtool_check(&metrics.text).unwrap();
     let seen = normalised(&metrics.text);
