@@ -40,8 +40,10 @@ pub enum Input {
     Inhabitants {
         /// The namespaces that were looked for, as in [`Request::Search`].
         nsids: BTreeSet<u32>,
-        /// One process of each in which there is any.
-        found: Vec<Inhabitant>,
+        /// One process of each in which there is any; or why processes could not be read.
+        answer: Result<Vec<Inhabitant>, String>,
+        /// How long it took.
+        took: Duration,
     },
     /// What a runtime says; `None` if it is neither configured nor there.
     Claims {
@@ -274,7 +276,7 @@ impl Host {
             Input::Links { nsid, answer } => self.take_links(nsid, answer, now),
             Input::Located { locator, answer } => self.take_location(locator, answer, now),
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
-            Input::Inhabitants { nsids, found } => self.take_inhabitants(&nsids, found, now),
+            Input::Inhabitants { nsids, answer, took } => self.take_inhabitants(&nsids, answer, took, now),
             Input::Samples { answer, took } => {
                 self.take_samples(answer, took, now);
                 Vec::new()
@@ -450,7 +452,8 @@ impl Host {
     fn take_inhabitants(
         &mut self,
         nsids: &BTreeSet<u32>,
-        found: Vec<Inhabitant>,
+        answer: Result<Vec<Inhabitant>, String>,
+        took: Duration,
         now: Duration,
     ) -> Vec<Request> {
         for &nsid in nsids {
@@ -459,7 +462,9 @@ impl Host {
             search.next = now + SECOND.saturating_mul(1 << search.tries.min(6)).min(LONGEST_SEARCH_PAUSE);
             search.tries += 1;
         }
-        for inhabitant in found {
+        let result = answer.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.status.sources.insert(Source::Process, SourceStatus { result, took });
+        for inhabitant in answer.unwrap_or_default() {
             let at = Location { netns: Located::Nsid(inhabitant.nsid), cgroup: inhabitant.cgroup.clone() };
             self.located.insert(Locator::Pid(inhabitant.pid), at);
             self.inhabitants.insert(self.netns(Some(inhabitant.nsid)), inhabitant);

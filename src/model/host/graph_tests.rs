@@ -116,7 +116,9 @@ impl Truth {
                     let claims = Claims { claims: claims.collect(), ..Claims::default() };
                     Input::Claims { runtime, answer: Some(Ok(claims)), took: Duration::ZERO }
                 }
-                Request::Search(nsids) => Input::Inhabitants { nsids, found: Vec::new() },
+                Request::Search(nsids) => {
+                    Input::Inhabitants { nsids, answer: Ok(Vec::new()), took: Duration::ZERO }
+                }
             };
             asked.extend(host.apply(input, now));
         }

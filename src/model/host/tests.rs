@@ -78,7 +78,11 @@ impl World {
                     let cgroup = self.cgroups.get(&pid).map(|&path| path.to_owned());
                     Some(Inhabitant { nsid, pid, workload, cgroup })
                 };
-                Input::Inhabitants { found: nsids.iter().filter_map(inhabitant).collect(), nsids }
+                Input::Inhabitants {
+                    answer: Ok(nsids.iter().filter_map(inhabitant).collect()),
+                    nsids,
+                    took: Duration::ZERO,
+                }
             }
             Request::Claims(runtime) => {
                 Input::Claims { runtime, answer: self.docker.clone(), took: Duration::ZERO }
