@@ -27,6 +27,8 @@ pub enum Command {
     Serve(Serve),
     /// Print all pairs once
     List(List),
+    /// Say whose a device, an address or a container's interface is
+    Find(Find),
 }
 
 /// Flags of `serve`.
@@ -64,6 +66,10 @@ pub struct Serve {
     #[arg(long = "container.retention", env = "VETH_EXPORTER_CONTAINER_RETENTION", value_name = "DURATION",
           default_value = "5m", value_parser = humantime::parse_duration)]
     pub retention: Duration,
+    /// How far back the peaks look
+    #[arg(long = "peak.window", env = "VETH_EXPORTER_PEAK_WINDOW", value_name = "DURATION",
+          default_value = "60s", value_parser = humantime::parse_duration)]
+    pub peak_window: Duration,
 }
 
 /// Flags of `list`.
@@ -73,6 +79,19 @@ pub struct List {
     #[command(flatten)]
     pub sources: Sources,
     /// How to print them
+    #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
+    pub format: Format,
+}
+
+/// Flags of `find`.
+#[derive(Clone, Debug, Args)]
+pub struct Find {
+    /// A container's name, id or the beginning of its id, a device, an ifindex, a MAC or IP address, a network
+    pub query: String,
+    /// Flags of all commands.
+    #[command(flatten)]
+    pub sources: Sources,
+    /// How to print what was found
     #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
     pub format: Format,
 }
@@ -151,15 +170,15 @@ impl Sources {
         }
     }
 
-    /// The folder of the named namespaces. One that the user named must be there.
+    /// The folder of the named namespaces, and whether the user named it: then it must be there.
     ///
     /// # Errors
     /// If it cannot be read: one line that names it.
-    pub fn netns_folder(&self) -> Result<PathBuf, String> {
+    pub fn netns_folder(&self) -> Result<(PathBuf, bool), String> {
         match &self.netns {
-            None => Ok("/run/netns".into()),
+            None => Ok(("/run/netns".into(), false)),
             Some(path) => match std::fs::read_dir(path) {
-                Ok(_) => Ok(path.clone()),
+                Ok(_) => Ok((path.clone(), true)),
                 Err(error) => Err(format!("--path.netns {}: {error}", path.display())),
             },
         }
@@ -226,7 +245,7 @@ mod tests {
         let commands = std::iter::once(&command).chain(command.get_subcommands());
         for flag in commands.flat_map(|command| command.get_arguments()) {
             let (Some(long), Some(env)) = (flag.get_long(), flag.get_env()) else {
-                assert!(matches!(flag.get_id().as_str(), "help" | "version"), "{flag}");
+                assert!(matches!(flag.get_id().as_str(), "help" | "version" | "query"), "{flag}");
                 continue;
             };
             let wanted = format!("VETH_EXPORTER_{}", long.to_uppercase().replace(['.', '-'], "_"));

@@ -5,12 +5,13 @@
 //! must not wait behind it). Runtimes are asked by tasks of the caller's tokio runtime.
 
 use crate::kernel::{Resolver, Sampler};
-use crate::model::host::{Config, Host, Input, Request, Samples};
+use crate::model::host::{Config, Host, Inhabitant, Input, Location, Request, Samples};
 use crate::model::view::{Source, Status, View};
-use crate::model::workload::{Claims, Runtime};
-use crate::runtimes::docker::{Docker, DockerHost};
+use crate::model::workload::{Claims, Locator, Runtime};
+use crate::runtimes::docker::{Docker, DockerHost, Seen};
+use crate::runtimes::process::Processes;
 use crate::runtimes::{self, named};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +39,14 @@ pub struct Snapshot {
     pub status: Status,
 }
 
+/// Where namespaces have names.
+pub struct NetnsFolder {
+    /// The folder.
+    pub path: PathBuf,
+    /// The user named it: if it is not there, that is a failure.
+    pub expected: bool,
+}
+
 /// What is read, with every privilege it needs already used.
 pub struct Sources {
     /// For links and namespaces.
@@ -45,7 +54,9 @@ pub struct Sources {
     /// For counters.
     pub sampler: Sampler,
     /// The folder of the named namespaces.
-    pub netns_folder: PathBuf,
+    pub netns_folder: NetnsFolder,
+    /// For namespaces that no runtime claims.
+    pub processes: Processes,
 }
 
 enum Message {
@@ -91,11 +102,11 @@ pub fn start(config: Config, interval: Duration, sources: Sources) -> io::Result
     let (inbox, messages) = channel();
     let (requests, to_resolve) = channel();
     let (sample, to_sample) = channel();
-    let Sources { mut resolver, mut sampler, netns_folder } = sources;
+    let Sources { mut resolver, mut sampler, netns_folder, processes } = sources;
     let answers = inbox.clone();
     thread::Builder::new().name("resolver".into()).spawn(move || {
         for request in to_resolve {
-            let Some(input) = resolve(&mut resolver, &netns_folder, request) else { continue };
+            let Some(input) = resolve(&mut resolver, &netns_folder, &processes, request) else { continue };
             if answers.send(Message::Input(input)).is_err() {
                 return;
             }
@@ -241,22 +252,65 @@ impl Collector {
 }
 
 /// Performs one request of the state machine; `None` if it is not for this thread.
-fn resolve(resolver: &mut Resolver, netns_folder: &Path, request: Request) -> Option<Input> {
+fn resolve(
+    resolver: &mut Resolver,
+    netns_folder: &NetnsFolder,
+    processes: &Processes,
+    request: Request,
+) -> Option<Input> {
     Some(match request {
         Request::Links { nsid } => Input::Links { nsid, answer: resolver.links(nsid) },
         Request::Locate(locator) => {
-            let answer = resolver.locate(&locator);
+            let cgroup = match locator {
+                Locator::Pid(pid) => processes.cgroup(pid),
+                Locator::Path(_) => None,
+            };
+            let answer = resolver.locate(&locator).map(|netns| Location { netns, cgroup });
             Input::Located { locator, answer }
         }
         Request::Claims(Runtime::Named) => {
             let begin = Instant::now();
-            let answer = named::claims(netns_folder).map(|claims| {
-                claims.map_err(|error| format!("cannot read {}: {error}", netns_folder.display()))
-            });
+            let NetnsFolder { path, expected } = netns_folder;
+            let answer = match named::claims(path) {
+                None if *expected => Some(Err(format!("{} is gone", path.display()))),
+                answer => answer
+                    .map(|claims| claims.map_err(|error| format!("cannot read {}: {error}", path.display()))),
+            };
             Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
         }
         Request::Claims(_) => return None,
+        Request::Search(nsids) => {
+            let begin = Instant::now();
+            let answer = search(resolver, processes, &nsids)
+                .map_err(|error| format!("cannot read the processes: {error}"));
+            Input::Inhabitants { answer, nsids, took: begin.elapsed() }
+        }
     })
+}
+
+/// Looks for a process in each of these namespaces: the oldest, which is what the others came from.
+fn search(
+    resolver: &mut Resolver,
+    processes: &Processes,
+    nsids: &BTreeSet<u32>,
+) -> io::Result<Vec<Inhabitant>> {
+    let mut found: BTreeMap<u32, Inhabitant> = BTreeMap::new();
+    for pid in processes.pids()? {
+        let Ok(Some(nsid)) = resolver.nsid_of(pid) else { continue };
+        if !nsids.contains(&nsid) || found.contains_key(&nsid) {
+            continue;
+        }
+        // Between the two questions the number may have passed to another process.
+        if let Some(workload) = processes.workload(pid)
+            && resolver.nsid_of(pid) == Ok(Some(nsid))
+        {
+            found.insert(nsid, Inhabitant { nsid, pid, workload, cgroup: processes.cgroup(pid) });
+        }
+        if found.len() == nsids.len() {
+            break;
+        }
+    }
+    Ok(found.into_values().collect())
 }
 
 fn take_sample(sampler: &mut Sampler) -> Input {
@@ -312,6 +366,14 @@ impl DockerSource {
         Some(self.docker.refresh().await.map_err(|error| error.to_string()))
     }
 
+    /// Asks the engine for one container, running or not; `None` if it has none that is called so.
+    ///
+    /// # Errors
+    /// One line that says why the engine could not be asked.
+    pub async fn look_up(&mut self, query: &str) -> Result<Option<Seen>, String> {
+        self.docker.look_up(query).await.map_err(|error| error.to_string())
+    }
+
     /// Answers the collector whenever it asks, until it has stopped.
     pub async fn follow(mut self, collector: Handle) {
         loop {
@@ -327,13 +389,13 @@ impl DockerSource {
 }
 
 /// Looks at the host once, in the calling thread.
-pub async fn look_once(config: Config, mut sources: Sources, mut docker: DockerSource) -> Snapshot {
+pub async fn look_once(config: Config, sources: &mut Sources, docker: &mut DockerSource) -> Snapshot {
     let start = Instant::now();
     let mut host = Host::new(config, [Runtime::Docker, Runtime::Named]);
     let mut requests = VecDeque::from(host.apply(Input::Tick, start.elapsed()));
     let mut docker_asked = false;
     while let Some(request) = requests.pop_front() {
-        let input = match resolve(&mut sources.resolver, &sources.netns_folder, request) {
+        let input = match resolve(&mut sources.resolver, &sources.netns_folder, &sources.processes, request) {
             Some(input) => input,
             None if docker_asked => continue,
             None => {

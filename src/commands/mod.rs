@@ -1,9 +1,13 @@
 //! What the user can call.
 
-pub mod list;
-pub mod serve;
+mod find;
+mod list;
+mod look;
+mod rows;
+mod serve;
 
 use crate::cli::{Cli, Command, LogFormat, LogLevel, Sources};
+use crate::runtimes::process::Processes;
 use crate::{collector, kernel};
 use anyhow::{Context, anyhow};
 use tracing::level_filters::LevelFilter;
@@ -19,6 +23,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         None => serve::run(&cli.serve),
         Some(Command::Serve(flags)) => serve::run(&flags),
         Some(Command::List(flags)) => list::run(&flags),
+        Some(Command::Find(flags)) => find::run(&flags),
     }
 }
 
@@ -52,7 +57,11 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
     Ok(collector::Sources {
         resolver: kernel::Resolver::open()?,
         sampler: kernel::Sampler::open()?,
-        netns_folder: flags.netns_folder().map_err(|error| anyhow!(error))?,
+        netns_folder: {
+            let (path, expected) = flags.netns_folder().map_err(|error| anyhow!(error))?;
+            collector::NetnsFolder { path, expected }
+        },
+        processes: Processes::new(&flags.procfs),
     })
 }
 

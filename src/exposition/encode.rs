@@ -90,18 +90,26 @@ impl<K> Rows<K> {
     fn sort(&mut self) {
         let text = &self.text;
         self.rows.sort_by(|(a, _), (b, _)| text[a.clone()].cmp(&text[b.clone()]));
+        // Two processes of one name are one line of information.
+        self.rows.dedup_by(|(a, _), (b, _)| text[a.clone()] == text[b.clone()]);
     }
 
     fn write(&self, out: &mut String, family: &Family, value: impl Fn(&K) -> u64) {
-        if self.rows.is_empty() {
-            return;
-        }
-        write_head(out, family.name, family.help, family.kind.as_str());
+        self.write_some(out, family, |key| Some(value(key)));
+    }
+
+    /// Writes the rows that have a value; without any there is no head either.
+    fn write_some(&self, out: &mut String, family: &Family, value: impl Fn(&K) -> Option<u64>) {
         let mut digits = itoa::Buffer::new();
+        let mut begun = false;
         for (block, key) in &self.rows {
+            let Some(value) = value(key) else { continue };
+            if !std::mem::replace(&mut begun, true) {
+                write_head(out, family.name, family.help, family.kind.as_str());
+            }
             out.push_str(family.name);
             out.push_str(&self.text[block.clone()]);
-            out.push_str(digits.format(value(key)));
+            out.push_str(digits.format(value));
             out.push('\n');
         }
     }
@@ -129,9 +137,10 @@ impl Blocks {
             });
         }
         for tenant in &scene.tenants {
-            self.workload_infos.add((), |block| workload_info(block, &tenant.owner, ""));
+            self.workload_infos.add((), |block| workload_info(block, &tenant.owner, "", &tenant.parent));
             for member in &tenant.members {
-                self.workload_infos.add((), |block| workload_info(block, member, &tenant.owner.name));
+                self.workload_infos
+                    .add((), |block| workload_info(block, member, &tenant.owner.name, &tenant.parent));
             }
         }
         for (index, labels) in scene.networks.iter().enumerate() {
@@ -157,6 +166,9 @@ impl Blocks {
             }),
             Series::DeviceInfo => self.device_infos.write(out, family, |()| 1),
             Series::Workload(value) => self.workloads.write(out, family, |&row| value(&view.workloads[row])),
+            Series::Peak(value) => {
+                self.workloads.write_some(out, family, |&row| view.peaks[row].as_ref().map(value));
+            }
             Series::WorkloadInfo => self.workload_infos.write(out, family, |()| 1),
             Series::Network(value) => self.networks.write(out, family, |&row| value(&view.networks[row])),
         }
@@ -188,12 +200,13 @@ fn device_info(block: &mut LabelBlock<'_>, port: &ShownSide, peer: &ShownSide) {
     }
 }
 
-fn workload_info(block: &mut LabelBlock<'_>, workload: &Workload, network_owner: &str) {
+fn workload_info(block: &mut LabelBlock<'_>, workload: &Workload, network_owner: &str, parent: &str) {
     block.label("runtime", workload.runtime.as_str());
     block.label("container", &workload.name);
     block.label("container_id", &workload.id);
     block.label("image", &workload.image);
     block.label("network_owner", network_owner);
+    block.label("parent", parent);
     block.label("compose_project", &workload.compose_project);
     block.label("compose_service", &workload.compose_service);
 }

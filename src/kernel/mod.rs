@@ -6,6 +6,7 @@
 //!
 //! No namespace is ever entered: other namespaces are asked about from here, by their nsid.
 
+mod addresses;
 mod links;
 mod nsids;
 mod socket;

@@ -35,6 +35,14 @@ impl Resolver {
         }
     }
 
+    /// The id of the namespace in which a process lives, if it has one; gives it none.
+    pub fn nsid_of(&mut self, pid: u32) -> Result<Option<u32>, LookFailure> {
+        self.nsid(NsidAttribute::Pid(pid)).map_err(|error| match error.errno() {
+            Some(ESRCH) => LookFailure::Gone,
+            _ => look_failure(error),
+        })
+    }
+
     fn locate_by(&mut self, which: NsidAttribute) -> Result<Located, LookFailure> {
         let failure = |error: Error| match error.errno() {
             Some(ESRCH) => LookFailure::Gone,

@@ -3,11 +3,13 @@
 //! The attributes are walked here and not by netlink-packet-route's decoder, which demands that a name is
 //! UTF-8 and fails the whole message if it is not: any container may name its own end `v\xff\xfe`.
 
-use crate::model::link::{Counters, Kind, Link, Mac, Name, PeerNetns};
+use crate::model::link::{Address, Counters, Kind, Link, Mac, Name, PeerNetns};
 use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NlaBuffer, NlasIterator};
+use std::net::IpAddr;
 
 /// Message types, from linux/rtnetlink.h.
 pub const RTM_NEWLINK: u16 = 16;
+pub const RTM_NEWADDR: u16 = 20;
 pub const RTM_NEWNSID: u16 = 88;
 pub const RTM_NEWSTATS: u16 = 92;
 
@@ -28,14 +30,23 @@ mod ifla {
     pub const STATS_LINK_64: u16 = 1;
 }
 
+/// Attributes of an address message, from linux/if_addr.h.
+mod ifa {
+    pub const ADDRESS: u16 = 1;
+    pub const LOCAL: u16 = 2;
+    pub const TARGET_NETNSID: u16 = 10;
+}
+
 /// NETNSA_NSID, from linux/net_namespace.h.
 const NETNSA_NSID: u16 = 1;
 
 /// IF_OPER_UP, from linux/if.h.
 const IF_OPER_UP: u8 = 6;
 
-/// Lengths of `struct ifinfomsg`, `struct if_stats_msg` and `struct rtgenmsg`, the last one padded.
+/// Lengths of `struct ifinfomsg`, `struct ifaddrmsg`, `struct if_stats_msg` and `struct rtgenmsg`, the last one
+/// padded.
 const IFINFOMSG: usize = 16;
+const IFADDRMSG: usize = 8;
 const IF_STATS_MSG: usize = 12;
 const RTGENMSG: usize = 4;
 
@@ -72,6 +83,31 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
         }
     }
     (link.ifindex != 0 && !link.name.as_bytes().is_empty()).then_some(LinkMessage { link, target })
+}
+
+/// An address message, and which namespace it says it is about.
+#[derive(Debug, PartialEq)]
+pub struct AddressMessage {
+    pub address: Address,
+    pub target: Option<u32>,
+}
+
+/// Reads the payload of RTM_NEWADDR; `None` if it breaks the protocol's form or is of another family than IP.
+pub fn address(payload: &[u8]) -> Option<AddressMessage> {
+    let (header, attributes) = payload.split_at_checked(IFADDRMSG)?;
+    let (mut local, mut address, mut target) = (None, None, None);
+    for attribute in NlasIterator::new(attributes) {
+        let (kind, value) = split(attribute)?;
+        match kind {
+            // On a point-to-point link IFA_ADDRESS is the other side's.
+            ifa::LOCAL => local = Some(ip(value)?),
+            ifa::ADDRESS => address = Some(ip(value)?),
+            ifa::TARGET_NETNSID => target = u32::try_from(signed(value)?).ok(),
+            _ => {}
+        }
+    }
+    let address = Address { ifindex: number(&header[4..8])?, address: local.or(address)?, prefix: header[1] };
+    Some(AddressMessage { address, target })
 }
 
 /// Reads the payload of RTM_NEWSTATS: ifindex and IFLA_STATS_LINK_64.
@@ -137,6 +173,11 @@ fn split(attribute: Result<NlaBuffer<&[u8]>, DecodeError>) -> Option<(u16, &[u8]
     Some((kind, attribute.into_inner().get(NLA_HEADER_SIZE..length)?))
 }
 
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = || Some(IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?));
+    v4().or_else(|| Some(IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?)))
+}
+
 fn number(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.try_into().ok()?))
 }
@@ -144,3 +185,6 @@ fn number(bytes: &[u8]) -> Option<u32> {
 fn signed(bytes: &[u8]) -> Option<i32> {
     Some(i32::from_ne_bytes(bytes.try_into().ok()?))
 }
+
+#[cfg(test)]
+mod tests;

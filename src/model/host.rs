@@ -4,12 +4,12 @@
 //! round, which asks for the host's links, then for those of each namespace they lead to and of each that a
 //! runtime claims. When all is answered the round is judged as a whole.
 
-use super::ledger::{self, Booking, Carried, Ledger};
+use super::ledger::{self, Booking, Carried, LabelSet, Ledger};
 use super::link::{Counters, Link, NetnsId, PeerNetns};
 use super::pairing::{self, EndState, Inside, Namespaces, Pair, Pairing};
 use super::view::{Scene, Source, SourceStatus, Status, View};
-use super::workload::{Claims, Locator, Runtime};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use super::workload::{Claims, Locator, Runtime, Workload};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,16 @@ pub enum Input {
         /// Which claim's.
         locator: Locator,
         /// The answer to [`Request::Locate`].
-        answer: Result<Located, LookFailure>,
+        answer: Result<Location, LookFailure>,
+    },
+    /// Who lives in namespaces that no runtime claims.
+    Inhabitants {
+        /// The namespaces that were looked for, as in [`Request::Search`].
+        nsids: BTreeSet<u32>,
+        /// One process of each in which there is any; or why processes could not be read.
+        answer: Result<Vec<Inhabitant>, String>,
+        /// How long it took.
+        took: Duration,
     },
     /// What a runtime says; `None` if it is neither configured nor there.
     Claims {
@@ -68,6 +77,8 @@ pub enum Request {
     Locate(Locator),
     /// What a runtime says now.
     Claims(Runtime),
+    /// Which processes live in the namespaces with these ids.
+    Search(BTreeSet<u32>),
 }
 
 /// An answer to [`Request::Links`].
@@ -115,6 +126,28 @@ pub enum LookFailure {
     Failed(String),
 }
 
+/// An answer to [`Request::Locate`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Where.
+    pub netns: Located,
+    /// For a process: the path of its cgroup.
+    pub cgroup: Option<String>,
+}
+
+/// A process in a namespace that no runtime claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inhabitant {
+    /// The namespace.
+    pub nsid: u32,
+    /// The process.
+    pub pid: u32,
+    /// What it is called: a machine, a unit or a command.
+    pub workload: Workload,
+    /// The path of its cgroup.
+    pub cgroup: Option<String>,
+}
+
 /// The namespace that a claim means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Located {
@@ -133,6 +166,8 @@ pub struct Config {
     pub retention: Duration,
     /// How long an unclaimed end is kept back while a runtime may still name it.
     pub hold_back: Duration,
+    /// How far back the peaks look.
+    pub peak_window: Duration,
 }
 
 /// What a runtime last said.
@@ -152,12 +187,18 @@ pub struct Host {
     /// The generation of each nsid; raised when its namespace is found to be another.
     generations: HashMap<u32, u32>,
     heard: BTreeMap<Runtime, Heard>,
-    located: BTreeMap<Locator, Located>,
+    located: BTreeMap<Locator, Location>,
+    /// By the namespace they were found in.
+    inhabitants: BTreeMap<NetnsId, Inhabitant>,
+    searches: BTreeMap<NetnsId, Search>,
     naming: Naming,
     round: Round,
     rounds: u64,
     /// When the first round was complete.
     started: Duration,
+    /// When the last tick's counters came, and whether those of another are awaited.
+    ticked: Duration,
+    tick_due: bool,
     /// The namespaces that the pairing is made from.
     looked: BTreeSet<NetnsId>,
     ledger: Ledger,
@@ -171,6 +212,20 @@ pub struct Host {
     shown: Vec<usize>,
     status: Status,
 }
+
+/// How often processes were looked for in a namespace, and when to do it again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Search {
+    tries: u32,
+    next: Duration,
+    /// The question is open.
+    open: bool,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// After each search that found nobody the next one waits twice as long, up to this.
+const LONGEST_SEARCH_PAUSE: Duration = Duration::from_secs(64);
 
 /// The questions that are open.
 #[derive(Debug, Default)]
@@ -197,10 +252,14 @@ impl Host {
             generations: HashMap::new(),
             heard: runtimes.into_iter().map(|runtime| (runtime, silent())).collect(),
             located: BTreeMap::new(),
+            inhabitants: BTreeMap::new(),
+            searches: BTreeMap::new(),
             naming: Naming::default(),
             round: Round::default(),
             rounds: 0,
             started: Duration::ZERO,
+            ticked: Duration::ZERO,
+            tick_due: false,
             looked: BTreeSet::new(),
             ledger: Ledger::default(),
             pairing: Pairing::default(),
@@ -219,8 +278,9 @@ impl Host {
             Input::Links { nsid, answer } => self.take_links(nsid, answer, now),
             Input::Located { locator, answer } => self.take_location(locator, answer, now),
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
+            Input::Inhabitants { nsids, answer, took } => self.take_inhabitants(&nsids, answer, took, now),
             Input::Samples { answer, took } => {
-                self.take_samples(answer, took);
+                self.take_samples(answer, took, now);
                 Vec::new()
             }
             Input::StaleScrape => {
@@ -236,6 +296,7 @@ impl Host {
             scene: Arc::clone(&self.scene),
             samples: self.shown.iter().map(|&pair| self.samples[pair]).collect(),
             workloads: self.ledger.workloads().map(|(_, traffic)| *traffic).collect(),
+            peaks: self.ledger.peaks().collect(),
             networks: self.ledger.networks().map(|(_, traffic)| *traffic).collect(),
         })
     }
@@ -251,6 +312,7 @@ impl Host {
     }
 
     fn begin_round(&mut self, now: Duration) -> Vec<Request> {
+        self.tick_due = true;
         if !self.round.open.is_empty() {
             return Vec::new(); // the last one takes longer than the interval
         }
@@ -262,16 +324,20 @@ impl Host {
     }
 
     /// Notes which questions must be answered before the round can be judged: not those to runtimes, which
-    /// may take their time.
+    /// may take their time, and not searches.
     fn open(&mut self, asked: Vec<Request>) -> Vec<Request> {
-        let needed = asked.iter().filter(|request| !matches!(request, Request::Claims(_)));
+        let needed =
+            asked.iter().filter(|request| matches!(request, Request::Links { .. } | Request::Locate(_)));
         self.round.open.extend(needed.cloned());
         asked
     }
 
     fn locators(&self) -> BTreeSet<Locator> {
         let claims = self.heard.values().flat_map(|heard| &heard.claims.claims);
-        claims.map(|claim| claim.locator.clone()).collect()
+        let backrooms = self.heard.values().flat_map(|heard| &heard.claims.backrooms);
+        let inhabitants = self.inhabitants.values().map(|inhabitant| Locator::Pid(inhabitant.pid));
+        let told = claims.map(|claim| &claim.locator).chain(backrooms.map(|backroom| &backroom.locator));
+        told.cloned().chain(inhabitants).collect()
     }
 
     fn take_links(
@@ -327,15 +393,16 @@ impl Host {
     fn take_location(
         &mut self,
         locator: Locator,
-        answer: Result<Located, LookFailure>,
+        answer: Result<Location, LookFailure>,
         now: Duration,
     ) -> Vec<Request> {
         self.round.open.remove(&Request::Locate(locator.clone()));
         let mut more = Vec::new();
         match answer {
             Ok(found) => {
+                let netns = found.netns;
                 self.located.insert(locator, found);
-                if let Located::Nsid(nsid) = found
+                if let Located::Nsid(nsid) = netns
                     && self.round.asked.insert(nsid)
                 {
                     more.push(Request::Links { nsid: Some(nsid) });
@@ -362,7 +429,8 @@ impl Host {
         let source = match runtime {
             Runtime::Docker => Some(Source::Docker),
             Runtime::Named => Some(Source::Named),
-            Runtime::Unknown => None,
+            // These tell nothing by themselves.
+            Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => None,
         };
         let result = match answer {
             None => None,
@@ -383,7 +451,30 @@ impl Host {
         self.judge(more, now)
     }
 
-    fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration) {
+    fn take_inhabitants(
+        &mut self,
+        nsids: &BTreeSet<u32>,
+        answer: Result<Vec<Inhabitant>, String>,
+        took: Duration,
+        now: Duration,
+    ) -> Vec<Request> {
+        for &nsid in nsids {
+            let search = self.searches.entry(self.netns(Some(nsid))).or_default();
+            search.open = false;
+            search.next = now + SECOND.saturating_mul(1 << search.tries.min(6)).min(LONGEST_SEARCH_PAUSE);
+            search.tries += 1;
+        }
+        let result = answer.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.status.sources.insert(Source::Process, SourceStatus { result, took });
+        for inhabitant in answer.unwrap_or_default() {
+            let at = Location { netns: Located::Nsid(inhabitant.nsid), cgroup: inhabitant.cgroup.clone() };
+            self.located.insert(Locator::Pid(inhabitant.pid), at);
+            self.inhabitants.insert(self.netns(Some(inhabitant.nsid)), inhabitant);
+        }
+        self.judge(Vec::new(), now)
+    }
+
+    fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {
         let result = answer.map(|samples| {
             self.status.bad_messages += samples.bad_messages;
             for (ifindex, counters) in &samples.counters {
@@ -393,6 +484,11 @@ impl Host {
                 }
             }
             self.ledger.settle();
+            // The first sample after a tick ends it; those of scrapes in between do not count for the peaks.
+            if std::mem::take(&mut self.tick_due) {
+                self.ledger.tick(now, now.saturating_sub(self.ticked), self.config.peak_window);
+                self.ticked = now;
+            }
         });
         self.status.sources.insert(Source::Counters, SourceStatus { result, took });
     }
@@ -425,14 +521,29 @@ impl Host {
             self.raise_generations();
             self.pair_up(now);
         }
-        let held = self.attribute(now);
-        if held {
+        let waiting = self.attribute(now);
+        if waiting.for_runtimes {
             // An engine says whose it is when the container has started. A name in /run/netns is there before the
             // namespace's first veth: each round has asked for it, and the answer would come at once, again and again.
             let engine = self.heard.get(&Runtime::Docker).filter(|heard| heard.may_name);
             more.extend(engine.map(|_| Request::Claims(Runtime::Docker)));
         }
+        more.extend(self.search(waiting.unclaimed, now));
         more
+    }
+
+    /// Asks who lives in these namespaces, as far as it is time to ask.
+    fn search(&mut self, unclaimed: BTreeSet<NetnsId>, now: Duration) -> Option<Request> {
+        self.searches.retain(|netns, _| unclaimed.contains(netns));
+        let mut nsids = BTreeSet::new();
+        for netns in unclaimed {
+            let search = self.searches.entry(netns).or_default();
+            if !search.open && now >= search.next {
+                search.open = true;
+                nsids.extend(netns.nsid());
+            }
+        }
+        (!nsids.is_empty()).then_some(Request::Search(nsids))
     }
 
     /// An nsid whose pairs with the host are all others than before belongs to another namespace now.
@@ -486,26 +597,48 @@ impl Host {
         self.looked = self.namespaces.keys().copied().collect();
     }
 
-    /// Says whose each pair is, for the ledger and for the eye; true if one is held back.
-    fn attribute(&mut self, now: Duration) -> bool {
-        let mut residents = self.naming.residents(&self.heard, &self.located, &self.namespaces);
-        let (heard, located) = (&self.heard, &self.located);
-        self.naming.keep_leaving(&mut residents, heard, located, &self.namespaces, self.round.number);
+    /// Says whose each pair is, for the ledger and for the eye; and for which names it waits.
+    fn attribute(&mut self, now: Duration) -> Waiting {
+        self.inhabitants.retain(|netns, inhabitant| {
+            let at = self.located.get(&Locator::Pid(inhabitant.pid));
+            at.is_some_and(|at| at.netns == Located::Nsid(inhabitant.nsid))
+                && self.namespaces.contains_key(netns)
+        });
+        let (heard, inhabitants, located) = (&self.heard, &self.inhabitants, &self.located);
+        let residents =
+            self.naming.residents(heard, inhabitants, located, &self.namespaces, self.round.number);
+        self.inhabitants.retain(|netns, inhabitant| residents.is_home_of(*netns, &inhabitant.workload));
         self.status.claims_rejected = self.naming.rejected_ever();
+        let mut waiting = Waiting::default();
+        let mut sets = LabelSets::default();
         let may_name = self.heard.values().any(|heard| heard.may_name);
         let mut scene = Scene { ends: ends(&self.pairing), ..Scene::default() };
         let mut bookings = Vec::with_capacity(self.pairing.pairs.len());
         let mut tenants = BTreeSet::new();
         self.shown.clear();
         for (index, pair) in self.pairing.pairs.iter().enumerate() {
-            let shown = residents.show(pair);
-            let labels = shown.sides.clone().map(|side| side.labels);
+            let mut shown = residents.show(pair);
+            shown
+                .sides
+                .iter_mut()
+                .filter_map(|side| side.labels.as_mut())
+                .for_each(|labels| sets.limit(labels));
+            let labels = shown.sides.each_ref().map(|side| side.labels.clone());
             let arrived = self.ledger.arrived(index).unwrap_or(now);
             let young = now.saturating_sub(arrived) < self.config.hold_back;
             // A pair in transit: runtimes make both ends on the host, and move one into the container.
             let in_transit =
                 arrived > self.started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
-            if may_name && young && (in_transit || residents.unclaimed(&shown)) {
+            let unclaimed = residents.unclaimed(&shown);
+            if may_name && young && (in_transit || !unclaimed.is_empty()) {
+                waiting.for_runtimes = true;
+                bookings.push(Booking::Held(labels));
+                continue;
+            }
+            let searched = |netns| self.searches.get(netns).is_some_and(|search| search.tries > 0);
+            let all_searched = unclaimed.iter().all(searched);
+            waiting.unclaimed.extend(unclaimed);
+            if !all_searched {
                 bookings.push(Booking::Held(labels));
                 continue;
             }
@@ -514,7 +647,6 @@ impl Host {
             self.shown.push(index);
             scene.pairs.push(shown);
         }
-        let held = self.shown.len() < bookings.len();
         self.ledger.assign(bookings, residents.networks(), now, self.config.retention);
         scene.single =
             self.pairing.single.iter().map(|(side, why)| (residents.show_single(side), *why)).collect();
@@ -525,7 +657,36 @@ impl Host {
             self.scene = Arc::new(scene);
         }
         self.naming.remember(residents);
-        held
+        waiting
+    }
+}
+
+/// What some pairs are held back for.
+#[derive(Default)]
+struct Waiting {
+    /// A runtime's answer.
+    for_runtimes: bool,
+    /// Namespaces that no runtime has claimed in time.
+    unclaimed: BTreeSet<NetnsId>,
+}
+
+/// A workload has at most this many label sets, the rest are one: interfaces are named by whoever has them.
+const SETS_OF_A_WORKLOAD: usize = 64;
+
+/// The label sets of each workload.
+#[derive(Default)]
+struct LabelSets(HashMap<(Runtime, String), HashSet<(String, String)>>);
+
+impl LabelSets {
+    fn limit(&mut self, labels: &mut LabelSet) {
+        let sets = self.0.entry((labels.runtime, labels.container.clone())).or_default();
+        let this = (labels.interface.clone(), labels.network.clone());
+        if sets.len() >= SETS_OF_A_WORKLOAD - 1 && !sets.contains(&this) {
+            "other".clone_into(&mut labels.interface);
+            labels.network.clear();
+        } else {
+            sets.insert(this);
+        }
     }
 }
 
@@ -552,5 +713,7 @@ fn ends(pairing: &Pairing) -> BTreeMap<EndState, usize> {
     ends
 }
 
+#[cfg(test)]
+mod graph_tests;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Interfaces as the kernel describes them: who they are, where they are, what they counted.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// A network namespace, in the one coordinate system of the exporter's own namespace.
 ///
@@ -76,18 +77,20 @@ impl fmt::Display for Name {
     }
 }
 
-/// Bytes that somebody else chose, shown as text: what is not UTF-8 is written `\xNN`, a backslash is
-/// doubled, so that two different names never look the same.
+/// Bytes that somebody else chose, shown as text: what is not UTF-8 or is a control character is written
+/// `\xNN`, a backslash is doubled, so that two different names never look the same.
 pub struct Readable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Readable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            for (i, part) in chunk.valid().split('\\').enumerate() {
-                if i > 0 {
-                    f.write_str("\\\\")?;
+            for part in chunk.valid().split_inclusive(|c: char| c == '\\' || c.is_control()) {
+                let plain = part.trim_end_matches(|c: char| c == '\\' || c.is_control());
+                f.write_str(plain)?;
+                match &part.as_bytes()[plain.len()..] {
+                    b"\\" => f.write_str("\\\\")?,
+                    control => control.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?,
                 }
-                f.write_str(part)?;
             }
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
@@ -125,6 +128,17 @@ impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// An IP address of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The interface's ifindex.
+    pub ifindex: u32,
+    /// Its own address.
+    pub address: IpAddr,
+    /// The length of the network's prefix, bits.
+    pub prefix: u8,
 }
 
 /// What a driver calls itself in IFLA_INFO_KIND, as far as it matters here.
@@ -219,6 +233,7 @@ mod tests {
         assert_eq!(shown(b"v\xff\xfe"), r"v\xff\xfe");
         assert_eq!(shown(br"v\xff"), r"v\\xff");
         assert_eq!(shown("é🦀".as_bytes()), "é🦀");
+        assert_eq!(shown("a\n\x1b[31m\u{85}".as_bytes()), r"a\x0a\x1b[31m\xc2\x85");
     }
 
     #[test]

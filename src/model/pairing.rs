@@ -167,9 +167,10 @@ pub enum Place {
     Workload,
 }
 
-/// Decides the roles of a pair's two sides. `places` says whose place each is, `switched` whether each end is
-/// enslaved to a bridge or Open vSwitch.
-pub fn roles(pair: &Pair, places: [Place; 2], switched: [bool; 2]) -> [Role; 2] {
+/// Decides the roles of a pair's two sides. `places` says whose place each is, `outer` which side's workload
+/// holds the other's (a container that runs containers), `switched` whether each end is enslaved to a bridge or
+/// Open vSwitch.
+pub fn roles(pair: &Pair, places: [Place; 2], outer: Option<usize>, switched: [bool; 2]) -> [Role; 2] {
     use Role::{Interface, Port};
     let [a, b] = pair.sides;
     if a.end.netns == b.end.netns {
@@ -178,11 +179,11 @@ pub fn roles(pair: &Pair, places: [Place; 2], switched: [bool; 2]) -> [Role; 2] 
     match places[0].cmp(&places[1]) {
         std::cmp::Ordering::Less => [Port, Interface],
         std::cmp::Ordering::Greater => [Interface, Port],
-        std::cmp::Ordering::Equal => match (places[0], switched) {
-            (Place::Workload, [true, false]) => [Port, Interface],
-            (Place::Workload, [false, true]) => [Interface, Port],
-            (Place::Workload, _) => [Interface, Interface],
-            _ => [Port, Port],
+        std::cmp::Ordering::Equal if places[0] != Place::Workload => [Port, Port],
+        std::cmp::Ordering::Equal => match (outer, switched) {
+            (Some(0), _) | (None, [true, false]) => [Port, Interface],
+            (Some(_), _) | (None, [false, true]) => [Interface, Port],
+            (None, _) => [Interface, Interface],
         },
     }
 }

@@ -3,6 +3,7 @@
 use super::ledger::{LabelSet, NetworkLabels, Traffic};
 use super::link::{Counters, End, Link, Name};
 use super::pairing::{EndState, Role};
+use super::peak::Peak;
 use super::workload::Workload;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub struct View {
     pub samples: Vec<[Counters; 2]>,
     /// For each of `scene.workloads`.
     pub workloads: Vec<Traffic>,
+    /// For each of `scene.workloads` its highest rates; `None` where they are older than the window.
+    pub peaks: Vec<Option<Peak>>,
     /// For each of `scene.networks`.
     pub networks: Vec<Traffic>,
 }
@@ -45,6 +48,8 @@ pub struct Tenant {
     pub owner: Workload,
     /// Who else lives in it; sorted.
     pub members: Vec<Workload>,
+    /// The name of the workload in which this one runs; empty if there is none.
+    pub parent: String,
 }
 
 /// A pair as it is shown; the side of the lesser end first.
@@ -94,6 +99,8 @@ pub enum Source {
     Docker,
     /// The names in /run/netns.
     Named,
+    /// The processes in namespaces that no runtime claims.
+    Process,
 }
 
 impl Source {
@@ -104,6 +111,7 @@ impl Source {
             Source::Counters => "counters",
             Source::Docker => "docker",
             Source::Named => "named",
+            Source::Process => "process",
         }
     }
 }

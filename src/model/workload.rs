@@ -10,6 +10,12 @@ pub enum Runtime {
     Docker,
     /// A namespace with a name in /run/netns.
     Named,
+    /// An LXC container, known by its processes' cgroup.
+    Lxc,
+    /// A systemd-nspawn machine, known by its processes' cgroup.
+    Nspawn,
+    /// Any other process that has a namespace of its own.
+    Process,
     /// Nobody claims the namespace.
     Unknown,
 }
@@ -20,6 +26,9 @@ impl Runtime {
         match self {
             Runtime::Docker => "docker",
             Runtime::Named => "named",
+            Runtime::Lxc => "lxc",
+            Runtime::Nspawn => "nspawn",
+            Runtime::Process => "process",
             Runtime::Unknown => "unknown",
         }
     }
@@ -96,6 +105,15 @@ pub struct Network {
     pub bridge: Option<Name>,
 }
 
+/// A namespace that a runtime made for itself and in which nobody lives: an overlay network's, say.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Backroom {
+    /// What the runtime calls it.
+    pub name: String,
+    /// Where it is.
+    pub locator: Locator,
+}
+
 /// All that one runtime says at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Claims {
@@ -103,4 +121,6 @@ pub struct Claims {
     pub claims: Vec<Claim>,
     /// The networks, in any order.
     pub networks: Vec<Network>,
+    /// Its own namespaces, in any order.
+    pub backrooms: Vec<Backroom>,
 }

@@ -8,6 +8,7 @@ mod transport;
 use crate::model::workload::Claims;
 use bollard::models::{ContainerSummary, Network};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
+pub use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, Listed};
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
@@ -77,7 +78,39 @@ impl Docker {
             let (_, inspected) = self.inspected.get(&container.workload.id)?;
             Some((&container.workload, inspected))
         });
-        Ok(Claims { claims: containers::claims(known), networks: containers::networks(networks) })
+        Ok(Claims {
+            backrooms: containers::backrooms(self.inspected.values().map(|(_, inspected)| inspected)),
+            claims: containers::claims(known),
+            networks: containers::networks(networks),
+        })
+    }
+
+    /// One container by name, id or the beginning of an id, running or not, and what it is attached to.
+    ///
+    /// # Errors
+    /// If the engine could not be asked. That it has no such container is none.
+    pub async fn look_up(&self, query: &str) -> Result<Option<Seen>, Error> {
+        // What the engine allows in a name; anything else would be a path of its own in the request's.
+        if !query.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) || query.starts_with('.')
+        {
+            return Ok(None);
+        }
+        let until = Instant::now() + self.deadline;
+        match timeout_at(until, self.see(query)).await {
+            Ok(Ok(seen)) => Ok(seen),
+            Ok(Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. })) => Ok(None),
+            Ok(Err(error)) => Err(self.classify(error)),
+            Err(_) => Err(Error::TooSlow { host: self.host.clone(), deadline: self.deadline }),
+        }
+    }
+
+    async fn see(&self, query: &str) -> Result<Option<Seen>, bollard::errors::Error> {
+        let engine = self.connect().await?;
+        let (answer, networks) = tokio::try_join!(
+            engine.inspect_container(query, None),
+            engine.list_networks(None::<ListNetworksOptions>),
+        )?;
+        Ok(Seen::read(answer, &networks))
     }
 
     async fn list(

@@ -3,6 +3,7 @@
 
 pub mod docker;
 pub mod named;
+pub mod process;
 
 use std::io;
 use std::path::Path;

@@ -94,6 +94,17 @@ impl Exporter {
         Exposition::parse(response.text()).unwrap_or_else(|wrong| panic!("{wrong}\nin:\n{}", response.text()))
     }
 
+    /// /metrics with the counters of now: where the kernel is busy with other tests' links, a scrape may have to do with those of
+    /// the last tick, and says so.
+    pub fn fresh_metrics(&self) -> Exposition {
+        let stale = |metrics: &Exposition| metrics.value("veth_exporter_stale_scrapes_total", &[]);
+        wait_for(Duration::from_secs(10), "a scrape gets counters of its own", || {
+            let before = stale(&self.metrics());
+            let metrics = self.metrics();
+            if stale(&metrics) == before { Ok(metrics) } else { Err(metrics.text) }
+        })
+    }
+
     /// Waits until it says that it is ready.
     pub fn wait_ready(&self) {
         wait_for(Duration::from_secs(10), "/-/ready answers 200", || {

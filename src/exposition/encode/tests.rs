@@ -36,7 +36,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         let inside = NetnsId::Other { nsid, generation: 0 };
         let interface = ShownSide {
             labels: Some(labels.clone()),
-            tenant: Some(Arc::new(Tenant { owner, members: Vec::new() })),
+            tenant: Some(Arc::new(Tenant { owner, members: Vec::new(), parent: String::new() })),
             netns: format!("docker/{container}").into(),
             ..side(inside, 2, b"eth0", Role::Interface)
         };
@@ -51,6 +51,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         samples: vec![[counters, Counters::default()]; scene.pairs.len()],
         workloads: vec![traffic; scene.workloads.len()],
         networks: vec![traffic; scene.networks.len()],
+        peaks: vec![None; scene.workloads.len()],
         scene: Arc::new(scene),
     }
 }

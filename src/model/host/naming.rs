@@ -1,11 +1,11 @@
 //! Who lives where: which claims are believed, and what a pair is called because of them.
 
-use super::{Heard, Located};
+use super::{Heard, Inhabitant, Located, Location};
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId};
 use crate::model::pairing::{self, Inside, Namespaces, Pair, Place, Role, Side};
 use crate::model::view::{ShownPair, ShownSide, Tenant};
-use crate::model::workload::{Claim, Endpoint, Locator, Runtime};
+use crate::model::workload::{Claim, Endpoint, Locator, Runtime, Workload};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ type Checked = (Runtime, String, Locator, NetnsId);
 #[derive(Debug, Default)]
 pub(super) struct Residents {
     homes: HashMap<NetnsId, Home>,
-    /// Names in /run/netns, also of namespaces that another runtime claims.
+    /// What each namespace but the host's is called: no two alike.
     names: HashMap<NetnsId, Arc<str>>,
     bridges: HashMap<Name, String>,
     networks: BTreeSet<NetworkLabels>,
@@ -38,9 +38,14 @@ pub(super) struct Residents {
 struct Home {
     tenant: Arc<Tenant>,
     endpoints: Vec<Endpoint>,
-    locator: Locator,
+    /// By which its claim was believed; `None` for a process.
+    locator: Option<Locator>,
     /// The round in which nobody claimed the namespace any more.
     left: Option<u64>,
+    /// Of the process by which it was found; `None` for one that has no process.
+    cgroup: Option<String>,
+    /// The namespace of the workload that holds this one.
+    outer: Option<NetnsId>,
 }
 
 impl Naming {
@@ -49,17 +54,24 @@ impl Naming {
         self.rejected_ever
     }
 
-    /// Checks all claims, those of the earlier runtimes first.
+    /// Checks all claims, those of the earlier runtimes first; where nobody claims, a process gives the name.
     pub fn residents(
         &mut self,
         heard: &BTreeMap<Runtime, Heard>,
-        located: &BTreeMap<Locator, Located>,
+        inhabitants: &BTreeMap<NetnsId, Inhabitant>,
+        located: &BTreeMap<Locator, Location>,
         namespaces: &Namespaces,
+        round: u64,
     ) -> Residents {
         let netns_of: HashMap<u32, NetnsId> =
             namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
         let mut residents = Residents { switches: switches(namespaces), ..Residents::default() };
         let mut checked = HashSet::new();
+        let mut called: BTreeMap<NetnsId, String> = BTreeMap::new();
+        let netns_at = |locator| match located.get(locator)?.netns {
+            Located::Nsid(nsid) => netns_of.get(&nsid).copied(),
+            Located::Host | Located::WithoutId => None,
+        };
         for (&runtime, Heard { claims, .. }) in heard {
             for network in &claims.networks {
                 residents.networks.insert(NetworkLabels { runtime, network: network.name.clone() });
@@ -70,54 +82,69 @@ impl Naming {
             let mut sorted: Vec<&Claim> = claims.claims.iter().collect();
             sorted.sort();
             for claim in sorted {
-                let Some(Located::Nsid(nsid)) = located.get(&claim.locator) else { continue };
-                let Some(&netns) = netns_of.get(nsid) else { continue };
+                let Some(netns) = netns_at(&claim.locator) else { continue };
                 let this = (runtime, claim.owner.id.clone(), claim.locator.clone(), netns);
                 if self.believes(claim, &this, &namespaces[&netns]) {
-                    residents.settle(claim, netns);
+                    if runtime == Runtime::Named {
+                        called.insert(netns, claim.owner.name.clone());
+                    }
+                    let cgroup = located.get(&claim.locator).and_then(|at| at.cgroup.clone());
+                    residents.settle(claim, netns, cgroup);
                 }
                 checked.insert(this);
             }
+            for backroom in &claims.backrooms {
+                if let Some(netns) = netns_at(&backroom.locator) {
+                    called.entry(netns).or_insert_with(|| backroom.name.clone());
+                }
+            }
         }
+        for (netns, home) in self.leaving(&residents, heard, located, namespaces, round) {
+            if home.tenant.owner.runtime == Runtime::Named {
+                called.insert(netns, home.tenant.owner.name.clone());
+            }
+            residents.homes.insert(netns, home);
+        }
+        for (&netns, inhabitant) in inhabitants {
+            residents.homes.entry(netns).or_insert_with(|| Home::of_process(inhabitant));
+        }
+        residents.nest();
+        residents.call(called, namespaces);
         self.verified.retain(|claim| checked.contains(claim));
         self.rejected.retain(|claim| checked.contains(claim));
         residents
     }
 
-    /// Lets who has lived in a namespace stay while it is dismantled: its first process is gone before its veths are, and an
-    /// engine can tell of a container's end sooner than the links are read again. Who is claimed still, and is only not found
-    /// any more, stays as long as the namespace; who is not claimed any more, until a later round has read the links.
-    pub fn keep_leaving(
+    /// Who has lived in a namespace stays while it is dismantled: its first process is gone before its veths are, and an
+    /// engine can tell of a container's end sooner than the links are read again. Who is claimed still, and is only not
+    /// found any more, stays as long as the namespace; who is not claimed any more, until a later round has read the links.
+    fn leaving(
         &mut self,
-        residents: &mut Residents,
+        residents: &Residents,
         heard: &BTreeMap<Runtime, Heard>,
-        located: &BTreeMap<Locator, Located>,
+        located: &BTreeMap<Locator, Location>,
         namespaces: &Namespaces,
         round: u64,
-    ) {
+    ) -> Vec<(NetnsId, Home)> {
         let lost: HashSet<(Runtime, &str, &Locator)> = heard
             .iter()
             .flat_map(|(&runtime, heard)| heard.claims.claims.iter().map(move |claim| (runtime, claim)))
             .filter(|(_, claim)| !located.contains_key(&claim.locator))
             .map(|(runtime, claim)| (runtime, claim.owner.id.as_str(), &claim.locator))
             .collect();
-        for (netns, mut home) in std::mem::take(&mut self.homes) {
-            if residents.homes.contains_key(&netns) || !namespaces.contains_key(&netns) {
-                continue;
-            }
+        let stays = |netns, home: &mut Home| {
+            let Some(locator) = &home.locator else { return false };
             let owner = &home.tenant.owner;
-            let stays = lost.contains(&(owner.runtime, &owner.id, &home.locator));
-            if !stays && *home.left.get_or_insert(round) != round {
-                continue;
-            }
-            if owner.runtime == Runtime::Named {
-                residents.names.insert(netns, owner.name.as_str().into());
-            }
-            residents.homes.insert(netns, home);
-        }
+            !residents.homes.contains_key(&netns)
+                && namespaces.contains_key(&netns)
+                && (lost.contains(&(owner.runtime, &owner.id, locator))
+                    || *home.left.get_or_insert(round) == round)
+        };
+        let homes = std::mem::take(&mut self.homes).into_iter();
+        homes.filter_map(|(netns, mut home)| stays(netns, &mut home).then_some((netns, home))).collect()
     }
 
-    /// Notes who lives where, for [`keep_leaving`](Naming::keep_leaving).
+    /// Notes who lives where, for the next time.
     pub fn remember(&mut self, residents: Residents) {
         self.homes = residents.homes;
     }
@@ -144,26 +171,100 @@ impl Naming {
     }
 }
 
-impl Residents {
-    fn settle(&mut self, claim: &Claim, netns: NetnsId) {
-        if claim.owner.runtime == Runtime::Named {
-            self.names.entry(netns).or_insert_with(|| claim.owner.name.as_str().into());
+impl Home {
+    fn of_process(inhabitant: &Inhabitant) -> Home {
+        let tenant =
+            Tenant { owner: inhabitant.workload.clone(), members: Vec::new(), parent: String::new() };
+        Home {
+            tenant: Arc::new(tenant),
+            endpoints: Vec::new(),
+            locator: None,
+            left: None,
+            cgroup: inhabitant.cgroup.clone(),
+            outer: None,
         }
-        let tenant = match self.homes.get(&netns) {
-            // Two containers of one runtime in one namespace, and neither says that it is the other's guest.
-            Some(home) if home.tenant.owner.runtime == claim.owner.runtime => {
-                let mut tenant = Tenant::clone(&home.tenant);
-                tenant.members.push(claim.owner.clone());
-                tenant.members.sort();
-                tenant
-            }
-            Some(_) => return,
-            None => Tenant { owner: claim.owner.clone(), members: claim.members.clone() },
+    }
+
+    /// True if a runtime told of it: it holds what else runs in its cgroup.
+    fn is_told(&self) -> bool {
+        !matches!(self.tenant.owner.runtime, Runtime::Process)
+    }
+}
+
+impl Residents {
+    fn settle(&mut self, claim: &Claim, netns: NetnsId, cgroup: Option<String>) {
+        let Some(home) = self.homes.get_mut(&netns) else {
+            let tenant =
+                Tenant { owner: claim.owner.clone(), members: claim.members.clone(), parent: String::new() };
+            let (endpoints, locator) = (claim.endpoints.clone(), Some(claim.locator.clone()));
+            let tenant = Arc::new(tenant);
+            self.homes.insert(netns, Home { tenant, endpoints, locator, left: None, cgroup, outer: None });
+            return;
         };
-        let mut endpoints = self.homes.remove(&netns).map(|home| home.endpoints).unwrap_or_default();
-        endpoints.extend(claim.endpoints.iter().cloned());
-        let locator = claim.locator.clone();
-        self.homes.insert(netns, Home { tenant: Arc::new(tenant), endpoints, locator, left: None });
+        // Two containers of one runtime in one namespace, and neither says that it is the other's guest.
+        if home.tenant.owner.runtime == claim.owner.runtime {
+            let tenant = Arc::make_mut(&mut home.tenant);
+            tenant.members.push(claim.owner.clone());
+            tenant.members.sort();
+            home.endpoints.extend(claim.endpoints.iter().cloned());
+        }
+    }
+
+    /// Finds for each workload the one in which it runs: the nearest whose cgroup is above its own, or is its
+    /// own while a runtime tells of that one and of this one only a process.
+    fn nest(&mut self) {
+        let mut by_cgroup: HashMap<&str, NetnsId> = HashMap::new();
+        for (&netns, home) in &self.homes {
+            if let Some(cgroup) = home.cgroup.as_deref().filter(|_| home.is_told()) {
+                by_cgroup.insert(cgroup, netns);
+            }
+        }
+        let outer_of = |home: &Home| {
+            let own = home.cgroup.as_deref()?;
+            let above = own.match_indices('/').rev().map(|(end, _)| &own[..end]);
+            let own = (!home.is_told()).then_some(own);
+            own.into_iter().chain(above).find_map(|cgroup| by_cgroup.get(cgroup).copied())
+        };
+        let nested: Vec<(NetnsId, NetnsId)> =
+            self.homes.iter().filter_map(|(&netns, home)| Some((netns, outer_of(home)?))).collect();
+        for home in self.homes.values_mut() {
+            if home.outer.take().is_some() {
+                Arc::make_mut(&mut home.tenant).parent.clear();
+            }
+        }
+        for (netns, outer) in nested.into_iter().filter(|(netns, outer)| netns != outer) {
+            let parent = self.homes[&outer].tenant.owner.name.clone();
+            if let Some(home) = self.homes.get_mut(&netns) {
+                home.outer = Some(outer);
+                Arc::make_mut(&mut home.tenant).parent = parent;
+            }
+        }
+    }
+
+    /// Gives each namespace a name that no other has.
+    fn call(&mut self, told: BTreeMap<NetnsId, String>, namespaces: &Namespaces) {
+        let mut taken: HashSet<String> = HashSet::new();
+        // Names that somebody chose come first: they stay as they are.
+        let (chosen, rest): (Vec<NetnsId>, Vec<NetnsId>) =
+            namespaces.keys().partition(|netns| told.contains_key(netns));
+        for netns in chosen.into_iter().chain(rest) {
+            let Some(nsid) = netns.nsid() else { continue };
+            let by_owner =
+                |home: &Home| format!("{}/{}", home.tenant.owner.runtime.as_str(), home.tenant.owner.name);
+            let told = told.get(&netns).cloned();
+            let mut name = told
+                .or_else(|| self.homes.get(&netns).map(by_owner))
+                .unwrap_or_else(|| format!("nsid-{nsid}"));
+            while !taken.insert(name.clone()) {
+                name.push_str(&format!("~{nsid}"));
+            }
+            self.names.insert(netns, name.into());
+        }
+    }
+
+    /// True if this workload is what the namespace is named for.
+    pub fn is_home_of(&self, netns: NetnsId, workload: &Workload) -> bool {
+        self.homes.get(&netns).is_some_and(|home| home.tenant.owner == *workload)
     }
 
     /// Every network that a runtime knows.
@@ -171,16 +272,18 @@ impl Residents {
         self.networks.iter().cloned()
     }
 
-    /// True if an interface of the pair is in a namespace that nobody claims.
-    pub fn unclaimed(&self, pair: &ShownPair) -> bool {
-        let mut interfaces = pair.sides.iter().filter(|side| side.role == Role::Interface);
-        interfaces.any(|side| self.place(side.end.netns) == Place::Unclaimed)
+    /// The namespaces that nobody claims and that have an end of this pair.
+    pub fn unclaimed(&self, pair: &ShownPair) -> Vec<NetnsId> {
+        let places = pair.sides.iter().map(|side| side.end.netns);
+        places.filter(|&netns| self.place(netns) == Place::Unclaimed).collect()
     }
 
     /// Gives a pair its roles, its owners and its labels.
     pub fn show(&self, pair: &Pair) -> ShownPair {
         let places = pair.sides.map(|side| self.place(side.end.netns));
-        let roles = pairing::roles(pair, places, pair.sides.map(|side| self.bridge(&side).is_some()));
+        let outer = self.outer(pair.sides.map(|side| side.end.netns));
+        let switched = pair.sides.map(|side| self.bridge(&side).is_some());
+        let roles = pairing::roles(pair, places, outer, switched);
         let [mut a, mut b] = [0, 1].map(|side| self.side(&pair.sides[side], roles[side]));
         a.labels = self.labels(&a, b.bridge);
         b.labels = self.labels(&b, a.bridge);
@@ -198,6 +301,23 @@ impl Residents {
         self.switches.get(&End { netns: side.end.netns, ifindex }).copied()
     }
 
+    /// Which of two namespaces' workloads holds the other's, directly or not.
+    fn outer(&self, netns: [NetnsId; 2]) -> Option<usize> {
+        let holders = |inner: NetnsId| {
+            std::iter::successors(Some(inner), |netns| self.homes.get(netns)?.outer)
+                .skip(1)
+                .take(self.homes.len())
+        };
+        let [a, b] = netns;
+        if holders(b).any(|outer| outer == a) {
+            Some(0)
+        } else if holders(a).any(|outer| outer == b) {
+            Some(1)
+        } else {
+            None
+        }
+    }
+
     fn place(&self, netns: NetnsId) -> Place {
         match netns {
             NetnsId::Host => Place::Host,
@@ -212,23 +332,10 @@ impl Residents {
             end: side.end,
             link: side.link.map(|link| Link { counters: Default::default(), ..link }),
             role,
-            netns: self.netns_label(netns),
+            netns: self.names.get(&netns).cloned().unwrap_or_default(),
             bridge: self.bridge(side),
             tenant: self.homes.get(&netns).map(|home| Arc::clone(&home.tenant)),
             labels: None,
-        }
-    }
-
-    fn netns_label(&self, netns: NetnsId) -> Arc<str> {
-        let Some(nsid) = netns.nsid() else { return "".into() };
-        if let Some(name) = self.names.get(&netns) {
-            return Arc::clone(name);
-        }
-        match self.homes.get(&netns) {
-            Some(Home { tenant, .. }) => {
-                format!("{}/{}", tenant.owner.runtime.as_str(), tenant.owner.name).into()
-            }
-            None => format!("nsid-{nsid}").into(),
         }
     }
 

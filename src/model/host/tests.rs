@@ -13,6 +13,10 @@ const SECOND: Duration = Duration::from_secs(1);
 struct World {
     links: BTreeMap<Option<u32>, Result<Vec<Link>, LookFailure>>,
     pids: BTreeMap<u32, Located>,
+    /// By pid.
+    cgroups: BTreeMap<u32, &'static str>,
+    /// By nsid: a process that is found there.
+    inhabitants: BTreeMap<u32, (u32, Workload)>,
     docker: Option<Result<Claims, String>>,
 }
 
@@ -53,7 +57,7 @@ impl World {
             members: Vec::new(),
         });
         let networks = vec![Network { name: "front".into(), bridge: Some(name("br-front")) }];
-        self.docker = Some(Ok(Claims { claims: claims.collect(), networks }));
+        self.docker = Some(Ok(Claims { claims: claims.collect(), networks, backrooms: Vec::new() }));
     }
 
     fn answer(&self, request: Request) -> Input {
@@ -64,7 +68,21 @@ impl World {
             }
             Request::Locate(locator) => {
                 let Locator::Pid(pid) = locator else { panic!("{locator:?}") };
-                Input::Located { answer: self.pids.get(&pid).copied().ok_or(LookFailure::Gone), locator }
+                let found = self.pids.get(&pid).copied().ok_or(LookFailure::Gone);
+                let cgroup = self.cgroups.get(&pid).map(|&path| path.to_owned());
+                Input::Located { answer: found.map(|netns| Location { netns, cgroup }), locator }
+            }
+            Request::Search(nsids) => {
+                let inhabitant = |&nsid: &u32| {
+                    let (pid, workload) = self.inhabitants.get(&nsid)?.clone();
+                    let cgroup = self.cgroups.get(&pid).map(|&path| path.to_owned());
+                    Some(Inhabitant { nsid, pid, workload, cgroup })
+                };
+                Input::Inhabitants {
+                    answer: Ok(nsids.iter().filter_map(inhabitant).collect()),
+                    nsids,
+                    took: Duration::ZERO,
+                }
             }
             Request::Claims(runtime) => {
                 Input::Claims { runtime, answer: self.docker.clone(), took: Duration::ZERO }
@@ -107,7 +125,10 @@ fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
 }
 
 fn new_host() -> Host {
-    Host::new(Config { retention: 300 * SECOND, hold_back: SECOND }, [Runtime::Docker])
+    Host::new(
+        Config { retention: 300 * SECOND, hold_back: SECOND, peak_window: 60 * SECOND },
+        [Runtime::Docker],
+    )
 }
 
 fn bytes(received: u64, sent: u64) -> Counters {
@@ -364,4 +385,124 @@ fn a_pair_on_its_way_into_a_container_is_shown_when_it_has_arrived() {
     assert_eq!(names(&host), ["veth10"]);
     let view = host.view().unwrap();
     assert_eq!(view.scene.pairs[0].sides.each_ref().map(|side| side.role), [Role::Port, Role::Port]);
+}
+
+#[test]
+fn a_namespace_that_no_runtime_claims_is_named_by_a_process_in_it() {
+    let mut world = World::with_containers(&[(0, 10), (1, 11)]);
+    world.inhabitants.insert(0, (900, Workload::named(Runtime::Process, "vpn")));
+    world.pids.insert(900, Located::Nsid(0));
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    assert_eq!(names(&host), ["veth10 process/vpn/eth0/", "veth11 unknown//eth0/"]);
+    // The process goes, and its number to a process elsewhere.
+    world.pids.insert(900, Located::Nsid(1));
+    world.inhabitants.clear();
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(names(&host), ["veth10 unknown//eth0/", "veth11 unknown//eth0/"]);
+}
+
+#[test]
+fn a_runtimes_word_comes_before_a_process() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids.insert(700, Located::Nsid(0));
+    world.inhabitants.insert(0, (700, Workload::named(Runtime::Process, "nginx")));
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+}
+
+#[test]
+fn processes_are_looked_for_less_and_less_often() {
+    let world = World::with_containers(&[(0, 10)]);
+    let mut host = new_host();
+    let mut searches = Vec::new();
+    for second in 0..40 {
+        let now = NOW + second * SECOND;
+        let mut asked = VecDeque::from(host.apply(Input::Tick, now));
+        while let Some(request) = asked.pop_front() {
+            if matches!(request, Request::Search(_)) {
+                searches.push(second);
+            }
+            asked.extend(host.apply(world.answer(request), now));
+        }
+    }
+    assert_eq!(searches, [0, 1, 3, 7, 15, 31]);
+}
+
+#[test]
+fn a_container_in_a_container_has_a_parent_and_the_parents_end_is_the_port() {
+    // `outer` is Docker's; in its own namespace ends a pair to a namespace that only a process tells of.
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[("outer", 700, 10)]);
+    world.links.get_mut(&Some(0)).unwrap().as_mut().unwrap().push(veth(3, 2, PeerNetns::Nsid(1)));
+    let inner = Link { name: name("eth0"), ..veth(2, 3, PeerNetns::Nsid(0)) };
+    world.links.insert(Some(1), Ok(vec![inner]));
+    world.pids = BTreeMap::from([(700, Located::Nsid(0)), (900, Located::Nsid(1))]);
+    world.inhabitants.insert(1, (900, Workload::named(Runtime::Process, "inner")));
+    for cgroup in ["/docker/outer", "/docker/outer/docker/inner"] {
+        world.cgroups = BTreeMap::from([(700, "/docker/outer"), (900, cgroup)]);
+        let mut host = new_host();
+        world.tick(&mut host, NOW);
+        world.tick(&mut host, NOW + SECOND);
+        assert_eq!(names(&host), ["veth10 docker/outer/eth0/front", "veth3 process/inner/eth0/"], "{cgroup}");
+        let scene = host.view().unwrap().scene;
+        let parents: Vec<_> =
+            scene.tenants.iter().map(|t| (t.owner.name.as_str(), t.parent.as_str())).collect();
+        assert_eq!(parents, [("outer", ""), ("inner", "outer")]);
+        assert_eq!(&*scene.pairs[1].sides[0].netns, "docker/outer");
+    }
+}
+
+#[test]
+fn two_namespaces_never_have_one_name() {
+    let mut world = World::with_containers(&[(0, 10), (1, 11), (2, 12)]);
+    for (nsid, pid) in [(0, 900), (1, 901)] {
+        world.inhabitants.insert(nsid, (pid, Workload::named(Runtime::Process, "sleep")));
+        world.pids.insert(pid, Located::Nsid(nsid));
+    }
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    let scene = host.view().unwrap().scene;
+    let called: Vec<_> = scene.pairs.iter().map(|pair| pair.sides[1].netns.to_string()).collect();
+    assert_eq!(called, ["process/sleep", "process/sleep~1", "nsid-2"]);
+}
+
+#[test]
+fn a_workload_with_very_many_interfaces_has_64_label_sets() {
+    let mut world = World::with_containers(&[]);
+    let ports = (0..200).map(|n| veth(100 + n, 2 + n, PeerNetns::Nsid(0)));
+    world.host_links().extend(ports);
+    world.links.insert(Some(0), Ok((0..200).map(|n| veth(2 + n, 100 + n, PeerNetns::Host)).collect()));
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    let counters: Vec<_> = (0..200).map(|n| (100 + n, bytes(10, 1))).collect();
+    sample(&mut host, &counters);
+    let view = host.view().unwrap();
+    assert_eq!(view.scene.workloads.len(), 64);
+    assert_eq!(view.scene.pairs.len(), 200);
+    let sum: u64 = view.workloads.iter().map(|traffic| traffic.receive.bytes).sum();
+    assert_eq!(sum, 2000);
+}
+
+#[test]
+fn a_peak_is_the_rate_of_a_tick_and_not_of_a_scrape_between_ticks() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids.insert(700, Located::Nsid(0));
+    let mut host = new_host();
+    let sample = |host: &mut Host, received: u64, now: Duration| {
+        let samples = Samples { counters: vec![(10, bytes(received, 0))], bad_messages: 0 };
+        host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, now);
+        host.view().unwrap().peaks[0].map(|peak| peak.receive_bytes)
+    };
+    world.tick(&mut host, NOW);
+    assert_eq!(sample(&mut host, 0, NOW), Some(0));
+    // A scrape 1 ms later sees a burst: 1,000,000 bytes a second if it counted.
+    assert_eq!(sample(&mut host, 1000, NOW + SECOND / 1000), Some(0));
+    world.tick(&mut host, NOW + SECOND / 2);
+    assert_eq!(sample(&mut host, 1000, NOW + SECOND / 2), Some(2000));
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(sample(&mut host, 1000, NOW + SECOND), Some(2000));
 }

@@ -140,6 +140,17 @@ fn roles_go_by_place_then_by_switch() {
         (pair(one, two), [Workload, Workload], [true, true], [Interface, Interface]),
         (pair(one, two), [Workload, Workload], [false, false], [Interface, Interface]),
     ] {
-        assert_eq!(roles(&sides, places, switched), wanted, "{places:?} {switched:?}");
+        assert_eq!(roles(&sides, places, None, switched), wanted, "{places:?} {switched:?}");
+    }
+}
+
+#[test]
+fn of_two_workloads_the_outer_ones_end_is_the_port_whatever_its_master() {
+    let side = |nsid| Side { end: End { netns: other(nsid), ifindex: 1 }, link: None };
+    let nested = Pair { sides: [side(1), side(2)] };
+    for switched in [[false, false], [true, false], [false, true]] {
+        let both = [Place::Workload; 2];
+        assert_eq!(roles(&nested, both, Some(0), switched), [Role::Port, Role::Interface]);
+        assert_eq!(roles(&nested, both, Some(1), switched), [Role::Interface, Role::Port]);
     }
 }

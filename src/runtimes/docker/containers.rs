@@ -1,9 +1,11 @@
 //! What the engine's answers mean, without asking anything: containers and networks to claims.
 
 use crate::model::link::{Mac, Name};
-use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, Workload};
+use crate::model::workload::{Backroom, Claim, Endpoint, Locator, Network, Runtime, Workload};
+use crate::runtimes::named;
 use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettings};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 /// One line of the list of containers: what may change without a restart, and what shows a restart.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +25,8 @@ pub(super) struct Inspected {
     pid: u32,
     netns: Netns,
     endpoints: Vec<Endpoint>,
+    /// The file on which the engine keeps the container's namespace (SandboxKey).
+    sandbox: Option<PathBuf>,
 }
 
 /// Whose network namespace a container lives in.
@@ -74,7 +78,12 @@ impl Inspected {
             None if mode == "host" => Netns::Host,
             None => Netns::Own,
         };
-        let networks = answer.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let settings = answer.network_settings.unwrap_or_default();
+        let sandbox = settings.sandbox_key.filter(|path| !path.is_empty()).map(|path| {
+            // In a container of our own there may be no link from /var/run.
+            PathBuf::from(path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(&path))
+        });
+        let networks = settings.networks.unwrap_or_default();
         let mut endpoints: Vec<Endpoint> = networks
             .into_iter()
             .filter(|(network, _)| network != "none")
@@ -84,13 +93,78 @@ impl Inspected {
             })
             .collect();
         endpoints.sort();
-        Some(Inspected { pid, netns, endpoints })
+        Some(Inspected { pid, netns, endpoints, sandbox })
     }
 
     /// Whether this holds as long as the list shows the same `attachments`. Without an endpoint id a restart
     /// would go unseen; that is no matter for who has no namespace of his own, as his pid is not used.
     pub(super) fn holds_for(&self, attachments: &Attachments) -> bool {
         self.netns != Netns::Own || attachments.values().any(|[_, endpoint, _]| !endpoint.is_empty())
+    }
+}
+
+/// A container as one sees it who looks for its veth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub name: String,
+    /// Its whole id.
+    pub id: String,
+    /// The engine's word for its state: `running`, `exited` ...
+    pub state: String,
+    /// What it is attached to.
+    pub attachment: Attachment,
+}
+
+/// How a container reaches the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// It uses the host's own interfaces.
+    Host,
+    /// It has none.
+    None,
+    /// It shares the namespace of the container with this id or name.
+    MemberOf(String),
+    /// It is on these networks: name and driver.
+    Networks(Vec<(String, String)>),
+}
+
+impl Seen {
+    /// The drivers of its networks.
+    pub fn drivers(&self) -> impl Iterator<Item = &str> {
+        let networks = match &self.attachment {
+            Attachment::Networks(networks) => networks.as_slice(),
+            _ => &[],
+        };
+        networks.iter().map(|(_, driver)| driver.as_str())
+    }
+
+    pub(super) fn read(
+        answer: ContainerInspectResponse,
+        networks: &[bollard::models::Network],
+    ) -> Option<Seen> {
+        let name = answer.name.as_deref().unwrap_or_default().trim_start_matches('/').to_owned();
+        let mode = answer.host_config.and_then(|host| host.network_mode).unwrap_or_default();
+        let driver_of = |name: &str| {
+            let network = networks.iter().find(|network| network.name.as_deref() == Some(name));
+            network.and_then(|network| network.driver.clone()).unwrap_or_default()
+        };
+        let attachment = match (mode.as_str(), mode.strip_prefix("container:")) {
+            ("host", _) => Attachment::Host,
+            ("none", _) => Attachment::None,
+            (_, Some(owner)) => Attachment::MemberOf(owner.to_owned()),
+            _ => {
+                let attached =
+                    answer.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+                let mut attached: Vec<(String, String)> =
+                    attached.into_keys().map(|name| (driver_of(&name), name)).map(|(d, n)| (n, d)).collect();
+                attached.sort();
+                Attachment::Networks(attached)
+            }
+        };
+        let state =
+            answer.state.and_then(|state| state.status).map(|status| status.to_string()).unwrap_or_default();
+        Some(Seen { name, id: answer.id?, state, attachment })
     }
 }
 
@@ -145,6 +219,16 @@ fn find<'a>(
         found.next().filter(|_| found.next().is_none())
     };
     known.get(reference).or_else(named).or_else(begun).copied()
+}
+
+/// The engine's own namespaces, as far as its folder can be read: those of overlay networks, of the swarm's ingress
+/// and of its load balancers. `default` is the host's.
+pub(super) fn backrooms<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<Backroom> {
+    let sandboxes: HashSet<&Path> = containers.filter_map(|container| container.sandbox.as_deref()).collect();
+    let folders: BTreeSet<&Path> = sandboxes.iter().filter_map(|sandbox| sandbox.parent()).collect();
+    let files = folders.into_iter().flat_map(|folder| named::files(folder).unwrap_or_default());
+    let own = files.filter(|(name, path)| name != "default" && !sandboxes.contains(path.as_path()));
+    own.map(|(name, path)| Backroom { name, locator: Locator::Path(path) }).collect()
 }
 
 /// The networks that can have a veth, sorted.

@@ -1,0 +1,302 @@
+//! `veth-exporter find QUERY`: whose is this?
+
+use super::look::{Look, print, print_json};
+use super::rows::{EndRow, Row, printable, rows};
+use crate::cli::{Find, Format};
+use crate::kernel::Resolver;
+use crate::model::host::LookFailure;
+use crate::model::link::{Address, Mac};
+use crate::runtimes::docker::{Attachment, Seen};
+use anyhow::bail;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// How alike a name must be to be suggested (1 is the same), and how many are.
+const ALIKE: f64 = 0.6;
+const SUGGESTIONS: usize = 3;
+
+/// The shortest beginning of a container's id that is taken for one: below, it would rather be an ifindex.
+const SHORTEST_ID: usize = 4;
+
+/// Prints every pair that the query means, with the commands that would show the same by hand; else why there is
+/// none.
+///
+/// # Errors
+/// If nothing is found: one line, with the nearest names.
+pub fn run(flags: &Find) -> anyhow::Result<()> {
+    let mut look = Look::take(&flags.sources)?;
+    let mut rows = rows(&look.view);
+    let query = Query::read(&flags.query);
+    if query.ip.is_some() {
+        let all: BTreeSet<Option<u32>> = rows.iter().flat_map(|row| &row.ends).map(|end| end.nsid).collect();
+        add_addresses(&mut rows, &all, &mut look.sources.resolver);
+    }
+    let names = names(&rows);
+    rows.retain(|row| query.means(row));
+    if rows.is_empty() {
+        return without_veth(&mut look, flags, &names);
+    }
+    if query.ip.is_none() {
+        let needed = rows.iter().flat_map(|row| &row.ends).map(|end| end.nsid).collect();
+        add_addresses(&mut rows, &needed, &mut look.sources.resolver);
+    }
+    let found: Vec<Found> = rows.into_iter().map(Found::new).collect();
+    match flags.format {
+        Format::Json => print_json(&found),
+        Format::Table => print(&found.iter().map(Found::text).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// Every reading of what the user typed; one query can mean several things.
+struct Query {
+    text: String,
+    ifindex: Option<u32>,
+    address: Option<Mac>,
+    ip: Option<IpAddr>,
+}
+
+impl Query {
+    fn read(text: &str) -> Query {
+        let bare = text.split_once('/').map_or(text, |(address, _)| address);
+        Query {
+            ifindex: text.parse().ok(),
+            address: Mac::parse(text),
+            // An address is also recognised with the length of its prefix, as `ip addr` prints it.
+            ip: bare.parse().ok(),
+            text: text.to_owned(),
+        }
+    }
+
+    fn means(&self, row: &Row) -> bool {
+        row.ends.iter().any(|end| self.means_end(end))
+    }
+
+    fn means_end(&self, end: &EndRow) -> bool {
+        let text = Some(self.text.as_str());
+        let id = end.container_id.as_deref().filter(|_| self.text.len() >= SHORTEST_ID);
+        let address = self.address.map(|address| address.to_string());
+        let ip = |shown: &String| {
+            let address = shown.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok());
+            self.ip.is_some() && address == self.ip
+        };
+        self.ifindex == Some(end.ifindex)
+            || [&end.device, &end.container, &end.network].iter().any(|name| name.as_deref() == text)
+            || end.owner().as_deref() == text
+            || end.raw_device.is_some_and(|name| name.as_bytes() == self.text.as_bytes())
+            || (!self.text.is_empty() && end.netns == self.text)
+            || end.members.contains(&self.text)
+            || id.is_some_and(|id| id.starts_with(&self.text))
+            || (address.is_some() && end.address == address)
+            || end.ip_addresses.iter().any(ip)
+    }
+}
+
+/// Adds to each end the IP addresses it has, of these namespaces. One that may not be asked has none.
+fn add_addresses(rows: &mut [Row], netns: &BTreeSet<Option<u32>>, resolver: &mut Resolver) {
+    let mut known: BTreeMap<Option<u32>, Vec<Address>> = BTreeMap::new();
+    for &nsid in netns {
+        match resolver.addresses(nsid) {
+            Ok(addresses) => _ = known.insert(nsid, addresses),
+            Err(LookFailure::Denied | LookFailure::Gone) => {}
+            Err(LookFailure::Failed(reason)) => tracing::warn!(nsid, %reason, "addresses cannot be read"),
+        }
+    }
+    for end in rows.iter_mut().flat_map(|row| &mut row.ends) {
+        let addresses = known.get(&end.nsid).into_iter().flatten();
+        let own = addresses.filter(|address| address.ifindex == end.ifindex);
+        end.ip_addresses = own.map(|address| format!("{}/{}", address.address, address.prefix)).collect();
+    }
+}
+
+/// Everything that could have been asked for by name.
+fn names(rows: &[Row]) -> BTreeSet<String> {
+    let ends = rows.iter().flat_map(|row| &row.ends);
+    let names = ends.flat_map(|end| {
+        let one = [&end.device, &end.container, &end.network].into_iter().flatten();
+        one.chain(&end.members).cloned().collect::<Vec<_>>()
+    });
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[derive(Debug, Serialize)]
+struct Found {
+    #[serde(flatten)]
+    row: Row,
+    /// Commands that show the same.
+    by_hand: Vec<String>,
+}
+
+impl Found {
+    fn new(row: Row) -> Found {
+        let by_hand = row.ends.iter().flat_map(by_hand).collect();
+        Found { row, by_hand }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for end in &self.row.ends {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{:<10} {}", end.role, describe(end));
+            let mut line = |name: &str, value: String| {
+                if !value.is_empty() {
+                    let _ = writeln!(text, "  {name:<9}{}", printable(&value));
+                }
+            };
+            line("mac", end.address.clone().unwrap_or_default());
+            line("ip", end.ip_addresses.join(" "));
+            line("bridge", end.bridge.clone().unwrap_or_default());
+            line("network", end.network.clone().unwrap_or_default());
+            line("workload", end.owner().unwrap_or_default());
+            line("id", end.container_id.clone().unwrap_or_default());
+            line("image", end.image.clone().unwrap_or_default());
+            line("members", end.members.join(" "));
+            line("parent", end.parent.clone().unwrap_or_default());
+            if let Some(counters) = &end.counters {
+                line("received", flow(counters.rx_bytes, counters.rx_packets, counters.rx_dropped));
+                line("sent", flow(counters.tx_bytes, counters.tx_packets, counters.tx_dropped));
+            }
+        }
+        if !matches!(self.row.state, "paired") {
+            let _ = writeln!(text, "state      {}", self.row.state);
+        }
+        let _ = writeln!(text, "by hand");
+        for command in &self.by_hand {
+            let _ = writeln!(text, "  {}", printable(command));
+        }
+        text
+    }
+}
+
+fn describe(end: &EndRow) -> String {
+    let device = end.device.as_deref().map_or_else(|| "(hidden)".to_owned(), printable);
+    let place = match end.nsid {
+        None => "on the host".to_owned(),
+        Some(nsid) => format!("in {} (nsid {nsid})", printable(&end.netns)),
+    };
+    let state = match end.up {
+        None => "",
+        Some(true) => ", up",
+        Some(false) => ", not up",
+    };
+    let mtu = end.mtu.map_or_else(String::new, |mtu| format!(", mtu {mtu}"));
+    format!("{}: {device} {place}{state}{mtu}", end.ifindex)
+}
+
+fn flow(bytes: u64, packets: u64, dropped: u64) -> String {
+    format!("{bytes} bytes in {packets} packets, {dropped} dropped")
+}
+
+/// The commands that show this end without us.
+fn by_hand(end: &EndRow) -> Vec<String> {
+    let device = end.raw_device.map(|name| quoted(name.as_bytes()));
+    let container = end.container.as_deref().map(|name| quoted(name.as_bytes()));
+    let within = match (end.nsid, end.runtime, container) {
+        (None, ..) => Some(String::new()),
+        (Some(_), Some("docker"), Some(name)) => {
+            Some(format!("nsenter -n -t \"$(docker inspect -f '{{{{.State.Pid}}}}' {name})\" "))
+        }
+        (Some(_), Some("named"), Some(name)) => Some(format!("ip netns exec {name} ")),
+        _ => None,
+    };
+    match (within, device) {
+        (Some(within), Some(device)) => {
+            vec![
+                format!("{within}ip -s -d link show dev {device}"),
+                format!("{within}ip addr show dev {device}"),
+            ]
+        }
+        // Only the other end can be looked at; it says which index this one has.
+        _ => Vec::new(),
+    }
+}
+
+/// A word for a shell: bash's `$'...'` where it takes that.
+fn quoted(word: &[u8]) -> String {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_.:@%+-/".contains(b);
+    if !word.is_empty() && word.iter().all(plain) {
+        return String::from_utf8_lossy(word).into_owned();
+    }
+    let mut text = String::from("$'");
+    for &b in word {
+        match b {
+            b'\'' | b'\\' => text.extend(['\\', char::from(b)]),
+            b' '..=b'~' => text.push(char::from(b)),
+            _ => text.push_str(&format!("\\x{b:02x}")),
+        }
+    }
+    text.push('\'');
+    text
+}
+
+/// Why a container has no veth, if it is one; else the nearest names.
+fn without_veth(look: &mut Look, flags: &Find, names: &BTreeSet<String>) -> anyhow::Result<()> {
+    let query = &flags.query;
+    match look.runtime.block_on(look.docker.look_up(query)) {
+        Ok(Some(seen)) => bail!("{}", why_none(&seen)),
+        Ok(None) => {}
+        Err(reason) => tracing::warn!(collector = "docker", %reason, "failed"),
+    }
+    let mut near: Vec<(f64, &String)> =
+        names.iter().map(|name| (strsim::normalized_damerau_levenshtein(query, name), name)).collect();
+    near.retain(|(alike, _)| *alike >= ALIKE);
+    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let near: Vec<String> = near.iter().take(SUGGESTIONS).map(|(_, name)| printable(name)).collect();
+    match near.as_slice() {
+        [] => bail!("nothing here is called {}", printable(query)),
+        near => bail!("nothing here is called {}; there is {}", printable(query), near.join(", ")),
+    }
+}
+
+fn why_none(seen: &Seen) -> String {
+    let Seen { name, state, attachment, .. } = seen;
+    let name = printable(name);
+    if !matches!(state.as_str(), "running" | "paused") {
+        return format!("docker/{name} has no veth: it is not running ({state})");
+    }
+    match attachment {
+        Attachment::Host => format!("docker/{name} has no veth: it uses the host's network (--network host)"),
+        Attachment::None => format!("docker/{name} has no veth: it has no network (--network none)"),
+        Attachment::MemberOf(owner) => {
+            format!("docker/{name} has no veth of its own: it shares the network of {}", printable(owner))
+        }
+        Attachment::Networks(networks) if networks.is_empty() => {
+            format!("docker/{name} has no veth: it is attached to no network")
+        }
+        Attachment::Networks(networks) => {
+            let networks: Vec<String> =
+                networks.iter().map(|(name, driver)| format!("{} ({driver})", printable(name))).collect();
+            let networks = networks.join(", ");
+            let plain = |driver: &str| matches!(driver, "bridge" | "overlay");
+            if seen.drivers().any(plain) {
+                format!("docker/{name} is on {networks}, but its veth is not to be seen from here")
+            } else {
+                format!("docker/{name} has no veth: {networks} reaches the network without one")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_for_a_shell_is_plain_or_safely_quoted() {
+        assert_eq!(quoted(b"veth0"), "veth0");
+        assert_eq!(quoted(b"a b'c\\"), r"$'a b\'c\\'");
+        assert_eq!(quoted(b"v\xff\n"), r"$'v\xff\x0a'");
+        assert_eq!(quoted(b""), "$''");
+    }
+
+    #[test]
+    fn a_query_is_read_in_every_way_it_can_mean() {
+        let query = Query::read("12");
+        assert_eq!((query.ifindex, query.ip, query.address), (Some(12), None, None));
+        let query = Query::read("172.20.0.2/16");
+        assert_eq!(query.ip, Some("172.20.0.2".parse().unwrap()));
+        assert!(Query::read("02:42:ac:12:00:02").address.is_some());
+        assert!(Query::read("fe80::1").ip.is_some());
+    }
+}

@@ -1,0 +1,59 @@
+//! One look at the host, for the commands that print and end.
+
+use crate::cli::Sources;
+use crate::collector::{self, DockerSource, Snapshot};
+use crate::model::host::Config;
+use crate::model::view::View;
+use crate::sandbox;
+use anyhow::{Context, anyhow, bail};
+use serde::Serialize;
+use std::io::{self, Write};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// What was seen, and what is needed to ask more.
+pub(super) struct Look {
+    pub view: View,
+    pub sources: collector::Sources,
+    pub docker: DockerSource,
+    pub runtime: Runtime,
+}
+
+impl Look {
+    /// Looks; what cannot be seen is said in the log, and the rest is still shown.
+    pub fn take(flags: &Sources) -> anyhow::Result<Look> {
+        super::start_log(flags)?;
+        let mut sources = super::open_kernel(flags)?;
+        let mut docker = super::open_docker(flags)?;
+        let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
+        if let Some(lack) = tier.lacks() {
+            tracing::warn!("{lack}");
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let config =
+            Config { retention: Duration::ZERO, hold_back: Duration::ZERO, peak_window: Duration::ZERO };
+        let Snapshot { view, status } =
+            runtime.block_on(collector::look_once(config, &mut sources, &mut docker));
+        for (source, asked) in &status.sources {
+            if let Err(reason) = &asked.result {
+                tracing::warn!(collector = source.as_str(), %reason, "failed");
+            }
+        }
+        match view {
+            Some(view) => Ok(Look { view, sources, docker, runtime }),
+            None => bail!("cannot read the host's links"),
+        }
+    }
+}
+
+/// Prints to standard output; that the reader has gone (`| head`) is no error.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot print"),
+    }
+}
+
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&(serde_json::to_string_pretty(value)? + "\n"))
+}

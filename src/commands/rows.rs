@@ -1,0 +1,127 @@
+//! Pairs as rows: what `list` and `find` print, and their JSON.
+
+use crate::model::link::{Counters, Name};
+use crate::model::pairing::{EndState, Role};
+use crate::model::view::{ShownSide, Tenant, View};
+use serde::Serialize;
+
+/// A pair, or an end that has none.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub state: &'static str,
+    pub ends: Vec<EndRow>,
+}
+
+/// One end of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndRow {
+    pub role: &'static str,
+    /// Empty for the host.
+    pub netns: String,
+    pub nsid: Option<u32>,
+    pub ifindex: u32,
+    /// The rest is absent where we may not look.
+    pub device: Option<String>,
+    pub address: Option<String>,
+    pub mtu: Option<u32>,
+    pub up: Option<bool>,
+    pub bridge: Option<String>,
+    pub runtime: Option<&'static str>,
+    pub container: Option<String>,
+    pub container_id: Option<String>,
+    pub image: Option<String>,
+    pub members: Vec<String>,
+    pub parent: Option<String>,
+    pub network: Option<String>,
+    pub counters: Option<CounterRow>,
+    /// With the prefix's length; only `find` asks for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ip_addresses: Vec<String>,
+    /// The name as the kernel has it.
+    #[serde(skip)]
+    pub raw_device: Option<Name>,
+}
+
+impl EndRow {
+    /// `runtime/container`, if somebody lives in its namespace.
+    pub fn owner(&self) -> Option<String> {
+        Some(format!("{}/{}", self.runtime?, self.container.as_deref()?))
+    }
+}
+
+/// The end's own view, named as in /proc/net/dev.
+#[derive(Clone, Debug, Serialize)]
+pub struct CounterRow {
+    pub rx_bytes: u64,
+    pub rx_packets: u64,
+    pub rx_dropped: u64,
+    pub tx_bytes: u64,
+    pub tx_packets: u64,
+    pub tx_dropped: u64,
+}
+
+/// Every pair, and every end that has none.
+pub fn rows(view: &View) -> Vec<Row> {
+    let pairs = view.scene.pairs.iter().zip(&view.samples).map(|(pair, samples)| {
+        let mut ends: Vec<EndRow> =
+            pair.sides.iter().zip(samples).map(|(side, counters)| end(side, counters)).collect();
+        // The port first.
+        ends.sort_by_key(|end| end.role != role(Role::Port));
+        Row { state: pair.state.as_str(), ends }
+    });
+    let single = view.scene.single.iter().map(|(side, why): &(ShownSide, EndState)| Row {
+        state: why.as_str(),
+        ends: vec![EndRow { counters: None, ..end(side, &Counters::default()) }],
+    });
+    pairs.chain(single).collect()
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Port => "port",
+        Role::Interface => "interface",
+    }
+}
+
+fn end(side: &ShownSide, counters: &Counters) -> EndRow {
+    let owner = side.tenant.as_deref().map(|Tenant { owner, .. }| owner);
+    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    EndRow {
+        role: role(side.role),
+        netns: side.netns.to_string(),
+        nsid: side.end.netns.nsid(),
+        ifindex: side.end.ifindex,
+        device: side.link.map(|link| link.name.to_string()),
+        address: side.link.and_then(|link| link.address).map(|address| address.to_string()),
+        mtu: side.link.map(|link| link.mtu),
+        up: side.link.map(|link| link.up),
+        bridge: side.bridge.map(|bridge| bridge.to_string()),
+        runtime: owner.map(|owner| owner.runtime.as_str()),
+        container: owner.map(|owner| owner.name.clone()),
+        container_id: owner.and_then(|owner| given(&owner.id)),
+        image: owner.and_then(|owner| given(&owner.image)),
+        members: side
+            .tenant
+            .iter()
+            .flat_map(|tenant| &tenant.members)
+            .map(|member| member.name.clone())
+            .collect(),
+        parent: side.tenant.as_deref().and_then(|tenant| given(&tenant.parent)),
+        network: side.labels.as_ref().and_then(|labels| given(&labels.network)),
+        ip_addresses: Vec::new(),
+        raw_device: side.link.map(|link| link.name),
+        counters: side.link.map(|_| CounterRow {
+            rx_bytes: counters.receive_bytes,
+            rx_packets: counters.receive_packets,
+            rx_dropped: counters.receive_dropped,
+            tx_bytes: counters.transmit_bytes,
+            tx_packets: counters.transmit_packets,
+            tx_dropped: counters.transmit_dropped,
+        }),
+    }
+}
+
+/// Names may hold anything; a terminal must not obey them.
+pub fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}

@@ -1,0 +1,163 @@
+//! Processes: who lives in a namespace that no runtime claims, and in which cgroup a process runs.
+//!
+//! Of a process only the command's name is read, never its arguments: those can hold passwords.
+
+use crate::model::link::Readable;
+use crate::model::workload::{Runtime, Workload};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The processes below a procfs.
+#[derive(Clone, Debug)]
+pub struct Processes {
+    procfs: PathBuf,
+}
+
+impl Processes {
+    /// Those of the procfs that is mounted there.
+    pub fn new(procfs: &Path) -> Processes {
+        Processes { procfs: procfs.to_owned() }
+    }
+
+    /// The ids of all processes, the oldest first as far as ids tell.
+    ///
+    /// # Errors
+    /// If procfs cannot be read.
+    pub fn pids(&self) -> io::Result<Vec<u32>> {
+        let mut pids = Vec::new();
+        for entry in fs::read_dir(&self.procfs)? {
+            let name = entry?.file_name();
+            pids.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
+        }
+        pids.sort_unstable();
+        Ok(pids)
+    }
+
+    /// What a process is called, by its machine, unit or command; `None` if it is gone.
+    pub fn workload(&self, pid: u32) -> Option<Workload> {
+        let command = fs::read(self.procfs.join(pid.to_string()).join("comm")).ok()?;
+        Some(workload(command.trim_ascii_end(), self.cgroup(pid).as_deref()))
+    }
+
+    /// The path of a process's cgroup: the deepest, where several hierarchies are mounted. `None` if it is gone
+    /// or in no group.
+    pub fn cgroup(&self, pid: u32) -> Option<String> {
+        deepest(&fs::read(self.procfs.join(pid.to_string()).join("cgroup")).ok()?)
+    }
+}
+
+/// Reads /proc/PID/cgroup, `hierarchy:controllers:path` a line (cgroups(7)).
+fn deepest(lines: &[u8]) -> Option<String> {
+    let paths = lines.split(|&b| b == b'\n').filter_map(|line| line.splitn(3, |&b| b == b':').nth(2));
+    let depth = |path: &&[u8]| path.split(|&b| b == b'/').filter(|part| !part.is_empty()).count();
+    // Of equally deep ones the first, as the kernel lists them.
+    let deepest =
+        paths.collect::<Vec<_>>().into_iter().rev().max_by_key(depth).filter(|path| depth(path) > 0)?;
+    Some(Readable(deepest).to_string())
+}
+
+fn workload(command: &[u8], cgroup: Option<&str>) -> Workload {
+    let parts = cgroup.unwrap_or_default().split('/');
+    let machine = parts.clone().zip(parts.clone().skip(1)).find_map(|(parent, part)| {
+        if let Some(name) = part.strip_prefix("lxc.payload.") {
+            return Some((Runtime::Lxc, name.to_owned()));
+        }
+        if parent == "lxc" && !part.is_empty() {
+            return Some((Runtime::Lxc, part.to_owned()));
+        }
+        let nspawn = part.strip_prefix("machine-").filter(|_| parent == "machine.slice")?;
+        let name = unescape(nspawn.strip_suffix(".scope")?);
+        // libvirt's machines are registered in the same slice.
+        let libvirt = ["qemu-", "lxc-"].iter().any(|driver| name.starts_with(driver));
+        (!libvirt).then_some((Runtime::Nspawn, name))
+    });
+    let nspawn = || {
+        let unit = parts.clone().find_map(|part| part.strip_prefix("systemd-nspawn@"))?;
+        Some((Runtime::Nspawn, unescape(unit.strip_suffix(".service")?)))
+    };
+    let (runtime, name) = machine.or_else(nspawn).unwrap_or_else(|| {
+        let unit = parts.clone().next_back().and_then(|part| part.strip_suffix(".service"));
+        (Runtime::Process, unit.map_or_else(|| Readable(command).to_string(), str::to_owned))
+    });
+    Workload::named(runtime, name)
+}
+
+/// Undoes what systemd does to a name in a unit's: `\x2d` is a hyphen (systemd.unit(5)). [`Readable`] has doubled
+/// the backslash.
+fn unescape(name: &str) -> String {
+    let mut parts = name.split(r"\\x");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code =
+            part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(u8::is_ascii_graphic);
+        match code {
+            Some(code) => {
+                plain.push(char::from(code));
+                plain.push_str(&part[2..]);
+            }
+            None => {
+                plain.push_str(r"\\x");
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(command: &[u8], cgroup: &str) -> String {
+        let workload = workload(command, Some(cgroup));
+        format!("{}/{}", workload.runtime.as_str(), workload.name)
+    }
+
+    #[test]
+    fn a_machine_or_unit_in_the_cgroups_path_names_a_process_else_its_command() {
+        for (command, cgroup, wanted) in [
+            // Paths as LXC 5, LXC 3, systemd-nspawn 252 and libvirt 9 make them.
+            ("init", "/lxc.payload.web", "lxc/web"),
+            ("init", "/lxc.payload.web/system.slice/cron.service", "lxc/web"),
+            ("init", "/lxc/web", "lxc/web"),
+            ("systemd", r"/machine.slice/machine-deb\\x2d12.scope", "nspawn/deb-12"),
+            ("systemd", "/machine.slice/systemd-nspawn@deb.service/payload", "nspawn/deb"),
+            ("qemu-system-x86", r"/machine.slice/machine-qemu\\x2d1\\x2dvm.scope", "process/qemu-system-x86"),
+            ("vpn", "/system.slice/openvpn@home.service", "process/openvpn@home"),
+            ("sleep", "/user.slice/user-0.slice/session-1.scope", "process/sleep"),
+            ("sleep", "/", "process/sleep"),
+            ("a\nb\x1b[2J", "/", r"process/a\x0ab\x1b[2J"),
+            ("sleep", "/../../lxc.payload...", "lxc/.."),
+        ] {
+            assert_eq!(named(command.as_bytes(), cgroup), wanted, "{cgroup}");
+        }
+        assert_eq!(named(b"v\xff", "/"), r"process/v\xff");
+    }
+
+    #[test]
+    fn the_deepest_of_several_hierarchies_counts() {
+        // Captured in a container of Docker 20.10 on a host with both hierarchies (the id shortened).
+        let hybrid =
+            b"9:name=systemd:/docker/4a35\n8:pids:/docker/4a35\n4:memory:/process_api/x\n0::/docker/4a35\n";
+        assert_eq!(deepest(hybrid).as_deref(), Some("/docker/4a35"));
+        assert_eq!(deepest(b"0::/\n"), None);
+        assert_eq!(deepest(b"0::/a:b/c\n").as_deref(), Some("/a:b/c"));
+        assert_eq!(deepest(b"junk"), None);
+        assert_eq!(deepest(b"").as_deref(), None);
+    }
+
+    #[test]
+    fn a_path_of_four_thousand_characters_is_taken_as_it_is() {
+        let long = format!("/{}", "x/".repeat(2000));
+        assert_eq!(named(b"sleep", &long), "process/sleep");
+    }
+
+    #[test]
+    fn our_own_process_is_found_and_a_dead_one_is_not() {
+        let processes = Processes::new(Path::new("/proc"));
+        assert!(processes.pids().unwrap().contains(&std::process::id()));
+        assert!(processes.workload(std::process::id()).is_some());
+        assert_eq!(processes.workload(u32::MAX), None);
+    }
+}
