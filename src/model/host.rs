@@ -630,7 +630,8 @@ impl Host {
             let in_transit =
                 arrived > self.started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
             let unclaimed = residents.unclaimed(&shown);
-            if may_name && young && (in_transit || !unclaimed.is_empty()) {
+            let unnamed = in_transit || !unclaimed.is_empty() || residents.unfinished(&shown);
+            if may_name && young && unnamed {
                 waiting.for_runtimes = true;
                 bookings.push(Booking::Held(labels));
                 continue;

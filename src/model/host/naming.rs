@@ -278,6 +278,17 @@ impl Residents {
         places.filter(|&netns| self.place(netns) == Place::Unclaimed).collect()
     }
 
+    /// True if an interface of the pair has no name yet that will stay: an engine moves it in under another, renames it and
+    /// takes it up last. Until then its carrier has changed once, when it was made.
+    pub fn unfinished(&self, pair: &ShownPair) -> bool {
+        let mut interfaces = pair.sides.iter().filter(|side| side.role == Role::Interface);
+        interfaces.any(|side| {
+            let of_engine =
+                side.tenant.as_ref().is_some_and(|tenant| tenant.owner.runtime == Runtime::Docker);
+            of_engine && side.link.is_some_and(|link| !link.up && link.carrier_changes == 1)
+        })
+    }
+
     /// Gives a pair its roles, its owners and its labels.
     pub fn show(&self, pair: &Pair) -> ShownPair {
         let places = pair.sides.map(|side| self.place(side.end.netns));
