@@ -40,6 +40,12 @@ impl Container {
         &self.id
     }
 
+    /// `docker rename`.
+    pub fn rename(&mut self, name: String) {
+        succeed(docker_command(&self.host).args(["rename", &self.name, &name]));
+        self.name = name;
+    }
+
     /// All that Docker knows of it.
     pub fn inspect(&self) -> Value {
         let text = succeed(docker_command(&self.host).args(["inspect", "--type", "container", &self.name]));
@@ -71,6 +77,11 @@ impl Container {
     /// `docker exec`, which must succeed; what it prints.
     pub fn exec(&self, words: &[&str]) -> String {
         succeed(docker_command(&self.host).args(["exec", &self.name]).args(words))
+    }
+
+    /// What a file below /sys/class/net/INTERFACE says inside.
+    pub fn sysfs(&self, interface: &str, file: &str) -> String {
+        self.exec(&["cat", &format!("/sys/class/net/{interface}/{file}")]).trim().to_owned()
     }
 
     /// The counters of one of its interfaces, as itself sees them.
