@@ -200,7 +200,10 @@ fn thirty_containers_that_start_together_are_each_named_once_and_never_unknown()
                 *families.entry(sample.name.as_str()).or_default() += 1;
                 families
             });
-        assert_eq!(families.len(), 21, "{name}: {families:?}");
+        // A peak is there when the first tick is over.
+        let families: BTreeMap<&str, usize> =
+            families.into_iter().filter(|(family, _)| !family.contains("_peak_")).collect();
+        assert_eq!(families.len(), 17, "{name}: {families:?}");
         assert!(families.values().all(|&count| count == 1), "{name}: {families:?}");
     }
     let sum: f64 = metrics
