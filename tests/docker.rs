@@ -200,7 +200,10 @@ fn thirty_containers_that_start_together_are_each_named_once_and_never_unknown()
                 *families.entry(sample.name.as_str()).or_default() += 1;
                 families
             });
-        assert!(families.len() >= 17, "{name}: {families:?}");
+        // A peak is there when the first tick is over.
+        let families: BTreeMap<&str, usize> =
+            families.into_iter().filter(|(family, _)| !family.contains("_peak_")).collect();
+        assert_eq!(families.len(), 17, "{name}: {families:?}");
         assert!(families.values().all(|&count| count == 1), "{name}: {families:?}");
     }
     let sum: f64 = metrics
@@ -498,7 +501,6 @@ fn list_goes_on_without_its_engine_and_says_so() {
     let device = container.host_device(engine.netns(), "eth0");
     let mut rows = rows.as_array().unwrap().iter();
     let row = rows.find(|row| row["ends"][0]["device"] == device.as_str()).unwrap();
-    // Its process is known still, and that it is a container's is not.
-    assert_ne!(row["ends"][1]["runtime"], "docker", "{row:#}");
-    assert_ne!(row["ends"][1]["container"], container.name(), "{row:#}");
+    // Nobody claims it, so a process in it gives the name.
+    assert_eq!([&row["ends"][1]["runtime"], &row["ends"][1]["container"]], ["process", "sleep"], "{row:#}");
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 mod naming;
 
-use naming::Naming;
+use naming::{Naming, Told};
 
 /// What the state machine is told.
 #[derive(Debug)]
@@ -166,6 +166,9 @@ pub struct Config {
     pub retention: Duration,
     /// How long an unclaimed end is kept back while a runtime may still name it.
     pub hold_back: Duration,
+    /// How long who lived in a namespace stays its owner after nobody claims it any more: veths outlive their
+    /// container's process, and links are read later than an engine tells.
+    pub leaving: Duration,
     /// How far back the peaks look.
     pub peak_window: Duration,
 }
@@ -238,8 +241,6 @@ struct Round {
     /// Links of any namespace were read, or could not be any more.
     changed: bool,
     began: Duration,
-    /// Counts the rounds.
-    number: u64,
 }
 
 impl Host {
@@ -316,7 +317,7 @@ impl Host {
         if !self.round.open.is_empty() {
             return Vec::new(); // the last one takes longer than the interval
         }
-        self.round = Round { began: now, number: self.round.number + 1, ..Round::default() };
+        self.round = Round { began: now, ..Round::default() };
         let runtimes = self.heard.keys().map(|&runtime| Request::Claims(runtime));
         let locators = self.locators().into_iter().map(Request::Locate);
         let asked: Vec<Request> = runtimes.chain([Request::Links { nsid: None }]).chain(locators).collect();
@@ -524,7 +525,8 @@ impl Host {
         let waiting = self.attribute(now);
         if waiting.for_runtimes {
             // An engine says whose it is when the container has started. A name in /run/netns is there before the
-            // namespace's first veth: each round has asked for it, and the answer would come at once, again and again.
+            // namespace's first veth: each round has asked for it, and the answer would come at once, again and
+            // again.
             let engine = self.heard.get(&Runtime::Docker).filter(|heard| heard.may_name);
             more.extend(engine.map(|_| Request::Claims(Runtime::Docker)));
         }
@@ -604,9 +606,13 @@ impl Host {
             at.is_some_and(|at| at.netns == Located::Nsid(inhabitant.nsid))
                 && self.namespaces.contains_key(netns)
         });
-        let (heard, inhabitants, located) = (&self.heard, &self.inhabitants, &self.located);
-        let residents =
-            self.naming.residents(heard, inhabitants, located, &self.namespaces, self.round.number);
+        let told = Told {
+            heard: &self.heard,
+            inhabitants: &self.inhabitants,
+            located: &self.located,
+            namespaces: &self.namespaces,
+        };
+        let residents = self.naming.residents(&told, now, self.config.leaving);
         self.inhabitants.retain(|netns, inhabitant| residents.is_home_of(*netns, &inhabitant.workload));
         self.status.claims_rejected = self.naming.rejected_ever();
         let mut waiting = Waiting::default();

@@ -126,7 +126,7 @@ fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
 
 fn new_host() -> Host {
     Host::new(
-        Config { retention: 300 * SECOND, hold_back: SECOND, peak_window: 60 * SECOND },
+        Config { retention: 300 * SECOND, hold_back: SECOND, leaving: SECOND, peak_window: 60 * SECOND },
         [Runtime::Docker],
     )
 }
