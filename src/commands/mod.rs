@@ -42,7 +42,7 @@ fn start_log(flags: &Sources) -> anyhow::Result<()> {
     match flags.log_format {
         LogFormat::Logfmt => {
             let lines = tracing_logfmt::builder().with_target(false).layer();
-            log.with(lines.with_filter(own)).try_init()
+            log.with(lines.with_writer(std::io::stderr).with_filter(own)).try_init()
         }
         LogFormat::Json => {
             let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);

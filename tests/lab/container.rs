@@ -40,6 +40,12 @@ impl Container {
         &self.id
     }
 
+    /// `docker rename`.
+    pub fn rename(&mut self, name: String) {
+        succeed(docker_command(&self.host).args(["rename", &self.name, &name]));
+        self.name = name;
+    }
+
     /// All that Docker knows of it.
     pub fn inspect(&self) -> Value {
         let text = succeed(docker_command(&self.host).args(["inspect", "--type", "container", &self.name]));

@@ -33,7 +33,7 @@ impl Exporter {
         let mut process = Process::start("veth-exporter", &mut command);
         let address = process.wait_for_line(
             Duration::from_secs(10),
-            "the address that it listens on (msg=listening address=...)",
+            "the address that it listens on (message=listening address=...)",
             listening_address,
         );
         Exporter { process, netns: netns.path(), address }
@@ -81,6 +81,17 @@ impl Exporter {
         Exposition::parse(response.text()).unwrap_or_else(|wrong| panic!("{wrong}\nin:\n{}", response.text()))
     }
 
+    /// /metrics with the counters of now: where the kernel is busy with other tests' links, a scrape may have to do with those of
+    /// the last tick, and says so.
+    pub fn fresh_metrics(&self) -> Exposition {
+        let stale = |metrics: &Exposition| metrics.value("veth_exporter_stale_scrapes_total", &[]);
+        wait_for(Duration::from_secs(10), "a scrape gets counters of its own", || {
+            let before = stale(&self.metrics());
+            let metrics = self.metrics();
+            if stale(&metrics) == before { Ok(metrics) } else { Err(metrics.text) }
+        })
+    }
+
     /// Waits until it says that it is ready.
     pub fn wait_ready(&self) {
         wait_for(Duration::from_secs(10), "/-/ready answers 200", || {
@@ -125,9 +136,9 @@ fn forget_surroundings(command: &mut Command) {
     }
 }
 
-/// From a logfmt line such as `level=info msg=listening address=127.0.0.1:43211`.
+/// From a logfmt line such as `level=info message=listening address=127.0.0.1:43211`.
 fn listening_address(line: &str) -> Option<SocketAddr> {
-    if !line.contains("msg=listening") && !line.contains("msg=\"listening\"") {
+    if !line.contains("message=listening") {
         return None;
     }
     let (_, behind) = line.split_once("address=")?;

@@ -16,9 +16,11 @@ mod docker;
 mod exporter;
 mod exposition;
 mod http;
+mod names;
 mod netns;
 mod process;
 mod prometheus;
+mod truth;
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -31,10 +33,12 @@ pub use container::{Container, Counters};
 pub use docker::{DockerEngine, DockerNetwork, PrivateEngine};
 pub use exporter::Exporter;
 pub use exposition::{Exposition, Family, Sample};
-pub use http::Response;
-pub use netns::{Netns, ping, transfer, within_netns};
+pub use http::{Response, connect};
+pub use names::NetnsFolder;
+pub use netns::{Netns, ping, send_datagrams, transfer, within_netns};
 pub use process::Process;
 pub use prometheus::{Prometheus, promtool_check};
+pub use truth::{Pairs, SeenEnd, listed, pairs_by_ip, pairs_by_list};
 
 /// Leaves a test that needs a Docker engine, if the user asked for the small set; says so past the harness, and to `tests/run`.
 macro_rules! needs_engine {

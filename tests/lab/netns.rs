@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -26,6 +26,14 @@ impl Netns {
         record("netns", &netns.name, "");
         succeed(Command::new("ip").args(["netns", "add", &netns.name]));
         netns.ip(["link", "set", "lo", "up"]);
+        netns
+    }
+
+    /// One without IPv6, whose own messages nobody can count in advance: what its links count, the test has sent.
+    pub fn quiet(prefix: &str) -> Netns {
+        let netns = Netns::new(prefix);
+        let off = ["all", "default"].map(|links| format!("net.ipv6.conf.{links}.disable_ipv6=1"));
+        succeed(netns.command("sysctl").arg("-qw").args(off));
         netns
     }
 
@@ -87,6 +95,13 @@ impl Netns {
         peer.ip(["link", "set", peer_name, "up"]);
     }
 
+    /// Gives an interface here an IPv4 address of a /24, and its peer's as a neighbour that nobody needs to ask for.
+    pub fn address(&self, name: &str, own: &str, peer: &Netns, peer_name: &str, other: &str) {
+        let mac = peer.ip_json(["link", "show", peer_name])[0]["address"].as_str().expect("a MAC").to_owned();
+        self.ip(["address", "add", &format!("{own}/24"), "dev", name]);
+        self.ip(["neigh", "add", other, "lladdr", &mac, "dev", name, "nud", "permanent"]);
+    }
+
     /// Calls `act` in this namespace, as [`within_netns`].
     pub fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         within_netns(&self.path(), act)
@@ -131,6 +146,21 @@ pub fn ping(from: &Path, to: IpAddr, count: u32, payload: u32) {
     ]));
     let whole = format!("{count} packets transmitted, {count} received");
     assert!(said.contains(&whole), "not every echo request was answered:\n{said}");
+}
+
+/// Sends so many datagrams with `payload` bytes each from one network namespace to another, and reads them there: each is a frame of
+/// payload + 42 bytes (8 UDP, 20 IPv4, 14 Ethernet), and nothing comes back.
+pub fn send_datagrams(from: &Path, to: &Path, address: IpAddr, count: u32, payload: usize) {
+    let receiver = within_netns(to, || UdpSocket::bind((address, 0)).expect("an address of that namespace"));
+    let sender = within_netns(from, || UdpSocket::bind("0.0.0.0:0").expect("a socket"));
+    receiver.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    let target = receiver.local_addr().expect("a bound socket");
+    let mut buffer = vec![0; 65_536];
+    for number in 1..=count {
+        sender.send_to(&buffer[..payload], target).expect("a way between the two namespaces");
+        let length = receiver.recv(&mut buffer).unwrap_or_else(|error| panic!("datagram {number}: {error}"));
+        assert_eq!(length, payload, "bytes of datagram {number}");
+    }
 }
 
 /// Sends exactly so many bytes by TCP from one network namespace to an address of another, and waits until they are there.
