@@ -66,6 +66,10 @@ pub struct Serve {
     #[arg(long = "container.retention", env = "VETH_EXPORTER_CONTAINER_RETENTION", value_name = "DURATION",
           default_value = "5m", value_parser = humantime::parse_duration)]
     pub retention: Duration,
+    /// How far back the peaks look
+    #[arg(long = "peak.window", env = "VETH_EXPORTER_PEAK_WINDOW", value_name = "DURATION",
+          default_value = "60s", value_parser = humantime::parse_duration)]
+    pub peak_window: Duration,
 }
 
 /// Flags of `list`.

@@ -5,7 +5,7 @@
 //! ```text
 //!   kernel ──links, counters──┐                       ┌── exposition ── http ── Prometheus
 //!                             ├─▶ collector ─▶ model ─┤
-//!   runtimes ──claims─────────┘   (the loop)  (pure)  └── commands (list)
+//!   runtimes ──claims─────────┘   (the loop)  (pure)  └── commands (list, find)
 //! ```
 //!
 //! - [`model`] decides everything and does no I/O: links become pairs ([`model::pairing`]), counters become

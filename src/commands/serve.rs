@@ -30,7 +30,11 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let config = Config { retention: flags.retention, hold_back: HOLD_BACK };
+        let config = Config {
+            retention: flags.retention,
+            hold_back: HOLD_BACK,
+            peak_window: flags.peak_window,
+        };
         let handle = collector::start(config, flags.interval, sources)?;
         tokio::spawn(docker.follow(handle.clone()));
         let limits = Limits { max_requests: flags.max_requests };

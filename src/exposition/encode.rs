@@ -95,15 +95,21 @@ impl<K> Rows<K> {
     }
 
     fn write(&self, out: &mut String, family: &Family, value: impl Fn(&K) -> u64) {
-        if self.rows.is_empty() {
-            return;
-        }
-        write_head(out, family.name, family.help, family.kind.as_str());
+        self.write_some(out, family, |key| Some(value(key)));
+    }
+
+    /// Writes the rows that have a value; without any there is no head either.
+    fn write_some(&self, out: &mut String, family: &Family, value: impl Fn(&K) -> Option<u64>) {
         let mut digits = itoa::Buffer::new();
+        let mut begun = false;
         for (block, key) in &self.rows {
+            let Some(value) = value(key) else { continue };
+            if !std::mem::replace(&mut begun, true) {
+                write_head(out, family.name, family.help, family.kind.as_str());
+            }
             out.push_str(family.name);
             out.push_str(&self.text[block.clone()]);
-            out.push_str(digits.format(value(key)));
+            out.push_str(digits.format(value));
             out.push('\n');
         }
     }
@@ -160,6 +166,9 @@ impl Blocks {
             }),
             Series::DeviceInfo => self.device_infos.write(out, family, |()| 1),
             Series::Workload(value) => self.workloads.write(out, family, |&row| value(&view.workloads[row])),
+            Series::Peak(value) => {
+                self.workloads.write_some(out, family, |&row| view.peaks[row].as_ref().map(value));
+            }
             Series::WorkloadInfo => self.workload_infos.write(out, family, |()| 1),
             Series::Network(value) => self.networks.write(out, family, |&row| value(&view.networks[row])),
         }

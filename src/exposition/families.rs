@@ -2,6 +2,7 @@
 
 use crate::model::ledger::Traffic;
 use crate::model::link::{Counters, Link};
+use crate::model::peak::Peak;
 
 /// A family's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +36,21 @@ pub enum Series {
     Workload(fn(&Traffic) -> u64),
     /// One for each living workload and member, always 1.
     WorkloadInfo,
+    /// One for each label set of a workload that was carried within the window.
+    Peak(fn(&Peak) -> u64),
     /// One for each network.
     Network(fn(&Traffic) -> u64),
+}
+
+/// The end of a peak's help.
+macro_rules! peak_help {
+    ($what:literal) => {
+        concat!(
+            "The highest rate of one tick in the last --peak.window at which the workload ",
+            $what,
+            ". Peaks of different workloads are of different moments: do not sum them. With GSO one packet can be 64 KB."
+        )
+    };
 }
 
 /// One metric family.
@@ -86,6 +100,18 @@ pub const FAMILIES: &[Family] = &[
         "Packets that the workload received (tx_packets of its port); with GSO one can be 64 KB.",
     ),
     family(
+        "veth_container_receive_peak_bytes_per_second",
+        Gauge,
+        Series::Peak(|p| p.receive_bytes),
+        peak_help!("received bytes"),
+    ),
+    family(
+        "veth_container_receive_peak_packets_per_second",
+        Gauge,
+        Series::Peak(|p| p.receive_packets),
+        peak_help!("received packets"),
+    ),
+    family(
         "veth_container_transmit_bytes_total",
         Counter,
         Workload(|t| t.transmit.bytes),
@@ -102,6 +128,18 @@ pub const FAMILIES: &[Family] = &[
         Counter,
         Workload(|t| t.transmit.packets),
         "Packets that the workload sent (rx_packets of its port); with GSO one can be 64 KB.",
+    ),
+    family(
+        "veth_container_transmit_peak_bytes_per_second",
+        Gauge,
+        Series::Peak(|p| p.transmit_bytes),
+        peak_help!("sent bytes"),
+    ),
+    family(
+        "veth_container_transmit_peak_packets_per_second",
+        Gauge,
+        Series::Peak(|p| p.transmit_packets),
+        peak_help!("sent packets"),
     ),
     family(
         "veth_device_carrier_changes_total",

@@ -52,7 +52,7 @@ impl Error {
 }
 
 /// How an answer ends.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Until {
     /// NLMSG_DONE.
     Done,
@@ -144,42 +144,12 @@ impl Socket {
         mut each: impl FnMut(Message<'_>),
     ) -> Result<bool, Error> {
         self.send(request, until)?;
-        let mut interrupted = false;
+        let mut answer =
+            Answer { request: name, sequence: self.sequence, port: self.port, until, interrupted: false };
         loop {
             self.receive(name)?;
-            let mut rest = self.buffer.as_slice();
-            while !rest.is_empty() {
-                let malformed = |what| Error::Malformed { request: name, what };
-                let buffer = NetlinkBuffer::new_checked(rest)
-                    .map_err(|_| malformed("a length beyond its datagram"))?;
-                let whole = buffer.length() as usize;
-                if whole < HEADER {
-                    return Err(malformed("a length below that of its header"));
-                }
-                let (kind, payload) = (buffer.message_type(), &rest[HEADER..whole]);
-                let ours = buffer.sequence_number() == self.sequence && buffer.port_number() == self.port;
-                interrupted |= ours && buffer.flags() & NLM_F_DUMP_INTR != 0;
-                rest = rest.get(whole.next_multiple_of(4)..).unwrap_or_default();
-                if !ours {
-                    continue; // an answer that an earlier, failed exchange left behind
-                }
-                match kind {
-                    NLMSG_ERROR | NLMSG_DONE => {
-                        let errno = payload.first_chunk().map_or(0, |b| i32::from_ne_bytes(*b));
-                        return match (errno, kind == NLMSG_DONE || until == Until::Ack) {
-                            (0, true) => Ok(interrupted),
-                            (0, false) => Err(malformed("an acknowledgement in place of an answer")),
-                            _ => Err(Error::Refused {
-                                request: name,
-                                source: io::Error::from_raw_os_error(errno.saturating_neg()),
-                            }),
-                        };
-                    }
-                    _ => each(Message { kind, payload }),
-                }
-                if until == Until::First {
-                    return Ok(interrupted);
-                }
+            if answer.read(&self.buffer, &mut each)? {
+                return Ok(answer.interrupted);
             }
         }
     }
@@ -223,7 +193,63 @@ impl Socket {
     }
 }
 
+/// An answer as it arrives, datagram by datagram: what is checked of it needs no socket.
+struct Answer {
+    /// The request's name in rtnetlink(7).
+    request: &'static str,
+    /// What a message must carry to belong to it.
+    sequence: u32,
+    port: u32,
+    until: Until,
+    /// A part of it carried NLM_F_DUMP_INTR.
+    interrupted: bool,
+}
+
+impl Answer {
+    /// Reads one datagram; true when the answer is whole.
+    fn read(&mut self, datagram: &[u8], each: &mut impl FnMut(Message<'_>)) -> Result<bool, Error> {
+        let malformed = |what| Error::Malformed { request: self.request, what };
+        let mut rest = datagram;
+        while !rest.is_empty() {
+            let buffer =
+                NetlinkBuffer::new_checked(rest).map_err(|_| malformed("a length beyond its datagram"))?;
+            let whole = buffer.length() as usize;
+            if whole < HEADER {
+                return Err(malformed("a length below that of its header"));
+            }
+            let (kind, payload) = (buffer.message_type(), &rest[HEADER..whole]);
+            let ours = buffer.sequence_number() == self.sequence && buffer.port_number() == self.port;
+            self.interrupted |= ours && buffer.flags() & NLM_F_DUMP_INTR != 0;
+            rest = rest.get(whole.next_multiple_of(4)..).unwrap_or_default();
+            if !ours {
+                continue; // an answer that an earlier, failed exchange left behind
+            }
+            match kind {
+                NLMSG_ERROR | NLMSG_DONE => {
+                    let errno = payload.first_chunk().map_or(0, |b| i32::from_ne_bytes(*b));
+                    return match (errno, kind == NLMSG_DONE || self.until == Until::Ack) {
+                        (0, true) => Ok(true),
+                        (0, false) => Err(malformed("an acknowledgement in place of an answer")),
+                        _ => Err(Error::Refused {
+                            request: self.request,
+                            source: io::Error::from_raw_os_error(errno.saturating_neg()),
+                        }),
+                    };
+                }
+                _ => each(Message { kind, payload }),
+            }
+            if self.until == Until::First {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 /// recv(2)'s flag, the one constant that would need the libc crate.
 mod libc_flags {
     pub const MSG_TRUNC: i32 = 0x20;
 }
+
+#[cfg(test)]
+mod tests;

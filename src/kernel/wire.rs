@@ -185,3 +185,6 @@ fn number(bytes: &[u8]) -> Option<u32> {
 fn signed(bytes: &[u8]) -> Option<i32> {
     Some(i32::from_ne_bytes(bytes.try_into().ok()?))
 }
+
+#[cfg(test)]
+mod tests;

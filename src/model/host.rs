@@ -164,6 +164,8 @@ pub struct Config {
     pub retention: Duration,
     /// How long an unclaimed end is kept back while a runtime may still name it.
     pub hold_back: Duration,
+    /// How far back the peaks look.
+    pub peak_window: Duration,
 }
 
 /// What a runtime last said.
@@ -192,6 +194,9 @@ pub struct Host {
     rounds: u64,
     /// When the first round was complete.
     started: Duration,
+    /// When the last tick's counters came, and whether those of another are awaited.
+    ticked: Duration,
+    tick_due: bool,
     /// The namespaces that the pairing is made from.
     looked: BTreeSet<NetnsId>,
     ledger: Ledger,
@@ -249,6 +254,8 @@ impl Host {
             round: Round::default(),
             rounds: 0,
             started: Duration::ZERO,
+            ticked: Duration::ZERO,
+            tick_due: false,
             looked: BTreeSet::new(),
             ledger: Ledger::default(),
             pairing: Pairing::default(),
@@ -269,7 +276,7 @@ impl Host {
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
             Input::Inhabitants { nsids, found } => self.take_inhabitants(&nsids, found, now),
             Input::Samples { answer, took } => {
-                self.take_samples(answer, took);
+                self.take_samples(answer, took, now);
                 Vec::new()
             }
             Input::StaleScrape => {
@@ -285,6 +292,7 @@ impl Host {
             scene: Arc::clone(&self.scene),
             samples: self.shown.iter().map(|&pair| self.samples[pair]).collect(),
             workloads: self.ledger.workloads().map(|(_, traffic)| *traffic).collect(),
+            peaks: self.ledger.peaks().collect(),
             networks: self.ledger.networks().map(|(_, traffic)| *traffic).collect(),
         })
     }
@@ -300,6 +308,7 @@ impl Host {
     }
 
     fn begin_round(&mut self, now: Duration) -> Vec<Request> {
+        self.tick_due = true;
         if !self.round.open.is_empty() {
             return Vec::new(); // the last one takes longer than the interval
         }
@@ -458,7 +467,7 @@ impl Host {
         self.judge(Vec::new(), now)
     }
 
-    fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration) {
+    fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {
         let result = answer.map(|samples| {
             self.status.bad_messages += samples.bad_messages;
             for (ifindex, counters) in &samples.counters {
@@ -468,6 +477,11 @@ impl Host {
                 }
             }
             self.ledger.settle();
+            // The first sample after a tick ends it; those of scrapes in between do not count for the peaks.
+            if std::mem::take(&mut self.tick_due) {
+                self.ledger.tick(now, now.saturating_sub(self.ticked), self.config.peak_window);
+                self.ticked = now;
+            }
         });
         self.status.sources.insert(Source::Counters, SourceStatus { result, took });
     }

@@ -6,6 +6,7 @@
 
 use super::link::{Counters, End};
 use super::pairing::Pair;
+use super::peak::{Peak, Peaks};
 use super::workload::Runtime;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::AddAssign;
@@ -50,7 +51,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    fn since(self, earlier: Traffic) -> Traffic {
+    /// What came since an earlier total.
+    pub fn since(self, earlier: Traffic) -> Traffic {
         Traffic {
             receive: self.receive.since(earlier.receive),
             transmit: self.transmit.since(earlier.transmit),
@@ -178,6 +180,7 @@ pub fn highest(a: &Counters, b: &Counters) -> Counters {
 struct Total<L> {
     labels: L,
     traffic: Traffic,
+    peaks: Peaks,
     /// When a pair last carried it (a network: when it was last known).
     alive: Duration,
 }
@@ -349,6 +352,26 @@ impl Ledger {
         self.settle();
     }
 
+    /// Notes the rates of the tick that ends now and took `length`, and forgets those older than `window`.
+    pub fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
+        let mut carried = vec![false; self.totals.len()];
+        for index in self.accounts.iter().flat_map(|account| account.booked_to).flatten() {
+            carried[index] = true;
+        }
+        for (total, carried) in self.totals.iter_mut().zip(carried) {
+            if carried {
+                total.peaks.tick(&total.traffic, now, length);
+            }
+            total.peaks.forget(now, window);
+        }
+    }
+
+    /// For each of [`workloads`](Ledger::workloads) its highest rates; `None` where no pair has carried it in the
+    /// window.
+    pub fn peaks(&self) -> impl ExactSizeIterator<Item = Option<Peak>> {
+        self.totals.iter().map(|total| total.peaks.peak())
+    }
+
     /// The totals of workloads, sorted by labels.
     pub fn workloads(&self) -> impl ExactSizeIterator<Item = (&LabelSet, &Traffic)> {
         self.totals.iter().map(|total| (&total.labels, &total.traffic))
@@ -397,15 +420,15 @@ fn renew<L: Ord>(
     now: Duration,
     retention: Duration,
 ) -> Vec<Total<L>> {
-    let mut kept: BTreeMap<L, (Traffic, Duration)> =
-        totals.into_iter().map(|total| (total.labels, (total.traffic, total.alive))).collect();
+    let mut kept: BTreeMap<L, (Traffic, Peaks, Duration)> =
+        totals.into_iter().map(|total| (total.labels, (total.traffic, total.peaks, total.alive))).collect();
     for labels in wanted {
-        kept.entry(labels).or_default().1 = now;
+        kept.entry(labels).or_default().2 = now;
     }
     let alive = |alive: Duration| now.saturating_sub(alive) <= retention;
     kept.into_iter()
-        .filter(|(_, (_, last))| alive(*last))
-        .map(|(labels, (traffic, alive))| Total { labels, traffic, alive })
+        .filter(|(_, (_, _, last))| alive(*last))
+        .map(|(labels, (traffic, peaks, alive))| Total { labels, traffic, peaks, alive })
         .collect()
 }
 

@@ -9,5 +9,6 @@ pub mod host;
 pub mod ledger;
 pub mod link;
 pub mod pairing;
+pub mod peak;
 pub mod view;
 pub mod workload;

@@ -3,6 +3,7 @@
 use super::ledger::{LabelSet, NetworkLabels, Traffic};
 use super::link::{Counters, End, Link, Name};
 use super::pairing::{EndState, Role};
+use super::peak::Peak;
 use super::workload::Workload;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub struct View {
     pub samples: Vec<[Counters; 2]>,
     /// For each of `scene.workloads`.
     pub workloads: Vec<Traffic>,
+    /// For each of `scene.workloads` its highest rates; `None` where they are older than the window.
+    pub peaks: Vec<Option<Peak>>,
     /// For each of `scene.networks`.
     pub networks: Vec<Traffic>,
 }

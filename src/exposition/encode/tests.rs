@@ -51,6 +51,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         samples: vec![[counters, Counters::default()]; scene.pairs.len()],
         workloads: vec![traffic; scene.workloads.len()],
         networks: vec![traffic; scene.networks.len()],
+        peaks: vec![None; scene.workloads.len()],
         scene: Arc::new(scene),
     }
 }

@@ -121,7 +121,10 @@ fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
 }
 
 fn new_host() -> Host {
-    Host::new(Config { retention: 300 * SECOND, hold_back: SECOND }, [Runtime::Docker])
+    Host::new(
+        Config { retention: 300 * SECOND, hold_back: SECOND, peak_window: 60 * SECOND },
+        [Runtime::Docker],
+    )
 }
 
 fn bytes(received: u64, sent: u64) -> Counters {
@@ -477,4 +480,25 @@ fn a_workload_with_very_many_interfaces_has_64_label_sets() {
     assert_eq!(view.scene.pairs.len(), 200);
     let sum: u64 = view.workloads.iter().map(|traffic| traffic.receive.bytes).sum();
     assert_eq!(sum, 2000);
+}
+
+#[test]
+fn a_peak_is_the_rate_of_a_tick_and_not_of_a_scrape_between_ticks() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids.insert(700, Located::Nsid(0));
+    let mut host = new_host();
+    let sample = |host: &mut Host, received: u64, now: Duration| {
+        let samples = Samples { counters: vec![(10, bytes(received, 0))], bad_messages: 0 };
+        host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, now);
+        host.view().unwrap().peaks[0].map(|peak| peak.receive_bytes)
+    };
+    world.tick(&mut host, NOW);
+    assert_eq!(sample(&mut host, 0, NOW), Some(0));
+    // A scrape 1 ms later sees a burst: 1,000,000 bytes a second if it counted.
+    assert_eq!(sample(&mut host, 1000, NOW + SECOND / 1000), Some(0));
+    world.tick(&mut host, NOW + SECOND / 2);
+    assert_eq!(sample(&mut host, 1000, NOW + SECOND / 2), Some(2000));
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(sample(&mut host, 1000, NOW + SECOND), Some(2000));
 }

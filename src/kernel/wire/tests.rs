@@ -1,0 +1,229 @@
+use super::*;
+use proptest::prelude::*;
+
+/// A message as the kernel sent it; the file says when.
+fn captured(hex: &str) -> Vec<u8> {
+    let digits = hex.lines().filter(|line| !line.starts_with('#')).collect::<String>();
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+fn veth() -> Vec<u8> {
+    captured(include_str!("fixtures/veth.hex"))
+}
+
+/// `struct nlattr`: length, kind, value, padding.
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let mut bytes = u16::try_from(4 + value.len()).unwrap().to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+/// An RTM_NEWLINK of ifindex 5 with these attributes.
+fn message(attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut bytes = vec![0; IFINFOMSG];
+    bytes[4..8].copy_from_slice(&5u32.to_ne_bytes());
+    bytes.extend(attributes.iter().flat_map(|(kind, value)| attribute(*kind, value)));
+    bytes
+}
+
+/// The same, named `v`.
+fn named(attributes: &[(u16, &[u8])]) -> Option<Link> {
+    let all = [&[(ifla::IFNAME, b"v\0".as_slice())], attributes].concat();
+    link(&message(&all)).map(|message| message.link)
+}
+
+const FIVE_EACH_WAY: Counters = Counters {
+    receive_bytes: 426,
+    receive_packets: 5,
+    receive_dropped: 0,
+    transmit_bytes: 426,
+    transmit_packets: 5,
+    transmit_dropped: 0,
+};
+
+#[test]
+fn a_hosts_end_is_read_as_the_kernel_sends_it() {
+    let expected = Link {
+        ifindex: 11,
+        name: Name::from_bytes(b"veth0").unwrap(),
+        kind: Kind::Veth,
+        iflink: Some(2),
+        peer_netns: PeerNetns::Nsid(7),
+        master: Some(9),
+        address: Mac::parse("02:00:00:00:00:11"),
+        mtu: 1_400,
+        up: true,
+        carrier_changes: 2,
+        counters: FIVE_EACH_WAY,
+    };
+    assert_eq!(link(&veth()), Some(LinkMessage { link: expected, target: None }));
+}
+
+#[test]
+fn an_end_in_another_namespace_says_which_one_it_is_in() {
+    let read = link(&captured(include_str!("fixtures/eth0.hex"))).unwrap();
+    assert_eq!(read.target, Some(7));
+    let Link { ifindex, iflink, peer_netns, master, address, mtu, .. } = read.link;
+    assert_eq!((ifindex, iflink, peer_netns, master, mtu), (2, Some(11), PeerNetns::Nsid(0), None, 1_500));
+    assert_eq!((read.link.name.to_string().as_str(), address), ("eth0", Mac::parse("02:00:00:00:00:02")));
+}
+
+#[test]
+fn counters_and_ids_are_read_as_the_kernel_sends_them() {
+    assert_eq!(stats(&captured(include_str!("fixtures/stats.hex"))), Some((11, FIVE_EACH_WAY)));
+    assert_eq!(nsid(&captured(include_str!("fixtures/nsid.hex"))), Some(Some(7)));
+}
+
+#[test]
+fn a_namespace_without_an_id_is_an_answer_and_one_without_the_attribute_is_not() {
+    let answer = |attributes: &[u8]| nsid(&[[0; RTGENMSG].as_slice(), attributes].concat());
+    assert_eq!(answer(&attribute(NETNSA_NSID, &(-1i32).to_ne_bytes())), Some(None));
+    assert_eq!(answer(&attribute(99, &[0; 4])), None);
+    assert_eq!(answer(&[]), None);
+}
+
+#[test]
+fn a_message_cut_anywhere_is_refused_or_lacks_what_was_cut() {
+    let whole = veth();
+    let full = link(&whole).unwrap().link;
+    for length in 0..whole.len() {
+        // A cut between two attributes cannot be told from a message that has no more of them.
+        if let Some(cut) = link(&whole[..length]) {
+            assert_eq!((cut.link.ifindex, cut.link.name), (full.ifindex, full.name), "cut at {length}");
+        }
+    }
+    let ends = |bytes: &[u8]| (0..bytes.len()).filter(|&length| link(&bytes[..length]).is_some()).count();
+    // 80 attributes or so, and not 1,800 bytes: a cut within one is noticed.
+    assert!(ends(&whole) < 200, "{} of {} cuts were taken for whole", ends(&whole), whole.len());
+    let whole = captured(include_str!("fixtures/stats.hex"));
+    for length in 0..whole.len() {
+        assert_eq!(stats(&whole[..length]), None, "cut at {length}");
+    }
+    let whole = captured(include_str!("fixtures/nsid.hex"));
+    for length in 0..whole.len() {
+        assert_eq!(nsid(&whole[..length]), None, "cut at {length}");
+    }
+}
+
+#[test]
+fn an_attribute_with_an_impossible_length_makes_the_message_unreadable() {
+    for length in [0u16, 1, 3, 9, u16::MAX] {
+        let mut bytes = message(&[(ifla::IFNAME, b"v\0"), (ifla::MTU, &[0; 4])]);
+        // The second attribute begins behind the header and 8 bytes of the first.
+        bytes[IFINFOMSG + 8..IFINFOMSG + 10].copy_from_slice(&length.to_ne_bytes());
+        assert_eq!(link(&bytes), None, "length {length}");
+    }
+}
+
+#[test]
+fn a_value_of_another_size_than_its_type_makes_the_message_unreadable() {
+    for kind in
+        [ifla::MTU, ifla::LINK, ifla::MASTER, ifla::CARRIER_CHANGES, ifla::LINK_NETNSID, ifla::TARGET_NETNSID]
+    {
+        for size in [0, 1, 2, 3, 5, 8] {
+            assert_eq!(named(&[(kind, &vec![0; size])]), None, "{size} bytes of attribute {kind}");
+        }
+    }
+    assert_eq!(named(&[(ifla::OPERSTATE, &[])]), None);
+}
+
+#[test]
+fn the_counters_may_have_any_length_that_holds_the_known_ones() {
+    // `struct rtnl_link_stats64` had 23 fields, then rx_nohandler, then rx_otherhost_dropped.
+    for length in [64, 184, 192, 200, 208, 4_096] {
+        let value: Vec<u8> = (0..length / 8).flat_map(|field: u64| (field + 1).to_ne_bytes()).collect();
+        let expected = Counters {
+            receive_packets: 1,
+            transmit_packets: 2,
+            receive_bytes: 3,
+            transmit_bytes: 4,
+            receive_dropped: 7,
+            transmit_dropped: 8,
+        };
+        let read = named(&[(ifla::STATS64, &value)]).unwrap();
+        assert_eq!(read.counters, expected, "{length} bytes in a link message");
+        let mut bytes = vec![0; IF_STATS_MSG];
+        bytes[4..8].copy_from_slice(&5u32.to_ne_bytes());
+        bytes.extend(attribute(ifla::STATS_LINK_64, &value));
+        assert_eq!(stats(&bytes), Some((5, expected)), "{length} bytes in a statistics message");
+    }
+    for length in [0, 1, 8, 63] {
+        assert_eq!(named(&[(ifla::STATS64, &vec![0; length])]), None, "{length} bytes");
+    }
+}
+
+#[test]
+fn a_name_is_bytes_and_there_must_be_one() {
+    let name = |raw: &[u8]| link(&message(&[(ifla::IFNAME, raw)])).map(|read| read.link.name.to_string());
+    assert_eq!(name(b"v\xff\xfe\0").as_deref(), Some(r"v\xff\xfe"));
+    assert_eq!(name(b"a\"b\\\0").as_deref(), Some(r#"a"b\\"#));
+    assert_eq!(name(b"no-nul").as_deref(), Some("no-nul"));
+    assert_eq!(name(b""), None);
+    assert_eq!(name(b"\0"), None);
+    assert_eq!(name(b"sixteen bytes!!!\0"), None);
+    assert_eq!(link(&message(&[])), None);
+    let mut without_index = message(&[(ifla::IFNAME, b"v\0")]);
+    without_index[4..8].fill(0);
+    assert_eq!(link(&without_index), None);
+}
+
+#[test]
+fn what_the_peer_is_and_where_has_its_special_values() {
+    let ids = |value: i32| named(&[(ifla::LINK_NETNSID, &value.to_ne_bytes())]).unwrap().peer_netns;
+    assert_eq!([ids(0), ids(7), ids(-1)], [PeerNetns::Nsid(0), PeerNetns::Nsid(7), PeerNetns::Unassigned]);
+    let plain = named(&[]).unwrap();
+    assert_eq!((plain.peer_netns, plain.iflink, plain.master), (PeerNetns::Same, None, None));
+    let zero = named(&[(ifla::LINK, &[0; 4]), (ifla::MASTER, &[0; 4])]).unwrap();
+    assert_eq!((zero.iflink, zero.master), (None, None));
+}
+
+#[test]
+fn an_address_that_is_not_of_ethernet_is_left_out() {
+    // InfiniBand's has 20 bytes, a tunnel's 4 or 16.
+    for length in [0, 4, 5, 7, 16, 20] {
+        assert_eq!(named(&[(ifla::ADDRESS, &vec![1; length])]).unwrap().address, None, "{length} bytes");
+    }
+}
+
+#[test]
+fn the_driver_is_read_from_the_nested_attribute_with_or_without_its_flag_and_nul() {
+    /// NLA_F_NESTED, from linux/netlink.h.
+    const NESTED: u16 = 1 << 15;
+    let kind = |flag, name: &[u8]| {
+        let nested = attribute(ifla::INFO_KIND, name);
+        named(&[(ifla::LINKINFO | flag, &nested)]).unwrap().kind
+    };
+    for flag in [0, NESTED] {
+        assert_eq!(kind(flag, b"veth\0"), Kind::Veth);
+        assert_eq!(kind(flag, b"veth"), Kind::Veth);
+        assert_eq!(kind(flag, b"bridge\0"), Kind::Bridge);
+        assert_eq!(kind(flag, b"openvswitch\0"), Kind::OpenVswitch);
+        assert_eq!(kind(flag, b"veth2\0"), Kind::Other);
+        assert_eq!(kind(flag, b""), Kind::Other);
+    }
+    // IFLA_INFO_SLAVE_KIND alone: what its master is.
+    assert_eq!(named(&[(ifla::LINKINFO, &attribute(4, b"veth\0"))]).unwrap().kind, Kind::Other);
+    assert_eq!(named(&[(ifla::LINKINFO, &[9, 0])]), None, "nested bytes that are no attribute");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes: Vec<u8>) {
+        let _ = (link(&bytes), stats(&bytes), nsid(&bytes));
+    }
+
+    #[test]
+    fn no_damage_to_a_real_message_panics(
+        damage in prop::collection::vec((0..1_844usize, any::<u8>()), 1..8),
+        length in 0..1_845usize,
+    ) {
+        let mut bytes = veth();
+        for (at, byte) in damage {
+            bytes[at] = byte;
+        }
+        let _ = (link(&bytes[..length]), stats(&bytes[..length]), nsid(&bytes[..length]));
+    }
+}

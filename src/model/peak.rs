@@ -1,0 +1,141 @@
+//! The highest rates of the last minute: what an average over a scrape interval hides.
+
+use super::ledger::Traffic;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The highest rates of one tick, each of its own tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peak {
+    /// Into the workload, bytes a second.
+    pub receive_bytes: u64,
+    /// Into the workload, packets a second.
+    pub receive_packets: u64,
+    /// Out of it, bytes a second.
+    pub transmit_bytes: u64,
+    /// Out of it, packets a second.
+    pub transmit_packets: u64,
+}
+
+/// The rates of a moving window, of which only those are kept that may still become its highest.
+#[derive(Clone, Debug, Default)]
+pub struct Peaks {
+    /// In the order of `Peak`'s fields.
+    highest: [Highest; 4],
+    /// The total at the last tick.
+    counted: Traffic,
+}
+
+impl Peaks {
+    /// Notes the total at a tick; `length` is the tick's true length.
+    pub fn tick(&mut self, total: &Traffic, now: Duration, length: Duration) {
+        let new = total.since(self.counted);
+        self.counted = *total;
+        let amounts = [new.receive.bytes, new.receive.packets, new.transmit.bytes, new.transmit.packets];
+        for (highest, amount) in self.highest.iter_mut().zip(amounts) {
+            highest.note(now, per_second(amount, length));
+        }
+    }
+
+    /// Drops what is older than `window`.
+    pub fn forget(&mut self, now: Duration, window: Duration) {
+        for highest in &mut self.highest {
+            highest.forget(now.saturating_sub(window));
+        }
+    }
+
+    /// The highest rates that are kept; `None` if there was no tick in the window.
+    pub fn peak(&self) -> Option<Peak> {
+        let [receive_bytes, receive_packets, transmit_bytes, transmit_packets] =
+            self.highest.each_ref().map(Highest::get);
+        Some(Peak {
+            receive_bytes: receive_bytes?,
+            receive_packets: receive_packets?,
+            transmit_bytes: transmit_bytes?,
+            transmit_packets: transmit_packets?,
+        })
+    }
+}
+
+/// Rounded to the nearest; a tick without a length has no rate.
+fn per_second(amount: u64, length: Duration) -> u64 {
+    let nanos = length.as_nanos();
+    if nanos == 0 {
+        return 0;
+    }
+    let rate = (u128::from(amount) * 1_000_000_000 + nanos / 2) / nanos;
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
+/// The maximum of a moving window: falling values, each with the time after which it no longer counts.
+#[derive(Clone, Debug, Default)]
+struct Highest(VecDeque<(Duration, u64)>);
+
+impl Highest {
+    fn note(&mut self, now: Duration, value: u64) {
+        while self.0.back().is_some_and(|&(_, earlier)| earlier <= value) {
+            self.0.pop_back();
+        }
+        self.0.push_back((now, value));
+    }
+
+    fn forget(&mut self, before: Duration) {
+        while self.0.front().is_some_and(|&(at, _)| at < before) {
+            self.0.pop_front();
+        }
+    }
+
+    fn get(&self) -> Option<u64> {
+        self.0.front().map(|&(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ledger::Flow;
+    use proptest::prelude::*;
+
+    fn received(bytes: u64) -> Traffic {
+        Traffic { receive: Flow { bytes, ..Flow::default() }, ..Traffic::default() }
+    }
+
+    #[test]
+    fn a_rate_is_over_the_ticks_true_length() {
+        let mut peaks = Peaks::default();
+        peaks.tick(&received(1000), Duration::from_secs(1), Duration::from_millis(500));
+        assert_eq!(peaks.peak().unwrap().receive_bytes, 2000);
+        assert_eq!(per_second(1, Duration::ZERO), 0);
+        assert_eq!(per_second(u64::MAX, Duration::from_nanos(1)), u64::MAX);
+    }
+
+    #[test]
+    fn a_peak_ends_with_its_window() {
+        let mut peaks = Peaks::default();
+        let second = Duration::from_secs(1);
+        peaks.tick(&received(1000), second, second);
+        for n in 2..=61 {
+            peaks.tick(&received(1000 + u64::from(n)), second * n, second);
+            peaks.forget(second * n, second * 60);
+        }
+        assert_eq!(peaks.peak().unwrap().receive_bytes, 1000);
+        peaks.tick(&received(1062), second * 62, second);
+        peaks.forget(second * 62, second * 60);
+        assert_eq!(peaks.peak().unwrap().receive_bytes, 2);
+        peaks.forget(second * 200, second * 60);
+        assert_eq!(peaks.peak(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_maximum_of_the_window(values in proptest::collection::vec(0u64..50, 1..80), window in 1u64..20) {
+            let mut highest = Highest::default();
+            for (now, &value) in values.iter().enumerate() {
+                highest.note(Duration::from_secs(now as u64), value);
+                let first = (now as u64).saturating_sub(window) as usize;
+                highest.forget(Duration::from_secs(first as u64));
+                prop_assert_eq!(highest.get(), values[first..=now].iter().max().copied());
+            }
+        }
+    }
+}
