@@ -432,7 +432,10 @@ fn a_container_in_a_container_has_a_parent_and_the_parents_end_is_the_port() {
     // `outer` is Docker's; in its own namespace ends a pair to a namespace that only a process tells of.
     let mut world = World::with_containers(&[(0, 10)]);
     world.docker_says(&[("outer", 700, 10)]);
-    world.links.get_mut(&Some(0)).unwrap().as_mut().unwrap().push(veth(3, 2, PeerNetns::Nsid(1)));
+    // There it is on a bridge that has the name of a network's on the host.
+    let bridge = Link { ifindex: 9, name: name("br-front"), kind: Kind::Bridge, ..Link::default() };
+    let port = Link { master: Some(9), ..veth(3, 2, PeerNetns::Nsid(1)) };
+    world.links.get_mut(&Some(0)).unwrap().as_mut().unwrap().extend([bridge, port]);
     let inner = Link { name: name("eth0"), ..veth(2, 3, PeerNetns::Nsid(0)) };
     world.links.insert(Some(1), Ok(vec![inner]));
     world.pids = BTreeMap::from([(700, Located::Nsid(0)), (900, Located::Nsid(1))]);
