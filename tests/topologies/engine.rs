@@ -1,5 +1,6 @@
 //! What a person does to containers while the exporter looks: their names stay right, and no device is left behind.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::lab::{Container, DockerEngine, Exporter, Exposition, needs_engine, succeed, unique_name};
@@ -17,8 +18,7 @@ fn wait_for(exporter: &Exporter, engine: &DockerEngine, container: &Container, w
     exporter.wait_for(LIMIT, &what, |metrics| {
         let now = devices(metrics, container.name());
         assert!(
-            now.iter().map(|labels| &labels["device"]).collect::<std::collections::BTreeSet<_>>().len()
-                == now.len(),
+            now.iter().map(|labels| &labels["device"]).collect::<BTreeSet<_>>().len() == now.len(),
             "a device twice: {now:?}"
         );
         let mut found: Vec<(&str, &str)> =

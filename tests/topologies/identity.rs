@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::time::Instant;
 
 use crate::lab::{Exporter, Exposition, Netns, Process, send_datagrams, succeed, wait_for};
 use crate::scene::{LIMIT, OFTEN, Scene, join, sent, wait_for_series};
@@ -59,8 +58,6 @@ fn what_any_user_can_make_with_unshare_gets_no_id_and_no_series() {
         &[("device", "veth-late"), ("runtime", "named"), ("container", "late"), ("interface", "eth0")];
     wait_for_series(&exporter, "veth_device_up", [device, later]);
     assert_eq!(ids(&scene.host).len(), before.len() + 1, "only the late one has got an id");
-    let listed = scene.host.ip(["netns", "list-id", "target-nsid", "0"]);
-    assert!(!listed.contains("sleep"), "{listed}");
     let metrics = exporter.metrics();
     assert_eq!(metrics.all("veth_container_info").len(), 2, "{}", metrics.text);
 }
@@ -128,7 +125,6 @@ fn with_nsid_and_ifindex_used_again_at_once_each_name_has_just_its_own_traffic()
 fn namespaces_that_come_and_go_faster_than_the_exporter_looks_are_never_mixed() {
     let scene = Scene::new();
     let exporter = scene.exporter(&[]);
-    let begin = Instant::now();
     std::thread::scope(|scope| {
         let making = scope.spawn(|| {
             for round in 0..40 {
@@ -142,7 +138,6 @@ fn namespaces_that_come_and_go_faster_than_the_exporter_looks_are_never_mixed() 
     });
     refuse_mixing(&exporter.metrics());
     exporter.wait_for(LIMIT, "nothing is left", |m| m.family("veth_device_up").is_none().then_some(()));
-    assert!(begin.elapsed() < LIMIT * 2);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::lab::{
     Container, DockerEngine, Exporter, Exposition, Netns, needs_engine, ping, succeed, wait_for,
 };
-use crate::scene::{LIMIT, Labels, Scene, labels, series};
+use crate::scene::{LIMIT, Labels, OFTEN, Scene, labels, series};
 
 /// What a container needs to make namespaces inside.
 const MAY_NEST: [&str; 6] =
@@ -113,9 +113,8 @@ fn exporter(engine: &DockerEngine) -> (Scene, Exporter) {
     // Of the scene only the folder is used: the host is the engine's, and has names of other tests.
     let scene = Scene::new();
     let [flag, path] = scene.folder.arguments();
-    let often = crate::scene::OFTEN;
-    let arguments = [flag, path, "--docker.host", engine.host(), often[0], often[1]];
-    let exporter = Exporter::start(engine.netns(), &arguments);
+    let own = [flag, path, "--docker.host", engine.host()];
+    let exporter = Exporter::start(engine.netns(), &[&own[..], &OFTEN].concat());
     (scene, exporter)
 }
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::lab::Exporter;
-use crate::scene::{Scene, ip_batch, series};
+use crate::lab::{Exporter, Netns, describe};
+use crate::scene::{LIMIT, Scene, ip_batch, series};
 
 /// So many pairs from the host to a namespace that the folder calls `name`.
-fn crowd(scene: &Scene, name: &str, pairs: usize) -> crate::lab::Netns {
+fn crowd(scene: &Scene, name: &str, pairs: usize) -> Netns {
     let inside = scene.named(name);
     let mut lines = String::new();
     for number in 0..pairs {
@@ -36,7 +36,7 @@ fn a_firewall_with_200_veths_has_64_label_sets_and_their_sum_is_all_there_was() 
     let scene = Scene::new();
     let firewall = crowd(&scene, "firewall", 200);
     let exporter = scene.exporter(&[]);
-    exporter.wait_for(crate::scene::LIMIT, "all devices are there", |metrics| {
+    exporter.wait_for(LIMIT, "all devices are there", |metrics| {
         (metrics.all("veth_device_up").len() == 200).then_some(())
     });
     // Only here are the interfaces up, and every one says something: IPv6 is off, so it is told to.
@@ -56,7 +56,7 @@ fn a_firewall_with_200_veths_has_64_label_sets_and_their_sum_is_all_there_was() 
         }
     });
     let all: u64 = (0..200).map(|number| number % 3 + 1).sum();
-    let metrics = exporter.wait_for(crate::scene::LIMIT, "all that was sent is counted", |metrics| {
+    let metrics = exporter.wait_for(LIMIT, "all that was sent is counted", |metrics| {
         let totals = metrics.all("veth_container_transmit_packets_total");
         (totals.iter().map(|(_, value)| *value as u64).sum::<u64>() == all).then(|| metrics.clone())
     });
@@ -83,7 +83,7 @@ fn of_4096_veths_in_one_namespace_each_is_found_with_its_peer() {
     let begin = Instant::now();
     let output = Exporter::command(&scene.host, &["list", "--format", "json", flag, path]).output().unwrap();
     let took = begin.elapsed();
-    assert!(output.status.success(), "{}", crate::lab::describe(&output));
+    assert!(output.status.success(), "{}", describe(&output));
     assert!(took < Duration::from_secs(10), "`list` took {took:?}");
     let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
     let ports = veths(&scene.host.ip_json(["link", "show", "type", "veth"]));

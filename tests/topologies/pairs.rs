@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::lab::{Netns, send_datagrams};
-use crate::scene::{Scene, ends, join, lacks, send, sent, series, wait_for_series};
+use crate::scene::{LIMIT, Scene, ends, join, lacks, send, sent, series, wait_for_series};
 
 #[test]
 fn a_pair_straight_between_two_named_namespaces_is_two_interfaces_and_no_device() {
@@ -22,7 +22,7 @@ fn a_pair_straight_between_two_named_namespaces_is_two_interfaces_and_no_device(
     assert!(metrics.family("veth_device_up").is_none(), "{}", metrics.text);
     // Read by the rounds, as none of it is on the host: both see the same frames.
     send((&left, "to-right"), (&right, "to-left"), 5, 1_000);
-    exporter.wait_for(crate::scene::LIMIT, "both have five packets", |metrics| {
+    exporter.wait_for(LIMIT, "both have five packets", |metrics| {
         let received =
             |unit| metrics.value(&format!("veth_container_receive_{unit}_total"), &[("container", "right")]);
         let whole = (received("packets")? as u64, received("bytes")? as u64);
@@ -154,11 +154,10 @@ fn the_pairs_of_a_firewall_bridge_on_the_host_are_ports_and_the_containers_is_it
     ]);
     let before = sent(&exporter.metrics(), "guest", "eth0").unwrap();
     send_datagrams(&guest.path(), &host.path(), "10.99.0.1".parse().unwrap(), 7, 1_000);
-    let metrics =
-        exporter.wait_for(crate::scene::LIMIT, "the guest has sent seven packets more", |metrics| {
-            let now = sent(metrics, "guest", "eth0")?;
-            ((now.0 - before.0, now.1 - before.1) == (7, 7 * 1_042)).then(|| metrics.clone())
-        });
+    let metrics = exporter.wait_for(LIMIT, "the guest has sent seven packets more", |metrics| {
+        let now = sent(metrics, "guest", "eth0")?;
+        ((now.0 - before.0, now.1 - before.1) == (7, 7 * 1_042)).then(|| metrics.clone())
+    });
     let devices = series(&metrics, "veth_device_receive_packets_total");
     let owned: BTreeSet<_> = devices.iter().filter(|labels| labels.contains_key("container")).collect();
     assert_eq!(owned.len(), 1, "only the guest's own port is its: {owned:?}");
@@ -199,7 +198,7 @@ fn a_namespace_behind_a_namespace_is_found_and_its_port_is_the_outer_unclaimed_e
     wait_for_series(&exporter, "veth_device_up", wanted);
     join((&near, "to-middle"), (&middle, "to-near"));
     send_datagrams(&near.path(), &middle.path(), "10.99.0.2".parse().unwrap(), 3, 1_000);
-    exporter.wait_for(crate::scene::LIMIT, "near has sent three packets", |metrics| {
+    exporter.wait_for(LIMIT, "near has sent three packets", |metrics| {
         (sent(metrics, "near", "to-middle")? == (3, 3 * 1_042)).then_some(())
     });
 }

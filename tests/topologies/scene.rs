@@ -63,7 +63,7 @@ pub fn ends<'a>(rows: &'a Value, netns: &str, device: &str, key: &str) -> [&'a V
     [&row["ends"][0][key], &row["ends"][1][key]]
 }
 
-/// The labels of a family's series, and that each has the value that goes with them nowhere else is held by [`Exposition::parse`].
+/// The labels of a family's series; that none is there twice is held by [`Exposition::parse`].
 pub fn series(metrics: &Exposition, family: &str) -> BTreeSet<Labels> {
     metrics.all(family).into_iter().map(|(labels, _)| labels).collect()
 }
@@ -123,7 +123,9 @@ pub fn ip_batch(netns: &Netns, lines: &str) {
 /// Says past the harness that a kernel has no such links, and so which test says nothing.
 pub fn lacks(kind: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    writeln!(std::io::stderr(), "NOT SEEN: {test}: this kernel has no links of the kind {kind}").unwrap();
+    // Written to the stream itself: what goes through `eprintln!` is captured.
+    writeln!(std::io::stderr(), "NOT SEEN: {test}: this kernel has no links of the kind {kind}")
+        .expect("a standard error to write to");
 }
 
 /// Every total that was ever seen: none may fall, and none may go while its retention lasts.

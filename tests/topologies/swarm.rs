@@ -1,17 +1,17 @@
 //! Overlay networks: the container's eth0 has its peer in a namespace that the engine keeps for the network, and nothing on the
 //! host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{DockerEngine, Exporter, Netns, needs_engine, succeed, wait_for};
+use crate::lab::{DockerEngine, Exporter, Exposition, Netns, needs_engine, succeed, wait_for};
 use crate::scene::{LIMIT, Labels, OFTEN, Scene, labels, series};
 
 /// Veths of a namespace by the file it is mounted on: name, ifindex, the peer's ifindex.
-fn veths(file: &PathBuf) -> Vec<(String, u64, u64)> {
+fn veths(file: &Path) -> Vec<(String, u64, u64)> {
     let net = format!("--net={}", file.display());
     let said = succeed(Command::new("nsenter").args([&net, "ip", "-j", "link", "show", "type", "veth"]));
     let links: Value = serde_json::from_str(&said).unwrap_or_default();
@@ -107,21 +107,13 @@ fn an_overlay_network_has_its_ports_in_the_engines_own_namespace() {
     let nets = series(&metrics, "veth_network_receive_bytes_total");
     assert!(nets.contains(&labels([("runtime", "docker"), ("network", "ov")])), "{nets:?}");
 
-    // On the overlay the two reach each other, and each byte is counted once a side.
-    let before = ["ov"].map(|network| {
-        metrics.value(
-            "veth_container_transmit_packets_total",
-            &[("container", web.name()), ("network", network)],
-        )
-    });
-    web.ping(engine_address(&engine, &task), 10, 1_000);
-    exporter.wait_for(LIMIT, "ten packets more", |metrics| {
-        let now = metrics.value(
-            "veth_container_transmit_packets_total",
-            &[("container", web.name()), ("network", "ov")],
-        )?;
-        (now >= before[0].unwrap() + 10.0).then_some(())
-    });
+    // On the overlay the two reach each other, and what they say is counted.
+    let sent = [("container", web.name()), ("network", "ov")];
+    let sent = |metrics: &Exposition| metrics.value("veth_container_transmit_packets_total", &sent);
+    let before = sent(&metrics).unwrap();
+    let address = engine.docker(&["inspect", "-f", "{{.NetworkSettings.Networks.ov.IPAddress}}", &task]);
+    web.ping(address.parse().unwrap(), 10, 1_000);
+    exporter.wait_for(LIMIT, "ten packets more", |metrics| sent(metrics).filter(|now| *now >= before + 10.0));
 
     engine.docker(&["swarm", "leave", "--force"]);
     drop(web);
@@ -129,9 +121,4 @@ fn an_overlay_network_has_its_ports_in_the_engines_own_namespace() {
         let devices = series(metrics, "veth_device_up");
         (!devices.iter().any(|labels| labels.get("netns") == Some(&hidden))).then_some(())
     });
-}
-
-fn engine_address(engine: &DockerEngine, container: &str) -> std::net::IpAddr {
-    let format = "{{.NetworkSettings.Networks.ov.IPAddress}}";
-    engine.docker(&["inspect", "-f", format, container]).parse().unwrap()
 }
