@@ -171,15 +171,15 @@ impl Sources {
         }
     }
 
-    /// The folder of the named namespaces. One that the user named must be there.
+    /// The folder of the named namespaces, and whether the user named it: then it must be there.
     ///
     /// # Errors
     /// If it cannot be read: one line that names it.
-    pub fn netns_folder(&self) -> Result<PathBuf, String> {
+    pub fn netns_folder(&self) -> Result<(PathBuf, bool), String> {
         match &self.netns {
-            None => Ok("/run/netns".into()),
+            None => Ok(("/run/netns".into(), false)),
             Some(path) => match std::fs::read_dir(path) {
-                Ok(_) => Ok(path.clone()),
+                Ok(_) => Ok((path.clone(), true)),
                 Err(error) => Err(format!("--path.netns {}: {error}", path.display())),
             },
         }

@@ -39,6 +39,14 @@ pub struct Snapshot {
     pub status: Status,
 }
 
+/// Where namespaces have names.
+pub struct NetnsFolder {
+    /// The folder.
+    pub path: PathBuf,
+    /// The user named it: if it is not there, that is a failure.
+    pub expected: bool,
+}
+
 /// What is read, with every privilege it needs already used.
 pub struct Sources {
     /// For links and namespaces.
@@ -46,7 +54,7 @@ pub struct Sources {
     /// For counters.
     pub sampler: Sampler,
     /// The folder of the named namespaces.
-    pub netns_folder: PathBuf,
+    pub netns_folder: NetnsFolder,
     /// For namespaces that no runtime claims.
     pub processes: Processes,
 }
@@ -246,7 +254,7 @@ impl Collector {
 /// Performs one request of the state machine; `None` if it is not for this thread.
 fn resolve(
     resolver: &mut Resolver,
-    netns_folder: &Path,
+    netns_folder: &NetnsFolder,
     processes: &Processes,
     request: Request,
 ) -> Option<Input> {
@@ -262,22 +270,32 @@ fn resolve(
         }
         Request::Claims(Runtime::Named) => {
             let begin = Instant::now();
-            let answer = named::claims(netns_folder).map(|claims| {
-                claims.map_err(|error| format!("cannot read {}: {error}", netns_folder.display()))
-            });
+            let NetnsFolder { path, expected } = netns_folder;
+            let answer = match named::claims(path) {
+                None if *expected => Some(Err(format!("{} is gone", path.display()))),
+                answer => answer
+                    .map(|claims| claims.map_err(|error| format!("cannot read {}: {error}", path.display()))),
+            };
             Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
         }
         Request::Claims(_) => return None,
-        Request::Search(nsids) => Input::Inhabitants { found: search(resolver, processes, &nsids), nsids },
+        Request::Search(nsids) => {
+            let begin = Instant::now();
+            let answer = search(resolver, processes, &nsids)
+                .map_err(|error| format!("cannot read the processes: {error}"));
+            Input::Inhabitants { answer, nsids, took: begin.elapsed() }
+        }
     })
 }
 
 /// Looks for a process in each of these namespaces: the oldest, which is what the others came from.
-fn search(resolver: &mut Resolver, processes: &Processes, nsids: &BTreeSet<u32>) -> Vec<Inhabitant> {
-    // Without procfs nobody is found; what that means for names is in the documentation.
-    let pids = processes.pids().unwrap_or_default();
+fn search(
+    resolver: &mut Resolver,
+    processes: &Processes,
+    nsids: &BTreeSet<u32>,
+) -> io::Result<Vec<Inhabitant>> {
     let mut found: BTreeMap<u32, Inhabitant> = BTreeMap::new();
-    for pid in pids {
+    for pid in processes.pids()? {
         let Ok(Some(nsid)) = resolver.nsid_of(pid) else { continue };
         if !nsids.contains(&nsid) || found.contains_key(&nsid) {
             continue;
@@ -292,7 +310,7 @@ fn search(resolver: &mut Resolver, processes: &Processes, nsids: &BTreeSet<u32>)
             break;
         }
     }
-    found.into_values().collect()
+    Ok(found.into_values().collect())
 }
 
 fn take_sample(sampler: &mut Sampler) -> Input {

@@ -30,8 +30,12 @@ impl Look {
             tracing::warn!("{lack}");
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let config =
-            Config { retention: Duration::ZERO, hold_back: Duration::ZERO, peak_window: Duration::ZERO };
+        let config = Config {
+            retention: Duration::ZERO,
+            hold_back: Duration::ZERO,
+            leaving: Duration::ZERO,
+            peak_window: Duration::ZERO,
+        };
         let Snapshot { view, status } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut docker));
         for (source, asked) in &status.sources {

@@ -57,7 +57,10 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
     Ok(collector::Sources {
         resolver: kernel::Resolver::open()?,
         sampler: kernel::Sampler::open()?,
-        netns_folder: flags.netns_folder().map_err(|error| anyhow!(error))?,
+        netns_folder: {
+            let (path, expected) = flags.netns_folder().map_err(|error| anyhow!(error))?;
+            collector::NetnsFolder { path, expected }
+        },
         processes: Processes::new(&flags.procfs),
     })
 }

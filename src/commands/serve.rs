@@ -12,6 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How long an end without an owner is kept back while a runtime may still name it.
 const HOLD_BACK: Duration = Duration::from_secs(1);
 
+/// At least so long an owner stays after nobody claims the namespace any more.
+const LEAVING: Duration = Duration::from_secs(2);
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -33,6 +36,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
         let config = Config {
             retention: flags.retention,
             hold_back: HOLD_BACK,
+            leaving: LEAVING.max(2 * flags.interval),
             peak_window: flags.peak_window,
         };
         let handle = collector::start(config, flags.interval, sources)?;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 mod naming;
 
-use naming::Naming;
+use naming::{Naming, Told};
 
 /// What the state machine is told.
 #[derive(Debug)]
@@ -40,8 +40,10 @@ pub enum Input {
     Inhabitants {
         /// The namespaces that were looked for, as in [`Request::Search`].
         nsids: BTreeSet<u32>,
-        /// One process of each in which there is any.
-        found: Vec<Inhabitant>,
+        /// One process of each in which there is any; or why processes could not be read.
+        answer: Result<Vec<Inhabitant>, String>,
+        /// How long it took.
+        took: Duration,
     },
     /// What a runtime says; `None` if it is neither configured nor there.
     Claims {
@@ -164,6 +166,9 @@ pub struct Config {
     pub retention: Duration,
     /// How long an unclaimed end is kept back while a runtime may still name it.
     pub hold_back: Duration,
+    /// How long who lived in a namespace stays its owner after nobody claims it any more: veths outlive their
+    /// container's process, and links are read later than an engine tells.
+    pub leaving: Duration,
     /// How far back the peaks look.
     pub peak_window: Duration,
 }
@@ -274,7 +279,7 @@ impl Host {
             Input::Links { nsid, answer } => self.take_links(nsid, answer, now),
             Input::Located { locator, answer } => self.take_location(locator, answer, now),
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
-            Input::Inhabitants { nsids, found } => self.take_inhabitants(&nsids, found, now),
+            Input::Inhabitants { nsids, answer, took } => self.take_inhabitants(&nsids, answer, took, now),
             Input::Samples { answer, took } => {
                 self.take_samples(answer, took, now);
                 Vec::new()
@@ -450,7 +455,8 @@ impl Host {
     fn take_inhabitants(
         &mut self,
         nsids: &BTreeSet<u32>,
-        found: Vec<Inhabitant>,
+        answer: Result<Vec<Inhabitant>, String>,
+        took: Duration,
         now: Duration,
     ) -> Vec<Request> {
         for &nsid in nsids {
@@ -459,7 +465,9 @@ impl Host {
             search.next = now + SECOND.saturating_mul(1 << search.tries.min(6)).min(LONGEST_SEARCH_PAUSE);
             search.tries += 1;
         }
-        for inhabitant in found {
+        let result = answer.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.status.sources.insert(Source::Process, SourceStatus { result, took });
+        for inhabitant in answer.unwrap_or_default() {
             let at = Location { netns: Located::Nsid(inhabitant.nsid), cgroup: inhabitant.cgroup.clone() };
             self.located.insert(Locator::Pid(inhabitant.pid), at);
             self.inhabitants.insert(self.netns(Some(inhabitant.nsid)), inhabitant);
@@ -516,8 +524,11 @@ impl Host {
         }
         let waiting = self.attribute(now);
         if waiting.for_runtimes {
-            let asked = self.heard.iter().filter(|(_, heard)| heard.may_name);
-            more.extend(asked.map(|(&runtime, _)| Request::Claims(runtime)));
+            // An engine says whose it is when the container has started. A name in /run/netns is there before the
+            // namespace's first veth: each round has asked for it, and the answer would come at once, again and
+            // again.
+            let engine = self.heard.get(&Runtime::Docker).filter(|heard| heard.may_name);
+            more.extend(engine.map(|_| Request::Claims(Runtime::Docker)));
         }
         more.extend(self.search(waiting.unclaimed, now));
         more
@@ -595,8 +606,13 @@ impl Host {
             at.is_some_and(|at| at.netns == Located::Nsid(inhabitant.nsid))
                 && self.namespaces.contains_key(netns)
         });
-        let residents =
-            self.naming.residents(&self.heard, &self.inhabitants, &self.located, &self.namespaces);
+        let told = Told {
+            heard: &self.heard,
+            inhabitants: &self.inhabitants,
+            located: &self.located,
+            namespaces: &self.namespaces,
+        };
+        let residents = self.naming.residents(&told, now, self.config.leaving);
         self.inhabitants.retain(|netns, inhabitant| residents.is_home_of(*netns, &inhabitant.workload));
         self.status.claims_rejected = self.naming.rejected_ever();
         let mut waiting = Waiting::default();
@@ -646,6 +662,7 @@ impl Host {
         if *self.scene != scene {
             self.scene = Arc::new(scene);
         }
+        self.naming.remember(residents);
         waiting
     }
 }

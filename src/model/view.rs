@@ -99,6 +99,8 @@ pub enum Source {
     Docker,
     /// The names in /run/netns.
     Named,
+    /// The processes in namespaces that no runtime claims.
+    Process,
 }
 
 impl Source {
@@ -109,6 +111,7 @@ impl Source {
             Source::Counters => "counters",
             Source::Docker => "docker",
             Source::Named => "named",
+            Source::Process => "process",
         }
     }
 }

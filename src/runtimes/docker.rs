@@ -10,7 +10,7 @@ use bollard::models::{ContainerSummary, Network};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 pub use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, Listed};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -23,6 +23,9 @@ use transport::{OverLimit, Transport};
 
 /// For one refresh, from the first dial to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// For one inspection. One that hangs would hold up what all the others have told.
+const INSPECTION: Duration = Duration::from_secs(1);
 
 /// For one answer, headers included. The list has 0.8 KB for a plain container, with many labels some more.
 const LIMIT: u64 = 64 << 20;
@@ -37,6 +40,7 @@ const INSPECTIONS: usize = 8;
 pub struct Docker {
     host: DockerHost,
     deadline: Duration,
+    inspection: Duration,
     limit: u64,
     /// The engine in the version agreed on; `None` before the first refresh, and after one that failed: the
     /// engine may be another one by then.
@@ -48,13 +52,14 @@ pub struct Docker {
 impl Docker {
     /// A source that asks the engine at `host`. Nothing is dialled yet.
     pub fn new(host: DockerHost) -> Docker {
-        Docker { host, deadline: DEADLINE, limit: LIMIT, engine: None, inspected: HashMap::new() }
+        let (deadline, inspection, limit) = (DEADLINE, INSPECTION, LIMIT);
+        Docker { host, deadline, inspection, limit, engine: None, inspected: HashMap::new() }
     }
 
     /// The running and paused containers and all networks, as they are now; sorted. Takes 5 seconds at most.
     ///
-    /// While nothing changes this costs two requests. A container that cannot be inspected is left out and
-    /// asked about again at the next refresh.
+    /// While nothing changes this costs two requests. A container that cannot be inspected is left out, or shown
+    /// as it was before, and asked about again at the next refresh.
     ///
     /// # Errors
     /// If the engine could not be asked for its containers and networks.
@@ -153,25 +158,35 @@ impl Docker {
 
     /// Brings `self.inspected` up to date with the list, as far as the time allows.
     async fn inspect(&mut self, engine: &bollard::Docker, listed: &[Listed], until: Instant) {
-        let now: HashMap<&str, &Attachments> =
-            listed.iter().map(|c| (c.workload.id.as_str(), &c.attachments)).collect();
-        self.inspected.retain(|id, (then, inspected)| {
-            now.get(id.as_str()).is_some_and(|&now| now == then && inspected.holds_for(now))
-        });
-        let missing: Vec<Listed> =
-            listed.iter().filter(|c| !self.inspected.contains_key(&c.workload.id)).cloned().collect();
+        let listed_ids: HashSet<&str> = listed.iter().map(|c| c.workload.id.as_str()).collect();
+        self.inspected.retain(|id, _| listed_ids.contains(id.as_str()));
+        let known = |container: &Listed| {
+            self.inspected.get(&container.workload.id).is_some_and(|(then, inspected)| {
+                *then == container.attachments && inspected.holds_for(&container.attachments)
+            })
+        };
+        // What was known before stays until the engine has told what is now.
+        let missing: Vec<Listed> = listed.iter().filter(|container| !known(container)).cloned().collect();
         let mut missing = missing.into_iter();
         let mut asked = JoinSet::new();
         loop {
             for container in missing.by_ref().take(INSPECTIONS - asked.len()) {
                 let engine = engine.clone();
+                let until = until.min(Instant::now() + self.inspection);
                 asked.spawn(async move {
-                    let answer = engine.inspect_container(&container.workload.id, None).await;
+                    let answer =
+                        timeout_at(until, engine.inspect_container(&container.workload.id, None)).await;
                     (container, answer)
                 });
             }
             match timeout_at(until, asked.join_next()).await {
-                Ok(Some(Ok((container, answer)))) => self.learn(container, answer),
+                Ok(Some(Ok((container, Ok(answer))))) => self.learn(container, answer),
+                Ok(Some(Ok((container, Err(_))))) => {
+                    tracing::debug!(
+                        container = container.workload.name,
+                        "the inspection of a container hangs"
+                    );
+                }
                 Ok(Some(Err(error))) => tracing::debug!(%error, "inspection of a container broke off"),
                 Ok(None) => return,
                 Err(_) => {
@@ -190,13 +205,14 @@ impl Docker {
     ) {
         let Listed { workload, attachments } = container;
         match answer {
-            Ok(answer) => {
-                if let Some(inspected) = Inspected::read(answer) {
-                    self.inspected.insert(workload.id, (attachments, inspected));
-                }
-            }
+            Ok(answer) => match Inspected::read(answer) {
+                Some(inspected) => _ = self.inspected.insert(workload.id, (attachments, inspected)),
+                None => _ = self.inspected.remove(&workload.id),
+            },
             // It ended since it was listed, or it is going just now.
-            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {
+                self.inspected.remove(&workload.id);
+            }
             Err(error) => {
                 let error = self.classify(error);
                 tracing::debug!(container = workload.name, %error, "a container could not be inspected");

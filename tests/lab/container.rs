@@ -79,6 +79,11 @@ impl Container {
         succeed(docker_command(&self.host).args(["exec", &self.name]).args(words))
     }
 
+    /// What a file below /sys/class/net/INTERFACE says inside.
+    pub fn sysfs(&self, interface: &str, file: &str) -> String {
+        self.exec(&["cat", &format!("/sys/class/net/{interface}/{file}")]).trim().to_owned()
+    }
+
     /// The counters of one of its interfaces, as itself sees them.
     pub fn counters(&self, interface: &str) -> Counters {
         let path = format!("/proc/{}/net/dev", self.pid());

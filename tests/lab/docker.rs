@@ -70,7 +70,12 @@ impl DockerEngine {
         Container::run(self.host.clone(), unique_name(prefix), arguments, words)
     }
 
-    /// The same with a command that only waits.
+    /// The same under this name, which must be free.
+    pub fn run_as(&self, name: &str, arguments: &[&str], words: &[&str]) -> Container {
+        Container::run(self.host.clone(), name.to_owned(), arguments, words)
+    }
+
+    /// The same as [`DockerEngine::run`] with a command that only waits.
     pub fn run_idle(&self, prefix: &str, arguments: &[&str]) -> Container {
         self.run(prefix, arguments, &["sleep", "1000"])
     }

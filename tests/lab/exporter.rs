@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::http::{Response, request};
-use super::{Exposition, Netns, Process, wait_for};
+use super::{DockerEngine, Exposition, Netns, Process, empty_folder, wait_for};
 
 /// A running exporter. It is killed and waited for when this goes; its log is shown if the test fails.
 pub struct Exporter {
@@ -37,6 +38,18 @@ impl Exporter {
             listening_address,
         );
         Exporter { process, netns: netns.path(), address }
+    }
+
+    /// Starts it for an engine, in that one's network namespace, blind to the named namespaces of other tests, and waits until
+    /// the engine has answered.
+    pub fn for_engine(engine: &DockerEngine, more: &[&str]) -> Exporter {
+        let folder = empty_folder("n").display().to_string();
+        let own = ["--docker.host", engine.host(), "--path.netns", &folder];
+        let exporter = Exporter::start(engine.netns(), &[&own, more].concat());
+        exporter.wait_for(Duration::from_secs(10), "the engine has answered", |metrics| {
+            metrics.collector_success("docker").filter(|success| *success)
+        });
+        exporter
     }
 
     /// A command of it that ends by itself (`list`, `find`), not yet run.
@@ -115,6 +128,22 @@ impl Exporter {
         })
     }
 
+    /// Does `act` while another thread scrapes, some ten times a second, and hands every exposition to `check`.
+    pub fn while_scraping<T>(&self, mut check: impl FnMut(&Exposition) + Send, act: impl FnOnce() -> T) -> T {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    check(&self.metrics());
+                    std::thread::sleep(Duration::from_millis(90));
+                }
+            });
+            // Also if it panics: the scope waits for its thread.
+            let _finally = SetOnDrop(&done);
+            act()
+        })
+    }
+
     /// SIGTERM, and how it ended; panics if that takes more than 10 s.
     pub fn stop(&mut self) -> ExitStatus {
         self.process.terminate(Duration::from_secs(10))
@@ -123,6 +152,14 @@ impl Exporter {
     /// The process itself: signals, whether it has ended.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

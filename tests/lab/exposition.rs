@@ -70,6 +70,17 @@ impl Exposition {
         found.first().map(|sample| sample.value)
     }
 
+    /// Every sample of every family that has this label, with its name and its labels.
+    pub fn with_label(&self, key: &str, value: &str) -> Vec<&Sample> {
+        let samples = self.families.iter().flat_map(|family| &family.samples);
+        samples.filter(|sample| sample.labels.get(key).is_some_and(|have| have == value)).collect()
+    }
+
+    /// `veth_exporter_collector_success` of a collector; `None` if it has no series.
+    pub fn collector_success(&self, collector: &str) -> Option<bool> {
+        self.value("veth_exporter_collector_success", &[("collector", collector)]).map(|value| value == 1.0)
+    }
+
     fn samples(&self, name: &str) -> impl Iterator<Item = &Sample> {
         self.families.iter().flat_map(|family| &family.samples).filter(move |sample| sample.name == name)
     }

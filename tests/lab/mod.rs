@@ -20,6 +20,7 @@ mod names;
 mod netns;
 mod process;
 mod prometheus;
+mod traffic;
 mod truth;
 
 use std::fmt::Display;
@@ -38,6 +39,7 @@ pub use names::NetnsFolder;
 pub use netns::{Netns, ping, send_datagrams, transfer, within_netns};
 pub use process::Process;
 pub use prometheus::{Prometheus, promtool_check};
+pub use traffic::{Interface, Traffic, acquaint, silent_on, two_silent};
 pub use truth::{Pairs, SeenEnd, listed, pairs_by_ip, pairs_by_list};
 
 /// Leaves a test that needs a Docker engine, if the user asked for the small set; says so past the harness, and to `tests/run`.
@@ -74,6 +76,13 @@ pub fn folder() -> PathBuf {
     std::env::var_os("VETH_LAB_DIR").map(PathBuf::from).unwrap_or_else(|| {
         panic!("VETH_LAB_DIR is not set: run this test by `tests/run` (tests/run --test TARGET NAME)")
     })
+}
+
+/// An empty folder of the test's own, within that of the run.
+pub fn empty_folder(prefix: &str) -> PathBuf {
+    let path = folder().join(unique_name(prefix));
+    std::fs::create_dir(&path).expect("a folder of its own");
+    path
 }
 
 /// A name that nothing else on this machine has: the prefix, this process and a counter.

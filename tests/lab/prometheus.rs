@@ -71,12 +71,25 @@ impl Prometheus {
 
     /// The result of an instant query: a list with `metric` and `value` each, for a vector.
     pub fn query(&self, promql: &str) -> Value {
-        let target = format!("/api/v1/query?query={}", percent_encode(promql));
-        let response = request(&self.netns, self.address, "GET", &target, &[])
-            .unwrap_or_else(|error| panic!("{promql}: {error}"));
+        self.data(&format!("query?query={}", percent_encode(promql)))["result"].take()
+    }
+
+    /// The targets that it scrapes, as /api/v1/targets shows them.
+    pub fn targets(&self) -> Value {
+        self.data("targets")["activeTargets"].take()
+    }
+
+    /// The lines of its log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.process.log()
+    }
+
+    fn data(&self, what: &str) -> Value {
+        let response = request(&self.netns, self.address, "GET", &format!("/api/v1/{what}"), &[])
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
         let mut answer: Value = serde_json::from_slice(&response.body).expect("an answer in JSON");
-        assert_eq!(answer["status"], "success", "{promql}: {answer}");
-        answer["data"]["result"].take()
+        assert_eq!(answer["status"], "success", "/api/v1/{what}: {answer}");
+        answer["data"].take()
     }
 
     /// Its process id.

@@ -116,7 +116,9 @@ impl Truth {
                     let claims = Claims { claims: claims.collect(), ..Claims::default() };
                     Input::Claims { runtime, answer: Some(Ok(claims)), took: Duration::ZERO }
                 }
-                Request::Search(nsids) => Input::Inhabitants { nsids, found: Vec::new() },
+                Request::Search(nsids) => {
+                    Input::Inhabitants { nsids, answer: Ok(Vec::new()), took: Duration::ZERO }
+                }
             };
             asked.extend(host.apply(input, now));
         }
@@ -186,7 +188,7 @@ fn device(pair: usize, side: usize) -> String {
 proptest! {
     #[test]
     fn pairs_and_roles_are_those_of_the_obvious_implementation(truth in truths()) {
-        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, peak_window: SECOND }, [Runtime::Docker]);
+        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND }, [Runtime::Docker]);
         truth.show_to(&mut host);
         let scene = host.view().unwrap().scene;
         let found: BTreeSet<_> = scene.pairs.iter().map(|pair| {

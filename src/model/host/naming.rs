@@ -8,6 +8,7 @@ use crate::model::view::{ShownPair, ShownSide, Tenant};
 use crate::model::workload::{Claim, Endpoint, Locator, Runtime, Workload};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The claims that were checked: each is checked once for a namespace, as a container may change its MACs later.
 #[derive(Debug, Default)]
@@ -15,6 +16,16 @@ pub(super) struct Naming {
     verified: HashSet<Checked>,
     rejected: HashSet<Checked>,
     rejected_ever: u64,
+    /// Who lived where when it was last judged.
+    homes: HashMap<NetnsId, Home>,
+}
+
+/// All that was told of who lives where.
+pub(super) struct Told<'a> {
+    pub heard: &'a BTreeMap<Runtime, Heard>,
+    pub inhabitants: &'a BTreeMap<NetnsId, Inhabitant>,
+    pub located: &'a BTreeMap<Locator, Location>,
+    pub namespaces: &'a Namespaces,
 }
 
 /// One claim on one namespace: the runtime's id of the owner, how it was located, and where.
@@ -36,10 +47,14 @@ pub(super) struct Residents {
 struct Home {
     tenant: Arc<Tenant>,
     endpoints: Vec<Endpoint>,
+    /// By which it was found.
+    locator: Locator,
     /// Of the process by which it was found; `None` for one that has no process.
     cgroup: Option<String>,
     /// The namespace of the workload that holds this one.
     outer: Option<NetnsId>,
+    /// Since when nobody claims the namespace any more.
+    left: Option<Duration>,
 }
 
 impl Naming {
@@ -48,14 +63,10 @@ impl Naming {
         self.rejected_ever
     }
 
-    /// Checks all claims, those of the earlier runtimes first; where nobody claims, a process gives the name.
-    pub fn residents(
-        &mut self,
-        heard: &BTreeMap<Runtime, Heard>,
-        inhabitants: &BTreeMap<NetnsId, Inhabitant>,
-        located: &BTreeMap<Locator, Location>,
-        namespaces: &Namespaces,
-    ) -> Residents {
+    /// Checks all claims, those of the earlier runtimes first; where nobody claims, a process gives the name. Who
+    /// is not claimed any more stays for the time `leaving`.
+    pub fn residents(&mut self, told: &Told<'_>, now: Duration, leaving: Duration) -> Residents {
+        let Told { heard, inhabitants, located, namespaces } = *told;
         let netns_of: HashMap<u32, NetnsId> =
             namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
         let mut residents = Residents { switches: switches(namespaces), ..Residents::default() };
@@ -92,6 +103,7 @@ impl Naming {
                 }
             }
         }
+        self.keep_leaving(&mut residents, &mut called, told, now, leaving);
         for (&netns, inhabitant) in inhabitants {
             residents.homes.entry(netns).or_insert_with(|| Home::of_process(inhabitant));
         }
@@ -100,6 +112,47 @@ impl Naming {
         self.verified.retain(|claim| checked.contains(claim));
         self.rejected.retain(|claim| checked.contains(claim));
         residents
+    }
+
+    /// Lets who has lived in a namespace stay while it is dismantled: its first process is gone before its veths
+    /// are, and an engine can tell of a container's end sooner than the links are read again. Who is claimed still,
+    /// and is only not found any more, stays as long as the namespace. It is the namespace with its generation that
+    /// is remembered: an id that is used again is another.
+    fn keep_leaving(
+        &mut self,
+        residents: &mut Residents,
+        called: &mut BTreeMap<NetnsId, String>,
+        told: &Told<'_>,
+        now: Duration,
+        leaving: Duration,
+    ) {
+        let claims = told.heard.values().flat_map(|heard| &heard.claims.claims);
+        let lost: HashSet<(&str, &Locator)> = claims
+            .filter(|claim| !told.located.contains_key(&claim.locator))
+            .map(|claim| (claim.owner.id.as_str(), &claim.locator))
+            .collect();
+        for (netns, mut home) in std::mem::take(&mut self.homes) {
+            let owner = &home.tenant.owner;
+            let gone = residents.homes.contains_key(&netns) || !told.namespaces.contains_key(&netns);
+            // Whom only a process told of is not claimed by anybody.
+            if gone || matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process) {
+                continue;
+            }
+            let stays = lost.contains(&(owner.id.as_str(), &home.locator));
+            if !stays && now.saturating_sub(*home.left.get_or_insert(now)) > leaving {
+                continue;
+            }
+            if owner.runtime == Runtime::Named {
+                called.insert(netns, owner.name.clone());
+            }
+            home.outer = None;
+            residents.homes.insert(netns, home);
+        }
+    }
+
+    /// Notes who lives where, until it is judged again.
+    pub fn remember(&mut self, residents: Residents) {
+        self.homes = residents.homes;
     }
 
     /// A claim that names MAC addresses is believed if one of them is there: a pid can be another machine's or
@@ -131,8 +184,10 @@ impl Home {
         Home {
             tenant: Arc::new(tenant),
             endpoints: Vec::new(),
+            locator: Locator::Pid(inhabitant.pid),
             cgroup: inhabitant.cgroup.clone(),
             outer: None,
+            left: None,
         }
     }
 
@@ -147,8 +202,15 @@ impl Residents {
         let Some(home) = self.homes.get_mut(&netns) else {
             let tenant =
                 Tenant { owner: claim.owner.clone(), members: claim.members.clone(), parent: String::new() };
-            let endpoints = claim.endpoints.clone();
-            self.homes.insert(netns, Home { tenant: Arc::new(tenant), endpoints, cgroup, outer: None });
+            let home = Home {
+                tenant: Arc::new(tenant),
+                endpoints: claim.endpoints.clone(),
+                locator: claim.locator.clone(),
+                cgroup,
+                outer: None,
+                left: None,
+            };
+            self.homes.insert(netns, home);
             return;
         };
         // Two containers of one runtime in one namespace, and neither says that it is the other's guest.

@@ -78,7 +78,11 @@ impl World {
                     let cgroup = self.cgroups.get(&pid).map(|&path| path.to_owned());
                     Some(Inhabitant { nsid, pid, workload, cgroup })
                 };
-                Input::Inhabitants { found: nsids.iter().filter_map(inhabitant).collect(), nsids }
+                Input::Inhabitants {
+                    answer: Ok(nsids.iter().filter_map(inhabitant).collect()),
+                    nsids,
+                    took: Duration::ZERO,
+                }
             }
             Request::Claims(runtime) => {
                 Input::Claims { runtime, answer: self.docker.clone(), took: Duration::ZERO }
@@ -122,7 +126,7 @@ fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
 
 fn new_host() -> Host {
     Host::new(
-        Config { retention: 300 * SECOND, hold_back: SECOND, peak_window: 60 * SECOND },
+        Config { retention: 300 * SECOND, hold_back: SECOND, leaving: SECOND, peak_window: 60 * SECOND },
         [Runtime::Docker],
     )
 }

@@ -57,7 +57,7 @@ impl Lab {
 
     fn docker(&self) -> Docker {
         let mut docker = Docker::new(DockerHost::Unix(self.socket()));
-        docker.deadline = Duration::from_secs(60);
+        (docker.deadline, docker.inspection) = (Duration::from_secs(60), Duration::from_secs(60));
         docker
     }
 
@@ -296,14 +296,37 @@ async fn a_member_whose_owner_is_not_known_is_left_out() {
 }
 
 #[tokio::test]
-async fn an_inspection_that_hangs_costs_the_deadline_and_only_its_own_claim() {
+async fn an_inspection_that_hangs_costs_a_deadline_of_its_own_and_only_its_own_claim() {
     let lab = Lab::engine(|path| match path {
         _ if path.starts_with("/v1.41/containers/47a3528f8f2e") => Answer::Silence,
         _ => fixture(path),
     });
     let mut docker = lab.docker();
-    docker.deadline = Duration::from_secs(1);
-    assert_eq!(names(&docker.refresh().await.unwrap().claims), ["alone", "frozen", "linked", "web"]);
+    docker.inspection = Duration::from_millis(200);
+    // The refresh has a minute; with that as the only limit it would take it.
+    let claims =
+        tokio::time::timeout(Duration::from_secs(30), docker.refresh()).await.unwrap().unwrap().claims;
+    assert_eq!(names(&claims), ["alone", "frozen", "linked", "web"]);
+}
+
+#[tokio::test]
+async fn a_container_that_cannot_be_inspected_anew_keeps_what_is_known_of_it() {
+    let connected = Arc::new(AtomicUsize::new(0));
+    let lab = Lab::engine({
+        let connected = connected.clone();
+        move |path| match (connected.load(Ordering::SeqCst), path) {
+            (1, _) if path.starts_with("/v1.41/containers/json?") => {
+                ok(CONTAINERS.replace("\"EndpointID\":\"", "\"EndpointID\":\"0"))
+            }
+            (1, _) if path.starts_with("/v1.41/containers/47a3528f8f2e") => Answer::Silence,
+            _ => fixture(path),
+        }
+    });
+    let mut docker = lab.docker();
+    let before = docker.refresh().await.unwrap();
+    connected.store(1, Ordering::SeqCst);
+    docker.inspection = Duration::from_millis(200);
+    assert_eq!(docker.refresh().await.unwrap(), before);
 }
 
 /// A list of `count` containers; their ids are their numbers.
