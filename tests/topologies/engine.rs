@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::lab::{Container, DockerEngine, Exporter, Exposition, needs_engine, succeed, unique_name};
-use crate::scene::{LIMIT, Labels, OFTEN, Ratchet, Scene, series};
+use crate::scene::{LIMIT, Labels, OFTEN, Ratchet, series};
 
 /// The series of one container's devices.
 fn devices(metrics: &Exposition, container: &str) -> Vec<Labels> {
@@ -56,10 +56,7 @@ fn a_container_keeps_its_devices_through_all_that_docker_does_to_it() {
     needs_engine!();
     let engine = DockerEngine::get();
     let (front, back) = (engine.network("front"), engine.network("back"));
-    let scene = Scene::new();
-    let own = scene.folder.arguments();
-    let exporter =
-        Exporter::start(engine.netns(), &[&own[..], &OFTEN, &["--docker.host", engine.host()]].concat());
+    let exporter = Exporter::for_engine(engine, &OFTEN);
     let mut web = engine.run_idle("web", &["--network", front.name(), "--cap-add", "NET_ADMIN"]);
     let (front, back) = (front.name(), back.name());
     wait_for(&exporter, engine, &web, &[("eth0", front)]);

@@ -7,9 +7,9 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::lab::{
-    Container, DockerEngine, Exporter, Exposition, Netns, needs_engine, ping, succeed, wait_for,
+    Container, DockerEngine, Exporter, Exposition, Netns, NetnsFolder, needs_engine, ping, succeed, wait_for,
 };
-use crate::scene::{LIMIT, Labels, OFTEN, Scene, labels, series};
+use crate::scene::{LIMIT, Labels, OFTEN, labels, series};
 
 /// What a container needs to make namespaces inside.
 const MAY_NEST: [&str; 6] =
@@ -109,15 +109,6 @@ fn ip(pid: u32, arguments: &[&str]) -> Value {
     serde_json::from_str(&said).unwrap_or_default()
 }
 
-fn exporter(engine: &DockerEngine) -> (Scene, Exporter) {
-    // Of the scene only the folder is used: the host is the engine's, and has names of other tests.
-    let scene = Scene::new();
-    let [flag, path] = scene.folder.arguments();
-    let own = [flag, path, "--docker.host", engine.host()];
-    let exporter = Exporter::start(engine.netns(), &[&own[..], &OFTEN].concat());
-    (scene, exporter)
-}
-
 /// The port in its namespace, the inner workload's parent: what both kinds of nesting have in common.
 fn wait_until_nested(nested: &Nested, exporter: &Exporter) -> Exposition {
     let parent = [("runtime", "process"), ("container", "sleep"), ("parent", nested.outer.name())];
@@ -132,7 +123,7 @@ fn a_routed_container_in_a_container_has_its_port_and_its_parent_there() {
     needs_engine!();
     let engine = DockerEngine::get();
     let network = engine.network("nest");
-    let (_scene, exporter) = exporter(engine);
+    let exporter = Exporter::for_engine(engine, &OFTEN);
     let nested = Nested::new(engine, "kind", &["--network", network.name()]);
     nested.outside(&["address", "add", "10.98.0.1/24", "dev", "inner0"]);
     let metrics = wait_until_nested(&nested, &exporter);
@@ -160,7 +151,7 @@ fn a_bridged_container_in_a_container_is_not_on_the_network_of_a_bridge_that_the
     needs_engine!();
     let engine = DockerEngine::get();
     let network = engine.network("nest");
-    let (_scene, exporter) = exporter(engine);
+    let exporter = Exporter::for_engine(engine, &OFTEN);
     let nested = Nested::new(engine, "dind", &["--network", network.name()]);
     // As a Docker engine inside would call it, and as the host's network is carried by one.
     nested.outside(&["link", "add", "docker0", "type", "bridge"]);
@@ -187,10 +178,12 @@ fn a_namespace_without_a_process_in_the_containers_cgroup_has_no_parent() {
     needs_engine!();
     // A neighbour: a plain process of the host in a namespace of its own, joined to a container's.
     let engine = DockerEngine::get();
-    let (scene, exporter) = exporter(engine);
+    let folder = NetnsFolder::new();
+    let own = [folder.arguments(), OFTEN, ["--docker.host", engine.host()]].concat();
+    let exporter = Exporter::start(engine.netns(), &own);
     let container = engine.run_idle("next", &["--network", "none"]);
     let neighbour = Netns::quiet("n");
-    scene.folder.name("neighbour", &neighbour);
+    folder.name("neighbour", &neighbour);
     let pid = container.pid().to_string();
     neighbour.ip(["link", "add", "to-container", "type", "veth", "peer", "name", "aside", "netns", &pid]);
     let wanted = labels([("runtime", "named"), ("container", "neighbour"), ("interface", "to-container")]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::lab::{DockerEngine, Exporter, Exposition, Netns, needs_engine, succeed, wait_for};
-use crate::scene::{LIMIT, Labels, OFTEN, Scene, labels, series};
+use crate::scene::{LIMIT, Labels, OFTEN, labels, series};
 
 /// Veths of a namespace by the file it is mounted on: name, ifindex, the peer's ifindex.
 fn veths(file: &Path) -> Vec<(String, u64, u64)> {
@@ -41,9 +41,7 @@ fn an_overlay_network_has_its_ports_in_the_engines_own_namespace() {
         }
     });
 
-    let scene = Scene::new();
-    let own = scene.folder.arguments();
-    let exporter = Exporter::start(&netns, &[&own[..], &OFTEN, &["--docker.host", engine.host()]].concat());
+    let exporter = Exporter::for_engine(&engine, &OFTEN);
     let hidden = format!("1-{}", &overlay[..10]);
     let sandboxes = engine.socket().parent().unwrap().join("exec/netns");
     // Each end of the overlay's own namespace is a port there: of a container, or of the load balancer.
