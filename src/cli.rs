@@ -2,6 +2,7 @@
 
 use crate::runtimes::docker::DockerHost;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -87,7 +88,7 @@ pub struct List {
 #[derive(Clone, Debug, Args)]
 pub struct Find {
     /// A container's name, id or the beginning of its id, a device, an ifindex, a MAC or IP address, a network
-    pub query: String,
+    pub query: OsString,
     /// Flags of all commands.
     #[command(flatten)]
     pub sources: Sources,

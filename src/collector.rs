@@ -366,11 +366,15 @@ impl DockerSource {
         Some(self.docker.refresh().await.map_err(|error| error.to_string()))
     }
 
-    /// Asks the engine for one container, running or not; `None` if it has none that is called so.
+    /// Asks the engine for one container, running or not; `None` if it has none that is called so, or if nobody
+    /// expects an engine.
     ///
     /// # Errors
     /// One line that says why the engine could not be asked.
     pub async fn look_up(&mut self, query: &str) -> Result<Option<Seen>, String> {
+        if !self.expected {
+            return Ok(None);
+        }
         self.docker.look_up(query).await.map_err(|error| error.to_string())
     }
 

@@ -5,13 +5,15 @@ use super::rows::{EndRow, Row, printable, rows};
 use crate::cli::{Find, Format};
 use crate::kernel::Resolver;
 use crate::model::host::LookFailure;
-use crate::model::link::{Address, Mac};
+use crate::model::link::{Address, Mac, Readable};
 use crate::runtimes::docker::{Attachment, Seen};
 use anyhow::bail;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
 
 /// How alike a name must be to be suggested (1 is the same), and how many are.
 const ALIKE: f64 = 0.6;
@@ -36,7 +38,7 @@ pub fn run(flags: &Find) -> anyhow::Result<()> {
     let names = names(&rows);
     rows.retain(|row| query.means(row));
     if rows.is_empty() {
-        return without_veth(&mut look, flags, &names);
+        return without_veth(&mut look, &query.text, &names);
     }
     if query.ip.is_none() {
         let needed = rows.iter().flat_map(|row| &row.ends).map(|end| end.nsid).collect();
@@ -51,6 +53,8 @@ pub fn run(flags: &Find) -> anyhow::Result<()> {
 
 /// Every reading of what the user typed; one query can mean several things.
 struct Query {
+    bytes: Vec<u8>,
+    /// As it would be shown, if it is not UTF-8.
     text: String,
     ifindex: Option<u32>,
     address: Option<Mac>,
@@ -58,14 +62,17 @@ struct Query {
 }
 
 impl Query {
-    fn read(text: &str) -> Query {
-        let bare = text.split_once('/').map_or(text, |(address, _)| address);
+    fn read(query: &OsStr) -> Query {
+        let bytes = query.as_bytes().to_vec();
+        let text = query.to_str().map_or_else(|| Readable(&bytes).to_string(), str::to_owned);
+        let bare = text.split_once('/').map_or(text.as_str(), |(address, _)| address);
         Query {
             ifindex: text.parse().ok(),
-            address: Mac::parse(text),
+            address: Mac::parse(&text),
             // An address is also recognised with the length of its prefix, as `ip addr` prints it.
             ip: bare.parse().ok(),
-            text: text.to_owned(),
+            text,
+            bytes,
         }
     }
 
@@ -84,7 +91,7 @@ impl Query {
         self.ifindex == Some(end.ifindex)
             || [&end.device, &end.container, &end.network].iter().any(|name| name.as_deref() == text)
             || end.owner().as_deref() == text
-            || end.raw_device.is_some_and(|name| name.as_bytes() == self.text.as_bytes())
+            || end.raw_device.is_some_and(|name| name.as_bytes() == self.bytes)
             || (!self.text.is_empty() && end.netns == self.text)
             || end.members.contains(&self.text)
             || id.is_some_and(|id| id.starts_with(&self.text))
@@ -231,8 +238,7 @@ fn quoted(word: &[u8]) -> String {
 }
 
 /// Why a container has no veth, if it is one; else the nearest names.
-fn without_veth(look: &mut Look, flags: &Find, names: &BTreeSet<String>) -> anyhow::Result<()> {
-    let query = &flags.query;
+fn without_veth(look: &mut Look, query: &str, names: &BTreeSet<String>) -> anyhow::Result<()> {
     match look.runtime.block_on(look.docker.look_up(query)) {
         Ok(Some(seen)) => bail!("{}", why_none(&seen)),
         Ok(None) => {}
@@ -292,11 +298,11 @@ mod tests {
 
     #[test]
     fn a_query_is_read_in_every_way_it_can_mean() {
-        let query = Query::read("12");
+        let query = Query::read("12".as_ref());
         assert_eq!((query.ifindex, query.ip, query.address), (Some(12), None, None));
-        let query = Query::read("172.20.0.2/16");
+        let query = Query::read("172.20.0.2/16".as_ref());
         assert_eq!(query.ip, Some("172.20.0.2".parse().unwrap()));
-        assert!(Query::read("02:42:ac:12:00:02").address.is_some());
-        assert!(Query::read("fe80::1").ip.is_some());
+        assert!(Query::read("02:42:ac:12:00:02".as_ref()).address.is_some());
+        assert!(Query::read("fe80::1".as_ref()).ip.is_some());
     }
 }

@@ -7,6 +7,7 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
 use std::io;
+use std::thread;
 use std::time::Duration;
 
 /// Why the kernel gave no answer.
@@ -82,8 +83,9 @@ const HEADER: usize = 16;
 /// More than any datagram of a dump: the kernel fills at most 32 KiB (`netlink_dump` in net/netlink/af_netlink.c).
 const BUFFER: usize = 64 * 1024;
 
-/// A dump that was interrupted this often in a row is given up.
-const ATTEMPTS: usize = 5;
+/// How many milliseconds to wait before each attempt at a dump that must be consistent; interrupted in all of them it is given
+/// up. Changes come in bursts: what makes twenty containers at once interrupts every dump for some 10 ms.
+const PAUSES: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 
 /// Nothing in the kernel takes this long; a lost answer must not hang the thread for ever.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -108,7 +110,8 @@ impl Socket {
         begin: impl Fn(&mut C),
         mut each: impl FnMut(&mut C, Message<'_>),
     ) -> Result<(), Error> {
-        for _ in 0..ATTEMPTS {
+        for pause in PAUSES {
+            thread::sleep(Duration::from_millis(pause));
             begin(collected);
             let each = &mut each;
             if !self.exchange(name, request.clone(), Until::Done, |message| each(collected, message))? {
@@ -116,6 +119,16 @@ impl Socket {
             }
         }
         Err(Error::Interrupted(name))
+    }
+
+    /// Dumps once, for what is worth something even if it was interrupted.
+    pub fn dump_once(
+        &mut self,
+        name: &'static str,
+        request: RouteNetlinkMessage,
+        each: impl FnMut(Message<'_>),
+    ) -> Result<(), Error> {
+        self.exchange(name, request, Until::Done, each).map(|_| ())
     }
 
     /// Asks for one message; `parse` reads it.

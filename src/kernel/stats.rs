@@ -22,17 +22,11 @@ impl Sampler {
         let mut request = StatsMessage::default();
         request.header.filter_mask = StatsFilterMask::Link64;
         let request = RouteNetlinkMessage::GetStats(request);
-        let dumped =
-            self.socket.dump("RTM_GETSTATS", request, samples, Samples::clear, |samples, message| {
-                match wire::stats(message.payload) {
-                    Some(sample) if message.kind == wire::RTM_NEWSTATS => samples.counters.push(sample),
-                    _ => samples.bad_messages += 1,
-                }
-            });
-        match dumped {
-            // Each counter is right by itself; a link that came or went meanwhile does no harm.
-            Err(Error::Interrupted(_)) => Ok(()),
-            other => other,
-        }
+        samples.clear();
+        // Each counter is right by itself; a link that comes or goes meanwhile does no harm.
+        self.socket.dump_once("RTM_GETSTATS", request, |message| match wire::stats(message.payload) {
+            Some(sample) if message.kind == wire::RTM_NEWSTATS => samples.counters.push(sample),
+            _ => samples.bad_messages += 1,
+        })
     }
 }

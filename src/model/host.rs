@@ -402,11 +402,15 @@ impl Host {
         match answer {
             Ok(found) => {
                 let netns = found.netns;
-                self.located.insert(locator, found);
-                if let Located::Nsid(nsid) = netns
-                    && self.round.asked.insert(nsid)
-                {
-                    more.push(Request::Links { nsid: Some(nsid) });
+                let before = self.located.insert(locator, found);
+                if let Located::Nsid(nsid) = netns {
+                    let links = Request::Links { nsid: Some(nsid) };
+                    // What was read there before the claim came may be of another namespace that had this id.
+                    let stale = before.is_none_or(|before| before.netns != netns)
+                        && !self.round.open.contains(&links);
+                    if self.round.asked.insert(nsid) || stale {
+                        more.push(links);
+                    }
                 }
             }
             // A container that vanishes is no error; one that we may not see claims nothing.

@@ -303,8 +303,8 @@ impl Residents {
         let switched = pair.sides.map(|side| self.bridge(&side).is_some());
         let roles = pairing::roles(pair, places, outer, switched);
         let [mut a, mut b] = [0, 1].map(|side| self.side(&pair.sides[side], roles[side]));
-        a.labels = self.labels(&a, b.bridge);
-        b.labels = self.labels(&b, a.bridge);
+        a.labels = self.labels(&a, &b);
+        b.labels = self.labels(&b, &a);
         ShownPair { sides: [a, b], state: pair.state() }
     }
 
@@ -357,8 +357,9 @@ impl Residents {
         }
     }
 
-    /// What an interface's traffic is booked under; `bridge` is the one its port is enslaved to.
-    fn labels(&self, side: &ShownSide, bridge: Option<Name>) -> Option<LabelSet> {
+    /// What an interface's traffic is booked under. The bridge of its port tells the network on the host only: in a
+    /// container that runs containers another bridge may have the same name.
+    fn labels(&self, side: &ShownSide, port: &ShownSide) -> Option<LabelSet> {
         if side.role == Role::Port {
             return None;
         }
@@ -367,6 +368,7 @@ impl Residents {
         let by_address = home.zip(address).and_then(|(home, address)| {
             home.endpoints.iter().find(|endpoint| endpoint.address == Some(address))
         });
+        let bridge = port.bridge.filter(|_| port.end.netns == NetnsId::Host);
         let network = match by_address {
             Some(endpoint) => endpoint.network.clone(),
             None => bridge.and_then(|bridge| self.bridges.get(&bridge)).cloned().unwrap_or_default(),

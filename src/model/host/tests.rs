@@ -432,11 +432,42 @@ fn processes_are_looked_for_less_and_less_often() {
 }
 
 #[test]
+fn a_claim_on_an_id_that_is_used_again_does_not_take_over_the_pair_of_the_one_before() {
+    let claim = |name: &str, pid| Claim {
+        owner: Workload::named(Runtime::Docker, name),
+        locator: Locator::Pid(pid),
+        endpoints: Vec::new(),
+        members: Vec::new(),
+    };
+    let say = |claim| Some(Ok(Claims { claims: vec![claim], ..Claims::default() }));
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker = say(claim("one", 700));
+    world.pids.insert(700, Located::Nsid(0));
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    assert_eq!(names(&host), ["veth10 docker/one/eth0/"]);
+
+    // Between two rounds `one` is gone, and `two` is there with the same id; the host's links were read before that.
+    world.kill(0, 10);
+    world.start(0, 11);
+    world.docker = say(claim("two", 701));
+    world.pids = BTreeMap::from([(701, Located::Nsid(0))]);
+    let told = world.answer(Request::Claims(Runtime::Docker));
+    world.tell(&mut host, told, NOW + SECOND / 2);
+    assert_eq!(names(&host), [""; 0]);
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(names(&host), ["veth11 docker/two/eth0/"]);
+}
+
+#[test]
 fn a_container_in_a_container_has_a_parent_and_the_parents_end_is_the_port() {
     // `outer` is Docker's; in its own namespace ends a pair to a namespace that only a process tells of.
     let mut world = World::with_containers(&[(0, 10)]);
     world.docker_says(&[("outer", 700, 10)]);
-    world.links.get_mut(&Some(0)).unwrap().as_mut().unwrap().push(veth(3, 2, PeerNetns::Nsid(1)));
+    // There it is on a bridge that has the name of a network's on the host.
+    let bridge = Link { ifindex: 9, name: name("br-front"), kind: Kind::Bridge, ..Link::default() };
+    let port = Link { master: Some(9), ..veth(3, 2, PeerNetns::Nsid(1)) };
+    world.links.get_mut(&Some(0)).unwrap().as_mut().unwrap().extend([bridge, port]);
     let inner = Link { name: name("eth0"), ..veth(2, 3, PeerNetns::Nsid(0)) };
     world.links.insert(Some(1), Ok(vec![inner]));
     world.pids = BTreeMap::from([(700, Located::Nsid(0)), (900, Located::Nsid(1))]);
