@@ -1,10 +1,12 @@
 //! Edge: HTTP. Which path gives what, and within which limits.
 
 mod body;
+mod encoding;
 mod metrics;
 
 use crate::collector::Handle;
 use body::Body;
+use encoding::Encoding;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -45,7 +47,7 @@ impl Site {
         Ok(Site { metrics: Metrics::new(collector.clone(), limits)?, collector, telemetry_path })
     }
 
-    async fn answer(&self, method: &Method, path: &str) -> Response<Body> {
+    async fn answer(&self, method: &Method, path: &str, wanted: Encoding) -> Response<Body> {
         let known = path == self.telemetry_path || matches!(path, "/" | "/-/healthy" | "/-/ready");
         if !known {
             return text(
@@ -65,7 +67,7 @@ impl Site {
             "/-/ready" => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "Not ready: the first look at the host is not over\n")
             }
-            _ => self.metrics.answer().await,
+            _ => self.metrics.answer(wanted).await,
         }
     }
 
@@ -126,7 +128,10 @@ async fn accept(listener: TcpListener, site: Arc<Site>, graceful: Arc<GracefulSh
         let site = Arc::clone(&site);
         let service = service_fn(move |request: Request<hyper::body::Incoming>| {
             let site = Arc::clone(&site);
-            async move { Ok::<_, Infallible>(site.answer(request.method(), request.uri().path()).await) }
+            async move {
+                let wanted = Encoding::negotiate(request.headers());
+                Ok::<_, Infallible>(site.answer(request.method(), request.uri().path(), wanted).await)
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())

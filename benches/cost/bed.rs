@@ -1,0 +1,102 @@
+//! A host with many veth pairs: a network namespace, and one more for each pair's other end.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, setns};
+
+/// The host. What it has made goes with `benches/run`, which deletes every namespace with this run's prefix.
+pub struct Bed {
+    prefix: String,
+    folder: PathBuf,
+    pairs: usize,
+}
+
+impl Bed {
+    /// Makes the host's namespace and takes the calling thread there, for good; what it starts from now on is there too.
+    pub fn enter(prefix: &str, folder: &Path) -> Bed {
+        ip(&["netns", "add", prefix]);
+        ip(&["-n", prefix, "link", "set", "lo", "up"]);
+        let file = File::open(Path::new("/run/netns").join(prefix)).expect("the namespace that was made");
+        setns(file, CloneFlags::CLONE_NEWNET).expect("root may enter it");
+        // Else a second passes before a new link has an address to send from.
+        std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")
+            .expect("a setting of our namespace");
+        let folder = folder.join("names");
+        std::fs::create_dir(&folder).expect("a folder of our own");
+        Bed { prefix: prefix.to_owned(), folder, pairs: 0 }
+    }
+
+    /// For `--path.netns`: every pair's other namespace by its name.
+    pub fn names(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Adds pairs until there are so many, all up, each with some bytes on its counters.
+    pub fn grow(&mut self, pairs: usize) {
+        let new = self.pairs..pairs;
+        let name = |number| format!("{}-{number}", self.prefix);
+        let mut batch = String::new();
+        for number in new.clone() {
+            let _ = writeln!(batch, "netns add {}", name(number));
+        }
+        ip_batch(&[], &batch);
+        batch.clear();
+        for number in new.clone() {
+            let (device, peer) = (device(number), name(number));
+            let _ = writeln!(batch, "link add {device} type veth peer name eth0 netns {peer}");
+            let _ = writeln!(batch, "link set {device} up");
+        }
+        ip_batch(&["-n", &self.prefix], &batch);
+        for number in new.clone() {
+            // A peer cannot be made up before it has its other end.
+            ip(&["-n", &name(number), "link", "set", "eth0", "up"]);
+            let entry = self.folder.join(format!("shop-worker-{number}"));
+            std::os::unix::fs::symlink(Path::new("/run/netns").join(name(number)), entry).expect("a name");
+        }
+        self.pairs = pairs;
+        new.for_each(send);
+    }
+}
+
+fn device(number: usize) -> String {
+    // As long as Docker's.
+    format!("veth{:07x}", 0x1234567 + number)
+}
+
+/// Some tens of kilobytes to a container, whose kernel drops them: a counter of real length.
+fn send(number: usize) {
+    let index = std::fs::read_to_string(format!("/proc/net/dev_snmp6/{}", device(number)))
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1)?.parse().ok())
+        .expect("the link's ifindex");
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("a socket");
+    let all_nodes = SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1), 9, 0, index);
+    let begin = Instant::now();
+    for _ in 0..20 {
+        while let Err(error) = socket.send_to(&[0; 1_400], all_nodes) {
+            assert!(begin.elapsed() < Duration::from_secs(10), "{}: {error}", device(number));
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn ip(words: &[&str]) {
+    let status = Command::new("ip").args(words).status().expect("ip, of iproute2");
+    assert!(status.success(), "ip {words:?}: {status}");
+}
+
+fn ip_batch(options: &[&str], batch: &str) {
+    let mut command = Command::new("ip");
+    let mut child =
+        command.args(options).args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("ip, of iproute2");
+    child.stdin.take().expect("its input").write_all(batch.as_bytes()).expect("a reader of the batch");
+    let status = child.wait().expect("its end");
+    assert!(status.success(), "ip -batch: {status}");
+}

@@ -1,0 +1,194 @@
+//! What the exporter costs at 500 and at 5,000 pairs, beside the kernel's bare dump and node_exporter on the same links:
+//! one table, with the budgets. To be run by `benches/run`, which installs what is missing and cleans up.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark that fails says so")]
+
+mod bed;
+mod probe;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use bed::Bed;
+use probe::{Scrapes, Server, Times, bare_dump};
+
+const SIZES: [usize; 2] = [500, 5_000];
+
+/// How long the exporter is watched when nobody asks it.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// All that is measured at one size.
+struct Figures {
+    dump: Times,
+    plain: Scrapes,
+    gzip: Scrapes,
+    node: Scrapes,
+    /// Milliseconds of CPU for each tick of a second.
+    tick: f64,
+    /// MiB, with one reader: now, and at most.
+    resident: [f64; 2],
+    /// Milliseconds from the start of the process.
+    ready: f64,
+    full: f64,
+}
+
+fn main() {
+    let variable =
+        |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run benches/run"));
+    let folder = PathBuf::from(variable("VETH_BENCH_DIR"));
+    let mut bed = Bed::enter(&variable("VETH_BENCH_NETNS"), &folder);
+    let figures = SIZES.map(|pairs| {
+        eprintln!("benches/run: making {pairs} pairs");
+        bed.grow(pairs);
+        // What new links say of themselves, and the kernel's own work for them, is over then.
+        thread::sleep(Duration::from_secs(5));
+        eprintln!("benches/run: measuring {pairs} pairs");
+        measure(bed.names(), pairs)
+    });
+    print!("{}", table(&figures));
+}
+
+fn measure(names: &Path, pairs: usize) -> Figures {
+    let dump = bare_dump();
+    let exporter = start_exporter(names);
+    let ready = exporter.wait_for("/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
+    let full = exporter.wait_for("/metrics", |answer| {
+        answer.matches("\nveth_device_up{").count() == pairs
+            && answer.matches("\nveth_container_receive_bytes_total{runtime=\"named\"").count() == pairs
+    });
+    let plain = Scrapes::of(&exporter, 50, "");
+    let resident = [exporter.memory("VmRSS:"), exporter.memory("VmHWM:")];
+    let gzip = Scrapes::of(&exporter, 50, "Accept-Encoding: gzip\r\n");
+    let before = exporter.cpu();
+    thread::sleep(IDLE);
+    let tick = (exporter.cpu() - before).as_secs_f64() * 1e3 / IDLE.as_secs_f64();
+    drop(exporter);
+    let node_exporter = start_node_exporter();
+    node_exporter.wait_for("/", |answer| answer.starts_with("HTTP/1.1 200"));
+    let node = Scrapes::of(&node_exporter, 5, "");
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    Figures { dump, plain, gzip, node, tick, resident, ready: milliseconds(ready), full: milliseconds(full) }
+}
+
+fn start_exporter(names: &Path) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_veth-exporter"));
+    command.args(["--web.listen-address", "127.0.0.1:10736", "--log.level", "error"]);
+    command.args(["--docker.host", "unix:///nonexistent", "--path.netns"]).arg(names);
+    Server::start(command, ([127, 0, 0, 1], 10736).into())
+}
+
+fn start_node_exporter() -> Server {
+    let mut command = Command::new("prometheus-node-exporter");
+    command.args([
+        "--collector.disable-defaults",
+        "--collector.netdev",
+        "--web.listen-address=127.0.0.1:9100",
+    ]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    Server::start(command, ([127, 0, 0, 1], 9100).into())
+}
+
+/// One row: what, at each size, the budget and how it is met.
+type Row = (&'static str, [String; 2], &'static str, Option<bool>);
+
+fn table([small, large]: &[Figures; 2]) -> String {
+    let both = |show: fn(&Figures) -> String| [show(small), show(large)];
+    let growth = large.plain.times.median() / small.plain.times.median();
+    let of_node = large.node.times.median() / large.plain.times.median();
+    let of_dump = |figures: &Figures| figures.tick / figures.dump.median();
+    let rows: [Row; 14] = [
+        ("bare RTM_GETSTATS dump, median of 101", both(|f| ms(f.dump.median())), "", None),
+        (
+            "scrape, plain, to the last byte: median (95th percentile) of 50",
+            both(|f| format!("{} ({})", ms(f.plain.times.median()), ms(f.plain.times.p95()))),
+            "≤ 12 ms",
+            Some(large.plain.times.median() <= 12.0),
+        ),
+        ("its CPU", both(|f| ms(f.plain.cpu)), "", None),
+        ("its size", both(|f| mib(f.plain.bytes)), "", None),
+        (
+            "growth of that scrape from 500 to 5,000",
+            [String::new(), format!("{growth:.1}x")],
+            "≤ 12x",
+            Some(growth <= 12.0),
+        ),
+        (
+            "node_exporter's netdev scrape, median of 5",
+            both(|f| format!("{} ({} CPU)", ms(f.node.times.median()), ms(f.node.cpu))),
+            "",
+            None,
+        ),
+        (
+            "the plain scrape goes into it",
+            both(|f| format!("{:.0} times", f.node.times.median() / f.plain.times.median())),
+            "≥ 50 times",
+            Some(of_node >= 50.0),
+        ),
+        (
+            "scrape, gzip: median (95th percentile) of 50",
+            both(|f| format!("{} ({})", ms(f.gzip.times.median()), ms(f.gzip.times.p95()))),
+            "",
+            None,
+        ),
+        ("its CPU", both(|f| ms(f.gzip.cpu)), "≤ 100 ms", Some(large.gzip.cpu <= 100.0)),
+        ("its size", both(|f| mib(f.gzip.bytes)), "", None),
+        (
+            "CPU of a tick (all threads, mean of 20 s without a scrape)",
+            both(|f| format!("{} = {:.1} dumps", ms(f.tick), f.tick / f.dump.median())),
+            "≤ 4 dumps",
+            Some(of_dump(large) <= 4.0),
+        ),
+        (
+            "idle CPU at a tick of 1 s",
+            both(|f| format!("{:.2} %", f.tick / 10.0)),
+            "≤ 1 % of a core",
+            Some(large.tick / 10.0 <= 1.0),
+        ),
+        (
+            "resident memory with one reader (at most)",
+            both(|f| format!("{:.1} MiB ({:.1})", f.resident[0], f.resident[1])),
+            "≤ 48 MiB",
+            Some(large.resident[1] <= 48.0),
+        ),
+        (
+            "start to /-/ready (to all pairs named)",
+            both(|f| format!("{:.0} ms ({:.0})", f.ready, f.full)),
+            "≤ 1,500 ms",
+            Some(large.full <= 1_500.0),
+        ),
+    ];
+    let mut text = format!(
+        "{}\n\n| | 500 pairs | 5,000 pairs | budget at 5,000 | |\n|---|---|---|---|---|\n",
+        machine()
+    );
+    for (what, [small, large], budget, met) in rows {
+        let met = met.map_or("", |met| if met { "met" } else { "**missed**" });
+        text.push_str(&format!("| {what} | {small} | {large} | {budget} | {met} |\n"));
+    }
+    text
+}
+
+fn ms(milliseconds: f64) -> String {
+    if milliseconds < 10.0 { format!("{milliseconds:.2} ms") } else { format!("{milliseconds:.1} ms") }
+}
+
+fn mib(bytes: usize) -> String {
+    format!("{:.2} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+/// What it was measured on.
+fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("\t: unknown CPU");
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!(
+        "veth-exporter {} on {}, {cores} cores, Linux {}",
+        env!("CARGO_PKG_VERSION"),
+        model.trim_start_matches(['\t', ' ', ':']),
+        kernel.trim()
+    )
+}

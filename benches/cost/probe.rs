@@ -1,0 +1,170 @@
+//! What is measured, and how: the kernel's bare dump, a scrape, a process.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::stats::{StatsFilterMask, StatsMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr as KernelAddress};
+
+/// Milliseconds, in order.
+pub struct Times(Vec<f64>);
+
+impl Times {
+    /// Measures what `act` says that it took, so many times.
+    pub fn of(count: usize, mut act: impl FnMut() -> Duration) -> Times {
+        let mut times: Vec<f64> = (0..count).map(|_| act().as_secs_f64() * 1e3).collect();
+        times.sort_by(f64::total_cmp);
+        Times(times)
+    }
+
+    pub fn median(&self) -> f64 {
+        self.0[self.0.len() / 2]
+    }
+
+    pub fn p95(&self) -> f64 {
+        self.0[self.0.len() * 95 / 100]
+    }
+}
+
+/// The floor: RTM_GETSTATS of all links, read into one buffer and not looked at.
+pub fn bare_dump() -> Times {
+    const NLMSG_DONE: u8 = 3;
+    let mut socket = Socket::new(NETLINK_ROUTE).expect("a netlink socket");
+    socket.bind_auto().expect("an address");
+    let mut stats = StatsMessage::default();
+    stats.header.filter_mask = StatsFilterMask::Link64;
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let payload = NetlinkPayload::from(RouteNetlinkMessage::GetStats(stats));
+    let mut message = NetlinkMessage::new(header, payload);
+    message.finalize();
+    let mut request = vec![0; message.buffer_len()];
+    message.serialize(&mut request);
+    let mut buffer = Vec::with_capacity(64 * 1024);
+    Times::of(101, || {
+        let begin = Instant::now();
+        socket.send_to(&request, &KernelAddress::new(0, 0), 0).expect("a dump begins");
+        loop {
+            buffer.clear();
+            socket.recv_from(&mut buffer, 0).expect("a part of the dump");
+            // NLMSG_DONE, a header and an errno, comes alone or at the end of the last datagram.
+            let last = &buffer[buffer.len() - 20..];
+            if last[..6] == [20, 0, 0, 0, NLMSG_DONE, 0] {
+                return begin.elapsed();
+            }
+        }
+    })
+}
+
+/// Gets a path and reads the answer to its last byte; `None` if nobody answers yet.
+fn get(address: SocketAddr, path: &str, header: &str, mut each: impl FnMut(&[u8])) -> Option<()> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n{header}\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match stream.read(&mut buffer).ok()? {
+            0 => return Some(()),
+            length => each(&buffer[..length]),
+        }
+    }
+}
+
+/// A whole answer as text.
+pub fn text(address: SocketAddr, path: &str) -> Option<String> {
+    let mut answer = Vec::new();
+    get(address, path, "", |part| answer.extend_from_slice(part))?;
+    Some(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// So many scrapes one after another.
+pub struct Scrapes {
+    /// From the connection to the last byte.
+    pub times: Times,
+    /// Milliseconds of CPU for each, of the process that is scraped.
+    pub cpu: f64,
+    /// Bytes of the last one, its head included.
+    pub bytes: usize,
+}
+
+impl Scrapes {
+    pub fn of(server: &Server, count: usize, header: &str) -> Scrapes {
+        let mut bytes = 0;
+        let mut scrape = || {
+            bytes = 0;
+            let begin = Instant::now();
+            get(server.address, "/metrics", header, |part| bytes += part.len()).expect("an answer");
+            begin.elapsed()
+        };
+        for _ in 0..count.min(5) {
+            scrape();
+        }
+        let before = server.cpu();
+        let times = Times::of(count, scrape);
+        let cpu = (server.cpu() - before).as_secs_f64() * 1e3 / count as f64;
+        Scrapes { times, cpu, bytes }
+    }
+}
+
+/// A program that serves /metrics. It is killed when this goes.
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    started: Instant,
+}
+
+impl Server {
+    pub fn start(mut command: Command, address: SocketAddr) -> Server {
+        let started = Instant::now();
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Server { child, address, started }
+    }
+
+    /// Asks for a path until the answer is good; how long that took since the start.
+    pub fn wait_for(&self, path: &str, good: impl Fn(&str) -> bool) -> Duration {
+        loop {
+            if text(self.address, path).is_some_and(|answer| good(&answer)) {
+                return self.started.elapsed();
+            }
+            assert!(self.started.elapsed() < Duration::from_secs(60), "{path} is not as it should be");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// What its threads have used so far. In nanoseconds, where /proc/PID/stat has hundredths of a second; a thread that has
+    /// ended is left out (tokio's end after 10 s without work).
+    pub fn cpu(&self) -> Duration {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let used =
+            |path| -> Option<u64> { fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok() };
+        threads
+            .flatten()
+            .filter_map(|thread| used(thread.path().join("schedstat")))
+            .map(Duration::from_nanos)
+            .sum()
+    }
+
+    /// What /proc/PID/status says, in MiB.
+    pub fn memory(&self, field: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("this field");
+        let kib: f64 =
+            line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number of kB");
+        kib / 1024.0
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It fails only if the process has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
