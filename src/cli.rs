@@ -1,6 +1,7 @@
 //! What the user typed -> what the program needs.
 
 use crate::runtimes::docker::DockerHost;
+use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::fmt;
@@ -88,6 +89,7 @@ pub struct List {
 #[derive(Clone, Debug, Args)]
 pub struct Find {
     /// A container's name, id or the beginning of its id, a device, an ifindex, a MAC or IP address, a network
+    #[arg(value_parser = clap::builder::OsStringValueParser::new().try_map(some_query))]
     pub query: OsString,
     /// Flags of all commands.
     #[command(flatten)]
@@ -157,7 +159,7 @@ impl Sources {
     /// The engine to ask, and whether the user named it.
     ///
     /// # Errors
-    /// If DOCKER_HOST is not understood: one line that names it.
+    /// If DOCKER_HOST is not understood, which is no reason not to run: others may (`ssh://`). One line that names it.
     pub fn docker(&self) -> Result<(DockerHost, bool), String> {
         if let Some(host) = &self.docker_host {
             return Ok((host.clone(), true));
@@ -220,6 +222,10 @@ impl FromStr for ListenAddress {
         };
         Ok(ListenAddress { text: text.to_owned(), candidates })
     }
+}
+
+fn some_query(query: OsString) -> Result<OsString, String> {
+    if query.is_empty() { Err("a query must not be empty".into()) } else { Ok(query) }
 }
 
 fn telemetry_path(text: &str) -> Result<String, String> {

@@ -1,16 +1,18 @@
 //! The loop between the state machine and the world: it receives, applies, performs and publishes, and decides
 //! nothing.
 //!
-//! Three threads: this loop, the resolver (which may wait for the kernel's RTNL lock) and the sampler (which
-//! must not wait behind it). Runtimes are asked by tasks of the caller's tokio runtime.
+//! Its threads: this loop, the reader of events (which must never wait), the resolver (which may wait for the
+//! kernel's RTNL lock), the sampler (which must not wait behind it), the mourner (which asks for the last counters of what
+//! is about to go, behind nobody) and the watcher of names. Runtimes are asked by tasks of the caller's tokio runtime.
 
-use crate::kernel::{Resolver, Sampler};
+use crate::kernel::{Events, Reach, Resolver, Sampler, Waker};
 use crate::model::host::{Config, Host, Inhabitant, Input, Location, Request, Samples};
 use crate::model::view::{Source, Status, View};
 use crate::model::workload::{Claims, Locator, Runtime};
-use crate::runtimes::docker::{Docker, DockerHost, Seen};
-use crate::runtimes::process::Processes;
-use crate::runtimes::{self, named};
+use crate::runtimes;
+use crate::runtimes::docker::{Docker, DockerHost, Seen, Watch};
+use crate::runtimes::named::{self, NameChange};
+use crate::runtimes::process::{self, Processes};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
 
 /// A scrape waits this long for counters of its own.
@@ -49,10 +52,16 @@ pub struct NetnsFolder {
 
 /// What is read, with every privilege it needs already used.
 pub struct Sources {
+    /// For what the kernel tells unasked.
+    pub events: Events,
+    /// Of the reader of events.
+    pub waker: Waker,
     /// For links and namespaces.
     pub resolver: Resolver,
     /// For counters.
     pub sampler: Sampler,
+    /// For the last counters of what is about to go: these questions wait behind nobody.
+    pub mourner: Sampler,
     /// The folder of the named namespaces.
     pub netns_folder: NetnsFolder,
     /// For namespaces that no runtime claims.
@@ -94,24 +103,55 @@ impl Handle {
     }
 }
 
-/// Starts the three threads.
+/// Starts the threads.
+///
+/// Besides the handle there is what must run as a task: [`watch_exits`].
 ///
 /// # Errors
 /// If the system gives us no thread.
-pub fn start(config: Config, interval: Duration, sources: Sources) -> io::Result<Handle> {
+pub fn start(
+    config: Config,
+    interval: Duration,
+    sources: Sources,
+) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
+    let (watch_exit, exits) = unbounded_channel();
     let (inbox, messages) = channel();
     let (requests, to_resolve) = channel();
     let (sample, to_sample) = channel();
-    let Sources { mut resolver, mut sampler, netns_folder, processes } = sources;
-    let answers = inbox.clone();
+    let Sources { events, waker, mut resolver, mut sampler, mut mourner, netns_folder, processes } = sources;
+    let netns_names = netns_folder.path.clone();
+    let listening = match events.reach {
+        Reach::All => Ok(()),
+        Reach::Host => Err(NO_EVENTS.to_owned()),
+    };
+    // An answer tells of now and an event of then: answers go through the reader of events, which first passes on
+    // every event that was there before.
+    let (answered, answers) = channel();
     thread::Builder::new().name("resolver".into()).spawn(move || {
         for request in to_resolve {
             let Some(input) = resolve(&mut resolver, &netns_folder, &processes, request) else { continue };
-            if answers.send(Message::Input(input)).is_err() {
+            if answered.send(input).is_err() {
+                return;
+            }
+            waker.wake();
+        }
+    })?;
+    let answers_of_mourner = inbox.clone();
+    let (mourn, to_mourn) = channel::<Vec<u32>>();
+    thread::Builder::new().name("mourner".into()).spawn(move || {
+        for ifindexes in to_mourn {
+            let last = ifindexes.into_iter();
+            // Who is gone already has said what there was to say in an event.
+            let last = last.filter_map(|ifindex| Some((ifindex, mourner.sample_link(ifindex).ok()??)));
+            if answers_of_mourner.send(Message::Input(Input::LastWords(last.collect()))).is_err() {
                 return;
             }
         }
     })?;
+    let (folder, out) = (netns_names, inbox.clone());
+    thread::Builder::new().name("names".into()).spawn(move || watch_names(&folder, &out))?;
+    let out = inbox.clone();
+    thread::Builder::new().name("events".into()).spawn(move || listen(events, &answers, &out))?;
     let answers = inbox.clone();
     thread::Builder::new().name("sampler".into()).spawn(move || {
         for () in to_sample {
@@ -121,29 +161,38 @@ pub fn start(config: Config, interval: Duration, sources: Sources) -> io::Result
         }
     })?;
     let handle = Handle { inbox, ready: Arc::default(), ask_docker: Arc::default() };
-    let collector = Collector {
+    let mut collector = Collector {
         host: Host::new(config, [Runtime::Docker, Runtime::Named]),
         start: Instant::now(),
         requests,
+        mourn,
+        watch_exit,
         sample,
         sampling: false,
         waiting: Vec::new(),
+        late: Vec::new(),
         patience_ends: None,
         ready: Arc::clone(&handle.ready),
         ask_docker: Arc::clone(&handle.ask_docker),
         reported: BTreeMap::new(),
     };
+    collector.apply(Input::Listening { answer: listening });
     thread::Builder::new().name("collector".into()).spawn(move || collector.run(messages, interval))?;
-    Ok(handle)
+    Ok((handle, exits))
 }
 
 struct Collector {
     host: Host,
     start: Instant,
     requests: Sender<Request>,
+    mourn: Sender<Vec<u32>>,
+    watch_exit: UnboundedSender<u32>,
     sample: Sender<()>,
     sampling: bool,
+    /// Scrapes that wait for the counters that are being read.
     waiting: Vec<oneshot::Sender<Arc<Snapshot>>>,
+    /// Those that came after the reading had begun: they wait for the next.
+    late: Vec<oneshot::Sender<Arc<Snapshot>>>,
     patience_ends: Option<Instant>,
     ready: Arc<AtomicBool>,
     ask_docker: Arc<Notify>,
@@ -165,7 +214,12 @@ impl Collector {
             if self.patience_ends.is_some_and(|end| now >= end) {
                 self.answer_stale();
             }
-            let until = self.patience_ends.map_or(next_tick, |end| end.min(next_tick));
+            let woken = self.host.deadline().map(|due| self.start + due);
+            if woken.is_some_and(|due| now >= due) {
+                self.apply(Input::Wake);
+                continue;
+            }
+            let until = [woken, self.patience_ends].into_iter().flatten().fold(next_tick, Instant::min);
             match messages.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Message::Input(input)) => self.take(input),
                 Ok(Message::Scrape(reply)) => self.begin_scrape(reply),
@@ -185,6 +239,7 @@ impl Collector {
             Some(true) => {
                 self.sampling = false;
                 self.answer();
+                self.turn_to_late();
             }
             Some(false) => {
                 self.sampling = false;
@@ -196,10 +251,12 @@ impl Collector {
 
     fn apply(&mut self, input: Input) {
         for request in self.host.apply(input, self.start.elapsed()) {
-            if request == Request::Claims(Runtime::Docker) {
-                self.ask_docker.notify_one();
-            } else if self.requests.send(request).is_err() {
-                tracing::error!("the resolver's thread has ended");
+            // Each of these fails only when the program is about to end.
+            match request {
+                Request::LastWords(ifindexes) => _ = self.mourn.send(ifindexes),
+                Request::WatchExit(pid) => _ = self.watch_exit.send(pid),
+                Request::Claims(Runtime::Docker) => self.ask_docker.notify_one(),
+                request => _ = self.requests.send(request),
             }
         }
         self.report_changes();
@@ -213,12 +270,17 @@ impl Collector {
     }
 
     fn begin_scrape(&mut self, reply: oneshot::Sender<Arc<Snapshot>>) {
-        self.waiting.push(reply);
+        if self.sampling {
+            self.late.push(reply);
+        } else {
+            self.waiting.push(reply);
+        }
         self.patience_ends.get_or_insert_with(|| Instant::now() + SCRAPE_PATIENCE);
         self.begin_sample();
     }
 
     fn answer_stale(&mut self) {
+        self.waiting.append(&mut self.late);
         for _ in 0..self.waiting.len() {
             self.apply(Input::StaleScrape);
         }
@@ -237,6 +299,15 @@ impl Collector {
         }
     }
 
+    /// Reads again for the scrapes that came while the last reading was under way.
+    fn turn_to_late(&mut self) {
+        if !self.late.is_empty() {
+            self.waiting = std::mem::take(&mut self.late);
+            self.patience_ends = Some(Instant::now() + SCRAPE_PATIENCE);
+            self.begin_sample();
+        }
+    }
+
     /// One line in the log for a change of state, and not one a try.
     fn report_changes(&mut self) {
         for (&source, asked) in &self.host.status().sources {
@@ -245,7 +316,77 @@ impl Collector {
                 (Some(true), Ok(())) | (Some(false), Err(_)) => {}
                 (Some(false), Ok(())) => tracing::info!(collector = name, "works again"),
                 (None, Ok(())) => tracing::debug!(collector = name, "works"),
+                // What is missing from the start has been said with what would give it.
+                (None, Err(reason)) if source == Source::Events => {
+                    tracing::debug!(collector = name, %reason, "failed")
+                }
                 (_, Err(reason)) => tracing::warn!(collector = name, %reason, "failed"),
+            }
+        }
+    }
+}
+
+/// Events that are passed on together, at most.
+const EVENTS_AT_A_TIME: usize = 256;
+
+/// What it means that only the host's events arrive, and what would change that.
+const NO_EVENTS: &str = "no CAP_NET_BROADCAST at the start: only the events of the host arrive";
+
+/// A folder of names that is not there is looked for again after this.
+const FOLDER_RETRY: Duration = Duration::from_secs(1);
+
+/// Tells the collector at once of names that come and go, until it has stopped.
+fn watch_names(folder: &Path, out: &Sender<Message>) {
+    loop {
+        if let Ok(names) = named::Names::watch(folder) {
+            // What came before we watched.
+            let mut changes = vec![NameChange::Came];
+            loop {
+                for change in changes {
+                    let input = match change {
+                        NameChange::Came => Input::Named,
+                        NameChange::Went(locator) => Input::Unnamed { locator },
+                    };
+                    if out.send(Message::Input(input)).is_err() {
+                        return;
+                    }
+                }
+                match names.changes() {
+                    Some(new) => changes = new,
+                    None => break,
+                }
+            }
+        }
+        thread::sleep(FOLDER_RETRY);
+    }
+}
+
+/// Passes on events and answers, in their order, until nobody wants them any more.
+fn listen(mut events: Events, answers: &Receiver<Input>, out: &Sender<Message>) {
+    loop {
+        events.wait();
+        // Taken before the events are read: what they tell of was there before these answers.
+        let answered: Vec<Input> = answers.try_iter().collect();
+        loop {
+            let mut read = Vec::new();
+            let more = match events.read(EVENTS_AT_A_TIME, &mut read) {
+                Ok(more) => more,
+                Err(error) => {
+                    let answer = Err(error.to_string());
+                    let _ = out.send(Message::Input(Input::Listening { answer }));
+                    return;
+                }
+            };
+            if !read.is_empty() && out.send(Message::Input(Input::Events(read))).is_err() {
+                return;
+            }
+            if !more {
+                break;
+            }
+        }
+        for input in answered {
+            if out.send(Message::Input(input)).is_err() {
+                return;
             }
         }
     }
@@ -278,7 +419,7 @@ fn resolve(
             };
             Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
         }
-        Request::Claims(_) => return None,
+        Request::Claims(_) | Request::LastWords(_) | Request::WatchExit(_) => return None,
         Request::Search(nsids) => {
             let begin = Instant::now();
             let answer = search(resolver, processes, &nsids)
@@ -326,22 +467,33 @@ pub struct DockerSource {
     docker: Docker,
     /// The user named it, or it was there once: from then on its absence is a failure.
     expected: bool,
-    /// Why a pid that Docker tells means nothing here.
-    foreign_pids: Option<String>,
+    /// Why it is not asked at all: its address is not understood, or the pids it tells mean nothing here.
+    unusable: Option<String>,
 }
 
 impl DockerSource {
     /// The engine at `host`; `configured` if the user named it.
     pub fn new(host: DockerHost, configured: bool, procfs: &Path) -> DockerSource {
-        let foreign_pids = match runtimes::in_host_pid_namespace(procfs) {
+        let unusable = match runtimes::in_host_pid_namespace(procfs) {
             Ok(true) => None,
             Ok(false) => Some(
-                "a container's pid means nothing in this pid namespace: run in the host's (--pid host)"
+                "the process ids of containers mean nothing in this pid namespace: run in that of the host (--pid host)"
                     .into(),
             ),
             Err(error) => Some(error.to_string()),
         };
-        DockerSource { docker: Docker::new(host.clone()), host, expected: configured, foreign_pids }
+        DockerSource { docker: Docker::new(host.clone()), host, expected: configured, unusable }
+    }
+
+    /// An engine whose address is not understood: a source that has failed.
+    pub fn unusable(reason: String) -> DockerSource {
+        let host = DockerHost::Unix(PathBuf::new());
+        DockerSource { docker: Docker::new(host.clone()), host, expected: true, unusable: Some(reason) }
+    }
+
+    /// Where the engine is; `None` if its words mean nothing here.
+    pub fn to_watch(&self) -> Option<DockerHost> {
+        self.unusable.is_none().then(|| self.host.clone())
     }
 
     /// Asks once; says nothing of an engine that nobody expects.
@@ -360,7 +512,7 @@ impl DockerSource {
         if !self.expected {
             return None;
         }
-        if let Some(reason) = &self.foreign_pids {
+        if let Some(reason) = &self.unusable {
             return Some(Err(reason.clone()));
         }
         Some(self.docker.refresh().await.map_err(|error| error.to_string()))
@@ -375,7 +527,10 @@ impl DockerSource {
         if !self.expected {
             return Ok(None);
         }
-        self.docker.look_up(query).await.map_err(|error| error.to_string())
+        match &self.unusable {
+            Some(reason) => Err(reason.clone()),
+            None => self.docker.look_up(query).await.map_err(|error| error.to_string()),
+        }
     }
 
     /// Answers the collector whenever it asks, until it has stopped.
@@ -389,6 +544,40 @@ impl DockerSource {
             }
             tokio::time::sleep(if failed { DOCKER_RETRY } else { DOCKER_PAUSE }).await;
         }
+    }
+}
+
+/// Tells the collector of the end of each process that it names, until it has stopped.
+pub async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
+    while let Some(pid) = pids.recv().await {
+        let inbox = collector.inbox.clone();
+        tokio::spawn(async move {
+            process::exit_of(pid).await;
+            // It fails only when the program is about to end.
+            let _ = inbox.send(Message::Input(Input::Exited { pid }));
+        });
+    }
+}
+
+/// Tells the collector what Docker's events mean, until it has stopped: they tell names before the engine can be asked
+/// for them.
+pub async fn watch_docker(host: DockerHost, collector: Handle) {
+    loop {
+        if let Ok(mut watch) = Watch::begin(host.clone()).await {
+            // What has happened before we listened is in the list.
+            collector.ask_docker.notify_one();
+            while let Some(news) = watch.news().await {
+                if news.containers {
+                    collector.ask_docker.notify_one();
+                }
+                let told = Input::Expected { runtime: Runtime::Docker, expected: watch.expected() };
+                if news.expected && collector.inbox.send(Message::Input(told)).is_err() {
+                    return;
+                }
+            }
+        }
+        // That the engine is away is what the list says.
+        tokio::time::sleep(DOCKER_RETRY).await;
     }
 }
 

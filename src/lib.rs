@@ -3,7 +3,7 @@
 //! # The map of the code
 //!
 //! ```text
-//!   kernel ──links, counters──┐                       ┌── exposition ── http ── Prometheus
+//!   kernel ──events, links────┐                       ┌── exposition ── http ── Prometheus
 //!                             ├─▶ collector ─▶ model ─┤
 //!   runtimes ──claims─────────┘   (the loop)  (pure)  └── commands (list, find)
 //! ```

@@ -41,14 +41,21 @@ pub fn drop_privileges() -> Result<Tier, String> {
 }
 
 impl Tier {
-    /// What is missing, and what would give it; `None` if nothing is.
-    pub fn lacks(self) -> Option<&'static str> {
-        match self {
-            Tier::AllNamespaces => None,
-            Tier::HostOnly => Some(
+    /// What is missing, and what would give it; `None` if nothing is. `all_events` says that the events of every
+    /// namespace arrive.
+    pub fn lacks(self, all_events: bool) -> Option<&'static str> {
+        match (self, all_events) {
+            (Tier::AllNamespaces, true) => None,
+            (Tier::AllNamespaces, false) => Some(
+                "no CAP_NET_BROADCAST at the start: only the events of the host arrive, so all is read again at each \
+                 tick, and what dies in between is counted less exactly; give it with --cap-add NET_BROADCAST, \
+                 AmbientCapabilities=CAP_NET_BROADCAST, or run as root",
+            ),
+            (Tier::HostOnly, _) => Some(
                 "no CAP_NET_ADMIN: the names and addresses of interfaces inside containers, and pairs between \
-                 containers, cannot be seen; give it with --cap-add NET_ADMIN, systemd's \
-                 AmbientCapabilities=CAP_NET_ADMIN, or run as root",
+                 containers, cannot be seen, and all is read again at each tick; give it and CAP_NET_BROADCAST with \
+                 --cap-add NET_ADMIN --cap-add NET_BROADCAST, AmbientCapabilities=CAP_NET_ADMIN CAP_NET_BROADCAST in \
+                 systemd, or run as root",
             ),
         }
     }

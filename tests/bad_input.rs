@@ -90,8 +90,9 @@ fn a_bad_value_in_the_environment_is_named_like_a_flag() {
     assert!(describe(&output).contains("--web.max-requests"), "{}", describe(&output));
     let mut command = Exporter::command(&host, &["list"]);
     let output = command.env("DOCKER_HOST", "ftp://engine").output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", describe(&output));
-    assert!(describe(&output).contains("DOCKER_HOST"), "{}", describe(&output));
+    // The shell may be meant for another machine's engine: that is a failed source and no reason not to run.
+    assert_eq!(output.status.code(), Some(0), "{}", describe(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("DOCKER_HOST"), "{}", describe(&output));
 }
 
 #[test]
@@ -292,12 +293,12 @@ fn a_docker_that_nobody_asked_for_and_that_is_not_there_is_not_mentioned() {
     let hide = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$@\"", "sh"];
     let exporter = Exporter::start_through(&host, &hide, &[flag, path, "--collector.interval", "100ms"]);
     let mut rounds = BTreeSet::new();
-    wait_for(Duration::from_secs(10), "ten rounds", || {
+    wait_for(Duration::from_secs(10), "ten ticks", || {
         let metrics = prompt_scrape(&exporter);
         assert!(docker(&metrics, "success").is_none(), "{}", metrics.text);
         assert!(docker(&metrics, "duration_seconds").is_none(), "{}", metrics.text);
-        let links = [("collector", "links")];
-        rounds.extend(metrics.value("veth_exporter_collector_duration_seconds", &links).map(f64::to_bits));
+        let counters = [("collector", "counters")];
+        rounds.extend(metrics.value("veth_exporter_collector_duration_seconds", &counters).map(f64::to_bits));
         if rounds.len() >= 10 { Ok(()) } else { Err(metrics.text) }
     });
     let said: Vec<String> = exporter.log().into_iter().filter(|line| !line.contains("listening")).collect();

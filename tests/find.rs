@@ -248,7 +248,8 @@ fn what_is_not_there_is_one_line_with_the_nearest_names() {
     assert_none(&scene.find("10.97.0.99", &[]), &["nothing here is called 10.97.0.99"]);
     assert_none(&scene.find("02:00:00:00:00:99", &["--format", "json"]), &["02:00:00:00:00:99"]);
     assert_none(&scene.find("4000000000", &[]), &["4000000000"]);
-    assert_none(&scene.find("", &[]), &["nothing here"]);
+    let empty = scene.find("", &[]);
+    assert_eq!(empty.status.code(), Some(2), "{}", describe(&empty));
     for nasty in ["a\nb\x1b[2J", &"x".repeat(4_096), "../../etc/passwd", "%00", "-"] {
         let output = scene.find(nasty, &[]);
         assert_none(&output, &["nothing here is called"]);

@@ -82,7 +82,8 @@ impl Query {
 
     fn means_end(&self, end: &EndRow) -> bool {
         let text = Some(self.text.as_str());
-        let id = end.container_id.as_deref().filter(|_| self.text.len() >= SHORTEST_ID);
+        let mut ids =
+            end.container_id.iter().chain(&end.member_ids).filter(|_| self.text.len() >= SHORTEST_ID);
         let address = self.address.map(|address| address.to_string());
         let ip = |shown: &String| {
             let address = shown.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok());
@@ -94,7 +95,7 @@ impl Query {
             || end.raw_device.is_some_and(|name| name.as_bytes() == self.bytes)
             || (!self.text.is_empty() && end.netns == self.text)
             || end.members.contains(&self.text)
-            || id.is_some_and(|id| id.starts_with(&self.text))
+            || ids.any(|id| id.starts_with(&self.text))
             || (address.is_some() && end.address == address)
             || end.ip_addresses.iter().any(ip)
     }

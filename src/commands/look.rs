@@ -2,7 +2,7 @@
 
 use crate::cli::Sources;
 use crate::collector::{self, DockerSource, Snapshot};
-use crate::model::host::Config;
+use crate::model::host::{Config, Learning};
 use crate::model::view::View;
 use crate::sandbox;
 use anyhow::{Context, anyhow, bail};
@@ -26,7 +26,8 @@ impl Look {
         let mut sources = super::open_kernel(flags)?;
         let mut docker = super::open_docker(flags)?;
         let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
-        if let Some(lack) = tier.lacks() {
+        // One look needs no events.
+        if let Some(lack) = tier.lacks(true) {
             tracing::warn!("{lack}");
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -35,6 +36,9 @@ impl Look {
             hold_back: Duration::ZERO,
             leaving: Duration::ZERO,
             peak_window: Duration::ZERO,
+            learning: Learning::Polling,
+            gather: Duration::ZERO,
+            gather_a_pair: Duration::ZERO,
         };
         let Snapshot { view, status } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut docker));

@@ -7,6 +7,7 @@ mod rows;
 mod serve;
 
 use crate::cli::{Cli, Command, LogFormat, LogLevel, Sources};
+use crate::kernel::OwnNsid;
 use crate::runtimes::process::Processes;
 use crate::{collector, kernel};
 use anyhow::{Context, anyhow};
@@ -54,9 +55,14 @@ fn start_log(flags: &Sources) -> anyhow::Result<()> {
 
 /// Opens what needs privileges.
 fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
+    let own_nsid = OwnNsid::default();
+    let (events, waker) = kernel::Events::open(own_nsid.clone())?;
     Ok(collector::Sources {
-        resolver: kernel::Resolver::open()?,
+        events,
+        waker,
+        resolver: kernel::Resolver::open(own_nsid)?,
         sampler: kernel::Sampler::open()?,
+        mourner: kernel::Sampler::open()?,
         netns_folder: {
             let (path, expected) = flags.netns_folder().map_err(|error| anyhow!(error))?;
             collector::NetnsFolder { path, expected }
@@ -66,7 +72,9 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
 }
 
 fn open_docker(flags: &Sources) -> anyhow::Result<collector::DockerSource> {
-    let (host, configured) = flags.docker().map_err(|error| anyhow!(error))?;
     std::fs::read_dir(&flags.procfs).with_context(|| format!("--path.procfs {}", flags.procfs.display()))?;
-    Ok(collector::DockerSource::new(host, configured, &flags.procfs))
+    Ok(match flags.docker() {
+        Ok((host, configured)) => collector::DockerSource::new(host, configured, &flags.procfs),
+        Err(reason) => collector::DockerSource::unusable(reason),
+    })
 }

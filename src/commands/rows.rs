@@ -37,6 +37,9 @@ pub struct EndRow {
     /// With the prefix's length; only `find` asks for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ip_addresses: Vec<String>,
+    /// The ids of the members.
+    #[serde(skip)]
+    pub member_ids: Vec<String>,
     /// The name as the kernel has it.
     #[serde(skip)]
     pub raw_device: Option<Name>,
@@ -109,6 +112,12 @@ fn end(side: &ShownSide, counters: &Counters) -> EndRow {
         parent: side.tenant.as_deref().and_then(|tenant| given(&tenant.parent)),
         network: side.labels.as_ref().and_then(|labels| given(&labels.network)),
         ip_addresses: Vec::new(),
+        member_ids: side
+            .tenant
+            .iter()
+            .flat_map(|tenant| &tenant.members)
+            .map(|member| member.id.clone())
+            .collect(),
         raw_device: side.link.map(|link| link.name),
         counters: side.link.map(|_| CounterRow {
             rx_bytes: counters.receive_bytes,

@@ -2,7 +2,8 @@
 
 use crate::cli::{ListenAddress, Serve};
 use crate::http::{self, Limits, Site};
-use crate::model::host::Config;
+use crate::kernel::Reach;
+use crate::model::host::{Config, Learning};
 use crate::{collector, sandbox};
 use anyhow::{Context, anyhow};
 use std::net::TcpListener;
@@ -11,6 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How long an end without an owner is kept back while a runtime may still name it.
 const HOLD_BACK: Duration = Duration::from_secs(1);
+
+/// Changes are judged together, after so long and so much longer for each pair: judging 5,000 pairs takes some
+/// milliseconds, and must not take more than a small part of the time in any burst.
+const GATHER: Duration = Duration::from_millis(2);
+const GATHER_A_PAIR: Duration = Duration::from_micros(20);
 
 /// At least so long an owner stays after nobody claims the namespace any more.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -25,7 +31,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
     let docker = super::open_docker(&flags.sources)?;
     let listeners = flags.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
     let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
-    if let Some(lack) = tier.lacks() {
+    if let Some(lack) = tier.lacks(sources.events.reach == Reach::All) {
         tracing::warn!("{lack}");
     }
     // The first thread starts here.
@@ -38,8 +44,18 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
             hold_back: HOLD_BACK,
             leaving: LEAVING.max(2 * flags.interval),
             peak_window: flags.peak_window,
+            learning: match sources.events.reach {
+                Reach::All => Learning::Events,
+                Reach::Host => Learning::Polling,
+            },
+            gather: GATHER,
+            gather_a_pair: GATHER_A_PAIR,
         };
-        let handle = collector::start(config, flags.interval, sources)?;
+        let (handle, exits) = collector::start(config, flags.interval, sources)?;
+        tokio::spawn(collector::watch_exits(exits, handle.clone()));
+        if let Some(host) = docker.to_watch() {
+            tokio::spawn(collector::watch_docker(host, handle.clone()));
+        }
         tokio::spawn(docker.follow(handle.clone()));
         let limits = Limits { max_requests: flags.max_requests };
         let site = Site::new(handle.clone(), flags.telemetry_path.clone(), limits)?;

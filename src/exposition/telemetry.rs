@@ -5,7 +5,7 @@ use crate::model::view::{Scene, Status};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, IntCounter, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// The exporter's own metrics.
 pub struct Telemetry {
@@ -13,6 +13,10 @@ pub struct Telemetry {
     collector_success: IntGaugeVec,
     collector_duration: GaugeVec,
     ends: IntGaugeVec,
+    resyncs: IntCounterVec,
+    events: IntCounter,
+    lost: IntCounter,
+    corrections: IntCounter,
     bad_messages: IntCounter,
     claims_rejected: IntCounter,
     stale_scrapes: IntCounter,
@@ -52,6 +56,22 @@ impl Telemetry {
                     &["state"],
                 )?,
             )?,
+            resyncs: registered(
+                &registry,
+                IntCounterVec::new(
+                    opts("resyncs_total", "How often all was read again although events tell what changes."),
+                    &["reason"],
+                )?,
+            )?,
+            events: counter("netlink_events_total", "Events of links and namespaces that arrived.")?,
+            lost: counter(
+                "netlink_lost_total",
+                "How often the kernel had no room for events: what died then is not exact.",
+            )?,
+            corrections: counter(
+                "resync_corrections_total",
+                "Links that a resync found other than events had told: it should be none.",
+            )?,
             bad_messages: counter("bad_messages_total", "Messages of the kernel that could not be read.")?,
             claims_rejected: counter(
                 "claims_rejected_total",
@@ -77,7 +97,14 @@ impl Telemetry {
             let count = scene.and_then(|scene| scene.ends.get(&state)).copied().unwrap_or(0);
             self.ends.with_label_values(&[state.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+        for (reason, &total) in &status.resyncs {
+            let counter = self.resyncs.with_label_values(&[reason]);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
         for (counter, total) in [
+            (&self.events, status.events),
+            (&self.lost, status.lost),
+            (&self.corrections, status.corrections),
             (&self.bad_messages, status.bad_messages),
             (&self.claims_rejected, status.claims_rejected),
             (&self.stale_scrapes, status.stale_scrapes),

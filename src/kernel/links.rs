@@ -1,5 +1,6 @@
 //! RTM_GETLINK: the links of a namespace.
 
+use super::OwnNsid;
 use super::socket::{Error, Socket};
 use super::wire;
 use crate::model::host::{Links, LookFailure};
@@ -17,14 +18,13 @@ const EINVAL: i32 = 22;
 /// by somebody else.
 pub struct Resolver {
     pub(super) socket: Socket,
-    /// The id the host's namespace has for itself, once it has one: our own dumps give it one.
-    pub(super) own_nsid: Option<u32>,
+    pub(super) own_nsid: OwnNsid,
 }
 
 impl Resolver {
     /// Opens its socket in the namespace of the calling thread.
-    pub fn open() -> Result<Resolver, Error> {
-        Ok(Resolver { socket: Socket::open()?, own_nsid: None })
+    pub fn open(own_nsid: OwnNsid) -> Result<Resolver, Error> {
+        Ok(Resolver { socket: Socket::open()?, own_nsid })
     }
 
     /// Dumps the links of the host (`None`) or of the namespace with that nsid (IFLA_TARGET_NETNSID, which
@@ -59,15 +59,11 @@ impl Resolver {
     /// points to the host.
     fn name_the_host(&mut self, found: &mut Links) -> Result<(), LookFailure> {
         let foreign = |link: &crate::model::link::Link| matches!(link.peer_netns, PeerNetns::Nsid(_));
-        if self.own_nsid.is_none() && found.links.iter().any(foreign) {
+        if self.own_nsid.get().is_none() && found.links.iter().any(foreign) {
             self.learn_own_nsid().map_err(look_failure)?;
         }
-        if let Some(own) = self.own_nsid {
-            for link in &mut found.links {
-                if link.peer_netns == PeerNetns::Nsid(own) {
-                    link.peer_netns = PeerNetns::Host;
-                }
-            }
+        if let Some(own) = self.own_nsid.get() {
+            found.links.iter_mut().for_each(|link| wire::name_the_host(link, own));
         }
         Ok(())
     }

@@ -56,13 +56,14 @@ impl Resolver {
         }
         Ok(match nsid {
             None => Located::WithoutId,
-            Some(nsid) if Some(nsid) == self.own_nsid => Located::Host,
+            Some(nsid) if Some(nsid) == self.own_nsid.get() => Located::Host,
             Some(nsid) => Located::Nsid(nsid),
         })
     }
 
     pub(super) fn learn_own_nsid(&mut self) -> Result<(), Error> {
-        self.own_nsid = self.nsid(NsidAttribute::Pid(std::process::id()))?;
+        let own = self.nsid(NsidAttribute::Pid(std::process::id()))?;
+        self.own_nsid.set(own);
         Ok(())
     }
 

@@ -3,8 +3,11 @@
 use super::socket::{Error, Socket};
 use super::wire;
 use crate::model::host::Samples;
+use crate::model::link::Counters;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::stats::{StatsFilterMask, StatsMessage};
+
+const ENODEV: i32 = 19;
 
 /// Reads counters, on a socket of its own.
 pub struct Sampler {
@@ -15,6 +18,26 @@ impl Sampler {
     /// Opens its socket in the namespace of the calling thread.
     pub fn open() -> Result<Sampler, Error> {
         Ok(Sampler { socket: Socket::open()? })
+    }
+
+    /// Reads the counters of one link of the host; `None` if there is none with this ifindex.
+    ///
+    /// # Errors
+    /// If the kernel gives another answer.
+    pub fn sample_link(&mut self, ifindex: u32) -> Result<Option<Counters>, Error> {
+        let mut request = StatsMessage::default();
+        request.header.filter_mask = StatsFilterMask::Link64;
+        request.header.ifindex = ifindex;
+        let request = RouteNetlinkMessage::GetStats(request);
+        let answer = self.socket.ask("RTM_GETSTATS", request, |message| {
+            let stats = (message.kind == wire::RTM_NEWSTATS).then(|| wire::stats(message.payload)).flatten();
+            stats.filter(|(index, _)| *index == ifindex).map(|(_, counters)| counters)
+        });
+        match answer {
+            Ok(counters) => Ok(Some(counters)),
+            Err(error) if error.errno() == Some(ENODEV) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Dumps IFLA_STATS_LINK_64 of every link of the host (Linux 4.7), into `samples`, whose memory is reused.

@@ -3,14 +3,17 @@
 //! The attributes are walked here and not by netlink-packet-route's decoder, which demands that a name is
 //! UTF-8 and fails the whole message if it is not: any container may name its own end `v\xff\xfe`.
 
+use crate::model::event::Event;
 use crate::model::link::{Address, Counters, Kind, Link, Mac, Name, PeerNetns};
 use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
 /// Message types, from linux/rtnetlink.h.
 pub const RTM_NEWLINK: u16 = 16;
+pub const RTM_DELLINK: u16 = 17;
 pub const RTM_NEWADDR: u16 = 20;
 pub const RTM_NEWNSID: u16 = 88;
+pub const RTM_DELNSID: u16 = 89;
 pub const RTM_NEWSTATS: u16 = 92;
 
 /// Attributes of a link message, from linux/if_link.h.
@@ -26,6 +29,7 @@ mod ifla {
     pub const STATS64: u16 = 23;
     pub const CARRIER_CHANGES: u16 = 35;
     pub const LINK_NETNSID: u16 = 37;
+    pub const NEW_NETNSID: u16 = 45;
     pub const TARGET_NETNSID: u16 = 46;
     pub const STATS_LINK_64: u16 = 1;
 }
@@ -36,6 +40,9 @@ mod ifa {
     pub const LOCAL: u16 = 2;
     pub const TARGET_NETNSID: u16 = 10;
 }
+
+/// From linux/socket.h.
+const AF_UNSPEC: u8 = 0;
 
 /// NETNSA_NSID, from linux/net_namespace.h.
 const NETNSA_NSID: u16 = 1;
@@ -55,13 +62,18 @@ const RTGENMSG: usize = 4;
 pub struct LinkMessage {
     pub link: Link,
     pub target: Option<u32>,
+    /// It is about the link itself (AF_UNSPEC); a bridge sends such messages about its ports (AF_BRIDGE), and its
+    /// RTM_DELLINK means that the link has left the bridge.
+    pub about_link: bool,
+    /// IFLA_NEW_NETNSID: the link has moved there.
+    pub moved: bool,
 }
 
 /// Reads the payload of RTM_NEWLINK; `None` if it breaks the protocol's form.
 pub fn link(payload: &[u8]) -> Option<LinkMessage> {
     let (header, attributes) = payload.split_at_checked(IFINFOMSG)?;
     let mut link = Link { ifindex: number(&header[4..8])?, ..Link::default() };
-    let mut target = None;
+    let (mut target, mut moved) = (None, false);
     for attribute in NlasIterator::new(attributes) {
         let (kind, value) = split(attribute)?;
         match kind {
@@ -79,10 +91,48 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
                     u32::try_from(signed(value)?).map_or(PeerNetns::Unassigned, PeerNetns::Nsid);
             }
             ifla::TARGET_NETNSID => target = u32::try_from(signed(value)?).ok(),
+            ifla::NEW_NETNSID => moved = true,
             _ => {}
         }
     }
-    (link.ifindex != 0 && !link.name.as_bytes().is_empty()).then_some(LinkMessage { link, target })
+    let about_link = header[0] == AF_UNSPEC;
+    (link.ifindex != 0 && !link.name.as_bytes().is_empty()).then_some(LinkMessage {
+        link,
+        target,
+        about_link,
+        moved,
+    })
+}
+
+/// Whatever has the host's own id is the host.
+pub fn name_the_host(link: &mut Link, own: u32) {
+    if link.peer_netns == PeerNetns::Nsid(own) {
+        link.peer_netns = PeerNetns::Host;
+    }
+}
+
+/// Reads a message that came unasked from the namespace `source` (`None` for the host); `own` is the host's id for
+/// itself. `Some(None)` for one that tells nothing of links, `None` if it breaks the protocol's form.
+pub fn event(kind: u16, payload: &[u8], source: Option<u32>, own: Option<u32>) -> Option<Option<Event>> {
+    Some(match kind {
+        RTM_NEWLINK | RTM_DELLINK => {
+            let LinkMessage { mut link, about_link, moved, .. } = self::link(payload)?;
+            match (source, link.peer_netns) {
+                (None, _) => own.into_iter().for_each(|own| name_the_host(&mut link, own)),
+                // The number is one of that namespace's own.
+                (Some(_), PeerNetns::Nsid(_)) => link.peer_netns = PeerNetns::Elsewhere,
+                _ => {}
+            }
+            match kind {
+                _ if !about_link => None,
+                RTM_NEWLINK => Some(Event::Link { source, link }),
+                _ => Some(Event::Unlink { source, link, moved }),
+            }
+        }
+        RTM_NEWNSID if source.is_none() => nsid(payload)?.map(Event::NewNsid),
+        RTM_DELNSID if source.is_none() => nsid(payload)?.map(Event::DeletedNsid),
+        _ => None,
+    })
 }
 
 /// An address message, and which namespace it says it is about.

@@ -1,177 +1,29 @@
 //! The state machine: what is known of the host, what to ask next, what to show.
 //!
-//! Everything that can interleave is decided here. In this version the host is polled: each tick begins a
-//! round, which asks for the host's links, then for those of each namespace they lead to and of each that a
-//! runtime claims. When all is answered the round is judged as a whole.
+//! Everything that can interleave is decided here. A round reads all: the host's links, then those of each
+//! namespace they lead to and of each that a runtime claims. After the first round events keep the topology, and
+//! feed the ledger with the counters they carry; changes are gathered for some milliseconds and judged together.
+//! Where only the host's events arrive, each tick begins a round.
 
-use super::ledger::{self, Booking, Carried, LabelSet, Ledger};
-use super::link::{Counters, Link, NetnsId, PeerNetns};
-use super::pairing::{self, EndState, Inside, Namespaces, Pair, Pairing};
+use super::event::Event;
+use super::ledger::{self, Carried, Ledger};
+use super::link::{Counters, End, Kind, Link, Mac, NetnsId, PeerNetns};
+use super::pairing::{Pair, Role};
+use super::topology::{Change, Topology};
 use super::view::{Scene, Source, SourceStatus, Status, View};
-use super::workload::{Claims, Locator, Runtime, Workload};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use super::workload::{Claims, Expected, Locator, Runtime};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod input;
 mod naming;
+mod show;
 
-use naming::{Naming, Told};
-
-/// What the state machine is told.
-#[derive(Debug)]
-pub enum Input {
-    /// It is time for another round.
-    Tick,
-    /// The links of the host (`None`) or of a namespace.
-    Links {
-        /// Whose.
-        nsid: Option<u32>,
-        /// The answer to [`Request::Links`].
-        answer: Result<Links, LookFailure>,
-    },
-    /// The namespace that a claim means.
-    Located {
-        /// Which claim's.
-        locator: Locator,
-        /// The answer to [`Request::Locate`].
-        answer: Result<Location, LookFailure>,
-    },
-    /// Who lives in namespaces that no runtime claims.
-    Inhabitants {
-        /// The namespaces that were looked for, as in [`Request::Search`].
-        nsids: BTreeSet<u32>,
-        /// One process of each in which there is any; or why processes could not be read.
-        answer: Result<Vec<Inhabitant>, String>,
-        /// How long it took.
-        took: Duration,
-    },
-    /// What a runtime says; `None` if it is neither configured nor there.
-    Claims {
-        /// Which runtime.
-        runtime: Runtime,
-        /// The answer, or why there is none.
-        answer: Option<Result<Claims, String>>,
-        /// How long it took.
-        took: Duration,
-    },
-    /// The counters of the host's links.
-    Samples {
-        /// The answer, or why there is none.
-        answer: Result<Samples, String>,
-        /// How long it took.
-        took: Duration,
-    },
-    /// A scrape did not get counters of its own in time.
-    StaleScrape,
-}
-
-/// What the state machine wants to know.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Request {
-    /// The links of the host (`None`) or of a namespace.
-    Links {
-        /// Whose.
-        nsid: Option<u32>,
-    },
-    /// Which namespace a claim means.
-    Locate(Locator),
-    /// What a runtime says now.
-    Claims(Runtime),
-    /// Which processes live in the namespaces with these ids.
-    Search(BTreeSet<u32>),
-}
-
-/// An answer to [`Request::Links`].
-#[derive(Debug, Default, PartialEq)]
-pub struct Links {
-    /// The links, in the kernel's order.
-    pub links: Vec<Link>,
-    /// Messages that could not be read.
-    pub bad_messages: u64,
-}
-
-impl Links {
-    /// Empties it and keeps its memory.
-    pub fn clear(&mut self) {
-        self.links.clear();
-        self.bad_messages = 0;
-    }
-}
-
-/// Counters of links of the host, by ifindex.
-#[derive(Debug, Default, PartialEq)]
-pub struct Samples {
-    /// In the kernel's order.
-    pub counters: Vec<(u32, Counters)>,
-    /// Messages that could not be read.
-    pub bad_messages: u64,
-}
-
-impl Samples {
-    /// Empties it and keeps its memory.
-    pub fn clear(&mut self) {
-        self.counters.clear();
-        self.bad_messages = 0;
-    }
-}
-
-/// Why we could not look into a namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LookFailure {
-    /// It is not there (any more).
-    Gone,
-    /// We may not (CAP_NET_ADMIN).
-    Denied,
-    /// Anything else, in words.
-    Failed(String),
-}
-
-/// An answer to [`Request::Locate`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// Where.
-    pub netns: Located,
-    /// For a process: the path of its cgroup.
-    pub cgroup: Option<String>,
-}
-
-/// A process in a namespace that no runtime claims.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inhabitant {
-    /// The namespace.
-    pub nsid: u32,
-    /// The process.
-    pub pid: u32,
-    /// What it is called: a machine, a unit or a command.
-    pub workload: Workload,
-    /// The path of its cgroup.
-    pub cgroup: Option<String>,
-}
-
-/// The namespace that a claim means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Located {
-    /// The exporter's own.
-    Host,
-    /// The one with this id.
-    Nsid(u32),
-    /// One without an id: no veth that we can see leads there.
-    WithoutId,
-}
-
-/// What the user decides.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// How long a workload's totals are kept after its last pair is gone.
-    pub retention: Duration,
-    /// How long an unclaimed end is kept back while a runtime may still name it.
-    pub hold_back: Duration,
-    /// How long who lived in a namespace stays its owner after nobody claims it any more: veths outlive their
-    /// container's process, and links are read later than an engine tells.
-    pub leaving: Duration,
-    /// How far back the peaks look.
-    pub peak_window: Duration,
-}
+pub use input::{
+    Config, Inhabitant, Input, Learning, Links, Located, Location, LookFailure, Request, Samples,
+};
+use naming::Naming;
 
 /// What a runtime last said.
 #[derive(Debug, Default)]
@@ -180,15 +32,17 @@ struct Heard {
     may_name: bool,
     /// The last good answer: names stay while an engine is away and its containers live on.
     claims: Claims,
+    /// When it was last asked with an answer.
+    asked: Duration,
+    /// The interfaces that it is about to make or has made, by their address.
+    expected: BTreeMap<Mac, Vec<Expected>>,
 }
 
 /// The state of one host.
 #[derive(Debug)]
 pub struct Host {
     config: Config,
-    namespaces: Namespaces,
-    /// The generation of each nsid; raised when its namespace is found to be another.
-    generations: HashMap<u32, u32>,
+    topology: Topology,
     heard: BTreeMap<Runtime, Heard>,
     located: BTreeMap<Locator, Location>,
     /// By the namespace they were found in.
@@ -199,19 +53,43 @@ pub struct Host {
     rounds: u64,
     /// When the first round was complete.
     started: Duration,
+    /// When the last round began.
+    resynced: Duration,
+    /// The nsids that had no namespace, or one that could not be read, when they were asked about: they are not asked about
+    /// again before the next round, or before such an id is given again.
+    refused: BTreeSet<u32>,
+    /// Namespaces whose links could not be read, and why.
+    unreadable: BTreeMap<NetnsId, String>,
+    /// Claims that point to no namespace, since when, and whether they are counted; and how many ever were.
+    unlocated: BTreeMap<Locator, (Duration, bool)>,
+    unlocated_ever: u64,
+    /// The processes whose end we want to hear of.
+    watched: BTreeSet<u32>,
+    /// Questions that are open and belong to no round.
+    asked: BTreeSet<Request>,
+    /// How many answers about the links of an nsid are still to come that are about the one that had it before.
+    void: BTreeMap<u32, u32>,
+    /// The nsids that were taken back while these were being located, or while processes were searched for: an answer
+    /// that names one of them may be about the namespace that had it before. One to a later question is not.
+    taken_back_from: BTreeMap<Locator, BTreeSet<u32>>,
+    taken_back: BTreeSet<u32>,
+    /// When to judge what has changed since the last time; and whether links have.
+    due: Option<Duration>,
+    links_changed: bool,
+    /// A namespace has got an id since names were asked for.
+    names_wanted: bool,
+    /// When to judge even if nothing changes: somebody has waited long enough, or is to be forgotten.
+    again: Duration,
     /// When the last tick's counters came, and whether those of another are awaited.
     ticked: Duration,
     tick_due: bool,
-    /// The namespaces that the pairing is made from.
-    looked: BTreeSet<NetnsId>,
     ledger: Ledger,
-    pairing: Pairing,
     /// For each pair the counters of its two sides as last read.
     samples: Vec<[Counters; 2]>,
-    /// The pairs' ends on the host: ifindex -> (pair, side).
-    on_host: HashMap<u32, (usize, usize)>,
+    /// Of the pairs without an end on the host, the place in turn up to which they were read.
+    read_up_to: u32,
     scene: Arc<Scene>,
-    /// For each pair of the scene its place in `pairing.pairs`.
+    /// For each pair of the scene its place in the pairing.
     shown: Vec<usize>,
     status: Status,
 }
@@ -230,27 +108,36 @@ const SECOND: Duration = Duration::from_secs(1);
 /// After each search that found nobody the next one waits twice as long, up to this.
 const LONGEST_SEARCH_PAUSE: Duration = Duration::from_secs(64);
 
-/// The questions that are open.
+/// How often all is read again although events tell what changes.
+const RESYNC: Duration = Duration::from_secs(300);
+
+/// How often who lives where is judged at least.
+const JUDGED_AT_LEAST: Duration = Duration::from_secs(10);
+
+/// How many namespaces are read at a tick for pairs that have no end on the host.
+const READ_AT_A_TICK: usize = 64;
+
+/// A reading of everything.
 #[derive(Debug, Default)]
 struct Round {
+    /// The questions that are open.
     open: BTreeSet<Request>,
-    /// Namespaces looked into since the last tick.
+    /// The namespaces that were asked about.
     asked: BTreeSet<u32>,
     /// The host's links were read: what is not asked about in this round is gone.
     whole: bool,
-    /// Links of any namespace were read, or could not be any more.
-    changed: bool,
+    /// What differs from what was known is something that the events have missed.
+    checks_events: bool,
     began: Duration,
 }
 
 impl Host {
     /// A host of which nothing is known, that will be told of by these runtimes.
     pub fn new(config: Config, runtimes: impl IntoIterator<Item = Runtime>) -> Host {
-        let silent = || Heard { may_name: true, claims: Claims::default() };
+        let silent = || Heard { may_name: true, ..Heard::default() };
         Host {
             config,
-            namespaces: Namespaces::new(),
-            generations: HashMap::new(),
+            topology: Topology::default(),
             heard: runtimes.into_iter().map(|runtime| (runtime, silent())).collect(),
             located: BTreeMap::new(),
             inhabitants: BTreeMap::new(),
@@ -259,13 +146,25 @@ impl Host {
             round: Round::default(),
             rounds: 0,
             started: Duration::ZERO,
+            resynced: Duration::ZERO,
+            refused: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
+            unlocated: BTreeMap::new(),
+            unlocated_ever: 0,
+            watched: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            void: BTreeMap::new(),
+            taken_back_from: BTreeMap::new(),
+            taken_back: BTreeSet::new(),
+            due: None,
+            links_changed: false,
+            names_wanted: false,
+            again: Duration::MAX,
             ticked: Duration::ZERO,
             tick_due: false,
-            looked: BTreeSet::new(),
             ledger: Ledger::default(),
-            pairing: Pairing::default(),
             samples: Vec::new(),
-            on_host: HashMap::new(),
+            read_up_to: 0,
             scene: Arc::default(),
             shown: Vec::new(),
             status: Status::default(),
@@ -274,21 +173,78 @@ impl Host {
 
     /// Takes one input; says what to ask.
     pub fn apply(&mut self, input: Input, now: Duration) -> Vec<Request> {
-        match input {
-            Input::Tick => self.begin_round(now),
+        let mut requests = match input {
+            Input::Tick => self.tick(now),
             Input::Links { nsid, answer } => self.take_links(nsid, answer, now),
             Input::Located { locator, answer } => self.take_location(locator, answer, now),
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
-            Input::Inhabitants { nsids, answer, took } => self.take_inhabitants(&nsids, answer, took, now),
+            Input::Inhabitants { nsids, answer, took } => {
+                self.take_inhabitants(&nsids, answer, took, now);
+                Vec::new()
+            }
+            Input::Expected { runtime, expected } => {
+                let by_address = &mut self.heard.entry(runtime).or_default().expected;
+                by_address.clear();
+                for expected in expected {
+                    by_address.entry(expected.address).or_default().push(expected);
+                }
+                self.touch(now);
+                Vec::new()
+            }
             Input::Samples { answer, took } => {
                 self.take_samples(answer, took, now);
                 Vec::new()
             }
+            Input::LastWords(counters) => {
+                for (ifindex, counters) in &counters {
+                    self.ledger.observe(End { netns: NetnsId::Host, ifindex: *ifindex }, counters);
+                }
+                self.ledger.settle();
+                Vec::new()
+            }
+            Input::Exited { pid } => {
+                self.watched.remove(&pid);
+                match self.located.get(&Locator::Pid(pid)).map(|at| at.netns) {
+                    Some(Located::Nsid(nsid)) => self.last_words(nsid),
+                    _ => Vec::new(),
+                }
+            }
+            Input::Named => vec![Request::Claims(Runtime::Named)],
+            Input::Unnamed { locator } => match self.located.get(&locator).map(|at| at.netns) {
+                Some(Located::Nsid(nsid)) => self.last_words(nsid),
+                _ => Vec::new(),
+            },
+            Input::Events(events) => {
+                let mut requests = Vec::new();
+                for event in events {
+                    requests.extend(self.take_event(event, now));
+                }
+                requests
+            }
+            Input::Listening { answer } => {
+                let status = SourceStatus { result: answer, took: Duration::ZERO };
+                self.status.sources.insert(Source::Events, status);
+                Vec::new()
+            }
+            Input::Wake => Vec::new(),
             Input::StaleScrape => {
                 self.status.stale_scrapes += 1;
                 Vec::new()
             }
+        };
+        if self.deadline().is_some_and(|due| now >= due) {
+            requests.extend(self.judge(now));
         }
+        requests
+    }
+
+    /// When the state machine wants an [`Input::Wake`], should nothing else come before.
+    pub fn deadline(&self) -> Option<Duration> {
+        if !self.may_judge() {
+            return None;
+        }
+        let due = self.due.unwrap_or(Duration::MAX).min(self.again);
+        (due != Duration::MAX).then_some(due)
     }
 
     /// What to show; `None` before the first round is complete.
@@ -312,25 +268,85 @@ impl Host {
         &self.status
     }
 
-    fn begin_round(&mut self, now: Duration) -> Vec<Request> {
+    fn tick(&mut self, now: Duration) -> Vec<Request> {
         self.tick_due = true;
-        if !self.round.open.is_empty() {
-            return Vec::new(); // the last one takes longer than the interval
+        if self.config.learning == Learning::Polling || self.rounds == 0 {
+            return self.begin_round(now, None);
         }
-        self.round = Round { began: now, ..Round::default() };
+        if now.saturating_sub(self.resynced) >= RESYNC {
+            return self.begin_round(now, Some("periodic"));
+        }
+        let runtimes = self.heard.keys().map(|&runtime| Request::Claims(runtime));
+        let inhabitants = self.inhabitants.values().map(|found| Request::Locate(Locator::Pid(found.pid)));
+        let mut requests: Vec<Request> = runtimes.chain(inhabitants).collect();
+        let read = self.off_host();
+        requests.extend(read.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }));
+        self.ask(requests)
+    }
+
+    /// The namespaces to read at this tick for pairs without an end on the host: their counters are in no other answer.
+    fn off_host(&mut self) -> Vec<u32> {
+        let mut nsids = BTreeSet::new();
+        for pair in &self.scene.pairs {
+            let [a, b] = &pair.sides;
+            if a.end.netns != NetnsId::Host && b.end.netns != NetnsId::Host {
+                // One end tells both directions; where there is a port, its own counters are shown.
+                let read = if b.role == Role::Port { b } else { a };
+                nsids.extend(read.end.netns.nsid());
+            }
+        }
+        let next = nsids.range(self.read_up_to..).chain(nsids.range(..self.read_up_to));
+        let turn: Vec<u32> = next.copied().take(READ_AT_A_TICK).collect();
+        self.read_up_to = turn.last().map_or(0, |last| last.saturating_add(1));
+        turn
+    }
+
+    /// Reads everything, unless that is under way; `reason` says why events are not enough.
+    fn begin_round(&mut self, now: Duration, reason: Option<&'static str>) -> Vec<Request> {
+        if !self.round.open.is_empty() {
+            return Vec::new();
+        }
+        let reason = if self.rounds == 0 { Some("start") } else { reason };
+        if let Some(reason) = reason.filter(|_| self.config.learning == Learning::Events) {
+            *self.status.resyncs.entry(reason).or_default() += 1;
+        }
+        let checks_events = self.rounds > 0 && self.config.learning == Learning::Events;
+        self.round = Round { began: now, checks_events, ..Round::default() };
+        self.resynced = now;
+        self.refused.clear();
         let runtimes = self.heard.keys().map(|&runtime| Request::Claims(runtime));
         let locators = self.locators().into_iter().map(Request::Locate);
         let asked: Vec<Request> = runtimes.chain([Request::Links { nsid: None }]).chain(locators).collect();
         self.open(asked)
     }
 
-    /// Notes which questions must be answered before the round can be judged: not those to runtimes, which
-    /// may take their time, and not searches.
+    /// Notes which questions must be answered before the round is complete: not those to runtimes, which may take
+    /// their time, and not searches.
     fn open(&mut self, asked: Vec<Request>) -> Vec<Request> {
-        let needed =
-            asked.iter().filter(|request| matches!(request, Request::Links { .. } | Request::Locate(_)));
-        self.round.open.extend(needed.cloned());
+        self.round.open.extend(asked.iter().filter(|request| request.is_of_kernel()).cloned());
         asked
+    }
+
+    /// Leaves out what is asked already, and notes the rest.
+    fn ask(&mut self, mut wanted: Vec<Request>) -> Vec<Request> {
+        wanted.retain(|request| {
+            let new = !request.is_of_kernel() || !self.round.open.contains(request);
+            new && (!request.is_of_kernel() || self.asked.insert(request.clone()))
+        });
+        wanted
+    }
+
+    /// An answer has come; false if nobody waits for it any more.
+    fn answered(&mut self, request: &Request) -> bool {
+        let (in_round, outside) = (self.round.open.remove(request), self.asked.remove(request));
+        in_round || outside
+    }
+
+    /// Something has changed: it is judged with what else changes in the next milliseconds.
+    fn touch(&mut self, now: Duration) {
+        let pairs = u32::try_from(self.samples.len()).unwrap_or(u32::MAX);
+        let due = now + self.config.gather + self.config.gather_a_pair.saturating_mul(pairs);
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 
     fn locators(&self) -> BTreeSet<Locator> {
@@ -347,38 +363,62 @@ impl Host {
         answer: Result<Links, LookFailure>,
         now: Duration,
     ) -> Vec<Request> {
-        self.round.open.remove(&Request::Links { nsid });
-        let netns = self.netns(nsid);
-        self.round.changed = true;
+        if self.is_void(nsid) {
+            return Vec::new();
+        }
+        let in_round = self.round.open.contains(&Request::Links { nsid });
+        if !self.answered(&Request::Links { nsid }) {
+            return Vec::new(); // the namespace that was asked about is gone
+        }
+        let netns = self.topology.netns(nsid);
+        self.round.asked.extend(nsid);
+        let mut missed = 0;
+        let mut more = Vec::new();
         match answer {
             Ok(Links { links, bad_messages }) => {
                 self.status.bad_messages += bad_messages;
-                self.round.whole |= nsid.is_none();
-                let more = self.look_behind(&links);
-                self.namespaces.insert(netns, Inside::Seen(links));
-                let more = self.open(more);
-                return self.judge(more, now);
+                self.round.whole |= nsid.is_none() && in_round;
+                if in_round {
+                    more = self.look_behind(&links);
+                }
+                self.note_counters(netns, &links);
+                missed = self.topology.replace(netns, links);
             }
-            Err(LookFailure::Denied) if nsid.is_some() => {
-                self.namespaces.insert(netns, Inside::Denied);
-            }
+            Err(LookFailure::Denied) if nsid.is_some() => self.topology.hide(netns),
             Err(LookFailure::Gone) if nsid.is_some() => {
-                self.namespaces.remove(&netns);
+                self.refused.extend(nsid);
+                missed = self.topology.forget(netns);
             }
             // What was known stays until a round says otherwise.
             Err(failure) => {
-                let why = match failure {
-                    LookFailure::Gone => "the network namespace is gone".to_owned(),
-                    LookFailure::Denied => "permission denied".to_owned(),
-                    LookFailure::Failed(why) => why,
-                };
-                if nsid.is_none() {
-                    let took = now.saturating_sub(self.round.began);
-                    self.status.sources.insert(Source::Links, SourceStatus { result: Err(why), took });
+                self.refused.extend(nsid);
+                self.unreadable.insert(netns, failure.to_string());
+                self.report_links(now.saturating_sub(self.round.began));
+                if in_round {
+                    self.touch(now);
                 }
+                return Vec::new();
             }
         }
-        self.judge(Vec::new(), now)
+        self.unreadable.remove(&netns);
+        if in_round && self.round.checks_events {
+            self.status.corrections += missed as u64;
+        }
+        self.links_changed = true;
+        self.touch(now);
+        self.open(more)
+    }
+
+    /// True if this answer is to a question that was asked before the id was taken back: answers come in the order of
+    /// their questions.
+    fn is_void(&mut self, nsid: Option<u32>) -> bool {
+        let Some(nsid) = nsid else { return false };
+        let Some(left) = self.void.get_mut(&nsid) else { return false };
+        *left -= 1;
+        if *left == 0 {
+            self.void.remove(&nsid);
+        }
+        true
     }
 
     /// The namespaces that these links lead to and that were not asked about in this round.
@@ -391,35 +431,81 @@ impl Host {
         new.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }).collect()
     }
 
+    /// Counters of pairs that have no end on the host come with the links alone.
+    fn note_counters(&mut self, netns: NetnsId, links: &[Link]) {
+        if netns == NetnsId::Host {
+            return;
+        }
+        for link in links.iter().filter(|link| link.kind == Kind::Veth && link.iflink.is_some()) {
+            let end = End { netns, ifindex: link.ifindex };
+            if let Some((pair, side)) = self.ledger.observe(end, &link.counters)
+                && let Some(samples) = self.samples.get_mut(pair)
+            {
+                samples[side] = ledger::highest(&samples[side], &link.counters);
+            }
+        }
+    }
+
     fn take_location(
         &mut self,
         locator: Locator,
         answer: Result<Location, LookFailure>,
         now: Duration,
     ) -> Vec<Request> {
-        self.round.open.remove(&Request::Locate(locator.clone()));
+        let request = Request::Locate(locator.clone());
+        let in_round = self.round.open.contains(&request);
+        self.answered(&request);
+        let taken_back = self.taken_back_from.remove(&locator).unwrap_or_default();
         let mut more = Vec::new();
         match answer {
+            Ok(Location { netns: Located::Nsid(nsid), .. }) if taken_back.contains(&nsid) => {
+                // Perhaps it is the one that had the id before: ask again.
+                more = self.ask(vec![request]);
+            }
             Ok(found) => {
-                let netns = found.netns;
-                let before = self.located.insert(locator, found);
-                if let Located::Nsid(nsid) = netns {
+                if let Located::Nsid(nsid) = found.netns {
                     let links = Request::Links { nsid: Some(nsid) };
+                    let before = self.located.get(&locator);
                     // What was read there before the claim came may be of another namespace that had this id.
-                    let stale = before.is_none_or(|before| before.netns != netns)
-                        && !self.round.open.contains(&links);
-                    if self.round.asked.insert(nsid) || stale {
-                        more.push(links);
+                    let news = before.is_none_or(|before| before.netns != found.netns);
+                    if in_round && self.round.asked.insert(nsid) {
+                        more = self.open(vec![links]);
+                    } else if news {
+                        more = self.ask(vec![links]);
                     }
                 }
+                self.unlocated.remove(&locator);
+                let same = self.located.insert(locator, found.clone()) == Some(found);
+                if !same || in_round {
+                    self.touch(now);
+                }
             }
-            // A container that vanishes is no error; one that we may not see claims nothing.
-            Err(_) => {
-                self.located.remove(&locator);
+            // A container that vanishes is no error. What is no namespace, or may not be opened, is counted.
+            Err(failure) => {
+                // A name is made a moment before its namespace is mounted on it.
+                let (since, counted) = self.unlocated.entry(locator.clone()).or_insert((now, false));
+                if failure != LookFailure::Gone && !*counted && now.saturating_sub(*since) >= SECOND {
+                    *counted = true;
+                    self.unlocated_ever += 1;
+                }
+                if self.located.remove(&locator).is_some() || in_round {
+                    self.touch(now);
+                }
             }
         }
-        let more = self.open(more);
-        self.judge(more, now)
+        more
+    }
+
+    /// Notes for every question about a namespace that is open that this id may be the earlier one's in its answer.
+    fn take_back(&mut self, nsid: u32) {
+        for request in self.asked.iter().chain(&self.round.open) {
+            if let Request::Locate(locator) = request {
+                self.taken_back_from.entry(locator.clone()).or_default().insert(nsid);
+            }
+        }
+        if self.searches.values().any(|search| search.open) {
+            self.taken_back.insert(nsid);
+        }
     }
 
     fn take_claims(
@@ -430,30 +516,34 @@ impl Host {
         now: Duration,
     ) -> Vec<Request> {
         let heard = self.heard.entry(runtime).or_default();
-        heard.may_name = matches!(answer, Some(Ok(_)));
+        heard.asked = now;
+        let may_name = matches!(answer, Some(Ok(_)));
+        let mut changed = std::mem::replace(&mut heard.may_name, may_name) != may_name;
         let source = match runtime {
             Runtime::Docker => Some(Source::Docker),
             Runtime::Named => Some(Source::Named),
             // These tell nothing by themselves.
             Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => None,
         };
-        let result = match answer {
-            None => None,
-            Some(Err(why)) => Some(Err(why)),
-            Some(Ok(claims)) => {
-                heard.claims = claims;
-                Some(Ok(()))
-            }
-        };
+        let result = answer.map(|answer| {
+            let claims = answer?;
+            changed |= heard.claims != claims;
+            heard.claims = claims;
+            Ok(())
+        });
         if let (Some(source), Some(result)) = (source, result) {
             self.status.sources.insert(source, SourceStatus { result, took });
         }
+        // While somebody waits for a name, each answer is a chance; and the end of the wait is judged by it.
+        if changed || self.again <= now {
+            self.touch(now);
+        }
         let known = self.locators();
         self.located.retain(|locator, _| known.contains(locator));
+        self.unlocated.retain(|locator, _| known.contains(locator));
         let new = known.into_iter().filter(|locator| !self.located.contains_key(locator));
-        let new = new.map(Request::Locate).filter(|request| !self.round.open.contains(request)).collect();
-        let more = self.open(new);
-        self.judge(more, now)
+        let new = new.map(Request::Locate).collect();
+        self.ask(new)
     }
 
     fn take_inhabitants(
@@ -462,30 +552,36 @@ impl Host {
         answer: Result<Vec<Inhabitant>, String>,
         took: Duration,
         now: Duration,
-    ) -> Vec<Request> {
+    ) {
         for &nsid in nsids {
-            let search = self.searches.entry(self.netns(Some(nsid))).or_default();
+            let search = self.searches.entry(self.topology.netns(Some(nsid))).or_default();
             search.open = false;
             search.next = now + SECOND.saturating_mul(1 << search.tries.min(6)).min(LONGEST_SEARCH_PAUSE);
             search.tries += 1;
         }
         let result = answer.as_ref().map(|_| ()).map_err(Clone::clone);
         self.status.sources.insert(Source::Process, SourceStatus { result, took });
-        for inhabitant in answer.unwrap_or_default() {
+        let found = answer.unwrap_or_default().into_iter();
+        for inhabitant in found.filter(|found| !self.taken_back.contains(&found.nsid)) {
             let at = Location { netns: Located::Nsid(inhabitant.nsid), cgroup: inhabitant.cgroup.clone() };
             self.located.insert(Locator::Pid(inhabitant.pid), at);
-            self.inhabitants.insert(self.netns(Some(inhabitant.nsid)), inhabitant);
+            self.inhabitants.insert(self.topology.netns(Some(inhabitant.nsid)), inhabitant);
         }
-        self.judge(Vec::new(), now)
+        if self.searches.values().all(|search| !search.open) {
+            self.taken_back.clear();
+        }
+        self.touch(now);
     }
 
     fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {
         let result = answer.map(|samples| {
             self.status.bad_messages += samples.bad_messages;
             for (ifindex, counters) in &samples.counters {
-                if let Some(&(pair, side)) = self.on_host.get(ifindex) {
-                    self.samples[pair][side] = *counters;
-                    self.ledger.observe(pair, side, counters);
+                let end = End { netns: NetnsId::Host, ifindex: *ifindex };
+                if let Some((pair, side)) = self.ledger.observe(end, counters)
+                    && let Some(samples) = self.samples.get_mut(pair)
+                {
+                    samples[side] = *counters;
                 }
             }
             self.ledger.settle();
@@ -498,44 +594,187 @@ impl Host {
         self.status.sources.insert(Source::Counters, SourceStatus { result, took });
     }
 
-    fn netns(&self, nsid: Option<u32>) -> NetnsId {
-        match nsid {
-            None => NetnsId::Host,
-            Some(nsid) => {
-                NetnsId::Other { nsid, generation: self.generations.get(&nsid).copied().unwrap_or(0) }
+    fn take_event(&mut self, event: Event, now: Duration) -> Vec<Request> {
+        self.status.events += 1;
+        match event {
+            Event::Link { source, link } => {
+                let netns = self.topology.netns(source);
+                let end = End { netns, ifindex: link.ifindex };
+                self.note_last(end, &link);
+                if self.topology.upsert(netns, link) == Change::Shape {
+                    self.links_changed = true;
+                    self.touch(now);
+                }
+                Vec::new()
+            }
+            Event::Unlink { source, link, moved } => {
+                let end_now =
+                    |topology: &Topology| End { netns: topology.netns(source), ifindex: link.ifindex };
+                // It may be about to go before it has its account.
+                let unknown = link.kind == Kind::Veth && self.ledger.place(end_now(&self.topology)).is_none();
+                let requests = if unknown { self.judge_links(now) } else { Vec::new() };
+                // Judging may have found that the id is another namespace's.
+                let end = end_now(&self.topology);
+                self.note_last(end, &link);
+                if !moved {
+                    self.ledger.end(end);
+                }
+                self.topology.unlink(end.netns, end.ifindex);
+                self.links_changed = true;
+                self.touch(now);
+                requests
+            }
+            Event::NewNsid(nsid) => {
+                self.refused.remove(&nsid);
+                self.names_wanted = true;
+                self.touch(now);
+                // A claim that was not located may be now.
+                let located = |locator: &Locator| {
+                    self.located.get(locator).is_some_and(|at| at.netns != Located::WithoutId)
+                };
+                let lost = self.locators().into_iter().filter(|locator| !located(locator));
+                let lost = lost.map(Request::Locate).collect();
+                self.ask(lost)
+            }
+            Event::DeletedNsid(nsid) => {
+                let netns = self.topology.netns(Some(nsid));
+                let unknown = self.topology.veths(netns).any(|end| self.ledger.place(end).is_none());
+                let mut requests = if unknown { self.judge_links(now) } else { Vec::new() };
+                requests.splice(0..0, self.last_words(nsid));
+                self.topology.end_of(nsid);
+                self.located.retain(|_, at| at.netns != Located::Nsid(nsid));
+                self.inhabitants.remove(&netns);
+                self.take_back(nsid);
+                if self.answered(&Request::Links { nsid: Some(nsid) }) {
+                    *self.void.entry(nsid).or_default() += 1;
+                }
+                self.links_changed = true;
+                self.touch(now);
+                requests
+            }
+            Event::Lost => {
+                self.status.lost += 1;
+                self.begin_round(now, Some("lost"))
+            }
+            Event::Bad => {
+                self.status.bad_messages += 1;
+                Vec::new()
             }
         }
     }
 
-    /// When nothing is open any more, says what all the answers mean together.
-    fn judge(&mut self, mut more: Vec<Request>, now: Duration) -> Vec<Request> {
-        if !self.round.open.is_empty() || (self.rounds == 0 && !self.round.whole) {
-            return more;
+    /// The first process of a namespace is the first sign of its death.
+    fn watch_exits(&mut self) -> Vec<Request> {
+        let pids: BTreeSet<u32> = self
+            .located
+            .iter()
+            .filter_map(|(locator, at)| match (locator, at.netns) {
+                (Locator::Pid(pid), Located::Nsid(_)) => Some(*pid),
+                _ => None,
+            })
+            .collect();
+        let new: Vec<u32> = pids.difference(&self.watched).copied().collect();
+        self.watched.extend(&new);
+        new.into_iter().map(Request::WatchExit).collect()
+    }
+
+    /// What a namespace that is about to die has sent shows on the host's ends of its pairs, and there only until they
+    /// are parted.
+    fn last_words(&self, nsid: u32) -> Vec<Request> {
+        let netns = self.topology.netns(Some(nsid));
+        let on_host = self.topology.pairing().pairs.iter().filter_map(|pair| {
+            let [host, inside] = pair.sides.map(|side| side.end);
+            (host.netns == NetnsId::Host && inside.netns == netns).then_some(host.ifindex)
+        });
+        let ifindexes: Vec<u32> = on_host.collect();
+        if ifindexes.is_empty() { Vec::new() } else { vec![Request::LastWords(ifindexes)] }
+    }
+
+    /// Notes what a link message counts, which may be the last that is heard of the end.
+    fn note_last(&mut self, end: End, link: &Link) {
+        if link.kind != Kind::Veth {
+            return;
         }
-        if std::mem::take(&mut self.round.whole) {
-            let took = now.saturating_sub(self.round.began);
-            self.status.sources.insert(Source::Links, SourceStatus { result: Ok(()), took });
-            let asked = &self.round.asked;
-            self.namespaces.retain(|netns, _| netns.nsid().is_none_or(|nsid| asked.contains(&nsid)));
-            if self.rounds == 0 {
-                self.started = now;
-            }
-            self.rounds += 1;
+        // An end that is being made has no peer either, and no account.
+        if link.iflink.is_none() {
+            self.ledger.observe_detached(end, &link.counters);
+        } else {
+            self.ledger.observe(end, &link.counters);
         }
-        if std::mem::take(&mut self.round.changed) {
-            self.raise_generations();
+    }
+
+    /// Judges at once if links have changed: an end that is about to go may not have its account yet.
+    fn judge_links(&mut self, now: Duration) -> Vec<Request> {
+        if self.rounds > 0 && self.links_changed { self.judge(now) } else { Vec::new() }
+    }
+
+    /// Before the first round is complete nothing is known; where all is polled, answers are judged together.
+    fn may_judge(&self) -> bool {
+        match self.config.learning {
+            Learning::Events if self.rounds > 0 => true,
+            _ => self.round.open.is_empty() && (self.rounds > 0 || self.round.whole),
+        }
+    }
+
+    /// Says what all that is known means together, and what is missing.
+    fn judge(&mut self, now: Duration) -> Vec<Request> {
+        self.due = None;
+        if self.round.whole && self.round.open.is_empty() {
+            self.complete_round(now);
+        }
+        if std::mem::take(&mut self.links_changed) {
             self.pair_up(now);
         }
         let waiting = self.attribute(now);
+        let wanted = self.topology.wanted().into_iter().filter(|nsid| !self.refused.contains(nsid));
+        let mut more = self.ask(wanted.map(|nsid| Request::Links { nsid: Some(nsid) }).collect());
         if waiting.for_runtimes {
-            // An engine says whose it is when the container has started. A name in /run/netns is there before the
-            // namespace's first veth: each round has asked for it, and the answer would come at once, again and
-            // again.
+            // An engine says whose it is when the container has started. The folder of names would answer at once,
+            // again and again.
             let engine = self.heard.get(&Runtime::Docker).filter(|heard| heard.may_name);
             more.extend(engine.map(|_| Request::Claims(Runtime::Docker)));
         }
+        // A name in /run/netns is there before the namespace has its first veth.
+        if std::mem::take(&mut self.names_wanted) && self.heard.contains_key(&Runtime::Named) {
+            more.push(Request::Claims(Runtime::Named));
+        }
         more.extend(self.search(waiting.unclaimed, now));
+        more.extend(self.watch_exits());
+        let searches = self.searches.values().filter(|search| !search.open).map(|search| search.next);
+        let leaving = self.naming.leaves_at(self.config.leaving);
+        let forgotten = self.ledger.forgets_at(self.config.retention);
+        let again = searches
+            .chain(waiting.until)
+            .chain(leaving)
+            .chain(forgotten)
+            .chain([now + JUDGED_AT_LEAST])
+            .min();
+        // What is over now has just been judged.
+        self.again = again.unwrap_or(Duration::MAX).max(now + Duration::from_nanos(1));
         more
+    }
+
+    fn complete_round(&mut self, now: Duration) {
+        self.round.whole = false;
+        self.report_links(now.saturating_sub(self.round.began));
+        self.topology.keep_only(&self.round.asked);
+        if self.rounds == 0 {
+            self.started = now;
+        }
+        self.rounds += 1;
+    }
+
+    fn report_links(&mut self, took: Duration) {
+        let topology = &self.topology;
+        self.unreadable.retain(|&netns, _| topology.netns(netns.nsid()) == netns);
+        let result = match (self.unreadable.get(&NetnsId::Host), self.unreadable.values().next()) {
+            (Some(why), _) => Err(why.clone()),
+            (None, Some(why)) => {
+                Err(format!("{} network namespaces could not be read: {why}", self.unreadable.len()))
+            }
+            (None, None) => Ok(()),
+        };
+        self.status.sources.insert(Source::Links, SourceStatus { result, took });
     }
 
     /// Asks who lives in these namespaces, as far as it is time to ask.
@@ -552,176 +791,29 @@ impl Host {
         (!nsids.is_empty()).then_some(Request::Search(nsids))
     }
 
-    /// An nsid whose pairs with the host are all others than before belongs to another namespace now.
-    fn raise_generations(&mut self) {
-        let partners = |pairs: &[Pair]| {
-            let mut partners: HashMap<u32, BTreeSet<u32>> = HashMap::new();
-            for [a, b] in pairs.iter().map(|pair| pair.sides.map(|side| side.end)) {
-                if let (NetnsId::Host, Some(nsid)) = (a.netns, b.netns.nsid()) {
-                    partners.entry(nsid).or_default().insert(a.ifindex);
-                }
-            }
-            partners
-        };
-        let before = partners(&self.pairing.pairs);
-        let now = partners(&pairing::pair(&self.namespaces).pairs);
-        let known: BTreeSet<u32> = self.namespaces.keys().filter_map(|netns| netns.nsid()).collect();
-        let another = |nsid: u32| match (before.get(&nsid), now.get(&nsid)) {
-            (Some(before), Some(now)) => before.is_disjoint(now),
-            _ => false,
-        };
-        let gone = self.looked.iter().filter_map(|netns| netns.nsid()).filter(|nsid| !known.contains(nsid));
-        let raised: BTreeSet<u32> = gone.chain(known.iter().copied().filter(|&nsid| another(nsid))).collect();
-        for nsid in raised {
-            let old = self.netns(Some(nsid));
-            *self.generations.entry(nsid).or_default() += 1;
-            if let Some(inside) = self.namespaces.remove(&old) {
-                self.namespaces.insert(self.netns(Some(nsid)), inside);
-            }
-        }
-    }
-
     /// Joins the links, and carries over what was counted for the pairs that were there before.
     fn pair_up(&mut self, now: Duration) {
-        self.pairing = pairing::pair(&self.namespaces);
-        let pairs = &self.pairing.pairs;
-        // An end that was not in a namespace when we last looked there was born (or moved) since.
-        let looked = std::mem::take(&mut self.looked);
-        let born = |pair: &Pair| pair.sides.iter().any(|side| looked.contains(&side.end.netns));
-        let carried = self.ledger.reconcile(pairs, now, born);
+        self.topology.pair_up();
+        let pairs = &self.topology.pairing().pairs;
+        let born = |pair: &Pair| self.topology.born(pair);
+        let there = |end: End| self.topology.link(end.netns, end.ifindex).is_some();
+        let carried = self.ledger.reconcile(pairs, now, born, there);
         let before = std::mem::take(&mut self.samples);
         self.samples =
             pairs.iter().zip(carried).map(|(pair, carried)| samples(pair, carried, &before)).collect();
-        self.on_host = HashMap::new();
-        for (index, pair) in pairs.iter().enumerate() {
-            for (side, end) in pair.sides.iter().map(|side| side.end).enumerate() {
-                if end.netns == NetnsId::Host {
-                    self.on_host.insert(end.ifindex, (index, side));
-                }
-            }
-        }
-        self.looked = self.namespaces.keys().copied().collect();
-    }
-
-    /// Says whose each pair is, for the ledger and for the eye; and for which names it waits.
-    fn attribute(&mut self, now: Duration) -> Waiting {
-        self.inhabitants.retain(|netns, inhabitant| {
-            let at = self.located.get(&Locator::Pid(inhabitant.pid));
-            at.is_some_and(|at| at.netns == Located::Nsid(inhabitant.nsid))
-                && self.namespaces.contains_key(netns)
-        });
-        let told = Told {
-            heard: &self.heard,
-            inhabitants: &self.inhabitants,
-            located: &self.located,
-            namespaces: &self.namespaces,
-        };
-        let residents = self.naming.residents(&told, now, self.config.leaving);
-        self.inhabitants.retain(|netns, inhabitant| residents.is_home_of(*netns, &inhabitant.workload));
-        self.status.claims_rejected = self.naming.rejected_ever();
-        let mut waiting = Waiting::default();
-        let mut sets = LabelSets::default();
-        let may_name = self.heard.values().any(|heard| heard.may_name);
-        let mut scene = Scene { ends: ends(&self.pairing), ..Scene::default() };
-        let mut bookings = Vec::with_capacity(self.pairing.pairs.len());
-        let mut tenants = BTreeSet::new();
-        self.shown.clear();
-        for (index, pair) in self.pairing.pairs.iter().enumerate() {
-            let mut shown = residents.show(pair);
-            shown
-                .sides
-                .iter_mut()
-                .filter_map(|side| side.labels.as_mut())
-                .for_each(|labels| sets.limit(labels));
-            let labels = shown.sides.each_ref().map(|side| side.labels.clone());
-            let arrived = self.ledger.arrived(index).unwrap_or(now);
-            let young = now.saturating_sub(arrived) < self.config.hold_back;
-            // A pair in transit: runtimes make both ends on the host, and move one into the container.
-            let in_transit =
-                arrived > self.started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
-            let unclaimed = residents.unclaimed(&shown);
-            let unnamed = in_transit || !unclaimed.is_empty() || residents.unfinished(&shown);
-            if may_name && young && unnamed {
-                waiting.for_runtimes = true;
-                bookings.push(Booking::Held(labels));
-                continue;
-            }
-            let searched = |netns| self.searches.get(netns).is_some_and(|search| search.tries > 0);
-            let all_searched = unclaimed.iter().all(searched);
-            waiting.unclaimed.extend(unclaimed);
-            if !all_searched {
-                bookings.push(Booking::Held(labels));
-                continue;
-            }
-            bookings.push(Booking::To(labels));
-            tenants.extend(shown.sides.iter().filter_map(|side| side.tenant.clone()));
-            self.shown.push(index);
-            scene.pairs.push(shown);
-        }
-        self.ledger.assign(bookings, residents.networks(), now, self.config.retention);
-        scene.single =
-            self.pairing.single.iter().map(|(side, why)| (residents.show_single(side), *why)).collect();
-        scene.workloads = self.ledger.workloads().map(|(labels, _)| labels.clone()).collect();
-        scene.networks = self.ledger.networks().map(|(labels, _)| labels.clone()).collect();
-        scene.tenants = tenants.into_iter().collect();
-        if *self.scene != scene {
-            self.scene = Arc::new(scene);
-        }
-        self.naming.remember(residents);
-        waiting
-    }
-}
-
-/// What some pairs are held back for.
-#[derive(Default)]
-struct Waiting {
-    /// A runtime's answer.
-    for_runtimes: bool,
-    /// Namespaces that no runtime has claimed in time.
-    unclaimed: BTreeSet<NetnsId>,
-}
-
-/// A workload has at most this many label sets, the rest are one: interfaces are named by whoever has them.
-const SETS_OF_A_WORKLOAD: usize = 64;
-
-/// The label sets of each workload.
-#[derive(Default)]
-struct LabelSets(HashMap<(Runtime, String), HashSet<(String, String)>>);
-
-impl LabelSets {
-    fn limit(&mut self, labels: &mut LabelSet) {
-        let sets = self.0.entry((labels.runtime, labels.container.clone())).or_default();
-        let this = (labels.interface.clone(), labels.network.clone());
-        if sets.len() >= SETS_OF_A_WORKLOAD - 1 && !sets.contains(&this) {
-            "other".clone_into(&mut labels.interface);
-            labels.network.clear();
-        } else {
-            sets.insert(this);
-        }
     }
 }
 
 /// The counters of a pair's sides: those of the links, and never less than what was read of them before. The
 /// links may have been read before the last sample, though they arrive after it.
 fn samples(pair: &Pair, carried: Option<Carried>, before: &[[Counters; 2]]) -> [Counters; 2] {
-    let mut earlier = carried.map_or_else(Default::default, |carried| before[carried.index]);
+    // An end that was left alone for a while has no sample.
+    let mut earlier = carried.and_then(|carried| before.get(carried.index)).copied().unwrap_or_default();
     if carried.is_some_and(|carried| carried.turned) {
         earlier.swap(0, 1);
     }
     let linked = pair.sides.map(|side| side.link.map_or_else(Counters::default, |link| link.counters));
     [ledger::highest(&linked[0], &earlier[0]), ledger::highest(&linked[1], &earlier[1])]
-}
-
-fn ends(pairing: &Pairing) -> BTreeMap<EndState, usize> {
-    let mut ends: BTreeMap<EndState, usize> = EndState::ALL.into_iter().map(|state| (state, 0)).collect();
-    for pair in &pairing.pairs {
-        let seen = pair.sides.iter().filter(|side| side.link.is_some()).count();
-        *ends.entry(pair.state()).or_default() += seen;
-    }
-    for (_, state) in &pairing.single {
-        *ends.entry(*state).or_default() += 1;
-    }
-    ends
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::link::{Counters, End};
 use super::pairing::Pair;
 use super::peak::{Peak, Peaks};
 use super::workload::Runtime;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -102,6 +102,8 @@ struct Account {
     ends: [End; 2],
     /// The highest value ever seen of each counter of each end: receive falls to 0 when a pair is detached.
     highest: [Counters; 2],
+    /// What each end showed once it had no peer any more: only what it kept itself.
+    detached: [Option<Counters>; 2],
     booked: [Traffic; 2],
     /// For whom each side's traffic is booked, and where that is in `totals`.
     labels: [Option<LabelSet>; 2],
@@ -110,6 +112,8 @@ struct Account {
     held: Option<[Option<LabelSet>; 2]>,
     /// When the pair was first seen where it is now.
     arrived: Duration,
+    /// An end was deleted: whatever has its id from now on is another.
+    ended: bool,
 }
 
 impl Account {
@@ -117,11 +121,13 @@ impl Account {
         Account {
             ends,
             highest: Default::default(),
+            detached: [None, None],
             booked: Default::default(),
             labels: [None, None],
             booked_to: [None, None],
             held: Some([None, None]),
             arrived,
+            ended: false,
         }
     }
 
@@ -129,22 +135,43 @@ impl Account {
         self.highest[side] = highest(&self.highest[side], seen);
     }
 
-    /// All that the workload at `side` ever received and sent over this pair. A veth normally counts what it
-    /// transmits; with NAPI (GRO, XDP) or a redirect to the peer the receiver counts: whichever saw more is right.
+    /// Notes the counters of an end that has lost its peer.
+    fn observe_detached(&mut self, side: usize, seen: &Counters) {
+        // Its own transmit goes on counting; a receive that is still its peer's transmit is in neither.
+        self.detached[side] = Some(*seen);
+        self.observe(side, seen);
+    }
+
+    /// All that the workload at `side` ever received and sent over this pair.
     fn traffic(&self, side: usize) -> Traffic {
-        let (own, other) = (&self.highest[side], &self.highest[1 - side]);
+        let (receive_bytes, receive_packets) = self.carried_to(side);
+        let (transmit_bytes, transmit_packets) = self.carried_to(1 - side);
+        let other = &self.highest[1 - side];
         Traffic {
-            receive: Flow {
-                bytes: other.transmit_bytes.max(own.receive_bytes),
-                packets: other.transmit_packets.max(own.receive_packets),
-                dropped: other.transmit_dropped,
-            },
+            receive: Flow { bytes: receive_bytes, packets: receive_packets, dropped: other.transmit_dropped },
             transmit: Flow {
-                bytes: own.transmit_bytes.max(other.receive_bytes),
-                packets: own.transmit_packets.max(other.receive_packets),
+                bytes: transmit_bytes,
+                packets: transmit_packets,
                 dropped: other.receive_dropped,
             },
         }
+    }
+
+    /// Bytes and packets that reached `side`. A veth normally counts what it transmits, and shows its peer's transmit as
+    /// its receive; with NAPI (GRO, XDP) or a redirect to the peer the receiver counts. Whichever saw more is right,
+    /// and once they are parted the sum of what each has kept.
+    fn carried_to(&self, side: usize) -> (u64, u64) {
+        let (own, other) = (&self.highest[side], &self.highest[1 - side]);
+        let kept = self.detached[side].unwrap_or_default();
+        let parted = self.detached[side].is_some();
+        let sum = |sent: u64, kept: u64| if parted { sent + kept } else { 0 };
+        (
+            other.transmit_bytes.max(own.receive_bytes).max(sum(other.transmit_bytes, kept.receive_bytes)),
+            other
+                .transmit_packets
+                .max(own.receive_packets)
+                .max(sum(other.transmit_packets, kept.receive_packets)),
+        )
     }
 
     /// What is not booked yet, which is booked by that.
@@ -158,6 +185,7 @@ impl Account {
     fn turn(&mut self) {
         self.ends.swap(0, 1);
         self.highest.swap(0, 1);
+        self.detached.swap(0, 1);
         self.booked.swap(0, 1);
         self.labels.swap(0, 1);
         self.booked_to.swap(0, 1);
@@ -185,11 +213,20 @@ struct Total<L> {
     alive: Duration,
 }
 
+/// A workload has at most this many label sets, the rest are one.
+const SETS_OF_A_WORKLOAD: usize = 64;
+
+/// The interface of that one.
+const OTHER: &str = "other";
+
 /// The book of all pairs, workloads and networks.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// One for each pair of the last [`reconcile`](Ledger::reconcile), in its order.
+    /// One for each pair of the last [`reconcile`](Ledger::reconcile), in its order; behind them those of pairs of
+    /// which only one end is left, until that is gone too: it may bring the last numbers.
     accounts: Vec<Account>,
+    /// Each end's account and side.
+    at: HashMap<End, (usize, usize)>,
     /// Sorted by labels.
     totals: Vec<Total<LabelSet>>,
     /// Sorted by labels.
@@ -219,11 +256,36 @@ pub enum Booking {
 }
 
 impl Ledger {
-    /// Notes the counters of one end of a pair.
-    pub fn observe(&mut self, pair: usize, side: usize, seen: &Counters) {
-        if let Some(account) = self.accounts.get_mut(pair) {
-            account.observe(side, seen);
+    /// Notes the counters of an end; says which pair and which side of it that is.
+    pub fn observe(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
+        let (index, side) = self.place(end)?;
+        self.accounts[index].observe(side, seen);
+        Some((index, side))
+    }
+
+    /// Notes the counters of an end that has no peer any more: then each end keeps only what it counted itself.
+    pub fn observe_detached(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
+        let (index, side) = self.place(end)?;
+        self.accounts[index].observe_detached(side, seen);
+        Some((index, side))
+    }
+
+    /// The end was deleted, and with it its pair: whatever comes under its id is another.
+    pub fn end(&mut self, end: End) {
+        if let Some((index, _)) = self.place(end) {
+            self.accounts[index].ended = true;
         }
+    }
+
+    /// The pair and the side of it that an end is, as of the last [`reconcile`](Ledger::reconcile).
+    pub fn place(&self, end: End) -> Option<(usize, usize)> {
+        self.at.get(&end).copied()
+    }
+
+    /// For whom each side of a pair is booked, or would be if it were not held.
+    pub fn labels(&self, pair: usize) -> [Option<&LabelSet>; 2] {
+        let labels = self.accounts.get(pair).map(|account| account.held.as_ref().unwrap_or(&account.labels));
+        [0, 1].map(|side| labels.and_then(|labels| labels[side].as_ref()))
     }
 
     /// Since when the pair is where it is.
@@ -238,8 +300,8 @@ impl Ledger {
         }
     }
 
-    /// Takes the new list of pairs: an account goes on if either of its ends does, and is closed if neither
-    /// does. Returns for each pair where it was before.
+    /// Takes the new list of pairs: an account goes on if either of its ends does, lingers if one of them is still
+    /// `there`, and is closed if neither is. Returns for each pair where it was before.
     ///
     /// `born` says of a pair that was not there before whether it is truly new, and so counts from 0; any
     /// other was only found, and what it counted before is its baseline.
@@ -248,14 +310,11 @@ impl Ledger {
         pairs: &[Pair],
         now: Duration,
         born: impl Fn(&Pair) -> bool,
+        there: impl Fn(End) -> bool,
     ) -> Vec<Option<Carried>> {
         self.settle();
         let before = std::mem::take(&mut self.accounts);
-        let at: HashMap<End, (usize, usize)> = before
-            .iter()
-            .enumerate()
-            .flat_map(|(index, account)| [(account.ends[0], (index, 0)), (account.ends[1], (index, 1))])
-            .collect();
+        let at = std::mem::take(&mut self.at);
         let mut before: Vec<Option<Account>> = before.into_iter().map(Some).collect();
         let mut carried = Vec::with_capacity(pairs.len());
         for pair in pairs {
@@ -264,8 +323,9 @@ impl Ledger {
                 let &(index, was) = at.get(&ends[side])?;
                 // An ifindex changes only by a move to another namespace: with another peer in the same one,
                 // this end only has the id of one that is gone.
-                let (peer, peer_was) = (ends[1 - side], before[index].as_ref()?.ends[1 - was]);
-                if peer != peer_was && peer.netns == peer_was.netns {
+                let earlier = before[index].as_ref()?;
+                let (peer, peer_was) = (ends[1 - side], earlier.ends[1 - was]);
+                if earlier.ended || (peer != peer_was && peer.netns == peer_was.netns) {
                     return None;
                 }
                 before[index].take().map(|account| (account, Carried { index, turned: was != side }))
@@ -294,11 +354,19 @@ impl Ledger {
             }
             self.accounts.push(account);
         }
-        self.close(before.into_iter().flatten());
+        let (lingering, closed) =
+            before.into_iter().flatten().partition(|account| account.ends.into_iter().any(&there));
+        self.close(closed);
+        self.accounts.extend::<Vec<Account>>(lingering);
+        // Those of living pairs come last: an end that somebody else has now is theirs.
+        for (index, account) in self.accounts.iter().enumerate().rev() {
+            self.at.extend([(account.ends[0], (index, 0)), (account.ends[1], (index, 1))]);
+        }
         carried
     }
 
-    fn close(&mut self, accounts: impl Iterator<Item = Account>) {
+    /// What a pair that died unnamed had carried waits for [`assign`](Ledger::assign).
+    fn close(&mut self, accounts: Vec<Account>) {
         for mut account in accounts {
             let Some(labels) = account.held.take() else { continue };
             for (side, labels) in labels.into_iter().enumerate() {
@@ -312,17 +380,20 @@ impl Ledger {
     /// totals that nobody has carried for `retention`. Then books what was waiting.
     pub fn assign(
         &mut self,
-        bookings: Vec<Booking>,
+        mut bookings: Vec<Booking>,
         known: impl Iterator<Item = NetworkLabels>,
         now: Duration,
         retention: Duration,
     ) {
+        self.limit(&mut bookings);
         let orphaned = std::mem::take(&mut self.orphaned);
         let wanted = bookings.iter().flat_map(|booking| match booking {
             Booking::Held(_) => [None, None],
             Booking::To(labels) => labels.clone(),
         });
-        let wanted = wanted.flatten().chain(orphaned.iter().map(|(labels, _)| labels.clone()));
+        let lingering = self.accounts.iter().skip(bookings.len()).flat_map(|account| account.labels.clone());
+        let wanted =
+            wanted.chain(lingering).flatten().chain(orphaned.iter().map(|(labels, _)| labels.clone()));
         let totals = renew(std::mem::take(&mut self.totals), wanted, now, retention);
         let carried = totals.iter().filter_map(|total| total.labels.network());
         let networks = known.chain(carried);
@@ -334,22 +405,67 @@ impl Ledger {
                 book(index, traffic, &mut self.totals, &self.network_of, &mut self.networks);
             }
         }
+        for account in self.accounts.iter_mut().skip(bookings.len()).filter(|account| account.held.is_none())
+        {
+            account.booked_to = account.labels.each_ref().map(|labels| find(&self.totals, labels.as_ref()?));
+        }
         for (account, booking) in self.accounts.iter_mut().zip(bookings) {
             match booking {
                 // The owner sticks: Docker moves an eth0 back to the host for a moment before it deletes it.
                 Booking::Held(labels) => {
+                    let before = account.held.take().unwrap_or_else(|| account.labels.clone());
                     let known = account.labels.iter().any(Option::is_some);
-                    account.held = Some(if known { account.labels.clone() } else { labels });
+                    let kept = known || labels.iter().all(Option::is_none);
+                    account.held = Some(if kept { before } else { labels });
                     account.booked_to = [None, None];
                 }
                 Booking::To(labels) => {
-                    account.held = None;
                     account.booked_to = labels.each_ref().map(|labels| find(&self.totals, labels.as_ref()?));
                     account.labels = labels;
+                    // What it carried while it was held is of more than one tick.
+                    if account.held.take().is_some() {
+                        settle(account, &mut self.totals, &self.network_of, &mut self.networks);
+                        for index in account.booked_to.into_iter().flatten() {
+                            let total = &mut self.totals[index];
+                            total.peaks.skip_to(&total.traffic);
+                        }
+                    }
                 }
             }
         }
         self.settle();
+    }
+
+    /// A workload with very many label sets gets no new ones: interfaces are named by whoever has them. The network
+    /// stays, so that its totals are whole.
+    fn limit(&self, bookings: &mut [Booking]) {
+        let mut sets: HashMap<(Runtime, String), HashSet<LabelSet>> = HashMap::new();
+        let of = |labels: &LabelSet| (labels.runtime, labels.container.clone());
+        for total in self.totals.iter().filter(|total| total.labels.interface != OTHER) {
+            sets.entry(of(&total.labels)).or_default().insert(total.labels.clone());
+        }
+        for booking in bookings {
+            let (Booking::To(labels) | Booking::Held(labels)) = booking;
+            for labels in labels.iter_mut().flatten() {
+                let sets = sets.entry(of(labels)).or_default();
+                if sets.contains(labels) {
+                    continue;
+                }
+                if sets.len() < SETS_OF_A_WORKLOAD - 1 {
+                    sets.insert(labels.clone());
+                } else {
+                    OTHER.clone_into(&mut labels.interface);
+                }
+            }
+        }
+    }
+
+    /// When the next total is to be forgotten, if nobody carries it until then.
+    pub fn forgets_at(&self, retention: Duration) -> Option<Duration> {
+        let last = self.totals.iter().map(|total| total.alive).max()?;
+        let idle = self.totals.iter().map(|total| total.alive).filter(|&alive| alive < last);
+        // `renew` forgets what is older, not what is as old.
+        idle.min().or(Some(last)).map(|alive| alive + retention + Duration::from_nanos(1))
     }
 
     /// Notes the rates of the tick that ends now and took `length`, and forgets those older than `window`.

@@ -167,6 +167,9 @@ pub enum PeerNetns {
     Nsid(u32),
     /// The kernel had no id to give (a negative one): its namespace is dying.
     Unassigned,
+    /// In another namespace, but told in an id that means nothing to the host: only the peer's own word, or a dump,
+    /// says which.
+    Elsewhere,
 }
 
 /// A running count of what one end sent and received, as `struct rtnl_link_stats64` has it.

@@ -5,10 +5,12 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)] // clippy.toml has the list
 
+pub mod event;
 pub mod host;
 pub mod ledger;
 pub mod link;
 pub mod pairing;
 pub mod peak;
+pub mod topology;
 pub mod view;
 pub mod workload;

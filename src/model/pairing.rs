@@ -1,13 +1,13 @@
 //! Links -> pairs and roles: who is joined to whom, and which side of it is the port.
 
 use super::link::{End, Kind, Link, NetnsId, PeerNetns};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What is known of the inside of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inside {
-    /// All its links.
-    Seen(Vec<Link>),
+    /// All its links, by ifindex.
+    Seen(BTreeMap<u32, Link>),
     /// The kernel does not let us look (CAP_NET_ADMIN).
     Denied,
 }
@@ -95,23 +95,31 @@ pub fn pair(namespaces: &Namespaces) -> Pairing {
         namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
     let ends: BTreeMap<End, &Link> = namespaces.iter().flat_map(veths).collect();
     let mut pairing = Pairing::default();
+    let mut paired = HashSet::new();
     for (&end, &link) in &ends {
+        if paired.contains(&end) {
+            continue;
+        }
         let side = Side { end, link: Some(*link) };
         match find_peer(end, link, namespaces, &netns_of, &ends) {
-            // The greater end finds its pair already made by the lesser one.
-            Ok(Side { end: peer, link: Some(_) }) if peer < end => {}
-            Ok(peer) if peer.end < end => pairing.pairs.push(Pair { sides: [peer, side] }),
-            Ok(peer) => pairing.pairs.push(Pair { sides: [side, peer] }),
+            Ok(peer) => {
+                paired.extend([end, peer.end]);
+                let mut sides = [side, peer];
+                sides.sort_by_key(|side| side.end);
+                pairing.pairs.push(Pair { sides });
+            }
             Err(why) => pairing.single.push((side, why)),
         }
     }
+    // An end that cannot say where its peer is may have been found by that.
+    pairing.single.retain(|(side, _)| !paired.contains(&side.end));
     pairing.pairs.sort_by_key(|pair| pair.sides[0].end);
     pairing
 }
 
 fn veths<'a>((&netns, inside): (&NetnsId, &'a Inside)) -> Vec<(End, &'a Link)> {
     let Inside::Seen(links) = inside else { return Vec::new() };
-    let veths = links.iter().filter(|link| link.kind == Kind::Veth);
+    let veths = links.values().filter(|link| link.kind == Kind::Veth);
     veths.map(|link| (End { netns, ifindex: link.ifindex }, link)).collect()
 }
 
@@ -127,7 +135,7 @@ fn find_peer(
         PeerNetns::Same => end.netns,
         PeerNetns::Host => NetnsId::Host,
         PeerNetns::Nsid(nsid) => *netns_of.get(&nsid).ok_or(EndState::PeerMissing)?,
-        PeerNetns::Unassigned => return Err(EndState::PeerNetnsUnknown),
+        PeerNetns::Unassigned | PeerNetns::Elsewhere => return Err(EndState::PeerNetnsUnknown),
     };
     let peer = End { netns, ifindex };
     if peer == end {
@@ -137,14 +145,17 @@ fn find_peer(
         return Ok(Side { end: peer, link: None });
     }
     let other = *ends.get(&peer).ok_or(EndState::PeerMissing)?;
+    // Of two ends that are made the first is announced before it has a peer, and not again until it is taken up.
+    let not_yet = other.iflink.is_none();
     let names_us = other.iflink == Some(end.ifindex)
         && match other.peer_netns {
             PeerNetns::Same => netns == end.netns,
             PeerNetns::Host => end.netns == NetnsId::Host,
             PeerNetns::Nsid(nsid) => netns_of.get(&nsid) == Some(&end.netns),
             PeerNetns::Unassigned => false,
+            PeerNetns::Elsewhere => netns != end.netns,
         };
-    if names_us { Ok(Side { end: peer, link: Some(*other) }) } else { Err(EndState::Contradicted) }
+    if names_us || not_yet { Ok(Side { end: peer, link: Some(*other) }) } else { Err(EndState::Contradicted) }
 }
 
 /// What an end is for: the two roles of DESIGN chapter 2.

@@ -37,6 +37,11 @@ impl Peaks {
         }
     }
 
+    /// Takes a total as it is, without a rate: what it grew by is of an unknown time.
+    pub fn skip_to(&mut self, total: &Traffic) {
+        self.counted = *total;
+    }
+
     /// Drops what is older than `window`.
     pub fn forget(&mut self, now: Duration, window: Duration) {
         for highest in &mut self.highest {

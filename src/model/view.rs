@@ -95,6 +95,8 @@ pub enum Source {
     Links,
     /// Their counters.
     Counters,
+    /// What the kernel tells unasked.
+    Events,
     /// The Docker engine.
     Docker,
     /// The names in /run/netns.
@@ -109,6 +111,7 @@ impl Source {
         match self {
             Source::Links => "links",
             Source::Counters => "counters",
+            Source::Events => "events",
             Source::Docker => "docker",
             Source::Named => "named",
             Source::Process => "process",
@@ -134,6 +137,14 @@ pub struct Status {
     pub bad_messages: u64,
     /// Claims that did not fit what is in the namespace.
     pub claims_rejected: u64,
+    /// Events of the kernel that arrived.
+    pub events: u64,
+    /// How often the kernel had no room for events.
+    pub lost: u64,
+    /// How often all was read again, by the reason.
+    pub resyncs: BTreeMap<&'static str, u64>,
+    /// What reading again found that events had missed.
+    pub corrections: u64,
     /// Scrapes that got the values of the last tick.
     pub stale_scrapes: u64,
 }

@@ -96,6 +96,19 @@ pub struct Claim {
     pub members: Vec<Workload>,
 }
 
+/// An interface that a runtime is about to make, or has made, for a workload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Expected {
+    /// For whom.
+    pub workload: Workload,
+    /// The network's name.
+    pub network: String,
+    /// The MAC address it will have.
+    pub address: Mac,
+    /// The host's bridge that its port will be enslaved to.
+    pub bridge: Option<Name>,
+}
+
 /// A network that a runtime made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network {

@@ -4,6 +4,7 @@ mod containers;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod watch;
 
 use crate::model::workload::Claims;
 use bollard::models::{ContainerSummary, Network};
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use transport::{OverLimit, Transport};
+pub use watch::{News, Watch};
 
 /// For one refresh, from the first dial to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -275,7 +277,7 @@ pub enum Error {
         reason: String,
     },
     /// The socket exists, but this user may not write to it (EACCES).
-    #[error("permission denied at {host}: it takes root or the socket's group")]
+    #[error("permission denied at {host}: it takes root or the group of the socket")]
     Denied {
         /// Where access is missing.
         host: DockerHost,

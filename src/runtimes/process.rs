@@ -4,9 +4,12 @@
 
 use crate::model::link::Readable;
 use crate::model::workload::{Runtime, Workload};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The processes below a procfs.
 #[derive(Clone, Debug)]
@@ -25,6 +28,12 @@ impl Processes {
     /// # Errors
     /// If procfs cannot be read.
     pub fn pids(&self) -> io::Result<Vec<u32>> {
+        // A procfs of another pid namespace shows us under another number, or not at all.
+        let own = fs::read_link(self.procfs.join("self"))?;
+        if own.to_str() != Some(std::process::id().to_string().as_str()) {
+            let message = format!("{} is of another pid namespace", self.procfs.display());
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
         let mut pids = Vec::new();
         for entry in fs::read_dir(&self.procfs)? {
             let name = entry?.file_name();
@@ -44,6 +53,19 @@ impl Processes {
     /// or in no group.
     pub fn cgroup(&self, pid: u32) -> Option<String> {
         deepest(&fs::read(self.procfs.join(pid.to_string()).join("cgroup")).ok()?)
+    }
+}
+
+/// Waits until a process has ended (pidfd_open(2), Linux 5.3); returns at once for one that is gone or cannot be
+/// watched. The descriptor holds no namespace of a process that is dead.
+pub async fn exit_of(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let Some(process) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK).ok()) else { return };
+    #[expect(deprecated, reason = "an OwnedFd is I/O safe; the successor leaves that proof to its caller")]
+    let process = AsyncFd::with_interest(process, Interest::READABLE);
+    if let Ok(process) = process {
+        // An error would be one of the runtime's, which is about to end then.
+        let _ = process.readable().await;
     }
 }
 

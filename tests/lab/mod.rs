@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub use container::{Container, Counters};
-pub use docker::{DockerEngine, DockerNetwork, PrivateEngine};
+pub use docker::{DockerEngine, DockerNetwork, IMAGE, PrivateEngine};
 pub use exporter::Exporter;
 pub use exposition::{Exposition, Family, Sample};
 pub use http::{Response, connect};

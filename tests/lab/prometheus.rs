@@ -31,7 +31,7 @@ pub fn promtool_check(text: &str) -> Result<(), String> {
     }
 }
 
-/// A Prometheus that scrapes one target every second. It is killed, and its storage removed, when this goes.
+/// A Prometheus that scrapes one target. It is killed, and its storage removed, when this goes.
 pub struct Prometheus {
     process: Process,
     netns: PathBuf,
@@ -40,12 +40,17 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it in a network namespace and waits until it is ready.
+    /// Starts one that scrapes every second, in a network namespace, and waits until it is ready.
     pub fn start(netns: &Netns, target: SocketAddr) -> Prometheus {
+        Prometheus::start_every(netns, target, 1)
+    }
+
+    /// The same with another interval, in seconds.
+    pub fn start_every(netns: &Netns, target: SocketAddr, interval: u32) -> Prometheus {
         let folder = folder().join(unique_name("prometheus"));
         std::fs::create_dir(&folder).expect("a folder of its own");
         let configuration = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+            "global: {{scrape_interval: {interval}s, scrape_timeout: 1s}}\n\
              scrape_configs: [{{job_name: veth, static_configs: [{{targets: ['{target}']}}]}}]\n"
         );
         std::fs::write(folder.join("prometheus.yml"), configuration).expect("its configuration");

@@ -59,7 +59,10 @@ fn a_hosts_end_is_read_as_the_kernel_sends_it() {
         carrier_changes: 2,
         counters: FIVE_EACH_WAY,
     };
-    assert_eq!(link(&veth()), Some(LinkMessage { link: expected, target: None }));
+    assert_eq!(
+        link(&veth()),
+        Some(LinkMessage { link: expected, target: None, about_link: true, moved: false })
+    );
 }
 
 #[test]

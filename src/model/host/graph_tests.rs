@@ -4,7 +4,7 @@
 use super::*;
 use crate::model::link::{Kind, Mac, Name};
 use crate::model::pairing::Role;
-use crate::model::workload::{Claim, Endpoint};
+use crate::model::workload::{Claim, Endpoint, Workload};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -116,6 +116,7 @@ impl Truth {
                     let claims = Claims { claims: claims.collect(), ..Claims::default() };
                     Input::Claims { runtime, answer: Some(Ok(claims)), took: Duration::ZERO }
                 }
+                Request::LastWords(_) | Request::WatchExit(_) => Input::LastWords(Vec::new()),
                 Request::Search(nsids) => {
                     Input::Inhabitants { nsids, answer: Ok(Vec::new()), took: Duration::ZERO }
                 }
@@ -188,7 +189,7 @@ fn device(pair: usize, side: usize) -> String {
 proptest! {
     #[test]
     fn pairs_and_roles_are_those_of_the_obvious_implementation(truth in truths()) {
-        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND }, [Runtime::Docker]);
+        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND, learning: Learning::Polling, gather: Duration::ZERO, gather_a_pair: Duration::ZERO }, [Runtime::Docker]);
         truth.show_to(&mut host);
         let scene = host.view().unwrap().scene;
         let found: BTreeSet<_> = scene.pairs.iter().map(|pair| {

@@ -14,7 +14,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Naming {
     verified: HashSet<Checked>,
-    rejected: HashSet<Checked>,
+    /// With the time when the claim was first seen not to fit, and whether it is counted.
+    rejected: HashMap<Checked, (Duration, bool)>,
     rejected_ever: u64,
     /// Who lived where when it was last judged.
     homes: HashMap<NetnsId, Home>,
@@ -47,8 +48,8 @@ pub(super) struct Residents {
 struct Home {
     tenant: Arc<Tenant>,
     endpoints: Vec<Endpoint>,
-    /// By which it was found.
-    locator: Locator,
+    /// By which it was found; `None` if an interface told it.
+    locator: Option<Locator>,
     /// Of the process by which it was found; `None` for one that has no process.
     cgroup: Option<String>,
     /// The namespace of the workload that holds this one.
@@ -76,7 +77,7 @@ impl Naming {
             Located::Nsid(nsid) => netns_of.get(&nsid).copied(),
             Located::Host | Located::WithoutId => None,
         };
-        for (&runtime, Heard { claims, .. }) in heard {
+        for (&runtime, Heard { claims, asked, .. }) in heard {
             for network in &claims.networks {
                 residents.networks.insert(NetworkLabels { runtime, network: network.name.clone() });
                 if let Some(bridge) = network.bridge {
@@ -88,12 +89,14 @@ impl Naming {
             for claim in sorted {
                 let Some(netns) = netns_at(&claim.locator) else { continue };
                 let this = (runtime, claim.owner.id.clone(), claim.locator.clone(), netns);
-                if self.believes(claim, &this, &namespaces[&netns]) {
+                let cgroup = located.get(&claim.locator).and_then(|at| at.cgroup.as_deref());
+                if !self.believes(claim, &this, &namespaces[&netns], cgroup) {
+                    self.reject(&this, now, *asked);
+                } else {
                     if runtime == Runtime::Named {
                         called.insert(netns, claim.owner.name.clone());
                     }
-                    let cgroup = located.get(&claim.locator).and_then(|at| at.cgroup.clone());
-                    residents.settle(claim, netns, cgroup);
+                    residents.settle(claim, netns, cgroup.map(str::to_owned));
                 }
                 checked.insert(this);
             }
@@ -104,13 +107,14 @@ impl Naming {
             }
         }
         self.keep_leaving(&mut residents, &mut called, told, now, leaving);
+        residents.settle_expected(heard, namespaces);
         for (&netns, inhabitant) in inhabitants {
             residents.homes.entry(netns).or_insert_with(|| Home::of_process(inhabitant));
         }
         residents.nest();
         residents.call(called, namespaces);
         self.verified.retain(|claim| checked.contains(claim));
-        self.rejected.retain(|claim| checked.contains(claim));
+        self.rejected.retain(|claim, _| checked.contains(claim));
         residents
     }
 
@@ -138,7 +142,8 @@ impl Naming {
             if gone || matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process) {
                 continue;
             }
-            let stays = lost.contains(&(owner.id.as_str(), &home.locator));
+            let stays =
+                home.locator.as_ref().is_some_and(|locator| lost.contains(&(owner.id.as_str(), locator)));
             if !stays && now.saturating_sub(*home.left.get_or_insert(now)) > leaving {
                 continue;
             }
@@ -157,23 +162,40 @@ impl Naming {
 
     /// A claim that names MAC addresses is believed if one of them is there: a pid can be another machine's or
     /// another process's by now.
-    fn believes(&mut self, claim: &Claim, this: &Checked, inside: &Inside) -> bool {
+    fn believes(&mut self, claim: &Claim, this: &Checked, inside: &Inside, cgroup: Option<&str>) -> bool {
         let addresses: HashSet<Mac> =
             claim.endpoints.iter().filter_map(|endpoint| endpoint.address).collect();
         let fits = match inside {
-            Inside::Denied => true,
-            Inside::Seen(_) if addresses.is_empty() => true,
+            Inside::Denied => is_cgroup_of(cgroup, &claim.owner),
+            Inside::Seen(_) if addresses.is_empty() => is_cgroup_of(cgroup, &claim.owner),
             Inside::Seen(links) => {
-                links.iter().any(|link| link.address.is_some_and(|address| addresses.contains(&address)))
+                links.values().any(|link| link.address.is_some_and(|address| addresses.contains(&address)))
             }
         };
         if fits {
             self.verified.insert(this.clone());
             self.rejected.remove(this);
-        } else if !self.verified.contains(this) && self.rejected.insert(this.clone()) {
-            self.rejected_ever += 1;
         }
         self.verified.contains(this)
+    }
+
+    /// Counts a claim that does not fit, once it is older than the runtime's last answer: a container that changes its
+    /// network has other addresses a moment before its engine tells them.
+    fn reject(&mut self, this: &Checked, now: Duration, asked: Duration) {
+        let (since, counted) = self.rejected.entry(this.clone()).or_insert((now, false));
+        if !*counted && asked > *since {
+            *counted = true;
+            self.rejected_ever += 1;
+        }
+    }
+
+    /// When the first of those who have left their namespace stops to be its owner.
+    pub fn leaves_at(&self, leaving: Duration) -> Option<Duration> {
+        self.homes
+            .values()
+            .filter_map(|home| home.left)
+            .min()
+            .map(|left| left + leaving + Duration::from_nanos(1))
     }
 }
 
@@ -184,8 +206,19 @@ impl Home {
         Home {
             tenant: Arc::new(tenant),
             endpoints: Vec::new(),
-            locator: Locator::Pid(inhabitant.pid),
+            locator: Some(Locator::Pid(inhabitant.pid)),
             cgroup: inhabitant.cgroup.clone(),
+            outer: None,
+            left: None,
+        }
+    }
+
+    fn of_expected(owner: Workload, endpoint: Endpoint) -> Home {
+        Home {
+            tenant: Arc::new(Tenant { owner, members: Vec::new(), parent: String::new() }),
+            endpoints: vec![endpoint],
+            locator: None,
+            cgroup: None,
             outer: None,
             left: None,
         }
@@ -205,7 +238,7 @@ impl Residents {
             let home = Home {
                 tenant: Arc::new(tenant),
                 endpoints: claim.endpoints.clone(),
-                locator: claim.locator.clone(),
+                locator: Some(claim.locator.clone()),
                 cgroup,
                 outer: None,
                 left: None,
@@ -219,6 +252,44 @@ impl Residents {
             tenant.members.push(claim.owner.clone());
             tenant.members.sort();
             home.endpoints.extend(claim.endpoints.iter().cloned());
+        }
+    }
+
+    /// In a namespace that nobody claims yet lives he for whom an interface is expected that has come there: with the
+    /// address that the runtime gave it, and its port on the network's bridge.
+    fn settle_expected(&mut self, heard: &BTreeMap<Runtime, Heard>, namespaces: &Namespaces) {
+        let Some(Inside::Seen(host)) = namespaces.get(&NetnsId::Host) else { return };
+        let port_bridge = |link: &Link| {
+            let port = host.get(&link.iflink?).filter(|port| port.iflink == Some(link.ifindex))?;
+            self.switches.get(&End { netns: NetnsId::Host, ifindex: port.master? }).copied()
+        };
+        let mut found = Vec::new();
+        for (&netns, inside) in namespaces {
+            let Inside::Seen(links) = inside else { continue };
+            if netns == NetnsId::Host || self.homes.contains_key(&netns) {
+                continue;
+            }
+            for link in links.values().filter(|link| link.kind == Kind::Veth) {
+                let Some(address) = link.address else { continue };
+                let candidates = heard.values().filter_map(|heard| heard.expected.get(&address)).flatten();
+                let bridge = port_bridge(link);
+                found.extend(
+                    candidates
+                        .filter(|expected| bridge.is_some() && expected.bridge == bridge)
+                        .map(|expected| (netns, expected.clone())),
+                );
+            }
+        }
+        for (netns, expected) in found {
+            let endpoint = Endpoint { network: expected.network, address: Some(expected.address) };
+            match self.homes.get_mut(&netns) {
+                None => {
+                    let home = Home::of_expected(expected.workload, endpoint);
+                    self.homes.insert(netns, home);
+                }
+                Some(home) if home.tenant.owner == expected.workload => home.endpoints.push(endpoint),
+                Some(_) => {}
+            }
         }
     }
 
@@ -382,11 +453,20 @@ impl Residents {
     }
 }
 
+/// False if a process's cgroup says that it is of another container: then its number has passed on.
+fn is_cgroup_of(cgroup: Option<&str>, owner: &Workload) -> bool {
+    let is_id = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let ids =
+        cgroup.unwrap_or_default().split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| is_id(part));
+    let mut ids = ids.peekable();
+    !is_id(&owner.id) || ids.peek().is_none() || ids.any(|id| id == owner.id)
+}
+
 fn switches(namespaces: &Namespaces) -> HashMap<End, Name> {
     let mut switches = HashMap::new();
     for (&netns, inside) in namespaces {
         let Inside::Seen(links) = inside else { continue };
-        let of_kind = links.iter().filter(|link| matches!(link.kind, Kind::Bridge | Kind::OpenVswitch));
+        let of_kind = links.values().filter(|link| matches!(link.kind, Kind::Bridge | Kind::OpenVswitch));
         switches.extend(of_kind.map(|link| (End { netns, ifindex: link.ifindex }, link.name)));
     }
     switches

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
 use crate::model::link::{Kind, Mac, Name};
-use crate::model::pairing::Role;
+use crate::model::pairing::{EndState, Role};
 use crate::model::workload::{Claim, Endpoint, Network, Workload};
 use std::collections::VecDeque;
 
@@ -72,6 +72,7 @@ impl World {
                 let cgroup = self.cgroups.get(&pid).map(|&path| path.to_owned());
                 Input::Located { answer: found.map(|netns| Location { netns, cgroup }), locator }
             }
+            Request::LastWords(_) | Request::WatchExit(_) => Input::LastWords(Vec::new()),
             Request::Search(nsids) => {
                 let inhabitant = |&nsid: &u32| {
                     let (pid, workload) = self.inhabitants.get(&nsid)?.clone();
@@ -125,8 +126,20 @@ fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
 }
 
 fn new_host() -> Host {
+    host_learning(Learning::Polling)
+}
+
+fn host_learning(learning: Learning) -> Host {
     Host::new(
-        Config { retention: 300 * SECOND, hold_back: SECOND, leaving: SECOND, peak_window: 60 * SECOND },
+        Config {
+            retention: 300 * SECOND,
+            hold_back: SECOND,
+            leaving: SECOND,
+            peak_window: 60 * SECOND,
+            learning,
+            gather: Duration::ZERO,
+            gather_a_pair: Duration::ZERO,
+        },
         [Runtime::Docker],
     )
 }
@@ -253,6 +266,7 @@ fn names_stay_while_docker_is_away_and_go_with_the_container() {
     world.start(0, 12);
     world.tick(&mut host, NOW + 2 * SECOND);
     assert_eq!(names(&host), ["veth12 unknown//eth0/front"]);
+    world.tick(&mut host, NOW + 3 * SECOND);
     assert_eq!(host.status().claims_rejected, 1);
 }
 
@@ -537,3 +551,22 @@ fn a_peak_is_the_rate_of_a_tick_and_not_of_a_scrape_between_ticks() {
     world.tick(&mut host, NOW + SECOND);
     assert_eq!(sample(&mut host, 1000, NOW + SECOND), Some(2000));
 }
+
+#[test]
+fn an_id_that_nobody_has_is_asked_about_once_a_round() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.links.remove(&Some(0)); // the namespace has died, its peer on the host is not yet gone
+    let mut host = new_host();
+    for round in 1..=3u32 {
+        let now = NOW + SECOND * round;
+        let mut asked = VecDeque::from(host.apply(Input::Tick, now));
+        let mut about = 0;
+        while let Some(request) = asked.pop_front() {
+            about += u32::from(request == Request::Links { nsid: Some(0) });
+            assert!(about < 3, "asked without end");
+            asked.extend(host.apply(world.answer(request), now));
+        }
+    }
+}
+
+mod live;

@@ -13,7 +13,7 @@ fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
 }
 
 fn seen(netns: NetnsId, links: impl IntoIterator<Item = Link>) -> (NetnsId, Inside) {
-    (netns, Inside::Seen(links.into_iter().collect()))
+    (netns, Inside::Seen(links.into_iter().map(|link| (link.ifindex, link)).collect()))
 }
 
 /// Each pair as its two ends, (nsid or host, ifindex), and whether both were seen.
@@ -153,4 +153,27 @@ fn of_two_workloads_the_outer_ones_end_is_the_port_whatever_its_master() {
         assert_eq!(roles(&nested, both, Some(0), switched), [Role::Port, Role::Interface]);
         assert_eq!(roles(&nested, both, Some(1), switched), [Role::Interface, Role::Port]);
     }
+}
+
+#[test]
+fn an_end_that_cannot_say_where_its_peer_is_is_found_by_it() {
+    // The first one's word came in an event of its namespace, the second one's in a dump.
+    let world = Namespaces::from([
+        seen(HOST, [veth(18, 3, PeerNetns::Nsid(4))]),
+        seen(other(2), [veth(5, 6, PeerNetns::Elsewhere)]),
+        seen(other(4), [veth(3, 18, PeerNetns::Elsewhere), veth(6, 5, PeerNetns::Nsid(2))]),
+        seen(other(7), [veth(9, 9, PeerNetns::Elsewhere)]),
+    ]);
+    let pairing = pair(&world);
+    assert_eq!(ends(&pairing), [[(None, 18), (Some(4), 3)], [(Some(2), 5), (Some(4), 6)]]);
+    assert_eq!(reasons(&pairing), [(9, EndState::PeerNetnsUnknown)]);
+}
+
+#[test]
+fn the_end_that_was_announced_before_it_had_a_peer_is_paired_by_the_other() {
+    let first = Link { iflink: None, ..veth(5, 0, PeerNetns::Same) };
+    let world = Namespaces::from([seen(HOST, [first, veth(6, 5, PeerNetns::Same)])]);
+    let pairing = pair(&world);
+    assert_eq!(ends(&pairing), [[(None, 5), (None, 6)]]);
+    assert_eq!(reasons(&pairing), []);
 }

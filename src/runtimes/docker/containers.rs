@@ -42,18 +42,31 @@ impl Listed {
     /// `None` for an entry without an id, which nothing can be asked about.
     pub(super) fn read(entry: ContainerSummary) -> Option<Listed> {
         let id = entry.id.filter(|id| !id.is_empty())?;
-        let mut labels = entry.labels.unwrap_or_default();
-        let workload = Workload {
-            runtime: Runtime::Docker,
-            name: own_name(&entry.names.unwrap_or_default()).unwrap_or_else(|| id.chars().take(12).collect()),
-            id,
-            image: entry.image.unwrap_or_default(),
-            compose_project: labels.remove("com.docker.compose.project").unwrap_or_default(),
-            compose_service: labels.remove("com.docker.compose.service").unwrap_or_default(),
-        };
+        let name =
+            own_name(&entry.names.unwrap_or_default()).unwrap_or_else(|| id.chars().take(12).collect());
+        let labels = entry.labels.unwrap_or_default();
+        let workload = workload(id, name, entry.image.unwrap_or_default(), &labels);
         let networks = entry.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let attachments = networks.into_iter().map(|(name, endpoint)| (name, marks(endpoint))).collect();
         Some(Listed { workload, attachments })
+    }
+}
+
+/// A container as a workload; of its labels those that Compose sets.
+pub(super) fn workload(
+    id: String,
+    name: String,
+    image: String,
+    labels: &HashMap<String, String>,
+) -> Workload {
+    let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+    Workload {
+        runtime: Runtime::Docker,
+        name,
+        id,
+        image,
+        compose_project: label("com.docker.compose.project"),
+        compose_service: label("com.docker.compose.service"),
     }
 }
 
@@ -236,20 +249,26 @@ pub(super) fn networks(listed: Vec<bollard::models::Network>) -> Vec<Network> {
     let mut networks: Vec<Network> = listed
         .into_iter()
         .filter(|network| !matches!(network.driver.as_deref(), Some("host" | "null")))
-        .filter_map(|mut network| Some(Network { name: network.name.take()?, bridge: bridge_of(&network) }))
+        .filter_map(|network| {
+            let bridge =
+                bridge_of(network.options.as_ref(), network.driver.as_deref(), network.id.as_deref());
+            Some(Network { name: network.name?, bridge })
+        })
         .collect();
     networks.sort();
     networks
 }
 
-fn bridge_of(network: &bollard::models::Network) -> Option<Name> {
-    let chosen = network.options.as_ref().and_then(|options| options.get("com.docker.network.bridge.name"));
-    match chosen {
+/// The host's bridge of a network with these options, driver and id.
+pub(super) fn bridge_of(
+    options: Option<&HashMap<String, String>>,
+    driver: Option<&str>,
+    id: Option<&str>,
+) -> Option<Name> {
+    match options.and_then(|options| options.get("com.docker.network.bridge.name")) {
         Some(name) => Name::from_bytes(name.as_bytes()),
-        None if network.driver.as_deref() == Some("bridge") => {
-            // As the engine's bridge driver does where the user chose nothing.
-            Name::from_bytes(format!("br-{}", network.id.as_deref()?.get(..12)?).as_bytes())
-        }
+        // As the engine's bridge driver does where the user chose nothing.
+        None if driver == Some("bridge") => Name::from_bytes(format!("br-{}", id?.get(..12)?).as_bytes()),
         None => None,
     }
 }

@@ -1,0 +1,232 @@
+//! What the state machine is told, and what it asks.
+
+use crate::model::event::Event;
+use crate::model::link::{Counters, Link};
+use crate::model::workload::{Claims, Expected, Locator, Runtime, Workload};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+/// What the state machine is told.
+#[derive(Debug)]
+pub enum Input {
+    /// It is time for another round.
+    Tick,
+    /// The links of the host (`None`) or of a namespace.
+    Links {
+        /// Whose.
+        nsid: Option<u32>,
+        /// The answer to [`Request::Links`].
+        answer: Result<Links, LookFailure>,
+    },
+    /// The namespace that a claim means.
+    Located {
+        /// Which claim's.
+        locator: Locator,
+        /// The answer to [`Request::Locate`].
+        answer: Result<Location, LookFailure>,
+    },
+    /// Who lives in namespaces that no runtime claims.
+    Inhabitants {
+        /// The namespaces that were looked for, as in [`Request::Search`].
+        nsids: BTreeSet<u32>,
+        /// One process of each in which there is any; or why processes could not be read.
+        answer: Result<Vec<Inhabitant>, String>,
+        /// How long it took.
+        took: Duration,
+    },
+    /// What a runtime says; `None` if it is neither configured nor there.
+    Claims {
+        /// Which runtime.
+        runtime: Runtime,
+        /// The answer, or why there is none.
+        answer: Option<Result<Claims, String>>,
+        /// How long it took.
+        took: Duration,
+    },
+    /// The interfaces that a runtime is about to make or has made; all that it knows of.
+    Expected {
+        /// Which runtime.
+        runtime: Runtime,
+        /// In any order.
+        expected: Vec<Expected>,
+    },
+    /// The counters of the host's links.
+    Samples {
+        /// The answer, or why there is none.
+        answer: Result<Samples, String>,
+        /// How long it took.
+        took: Duration,
+    },
+    /// The answer to [`Request::LastWords`]: counters of the host's links, by ifindex.
+    LastWords(Vec<(u32, Counters)>),
+    /// A process has ended whose namespace may die with it.
+    Exited {
+        /// Which, of [`Request::WatchExit`].
+        pid: u32,
+    },
+    /// A name has come to the folder of named namespaces.
+    Named,
+    /// A name is gone from it: its namespace is about to die, if nothing else holds it.
+    Unnamed {
+        /// By which it was located.
+        locator: Locator,
+    },
+    /// What the kernel told unasked, in order.
+    Events(Vec<Event>),
+    /// Whose events arrive, or why not every namespace's do.
+    Listening {
+        /// The reason, where they do not.
+        answer: Result<(), String>,
+    },
+    /// It is the time that [`Host::deadline`](super::Host::deadline) said.
+    Wake,
+    /// A scrape did not get counters of its own in time.
+    StaleScrape,
+}
+
+/// What the state machine wants to know.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Request {
+    /// The links of the host (`None`) or of a namespace.
+    Links {
+        /// Whose.
+        nsid: Option<u32>,
+    },
+    /// Which namespace a claim means.
+    Locate(Locator),
+    /// What a runtime says now.
+    Claims(Runtime),
+    /// Say when this process ends.
+    WatchExit(u32),
+    /// The counters of these links of the host, at once: the other ends are about to go, and what they have sent is
+    /// in no event.
+    LastWords(Vec<u32>),
+    /// Which processes live in the namespaces with these ids.
+    Search(BTreeSet<u32>),
+}
+
+impl Request {
+    /// True for what the kernel answers, and nobody else.
+    pub(super) fn is_of_kernel(&self) -> bool {
+        matches!(self, Request::Links { .. } | Request::Locate(_))
+    }
+}
+
+/// An answer to [`Request::Links`].
+#[derive(Debug, Default, PartialEq)]
+pub struct Links {
+    /// The links, in the kernel's order.
+    pub links: Vec<Link>,
+    /// Messages that could not be read.
+    pub bad_messages: u64,
+}
+
+impl Links {
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.links.clear();
+        self.bad_messages = 0;
+    }
+}
+
+/// Counters of links of the host, by ifindex.
+#[derive(Debug, Default, PartialEq)]
+pub struct Samples {
+    /// In the kernel's order.
+    pub counters: Vec<(u32, Counters)>,
+    /// Messages that could not be read.
+    pub bad_messages: u64,
+}
+
+impl Samples {
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.counters.clear();
+        self.bad_messages = 0;
+    }
+}
+
+/// Why we could not look into a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookFailure {
+    /// It is not there (any more).
+    Gone,
+    /// We may not (CAP_NET_ADMIN).
+    Denied,
+    /// Anything else, in words.
+    Failed(String),
+}
+
+/// An answer to [`Request::Locate`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Where.
+    pub netns: Located,
+    /// For a process: the path of its cgroup.
+    pub cgroup: Option<String>,
+}
+
+/// A process in a namespace that no runtime claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inhabitant {
+    /// The namespace.
+    pub nsid: u32,
+    /// The process.
+    pub pid: u32,
+    /// What it is called: a machine, a unit or a command.
+    pub workload: Workload,
+    /// The path of its cgroup.
+    pub cgroup: Option<String>,
+}
+
+impl fmt::Display for LookFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LookFailure::Gone => "the network namespace is gone",
+            LookFailure::Denied => "permission denied",
+            LookFailure::Failed(why) => why,
+        })
+    }
+}
+
+/// The namespace that a claim means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Located {
+    /// The exporter's own.
+    Host,
+    /// The one with this id.
+    Nsid(u32),
+    /// One without an id: no veth that we can see leads there.
+    WithoutId,
+}
+
+/// What the user decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long a workload's totals are kept after its last pair is gone.
+    pub retention: Duration,
+    /// How long an unclaimed end is kept back while a runtime may still name it.
+    pub hold_back: Duration,
+    /// How long who lived in a namespace stays its owner after nobody claims it any more: veths outlive their
+    /// container's process, and links are read later than an engine tells.
+    pub leaving: Duration,
+    /// How far back the peaks look.
+    pub peak_window: Duration,
+    /// How changes are learned.
+    pub learning: Learning,
+    /// How long changes are gathered before they are judged; and how much longer for each pair there is, so that a
+    /// host with very many does not spend its time on judging.
+    pub gather: Duration,
+    /// See `gather`.
+    pub gather_a_pair: Duration,
+}
+
+/// How changes are learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learning {
+    /// Every namespace's events arrive: all is read again only when some were lost, and every 5 minutes.
+    Events,
+    /// Only the host's do: all is read again at each tick.
+    Polling,
+}

@@ -1,0 +1,448 @@
+//! What events tell, and what becomes of it whatever else comes between.
+
+use super::*;
+use crate::model::event::Event;
+use crate::model::workload::Expected;
+use proptest::prelude::*;
+
+/// A host with a bridge and no pair, of which every event is heard; and what answers for it.
+fn live_host() -> (World, Host) {
+    let mut world = World::with_containers(&[]);
+    world.docker_says(&[]);
+    let mut host = host_learning(Learning::Events);
+    world.tick(&mut host, NOW - SECOND);
+    assert!(host.is_ready());
+    (world, host)
+}
+
+/// Tells events one by one, and answers nothing that is asked because of them.
+fn hear(host: &mut Host, events: impl IntoIterator<Item = Event>) -> Vec<Request> {
+    events.into_iter().flat_map(|event| host.apply(Input::Events(vec![event]), NOW)).collect()
+}
+
+/// The engine has connected these (name, ifindex of the port, bridge): their MAC addresses are known.
+fn expect(host: &mut Host, containers: &[(&str, u32, &str)]) {
+    let expected = containers.iter().map(|&(container, port, bridge)| Expected {
+        workload: Workload::named(Runtime::Docker, container),
+        network: "front".into(),
+        address: mac(port),
+        bridge: Some(name(bridge)),
+    });
+    host.apply(Input::Expected { runtime: Runtime::Docker, expected: expected.collect() }, NOW);
+}
+
+fn port(ifindex: u32, peer: u32, peer_netns: PeerNetns, counters: Counters) -> Link {
+    Link { master: Some(2), counters, ..veth(ifindex, peer, peer_netns) }
+}
+
+/// As its own namespace tells it: where its peer is, it says in an id of that namespace.
+fn eth0(ifindex: u32, port: u32, counters: Counters) -> Link {
+    let link = veth(ifindex, port, PeerNetns::Elsewhere);
+    Link { name: name("eth0"), address: Some(mac(port)), up: true, counters, ..link }
+}
+
+/// Without a peer, as it is when that is gone.
+fn detached(link: Link) -> Link {
+    Link { iflink: None, peer_netns: PeerNetns::Same, ..link }
+}
+
+/// A namespace with an eth0 (ifindex 2) whose port is `ifindex`.
+fn born(nsid: u32, ifindex: u32) -> [Event; 4] {
+    let none = Counters::default();
+    [
+        Event::NewNsid(nsid),
+        Event::Link { source: None, link: detached(port(ifindex, 2, PeerNetns::Same, none)) },
+        Event::Link { source: Some(nsid), link: eth0(2, ifindex, none) },
+        Event::Link { source: None, link: port(ifindex, 2, PeerNetns::Nsid(nsid), none) },
+    ]
+}
+
+/// As the engine ends it: eth0 goes first, and each end's last message has what that end itself has counted.
+fn ended(nsid: u32, ifindex: u32, received: u64, sent: u64) -> [Event; 3] {
+    let [inner, outer] = [sent, received].map(|own| bytes(own, 0));
+    [
+        Event::Unlink { source: Some(nsid), link: detached(eth0(2, ifindex, inner)), moved: false },
+        Event::Unlink {
+            source: None,
+            link: detached(port(ifindex, 2, PeerNetns::Same, outer)),
+            moved: false,
+        },
+        Event::DeletedNsid(nsid),
+    ]
+}
+
+/// Whoever waited for a name has waited long enough.
+fn settle(world: &World, host: &mut Host) {
+    for second in 1..4 {
+        world.tick(host, NOW + second * SECOND);
+    }
+}
+
+#[test]
+fn what_was_born_and_died_before_anything_was_answered_is_booked_to_the_byte() {
+    let (world, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-front")]);
+    hear(&mut host, born(0, 10));
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+    hear(&mut host, ended(0, 10, 500, 70));
+    assert_eq!(totals(&host), [("web".to_owned(), 500, 70)]);
+    assert_eq!(host.view().unwrap().scene.ends.values().sum::<usize>(), 0);
+    settle(&world, &mut host);
+    assert_eq!(totals(&host), [("web".to_owned(), 500, 70)]);
+    assert_eq!(host.status().corrections, 0);
+}
+
+#[test]
+fn a_burst_that_is_heard_at_once_is_booked_as_if_heard_one_by_one() {
+    let (_, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-front"), ("db", 11, "br-front")]);
+    let lives = [born(0, 10).to_vec(), ended(0, 10, 500, 70).to_vec(), born(0, 11).to_vec()];
+    let all = [lives.concat(), ended(0, 11, 30, 4).to_vec()].concat();
+    host.apply(Input::Events(all), NOW);
+    assert_eq!(totals(&host), [("db".to_owned(), 30, 4), ("web".to_owned(), 500, 70)]);
+}
+
+#[test]
+fn an_end_that_moves_is_the_same_end_and_its_owner_stays_when_it_moves_back_to_die() {
+    let (world, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-front")]);
+    let on_host = |own| Link { address: Some(mac(10)), counters: own, ..veth(11, 10, PeerNetns::Same) };
+    let gone = |source, link| Event::Unlink { source, link, moved: true };
+    let there = |source, link| Event::Link { source, link };
+    hear(
+        &mut host,
+        [
+            there(None, on_host(bytes(0, 0))),
+            there(None, port(10, 11, PeerNetns::Same, bytes(100, 0))),
+            gone(None, on_host(bytes(3, 100))),
+            there(Some(0), eth0(11, 10, bytes(3, 100))),
+            there(None, port(10, 11, PeerNetns::Nsid(0), bytes(150, 3))),
+        ],
+    );
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+    assert_eq!(totals(&host), [("web".to_owned(), 150, 3)]);
+    hear(
+        &mut host,
+        [
+            gone(Some(0), eth0(11, 10, bytes(5, 150))),
+            there(None, on_host(bytes(5, 160))),
+            there(None, port(10, 11, PeerNetns::Same, bytes(160, 5))),
+            Event::Unlink { source: None, link: detached(on_host(bytes(6, 0))), moved: false },
+            Event::Unlink {
+                source: None,
+                link: detached(port(10, 11, PeerNetns::Same, bytes(170, 0))),
+                moved: false,
+            },
+        ],
+    );
+    settle(&world, &mut host);
+    assert_eq!(totals(&host), [("web".to_owned(), 170, 6)]);
+}
+
+#[test]
+fn the_port_of_a_namespace_that_died_brings_the_last_numbers() {
+    let (_, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-front")]);
+    hear(&mut host, born(0, 10));
+    hear(&mut host, [Event::DeletedNsid(0)]);
+    let last = detached(port(10, 2, PeerNetns::Same, bytes(500, 0)));
+    hear(&mut host, [Event::Unlink { source: None, link: last, moved: false }]);
+    assert_eq!(totals(&host), [("web".to_owned(), 500, 0)]);
+}
+
+#[test]
+fn an_nsid_that_is_used_again_at_once_is_another_namespace() {
+    let (_, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-front"), ("db", 12, "br-front")]);
+    hear(&mut host, born(0, 10));
+    hear(&mut host, [Event::DeletedNsid(0)]);
+    hear(&mut host, born(0, 12));
+    let last = detached(port(10, 2, PeerNetns::Same, bytes(500, 0)));
+    hear(&mut host, [Event::Unlink { source: None, link: last, moved: false }]);
+    assert_eq!(names(&host), ["veth12 docker/db/eth0/front"]);
+    hear(&mut host, ended(0, 12, 70, 7));
+    assert_eq!(totals(&host), [("db".to_owned(), 70, 7), ("web".to_owned(), 500, 0)]);
+}
+
+#[test]
+fn events_of_an_end_that_is_gone_change_nothing() {
+    let (_, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-front")]);
+    hear(&mut host, born(0, 10));
+    for _ in 0..2 {
+        hear(&mut host, ended(0, 10, 500, 70));
+        assert_eq!(totals(&host), [("web".to_owned(), 500, 70)]);
+    }
+    sample(&mut host, &[(10, bytes(9_000, 9_000))]);
+    assert_eq!(totals(&host), [("web".to_owned(), 500, 70)]);
+}
+
+#[test]
+fn lost_events_begin_a_round_that_counts_what_they_would_have_told() {
+    let (mut world, mut host) = live_host();
+    world.start(0, 10);
+    world.tell(&mut host, Input::Events(vec![Event::Lost]), NOW);
+    assert_eq!(host.status().lost, 1);
+    assert_eq!(host.status().resyncs, BTreeMap::from([("start", 1), ("lost", 1)]));
+    // The port and eth0.
+    assert_eq!(host.status().corrections, 2);
+    world.tell(&mut host, Input::Events(vec![Event::Lost]), NOW);
+    assert_eq!((host.status().lost, host.status().corrections), (2, 2));
+}
+
+#[test]
+fn an_answer_about_an_nsid_that_was_taken_back_is_void() {
+    let (mut world, mut host) = live_host();
+    world.start(0, 10);
+    let link = port(10, 2, PeerNetns::Nsid(0), Counters::default());
+    let asked = hear(&mut host, [Event::NewNsid(0), Event::Link { source: None, link }]);
+    let question = Request::Links { nsid: Some(0) };
+    assert!(asked.contains(&question), "{asked:?}");
+    let late = world.answer(question);
+    hear(&mut host, [Event::DeletedNsid(0)]);
+    host.apply(late, NOW);
+    assert_eq!(host.view().unwrap().scene.ends[&EndState::Paired], 0);
+}
+
+#[test]
+fn an_answer_that_may_be_about_the_one_that_had_the_nsid_before_is_asked_for_once_more() {
+    let (mut world, mut host) = live_host();
+    hear(&mut host, born(0, 10));
+    world.docker_says(&[("web", 700, 11)]);
+    let question = Request::Locate(Locator::Pid(700));
+    let asked = host.apply(world.answer(Request::Claims(Runtime::Docker)), NOW);
+    assert!(asked.contains(&question), "{asked:?}");
+    world.pids.insert(700, Located::Nsid(0));
+    let late = world.answer(question.clone());
+    hear(&mut host, ended(0, 10, 500, 70));
+    hear(&mut host, born(0, 11));
+    assert_eq!(host.apply(late, NOW), std::slice::from_ref(&question));
+    let asked = host.apply(world.answer(question.clone()), NOW);
+    assert!(!asked.contains(&question), "for ever: {asked:?}");
+    assert_eq!(names(&host), ["veth11 docker/web/eth0/front"]);
+}
+
+#[test]
+fn an_address_on_another_bridge_than_was_expected_names_nobody() {
+    let (_, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-back")]);
+    hear(&mut host, born(0, 10));
+    assert_eq!(names(&host), [""; 0]);
+    expect(&mut host, &[("web", 10, "br-front")]);
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+}
+
+#[test]
+fn a_whole_life_on_a_used_nsid_that_is_heard_with_the_end_of_the_one_before_is_booked() {
+    let (_, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-front"), ("db", 11, "br-front")]);
+    hear(&mut host, born(0, 10));
+    let lives = [ended(0, 10, 500, 70).to_vec(), born(0, 11).to_vec(), ended(0, 11, 30, 4).to_vec()];
+    host.apply(Input::Events(lives.concat()), NOW);
+    assert_eq!(totals(&host), [("db".to_owned(), 30, 4), ("web".to_owned(), 500, 70)]);
+}
+
+/// One thing that happens; `which` of the living it happens to is a number of any size.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A container comes, and takes the lowest free nsid; the engine has told its address or never will.
+    Start { told: bool },
+    /// It receives and sends so many bytes.
+    Carry { which: usize, received: u64, sent: u64 },
+    /// An event with its port's counters, as for a change of its state.
+    Change { which: usize },
+    /// It ends: eth0 first, or the whole namespace at once.
+    End { which: usize, abrupt: bool },
+    /// The reader passes on this many events, at most.
+    Hear(usize),
+    /// The counters of the ports are read.
+    Sample,
+    /// A tick; what is asked is answered, after all events that were there before.
+    Tick,
+    /// The engine's list of containers comes, with those it has told of.
+    Claims,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let which = any::<usize>;
+    let step = prop_oneof![
+        2 => prop::bool::weighted(0.8).prop_map(|told| Step::Start { told }),
+        4 => (which(), 0..1000u64, 0..1000u64)
+            .prop_map(|(which, received, sent)| Step::Carry { which, received, sent }),
+        1 => which().prop_map(|which| Step::Change { which }),
+        2 => (which(), any::<bool>()).prop_map(|(which, abrupt)| Step::End { which, abrupt }),
+        3 => (1..6usize).prop_map(Step::Hear),
+        1 => Just(Step::Sample),
+        1 => Just(Step::Tick),
+        1 => Just(Step::Claims),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+/// A container as it truly is.
+#[derive(Clone, Debug)]
+struct Life {
+    /// Empty if the engine never tells it.
+    name: String,
+    nsid: u32,
+    port: u32,
+    received: u64,
+    sent: u64,
+}
+
+/// The simple slow model: who lives, what each has truly carried, and the events that nobody has heard yet.
+struct Truth {
+    lives: Vec<Life>,
+    carried: BTreeMap<String, (u64, u64)>,
+    unheard: VecDeque<Event>,
+    /// By its port, whom the engine has connected.
+    told: BTreeMap<u32, String>,
+    next_port: u32,
+    now: Duration,
+}
+
+impl Truth {
+    fn start(&mut self, told: bool) {
+        let port = self.next_port;
+        if port > 250 {
+            return; // the MAC addresses of these tests end here
+        }
+        self.next_port += 1;
+        let taken: BTreeSet<u32> = self.lives.iter().map(|life| life.nsid).collect();
+        let nsid = (0..).find(|nsid| !taken.contains(nsid)).unwrap();
+        let name = if told { format!("c{}", port % 7) } else { String::new() };
+        if told {
+            self.told.insert(port, name.clone());
+        }
+        self.unheard.extend(born(nsid, port));
+        self.lives.push(Life { name, nsid, port, received: 0, sent: 0 });
+    }
+
+    fn end(&mut self, which: usize, abrupt: bool, host: &mut Host) {
+        let Some(which) = which.checked_rem(self.lives.len()) else { return };
+        if abrupt {
+            // What it sent is nowhere else: it is read in time, and that after all that was told before.
+            self.hear(host, usize::MAX);
+            self.sample(host);
+        }
+        let life = self.lives.remove(which);
+        let events = ended(life.nsid, life.port, life.received, life.sent);
+        let [_, outer, deleted] = events.clone();
+        self.unheard.extend(if abrupt { vec![deleted, outer] } else { events.to_vec() });
+        let total = self.carried.entry(life.name).or_default();
+        *total = (total.0 + life.received, total.1 + life.sent);
+    }
+
+    fn hear(&mut self, host: &mut Host, most: usize) {
+        let heard = self.unheard.drain(..self.unheard.len().min(most)).collect();
+        let asked = host.apply(Input::Events(heard), self.now);
+        self.answer(host, asked);
+    }
+
+    /// Whatever is asked is answered as things are now, and heard after every event of before.
+    fn answer(&mut self, host: &mut Host, asked: Vec<Request>) {
+        let mut asked = VecDeque::from(asked);
+        for _ in 0..200 {
+            let Some(request) = asked.pop_front() else { return };
+            let answer = self.world().answer(request);
+            let unheard = self.unheard.drain(..).collect();
+            asked.extend(host.apply(Input::Events(unheard), self.now));
+            asked.extend(host.apply(answer, self.now));
+        }
+    }
+
+    fn world(&self) -> World {
+        let lives: Vec<(u32, u32)> = self.lives.iter().map(|life| (life.nsid, life.port)).collect();
+        let mut world = World::with_containers(&lives);
+        for life in &self.lives {
+            let port = world.host_links().iter_mut().find(|link| link.ifindex == life.port).unwrap();
+            port.counters = bytes(life.received, life.sent);
+            let inside = world.links.get_mut(&Some(life.nsid)).unwrap().as_mut().unwrap();
+            inside[0].counters = bytes(life.sent, life.received);
+            inside[0].up = true;
+            world.pids.insert(1_000 + life.port, Located::Nsid(life.nsid));
+        }
+        let told = self.lives.iter().filter(|life| !life.name.is_empty());
+        let told: Vec<(&str, u32, u32)> =
+            told.map(|life| (life.name.as_str(), 1_000 + life.port, life.port)).collect();
+        world.docker_says(&told);
+        world
+    }
+
+    fn sample(&self, host: &mut Host) {
+        let counters = self.lives.iter().map(|life| (life.port, bytes(life.received, life.sent)));
+        let samples = Samples { counters: counters.collect(), bad_messages: 0 };
+        host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, self.now);
+    }
+
+    fn tick(&mut self, host: &mut Host) {
+        self.now += SECOND / 4;
+        let asked = host.apply(Input::Tick, self.now);
+        self.answer(host, asked);
+    }
+
+    fn step(&mut self, host: &mut Host, step: Step) {
+        match step {
+            Step::Start { told } => self.start(told),
+            Step::Carry { which, received, sent } => {
+                let Some(which) = which.checked_rem(self.lives.len()) else { return };
+                self.lives[which].received += received;
+                self.lives[which].sent += sent;
+            }
+            Step::Change { which } => {
+                let Some(which) = which.checked_rem(self.lives.len()) else { return };
+                let Life { nsid, port: ifindex, received, sent, .. } = self.lives[which];
+                let link = port(ifindex, 2, PeerNetns::Nsid(nsid), bytes(received, sent));
+                self.unheard.push_back(Event::Link { source: None, link });
+            }
+            Step::End { which, abrupt } => self.end(which, abrupt, host),
+            Step::Hear(most) => self.hear(host, most),
+            Step::Sample => self.sample(host),
+            Step::Tick => self.tick(host),
+            Step::Claims => self.answer(host, vec![Request::Claims(Runtime::Docker)]),
+        }
+        // The engine tells of a connection long before the end moves in.
+        let known: Vec<(&str, u32, &str)> =
+            self.told.iter().map(|(port, name)| (name.as_str(), *port, "br-front")).collect();
+        expect(host, &known);
+    }
+}
+
+proptest! {
+    /// Whatever comes between: no total falls, and in the end each is what was truly carried.
+    #[test]
+    fn totals_never_fall_and_are_the_truth(steps in steps()) {
+        let (_, mut host) = live_host();
+        let mut truth = Truth {
+            lives: Vec::new(),
+            carried: BTreeMap::new(),
+            unheard: VecDeque::new(),
+            told: BTreeMap::new(),
+            next_port: 10,
+            now: NOW,
+        };
+        let mut last: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for step in steps {
+            truth.step(&mut host, step);
+            for (name, received, sent) in totals(&host) {
+                let before = last.insert(name.clone(), (received, sent)).unwrap_or_default();
+                prop_assert!(before.0 <= received && before.1 <= sent, "{name}: {before:?}, {received}, {sent}");
+            }
+        }
+        truth.hear(&mut host, usize::MAX);
+        for _ in 0..8 {
+            truth.tick(&mut host);
+        }
+        truth.sample(&mut host);
+        let mut carried = truth.carried;
+        for life in truth.lives {
+            let total = carried.entry(life.name).or_default();
+            *total = (total.0 + life.received, total.1 + life.sent);
+        }
+        let booked: BTreeMap<String, (u64, u64)> =
+            totals(&host).into_iter().map(|(name, received, sent)| (name, (received, sent))).collect();
+        carried.retain(|name, total| *total != (0, 0) || booked.contains_key(name));
+        prop_assert_eq!(booked.clone(), carried);
+        prop_assert_eq!(host.status().corrections, 0);
+    }
+}

@@ -1,0 +1,233 @@
+//! Which links are where: fed by dumps and kept by events.
+
+use super::link::{End, Kind, Link, NetnsId, PeerNetns};
+use super::pairing::{self, EndState, Inside, Namespaces, Pair, Pairing};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The links of the host and of every namespace that was looked into.
+#[derive(Debug, Default)]
+pub struct Topology {
+    namespaces: Namespaces,
+    /// How many namespaces have had each nsid.
+    generations: HashMap<u32, u32>,
+    pairing: Pairing,
+    /// The namespaces that the pairing is made from.
+    paired: BTreeSet<NetnsId>,
+    /// For each veth end whether it was born before our eyes: it was not in its namespace when we looked there before.
+    births: HashMap<End, bool>,
+    /// Namespaces of which only events have told: they may have more links.
+    partial: BTreeSet<NetnsId>,
+}
+
+/// What an event or a dump did to what was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing but counters.
+    Counters,
+    /// Something that pairs, roles or labels may depend on.
+    Shape,
+}
+
+impl Topology {
+    /// The namespace that has this nsid now; `None` is the host.
+    pub fn netns(&self, nsid: Option<u32>) -> NetnsId {
+        match nsid {
+            None => NetnsId::Host,
+            Some(nsid) => {
+                NetnsId::Other { nsid, generation: self.generations.get(&nsid).copied().unwrap_or(0) }
+            }
+        }
+    }
+
+    /// What is known of every namespace.
+    pub fn namespaces(&self) -> &Namespaces {
+        &self.namespaces
+    }
+
+    /// The pairs as of the last [`pair_up`](Topology::pair_up).
+    pub fn pairing(&self) -> &Pairing {
+        &self.pairing
+    }
+
+    /// True if the links of this namespace are known, or known to be hidden.
+    pub fn knows(&self, netns: NetnsId) -> bool {
+        self.namespaces.contains_key(&netns)
+    }
+
+    /// Takes a whole dump. Returns how many links were not as they were known, counters aside.
+    pub fn replace(&mut self, netns: NetnsId, links: Vec<Link>) -> usize {
+        self.partial.remove(&netns);
+        let new: BTreeMap<u32, Link> = links.into_iter().map(|link| (link.ifindex, link)).collect();
+        let differ = match self.namespaces.get(&netns) {
+            Some(Inside::Seen(old)) => {
+                let gone = old.keys().filter(|ifindex| !new.contains_key(ifindex)).count();
+                let changed =
+                    new.values().filter(|link| old.get(&link.ifindex).is_none_or(|old| differs(old, link)));
+                gone + changed.count()
+            }
+            _ => new.len(),
+        };
+        self.namespaces.insert(netns, Inside::Seen(new));
+        differ
+    }
+
+    /// Notes that we may not look into a namespace.
+    pub fn hide(&mut self, netns: NetnsId) {
+        self.namespaces.insert(netns, Inside::Denied);
+    }
+
+    /// Forgets a namespace. Returns how many links were known of it.
+    pub fn forget(&mut self, netns: NetnsId) -> usize {
+        self.partial.remove(&netns);
+        match self.namespaces.remove(&netns) {
+            Some(Inside::Seen(links)) => links.len(),
+            Some(Inside::Denied) | None => 0,
+        }
+    }
+
+    /// Forgets every namespace but the host and these.
+    pub fn keep_only(&mut self, nsids: &BTreeSet<u32>) {
+        self.namespaces.retain(|netns, _| netns.nsid().is_none_or(|nsid| nsids.contains(&nsid)));
+    }
+
+    /// The nsid was taken back: who gets it next is another.
+    pub fn end_of(&mut self, nsid: u32) {
+        let netns = self.netns(Some(nsid));
+        self.forget(netns);
+        *self.generations.entry(nsid).or_default() += 1;
+    }
+
+    /// Takes one link as an event tells it.
+    pub fn upsert(&mut self, netns: NetnsId, mut link: Link) -> Change {
+        if !self.knows(netns) {
+            self.partial.insert(netns);
+        }
+        let inside = self.namespaces.entry(netns).or_insert_with(|| Inside::Seen(BTreeMap::new()));
+        // What may not be seen may not be known by chance either: it would be half the truth.
+        let Inside::Seen(links) = inside else { return Change::Counters };
+        let old = links.get(&link.ifindex).copied();
+        // A dump has already said where the peer is, and it is still the same peer.
+        if let Some(old) = old
+            && link.peer_netns == PeerNetns::Elsewhere
+            && old.iflink == link.iflink
+            && old.peer_netns != PeerNetns::Same
+        {
+            link.peer_netns = old.peer_netns;
+        }
+        links.insert(link.ifindex, link);
+        if old.is_some_and(|old| !differs(&old, &link)) { Change::Counters } else { Change::Shape }
+    }
+
+    /// Takes a link away.
+    pub fn unlink(&mut self, netns: NetnsId, ifindex: u32) {
+        if let Some(Inside::Seen(links)) = self.namespaces.get_mut(&netns) {
+            links.remove(&ifindex);
+        }
+    }
+
+    /// One link, if it can be seen.
+    pub fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
+        match self.namespaces.get(&netns)? {
+            Inside::Seen(links) => links.get(&ifindex),
+            Inside::Denied => None,
+        }
+    }
+
+    /// The veth ends in a namespace that have a peer.
+    pub fn veths(&self, netns: NetnsId) -> impl Iterator<Item = End> {
+        let links = self.namespaces.get(&netns).and_then(|inside| match inside {
+            Inside::Seen(links) => Some(links.values()),
+            Inside::Denied => None,
+        });
+        let veths =
+            links.into_iter().flatten().filter(|link| link.kind == Kind::Veth && link.iflink.is_some());
+        veths.map(move |link| End { netns, ifindex: link.ifindex })
+    }
+
+    /// Namespaces whose links would tell of pairs that are not known yet: a link leads there, or an end there cannot
+    /// say where its peer is.
+    pub fn wanted(&self) -> BTreeSet<u32> {
+        let links = self.namespaces.values().flat_map(|inside| match inside {
+            Inside::Seen(links) => Some(links.values()),
+            Inside::Denied => None,
+        });
+        let led_to = links.flatten().filter_map(|link| match link.peer_netns {
+            PeerNetns::Nsid(nsid) => Some(nsid).filter(|&nsid| !self.knows(self.netns(Some(nsid)))),
+            _ => None,
+        });
+        let lost = self.pairing.single.iter().filter(|(side, why)| {
+            let elsewhere = side.link.is_some_and(|link| link.peer_netns == PeerNetns::Elsewhere);
+            *why == EndState::PeerNetnsUnknown && elsewhere
+        });
+        let lost = lost.filter_map(|(side, _)| side.end.netns.nsid());
+        led_to.chain(lost).chain(self.partial.iter().filter_map(|netns| netns.nsid())).collect()
+    }
+
+    /// Joins the links that are known now.
+    pub fn pair_up(&mut self) {
+        self.raise_generations();
+        self.pairing = pairing::pair(&self.namespaces);
+        let pairs = self.pairing.pairs.iter().flat_map(|pair| pair.sides);
+        let ends = pairs.chain(self.pairing.single.iter().map(|(side, _)| *side)).map(|side| side.end);
+        let births = |end: End| *self.births.get(&end).unwrap_or(&self.paired.contains(&end.netns));
+        self.births = ends.map(|end| (end, births(end))).collect();
+        self.paired = self.namespaces.keys().copied().collect();
+    }
+
+    /// True if a pair was made before our eyes, so that all it counted is news.
+    pub fn born(&self, pair: &Pair) -> bool {
+        pair.sides.iter().any(|side| self.births.get(&side.end) == Some(&true))
+    }
+
+    /// An nsid whose pairs with the host are all others than before belongs to another namespace now: what polling
+    /// has instead of [`end_of`](Topology::end_of).
+    fn raise_generations(&mut self) {
+        // An id that was taken back since then is another's already.
+        let joined = self.pairing.pairs.iter().map(|pair| pair.sides.map(|side| side.end));
+        let joined = joined.filter(|[_, b]| self.netns(b.netns.nsid()) == b.netns);
+        let before =
+            partners(joined.filter_map(|[a, b]| {
+                Some((b.netns.nsid()?, a.ifindex)).filter(|_| a.netns == NetnsId::Host)
+            }));
+        let host = self.namespaces.get(&NetnsId::Host);
+        let links = host.into_iter().flat_map(|inside| match inside {
+            Inside::Seen(links) => Some(links.values()),
+            Inside::Denied => None,
+        });
+        let now = partners(links.flatten().filter_map(|link| match link.peer_netns {
+            PeerNetns::Nsid(nsid) => Some((nsid, link.ifindex)),
+            _ => None,
+        }));
+        let another = |nsid: &u32| match (before.get(nsid), now.get(nsid)) {
+            (Some(before), Some(now)) => before.is_disjoint(now),
+            _ => false,
+        };
+        let known: BTreeSet<u32> = self.namespaces.keys().filter_map(|netns| netns.nsid()).collect();
+        let gone = self.paired.iter().filter(|&&netns| self.netns(netns.nsid()) == netns);
+        let gone = gone.filter_map(|netns| netns.nsid()).filter(|nsid| !known.contains(nsid));
+        let raised: BTreeSet<u32> = gone.chain(known.iter().copied().filter(another)).collect();
+        for nsid in raised {
+            let inside = self.namespaces.remove(&self.netns(Some(nsid)));
+            *self.generations.entry(nsid).or_default() += 1;
+            if let Some(inside) = inside {
+                self.namespaces.insert(self.netns(Some(nsid)), inside);
+            }
+        }
+    }
+}
+
+/// For each nsid the host's ifindexes that are joined to it.
+fn partners(joined: impl Iterator<Item = (u32, u32)>) -> HashMap<u32, BTreeSet<u32>> {
+    let mut partners: HashMap<u32, BTreeSet<u32>> = HashMap::new();
+    for (nsid, ifindex) in joined {
+        partners.entry(nsid).or_default().insert(ifindex);
+    }
+    partners
+}
+
+/// True if two descriptions of a link differ in more than counters and in how well the peer's place is known.
+fn differs(old: &Link, new: &Link) -> bool {
+    let elsewhere = [old, new].iter().any(|link| link.peer_netns == PeerNetns::Elsewhere);
+    let peer_netns = if elsewhere { new.peer_netns } else { old.peer_netns };
+    Link { counters: new.counters, peer_netns, ..*old } != *new
+}

@@ -1,0 +1,183 @@
+//! The engine's events, and what follows from them before a container has its interface.
+//!
+//! A container is connected to its networks some 200 ms before its interface is moved in, and from then on the network
+//! tells its name and the MAC address that the interface will have. Inspecting the container would wait for a lock that
+//! is held until it has started, which for a short one is too late.
+
+use super::containers::{bridge_of, workload};
+use super::{Docker, DockerHost, Error};
+use crate::model::link::Mac;
+use crate::model::workload::{Expected, Workload};
+use bollard::models::{EventMessage, EventMessageTypeEnum, NetworkInspect};
+use bollard::query_parameters::{EventsOptions, InspectNetworkOptions};
+use futures_util::{FutureExt, Stream, StreamExt};
+use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// What was expected is kept for so long after the engine says that it is over: links are read later than it tells.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// For one network's containers.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Events that are taken together, if they are there.
+const AT_A_TIME: usize = 256;
+
+type Events = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>;
+
+/// Follows one engine.
+pub struct Watch {
+    docker: Docker,
+    engine: bollard::Docker,
+    events: Events,
+    /// By the container's id: what its creation told.
+    created: HashMap<String, Workload>,
+    /// By the ids of container and network; with the time when it is forgotten.
+    expected: HashMap<(String, String), (Expected, Option<Instant>)>,
+}
+
+/// What some events mean together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// [`Watch::expected`] may be another.
+    pub expected: bool,
+    /// The list of containers may be.
+    pub containers: bool,
+}
+
+impl Watch {
+    /// Connects to the engine and begins to listen.
+    ///
+    /// # Errors
+    /// If the engine cannot be asked.
+    pub async fn begin(host: DockerHost) -> Result<Watch, Error> {
+        let docker = Docker::new(host);
+        let engine = match timeout(DEADLINE, docker.connect()).await {
+            Ok(engine) => engine.map_err(|error| docker.classify(error))?,
+            Err(_) => return Err(Error::TooSlow { host: docker.host, deadline: DEADLINE }),
+        };
+        let kinds = vec!["container".to_owned(), "network".to_owned()];
+        let options = EventsOptions {
+            filters: Some(HashMap::from([("type".to_owned(), kinds)])),
+            ..EventsOptions::default()
+        };
+        let events = Box::pin(engine.events(Some(options)));
+        Ok(Watch { docker, engine, events, created: HashMap::new(), expected: HashMap::new() })
+    }
+
+    /// Waits for events, and asks what they make necessary. `None` when the engine has ended the stream.
+    pub async fn news(&mut self) -> Option<News> {
+        let mut events = vec![self.events.next().await?];
+        while events.len() < AT_A_TIME
+            && let Some(Some(event)) = self.events.next().now_or_never()
+        {
+            events.push(event);
+        }
+        let mut news = News::default();
+        let mut networks = BTreeSet::new();
+        for event in events {
+            match event {
+                Ok(event) => self.take(event, &mut networks, &mut news),
+                Err(error) => {
+                    let error = self.docker.classify(error);
+                    tracing::debug!(%error, "the stream of Docker's events ended");
+                    return None;
+                }
+            }
+        }
+        for network in networks {
+            self.learn(&network).await;
+            news.expected = true;
+        }
+        let now = Instant::now();
+        self.expected.retain(|_, (_, end)| end.is_none_or(|end| now < end));
+        Some(news)
+    }
+
+    /// Who is about to have an interface with which address.
+    pub fn expected(&self) -> Vec<Expected> {
+        let mut expected: Vec<Expected> =
+            self.expected.values().map(|(expected, _)| expected.clone()).collect();
+        expected.sort();
+        expected
+    }
+
+    fn take(&mut self, event: EventMessage, networks: &mut BTreeSet<String>, news: &mut News) {
+        let Some(actor) = event.actor else { return };
+        let (id, attributes) = (actor.id.unwrap_or_default(), actor.attributes.unwrap_or_default());
+        let container = attributes.get("container").cloned().unwrap_or_default();
+        match (event.typ, event.action.as_deref().unwrap_or_default()) {
+            (Some(EventMessageTypeEnum::NETWORK), "connect") => _ = networks.insert(id),
+            (Some(EventMessageTypeEnum::NETWORK), "disconnect") => {
+                self.forget(|key| *key == (container.clone(), id.clone()))
+            }
+            (Some(EventMessageTypeEnum::CONTAINER), "create") => {
+                let (name, image) = (attributes.get("name"), attributes.get("image"));
+                let workload = workload(
+                    id.clone(),
+                    name.cloned().unwrap_or_default(),
+                    image.cloned().unwrap_or_default(),
+                    &attributes,
+                );
+                self.created.insert(id, workload);
+            }
+            (Some(EventMessageTypeEnum::CONTAINER), "destroy") => {
+                self.created.remove(&id);
+                self.forget(|(container, _)| *container == id);
+                news.containers = true;
+            }
+            (Some(EventMessageTypeEnum::CONTAINER), "rename") => {
+                if let (Some(workload), Some(name)) = (self.created.get_mut(&id), attributes.get("name")) {
+                    workload.name.clone_from(name);
+                }
+                news.containers = true;
+            }
+            // Whatever an exec or a health check does changes nothing here.
+            (Some(EventMessageTypeEnum::CONTAINER), action)
+                if action.starts_with("exec_") || action.starts_with("health_") => {}
+            _ => news.containers = true,
+        }
+    }
+
+    fn forget(&mut self, which: impl Fn(&(String, String)) -> bool) {
+        let end = Instant::now() + KEPT;
+        for (_, (_, kept)) in self.expected.iter_mut().filter(|(key, _)| which(key)) {
+            kept.get_or_insert(end);
+        }
+    }
+
+    /// Asks a network for its containers.
+    async fn learn(&mut self, id: &str) {
+        let asked = self.engine.inspect_network(id, None::<InspectNetworkOptions>);
+        match timeout(DEADLINE, asked).await {
+            Ok(Ok(network)) => self.note(id, network),
+            // It was removed meanwhile, or is in trouble: the list of containers tells their names a little later.
+            Ok(Err(error)) => {
+                let error = self.docker.classify(error);
+                tracing::debug!(network = id, %error, "a network could not be asked for its containers");
+            }
+            Err(_) => tracing::debug!(network = id, "a network did not tell its containers in time"),
+        }
+    }
+
+    fn note(&mut self, id: &str, network: NetworkInspect) {
+        let bridge = bridge_of(network.options.as_ref(), network.driver.as_deref(), network.id.as_deref());
+        let name = network.name.unwrap_or_default();
+        for (container, endpoint) in network.containers.unwrap_or_default() {
+            let Some(address) = endpoint.mac_address.as_deref().and_then(Mac::parse) else { continue };
+            let known = self.created.get(&container).cloned();
+            let workload = known.unwrap_or_else(|| {
+                let name = endpoint.name.unwrap_or_default();
+                workload(container.clone(), name, String::new(), &HashMap::new())
+            });
+            let expected = Expected { workload, network: name.clone(), address, bridge };
+            // An engine gives an address again as soon as it is free: it is no longer that of whoever had it before.
+            self.expected.retain(|(other, network), (earlier, _)| {
+                *other == container || network != id || earlier.address != address
+            });
+            self.expected.insert((container, id.to_owned()), (expected, None));
+        }
+    }
+}
