@@ -160,10 +160,21 @@ fn the_owner_sticks_to_a_pair_that_moves_back_to_the_host_to_die() {
 fn traffic_between_two_ports_is_nobodys_also_when_one_of_them_becomes_an_interface() {
     let mut ledger = Ledger::default();
     ledger.reconcile(&[pair([end(None, 5), end(None, 6)], [100, 7])], MINUTE, |_| true, |_| false);
-    assign(&mut ledger, vec![Booking::To([None, None])], MINUTE);
+    assign(&mut ledger, vec![Booking::To([None, None])], 2 * MINUTE);
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 6)], [130, 8])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
     assert_eq!(totals(&ledger), [("web", 30, 1)]);
+}
+
+#[test]
+fn what_a_pair_carried_on_its_way_into_a_container_is_the_containers() {
+    // A busy host: it stays on the host for longer than it is held back.
+    let mut ledger = Ledger::default();
+    ledger.reconcile(&[pair([end(None, 5), end(None, 6)], [90, 0])], MINUTE, |_| true, |_| false);
+    assign(&mut ledger, vec![Booking::To([None, None])], MINUTE + Duration::from_secs(2));
+    ledger.reconcile(&[pair([end(None, 5), end(Some(1), 6)], [130, 8])], MINUTE, |_| true, |_| false);
+    assign(&mut ledger, vec![to("web")], MINUTE + Duration::from_secs(3));
+    assert_eq!(totals(&ledger), [("web", 130, 8)]);
 }
 
 #[test]
