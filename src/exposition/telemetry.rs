@@ -75,7 +75,7 @@ impl Telemetry {
             bad_messages: counter("bad_messages_total", "Messages of the kernel that could not be read.")?,
             claims_rejected: counter(
                 "claims_rejected_total",
-                "Claims of a runtime whose MAC addresses are not in the namespace they point to.",
+                "Claims that fit no namespace: other MAC addresses are there, or the file is no network namespace.",
             )?,
             stale_scrapes: counter(
                 "stale_scrapes_total",
