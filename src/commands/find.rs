@@ -240,10 +240,13 @@ fn quoted(word: &[u8]) -> String {
 
 /// Why a container has no veth, if it is one; else the nearest names.
 fn without_veth(look: &mut Look, query: &str, names: &BTreeSet<String>) -> anyhow::Result<()> {
-    match look.runtime.block_on(look.docker.look_up(query)) {
-        Ok(Some(seen)) => bail!("{}", why_none(&seen)),
-        Ok(None) => {}
-        Err(reason) => tracing::warn!(collector = "docker", %reason, "failed"),
+    for engine in &mut look.engines {
+        let runtime = engine.runtime().as_str();
+        match look.runtime.block_on(engine.look_up(query)) {
+            Ok(Some(seen)) => bail!("{}", why_none(runtime, &seen)),
+            Ok(None) => {}
+            Err(reason) => tracing::warn!(collector = runtime, %reason, "failed"),
+        }
     }
     let mut near: Vec<(f64, &String)> =
         names.iter().map(|name| (strsim::normalized_damerau_levenshtein(query, name), name)).collect();
@@ -256,20 +259,22 @@ fn without_veth(look: &mut Look, query: &str, names: &BTreeSet<String>) -> anyho
     }
 }
 
-fn why_none(seen: &Seen) -> String {
+fn why_none(runtime: &str, seen: &Seen) -> String {
     let Seen { name, state, attachment, .. } = seen;
     let name = printable(name);
     if !matches!(state.as_str(), "running" | "paused") {
-        return format!("docker/{name} has no veth: it is not running ({state})");
+        return format!("{runtime}/{name} has no veth: it is not running ({state})");
     }
     match attachment {
-        Attachment::Host => format!("docker/{name} has no veth: it uses the host's network (--network host)"),
-        Attachment::None => format!("docker/{name} has no veth: it has no network (--network none)"),
+        Attachment::Host => {
+            format!("{runtime}/{name} has no veth: it uses the host's network (--network host)")
+        }
+        Attachment::None => format!("{runtime}/{name} has no veth: it has no network (--network none)"),
         Attachment::MemberOf(owner) => {
-            format!("docker/{name} has no veth of its own: it shares the network of {}", printable(owner))
+            format!("{runtime}/{name} has no veth of its own: it shares the network of {}", printable(owner))
         }
         Attachment::Networks(networks) if networks.is_empty() => {
-            format!("docker/{name} has no veth: it is attached to no network")
+            format!("{runtime}/{name} has no veth: it is attached to no network")
         }
         Attachment::Networks(networks) => {
             let networks: Vec<String> =
@@ -277,9 +282,9 @@ fn why_none(seen: &Seen) -> String {
             let networks = networks.join(", ");
             let plain = |driver: &str| matches!(driver, "bridge" | "overlay");
             if seen.drivers().any(plain) {
-                format!("docker/{name} is on {networks}, but its veth is not to be seen from here")
+                format!("{runtime}/{name} is on {networks}, but its veth is not to be seen from here")
             } else {
-                format!("docker/{name} has no veth: {networks} reaches the network without one")
+                format!("{runtime}/{name} has no veth: {networks} reaches the network without one")
             }
         }
     }

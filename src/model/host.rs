@@ -521,6 +521,7 @@ impl Host {
         let mut changed = std::mem::replace(&mut heard.may_name, may_name) != may_name;
         let source = match runtime {
             Runtime::Docker => Some(Source::Docker),
+            Runtime::Podman => Some(Source::Podman),
             Runtime::Named => Some(Source::Named),
             // These tell nothing by themselves.
             Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => None,
@@ -731,8 +732,9 @@ impl Host {
         if waiting.for_runtimes {
             // An engine says whose it is when the container has started. The folder of names would answer at once,
             // again and again.
-            let engine = self.heard.get(&Runtime::Docker).filter(|heard| heard.may_name);
-            more.extend(engine.map(|_| Request::Claims(Runtime::Docker)));
+            let engines =
+                self.heard.iter().filter(|(runtime, heard)| **runtime != Runtime::Named && heard.may_name);
+            more.extend(engines.map(|(&runtime, _)| Request::Claims(runtime)));
         }
         // A name in /run/netns is there before the namespace has its first veth.
         if std::mem::take(&mut self.names_wanted) && self.heard.contains_key(&Runtime::Named) {

@@ -99,6 +99,8 @@ pub enum Source {
     Events,
     /// The Docker engine.
     Docker,
+    /// Podman's service.
+    Podman,
     /// The names in /run/netns.
     Named,
     /// The processes in namespaces that no runtime claims.
@@ -113,6 +115,7 @@ impl Source {
             Source::Counters => "counters",
             Source::Events => "events",
             Source::Docker => "docker",
+            Source::Podman => "podman",
             Source::Named => "named",
             Source::Process => "process",
         }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub enum Runtime {
     /// A Docker container.
     Docker,
+    /// A Podman container.
+    Podman,
     /// A namespace with a name in /run/netns.
     Named,
     /// An LXC container, known by its processes' cgroup.
@@ -25,6 +27,7 @@ impl Runtime {
     pub fn as_str(self) -> &'static str {
         match self {
             Runtime::Docker => "docker",
+            Runtime::Podman => "podman",
             Runtime::Named => "named",
             Runtime::Lxc => "lxc",
             Runtime::Nspawn => "nspawn",
