@@ -262,6 +262,15 @@ impl Collector {
                 request => _ = self.requests.send(request),
             }
         }
+        for named in self.host.take_named() {
+            tracing::debug!(
+                runtime = named.runtime.as_str(),
+                container = named.container,
+                interface = named.interface,
+                network = named.network,
+                "named"
+            );
+        }
         self.report_changes();
         self.ready.store(self.host.is_ready(), Ordering::Relaxed);
     }

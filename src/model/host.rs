@@ -6,7 +6,7 @@
 //! Where only the host's events arrive, each tick begins a round.
 
 use super::event::Event;
-use super::ledger::{self, Carried, Ledger};
+use super::ledger::{self, Carried, LabelSet, Ledger};
 use super::link::{Counters, End, Kind, Link, Mac, NetnsId, PeerNetns};
 use super::pairing::{Pair, Role};
 use super::topology::{Change, Topology};
@@ -91,6 +91,8 @@ pub struct Host {
     scene: Arc<Scene>,
     /// For each pair of the scene its place in the pairing.
     shown: Vec<usize>,
+    /// The labels that pairs were given since somebody asked.
+    named: Vec<LabelSet>,
     status: Status,
 }
 
@@ -167,6 +169,7 @@ impl Host {
             read_up_to: 0,
             scene: Arc::default(),
             shown: Vec::new(),
+            named: Vec::new(),
             status: Status::default(),
         }
     }
@@ -261,6 +264,11 @@ impl Host {
     /// True once there is a view.
     pub fn is_ready(&self) -> bool {
         self.rounds > 0
+    }
+
+    /// The labels of the interfaces whose owner has become known since the last call.
+    pub fn take_named(&mut self) -> Vec<LabelSet> {
+        std::mem::take(&mut self.named)
     }
 
     /// How the sources do.

@@ -295,6 +295,19 @@ impl Ledger {
         [0, 1].map(|side| labels.and_then(|labels| labels[side].as_ref()))
     }
 
+    /// Those of these labels that nothing has been booked to for this pair.
+    pub fn not_yet_booked_to<'a>(
+        &self,
+        pair: usize,
+        labels: &'a [Option<LabelSet>; 2],
+    ) -> impl Iterator<Item = &'a LabelSet> {
+        let before = self.accounts.get(pair).map(|account| &account.labels);
+        let new = labels.iter().enumerate().filter(move |(side, labels)| {
+            before.is_none_or(|before| before[*side] != **labels)
+        });
+        new.filter_map(|(_, labels)| labels.as_ref())
+    }
+
     /// Since when the pair is where it is.
     pub fn arrived(&self, pair: usize) -> Option<Duration> {
         self.accounts.get(pair).map(|account| account.arrived)

@@ -15,6 +15,7 @@ mod brief;
 mod churn;
 mod crowd;
 mod named;
+mod naming;
 mod netns;
 mod prometheus;
 mod short;

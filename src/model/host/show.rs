@@ -61,6 +61,7 @@ impl Host {
                 bookings.push(Booking::Held(labels));
                 continue;
             }
+            self.named.extend(self.ledger.not_yet_booked_to(index, &labels).cloned());
             bookings.push(Booking::To(labels));
             tenants.extend(shown.sides.iter().filter_map(|side| side.tenant.clone()));
             self.shown.push(index);
