@@ -2,7 +2,7 @@
 //! nothing.
 //!
 //! Its threads: this loop, the reader of events (which must never wait), the resolver (which may wait for the
-//! kernel's RTNL lock), the sampler (which must not wait behind it), the mourner (which asks for the last counters of what
+//! kernel's RTNL lock), the locator (which asks what does not), the sampler (which must not wait behind it), the mourner (which asks for the last counters of what
 //! is about to go, behind nobody) and the watcher of names. Runtimes are asked by tasks of the caller's tokio runtime
 //! ([`Engine::follow`]).
 
@@ -54,6 +54,8 @@ pub struct Sources {
     pub waker: Waker,
     /// For links and namespaces.
     pub resolver: Resolver,
+    /// For namespaces alone: these questions do not wait for the kernel's RTNL lock.
+    pub locator: Resolver,
     /// For counters.
     pub sampler: Sampler,
     /// For the last counters of what is about to go: these questions wait behind nobody.
@@ -115,9 +117,12 @@ pub fn start(
     let (watch_exit, exits) = unbounded_channel();
     let (inbox, messages) = channel();
     let (requests, to_resolve) = channel();
+    let (locate, to_locate) = channel();
     let (sample, to_sample) = channel();
-    let Sources { events, waker, mut resolver, mut sampler, mut mourner, netns_folder, processes } = sources;
+    let Sources { events, waker, resolver, locator, mut sampler, mut mourner, netns_folder, processes } =
+        sources;
     let netns_names = netns_folder.path.clone();
+    let netns_folder = Arc::new(netns_folder);
     let listening = match events.reach {
         Reach::All => Ok(()),
         Reach::Host => Err(NO_EVENTS.to_owned()),
@@ -125,15 +130,19 @@ pub fn start(
     // An answer tells of now and an event of then: answers go through the reader of events, which first passes on
     // every event that was there before.
     let (answered, answers) = channel();
-    thread::Builder::new().name("resolver".into()).spawn(move || {
-        for request in to_resolve {
-            let Some(input) = resolve(&mut resolver, &netns_folder, &processes, request) else { continue };
-            if answered.send(input).is_err() {
-                return;
+    for (name, mut asker, requests) in [("resolver", resolver, to_resolve), ("locator", locator, to_locate)] {
+        let (netns_folder, processes) = (Arc::clone(&netns_folder), processes.clone());
+        let (answered, waker) = (answered.clone(), waker.clone());
+        thread::Builder::new().name(name.into()).spawn(move || {
+            for request in requests {
+                let Some(input) = resolve(&mut asker, &netns_folder, &processes, request) else { continue };
+                if answered.send(input).is_err() {
+                    return;
+                }
+                waker.wake();
             }
-            waker.wake();
-        }
-    })?;
+        })?;
+    }
     let answers_of_mourner = inbox.clone();
     let (mourn, to_mourn) = channel::<Vec<u32>>();
     thread::Builder::new().name("mourner".into()).spawn(move || {
@@ -166,6 +175,7 @@ pub fn start(
         host: Host::new(config, runtimes),
         start: Instant::now(),
         requests,
+        locate,
         mourn,
         watch_exit,
         sample,
@@ -186,6 +196,7 @@ struct Collector {
     host: Host,
     start: Instant,
     requests: Sender<Request>,
+    locate: Sender<Request>,
     mourn: Sender<Vec<u32>>,
     watch_exit: UnboundedSender<u32>,
     sample: Sender<()>,
@@ -258,6 +269,9 @@ impl Collector {
                 Request::WatchExit(pid) => _ = self.watch_exit.send(pid),
                 Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
                     self.engines[&runtime].notify_one();
+                }
+                request @ (Request::Locate(_) | Request::Newcomers(_) | Request::Claims(_)) => {
+                    _ = self.locate.send(request);
                 }
                 request => _ = self.requests.send(request),
             }
@@ -340,6 +354,9 @@ impl Collector {
 
 /// Events that are passed on together, at most.
 const EVENTS_AT_A_TIME: usize = 256;
+
+/// Of all processes so many are looked at for who has just come: some 40 were enough with 8 containers starting at a time.
+const NEWEST: usize = 128;
 
 /// What it means that only the host's events arrive, and what would change that.
 const NO_EVENTS: &str = "no CAP_NET_BROADCAST at the start: only the events of the host arrive";
@@ -432,6 +449,11 @@ fn resolve(
             Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
         }
         Request::Claims(_) | Request::LastWords(_) | Request::WatchExit(_) => return None,
+        Request::Newcomers(nsids) => {
+            let answer = newcomers(resolver, processes, &nsids)
+                .map_err(|error| format!("cannot read the processes: {error}"));
+            Input::Newcomers { nsids, answer }
+        }
         Request::Search(nsids) => {
             let begin = Instant::now();
             let answer = search(resolver, processes, &nsids)
@@ -447,8 +469,27 @@ fn search(
     processes: &Processes,
     nsids: &BTreeSet<u32>,
 ) -> io::Result<Vec<Inhabitant>> {
+    Ok(inhabitants(resolver, processes, nsids, processes.pids()?))
+}
+
+/// Looks for the newest processes of these namespaces: who has just come is among the newest of all.
+fn newcomers(
+    resolver: &mut Resolver,
+    processes: &Processes,
+    nsids: &BTreeSet<u32>,
+) -> io::Result<Vec<Inhabitant>> {
+    Ok(inhabitants(resolver, processes, nsids, processes.pids()?.into_iter().rev().take(NEWEST)))
+}
+
+/// The first of these processes in each of the namespaces.
+fn inhabitants(
+    resolver: &mut Resolver,
+    processes: &Processes,
+    nsids: &BTreeSet<u32>,
+    pids: impl IntoIterator<Item = u32>,
+) -> Vec<Inhabitant> {
     let mut found: BTreeMap<u32, Inhabitant> = BTreeMap::new();
-    for pid in processes.pids()? {
+    for pid in pids {
         let Ok(Some(nsid)) = resolver.nsid_of(pid) else { continue };
         if !nsids.contains(&nsid) || found.contains_key(&nsid) {
             continue;
@@ -463,7 +504,7 @@ fn search(
             break;
         }
     }
-    Ok(found.into_values().collect())
+    found.into_values().collect()
 }
 
 fn take_sample(sampler: &mut Sampler) -> Input {

@@ -141,7 +141,12 @@ async fn watch_docker(host: DockerHost, runtime: Runtime, collector: Handle) {
                 if news.containers {
                     asks.notify_one();
                 }
-                let told = Input::Expected { runtime, expected: watch.expected() };
+                for container in news.dying {
+                    // It fails as the next does.
+                    let _ = collector.inbox.send(Message::Input(Input::Dying { container }));
+                }
+                let (expected, containers) = (watch.expected(), watch.containers());
+                let told = Input::Expected { runtime, expected, containers };
                 if news.expected && collector.inbox.send(Message::Input(told)).is_err() {
                     return;
                 }

@@ -62,7 +62,8 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
     Ok(collector::Sources {
         events,
         waker,
-        resolver: kernel::Resolver::open(own_nsid)?,
+        resolver: kernel::Resolver::open(own_nsid.clone())?,
+        locator: kernel::Resolver::open(own_nsid)?,
         sampler: kernel::Sampler::open()?,
         mourner: kernel::Sampler::open()?,
         netns_folder: {

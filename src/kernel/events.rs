@@ -15,6 +15,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, NetlinkAddr, recvmsg, sets
 use std::io::{self, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 /// From linux/rtnetlink.h.
 const RTNLGRP_LINK: u32 = 1;
@@ -52,13 +53,14 @@ pub enum Reach {
 }
 
 /// Wakes the reader while it waits.
-pub struct Waker(UnixStream);
+#[derive(Clone)]
+pub struct Waker(Arc<UnixStream>);
 
 impl Waker {
     /// The next wait ends at once.
     pub fn wake(&self) {
         // A full pipe is a reader that is already awake.
-        let _ = (&self.0).write(&[0]);
+        let _ = (&*self.0).write(&[0]);
     }
 }
 
@@ -88,7 +90,7 @@ impl Events {
         }
         let buffer = vec![0; DATAGRAM];
         let control = nix::cmsg_space!(i32, [i32; 4]);
-        Ok((Events { socket, wakeup, own_nsid, buffer, control, reach }, Waker(waker)))
+        Ok((Events { socket, wakeup, own_nsid, buffer, control, reach }, Waker(Arc::new(waker))))
     }
 
     /// Waits until there is an event or somebody wakes us.

@@ -11,19 +11,21 @@ use super::link::{Counters, End, Kind, Link, Mac, NetnsId, PeerNetns};
 use super::pairing::{Pair, Role};
 use super::topology::{Change, Topology};
 use super::view::{Scene, Source, SourceStatus, Status, View};
-use super::workload::{Claims, Expected, Locator, Runtime};
-use std::collections::{BTreeMap, BTreeSet};
+use super::workload::{Claims, Expected, Locator, Runtime, Workload};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 mod input;
 mod naming;
+mod newcomers;
 mod show;
 
 pub use input::{
     Config, Inhabitant, Input, Learning, Links, Located, Location, LookFailure, Request, Samples,
 };
 use naming::Naming;
+use newcomers::Newcomers;
 
 /// What a runtime last said.
 #[derive(Debug, Default)]
@@ -36,6 +38,15 @@ struct Heard {
     asked: Duration,
     /// The interfaces that it is about to make or has made, by their address.
     expected: BTreeMap<Mac, Vec<Expected>>,
+    /// The containers that exist, running or not, by their id.
+    containers: HashMap<String, Workload>,
+}
+
+impl Heard {
+    /// True if it tells of containers before they are there: it may yet tell of one that is gone.
+    fn foresees(&self) -> bool {
+        !self.expected.is_empty() || !self.containers.is_empty()
+    }
 }
 
 /// The state of one host.
@@ -48,6 +59,7 @@ pub struct Host {
     /// By the namespace they were found in.
     inhabitants: BTreeMap<NetnsId, Inhabitant>,
     searches: BTreeMap<NetnsId, Search>,
+    newcomers: Newcomers,
     naming: Naming,
     round: Round,
     rounds: u64,
@@ -144,6 +156,7 @@ impl Host {
             located: BTreeMap::new(),
             inhabitants: BTreeMap::new(),
             searches: BTreeMap::new(),
+            newcomers: Newcomers::default(),
             naming: Naming::default(),
             round: Round::default(),
             rounds: 0,
@@ -185,14 +198,23 @@ impl Host {
                 self.take_inhabitants(&nsids, answer, took, now);
                 Vec::new()
             }
-            Input::Expected { runtime, expected } => {
-                let by_address = &mut self.heard.entry(runtime).or_default().expected;
-                by_address.clear();
+            Input::Expected { runtime, expected, containers } => {
+                let heard = self.heard.entry(runtime).or_default();
+                heard.expected.clear();
                 for expected in expected {
-                    by_address.entry(expected.address).or_default().push(expected);
+                    heard.expected.entry(expected.address).or_default().push(expected);
                 }
+                heard.containers =
+                    containers.into_iter().map(|workload| (workload.id.clone(), workload)).collect();
+                // Where nobody was new a moment ago somebody may be now.
+                self.newcomers.look_again();
                 self.touch(now);
                 Vec::new()
+            }
+            Input::Newcomers { nsids, answer } => self.take_newcomers(&nsids, answer, now),
+            Input::Dying { container } => {
+                let homes: Vec<u32> = self.naming.homes_of(&container).filter_map(NetnsId::nsid).collect();
+                homes.into_iter().flat_map(|nsid| self.last_words(nsid)).collect()
             }
             Input::Samples { answer, took } => {
                 self.take_samples(answer, took, now);
@@ -582,6 +604,27 @@ impl Host {
         self.touch(now);
     }
 
+    /// Asks who is new in the namespaces that have just got an id, if a runtime can tell what a new one is called. One
+    /// question at a time, however many namespaces come.
+    fn look_for_newcomers(&mut self) -> Option<Request> {
+        let told = self.heard.values().any(Heard::foresees);
+        self.newcomers.question(told)
+    }
+
+    fn take_newcomers(
+        &mut self,
+        nsids: &BTreeSet<u32>,
+        answer: Result<Vec<Inhabitant>, String>,
+        now: Duration,
+    ) -> Vec<Request> {
+        // Where processes cannot be read, the search for inhabitants says so.
+        let found = answer.unwrap_or_default();
+        if self.newcomers.answer(nsids, found, |nsid| self.topology.netns(Some(nsid))) {
+            self.touch(now);
+        }
+        self.look_for_newcomers().into_iter().collect()
+    }
+
     fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {
         let result = answer.map(|samples| {
             self.status.bad_messages += samples.bad_messages;
@@ -637,13 +680,16 @@ impl Host {
                 self.refused.remove(&nsid);
                 self.names_wanted = true;
                 self.touch(now);
+                self.newcomers.awaited(nsid);
                 // A claim that was not located may be now.
                 let located = |locator: &Locator| {
                     self.located.get(locator).is_some_and(|at| at.netns != Located::WithoutId)
                 };
                 let lost = self.locators().into_iter().filter(|locator| !located(locator));
                 let lost = lost.map(Request::Locate).collect();
-                self.ask(lost)
+                let mut asked: Vec<Request> = self.look_for_newcomers().into_iter().collect();
+                asked.extend(self.ask(lost));
+                asked
             }
             Event::DeletedNsid(nsid) => {
                 let netns = self.topology.netns(Some(nsid));
@@ -653,6 +699,7 @@ impl Host {
                 self.topology.end_of(nsid);
                 self.located.retain(|_, at| at.netns != Located::Nsid(nsid));
                 self.inhabitants.remove(&netns);
+                self.newcomers.leave(netns);
                 self.take_back(nsid);
                 if self.answered(&Request::Links { nsid: Some(nsid) }) {
                     *self.void.entry(nsid).or_default() += 1;
@@ -748,13 +795,17 @@ impl Host {
         if std::mem::take(&mut self.names_wanted) && self.heard.contains_key(&Runtime::Named) {
             more.push(Request::Claims(Runtime::Named));
         }
+        self.newcomers.keep(&waiting.nameless);
+        more.extend(self.look_for_newcomers());
         more.extend(self.search(waiting.unclaimed, now));
         more.extend(self.watch_exits());
         let searches = self.searches.values().filter(|search| !search.open).map(|search| search.next);
         let leaving = self.naming.leaves_at(self.config.leaving);
         let forgotten = self.ledger.forgets_at(self.config.retention);
+        let estates = self.ledger.waits_since().map(|since| since + show::KEPT);
         let again = searches
             .chain(waiting.until)
+            .chain(estates)
             .chain(leaving)
             .chain(forgotten)
             .chain([now + JUDGED_AT_LEAST])

@@ -4,7 +4,7 @@
 //! pair is booked, by differences, to the label sets that the pair carries at that moment, so a total is the
 //! sum over every pair that ever carried its labels.
 
-use super::link::{Counters, End};
+use super::link::{Counters, End, Mac, Name};
 use super::pairing::Pair;
 use super::peak::{Peak, Peaks};
 use super::workload::Runtime;
@@ -110,6 +110,8 @@ struct Account {
     booked_to: [Option<usize>; 2],
     /// While it is not yet known for whom to book, nothing is; should the pair die, then to these labels.
     held: Option<[Option<LabelSet>; 2]>,
+    /// While it is held, what may tell whose it was should it die.
+    clue: Option<Clue>,
     /// When the pair was first seen where it is now.
     arrived: Duration,
     /// Two ports, and young: one of them may yet move into a container, and what it has carried moves with it.
@@ -128,6 +130,7 @@ impl Account {
             labels: [None, None],
             booked_to: [None, None],
             held: Some([None, None]),
+            clue: None,
             arrived,
             in_transit: false,
             ended: false,
@@ -240,8 +243,40 @@ pub struct Ledger {
     networks: Vec<Total<NetworkLabels>>,
     /// For each of `totals` its place in `networks`.
     network_of: Vec<Option<usize>>,
-    /// What was held for pairs that died, until the next [`assign`](Ledger::assign).
+    /// What was held for pairs that died, until somebody tells whose they were.
+    estates: Vec<Estate>,
+    /// Of these it is decided: they are booked by the next [`assign`](Ledger::assign).
     orphaned: Vec<(LabelSet, Traffic)>,
+}
+
+/// What a pair had carried that died while it was held.
+#[derive(Clone, Debug)]
+pub struct Estate {
+    /// For whom it was held.
+    pub labels: [Option<LabelSet>; 2],
+    /// What may tell for whom else.
+    pub clue: Option<Clue>,
+    /// Since when it is dead.
+    pub since: Duration,
+    traffic: [Traffic; 2],
+}
+
+impl Estate {
+    /// True if it is not known whose it is.
+    pub fn is_nobodys(&self) -> bool {
+        self.labels.iter().flatten().all(|labels| labels.runtime == Runtime::Unknown)
+    }
+}
+
+/// What a runtime may know an interface by that nobody has claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clue {
+    /// Its MAC address.
+    pub address: Option<Mac>,
+    /// The host's bridge that its port is enslaved to.
+    pub bridge: Option<Name>,
+    /// The id of the container whose first process was in its namespace.
+    pub container: Option<String>,
 }
 
 /// How a pair is carried over from the last reconciliation, if it was there.
@@ -257,7 +292,12 @@ pub struct Carried {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Booking {
     /// It is not known yet: it is kept, and booked when it is, or to these labels if the pair dies before.
-    Held([Option<LabelSet>; 2]),
+    Held {
+        /// These labels; a side without any is a port.
+        labels: [Option<LabelSet>; 2],
+        /// What may tell later whose it was, if they are nobody's.
+        clue: Option<Clue>,
+    },
     /// To these labels; a side without any is a port.
     To([Option<LabelSet>; 2]),
 }
@@ -302,9 +342,10 @@ impl Ledger {
         labels: &'a [Option<LabelSet>; 2],
     ) -> impl Iterator<Item = &'a LabelSet> {
         let before = self.accounts.get(pair).map(|account| &account.labels);
-        let new = labels.iter().enumerate().filter(move |(side, labels)| {
-            before.is_none_or(|before| before[*side] != **labels)
-        });
+        let new = labels
+            .iter()
+            .enumerate()
+            .filter(move |(side, labels)| before.is_none_or(|before| before[*side] != **labels));
         new.filter_map(|(_, labels)| labels.as_ref())
     }
 
@@ -376,7 +417,7 @@ impl Ledger {
         }
         let (lingering, closed) =
             before.into_iter().flatten().partition(|account| account.ends.into_iter().any(&there));
-        self.close(closed);
+        self.close(closed, now);
         self.accounts.extend::<Vec<Account>>(lingering);
         // Those of living pairs come last: an end that somebody else has now is theirs.
         for (index, account) in self.accounts.iter().enumerate().rev() {
@@ -385,15 +426,29 @@ impl Ledger {
         carried
     }
 
-    /// What a pair that died unnamed had carried waits for [`assign`](Ledger::assign).
-    fn close(&mut self, accounts: Vec<Account>) {
+    /// What a pair that died unnamed had carried waits for [`inherit`](Ledger::inherit).
+    fn close(&mut self, accounts: Vec<Account>, now: Duration) {
         for mut account in accounts {
             let Some(labels) = account.held.take() else { continue };
-            for (side, labels) in labels.into_iter().enumerate() {
-                let Some(labels) = labels else { continue };
-                self.orphaned.push((labels, account.take(side)));
-            }
+            let traffic = [account.take(0), account.take(1)];
+            self.estates.push(Estate { labels, clue: account.clue.take(), since: now, traffic });
         }
+    }
+
+    /// Asks of each dead pair's traffic to whom it goes; it waits while the answer is `None`.
+    pub fn inherit(&mut self, heir: impl Fn(&Estate) -> Option<[Option<LabelSet>; 2]>) {
+        let orphaned = &mut self.orphaned;
+        self.estates.retain(|estate| {
+            let Some(labels) = heir(estate) else { return true };
+            let of_each = labels.into_iter().zip(estate.traffic);
+            orphaned.extend(of_each.filter_map(|(labels, traffic)| Some((labels?, traffic))));
+            false
+        });
+    }
+
+    /// Since when the first of the dead pairs waits for an heir.
+    pub fn waits_since(&self) -> Option<Duration> {
+        self.estates.iter().map(|estate| estate.since).min()
     }
 
     /// Says for whom each pair's traffic is booked from now on, and which networks are known; forgets the
@@ -408,7 +463,7 @@ impl Ledger {
         self.limit(&mut bookings);
         let orphaned = std::mem::take(&mut self.orphaned);
         let wanted = bookings.iter().flat_map(|booking| match booking {
-            Booking::Held(_) => [None, None],
+            Booking::Held { .. } => [None, None],
             Booking::To(labels) => labels.clone(),
         });
         let lingering = self.accounts.iter().skip(bookings.len()).flat_map(|account| account.labels.clone());
@@ -432,7 +487,8 @@ impl Ledger {
         for (account, booking) in self.accounts.iter_mut().zip(bookings) {
             match booking {
                 // The owner sticks: Docker moves an eth0 back to the host for a moment before it deletes it.
-                Booking::Held(labels) => {
+                Booking::Held { labels, clue } => {
+                    account.clue = clue;
                     let before = account.held.take().unwrap_or_else(|| account.labels.clone());
                     let known = account.labels.iter().any(Option::is_some);
                     let kept = known || labels.iter().all(Option::is_none);
@@ -467,7 +523,7 @@ impl Ledger {
             sets.entry(of(&total.labels)).or_default().insert(total.labels.clone());
         }
         for booking in bookings {
-            let (Booking::To(labels) | Booking::Held(labels)) = booking;
+            let (Booking::To(labels) | Booking::Held { labels, .. }) = booking;
             for labels in labels.iter_mut().flatten() {
                 let sets = sets.entry(of(labels)).or_default();
                 if sets.contains(labels) {

@@ -117,6 +117,7 @@ impl Truth {
                     Input::Claims { runtime, answer: Some(Ok(claims)), took: Duration::ZERO }
                 }
                 Request::LastWords(_) | Request::WatchExit(_) => Input::LastWords(Vec::new()),
+                Request::Newcomers(nsids) => Input::Newcomers { nsids, answer: Ok(Vec::new()) },
                 Request::Search(nsids) => {
                     Input::Inhabitants { nsids, answer: Ok(Vec::new()), took: Duration::ZERO }
                 }

@@ -44,12 +44,26 @@ pub enum Input {
         /// How long it took.
         took: Duration,
     },
-    /// The interfaces that a runtime is about to make or has made; all that it knows of.
+    /// What a runtime is about to make or has made; all that it knows of.
     Expected {
         /// Which runtime.
         runtime: Runtime,
-        /// In any order.
+        /// Interfaces, in any order.
         expected: Vec<Expected>,
+        /// Containers that exist, running or not, in any order.
+        containers: Vec<Workload>,
+    },
+    /// Who is new in namespaces that have just got an id.
+    Newcomers {
+        /// The namespaces that were looked at, as in [`Request::Newcomers`].
+        nsids: BTreeSet<u32>,
+        /// One process of each in which there is a new one; or why processes could not be read.
+        answer: Result<Vec<Inhabitant>, String>,
+    },
+    /// A runtime says that a container's first process has ended.
+    Dying {
+        /// The runtime's id of the container.
+        container: String,
     },
     /// The counters of the host's links.
     Samples {
@@ -104,6 +118,8 @@ pub enum Request {
     LastWords(Vec<u32>),
     /// Which processes live in the namespaces with these ids.
     Search(BTreeSet<u32>),
+    /// Which of the newest processes live in the namespaces with these ids: quick, and soon.
+    Newcomers(BTreeSet<u32>),
 }
 
 impl Request {

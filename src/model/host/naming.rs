@@ -1,5 +1,6 @@
 //! Who lives where: which claims are believed, and what a pair is called because of them.
 
+use super::newcomers::Newcomers;
 use super::{Heard, Inhabitant, Located, Location};
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId};
@@ -25,6 +26,7 @@ pub(super) struct Naming {
 pub(super) struct Told<'a> {
     pub heard: &'a BTreeMap<Runtime, Heard>,
     pub inhabitants: &'a BTreeMap<NetnsId, Inhabitant>,
+    pub newcomers: &'a Newcomers,
     pub located: &'a BTreeMap<Locator, Location>,
     pub namespaces: &'a Namespaces,
 }
@@ -67,7 +69,7 @@ impl Naming {
     /// Checks all claims, those of the earlier runtimes first; where nobody claims, a process gives the name. Who
     /// is not claimed any more stays for the time `leaving`.
     pub fn residents(&mut self, told: &Told<'_>, now: Duration, leaving: Duration) -> Residents {
-        let Told { heard, inhabitants, located, namespaces } = *told;
+        let Told { heard, inhabitants, newcomers, located, namespaces } = *told;
         let netns_of: HashMap<u32, NetnsId> =
             namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
         let mut residents = Residents { switches: switches(namespaces), ..Residents::default() };
@@ -108,6 +110,7 @@ impl Naming {
         }
         self.keep_leaving(&mut residents, &mut called, told, now, leaving);
         residents.settle_expected(heard, namespaces);
+        residents.settle_newcomers(heard, newcomers, namespaces);
         for (&netns, inhabitant) in inhabitants {
             residents.homes.entry(netns).or_insert_with(|| Home::of_process(inhabitant));
         }
@@ -153,6 +156,12 @@ impl Naming {
             home.outer = None;
             residents.homes.insert(netns, home);
         }
+    }
+
+    /// The namespaces of which the container with this id was the owner when it was last judged.
+    pub fn homes_of(&self, id: &str) -> impl Iterator<Item = NetnsId> {
+        let homes = self.homes.iter().filter(move |(_, home)| home.tenant.owner.id == id);
+        homes.map(|(&netns, _)| netns)
     }
 
     /// Notes who lives where, until it is judged again.
@@ -213,6 +222,17 @@ impl Home {
         }
     }
 
+    fn of_newcomer(owner: Workload, newcomer: &Inhabitant) -> Home {
+        Home {
+            tenant: Arc::new(Tenant { owner, members: Vec::new(), parent: String::new() }),
+            endpoints: Vec::new(),
+            locator: Some(Locator::Pid(newcomer.pid)),
+            cgroup: newcomer.cgroup.clone(),
+            outer: None,
+            left: None,
+        }
+    }
+
     fn of_expected(owner: Workload, endpoint: Endpoint) -> Home {
         Home {
             tenant: Arc::new(Tenant { owner, members: Vec::new(), parent: String::new() }),
@@ -256,9 +276,13 @@ impl Residents {
     }
 
     /// In a namespace that nobody claims yet lives he for whom an interface is expected that has come there: with the
-    /// address that the runtime gave it, and its port on the network's bridge.
+    /// address that the runtime gave it, and its port on the network's bridge. Of whom only a process told, the interface
+    /// tells the network.
     fn settle_expected(&mut self, heard: &BTreeMap<Runtime, Heard>, namespaces: &Namespaces) {
         let Some(Inside::Seen(host)) = namespaces.get(&NetnsId::Host) else { return };
+        if heard.values().all(|heard| heard.expected.is_empty()) {
+            return;
+        }
         let port_bridge = |link: &Link| {
             let port = host.get(&link.iflink?).filter(|port| port.iflink == Some(link.ifindex))?;
             self.switches.get(&End { netns: NetnsId::Host, ifindex: port.master? }).copied()
@@ -266,7 +290,8 @@ impl Residents {
         let mut found = Vec::new();
         for (&netns, inside) in namespaces {
             let Inside::Seen(links) = inside else { continue };
-            if netns == NetnsId::Host || self.homes.contains_key(&netns) {
+            let known = self.homes.get(&netns).is_some_and(|home| !home.endpoints.is_empty());
+            if netns == NetnsId::Host || known {
                 continue;
             }
             for link in links.values().filter(|link| link.kind == Kind::Veth) {
@@ -289,6 +314,28 @@ impl Residents {
                 }
                 Some(home) if home.tenant.owner == expected.workload => home.endpoints.push(endpoint),
                 Some(_) => {}
+            }
+        }
+    }
+
+    /// In a namespace that nobody claims yet lives the container whose first process is there, if it lives nowhere else:
+    /// what a container makes of its own is not its home.
+    fn settle_newcomers(
+        &mut self,
+        heard: &BTreeMap<Runtime, Heard>,
+        newcomers: &Newcomers,
+        namespaces: &Namespaces,
+    ) {
+        let mut housed: HashSet<String> =
+            self.homes.values().map(|home| home.tenant.owner.id.clone()).collect();
+        for (netns, id, newcomer) in newcomers.containers() {
+            let mut told = heard.values().filter_map(|heard| heard.containers.get(id));
+            if let Some(workload) = told.next()
+                && namespaces.contains_key(&netns)
+                && !self.homes.contains_key(&netns)
+                && housed.insert(id.to_owned())
+            {
+                self.homes.insert(netns, Home::of_newcomer(workload.clone(), newcomer));
             }
         }
     }

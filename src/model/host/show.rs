@@ -1,12 +1,13 @@
 //! Whose each pair is, for the ledger and for the eye.
 
 use super::naming::Told;
-use super::{Host, Located};
-use crate::model::ledger::{Booking, LabelSet};
+use super::newcomers::Newcomers;
+use super::{Heard, Host, Located};
+use crate::model::ledger::{Booking, Clue, Estate, LabelSet};
 use crate::model::link::NetnsId;
 use crate::model::pairing::{EndState, Pairing};
-use crate::model::view::{Scene, ShownSide};
-use crate::model::workload::{Locator, Runtime};
+use crate::model::view::{Scene, ShownPair, ShownSide};
+use crate::model::workload::{Expected, Locator, Runtime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ impl Host {
         let told = Told {
             heard: &self.heard,
             inhabitants: &self.inhabitants,
+            newcomers: &self.newcomers,
             located: &self.located,
             namespaces: self.topology.namespaces(),
         };
@@ -46,19 +48,23 @@ impl Host {
             let in_transit =
                 arrived > self.started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
             let unclaimed = residents.unclaimed(&shown);
-            let unnamed = in_transit || !unclaimed.is_empty() || residents.unfinished(&shown);
-            if may_name && young && unnamed {
-                waiting.for_runtimes = true;
-                let ends = arrived + self.config.hold_back;
+            let unfinished = residents.unfinished(&shown);
+            let patience = if unfinished { UNFINISHED } else { self.config.hold_back };
+            let unnamed = in_transit || !unclaimed.is_empty() || unfinished;
+            let clue = clue(&shown, &self.newcomers);
+            if may_name && unnamed && now.saturating_sub(arrived) < patience {
+                waiting.for_runtimes |= young;
+                let ends = arrived + patience;
                 waiting.until = Some(waiting.until.map_or(ends, |until: Duration| until.min(ends)));
-                bookings.push(Booking::Held(labels));
+                waiting.nameless.extend(unclaimed);
+                bookings.push(Booking::Held { labels, clue });
                 continue;
             }
             let searched = |netns| self.searches.get(netns).is_some_and(|search| search.tries > 0);
             let all_searched = unclaimed.iter().all(searched);
             waiting.unclaimed.extend(unclaimed);
             if !all_searched {
-                bookings.push(Booking::Held(labels));
+                bookings.push(Booking::Held { labels, clue });
                 continue;
             }
             self.named.extend(self.ledger.not_yet_booked_to(index, &labels).cloned());
@@ -67,6 +73,7 @@ impl Host {
             self.shown.push(index);
             scene.pairs.push(shown);
         }
+        self.ledger.inherit(|estate| heir(estate, &self.heard, now));
         self.ledger.assign(bookings, residents.networks(), now, self.config.retention);
         scene.single = pairing.single.iter().map(|(side, why)| (residents.show_single(side), *why)).collect();
         scene.workloads = self.ledger.workloads().map(|(labels, _)| labels.clone()).collect();
@@ -89,6 +96,62 @@ pub(super) struct Waiting {
     pub until: Option<Duration>,
     /// Namespaces that no runtime has claimed in time.
     pub unclaimed: BTreeSet<NetnsId>,
+    /// Namespaces that a runtime may still claim in time.
+    pub nameless: BTreeSet<NetnsId>,
+}
+
+/// An engine takes an interface up within so long after it has moved it in.
+const UNFINISHED: Duration = Duration::from_secs(10);
+
+/// What a pair carried that died without a name is kept for so long.
+pub(super) const KEPT: Duration = Duration::from_secs(10);
+
+/// What may tell later whose a pair's interface is, if it has one and nobody claims it.
+fn clue(pair: &ShownPair, newcomers: &Newcomers) -> Option<Clue> {
+    let [a, b] = &pair.sides;
+    let (interface, port) = match (&a.labels, &b.labels) {
+        (Some(labels), None) if labels.runtime == Runtime::Unknown => (a, b),
+        (None, Some(labels)) if labels.runtime == Runtime::Unknown => (b, a),
+        _ => return None,
+    };
+    Some(Clue {
+        address: interface.link.and_then(|link| link.address),
+        bridge: port.bridge.filter(|_| port.end.netns == NetnsId::Host),
+        container: newcomers.container(interface.end.netns).map(str::to_owned),
+    })
+}
+
+/// To whom a dead pair's traffic goes; `None` while somebody may still tell.
+fn heir(estate: &Estate, heard: &BTreeMap<Runtime, Heard>, now: Duration) -> Option<[Option<LabelSet>; 2]> {
+    let clue = estate.clue.as_ref().filter(|_| estate.is_nobodys());
+    let told = clue.and_then(|clue| {
+        heard.iter().find_map(|(&runtime, heard)| {
+            let interfaces = clue.address.and_then(|address| heard.expected.get(&address));
+            let here = |expected: &&Expected| expected.bridge.is_some() && expected.bridge == clue.bridge;
+            let expected = interfaces.into_iter().flatten().find(here);
+            let owner = expected.map(|expected| &expected.workload);
+            let owner = owner.or_else(|| heard.containers.get(clue.container.as_ref()?))?;
+            let mut carried = heard.claims.networks.iter().filter(|network| network.bridge.is_some());
+            let network = match expected {
+                Some(expected) => Some(&expected.network),
+                None => carried.find(|network| network.bridge == clue.bridge).map(|network| &network.name),
+            };
+            Some((runtime, owner.name.clone(), network.cloned().unwrap_or_default()))
+        })
+    });
+    match told {
+        Some((runtime, container, network)) => Some(estate.labels.clone().map(|labels| {
+            let LabelSet { interface, .. } = labels?;
+            Some(LabelSet { runtime, container: container.clone(), interface, network: network.clone() })
+        })),
+        None if clue.is_some()
+            && heard.values().any(Heard::foresees)
+            && now.saturating_sub(estate.since) < KEPT =>
+        {
+            None
+        }
+        None => Some(estate.labels.clone()),
+    }
 }
 
 /// An engine takes an interface down and renames it before it takes it away: while it is down it keeps the name that

@@ -74,21 +74,22 @@ impl World {
             }
             Request::LastWords(_) | Request::WatchExit(_) => Input::LastWords(Vec::new()),
             Request::Search(nsids) => {
-                let inhabitant = |&nsid: &u32| {
-                    let (pid, workload) = self.inhabitants.get(&nsid)?.clone();
-                    let cgroup = self.cgroups.get(&pid).map(|&path| path.to_owned());
-                    Some(Inhabitant { nsid, pid, workload, cgroup })
-                };
-                Input::Inhabitants {
-                    answer: Ok(nsids.iter().filter_map(inhabitant).collect()),
-                    nsids,
-                    took: Duration::ZERO,
-                }
+                Input::Inhabitants { answer: Ok(self.living_in(&nsids)), nsids, took: Duration::ZERO }
             }
+            Request::Newcomers(nsids) => Input::Newcomers { answer: Ok(self.living_in(&nsids)), nsids },
             Request::Claims(runtime) => {
                 Input::Claims { runtime, answer: self.docker.clone(), took: Duration::ZERO }
             }
         }
+    }
+
+    fn living_in(&self, nsids: &BTreeSet<u32>) -> Vec<Inhabitant> {
+        let inhabitant = |&nsid: &u32| {
+            let (pid, workload) = self.inhabitants.get(&nsid)?.clone();
+            let cgroup = self.cgroups.get(&pid).map(|&path| path.to_owned());
+            Some(Inhabitant { nsid, pid, workload, cgroup })
+        };
+        nsids.iter().filter_map(inhabitant).collect()
     }
 
     /// Tells the host this, and answers all that it asks.

@@ -42,7 +42,12 @@ fn totals(ledger: &Ledger) -> Vec<(&str, u64, u64)> {
     ledger.workloads().map(|(l, t)| (l.container.as_str(), t.receive.bytes, t.transmit.bytes)).collect()
 }
 
+fn held(labels: [Option<LabelSet>; 2]) -> Booking {
+    Booking::Held { labels, clue: None }
+}
+
 fn assign(ledger: &mut Ledger, bookings: Vec<Booking>, now: Duration) {
+    ledger.inherit(|estate| Some(estate.labels.clone()));
     ledger.assign(bookings, std::iter::empty(), now, 5 * MINUTE);
 }
 
@@ -124,7 +129,7 @@ fn what_went_through_before_the_name_was_known_is_booked_to_the_name() {
     let mut ledger = Ledger::default();
     let ends = [end(None, 5), end(Some(1), 2)];
     ledger.reconcile(&[pair(ends, [100, 0])], MINUTE, |_| true, |_| false);
-    assign(&mut ledger, vec![Booking::Held([None, Some(labels(""))])], MINUTE);
+    assign(&mut ledger, vec![held([None, Some(labels(""))])], MINUTE);
     assert_eq!(totals(&ledger), []);
     ledger.observe(end(None, 5), &sent(150));
     assign(&mut ledger, vec![to("web")], MINUTE);
@@ -135,7 +140,7 @@ fn what_went_through_before_the_name_was_known_is_booked_to_the_name() {
 fn a_pair_that_dies_before_its_name_is_known_is_booked_as_nobodys() {
     let mut ledger = Ledger::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 7])], MINUTE, |_| true, |_| false);
-    assign(&mut ledger, vec![Booking::Held([None, Some(labels(""))])], MINUTE);
+    assign(&mut ledger, vec![held([None, Some(labels(""))])], MINUTE);
     ledger.reconcile(&[], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![], MINUTE);
     assert_eq!(totals(&ledger), [("", 100, 7)]);
@@ -150,7 +155,7 @@ fn the_owner_sticks_to_a_pair_that_moves_back_to_the_host_to_die() {
     let carried =
         ledger.reconcile(&[pair([end(None, 4), end(None, 5)], [9, 120])], MINUTE, |_| true, |_| false);
     assert_eq!(carried, [Some(Carried { index: 0, turned: true })]);
-    assign(&mut ledger, vec![Booking::Held([None, None])], MINUTE);
+    assign(&mut ledger, vec![held([None, None])], MINUTE);
     ledger.reconcile(&[], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![], MINUTE);
     assert_eq!(totals(&ledger), [("web", 120, 9)]);
@@ -278,7 +283,7 @@ proptest! {
         let mut name: Option<u8> = None;
         let mut last: BTreeMap<String, u64> = BTreeMap::new();
         let booking = |name: Option<u8>| match name {
-            None => Booking::Held([None, Some(labels("nobody"))]),
+            None => held([None, Some(labels("nobody"))]),
             Some(name) => to(&name.to_string()),
         };
         let now = |life: u32, bytes: u64| [pair([end(None, 10 + life), end(Some(1), 2)], [bytes, 0])];

@@ -32,19 +32,21 @@ pub struct Watch {
     docker: Docker,
     engine: bollard::Docker,
     events: Events,
-    /// By the container's id: what its creation told.
-    created: HashMap<String, Workload>,
+    /// By the container's id: what its creation told; with the time when it is forgotten.
+    created: HashMap<String, (Workload, Option<Instant>)>,
     /// By the ids of container and network; with the time when it is forgotten.
     expected: HashMap<(String, String), (Expected, Option<Instant>)>,
 }
 
 /// What some events mean together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct News {
-    /// [`Watch::expected`] may be another.
+    /// [`Watch::expected`] or [`Watch::containers`] may be another.
     pub expected: bool,
     /// The list of containers may be.
     pub containers: bool,
+    /// The ids of containers whose first process has ended.
+    pub dying: Vec<String>,
 }
 
 impl Watch {
@@ -93,6 +95,7 @@ impl Watch {
         }
         let now = Instant::now();
         self.expected.retain(|_, (_, end)| end.is_none_or(|end| now < end));
+        self.created.retain(|_, (_, end)| end.is_none_or(|end| now < end));
         Some(news)
     }
 
@@ -102,6 +105,16 @@ impl Watch {
             self.expected.values().map(|(expected, _)| expected.clone()).collect();
         expected.sort();
         expected
+    }
+
+    /// The containers that were seen to be created or connected to a network and that exist, or have until a moment ago.
+    pub fn containers(&self) -> Vec<Workload> {
+        let connected = self.expected.values().map(|(expected, _)| &expected.workload);
+        let mut containers: Vec<Workload> =
+            self.created.values().map(|(workload, _)| workload).chain(connected).cloned().collect();
+        containers.sort();
+        containers.dedup_by(|a, b| a.id == b.id);
+        containers
     }
 
     fn take(&mut self, event: EventMessage, networks: &mut BTreeSet<String>, news: &mut News) {
@@ -121,15 +134,23 @@ impl Watch {
                     image.cloned().unwrap_or_default(),
                     &attributes,
                 );
-                self.created.insert(id, workload);
+                self.created.insert(id, (workload, None));
+                news.expected = true;
+            }
+            (Some(EventMessageTypeEnum::CONTAINER), "die") => {
+                news.dying.push(id);
+                news.containers = true;
             }
             (Some(EventMessageTypeEnum::CONTAINER), "destroy") => {
-                self.created.remove(&id);
+                if let Some((_, end)) = self.created.get_mut(&id) {
+                    end.get_or_insert(Instant::now() + KEPT);
+                }
                 self.forget(|(container, _)| *container == id);
                 news.containers = true;
             }
             (Some(EventMessageTypeEnum::CONTAINER), "rename") => {
-                if let (Some(workload), Some(name)) = (self.created.get_mut(&id), attributes.get("name")) {
+                if let (Some((workload, _)), Some(name)) = (self.created.get_mut(&id), attributes.get("name"))
+                {
                     workload.name.clone_from(name);
                 }
                 news.containers = true;
@@ -167,7 +188,7 @@ impl Watch {
         let name = network.name.unwrap_or_default();
         for (container, endpoint) in network.containers.unwrap_or_default() {
             let Some(address) = endpoint.mac_address.as_deref().and_then(Mac::parse) else { continue };
-            let known = self.created.get(&container).cloned();
+            let known = self.created.get(&container).map(|(workload, _)| workload.clone());
             let workload = known.unwrap_or_else(|| {
                 let name = endpoint.name.unwrap_or_default();
                 workload(container.clone(), name, String::new(), &HashMap::new())

@@ -28,8 +28,20 @@ fn expect(host: &mut Host, containers: &[(&str, u32, &str)]) {
         address: mac(port),
         bridge: Some(name(bridge)),
     });
-    host.apply(Input::Expected { runtime: Runtime::Docker, expected: expected.collect() }, NOW);
+    let told =
+        Input::Expected { runtime: Runtime::Docker, expected: expected.collect(), containers: Vec::new() };
+    host.apply(told, NOW);
 }
+
+/// The engine has made this container, which has not started yet.
+fn create(host: &mut Host, container: &str, id: &str, now: Duration) -> Vec<Request> {
+    let workload = Workload { id: id.into(), ..Workload::named(Runtime::Docker, container) };
+    let told = Input::Expected { runtime: Runtime::Docker, expected: Vec::new(), containers: vec![workload] };
+    host.apply(told, now)
+}
+
+const ID: &str = "4a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c4";
+const CGROUP: &str = "/docker/4a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c4";
 
 fn port(ifindex: u32, peer: u32, peer_netns: PeerNetns, counters: Counters) -> Link {
     Link { master: Some(2), counters, ..veth(ifindex, peer, peer_netns) }
@@ -220,6 +232,70 @@ fn an_answer_that_may_be_about_the_one_that_had_the_nsid_before_is_asked_for_onc
     let asked = host.apply(world.answer(question.clone()), NOW);
     assert!(!asked.contains(&question), "for ever: {asked:?}");
     assert_eq!(names(&host), ["veth11 docker/web/eth0/front"]);
+}
+
+#[test]
+fn a_containers_first_process_names_its_namespace_before_the_engine_can_be_asked() {
+    let (mut world, mut host) = live_host();
+    create(&mut host, "web", ID, NOW);
+    world.start(1, 5);
+    world.inhabitants.insert(1, (100, Workload::named(Runtime::Process, "runc:[2:INIT]")));
+    world.cgroups.insert(100, CGROUP);
+    for event in born(1, 5) {
+        world.tell(&mut host, Input::Events(vec![event]), NOW);
+    }
+    host.apply(Input::Wake, NOW + SECOND / 10);
+    assert_eq!(totals(&host), [("web".to_owned(), 0, 0)]);
+    // What the container makes of its own is no second home of it.
+    world.start(2, 6);
+    world.inhabitants.insert(2, (101, Workload::named(Runtime::Process, "unshare")));
+    world.cgroups.insert(101, CGROUP);
+    for event in born(2, 6) {
+        world.tell(&mut host, Input::Events(vec![event]), NOW + SECOND / 5);
+    }
+    host.apply(Input::Wake, NOW + SECOND / 2);
+    assert_eq!(totals(&host), [("web".to_owned(), 0, 0)]);
+}
+
+#[test]
+fn a_pair_that_died_without_a_name_is_booked_to_the_name_that_comes_within_ten_seconds() {
+    for (late, wanted) in [(9, "web"), (11, "")] {
+        let (world, mut host) = live_host();
+        create(&mut host, "other", "0", NOW);
+        hear(&mut host, born(1, 5));
+        hear(&mut host, ended(1, 5, 40, 20));
+        host.apply(Input::Wake, NOW + SECOND);
+        assert_eq!(totals(&host), [], "nobody is named too early");
+        let now = NOW + late * SECOND;
+        host.apply(Input::Wake, now);
+        let expected = Expected {
+            workload: Workload::named(Runtime::Docker, "web"),
+            network: "front".into(),
+            address: mac(5),
+            bridge: Some(name("br-front")),
+        };
+        let told =
+            Input::Expected { runtime: Runtime::Docker, expected: vec![expected], containers: Vec::new() };
+        world.tell(&mut host, told, now);
+        host.apply(Input::Wake, now + SECOND / 10);
+        assert_eq!(totals(&host), [(wanted.to_owned(), 40, 20)], "after {late} s");
+    }
+}
+
+#[test]
+fn the_end_of_a_containers_first_process_asks_for_the_last_counters_of_its_port() {
+    let (mut world, mut host) = live_host();
+    create(&mut host, "web", ID, NOW);
+    world.start(1, 5);
+    world.inhabitants.insert(1, (100, Workload::named(Runtime::Process, "init")));
+    world.cgroups.insert(100, CGROUP);
+    for event in born(1, 5) {
+        world.tell(&mut host, Input::Events(vec![event]), NOW);
+    }
+    host.apply(Input::Wake, NOW + SECOND / 10);
+    assert_eq!(host.apply(Input::Dying { container: "0".into() }, NOW + SECOND), []);
+    let dying = Input::Dying { container: ID.into() };
+    assert_eq!(host.apply(dying, NOW + SECOND), [Request::LastWords(vec![5])]);
 }
 
 #[test]
@@ -430,7 +506,8 @@ proptest! {
             }
         }
         truth.hear(&mut host, usize::MAX);
-        for _ in 0..8 {
+        // Longer than a dead pair waits for its name.
+        for _ in 0..48 {
             truth.tick(&mut host);
         }
         truth.sample(&mut host);
