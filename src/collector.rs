@@ -526,14 +526,29 @@ pub async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
     }
 }
 
+/// In one look time goes by steps: all that is asked is answered within one, and judged together at its end.
+pub const LOOK_STEP: Duration = Duration::from_millis(1);
+
+/// One look takes no longer than this: what is known by then is shown.
+const LOOK_LIMIT: Duration = Duration::from_secs(30);
+
 /// Looks at the host once, in the calling thread; each engine is asked once.
 pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
     let start = Instant::now();
     let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain([Runtime::Named]).collect();
     let mut host = Host::new(config, runtimes);
-    let mut requests = VecDeque::from(host.apply(Input::Tick, start.elapsed()));
+    let mut now = Duration::ZERO;
+    let mut requests = VecDeque::from(host.apply(Input::Tick, now));
     let mut asked = BTreeSet::new();
-    while let Some(request) = requests.pop_front() {
+    while start.elapsed() < LOOK_LIMIT {
+        let Some(request) = requests.pop_front() else {
+            now += LOOK_STEP;
+            requests.extend(host.apply(Input::Wake, now));
+            if requests.is_empty() {
+                break;
+            }
+            continue;
+        };
         let engine = match request {
             Request::Claims(runtime) => engines.iter_mut().find(|engine| engine.runtime() == runtime),
             _ => None,
@@ -544,8 +559,8 @@ pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Eng
             None => resolve(&mut sources.resolver, &sources.netns_folder, &sources.processes, request),
         };
         let Some(input) = input else { continue };
-        requests.extend(host.apply(input, start.elapsed()));
+        requests.extend(host.apply(input, now));
     }
-    host.apply(take_sample(&mut sources.sampler), start.elapsed());
+    host.apply(take_sample(&mut sources.sampler), now);
     Snapshot { view: host.view(), status: host.status().clone() }
 }

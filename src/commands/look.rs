@@ -37,7 +37,7 @@ impl Look {
             leaving: Duration::ZERO,
             peak_window: Duration::ZERO,
             learning: Learning::Polling,
-            gather: Duration::ZERO,
+            gather: collector::LOOK_STEP,
             gather_a_pair: Duration::ZERO,
         };
         let Snapshot { view, status } =

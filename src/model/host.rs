@@ -374,8 +374,9 @@ impl Host {
 
     /// Something has changed: it is judged with what else changes in the next milliseconds.
     fn touch(&mut self, now: Duration) {
-        let pairs = u32::try_from(self.samples.len()).unwrap_or(u32::MAX);
-        let due = now + self.config.gather + self.config.gather_a_pair.saturating_mul(pairs);
+        let places = self.samples.len().max(self.topology.namespaces().len());
+        let places = u32::try_from(places).unwrap_or(u32::MAX);
+        let due = now + self.config.gather + self.config.gather_a_pair.saturating_mul(places);
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 

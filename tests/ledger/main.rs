@@ -14,7 +14,6 @@ mod book;
 mod brief;
 mod churn;
 mod crowd;
-mod named;
 mod naming;
 mod netns;
 mod prometheus;

@@ -231,7 +231,7 @@ pub struct Config {
     pub peak_window: Duration,
     /// How changes are learned.
     pub learning: Learning,
-    /// How long changes are gathered before they are judged; and how much longer for each pair there is, so that a
+    /// How long changes are gathered before they are judged; and how much longer for each pair or namespace there is, so that a
     /// host with very many does not spend its time on judging.
     pub gather: Duration,
     /// See `gather`.
