@@ -100,6 +100,10 @@ pub struct Host {
     samples: Vec<[Counters; 2]>,
     /// Of the pairs without an end on the host, the place in turn up to which they were read.
     read_up_to: u32,
+    /// The same of the pairs of which an end receives past its port.
+    bypassed_up_to: u32,
+    /// Of all pairs, the next that may be one of those.
+    suspect: usize,
     scene: Arc<Scene>,
     /// For each pair of the scene its place in the pairing.
     shown: Vec<usize>,
@@ -130,6 +134,9 @@ const JUDGED_AT_LEAST: Duration = Duration::from_secs(10);
 
 /// How many namespaces are read at a tick for pairs that have no end on the host.
 const READ_AT_A_TICK: usize = 64;
+
+/// How many namespaces are read at a tick to see whether an end receives past its port.
+const SUSPECTS_AT_A_TICK: usize = 2;
 
 /// A reading of everything.
 #[derive(Debug, Default)]
@@ -180,6 +187,8 @@ impl Host {
             ledger: Ledger::default(),
             samples: Vec::new(),
             read_up_to: 0,
+            bypassed_up_to: 0,
+            suspect: 0,
             scene: Arc::default(),
             shown: Vec::new(),
             named: Vec::new(),
@@ -309,7 +318,8 @@ impl Host {
         let runtimes = self.heard.keys().map(|&runtime| Request::Claims(runtime));
         let inhabitants = self.inhabitants.values().map(|found| Request::Locate(Locator::Pid(found.pid)));
         let mut requests: Vec<Request> = runtimes.chain(inhabitants).collect();
-        let read = self.off_host();
+        let mut read = self.off_host();
+        read.extend(self.past_the_port());
         requests.extend(read.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }));
         self.ask(requests)
     }
@@ -329,6 +339,24 @@ impl Host {
         let turn: Vec<u32> = next.copied().take(READ_AT_A_TICK).collect();
         self.read_up_to = turn.last().map_or(0, |last| last.saturating_add(1));
         turn
+    }
+
+    /// The namespaces to read at this tick because what they receive may go past the port on the host: those of which
+    /// that is known, and some others in turn, to find out.
+    fn past_the_port(&mut self) -> Vec<u32> {
+        let pairs = &self.topology.pairing().pairs;
+        let inside = |pair: usize| match pairs.get(pair)?.sides.map(|side| side.end.netns) {
+            [NetnsId::Host, inside] => inside.nsid(),
+            _ => None,
+        };
+        let known: BTreeSet<u32> = self.ledger.bypassed().filter_map(inside).collect();
+        let next = known.range(self.bypassed_up_to..).chain(known.range(..self.bypassed_up_to));
+        let mut read: Vec<u32> = next.copied().take(READ_AT_A_TICK).collect();
+        self.bypassed_up_to = read.last().map_or(0, |last| last.saturating_add(1));
+        let suspects = (0..pairs.len()).cycle().skip(self.suspect).take(SUSPECTS_AT_A_TICK.min(pairs.len()));
+        read.extend(suspects.filter_map(inside));
+        self.suspect = (self.suspect + SUSPECTS_AT_A_TICK).checked_rem(pairs.len()).unwrap_or(0);
+        read
     }
 
     /// Reads everything, unless that is under way; `reason` says why events are not enough.
@@ -403,7 +431,7 @@ impl Host {
         }
         let netns = self.topology.netns(nsid);
         self.round.asked.extend(nsid);
-        let mut missed = 0;
+        let (mut missed, mut change) = (0, Change::Shape);
         let mut more = Vec::new();
         match answer {
             Ok(Links { links, bad_messages }) => {
@@ -413,7 +441,7 @@ impl Host {
                     more = self.look_behind(&links);
                 }
                 self.note_counters(netns, &links);
-                missed = self.topology.replace(netns, links);
+                (missed, change) = self.topology.replace(netns, links);
             }
             Err(LookFailure::Denied) if nsid.is_some() => self.topology.hide(netns),
             Err(LookFailure::Gone) if nsid.is_some() => {
@@ -435,8 +463,11 @@ impl Host {
         if in_round && self.round.checks_events {
             self.status.corrections += missed as u64;
         }
-        self.links_changed = true;
-        self.touch(now);
+        // A round is complete only when it is judged.
+        if change == Change::Shape || in_round {
+            self.links_changed = true;
+            self.touch(now);
+        }
         self.open(more)
     }
 

@@ -4,7 +4,7 @@
 //! pair is booked, by differences, to the label sets that the pair carries at that moment, so a total is the
 //! sum over every pair that ever carried its labels.
 
-use super::link::{Counters, End, Mac, Name};
+use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
 use super::peak::{Peak, Peaks};
 use super::workload::Runtime;
@@ -118,6 +118,10 @@ struct Account {
     in_transit: bool,
     /// An end was deleted: whatever has its id from now on is another.
     ended: bool,
+    /// The bytes that each end had received when the last tick ended.
+    received: [u64; 2],
+    /// The end inside receives what its port never sent: packets are redirected past the port (bpf_redirect_peer).
+    bypassed: bool,
 }
 
 impl Account {
@@ -134,7 +138,19 @@ impl Account {
             arrived,
             in_transit: false,
             ended: false,
+            received: [0, 0],
+            bypassed: false,
         }
+    }
+
+    /// Ends a tick, for which the host's ends were read: what one of them had sent by then is at least what its peer had
+    /// received a tick ago, unless something goes past it.
+    fn end_tick(&mut self) {
+        for side in 0..2 {
+            let port = self.ends[1 - side].netns == NetnsId::Host && self.ends[side].netns != NetnsId::Host;
+            self.bypassed |= port && self.highest[1 - side].transmit_bytes < self.received[side];
+        }
+        self.received = self.highest.each_ref().map(|counters| counters.receive_bytes);
     }
 
     fn observe(&mut self, side: usize, seen: &Counters) {
@@ -191,6 +207,7 @@ impl Account {
     fn turn(&mut self) {
         self.ends.swap(0, 1);
         self.highest.swap(0, 1);
+        self.received.swap(0, 1);
         self.detached.swap(0, 1);
         self.booked.swap(0, 1);
         self.labels.swap(0, 1);
@@ -548,6 +565,7 @@ impl Ledger {
 
     /// Notes the rates of the tick that ends now and took `length`, and forgets those older than `window`.
     pub fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
+        self.accounts.iter_mut().for_each(Account::end_tick);
         let mut carried = vec![false; self.totals.len()];
         for index in self.accounts.iter().flat_map(|account| account.booked_to).flatten() {
             carried[index] = true;
@@ -558,6 +576,11 @@ impl Ledger {
             }
             total.peaks.forget(now, window);
         }
+    }
+
+    /// The pairs, by their place, whose end inside of a namespace knows more than its port.
+    pub fn bypassed(&self) -> impl Iterator<Item = usize> {
+        self.accounts.iter().enumerate().filter(|(_, account)| account.bypassed).map(|(pair, _)| pair)
     }
 
     /// For each of [`workloads`](Ledger::workloads) its highest rates; `None` where no pair has carried it in the

@@ -54,10 +54,22 @@ impl Topology {
         self.namespaces.contains_key(&netns)
     }
 
-    /// Takes a whole dump. Returns how many links were not as they were known, counters aside.
-    pub fn replace(&mut self, netns: NetnsId, links: Vec<Link>) -> usize {
-        self.partial.remove(&netns);
+    /// Takes a whole dump. Returns how many links were not as they were known, counters aside; and whether anything is
+    /// known now that was not.
+    pub fn replace(&mut self, netns: NetnsId, links: Vec<Link>) -> (usize, Change) {
+        let partial = self.partial.remove(&netns);
         let new: BTreeMap<u32, Link> = links.into_iter().map(|link| (link.ifindex, link)).collect();
+        let same = |old: &Link, new: &Link| Link { counters: new.counters, ..*old } == *new;
+        let change = match self.namespaces.get(&netns) {
+            Some(Inside::Seen(old))
+                if !partial
+                    && old.len() == new.len()
+                    && old.values().zip(new.values()).all(|(old, new)| same(old, new)) =>
+            {
+                Change::Counters
+            }
+            _ => Change::Shape,
+        };
         let differ = match self.namespaces.get(&netns) {
             Some(Inside::Seen(old)) => {
                 let gone = old.keys().filter(|ifindex| !new.contains_key(ifindex)).count();
@@ -68,7 +80,7 @@ impl Topology {
             _ => new.len(),
         };
         self.namespaces.insert(netns, Inside::Seen(new));
-        differ
+        (differ, change)
     }
 
     /// Notes that we may not look into a namespace.

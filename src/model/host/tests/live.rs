@@ -299,6 +299,41 @@ fn the_end_of_a_containers_first_process_asks_for_the_last_counters_of_its_port(
 }
 
 #[test]
+fn what_goes_past_the_port_is_read_at_the_other_end_at_every_tick() {
+    let mut world = World::with_containers(&[(1, 5), (2, 6)]);
+    world.docker_says(&[("web", 101, 5), ("db", 102, 6)]);
+    world.pids.extend([(101, Located::Nsid(1)), (102, Located::Nsid(2))]);
+    let mut host = host_learning(Learning::Events);
+    let mut carried = 0;
+    let mut tick = |host: &mut Host, second: u32| {
+        // web receives past its port, db does not.
+        carried += 100;
+        world.links.get_mut(&Some(1)).unwrap().as_mut().unwrap()[0].counters = bytes(0, carried);
+        world.links.get_mut(&Some(2)).unwrap().as_mut().unwrap()[0].counters = bytes(0, carried);
+        let now = NOW + second * SECOND;
+        let mut asked = VecDeque::from(host.apply(Input::Tick, now));
+        let mut read = BTreeSet::new();
+        for _ in 0..100 {
+            let Some(request) = asked.pop_front() else { break };
+            read.extend(if let Request::Links { nsid } = request { nsid } else { None });
+            asked.extend(host.apply(world.answer(request), now));
+        }
+        let counters = vec![(5, bytes(0, 0)), (6, bytes(carried, 0))];
+        let samples = Samples { counters, bad_messages: 0 };
+        host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, now);
+        read
+    };
+    for second in 1..=6 {
+        tick(&mut host, second);
+    }
+    assert_eq!(host.ledger.bypassed().count(), 1);
+    assert!((7..10).all(|second| tick(&mut host, second).contains(&1)));
+    let totals = totals(&host);
+    // What was there at the start is the baseline.
+    assert_eq!(totals, [("db".to_owned(), 800, 0), ("web".to_owned(), 800, 0)]);
+}
+
+#[test]
 fn an_address_on_another_bridge_than_was_expected_names_nobody() {
     let (_, mut host) = live_host();
     expect(&mut host, &[("web", 10, "br-back")]);
