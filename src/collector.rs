@@ -8,8 +8,9 @@
 
 mod engine;
 
-use crate::kernel::{Events, Reach, Resolver, Sampler, Waker};
+use crate::kernel::{Events, Mourner, Reach, Resolver, Sampler, Waker};
 use crate::model::host::{Config, Host, Inhabitant, Input, Location, Request, Samples};
+use crate::model::link::Name;
 use crate::model::view::{Source, Status, View};
 use crate::model::workload::{Locator, Runtime};
 use crate::runtimes::named::{self, NameChange};
@@ -59,7 +60,7 @@ pub struct Sources {
     /// For counters.
     pub sampler: Sampler,
     /// For the last counters of what is about to go: these questions wait behind nobody.
-    pub mourner: Sampler,
+    pub mourner: Mourner,
     /// The folder of the named namespaces.
     pub netns_folder: NetnsFolder,
     /// For namespaces that no runtime claims.
@@ -144,13 +145,14 @@ pub fn start(
         })?;
     }
     let answers_of_mourner = inbox.clone();
-    let (mourn, to_mourn) = channel::<Vec<u32>>();
+    let (mourn, to_mourn) = channel::<Vec<(u32, Name)>>();
     thread::Builder::new().name("mourner".into()).spawn(move || {
-        for ifindexes in to_mourn {
-            let last = ifindexes.into_iter();
+        while let Ok(mut links) = to_mourn.recv() {
+            // Those that die together are read together.
+            links.extend(to_mourn.try_iter().flatten());
             // Who is gone already has said what there was to say in an event.
-            let last = last.filter_map(|ifindex| Some((ifindex, mourner.sample_link(ifindex).ok()??)));
-            if answers_of_mourner.send(Message::Input(Input::LastWords(last.collect()))).is_err() {
+            let last = mourner.last(links);
+            if answers_of_mourner.send(Message::Input(Input::LastWords(last))).is_err() {
                 return;
             }
         }
@@ -197,7 +199,7 @@ struct Collector {
     start: Instant,
     requests: Sender<Request>,
     locate: Sender<Request>,
-    mourn: Sender<Vec<u32>>,
+    mourn: Sender<Vec<(u32, Name)>>,
     watch_exit: UnboundedSender<u32>,
     sample: Sender<()>,
     sampling: bool,
@@ -265,7 +267,7 @@ impl Collector {
         for request in self.host.apply(input, self.start.elapsed()) {
             // Each of these fails only when the program is about to end.
             match request {
-                Request::LastWords(ifindexes) => _ = self.mourn.send(ifindexes),
+                Request::LastWords(links) => _ = self.mourn.send(links),
                 Request::WatchExit(pid) => _ = self.watch_exit.send(pid),
                 Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
                     self.engines[&runtime].notify_one();

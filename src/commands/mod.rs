@@ -65,7 +65,7 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
         resolver: kernel::Resolver::open(own_nsid.clone())?,
         locator: kernel::Resolver::open(own_nsid)?,
         sampler: kernel::Sampler::open()?,
-        mourner: kernel::Sampler::open()?,
+        mourner: kernel::Mourner::new(&flags.procfs, kernel::Sampler::open()?),
         netns_folder: {
             let (path, expected) = flags.netns_folder().map_err(|error| anyhow!(error))?;
             collector::NetnsFolder { path, expected }

@@ -9,6 +9,7 @@
 mod addresses;
 mod events;
 mod links;
+mod mourner;
 mod nsids;
 mod socket;
 mod stats;
@@ -16,6 +17,7 @@ mod wire;
 
 pub use events::{Events, Reach, Waker};
 pub use links::Resolver;
+pub use mourner::Mourner;
 pub use socket::Error;
 pub use stats::Sampler;
 

@@ -7,7 +7,7 @@
 
 use super::event::Event;
 use super::ledger::{self, Carried, LabelSet, Ledger};
-use super::link::{Counters, End, Kind, Link, Mac, NetnsId, PeerNetns};
+use super::link::{Counters, End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
 use super::pairing::{Pair, Role};
 use super::topology::{Change, Topology};
 use super::view::{Scene, Source, SourceStatus, Status, View};
@@ -770,12 +770,14 @@ impl Host {
     /// are parted.
     fn last_words(&self, nsid: u32) -> Vec<Request> {
         let netns = self.topology.netns(Some(nsid));
-        let on_host = self.topology.pairing().pairs.iter().filter_map(|pair| {
-            let [host, inside] = pair.sides.map(|side| side.end);
-            (host.netns == NetnsId::Host && inside.netns == netns).then_some(host.ifindex)
+        let pairs = &self.topology.pairing().pairs;
+        let on_host = self.topology.veths(netns).filter_map(|end| {
+            let (pair, side) = self.ledger.place(end)?;
+            let host = pairs.get(pair)?.sides[1 - side];
+            Some((host.end.ifindex, host.link?.name)).filter(|_| host.end.netns == NetnsId::Host)
         });
-        let ifindexes: Vec<u32> = on_host.collect();
-        if ifindexes.is_empty() { Vec::new() } else { vec![Request::LastWords(ifindexes)] }
+        let links: Vec<(u32, Name)> = on_host.collect();
+        if links.is_empty() { Vec::new() } else { vec![Request::LastWords(links)] }
     }
 
     /// Notes what a link message counts, which may be the last that is heard of the end.

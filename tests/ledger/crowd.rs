@@ -7,6 +7,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::mount::{MntFlags, umount2};
+
 use crate::book::Dice;
 use crate::lab::{
     Exporter, Netns, NetnsFolder, Traffic, describe, folder, succeed, unique_name, wait_for, within_netns,
@@ -65,7 +67,8 @@ impl<'a> Crowd<'a> {
         let members: Vec<_> = numbers.map(|number| (number, unique_name("crowd"))).collect();
         let crowd = Crowd { host, members };
         crowd.record();
-        crowd.each_netns("add");
+        let lines = crowd.members.iter().map(|(_, name)| format!("netns add {name}\n"));
+        batch(Command::new("ip").args(["-batch", "-"]), &lines.collect::<String>());
         crowd
     }
 
@@ -74,11 +77,6 @@ impl<'a> Crowd<'a> {
         for (_, name) in &self.members {
             std::fs::write(folder().join("netns").join(name), "").unwrap();
         }
-    }
-
-    fn each_netns(&self, what: &str) {
-        let lines = self.members.iter().map(|(_, name)| format!("netns {what} {name}\n"));
-        batch(Command::new("ip").args(["-batch", "-"]), &lines.collect::<String>());
     }
 
     /// Names each for the exporter by its number.
@@ -182,11 +180,14 @@ impl<'a> Crowd<'a> {
 impl Drop for Crowd<'_> {
     fn drop(&mut self) {
         for (number, name) in &self.members {
-            // As `ip netns del` does it with its own; one that had no name for the exporter has none.
+            // As `ip netns del` does it: what is mounted goes first, and the name a moment after it.
+            let path = Netns::existing(name).path();
+            umount2(&path, MntFlags::MNT_DETACH).unwrap();
+            // One that had no name for the exporter has none to lose.
             let _ = std::fs::remove_file(self.host.folder.path().join(called(*number)));
+            std::fs::remove_file(&path).unwrap();
             std::fs::remove_file(folder().join("netns").join(name)).unwrap();
         }
-        self.each_netns("del");
     }
 }
 

@@ -16,5 +16,6 @@ mod churn;
 mod crowd;
 mod naming;
 mod netns;
+mod past_the_port;
 mod prometheus;
 mod short;

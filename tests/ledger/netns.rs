@@ -70,7 +70,7 @@ fn every_byte_of_namespaces_that_end_in_good_order_is_booked_under_their_names()
 }
 
 #[test]
-fn what_namespaces_that_end_abruptly_have_received_is_booked_to_the_byte() {
+fn what_namespaces_that_end_abruptly_have_carried_is_booked_but_for_a_few_late_frames() {
     let host = Host::new();
     let exporter = host.exporter(&["--collector.interval", "100ms"]);
     let truth = live_and_end(&host, &exporter, size(500, 2_000), |_| End::Abrupt);
@@ -108,8 +108,11 @@ fn what_namespaces_that_end_abruptly_have_received_is_booked_to_the_byte() {
         there.transmit_bytes,
         all.transmit_bytes,
     );
-    // What was sent needs a sample of the host's end before the namespace takes it along: a tick or a scrape, as long as
-    // no early sign (pidfd, removed file, DELNSID) makes one. So nothing is asked of it here but that none is made up.
+    // What was sent is on the host's end alone, until the namespace takes that along: an early sign of its death must come in
+    // time for a last sample.
+    let share = |part: u64, of: u64| part as f64 / of as f64;
+    assert!(share(exact(sent) as u64, truth.len() as u64) >= 0.95, "sent: too few are exact");
+    assert!(share(there.transmit_bytes, all.transmit_bytes) >= 0.999, "sent: too much is missing");
     for (name, traffic) in &truth {
         assert!(sent(&of(name)).0 <= sent(traffic).0, "{name} has more than it sent");
     }

@@ -1,7 +1,7 @@
 //! What the state machine is told, and what it asks.
 
 use crate::model::event::Event;
-use crate::model::link::{Counters, Link};
+use crate::model::link::{Counters, Link, Name};
 use crate::model::workload::{Claims, Expected, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -113,9 +113,9 @@ pub enum Request {
     Claims(Runtime),
     /// Say when this process ends.
     WatchExit(u32),
-    /// The counters of these links of the host, at once: the other ends are about to go, and what they have sent is
+    /// The counters of these links of the host, by ifindex and name, at once: the other ends are about to go, and what they have sent is
     /// in no event.
-    LastWords(Vec<u32>),
+    LastWords(Vec<(u32, Name)>),
     /// Which processes live in the namespaces with these ids.
     Search(BTreeSet<u32>),
     /// Which of the newest processes live in the namespaces with these ids: quick, and soon.

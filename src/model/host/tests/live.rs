@@ -295,7 +295,7 @@ fn the_end_of_a_containers_first_process_asks_for_the_last_counters_of_its_port(
     host.apply(Input::Wake, NOW + SECOND / 10);
     assert_eq!(host.apply(Input::Dying { container: "0".into() }, NOW + SECOND), []);
     let dying = Input::Dying { container: ID.into() };
-    assert_eq!(host.apply(dying, NOW + SECOND), [Request::LastWords(vec![5])]);
+    assert_eq!(host.apply(dying, NOW + SECOND), [Request::LastWords(vec![(5, name("veth5"))])]);
 }
 
 #[test]
