@@ -8,7 +8,8 @@
 
 mod engine;
 
-use crate::kernel::{Events, Mourner, Reach, Resolver, Sampler, Waker};
+use crate::kernel::{DeviceTable, Events, Mourner, Reach, Resolver, Sampler, Waker};
+use crate::model::event::Event;
 use crate::model::host::{Config, Host, Inhabitant, Input, Location, Request, Samples};
 use crate::model::link::Name;
 use crate::model::view::{Source, Status, View};
@@ -61,6 +62,8 @@ pub struct Sources {
     pub sampler: Sampler,
     /// For the last counters of what is about to go: these questions wait behind nobody.
     pub mourner: Mourner,
+    /// The counters of all links, without waiting.
+    pub table: DeviceTable,
     /// The folder of the named namespaces.
     pub netns_folder: NetnsFolder,
     /// For namespaces that no runtime claims.
@@ -120,8 +123,17 @@ pub fn start(
     let (requests, to_resolve) = channel();
     let (locate, to_locate) = channel();
     let (sample, to_sample) = channel();
-    let Sources { events, waker, resolver, locator, mut sampler, mut mourner, netns_folder, processes } =
-        sources;
+    let Sources {
+        events,
+        waker,
+        resolver,
+        locator,
+        mut sampler,
+        mut mourner,
+        table,
+        netns_folder,
+        processes,
+    } = sources;
     let netns_names = netns_folder.path.clone();
     let netns_folder = Arc::new(netns_folder);
     let listening = match events.reach {
@@ -157,10 +169,12 @@ pub fn start(
             }
         }
     })?;
-    let (folder, out) = (netns_names, inbox.clone());
-    thread::Builder::new().name("names".into()).spawn(move || watch_names(&folder, &out))?;
+    let (folder, out, mut names_table) = (netns_names, inbox.clone(), table.clone());
+    thread::Builder::new()
+        .name("names".into())
+        .spawn(move || watch_names(&folder, &mut names_table, &out))?;
     let out = inbox.clone();
-    thread::Builder::new().name("events".into()).spawn(move || listen(events, &answers, &out))?;
+    thread::Builder::new().name("events".into()).spawn(move || listen(events, table, &answers, &out))?;
     let answers = inbox.clone();
     thread::Builder::new().name("sampler".into()).spawn(move || {
         for () in to_sample {
@@ -367,12 +381,17 @@ const NO_EVENTS: &str = "no CAP_NET_BROADCAST at the start: only the events of t
 const FOLDER_RETRY: Duration = Duration::from_secs(1);
 
 /// Tells the collector at once of names that come and go, until it has stopped.
-fn watch_names(folder: &Path, out: &Sender<Message>) {
+fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<Message>) {
     loop {
         if let Ok(names) = named::Names::watch(folder) {
             // What came before we watched.
             let mut changes = vec![NameChange::Came];
             loop {
+                // At once: what is asked for by way of the state machine may be gone.
+                let gone = changes.iter().any(|change| matches!(change, NameChange::Went(_)));
+                if gone && !part(table, out) {
+                    return;
+                }
                 for change in changes {
                     let input = match change {
                         NameChange::Came => Input::Named,
@@ -392,8 +411,15 @@ fn watch_names(folder: &Path, out: &Sender<Message>) {
     }
 }
 
+/// Passes on what the host's links count at this moment, as far as that can be read without waiting; false if nobody wants
+/// it any more.
+fn part(table: &mut DeviceTable, out: &Sender<Message>) -> bool {
+    // Where it cannot be read, the mourner asks.
+    table.read().is_none_or(|counters| out.send(Message::Input(Input::Parting(counters))).is_ok())
+}
+
 /// Passes on events and answers, in their order, until nobody wants them any more.
-fn listen(mut events: Events, answers: &Receiver<Input>, out: &Sender<Message>) {
+fn listen(mut events: Events, mut table: DeviceTable, answers: &Receiver<Input>, out: &Sender<Message>) {
     loop {
         events.wait();
         // Taken before the events are read: what they tell of was there before these answers.
@@ -408,6 +434,10 @@ fn listen(mut events: Events, answers: &Receiver<Input>, out: &Sender<Message>) 
                     return;
                 }
             };
+            let ends = read.iter().any(|event| matches!(event, Event::DeletedNsid(_)));
+            if ends && !part(&mut table, out) {
+                return;
+            }
             if !read.is_empty() && out.send(Message::Input(Input::Events(read))).is_err() {
                 return;
             }

@@ -58,6 +58,7 @@ fn start_log(flags: &Sources) -> anyhow::Result<()> {
 /// Opens what needs privileges.
 fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
     let own_nsid = OwnNsid::default();
+    let table = kernel::DeviceTable::new(&flags.procfs);
     let (events, waker) = kernel::Events::open(own_nsid.clone())?;
     Ok(collector::Sources {
         events,
@@ -65,7 +66,8 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
         resolver: kernel::Resolver::open(own_nsid.clone())?,
         locator: kernel::Resolver::open(own_nsid)?,
         sampler: kernel::Sampler::open()?,
-        mourner: kernel::Mourner::new(&flags.procfs, kernel::Sampler::open()?),
+        mourner: kernel::Mourner::new(table.clone(), kernel::Sampler::open()?),
+        table,
         netns_folder: {
             let (path, expected) = flags.netns_folder().map_err(|error| anyhow!(error))?;
             collector::NetnsFolder { path, expected }

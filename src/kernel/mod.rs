@@ -17,7 +17,7 @@ mod wire;
 
 pub use events::{Events, Reach, Waker};
 pub use links::Resolver;
-pub use mourner::Mourner;
+pub use mourner::{DeviceTable, Mourner};
 pub use socket::Error;
 pub use stats::Sampler;
 

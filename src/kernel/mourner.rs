@@ -6,82 +6,82 @@
 
 use super::Sampler;
 use crate::model::link::{Counters, Name};
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// So many bytes are read of the table: 500 links, in a millisecond.
 const READ_AT_MOST: u64 = 128 << 10;
 
-/// Reads last counters, on a socket of its own.
-pub struct Mourner {
-    sampler: Sampler,
-    table: PathBuf,
+/// Reads /proc/net/dev of its own namespace.
+#[derive(Clone)]
+pub struct DeviceTable {
+    path: PathBuf,
     text: Vec<u8>,
 }
 
+impl DeviceTable {
+    /// That of this procfs.
+    pub fn new(procfs: &Path) -> DeviceTable {
+        DeviceTable { path: procfs.join("self/net/dev"), text: Vec::new() }
+    }
+
+    /// The counters of the first links in it, of as many as can be read in a millisecond; `None` if it cannot be read.
+    pub fn read(&mut self) -> Option<HashMap<Name, Counters>> {
+        self.text.clear();
+        File::open(&self.path).ok()?.take(READ_AT_MOST).read_to_end(&mut self.text).ok()?;
+        Some(counters(&self.text).collect())
+    }
+}
+
+/// Reads last counters, on a socket of its own.
+pub struct Mourner {
+    sampler: Sampler,
+    table: DeviceTable,
+}
+
 impl Mourner {
-    /// One that reads the table of its own namespace below this procfs, and asks this sampler for what is not in it.
-    pub fn new(procfs: &Path, sampler: Sampler) -> Mourner {
-        Mourner { sampler, table: procfs.join("self/net/dev"), text: Vec::new() }
+    /// One that reads this table, and asks this sampler for what is not in it.
+    pub fn new(table: DeviceTable, sampler: Sampler) -> Mourner {
+        Mourner { sampler, table }
     }
 
     /// The counters of these links of the host, as far as they are still there.
     pub fn last(&mut self, links: Vec<(u32, Name)>) -> Vec<(u32, Counters)> {
-        // What is not in the table is asked for: so it may fail, or be another namespace's, without harm to the rest.
-        if self.read().is_err() {
-            self.text.clear();
-        }
-        let (text, sampler) = (&self.text, &mut self.sampler);
-        let last = |(ifindex, name): (u32, Name)| {
-            let counters = counters_of(text, &name).or_else(|| sampler.sample_link(ifindex).ok()?)?;
+        // What is not in the table is asked for: so it may not be there, without harm.
+        let table = self.table.read().unwrap_or_default();
+        let mut last = |(ifindex, name): (u32, Name)| {
+            let counters = table.get(&name).copied().or_else(|| self.sampler.sample_link(ifindex).ok()?)?;
             Some((ifindex, counters))
         };
-        links.into_iter().filter_map(last).collect()
-    }
-
-    fn read(&mut self) -> io::Result<()> {
-        self.text.clear();
-        File::open(&self.table)?.take(READ_AT_MOST).read_to_end(&mut self.text)?;
-        Ok(())
+        links.into_iter().filter_map(&mut last).collect()
     }
 }
 
-/// One link's line of /proc/net/dev (proc(5)): `name:`, then eight numbers received and eight sent, of each bytes, packets, errors
-/// and drops first. A name has neither blanks nor colons. A line that was cut off is none.
-fn counters_of(table: &[u8], name: &Name) -> Option<Counters> {
+/// The lines of /proc/net/dev (proc(5)): `name:`, then eight numbers received and eight sent, of each bytes, packets, errors and drops
+/// first. A name has neither blanks nor colons. A line that was cut off is none.
+fn counters(table: &[u8]) -> impl Iterator<Item = (Name, Counters)> {
     let whole = table.split_inclusive(|&b| b == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
-    let line = whole
-        .filter_map(|line| line.trim_ascii_start().strip_prefix(name.as_bytes())?.strip_prefix(b":"))
-        .next()?;
-    let numbers = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let numbers: Option<Vec<u64>> =
-        numbers.map(|word| std::str::from_utf8(word).ok()?.parse().ok()).collect();
-    match numbers?[..] {
-        [
-            receive_bytes,
-            receive_packets,
-            _,
-            receive_dropped,
-            _,
-            _,
-            _,
-            _,
-            transmit_bytes,
-            transmit_packets,
-            _,
-            transmit_dropped,
-            ..,
-        ] => Some(Counters {
+    whole.filter_map(|line| {
+        let colon = line.iter().position(|&b| b == b':')?;
+        let (name, numbers) = (line[..colon].trim_ascii_start(), &line[colon + 1..]);
+        let numbers = numbers.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let mut numbers = numbers.map(|word| std::str::from_utf8(word).ok()?.parse::<u64>().ok());
+        let mut four = || Some([numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??]);
+        let [receive_bytes, receive_packets, _, receive_dropped] = four()?;
+        four()?;
+        let [transmit_bytes, transmit_packets, _, transmit_dropped] = four()?;
+        let counters = Counters {
             receive_bytes,
             receive_packets,
             receive_dropped,
             transmit_bytes,
             transmit_packets,
             transmit_dropped,
-        }),
-        _ => None,
-    }
+        };
+        Some((Name::from_bytes(name)?, counters))
+    })
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ veth12:       7       1    0    0    0     0          0         0        8      
 veth2:        9       1    0    0";
 
     fn of(name: &str) -> Option<Counters> {
-        counters_of(TABLE, &Name::from_bytes(name.as_bytes()).unwrap())
+        counters(TABLE).find(|(link, _)| link.as_bytes() == name.as_bytes()).map(|(_, counters)| counters)
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub struct Host {
     /// that names one of them may be about the namespace that had it before. One to a later question is not.
     taken_back_from: BTreeMap<Locator, BTreeSet<u32>>,
     taken_back: BTreeSet<u32>,
+    /// What the host's links counted when a namespace last ended.
+    parting: HashMap<Name, Counters>,
     /// When to judge what has changed since the last time; and whether links have.
     due: Option<Duration>,
     links_changed: bool,
@@ -178,6 +180,7 @@ impl Host {
             void: BTreeMap::new(),
             taken_back_from: BTreeMap::new(),
             taken_back: BTreeSet::new(),
+            parting: HashMap::new(),
             due: None,
             links_changed: false,
             names_wanted: false,
@@ -248,6 +251,10 @@ impl Host {
                 Some(Located::Nsid(nsid)) => self.last_words(nsid),
                 _ => Vec::new(),
             },
+            Input::Parting(counters) => {
+                self.parting = counters;
+                Vec::new()
+            }
             Input::Events(events) => {
                 let mut requests = Vec::new();
                 for event in events {
@@ -768,7 +775,18 @@ impl Host {
 
     /// What a namespace that is about to die has sent shows on the host's ends of its pairs, and there only until they
     /// are parted.
-    fn last_words(&self, nsid: u32) -> Vec<Request> {
+    fn last_words(&mut self, nsid: u32) -> Vec<Request> {
+        let ports = self.ports_of(nsid);
+        for (ifindex, name) in &ports {
+            if let Some(counters) = self.parting.get(name) {
+                self.ledger.observe(End { netns: NetnsId::Host, ifindex: *ifindex }, counters);
+            }
+        }
+        if ports.is_empty() { Vec::new() } else { vec![Request::LastWords(ports)] }
+    }
+
+    /// The host's ends of a namespace's pairs, with their names.
+    fn ports_of(&self, nsid: u32) -> Vec<(u32, Name)> {
         let netns = self.topology.netns(Some(nsid));
         let pairs = &self.topology.pairing().pairs;
         let on_host = self.topology.veths(netns).filter_map(|end| {
@@ -776,8 +794,7 @@ impl Host {
             let host = pairs.get(pair)?.sides[1 - side];
             Some((host.end.ifindex, host.link?.name)).filter(|_| host.end.netns == NetnsId::Host)
         });
-        let links: Vec<(u32, Name)> = on_host.collect();
-        if links.is_empty() { Vec::new() } else { vec![Request::LastWords(links)] }
+        on_host.collect()
     }
 
     /// Notes what a link message counts, which may be the last that is heard of the end.

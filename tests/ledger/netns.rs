@@ -108,6 +108,9 @@ fn what_namespaces_that_end_abruptly_have_carried_is_booked_but_for_a_few_late_f
         there.transmit_bytes,
         all.transmit_bytes,
     );
+    for (name, traffic) in truth.iter().filter(|(name, traffic)| sent(traffic) != sent(&of(name))) {
+        println!("{name} sent {:?}, of which are booked {:?}", sent(traffic), sent(&of(name)));
+    }
     // What was sent is on the host's end alone, until the namespace takes that along: an early sign of its death must come in
     // time for a last sample.
     let share = |part: u64, of: u64| part as f64 / of as f64;

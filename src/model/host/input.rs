@@ -3,7 +3,7 @@
 use crate::model::event::Event;
 use crate::model::link::{Counters, Link, Name};
 use crate::model::workload::{Claims, Expected, Locator, Runtime, Workload};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
@@ -88,6 +88,9 @@ pub enum Input {
     },
     /// What the kernel told unasked, in order.
     Events(Vec<Event>),
+    /// Counters of the host's links, read at the first sign that a namespace ends, whose event comes next: by name, as far as
+    /// they could be read without waiting.
+    Parting(HashMap<Name, Counters>),
     /// Whose events arrive, or why not every namespace's do.
     Listening {
         /// The reason, where they do not.
