@@ -56,8 +56,10 @@ impl Host {
             }
             let searched = |netns| self.searches.get(netns).is_some_and(|search| search.tries > 0);
             let all_searched = unclaimed.iter().all(searched);
-            waiting.unclaimed.extend(unclaimed);
-            if !all_searched {
+            if self.config.processes {
+                waiting.unclaimed.extend(unclaimed);
+            }
+            if self.config.processes && !all_searched {
                 bookings.push(Booking::Held(labels));
                 continue;
             }

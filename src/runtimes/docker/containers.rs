@@ -45,7 +45,7 @@ impl Listed {
         let name =
             own_name(&entry.names.unwrap_or_default()).unwrap_or_else(|| id.chars().take(12).collect());
         let labels = entry.labels.unwrap_or_default();
-        let workload = workload(id, name, entry.image.unwrap_or_default(), &labels);
+        let workload = workload(Runtime::Docker, id, name, entry.image.unwrap_or_default(), &labels);
         let networks = entry.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let attachments = networks.into_iter().map(|(name, endpoint)| (name, marks(endpoint))).collect();
         Some(Listed { workload, attachments })
@@ -54,6 +54,7 @@ impl Listed {
 
 /// A container as a workload; of its labels those that Compose sets.
 pub(super) fn workload(
+    runtime: Runtime,
     id: String,
     name: String,
     image: String,
@@ -61,7 +62,7 @@ pub(super) fn workload(
 ) -> Workload {
     let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
     Workload {
-        runtime: Runtime::Docker,
+        runtime,
         name,
         id,
         image,

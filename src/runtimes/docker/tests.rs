@@ -9,7 +9,7 @@ use super::*;
 use crate::model::workload::{Claim, Locator};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -56,7 +56,7 @@ impl Lab {
     }
 
     fn docker(&self) -> Docker {
-        let mut docker = Docker::new(DockerHost::Unix(self.socket()));
+        let mut docker = docker_at(DockerHost::Unix(self.socket()));
         (docker.deadline, docker.inspection) = (Duration::from_secs(60), Duration::from_secs(60));
         docker
     }
@@ -85,6 +85,11 @@ impl Lab {
         asked.sort();
         asked
     }
+}
+
+fn docker_at(host: DockerHost) -> Docker {
+    let [docker, _] = Place::both(Some(host), None);
+    Docker::new(docker.unwrap())
 }
 
 impl Drop for Lab {
@@ -390,7 +395,7 @@ async fn a_tcp_port_that_nobody_listens_on_is_no_engine() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let error = failure(Docker::new(DockerHost::Tcp(address.to_string()))).await;
+    let error = failure(docker_at(DockerHost::Tcp(address.to_string()))).await;
     assert!(matches!(error, Error::NotThere { .. }), "{error}");
 }
 
