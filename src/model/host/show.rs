@@ -29,6 +29,8 @@ impl Host {
         self.status.claims_rejected = self.naming.rejected_ever() + self.unlocated_ever;
         let mut waiting = Waiting::default();
         let may_name = self.heard.values().any(|heard| heard.may_name);
+        let engine_may_name =
+            self.heard.iter().any(|(&runtime, heard)| runtime != Runtime::Named && heard.may_name);
         let pairing = self.topology.pairing();
         let mut scene = Scene { ends: ends(pairing), ..Scene::default() };
         let mut bookings = Vec::with_capacity(pairing.pairs.len());
@@ -46,7 +48,8 @@ impl Host {
             let in_transit =
                 arrived > self.started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
             let unclaimed = residents.unclaimed(&shown);
-            let unnamed = in_transit || !unclaimed.is_empty() || residents.unfinished(&shown);
+            let made_up = engine_may_name && residents.is_made_up(&shown);
+            let unnamed = in_transit || made_up || !unclaimed.is_empty() || residents.unfinished(&shown);
             if may_name && young && unnamed {
                 waiting.for_runtimes = true;
                 let ends = arrived + self.config.hold_back;

@@ -52,7 +52,7 @@ impl Listed {
     }
 }
 
-/// A container as a workload; of its labels those that Compose sets.
+/// A container as a workload; of its labels those that Compose and Swarm set.
 pub(super) fn workload(
     runtime: Runtime,
     id: String,
@@ -63,12 +63,22 @@ pub(super) fn workload(
     let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
     Workload {
         runtime,
-        name,
+        name: task(labels).map_or(name, str::to_owned),
         id,
         image,
         compose_project: label("com.docker.compose.project"),
         compose_service: label("com.docker.compose.service"),
     }
+}
+
+/// What a Swarm task is called as long as its service has that slot: `service.slot`, and `service.node` where the service is
+/// global. The task's own name, `service.slot.task`, is another after each restart.
+fn task(labels: &HashMap<String, String>) -> Option<&str> {
+    let label = |name: &str| Some(labels.get(name)?.as_str()).filter(|text| !text.is_empty());
+    let name = label("com.docker.swarm.task.name")?.strip_suffix(label("com.docker.swarm.task.id")?)?;
+    let slot = name.strip_prefix(label("com.docker.swarm.service.name")?)?;
+    let slot = slot.strip_prefix('.')?.strip_suffix('.')?;
+    (!slot.is_empty()).then(|| name.trim_end_matches('.'))
 }
 
 /// A legacy link gives its target further names, `/other/alias`: the own one has no second slash.

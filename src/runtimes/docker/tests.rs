@@ -556,3 +556,29 @@ fn what_is_no_host_is_named_in_the_error() {
         assert!(error.contains(&format!("{text:?}")), "{error}");
     }
 }
+
+#[test]
+fn a_swarm_task_is_called_by_service_and_slot_and_nobody_else_is() {
+    let named = |task: &str, id: &str, service: &str| {
+        let labels = [("task.name", task), ("task.id", id), ("service.name", service)];
+        let labels = labels.map(|(key, value)| (format!("com.docker.swarm.{key}"), value.to_owned()));
+        let labels = labels.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        containers::workload(Runtime::Docker, "id".into(), "own".into(), String::new(), &labels).name
+    };
+    // Labels as Docker 20.10 sets them, of a replicated service and of a global one (ids shortened).
+    assert_eq!(named("shop_web.2.x9kq1", "x9kq1", "shop_web"), "shop_web.2");
+    assert_eq!(named("agent.n0de7.x9kq1", "x9kq1", "agent"), "agent.n0de7");
+    // Anybody can set such labels.
+    for (task, id, service) in [
+        ("", "", "web"),
+        ("web.1.x", "x", ""),
+        ("web.1.x", "", "web"),
+        ("web.1.x", "y", "web"),
+        ("other.1.x", "x", "web"),
+        ("web..x", "x", "web"),
+        ("web.x", "x", "web"),
+        ("webx", "x", "web"),
+    ] {
+        assert_eq!(named(task, id, service), "own", "{task} {id} {service}");
+    }
+}
