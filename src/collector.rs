@@ -64,8 +64,8 @@ pub struct Sources {
     pub mourner: Mourner,
     /// The counters of all links, without waiting.
     pub table: DeviceTable,
-    /// The folder of the named namespaces.
-    pub netns_folder: NetnsFolder,
+    /// The folder of the named namespaces; `None` if names are not wanted.
+    pub netns_folder: Option<NetnsFolder>,
     /// For namespaces that no runtime claims.
     pub processes: Processes,
 }
@@ -134,7 +134,8 @@ pub fn start(
         netns_folder,
         processes,
     } = sources;
-    let netns_names = netns_folder.path.clone();
+    let named = netns_folder.as_ref().map(|folder| folder.path.clone());
+    let runtimes: Vec<Runtime> = named.iter().map(|_| Runtime::Named).collect();
     let netns_folder = Arc::new(netns_folder);
     let listening = match events.reach {
         Reach::All => Ok(()),
@@ -148,7 +149,8 @@ pub fn start(
         let (answered, waker) = (answered.clone(), waker.clone());
         thread::Builder::new().name(name.into()).spawn(move || {
             for request in requests {
-                let Some(input) = resolve(&mut asker, &netns_folder, &processes, request) else { continue };
+                let answer = resolve(&mut asker, netns_folder.as_ref().as_ref(), &processes, request);
+                let Some(input) = answer else { continue };
                 if answered.send(input).is_err() {
                     return;
                 }
@@ -169,10 +171,10 @@ pub fn start(
             }
         }
     })?;
-    let (folder, out, mut names_table) = (netns_names, inbox.clone(), table.clone());
-    thread::Builder::new()
-        .name("names".into())
-        .spawn(move || watch_names(&folder, &mut names_table, &out))?;
+    if let Some(folder) = named {
+        let (out, mut table) = (inbox.clone(), table.clone());
+        thread::Builder::new().name("names".into()).spawn(move || watch_names(&folder, &mut table, &out))?;
+    }
     let out = inbox.clone();
     thread::Builder::new().name("events".into()).spawn(move || listen(events, table, &answers, &out))?;
     let answers = inbox.clone();
@@ -185,10 +187,11 @@ pub fn start(
     })?;
     let engines: BTreeMap<Runtime, Notify> =
         engines.into_iter().map(|runtime| (runtime, Notify::new())).collect();
-    let runtimes: Vec<Runtime> = engines.keys().copied().chain([Runtime::Named]).collect();
+    let runtimes = runtimes.into_iter().chain(engines.keys().copied());
+    let host = Host::new(config, runtimes);
     let handle = Handle { inbox, ready: Arc::default(), engines: Arc::new(engines) };
     let mut collector = Collector {
-        host: Host::new(config, runtimes),
+        host,
         start: Instant::now(),
         requests,
         locate,
@@ -456,7 +459,7 @@ fn listen(mut events: Events, mut table: DeviceTable, answers: &Receiver<Input>,
 /// Performs one request of the state machine; `None` if it is not for this thread.
 fn resolve(
     resolver: &mut Resolver,
-    netns_folder: &NetnsFolder,
+    netns_folder: Option<&NetnsFolder>,
     processes: &Processes,
     request: Request,
 ) -> Option<Input> {
@@ -472,7 +475,7 @@ fn resolve(
         }
         Request::Claims(Runtime::Named) => {
             let begin = Instant::now();
-            let NetnsFolder { path, expected } = netns_folder;
+            let NetnsFolder { path, expected } = netns_folder?;
             let answer = match named::claims(path) {
                 None if *expected => Some(Err(format!("{} is gone", path.display()))),
                 answer => answer
@@ -567,7 +570,8 @@ const LOOK_LIMIT: Duration = Duration::from_secs(30);
 /// Looks at the host once, in the calling thread; each engine is asked once.
 pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
     let start = Instant::now();
-    let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain([Runtime::Named]).collect();
+    let named = sources.netns_folder.iter().map(|_| Runtime::Named);
+    let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain(named).collect();
     let mut host = Host::new(config, runtimes);
     let mut now = Duration::ZERO;
     let mut requests = VecDeque::from(host.apply(Input::Tick, now));
@@ -585,10 +589,11 @@ pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Eng
             Request::Claims(runtime) => engines.iter_mut().find(|engine| engine.runtime() == runtime),
             _ => None,
         };
+        let folder = sources.netns_folder.as_ref();
         let input = match engine {
             Some(engine) if asked.insert(engine.runtime()) => Some(engine.ask().await),
             Some(_) => None,
-            None => resolve(&mut sources.resolver, &sources.netns_folder, &sources.processes, request),
+            None => resolve(&mut sources.resolver, folder, &sources.processes, request),
         };
         let Some(input) = input else { continue };
         requests.extend(host.apply(input, now));

@@ -4,15 +4,21 @@ use super::{Handle, Message};
 use crate::model::host::Input;
 use crate::model::workload::{Claims, Runtime};
 use crate::runtimes;
-use crate::runtimes::docker::{Docker, DockerHost, Seen, Watch};
+use crate::runtimes::docker::{self, Docker, Place, Seen, Watch};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// An engine is not asked more often than this, however often the state machine wishes.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Nor, after a failure, more often than this.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Where asking is dear and events tell of every change, it rests so many times as long as the answer took, up to the longest.
+const REST: u32 = 10;
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// A runtime's engine, which may not be there, or not yet.
 pub struct Engine {
@@ -30,10 +36,11 @@ enum Api {
 }
 
 impl Engine {
-    /// The Docker engine at `host`; `configured` if the user named it.
-    pub fn docker(host: DockerHost, configured: bool) -> Engine {
-        let api = Ok(Api::Docker(Docker::new(host)));
-        Engine { runtime: Runtime::Docker, api, strange_pids: None, expected: configured }
+    /// Docker or Podman, at this place; `configured` if the user named it.
+    pub fn docker(place: Place, configured: bool) -> Engine {
+        let docker = Docker::new(place);
+        let (runtime, api) = (docker.runtime(), Ok(Api::Docker(docker)));
+        Engine { runtime, api, strange_pids: None, expected: configured }
     }
 
     /// An engine that cannot be asked, because of how it is configured: a source that has failed.
@@ -75,7 +82,11 @@ impl Engine {
         }
         Some(match self.usable() {
             Err(reason) => Err(reason),
-            Ok(Api::Docker(docker)) => docker.refresh().await.map_err(|error| error.to_string()),
+            Ok(Api::Docker(docker)) => match docker.refresh().await {
+                // Not Docker, and asked by another Engine.
+                Err(docker::Error::Podman { asked: true, .. }) => return None,
+                answer => answer.map_err(|error| error.to_string()),
+            },
         })
     }
 
@@ -92,7 +103,7 @@ impl Engine {
     fn is_there(&self) -> bool {
         match &self.api {
             Err(_) => false,
-            Ok(Api::Docker(docker)) => docker.host().is_there(),
+            Ok(Api::Docker(docker)) => docker.is_there(),
         }
     }
 
@@ -106,48 +117,74 @@ impl Engine {
             return Ok(None);
         }
         match self.usable()? {
-            Api::Docker(docker) => docker.look_up(query).await.map_err(|error| error.to_string()),
+            Api::Docker(docker) => match docker.look_up(query).await {
+                Err(docker::Error::Podman { asked: true, .. }) => Ok(None),
+                answer => answer.map_err(|error| error.to_string()),
+            },
         }
     }
 
     /// Answers the collector whenever it asks, and tells it of the engine's events, until it has stopped.
     pub async fn follow(mut self, collector: Handle) {
         let Some(asks) = collector.engines.get(&self.runtime) else { return };
+        let news = Arc::new(Notify::new());
         if let Ok(Api::Docker(docker)) = self.usable() {
-            let host = docker.host().clone();
-            tokio::spawn(watch_docker(host, self.runtime, collector.clone()));
+            let place = docker.place().clone();
+            tokio::spawn(watch_docker(place, self.runtime, Arc::clone(&news), collector.clone()));
         }
         loop {
-            asks.notified().await;
+            tokio::select! {
+                () = asks.notified() => {}
+                () = news.notified() => {}
+                () = self.moved() => {}
+            }
+            let begin = Instant::now();
             let answer = self.ask().await;
             let failed = matches!(answer, Input::Claims { answer: Some(Err(_)), .. });
             if collector.inbox.send(Message::Input(answer)).is_err() {
                 return;
             }
+            let rest = match self.runtime {
+                // Its list costs it a millisecond a container, and its events tell when to ask.
+                Runtime::Podman => (REST * begin.elapsed()).min(LONGEST_REST),
+                _ => Duration::ZERO,
+            };
             tokio::time::sleep(if failed { RETRY } else { PAUSE }).await;
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = news.notified() => asks.notify_one(),
+                () = self.moved() => asks.notify_one(),
+            }
+        }
+    }
+
+    /// Waits until the engine may be found elsewhere.
+    async fn moved(&self) {
+        match &self.api {
+            Ok(Api::Docker(docker)) => docker.place().changed().await,
+            Err(_) => std::future::pending().await,
         }
     }
 }
 
 /// Tells the collector what Docker's events mean, until it has stopped: they tell names before the engine can be asked
 /// for them.
-async fn watch_docker(host: DockerHost, runtime: Runtime, collector: Handle) {
-    let Some(asks) = collector.engines.get(&runtime) else { return };
+async fn watch_docker(place: Place, runtime: Runtime, news: Arc<Notify>, collector: Handle) {
     loop {
-        if let Ok(mut watch) = Watch::begin(host.clone()).await {
+        if let Ok(mut watch) = Watch::begin(place.clone()).await {
             // What has happened before we listened is in the list.
-            asks.notify_one();
-            while let Some(news) = watch.news().await {
-                if news.containers {
-                    asks.notify_one();
+            news.notify_one();
+            while let Some(told) = watch.news().await {
+                if told.containers {
+                    news.notify_one();
                 }
-                for container in news.dying {
+                for container in told.dying {
                     // It fails as the next does.
                     let _ = collector.inbox.send(Message::Input(Input::Dying { container }));
                 }
                 let (expected, containers) = (watch.expected(), watch.containers());
-                let told = Input::Expected { runtime, expected, containers };
-                if news.expected && collector.inbox.send(Message::Input(told)).is_err() {
+                let expected = Input::Expected { runtime, expected, containers };
+                if told.expected && collector.inbox.send(Message::Input(expected)).is_err() {
                     return;
                 }
             }

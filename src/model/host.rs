@@ -720,15 +720,7 @@ impl Host {
                 self.names_wanted = true;
                 self.touch(now);
                 self.newcomers.awaited(nsid);
-                // A claim that was not located may be now.
-                let located = |locator: &Locator| {
-                    self.located.get(locator).is_some_and(|at| at.netns != Located::WithoutId)
-                };
-                let lost = self.locators().into_iter().filter(|locator| !located(locator));
-                let lost = lost.map(Request::Locate).collect();
-                let mut asked: Vec<Request> = self.look_for_newcomers().into_iter().collect();
-                asked.extend(self.ask(lost));
-                asked
+                self.look_for_newcomers().into_iter().collect()
             }
             Event::DeletedNsid(nsid) => {
                 let netns = self.topology.netns(Some(nsid));
@@ -842,9 +834,18 @@ impl Host {
                 self.heard.iter().filter(|(runtime, heard)| **runtime != Runtime::Named && heard.may_name);
             more.extend(engines.map(|(&runtime, _)| Request::Claims(runtime)));
         }
-        // A name in /run/netns is there before the namespace has its first veth.
-        if std::mem::take(&mut self.names_wanted) && self.heard.contains_key(&Runtime::Named) {
-            more.push(Request::Claims(Runtime::Named));
+        if std::mem::take(&mut self.names_wanted) {
+            // A name in /run/netns is there before the namespace has its first veth.
+            if self.heard.contains_key(&Runtime::Named) {
+                more.push(Request::Claims(Runtime::Named));
+            }
+            // A claim that was not located may be now.
+            let located = |locator: &Locator| {
+                self.located.get(locator).is_some_and(|at| at.netns != Located::WithoutId)
+            };
+            let lost = self.locators().into_iter().filter(|locator| !located(locator));
+            let lost = lost.map(Request::Locate).collect();
+            more.extend(self.ask(lost));
         }
         self.newcomers.keep(&waiting.nameless);
         more.extend(self.look_for_newcomers());

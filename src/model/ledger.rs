@@ -278,13 +278,6 @@ pub struct Estate {
     traffic: [Traffic; 2],
 }
 
-impl Estate {
-    /// True if it is not known whose it is.
-    pub fn is_nobodys(&self) -> bool {
-        self.labels.iter().flatten().all(|labels| labels.runtime == Runtime::Unknown)
-    }
-}
-
 /// What a runtime may know an interface by that nobody has claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clue {

@@ -78,6 +78,7 @@ fn whole(metrics: &Exposition, name: &str, labels: &[(&str, &str)]) -> Option<u6
 /// An interface of a running container, until that stops. It asks no engine: it also works when that hangs.
 #[derive(Debug, Clone)]
 pub struct Interface {
+    runtime: &'static str,
     container: String,
     name: String,
     pid: u32,
@@ -86,7 +87,7 @@ pub struct Interface {
 impl Container {
     /// One of its interfaces.
     pub fn interface(&self, name: &str) -> Interface {
-        Interface { container: self.name().to_owned(), name: name.to_owned(), pid: self.pid() }
+        Interface::new("docker", self.name(), name, self.pid())
     }
 
     /// Its interface on a network, found by the MAC address that Docker tells.
@@ -100,6 +101,11 @@ impl Container {
 }
 
 impl Interface {
+    /// That of a runtime's container whose first process this is.
+    pub fn new(runtime: &'static str, container: &str, name: &str, pid: u32) -> Interface {
+        Interface { runtime, container: container.to_owned(), name: name.to_owned(), pid }
+    }
+
     /// Its name, inside.
     pub fn name(&self) -> &str {
         &self.name
@@ -107,7 +113,7 @@ impl Interface {
 
     /// The labels that are its own in every family of its container.
     pub fn labels(&self) -> [(&str, &str); 3] {
-        [("runtime", "docker"), ("container", &self.container), ("interface", &self.name)]
+        [("runtime", self.runtime), ("container", &self.container), ("interface", &self.name)]
     }
 
     /// The file of its network namespace.

@@ -74,6 +74,7 @@ impl Naming {
             namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
         let mut residents = Residents { switches: switches(namespaces), ..Residents::default() };
         let mut checked = HashSet::new();
+        let mut made_up: Vec<(&Claim, NetnsId)> = Vec::new();
         let mut called: BTreeMap<NetnsId, String> = BTreeMap::new();
         let netns_at = |locator| match located.get(locator)?.netns {
             Located::Nsid(nsid) => netns_of.get(&nsid).copied(),
@@ -94,6 +95,8 @@ impl Naming {
                 let cgroup = located.get(&claim.locator).and_then(|at| at.cgroup.as_deref());
                 if !self.believes(claim, &this, &namespaces[&netns], cgroup) {
                     self.reject(&this, now, *asked);
+                } else if is_made_up(&claim.owner) {
+                    made_up.push((claim, netns));
                 } else {
                     if runtime == Runtime::Named {
                         called.insert(netns, claim.owner.name.clone());
@@ -111,6 +114,12 @@ impl Naming {
         self.keep_leaving(&mut residents, &mut called, told, now, leaving);
         residents.settle_expected(heard, namespaces);
         residents.settle_newcomers(heard, newcomers, namespaces);
+        for (claim, netns) in made_up {
+            if !residents.homes.contains_key(&netns) {
+                called.insert(netns, claim.owner.name.clone());
+                residents.settle(claim, netns, None);
+            }
+        }
         for (&netns, inhabitant) in inhabitants {
             residents.homes.entry(netns).or_insert_with(|| Home::of_process(inhabitant));
         }
@@ -142,7 +151,8 @@ impl Naming {
             let owner = &home.tenant.owner;
             let gone = residents.homes.contains_key(&netns) || !told.namespaces.contains_key(&netns);
             // Whom only a process told of is not claimed by anybody.
-            if gone || matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process) {
+            let of_process = matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process);
+            if gone || of_process || is_made_up(owner) {
                 continue;
             }
             let stays =
@@ -414,6 +424,11 @@ impl Residents {
         })
     }
 
+    /// True if who lives at an end is only known by a name that a runtime has made up: it may still tell who that is.
+    pub fn is_made_up(&self, pair: &ShownPair) -> bool {
+        pair.sides.iter().any(|side| side.tenant.as_ref().is_some_and(|tenant| is_made_up(&tenant.owner)))
+    }
+
     /// Gives a pair its roles, its owners and its labels.
     pub fn show(&self, pair: &Pair) -> ShownPair {
         let places = pair.sides.map(|side| self.place(side.end.netns));
@@ -507,6 +522,18 @@ fn is_cgroup_of(cgroup: Option<&str>, owner: &Workload) -> bool {
         cgroup.unwrap_or_default().split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| is_id(part));
     let mut ids = ids.peekable();
     !is_id(&owner.id) || ids.peek().is_none() || ids.any(|id| id == owner.id)
+}
+
+/// True for a name in /run/netns that nobody has chosen: Podman calls its namespaces `netns-UUID` there, and who uses CNI
+/// `cni-UUID`. It names a namespace only where nothing else does.
+fn is_made_up(owner: &Workload) -> bool {
+    let uuid = |text: &str| {
+        let groups =
+            text.split('-').map(|group| group.bytes().all(|b| b.is_ascii_hexdigit()).then_some(group.len()));
+        groups.eq([8, 4, 4, 4, 12].map(Some))
+    };
+    let rest = owner.name.strip_prefix("netns-").or_else(|| owner.name.strip_prefix("cni-"));
+    owner.runtime == Runtime::Named && rest.is_some_and(uuid)
 }
 
 fn switches(namespaces: &Namespaces) -> HashMap<End, Name> {

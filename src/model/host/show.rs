@@ -31,6 +31,8 @@ impl Host {
         self.status.claims_rejected = self.naming.rejected_ever() + self.unlocated_ever;
         let mut waiting = Waiting::default();
         let may_name = self.heard.values().any(|heard| heard.may_name);
+        let engine_may_name =
+            self.heard.iter().any(|(&runtime, heard)| runtime != Runtime::Named && heard.may_name);
         let pairing = self.topology.pairing();
         let mut scene = Scene { ends: ends(pairing), ..Scene::default() };
         let mut bookings = Vec::with_capacity(pairing.pairs.len());
@@ -49,21 +51,25 @@ impl Host {
                 arrived > self.started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
             let unclaimed = residents.unclaimed(&shown);
             let unfinished = residents.unfinished(&shown);
+            let made_up = engine_may_name && residents.is_made_up(&shown);
             let patience = if unfinished { UNFINISHED } else { self.config.hold_back };
-            let unnamed = in_transit || !unclaimed.is_empty() || unfinished;
-            let clue = clue(&shown, &self.newcomers);
+            let unnamed = in_transit || made_up || !unclaimed.is_empty() || unfinished;
+            let clue = clue(&shown, made_up, &self.newcomers);
             if may_name && unnamed && now.saturating_sub(arrived) < patience {
                 waiting.for_runtimes |= young;
                 let ends = arrived + patience;
                 waiting.until = Some(waiting.until.map_or(ends, |until: Duration| until.min(ends)));
-                waiting.nameless.extend(unclaimed);
+                let nameless = |side: &&ShownSide| made_up || unclaimed.contains(&side.end.netns);
+                waiting.nameless.extend(shown.sides.iter().filter(nameless).map(|side| side.end.netns));
                 bookings.push(Booking::Held { labels, clue });
                 continue;
             }
             let searched = |netns| self.searches.get(netns).is_some_and(|search| search.tries > 0);
             let all_searched = unclaimed.iter().all(searched);
-            waiting.unclaimed.extend(unclaimed);
-            if !all_searched {
+            if self.config.processes {
+                waiting.unclaimed.extend(unclaimed);
+            }
+            if self.config.processes && !all_searched {
                 bookings.push(Booking::Held { labels, clue });
                 continue;
             }
@@ -106,14 +112,18 @@ const UNFINISHED: Duration = Duration::from_secs(10);
 /// What a pair carried that died without a name is kept for so long.
 pub(super) const KEPT: Duration = Duration::from_secs(10);
 
-/// What may tell later whose a pair's interface is, if it has one and nobody claims it.
-fn clue(pair: &ShownPair, newcomers: &Newcomers) -> Option<Clue> {
+/// What may tell later whose a pair's interface is, if it has one and nobody claims it, or only by a made-up name.
+fn clue(pair: &ShownPair, made_up: bool, newcomers: &Newcomers) -> Option<Clue> {
     let [a, b] = &pair.sides;
     let (interface, port) = match (&a.labels, &b.labels) {
-        (Some(labels), None) if labels.runtime == Runtime::Unknown => (a, b),
-        (None, Some(labels)) if labels.runtime == Runtime::Unknown => (b, a),
+        (Some(_), None) => (a, b),
+        (None, Some(_)) => (b, a),
         _ => return None,
     };
+    let owner = interface.labels.as_ref().map(|labels| labels.runtime);
+    if !made_up && owner != Some(Runtime::Unknown) {
+        return None;
+    }
     Some(Clue {
         address: interface.link.and_then(|link| link.address),
         bridge: port.bridge.filter(|_| port.end.netns == NetnsId::Host),
@@ -123,7 +133,7 @@ fn clue(pair: &ShownPair, newcomers: &Newcomers) -> Option<Clue> {
 
 /// To whom a dead pair's traffic goes; `None` while somebody may still tell.
 fn heir(estate: &Estate, heard: &BTreeMap<Runtime, Heard>, now: Duration) -> Option<[Option<LabelSet>; 2]> {
-    let clue = estate.clue.as_ref().filter(|_| estate.is_nobodys());
+    let clue = estate.clue.as_ref();
     let told = clue.and_then(|clue| {
         heard.iter().find_map(|(&runtime, heard)| {
             let interfaces = clue.address.and_then(|address| heard.expected.get(&address));
