@@ -389,6 +389,7 @@ impl Host {
     /// their time, and not searches.
     fn open(&mut self, asked: Vec<Request>) -> Vec<Request> {
         self.round.open.extend(asked.iter().filter(|request| request.is_of_kernel()).cloned());
+        self.note_asked(&asked);
         asked
     }
 
@@ -398,7 +399,16 @@ impl Host {
             let new = !request.is_of_kernel() || !self.round.open.contains(request);
             new && (!request.is_of_kernel() || self.asked.insert(request.clone()))
         });
+        self.note_asked(&wanted);
         wanted
+    }
+
+    fn note_asked(&mut self, requests: &[Request]) {
+        for request in requests {
+            if let Request::Links { nsid } = request {
+                self.topology.ask(self.topology.netns(*nsid));
+            }
+        }
     }
 
     /// An answer has come; false if nobody waits for it any more.
@@ -438,6 +448,7 @@ impl Host {
         }
         let netns = self.topology.netns(nsid);
         self.round.asked.extend(nsid);
+        let touched = self.topology.answered(netns);
         let (mut missed, mut change) = (0, Change::Shape);
         let mut more = Vec::new();
         match answer {
@@ -448,7 +459,7 @@ impl Host {
                     more = self.look_behind(&links);
                 }
                 self.note_counters(netns, &links);
-                (missed, change) = self.topology.replace(netns, links);
+                (missed, change) = self.topology.replace(netns, links, &touched);
             }
             Err(LookFailure::Denied) if nsid.is_some() => self.topology.hide(netns),
             Err(LookFailure::Gone) if nsid.is_some() => {

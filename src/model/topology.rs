@@ -17,6 +17,9 @@ pub struct Topology {
     births: HashMap<End, bool>,
     /// Namespaces of which only events have told: they may have more links.
     partial: BTreeSet<NetnsId>,
+    /// Of each namespace whose links are being read: how often, and which of them events have told of since they were asked
+    /// for.
+    asked: HashMap<NetnsId, (u32, BTreeSet<u32>)>,
 }
 
 /// What an event or a dump did to what was known.
@@ -54,11 +57,36 @@ impl Topology {
         self.namespaces.contains_key(&netns)
     }
 
-    /// Takes a whole dump. Returns how many links were not as they were known, counters aside; and whether anything is
+    /// The links of this namespace are asked for. What events tell of a link from now on stands against the answer: it
+    /// may be older than they are, and whatever they have not told yet they will.
+    pub fn ask(&mut self, netns: NetnsId) {
+        self.asked.entry(netns).or_default().0 += 1;
+    }
+
+    /// An answer has come: the links that events have told of since it was asked for.
+    pub fn answered(&mut self, netns: NetnsId) -> BTreeSet<u32> {
+        match self.asked.remove(&netns) {
+            Some((open @ 2.., touched)) => {
+                self.asked.insert(netns, (open - 1, touched.clone()));
+                touched
+            }
+            Some((_, touched)) => touched,
+            None => BTreeSet::new(),
+        }
+    }
+
+    /// Takes a whole dump; of these links events have told since it was asked for. Returns how many links were not as they were known, counters aside; and whether anything is
     /// known now that was not.
-    pub fn replace(&mut self, netns: NetnsId, links: Vec<Link>) -> (usize, Change) {
+    pub fn replace(&mut self, netns: NetnsId, links: Vec<Link>, touched: &BTreeSet<u32>) -> (usize, Change) {
         let partial = self.partial.remove(&netns);
-        let new: BTreeMap<u32, Link> = links.into_iter().map(|link| (link.ifindex, link)).collect();
+        let mut new: BTreeMap<u32, Link> = links.into_iter().map(|link| (link.ifindex, link)).collect();
+        for &ifindex in touched {
+            match (self.link(netns, ifindex).copied(), new.get_mut(&ifindex)) {
+                (Some(told), Some(read)) => *read = placed(told, read),
+                (Some(told), None) => _ = new.insert(ifindex, told),
+                (None, _) => _ = new.remove(&ifindex),
+            }
+        }
         let same = |old: &Link, new: &Link| Link { counters: new.counters, ..*old } == *new;
         let change = match self.namespaces.get(&netns) {
             Some(Inside::Seen(old))
@@ -106,6 +134,7 @@ impl Topology {
     pub fn end_of(&mut self, nsid: u32) {
         let netns = self.netns(Some(nsid));
         self.forget(netns);
+        self.asked.remove(&netns);
         *self.generations.entry(nsid).or_default() += 1;
     }
 
@@ -117,14 +146,12 @@ impl Topology {
         let inside = self.namespaces.entry(netns).or_insert_with(|| Inside::Seen(BTreeMap::new()));
         // What may not be seen may not be known by chance either: it would be half the truth.
         let Inside::Seen(links) = inside else { return Change::Counters };
+        if let Some((_, touched)) = self.asked.get_mut(&netns) {
+            touched.insert(link.ifindex);
+        }
         let old = links.get(&link.ifindex).copied();
-        // A dump has already said where the peer is, and it is still the same peer.
-        if let Some(old) = old
-            && link.peer_netns == PeerNetns::Elsewhere
-            && old.iflink == link.iflink
-            && old.peer_netns != PeerNetns::Same
-        {
-            link.peer_netns = old.peer_netns;
+        if let Some(old) = old {
+            link = placed(link, &old);
         }
         links.insert(link.ifindex, link);
         if old.is_some_and(|old| !differs(&old, &link)) { Change::Counters } else { Change::Shape }
@@ -132,6 +159,9 @@ impl Topology {
 
     /// Takes a link away.
     pub fn unlink(&mut self, netns: NetnsId, ifindex: u32) {
+        if let Some((_, touched)) = self.asked.get_mut(&netns) {
+            touched.insert(ifindex);
+        }
         if let Some(Inside::Seen(links)) = self.namespaces.get_mut(&netns) {
             links.remove(&ifindex);
         }
@@ -235,6 +265,15 @@ fn partners(joined: impl Iterator<Item = (u32, u32)>) -> HashMap<u32, BTreeSet<u
         partners.entry(nsid).or_default().insert(ifindex);
     }
     partners
+}
+
+/// A link as an event tells it, with its peer's place as a dump told that of the same peer.
+fn placed(told: Link, read: &Link) -> Link {
+    let same_peer = read.iflink == told.iflink && read.peer_netns != PeerNetns::Same;
+    match told.peer_netns {
+        PeerNetns::Elsewhere if same_peer => Link { peer_netns: read.peer_netns, ..told },
+        _ => told,
+    }
 }
 
 /// True if two descriptions of a link differ in more than counters and in how well the peer's place is known.

@@ -1,7 +1,7 @@
 //! How soon a container's interface has its name: by the kernel's own word of it (`ip monitor`), the engine's events and the
 //! exporter's log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
 
@@ -30,17 +30,18 @@ fn watch(netns: &Netns, script: &str) -> Process {
     Process::start("sh", command.args(["-c", &format!("exec {script} >&2")]).env("TZ", "UTC"))
 }
 
-/// By address, when an interface outside of the host's namespace was up, as `ip monitor` tells it in two lines.
-fn ups(lines: &[String]) -> BTreeMap<String, Vec<f64>> {
-    let mut ups: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+/// By address, when each interface outside of the host's namespace was first up, as `ip monitor` tells it in two lines.
+fn first_ups(lines: &[String]) -> BTreeMap<String, Vec<f64>> {
+    let (mut ups, mut is_up) = (BTreeMap::<String, Vec<f64>>::new(), BTreeSet::new());
     for pair in lines.windows(2) {
         let Some((time, what)) = pair[0].split_once(' ') else { continue };
+        let address = pair[1].trim().strip_prefix("link/ether ").and_then(|rest| rest.split(' ').next());
+        let (Some(address), Some(time)) = (address, of_day(time)) else { continue };
         let flags = what.split(['<', '>']).nth(1).unwrap_or_default();
         let inside = what.starts_with("[nsid ") && !what.contains("current") && !what.contains("Deleted");
-        let address = pair[1].trim().strip_prefix("link/ether ").and_then(|rest| rest.split(' ').next());
-        if let (true, Some(address), Some(time)) =
-            (inside && flags.split(',').any(|f| f == "UP"), address, of_day(time))
-        {
+        if !(inside && flags.split(',').any(|flag| flag == "UP")) {
+            is_up.remove(address);
+        } else if is_up.insert(address.to_owned()) {
             ups.entry(address.to_owned()).or_default().push(time);
         }
     }
@@ -113,19 +114,14 @@ fn a_short_container_has_its_name_long_before_it_ends() {
         let all = containers.iter().all(|brief| ends.contains_key(&brief.name));
         if all { Ok(events(&lines, "start")) } else { Err(lines.join("\n")) }
     });
-    let (dies, ups, names) = (events(&docker.log(), "die"), ups(&kernel.log()), names(&exporter.log()));
+    let (dies, ups, names) = (events(&docker.log(), "die"), first_ups(&kernel.log()), names(&exporter.log()));
     let mut delays = Vec::new();
     let mut before_start = 0;
     for brief in &containers {
         let named = *names.get(&brief.name).unwrap_or_else(|| panic!("{} was never named", brief.name));
-        // An engine gives addresses again: the interface's first time up is the first within its container's life.
+        // An engine gives addresses again: the interface is the last that came up with this one before the container started.
         let (start, die) = (starts[&brief.name], dies[&brief.name]);
-        let up = ups[&brief.address]
-            .iter()
-            .copied()
-            .find(|&up| since(start - 5.0, up) > 0.0 && since(up, die) > 0.0);
-        let lived = |up: &f64| since(*up, start).abs() < 1.0;
-        let up = ups[&brief.address].iter().copied().find(lived).or(up).unwrap();
+        let up = *ups[&brief.address].iter().rfind(|&&up| since(up, start) > 0.0).unwrap();
         assert!(since(named, die) > 0.0, "{} had ended before it was named", brief.name);
         delays.push(since(up, named) * 1e3);
         before_start += usize::from(since(named, start) > 0.0);

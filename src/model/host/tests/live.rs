@@ -299,6 +299,25 @@ fn the_end_of_a_containers_first_process_asks_for_the_last_counters_of_its_port(
 }
 
 #[test]
+fn an_answer_is_not_believed_about_a_link_that_events_have_told_of_since_it_was_asked_for() {
+    let (mut world, mut host) = live_host();
+    world.start(1, 5);
+    // It is asked about because an event came from there.
+    let asked = hear(&mut host, born(1, 5).into_iter().take(3));
+    assert!(asked.contains(&Request::Links { nsid: Some(1) }), "{asked:?}");
+    let down = |ifindex| Link { up: false, ..eth0(ifindex, 5, Counters::default()) };
+    let two = Link { ifindex: 9, ..down(9) };
+    hear(&mut host, [Event::Link { source: Some(1), link: eth0(2, 5, Counters::default()) }]);
+    hear(&mut host, [Event::Unlink { source: Some(1), link: two, moved: false }]);
+    // Written before all that, and read after it.
+    let links = Links { links: vec![down(2), two, down(10)], bad_messages: 0 };
+    host.apply(Input::Links { nsid: Some(1), answer: Ok(links) }, NOW);
+    let netns = host.topology.netns(Some(1));
+    let up = |ifindex| host.topology.link(netns, ifindex).map(|link| link.up);
+    assert_eq!([up(2), up(9), up(10)], [Some(true), None, Some(false)]);
+}
+
+#[test]
 fn what_goes_past_the_port_is_read_at_the_other_end_at_every_tick() {
     let mut world = World::with_containers(&[(1, 5), (2, 6)]);
     world.docker_says(&[("web", 101, 5), ("db", 102, 6)]);
