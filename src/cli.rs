@@ -1,5 +1,6 @@
 //! What the user typed -> what the program needs.
 
+use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -105,6 +106,9 @@ pub struct Sources {
     /// Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]
     #[arg(long = "docker.host", env = "VETH_EXPORTER_DOCKER_HOST", value_name = "HOST")]
     docker_host: Option<DockerHost>,
+    /// Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]
+    #[arg(long = "cri.endpoint", env = "VETH_EXPORTER_CRI_ENDPOINT", value_name = "ENDPOINT")]
+    pub cri_endpoint: Option<CriEndpoint>,
     /// Where procfs is mounted
     #[arg(
         long = "path.procfs",
@@ -282,6 +286,7 @@ mod tests {
             ("--web.telemetry-path", "metrics"),
             ("--web.telemetry-path", "/-/ready"),
             ("--docker.host", "ftp://x"),
+            ("--cri.endpoint", "tcp://x:1"),
             ("--log.level", "loud"),
         ] {
             let error = Cli::try_parse_from(["veth-exporter", flag, value]).unwrap_err();

@@ -3,16 +3,18 @@
 //!
 //! Its threads: this loop, the reader of events (which must never wait), the resolver (which may wait for the
 //! kernel's RTNL lock), the sampler (which must not wait behind it), the mourner (which asks for the last counters of what
-//! is about to go, behind nobody) and the watcher of names. Runtimes are asked by tasks of the caller's tokio runtime.
+//! is about to go, behind nobody) and the watcher of names. Runtimes are asked by tasks of the caller's tokio runtime
+//! ([`Engine::follow`]).
+
+mod engine;
 
 use crate::kernel::{Events, Reach, Resolver, Sampler, Waker};
 use crate::model::host::{Config, Host, Inhabitant, Input, Location, Request, Samples};
 use crate::model::view::{Source, Status, View};
-use crate::model::workload::{Claims, Locator, Runtime};
-use crate::runtimes;
-use crate::runtimes::docker::{Docker, DockerHost, Seen, Watch};
+use crate::model::workload::{Locator, Runtime};
 use crate::runtimes::named::{self, NameChange};
 use crate::runtimes::process::{self, Processes};
+pub use engine::{Engine, Found};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,12 +28,6 @@ use tokio::sync::{Notify, oneshot};
 
 /// A scrape waits this long for counters of its own.
 const SCRAPE_PATIENCE: Duration = Duration::from_millis(50);
-
-/// Docker is not asked more often than this, however often the state machine wishes.
-const DOCKER_PAUSE: Duration = Duration::from_millis(100);
-
-/// Nor, after a failure, more often than this.
-const DOCKER_RETRY: Duration = Duration::from_secs(1);
 
 /// What the collector shows at one time.
 #[derive(Debug)]
@@ -79,7 +75,8 @@ enum Message {
 pub struct Handle {
     inbox: Sender<Message>,
     ready: Arc<AtomicBool>,
-    ask_docker: Arc<Notify>,
+    /// Wakes the task that asks a runtime.
+    engines: Arc<BTreeMap<Runtime, Notify>>,
 }
 
 impl Handle {
@@ -103,7 +100,7 @@ impl Handle {
     }
 }
 
-/// Starts the threads.
+/// Starts the threads. These runtimes will be asked by [`Engine::follow`].
 ///
 /// Besides the handle there is what must run as a task: [`watch_exits`].
 ///
@@ -113,6 +110,7 @@ pub fn start(
     config: Config,
     interval: Duration,
     sources: Sources,
+    engines: impl IntoIterator<Item = Runtime>,
 ) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
     let (watch_exit, exits) = unbounded_channel();
     let (inbox, messages) = channel();
@@ -160,9 +158,12 @@ pub fn start(
             }
         }
     })?;
-    let handle = Handle { inbox, ready: Arc::default(), ask_docker: Arc::default() };
+    let engines: BTreeMap<Runtime, Notify> =
+        engines.into_iter().map(|runtime| (runtime, Notify::new())).collect();
+    let runtimes: Vec<Runtime> = engines.keys().copied().chain([Runtime::Named]).collect();
+    let handle = Handle { inbox, ready: Arc::default(), engines: Arc::new(engines) };
     let mut collector = Collector {
-        host: Host::new(config, [Runtime::Docker, Runtime::Named]),
+        host: Host::new(config, runtimes),
         start: Instant::now(),
         requests,
         mourn,
@@ -173,7 +174,7 @@ pub fn start(
         late: Vec::new(),
         patience_ends: None,
         ready: Arc::clone(&handle.ready),
-        ask_docker: Arc::clone(&handle.ask_docker),
+        engines: Arc::clone(&handle.engines),
         reported: BTreeMap::new(),
     };
     collector.apply(Input::Listening { answer: listening });
@@ -195,7 +196,7 @@ struct Collector {
     late: Vec<oneshot::Sender<Arc<Snapshot>>>,
     patience_ends: Option<Instant>,
     ready: Arc<AtomicBool>,
-    ask_docker: Arc<Notify>,
+    engines: Arc<BTreeMap<Runtime, Notify>>,
     /// For each source, whether the log last said that it works.
     reported: BTreeMap<Source, bool>,
 }
@@ -255,7 +256,9 @@ impl Collector {
             match request {
                 Request::LastWords(ifindexes) => _ = self.mourn.send(ifindexes),
                 Request::WatchExit(pid) => _ = self.watch_exit.send(pid),
-                Request::Claims(Runtime::Docker) => self.ask_docker.notify_one(),
+                Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
+                    self.engines[&runtime].notify_one();
+                }
                 request => _ = self.requests.send(request),
             }
         }
@@ -461,92 +464,6 @@ fn take_sample(sampler: &mut Sampler) -> Input {
     Input::Samples { answer, took: begin.elapsed() }
 }
 
-/// A Docker engine that may not be there, or not yet.
-pub struct DockerSource {
-    host: DockerHost,
-    docker: Docker,
-    /// The user named it, or it was there once: from then on its absence is a failure.
-    expected: bool,
-    /// Why it is not asked at all: its address is not understood, or the pids it tells mean nothing here.
-    unusable: Option<String>,
-}
-
-impl DockerSource {
-    /// The engine at `host`; `configured` if the user named it.
-    pub fn new(host: DockerHost, configured: bool, procfs: &Path) -> DockerSource {
-        let unusable = match runtimes::in_host_pid_namespace(procfs) {
-            Ok(true) => None,
-            Ok(false) => Some(
-                "the process ids of containers mean nothing in this pid namespace: run in that of the host (--pid host)"
-                    .into(),
-            ),
-            Err(error) => Some(error.to_string()),
-        };
-        DockerSource { docker: Docker::new(host.clone()), host, expected: configured, unusable }
-    }
-
-    /// An engine whose address is not understood: a source that has failed.
-    pub fn unusable(reason: String) -> DockerSource {
-        let host = DockerHost::Unix(PathBuf::new());
-        DockerSource { docker: Docker::new(host.clone()), host, expected: true, unusable: Some(reason) }
-    }
-
-    /// Where the engine is; `None` if its words mean nothing here.
-    pub fn to_watch(&self) -> Option<DockerHost> {
-        self.unusable.is_none().then(|| self.host.clone())
-    }
-
-    /// Asks once; says nothing of an engine that nobody expects.
-    pub async fn ask(&mut self) -> Input {
-        let begin = Instant::now();
-        let answer = self.claims().await;
-        Input::Claims { runtime: Runtime::Docker, answer, took: begin.elapsed() }
-    }
-
-    async fn claims(&mut self) -> Option<Result<Claims, String>> {
-        let there = match &self.host {
-            DockerHost::Unix(path) => path.exists(),
-            DockerHost::Tcp(_) => true,
-        };
-        self.expected |= there;
-        if !self.expected {
-            return None;
-        }
-        if let Some(reason) = &self.unusable {
-            return Some(Err(reason.clone()));
-        }
-        Some(self.docker.refresh().await.map_err(|error| error.to_string()))
-    }
-
-    /// Asks the engine for one container, running or not; `None` if it has none that is called so, or if nobody
-    /// expects an engine.
-    ///
-    /// # Errors
-    /// One line that says why the engine could not be asked.
-    pub async fn look_up(&mut self, query: &str) -> Result<Option<Seen>, String> {
-        if !self.expected {
-            return Ok(None);
-        }
-        match &self.unusable {
-            Some(reason) => Err(reason.clone()),
-            None => self.docker.look_up(query).await.map_err(|error| error.to_string()),
-        }
-    }
-
-    /// Answers the collector whenever it asks, until it has stopped.
-    pub async fn follow(mut self, collector: Handle) {
-        loop {
-            collector.ask_docker.notified().await;
-            let answer = self.ask().await;
-            let failed = matches!(answer, Input::Claims { answer: Some(Err(_)), .. });
-            if collector.inbox.send(Message::Input(answer)).is_err() {
-                return;
-            }
-            tokio::time::sleep(if failed { DOCKER_RETRY } else { DOCKER_PAUSE }).await;
-        }
-    }
-}
-
 /// Tells the collector of the end of each process that it names, until it has stopped.
 pub async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
     while let Some(pid) = pids.recv().await {
@@ -559,43 +476,24 @@ pub async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
     }
 }
 
-/// Tells the collector what Docker's events mean, until it has stopped: they tell names before the engine can be asked
-/// for them.
-pub async fn watch_docker(host: DockerHost, collector: Handle) {
-    loop {
-        if let Ok(mut watch) = Watch::begin(host.clone()).await {
-            // What has happened before we listened is in the list.
-            collector.ask_docker.notify_one();
-            while let Some(news) = watch.news().await {
-                if news.containers {
-                    collector.ask_docker.notify_one();
-                }
-                let told = Input::Expected { runtime: Runtime::Docker, expected: watch.expected() };
-                if news.expected && collector.inbox.send(Message::Input(told)).is_err() {
-                    return;
-                }
-            }
-        }
-        // That the engine is away is what the list says.
-        tokio::time::sleep(DOCKER_RETRY).await;
-    }
-}
-
-/// Looks at the host once, in the calling thread.
-pub async fn look_once(config: Config, sources: &mut Sources, docker: &mut DockerSource) -> Snapshot {
+/// Looks at the host once, in the calling thread; each engine is asked once.
+pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
     let start = Instant::now();
-    let mut host = Host::new(config, [Runtime::Docker, Runtime::Named]);
+    let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain([Runtime::Named]).collect();
+    let mut host = Host::new(config, runtimes);
     let mut requests = VecDeque::from(host.apply(Input::Tick, start.elapsed()));
-    let mut docker_asked = false;
+    let mut asked = BTreeSet::new();
     while let Some(request) = requests.pop_front() {
-        let input = match resolve(&mut sources.resolver, &sources.netns_folder, &sources.processes, request) {
-            Some(input) => input,
-            None if docker_asked => continue,
-            None => {
-                docker_asked = true;
-                docker.ask().await
-            }
+        let engine = match request {
+            Request::Claims(runtime) => engines.iter_mut().find(|engine| engine.runtime() == runtime),
+            _ => None,
         };
+        let input = match engine {
+            Some(engine) if asked.insert(engine.runtime()) => Some(engine.ask().await),
+            Some(_) => None,
+            None => resolve(&mut sources.resolver, &sources.netns_folder, &sources.processes, request),
+        };
+        let Some(input) = input else { continue };
         requests.extend(host.apply(input, start.elapsed()));
     }
     host.apply(take_sample(&mut sources.sampler), start.elapsed());

@@ -3,9 +3,11 @@
 use super::look::{Look, print, print_json};
 use super::rows::{EndRow, Row, printable, rows};
 use crate::cli::{Find, Format};
+use crate::collector::Found as FoundByEngine;
 use crate::kernel::Resolver;
 use crate::model::host::LookFailure;
 use crate::model::link::{Address, Mac, Readable};
+use crate::runtimes::cri::SeenPod;
 use crate::runtimes::docker::{Attachment, Seen};
 use anyhow::bail;
 use serde::Serialize;
@@ -90,7 +92,9 @@ impl Query {
             self.ip.is_some() && address == self.ip
         };
         self.ifindex == Some(end.ifindex)
-            || [&end.device, &end.container, &end.network].iter().any(|name| name.as_deref() == text)
+            || [&end.device, &end.container, &end.pod, &end.title, &end.network]
+                .iter()
+                .any(|name| name.as_deref() == text)
             || end.owner().as_deref() == text
             || end.raw_device.is_some_and(|name| name.as_bytes() == self.bytes)
             || (!self.text.is_empty() && end.netns == self.text)
@@ -122,7 +126,7 @@ fn add_addresses(rows: &mut [Row], netns: &BTreeSet<Option<u32>>, resolver: &mut
 fn names(rows: &[Row]) -> BTreeSet<String> {
     let ends = rows.iter().flat_map(|row| &row.ends);
     let names = ends.flat_map(|end| {
-        let one = [&end.device, &end.container, &end.network].into_iter().flatten();
+        let one = [&end.device, &end.container, &end.pod, &end.title, &end.network].into_iter().flatten();
         one.chain(&end.members).cloned().collect::<Vec<_>>()
     });
     names.filter(|name| !name.is_empty()).collect()
@@ -199,9 +203,15 @@ fn flow(bytes: u64, packets: u64, dropped: u64) -> String {
 /// The commands that show this end without us.
 fn by_hand(end: &EndRow) -> Vec<String> {
     let device = end.raw_device.map(|name| quoted(name.as_bytes()));
-    let container = end.container.as_deref().map(|name| quoted(name.as_bytes()));
+    // A pod's own container has a name that nobody knows.
+    let container = end.container.as_ref().or(end.container_id.as_ref()).map(|name| quoted(name.as_bytes()));
     let within = match (end.nsid, end.runtime, container) {
         (None, ..) => Some(String::new()),
+        (Some(_), Some("cri"), _) => end.container_id.as_ref().map(|id| {
+            format!(
+                "nsenter -n -t \"$(crictl inspectp -o go-template --template '{{{{.info.pid}}}}' {id})\" "
+            )
+        }),
         (Some(_), Some("docker"), Some(name)) => {
             Some(format!("nsenter -n -t \"$(docker inspect -f '{{{{.State.Pid}}}}' {name})\" "))
         }
@@ -240,10 +250,14 @@ fn quoted(word: &[u8]) -> String {
 
 /// Why a container has no veth, if it is one; else the nearest names.
 fn without_veth(look: &mut Look, query: &str, names: &BTreeSet<String>) -> anyhow::Result<()> {
-    match look.runtime.block_on(look.docker.look_up(query)) {
-        Ok(Some(seen)) => bail!("{}", why_none(&seen)),
-        Ok(None) => {}
-        Err(reason) => tracing::warn!(collector = "docker", %reason, "failed"),
+    for engine in &mut look.engines {
+        let runtime = engine.runtime().as_str();
+        match look.runtime.block_on(engine.look_up(query)) {
+            Ok(Some(FoundByEngine::Container(seen))) => bail!("{}", why_none(runtime, &seen)),
+            Ok(Some(FoundByEngine::Pod(pod))) => bail!("{}", why_pod_has_none(&pod)),
+            Ok(None) => {}
+            Err(reason) => tracing::warn!(collector = runtime, %reason, "failed"),
+        }
     }
     let mut near: Vec<(f64, &String)> =
         names.iter().map(|name| (strsim::normalized_damerau_levenshtein(query, name), name)).collect();
@@ -256,20 +270,22 @@ fn without_veth(look: &mut Look, query: &str, names: &BTreeSet<String>) -> anyho
     }
 }
 
-fn why_none(seen: &Seen) -> String {
+fn why_none(runtime: &str, seen: &Seen) -> String {
     let Seen { name, state, attachment, .. } = seen;
     let name = printable(name);
     if !matches!(state.as_str(), "running" | "paused") {
-        return format!("docker/{name} has no veth: it is not running ({state})");
+        return format!("{runtime}/{name} has no veth: it is not running ({state})");
     }
     match attachment {
-        Attachment::Host => format!("docker/{name} has no veth: it uses the host's network (--network host)"),
-        Attachment::None => format!("docker/{name} has no veth: it has no network (--network none)"),
+        Attachment::Host => {
+            format!("{runtime}/{name} has no veth: it uses the host's network (--network host)")
+        }
+        Attachment::None => format!("{runtime}/{name} has no veth: it has no network (--network none)"),
         Attachment::MemberOf(owner) => {
-            format!("docker/{name} has no veth of its own: it shares the network of {}", printable(owner))
+            format!("{runtime}/{name} has no veth of its own: it shares the network of {}", printable(owner))
         }
         Attachment::Networks(networks) if networks.is_empty() => {
-            format!("docker/{name} has no veth: it is attached to no network")
+            format!("{runtime}/{name} has no veth: it is attached to no network")
         }
         Attachment::Networks(networks) => {
             let networks: Vec<String> =
@@ -277,10 +293,22 @@ fn why_none(seen: &Seen) -> String {
             let networks = networks.join(", ");
             let plain = |driver: &str| matches!(driver, "bridge" | "overlay");
             if seen.drivers().any(plain) {
-                format!("docker/{name} is on {networks}, but its veth is not to be seen from here")
+                format!("{runtime}/{name} is on {networks}, but its veth is not to be seen from here")
             } else {
-                format!("docker/{name} has no veth: {networks} reaches the network without one")
+                format!("{runtime}/{name} has no veth: {networks} reaches the network without one")
             }
+        }
+    }
+}
+
+fn why_pod_has_none(pod: &SeenPod) -> String {
+    let SeenPod { namespace, name, ready, on_host } = pod;
+    let title = format!("cri/{}/{}", printable(namespace), printable(name));
+    match (ready, on_host) {
+        (false, _) => format!("{title} has no veth: it is not ready"),
+        (true, true) => format!("{title} has no veth: it uses the host's network (hostNetwork)"),
+        (true, false) => {
+            format!("{title} has no veth that is to be seen from here: its network plugin may need none")
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One look at the host, for the commands that print and end.
 
 use crate::cli::Sources;
-use crate::collector::{self, DockerSource, Snapshot};
+use crate::collector::{self, Engine, Snapshot};
 use crate::model::host::{Config, Learning};
 use crate::model::view::View;
 use crate::sandbox;
@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 pub(super) struct Look {
     pub view: View,
     pub sources: collector::Sources,
-    pub docker: DockerSource,
+    pub engines: Vec<Engine>,
     pub runtime: Runtime,
 }
 
@@ -24,7 +24,7 @@ impl Look {
     pub fn take(flags: &Sources) -> anyhow::Result<Look> {
         super::start_log(flags)?;
         let mut sources = super::open_kernel(flags)?;
-        let mut docker = super::open_docker(flags)?;
+        let mut engines = super::open_engines(flags)?;
         let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
         // One look needs no events.
         if let Some(lack) = tier.lacks(true) {
@@ -39,16 +39,17 @@ impl Look {
             learning: Learning::Polling,
             gather: Duration::ZERO,
             gather_a_pair: Duration::ZERO,
+            pods: false,
         };
         let Snapshot { view, status } =
-            runtime.block_on(collector::look_once(config, &mut sources, &mut docker));
+            runtime.block_on(collector::look_once(config, &mut sources, &mut engines));
         for (source, asked) in &status.sources {
             if let Err(reason) = &asked.result {
                 tracing::warn!(collector = source.as_str(), %reason, "failed");
             }
         }
         match view {
-            Some(view) => Ok(Look { view, sources, docker, runtime }),
+            Some(view) => Ok(Look { view, sources, engines, runtime }),
             None => bail!("cannot read the host's links"),
         }
     }

@@ -7,7 +7,9 @@ mod rows;
 mod serve;
 
 use crate::cli::{Cli, Command, LogFormat, LogLevel, Sources};
+use crate::collector::Engine;
 use crate::kernel::OwnNsid;
+use crate::model::workload::Runtime;
 use crate::runtimes::process::Processes;
 use crate::{collector, kernel};
 use anyhow::{Context, anyhow};
@@ -71,10 +73,13 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
     })
 }
 
-fn open_docker(flags: &Sources) -> anyhow::Result<collector::DockerSource> {
+/// The engines to ask; nothing is dialled yet.
+fn open_engines(flags: &Sources) -> anyhow::Result<Vec<Engine>> {
     std::fs::read_dir(&flags.procfs).with_context(|| format!("--path.procfs {}", flags.procfs.display()))?;
-    Ok(match flags.docker() {
-        Ok((host, configured)) => collector::DockerSource::new(host, configured, &flags.procfs),
-        Err(reason) => collector::DockerSource::unusable(reason),
-    })
+    let docker = match flags.docker() {
+        Ok((host, configured)) => Engine::docker(host, configured),
+        Err(reason) => Engine::unusable(Runtime::Docker, reason),
+    };
+    let cri = Engine::cri(flags.cri_endpoint.clone());
+    Ok([docker, cri].into_iter().map(|engine| engine.in_pid_namespace_of(&flags.procfs)).collect())
 }

@@ -1,6 +1,7 @@
 //! `veth-exporter serve`: collect, and serve /metrics.
 
 use crate::cli::{ListenAddress, Serve};
+use crate::collector::Engine;
 use crate::http::{self, Limits, Site};
 use crate::kernel::Reach;
 use crate::model::host::{Config, Learning};
@@ -28,7 +29,7 @@ const LEAVING: Duration = Duration::from_secs(2);
 pub fn run(flags: &Serve) -> anyhow::Result<()> {
     super::start_log(&flags.sources)?;
     let sources = super::open_kernel(&flags.sources)?;
-    let docker = super::open_docker(&flags.sources)?;
+    let engines = super::open_engines(&flags.sources)?;
     let listeners = flags.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
     let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
     if let Some(lack) = tier.lacks(sources.events.reach == Reach::All) {
@@ -50,13 +51,14 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
             },
             gather: GATHER,
             gather_a_pair: GATHER_A_PAIR,
+            pods: engines.iter().any(Engine::may_tell_of_pods),
         };
-        let (handle, exits) = collector::start(config, flags.interval, sources)?;
+        let (handle, exits) =
+            collector::start(config, flags.interval, sources, engines.iter().map(Engine::runtime))?;
         tokio::spawn(collector::watch_exits(exits, handle.clone()));
-        if let Some(host) = docker.to_watch() {
-            tokio::spawn(collector::watch_docker(host, handle.clone()));
+        for engine in engines {
+            tokio::spawn(engine.follow(handle.clone()));
         }
-        tokio::spawn(docker.follow(handle.clone()));
         let limits = Limits { max_requests: flags.max_requests };
         let site = Site::new(handle.clone(), flags.telemetry_path.clone(), limits)?;
         for listener in &listeners {

@@ -92,6 +92,8 @@ pub struct Host {
     /// For each pair of the scene its place in the pairing.
     shown: Vec<usize>,
     status: Status,
+    /// There are pods here, or somebody who would tell of them: from then on [`Scene::pods`] is true.
+    pods: bool,
 }
 
 /// How often processes were looked for in a namespace, and when to do it again.
@@ -168,6 +170,7 @@ impl Host {
             scene: Arc::default(),
             shown: Vec::new(),
             status: Status::default(),
+            pods: false,
         }
     }
 
@@ -521,16 +524,27 @@ impl Host {
         let mut changed = std::mem::replace(&mut heard.may_name, may_name) != may_name;
         let source = match runtime {
             Runtime::Docker => Some(Source::Docker),
+            Runtime::Podman => Some(Source::Podman),
+            Runtime::Cri => Some(Source::Cri),
             Runtime::Named => Some(Source::Named),
             // These tell nothing by themselves.
             Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => None,
         };
+        let pods_before = self.pods || self.config.pods;
+        if runtime == Runtime::Cri {
+            self.pods |= answer.is_some();
+            self.config.pods &= answer.is_some();
+        }
         let result = answer.map(|answer| {
             let claims = answer?;
-            changed |= heard.claims != claims;
-            heard.claims = claims;
+            if heard.claims != claims {
+                changed = true;
+                self.pods |= claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
+                heard.claims = claims;
+            }
             Ok(())
         });
+        changed |= pods_before != (self.pods || self.config.pods);
         if let (Some(source), Some(result)) = (source, result) {
             self.status.sources.insert(source, SourceStatus { result, took });
         }
@@ -731,8 +745,9 @@ impl Host {
         if waiting.for_runtimes {
             // An engine says whose it is when the container has started. The folder of names would answer at once,
             // again and again.
-            let engine = self.heard.get(&Runtime::Docker).filter(|heard| heard.may_name);
-            more.extend(engine.map(|_| Request::Claims(Runtime::Docker)));
+            let engines =
+                self.heard.iter().filter(|(runtime, heard)| **runtime != Runtime::Named && heard.may_name);
+            more.extend(engines.map(|(&runtime, _)| Request::Claims(runtime)));
         }
         // A name in /run/netns is there before the namespace has its first veth.
         if std::mem::take(&mut self.names_wanted) && self.heard.contains_key(&Runtime::Named) {

@@ -72,8 +72,12 @@ impl AddAssign for Traffic {
 pub struct LabelSet {
     /// `runtime`.
     pub runtime: Runtime,
-    /// `container`; empty if nobody claims the traffic.
+    /// `container`; empty for a pod, and if nobody claims the traffic.
     pub container: String,
+    /// `namespace`, Kubernetes'; empty for what is no pod.
+    pub namespace: String,
+    /// `pod`; empty for what is none.
+    pub pod: String,
     /// `interface`; empty if it could not be seen.
     pub interface: String,
     /// `network`; empty if there is none.
@@ -81,6 +85,11 @@ pub struct LabelSet {
 }
 
 impl LabelSet {
+    /// Which workload it is of: what its label sets have in common.
+    pub fn workload(&self) -> (Runtime, [&str; 3]) {
+        (self.runtime, [&self.container, &self.namespace, &self.pod])
+    }
+
     fn network(&self) -> Option<NetworkLabels> {
         (!self.network.is_empty())
             .then(|| NetworkLabels { runtime: self.runtime, network: self.network.clone() })
@@ -448,8 +457,11 @@ impl Ledger {
     /// A workload with very many label sets gets no new ones: interfaces are named by whoever has them. The network
     /// stays, so that its totals are whole.
     fn limit(&self, bookings: &mut [Booking]) {
-        let mut sets: HashMap<(Runtime, String), HashSet<LabelSet>> = HashMap::new();
-        let of = |labels: &LabelSet| (labels.runtime, labels.container.clone());
+        let mut sets: HashMap<(Runtime, [String; 3]), HashSet<LabelSet>> = HashMap::new();
+        let of = |labels: &LabelSet| {
+            let (runtime, names) = labels.workload();
+            (runtime, names.map(str::to_owned))
+        };
         for total in self.totals.iter().filter(|total| total.labels.interface != OTHER) {
             sets.entry(of(&total.labels)).or_default().insert(total.labels.clone());
         }

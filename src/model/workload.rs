@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub enum Runtime {
     /// A Docker container.
     Docker,
+    /// A Podman container.
+    Podman,
     /// A Kubernetes pod, told by its container runtime over CRI.
     Cri,
     /// A namespace with a name in /run/netns.
@@ -28,6 +30,7 @@ impl Runtime {
     pub fn as_str(self) -> &'static str {
         match self {
             Runtime::Docker => "docker",
+            Runtime::Podman => "podman",
             Runtime::Cri => "cri",
             Runtime::Named => "named",
             Runtime::Lxc => "lxc",
@@ -75,6 +78,19 @@ impl Workload {
             compose_service: String::new(),
             labels: BTreeMap::new(),
         }
+    }
+
+    /// True for a name in /run/netns that a runtime has made up for a namespace of its own, and whose owner it will tell:
+    /// `cni-UUID` (containerd), `UUID` (CRI-O), `netns-UUID` (Podman).
+    pub fn is_provisional(&self) -> bool {
+        let uuid = self.name.len().checked_sub(36).and_then(|start| self.name.as_bytes().get(start..));
+        let is_uuid = |uuid: &[u8]| {
+            uuid.iter().enumerate().all(|(at, &b)| match at {
+                8 | 13 | 18 | 23 => b == b'-',
+                _ => b.is_ascii_hexdigit(),
+            })
+        };
+        self.runtime == Runtime::Named && uuid.is_some_and(is_uuid)
     }
 
     /// What it is called in one word: `NAMESPACE/POD` for a pod, `NAMESPACE/POD/CONTAINER` for one of its containers, else its

@@ -19,6 +19,7 @@ use messages::{
 use pods::Place;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -32,26 +33,27 @@ const QUESTION: Duration = Duration::from_secs(2);
 /// For all that one refresh asks of single pods; those that are left are asked about at the next.
 const REFRESH: Duration = Duration::from_secs(5);
 
+/// A socket whose server has no CRI is asked again after this, or when it is another: CRI may be switched on meanwhile.
+const UNSERVED: Duration = Duration::from_secs(60);
+
 /// Questions about single pods that are under way at once.
 const QUESTIONS: usize = 8;
 
-/// Where servers listen that nobody has named, the surest first: containerd itself may be Docker's. /var/run is a link to /run
-/// on a host, and may be the only one of both in a container.
-pub const USUAL_ENDPOINTS: [&str; 8] = [
-    "/run/crio/crio.sock",
-    "/run/k3s/containerd/containerd.sock",
-    "/run/k0s/containerd.sock",
-    "/run/containerd/containerd.sock",
-    "/var/run/crio/crio.sock",
-    "/var/run/k3s/containerd/containerd.sock",
-    "/var/run/k0s/containerd.sock",
-    "/var/run/containerd/containerd.sock",
-];
+/// Where servers listen that nobody has named, below /run, the surest first: containerd itself may be Docker's.
+const USUAL_SOCKETS: [&str; 4] =
+    ["crio/crio.sock", "k3s/containerd/containerd.sock", "k0s/containerd.sock", "containerd/containerd.sock"];
 
 /// A server, and what is known of its pods. It does nothing on its own: each [`refresh`](Cri::refresh) asks how things are now.
 #[derive(Debug)]
 pub struct Cri {
-    endpoint: CriEndpoint,
+    /// Where it is, once that is known.
+    endpoint: Option<CriEndpoint>,
+    /// Where to look for it.
+    candidates: Vec<CriEndpoint>,
+    /// Sockets whose server has no CRI: the inode, and when it was asked.
+    unserved: HashMap<CriEndpoint, (u64, Instant)>,
+    /// What was wrong where somebody listens who may be it.
+    trouble: Option<Error>,
     question: Duration,
     refresh: Duration,
     /// `None` before the first refresh, and after one that failed: the server may be another one by then.
@@ -63,12 +65,72 @@ pub struct Cri {
 impl Cri {
     /// A source that asks the server at `endpoint`. Nothing is dialled yet.
     pub fn new(endpoint: CriEndpoint) -> Cri {
-        Cri { endpoint, question: QUESTION, refresh: REFRESH, connection: None, places: HashMap::new() }
+        Cri { endpoint: Some(endpoint), ..Cri::looking_at(Vec::new()) }
     }
 
-    /// Where it asks.
-    pub fn endpoint(&self) -> &CriEndpoint {
-        &self.endpoint
+    /// A source that asks the server at the first of the usual sockets where one answers.
+    pub fn usual() -> Cri {
+        // On a host it is a link to /run; in a container of our own it may be the only one of both.
+        let var_run = (!Path::new("/var/run").is_symlink()).then_some("/var/run");
+        let folders = ["/run"].into_iter().chain(var_run);
+        let sockets = folders.flat_map(|folder| USUAL_SOCKETS.map(|socket| Path::new(folder).join(socket)));
+        Cri::looking_at(sockets.map(CriEndpoint).collect())
+    }
+
+    fn looking_at(candidates: Vec<CriEndpoint>) -> Cri {
+        Cri {
+            endpoint: None,
+            candidates,
+            unserved: HashMap::new(),
+            trouble: None,
+            question: QUESTION,
+            refresh: REFRESH,
+            connection: None,
+            places: HashMap::new(),
+        }
+    }
+
+    /// Where it asks, once that is known.
+    pub fn endpoint(&self) -> Option<&CriEndpoint> {
+        self.endpoint.as_ref()
+    }
+
+    /// True if somebody may answer, as far as can be said without asking.
+    pub fn is_thinkable(&self) -> bool {
+        self.endpoint.is_some() || self.candidates.iter().any(|candidate| candidate.path().exists())
+    }
+
+    /// Looks for a server, unless it is known where it is. False if there is none: no socket, nobody behind it, or somebody else.
+    /// True also if there is one that is broken, which [`refresh`](Cri::refresh) then says.
+    pub async fn find(&mut self) -> bool {
+        if self.endpoint.is_some() {
+            return true;
+        }
+        self.trouble = None;
+        for candidate in self.candidates.clone() {
+            let Ok(socket) = candidate.path().metadata() else { continue };
+            let inode = socket.ino();
+            let asked = self.unserved.get(&candidate).filter(|(was, _)| *was == inode);
+            if asked.is_some_and(|(_, at)| at.elapsed() < UNSERVED) {
+                continue;
+            }
+            match self.connect(&candidate).await {
+                Ok(connection) => {
+                    self.connection = Some(connection);
+                    self.endpoint = Some(candidate);
+                    return true;
+                }
+                Err(Error::NotThere { .. }) => {}
+                // Most often it is Docker's containerd, and no pods are missed.
+                Err(error @ (Error::Unserved { .. } | Error::Denied { .. })) => {
+                    if self.unserved.insert(candidate, (inode, Instant::now())).is_none() {
+                        tracing::info!(%error, "should there be pods, they are not named");
+                    }
+                }
+                Err(error) => self.trouble = self.trouble.take().or(Some(error)),
+            }
+        }
+        self.trouble.is_some()
     }
 
     /// The pods that are ready and their running containers, as they are now; sorted. While nothing changes this costs two
@@ -78,11 +140,7 @@ impl Cri {
     /// If the server could not be asked, or said nothing about any of the pods that are new.
     pub async fn refresh(&mut self) -> Result<Claims, Error> {
         let until = Instant::now() + self.refresh;
-        // It comes back only from a refresh that succeeded: see the field.
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
+        let connection = self.connection_to_use().await?;
         let ready = PodSandboxFilter { state: Some(State { state: SANDBOX_READY }) };
         let running = ContainerFilter { state: Some(State { state: CONTAINER_RUNNING }) };
         let (sandboxes, containers) = tokio::try_join!(
@@ -100,8 +158,8 @@ impl Cri {
     ///
     /// # Errors
     /// If the server could not be asked. That it has no such pod is none.
-    pub async fn look_up(&self, query: &str) -> Result<Option<SeenPod>, Error> {
-        let connection = self.connect().await?;
+    pub async fn look_up(&mut self, query: &str) -> Result<Option<SeenPod>, Error> {
+        let connection = self.connection_to_use().await?;
         let listed = connection.ask(ListPodSandboxRequest { filter: None }, self.question).await?;
         let mut meant: Vec<PodSandbox> =
             listed.items.into_iter().filter(|sandbox| pods::means(sandbox, query)).collect();
@@ -113,12 +171,22 @@ impl Cri {
         Ok(Some(SeenPod::new(sandbox, &place)))
     }
 
+    /// It comes back only from what has succeeded: see the field.
+    async fn connection_to_use(&mut self) -> Result<Connection, Error> {
+        match (self.connection.take(), &self.endpoint, &self.trouble) {
+            (Some(connection), ..) => Ok(connection),
+            (None, Some(endpoint), _) => self.connect(endpoint).await,
+            (None, None, Some(trouble)) => Err(trouble.clone()),
+            (None, None, None) => Err(Error::Lost),
+        }
+    }
+
     /// Connects, and makes sure that it is a server of CRI.
-    async fn connect(&self) -> Result<Connection, Error> {
-        let connection = Connection::open(&self.endpoint, self.question).await?;
+    async fn connect(&self, endpoint: &CriEndpoint) -> Result<Connection, Error> {
+        let connection = Connection::open(endpoint, self.question).await?;
         let version = connection.ask(VersionRequest::default(), self.question).await?;
         tracing::debug!(
-            endpoint = %self.endpoint,
+            %endpoint,
             name = version.runtime_name,
             version = version.runtime_version,
             "a CRI server answers"
@@ -163,7 +231,7 @@ impl Cri {
                 Ok(None) => break,
                 Err(_) => {
                     let left = asked.len() + unknown.len();
-                    tracing::debug!(endpoint = %self.endpoint, left, "no time left to ask about all pods");
+                    tracing::debug!(left, "no time left to ask about all pods");
                     break;
                 }
             }
@@ -216,6 +284,9 @@ pub enum Error {
         /// The system's word for it.
         reason: String,
     },
+    /// The server that was broken is gone, and no other has come.
+    #[error("there was a CRI server, and it is gone")]
+    Lost,
     /// The socket exists, but this user may not write to it (EACCES).
     #[error("permission denied at {endpoint}: it takes root or the group of the socket")]
     Denied {

@@ -58,6 +58,11 @@ impl Docker {
         Docker { host, deadline, inspection, limit, engine: None, inspected: HashMap::new() }
     }
 
+    /// Where it asks.
+    pub fn host(&self) -> &DockerHost {
+        &self.host
+    }
+
     /// The running and paused containers and all networks, as they are now; sorted. Takes 5 seconds at most.
     ///
     /// While nothing changes this costs two requests. A container that cannot be inspected is left out, or shown
@@ -334,6 +339,16 @@ pub enum DockerHost {
     Unix(PathBuf),
     /// Plain TCP to this `host:port`.
     Tcp(String),
+}
+
+impl DockerHost {
+    /// True if there is something to dial: a socket that does not exist is no engine.
+    pub fn is_there(&self) -> bool {
+        match self {
+            DockerHost::Unix(path) => path.exists(),
+            DockerHost::Tcp(_) => true,
+        }
+    }
 }
 
 impl FromStr for DockerHost {

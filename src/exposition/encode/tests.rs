@@ -27,6 +27,8 @@ fn view(devices: &[(&[u8], &str)]) -> View {
     let mut scene = Scene::default();
     for (nsid, (device, container)) in (0u32..).zip(devices) {
         let labels = LabelSet {
+            namespace: String::new(),
+            pod: String::new(),
             runtime: Runtime::Docker,
             container: (*container).to_owned(),
             interface: "eth0".into(),

@@ -73,6 +73,7 @@ impl Naming {
         let mut residents = Residents { switches: switches(namespaces), ..Residents::default() };
         let mut checked = HashSet::new();
         let mut called: BTreeMap<NetnsId, String> = BTreeMap::new();
+        let mut provisional: Vec<(&Claim, NetnsId)> = Vec::new();
         let netns_at = |locator| match located.get(locator)?.netns {
             Located::Nsid(nsid) => netns_of.get(&nsid).copied(),
             Located::Host | Located::WithoutId => None,
@@ -96,7 +97,11 @@ impl Naming {
                     if runtime == Runtime::Named {
                         called.insert(netns, claim.owner.name.clone());
                     }
-                    residents.settle(claim, netns, cgroup.map(str::to_owned));
+                    if claim.owner.is_provisional() {
+                        provisional.push((claim, netns));
+                    } else {
+                        residents.settle(claim, netns, cgroup.map(str::to_owned));
+                    }
                 }
                 checked.insert(this);
             }
@@ -106,8 +111,12 @@ impl Naming {
                 }
             }
         }
-        self.keep_leaving(&mut residents, &mut called, told, now, leaving);
+        let owned: HashSet<NetnsId> = provisional.iter().map(|(_, netns)| *netns).collect();
+        self.keep_leaving(&mut residents, &mut called, told, &owned, now, leaving);
         residents.settle_expected(heard, namespaces);
+        for (claim, netns) in provisional {
+            residents.settle(claim, netns, None);
+        }
         for (&netns, inhabitant) in inhabitants {
             residents.homes.entry(netns).or_insert_with(|| Home::of_process(inhabitant));
         }
@@ -121,12 +130,14 @@ impl Naming {
     /// Lets who has lived in a namespace stay while it is dismantled: its first process is gone before its veths
     /// are, and an engine can tell of a container's end sooner than the links are read again. Who is claimed still,
     /// and is only not found any more, stays as long as the namespace. It is the namespace with its generation that
-    /// is remembered: an id that is used again is another.
+    /// is remembered: an id that is used again is another. A runtime's own name for a namespace, which is there as long as that,
+    /// takes it from nobody.
     fn keep_leaving(
         &mut self,
         residents: &mut Residents,
         called: &mut BTreeMap<NetnsId, String>,
         told: &Told<'_>,
+        provisional: &HashSet<NetnsId>,
         now: Duration,
         leaving: Duration,
     ) {
@@ -137,14 +148,16 @@ impl Naming {
             .collect();
         for (netns, mut home) in std::mem::take(&mut self.homes) {
             let owner = &home.tenant.owner;
+            let named = provisional.contains(&netns);
             let gone = residents.homes.contains_key(&netns) || !told.namespaces.contains_key(&netns);
+            let gone = gone || (named && owner.is_provisional());
             // Whom only a process told of is not claimed by anybody.
             if gone || matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process) {
                 continue;
             }
             let stays =
                 home.locator.as_ref().is_some_and(|locator| lost.contains(&(owner.id.as_str(), locator)));
-            if !stays && now.saturating_sub(*home.left.get_or_insert(now)) > leaving {
+            if !stays && !named && now.saturating_sub(*home.left.get_or_insert(now)) > leaving {
                 continue;
             }
             if owner.runtime == Runtime::Named {
@@ -311,7 +324,7 @@ impl Residents {
         let nested: Vec<(NetnsId, NetnsId)> =
             self.homes.iter().filter_map(|(&netns, home)| Some((netns, outer_of(home)?))).collect();
         for (netns, outer) in nested.into_iter().filter(|(netns, outer)| netns != outer) {
-            let parent = self.homes[&outer].tenant.owner.name.clone();
+            let parent = self.homes[&outer].tenant.owner.title();
             if let Some(home) = self.homes.get_mut(&netns) {
                 home.outer = Some(outer);
                 Arc::make_mut(&mut home.tenant).parent = parent;
@@ -328,7 +341,7 @@ impl Residents {
         for netns in chosen.into_iter().chain(rest) {
             let Some(nsid) = netns.nsid() else { continue };
             let by_owner =
-                |home: &Home| format!("{}/{}", home.tenant.owner.runtime.as_str(), home.tenant.owner.name);
+                |home: &Home| format!("{}/{}", home.tenant.owner.runtime.as_str(), home.tenant.owner.title());
             let told = told.get(&netns).cloned();
             let mut name = told
                 .or_else(|| self.homes.get(&netns).map(by_owner))
@@ -354,6 +367,12 @@ impl Residents {
     pub fn unclaimed(&self, pair: &ShownPair) -> Vec<NetnsId> {
         let places = pair.sides.iter().map(|side| side.end.netns);
         places.filter(|&netns| self.place(netns) == Place::Unclaimed).collect()
+    }
+
+    /// True if an end is in a namespace of which only the name is known that a runtime has made up for it.
+    pub fn provisional(&self, pair: &ShownPair) -> bool {
+        let mut tenants = pair.sides.iter().filter_map(|side| side.tenant.as_ref());
+        tenants.any(|tenant| tenant.owner.is_provisional())
     }
 
     /// True if an interface of the pair has no name yet that will stay: an engine moves it in under another, renames it and
@@ -447,6 +466,8 @@ impl Residents {
         Some(LabelSet {
             runtime: home.map_or(Runtime::Unknown, |home| home.tenant.owner.runtime),
             container: home.map_or_else(String::new, |home| home.tenant.owner.name.clone()),
+            namespace: home.map_or_else(String::new, |home| home.tenant.owner.namespace.clone()),
+            pod: home.map_or_else(String::new, |home| home.tenant.owner.pod.clone()),
             interface: side.link.map_or_else(String::new, |link| link.name.to_string()),
             network,
         })

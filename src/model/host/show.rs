@@ -11,6 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How many times as long a pair is held back whose namespace has the name that a runtime gives to its own: it tells of a
+/// pod when all of it has started, a second and more after its network.
+const FOR_RUNTIMES_OF_NAMES: u32 = 10;
+
 impl Host {
     /// Says whose each pair is, for the ledger and for the eye; and for which names it waits.
     pub(super) fn attribute(&mut self, now: Duration) -> Waiting {
@@ -29,8 +33,12 @@ impl Host {
         self.status.claims_rejected = self.naming.rejected_ever() + self.unlocated_ever;
         let mut waiting = Waiting::default();
         let may_name = self.heard.values().any(|heard| heard.may_name);
+        let may_own = [Runtime::Podman, Runtime::Cri]
+            .iter()
+            .any(|runtime| self.heard.get(runtime).is_some_and(|heard| heard.may_name));
         let pairing = self.topology.pairing();
-        let mut scene = Scene { ends: ends(pairing), ..Scene::default() };
+        let pods = self.pods || self.config.pods;
+        let mut scene = Scene { pods, ends: ends(pairing), ..Scene::default() };
         let mut bookings = Vec::with_capacity(pairing.pairs.len());
         let mut tenants = BTreeSet::new();
         self.shown.clear();
@@ -41,15 +49,20 @@ impl Host {
             }
             let labels = shown.sides.each_ref().map(|side| side.labels.clone());
             let arrived = self.ledger.arrived(index).unwrap_or(now);
-            let young = now.saturating_sub(arrived) < self.config.hold_back;
+            let provisional = may_own && residents.provisional(&shown);
+            let hold_back = match provisional && arrived > self.started {
+                true => self.config.hold_back.saturating_mul(FOR_RUNTIMES_OF_NAMES),
+                false => self.config.hold_back,
+            };
+            let young = now.saturating_sub(arrived) < hold_back;
             // A pair in transit: runtimes make both ends on the host, and move one into the container.
             let in_transit =
                 arrived > self.started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
             let unclaimed = residents.unclaimed(&shown);
-            let unnamed = in_transit || !unclaimed.is_empty() || residents.unfinished(&shown);
+            let unnamed = in_transit || provisional || !unclaimed.is_empty() || residents.unfinished(&shown);
             if may_name && young && unnamed {
                 waiting.for_runtimes = true;
-                let ends = arrived + self.config.hold_back;
+                let ends = arrived + hold_back;
                 waiting.until = Some(waiting.until.map_or(ends, |until: Duration| until.min(ends)));
                 bookings.push(Booking::Held(labels));
                 continue;
@@ -94,8 +107,7 @@ pub(super) struct Waiting {
 /// it had.
 fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>) {
     let (Some(link), Some(labels), Some(known)) = (side.link, side.labels.as_mut(), known) else { return };
-    let same = (labels.runtime, &labels.container) == (known.runtime, &known.container);
-    if same && labels.runtime == Runtime::Docker && !link.up {
+    if labels.workload() == known.workload() && labels.runtime == Runtime::Docker && !link.up {
         labels.interface.clone_from(&known.interface);
         labels.network.clone_from(&known.network);
     }

@@ -139,6 +139,7 @@ fn host_learning(learning: Learning) -> Host {
             learning,
             gather: Duration::ZERO,
             gather_a_pair: Duration::ZERO,
+            pods: false,
         },
         [Runtime::Docker],
     )

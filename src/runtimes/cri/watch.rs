@@ -34,18 +34,14 @@ impl Watch {
             Some(events) => events,
             None => self.events.insert(self.connection.listen(GetEventsRequest {}).await?),
         };
-        let mut next = events.message().await;
-        for _ in 1..AT_A_TIME {
-            match next {
-                Ok(Some(_)) => {}
-                Ok(None) => return Err(self.connection.ended()),
-                Err(status) => return Err(self.connection.classify(&status)),
-            }
-            match events.message().now_or_never() {
-                Some(more) => next = more,
-                None => break,
-            }
+        match events.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(self.connection.ended()),
+            Err(status) => return Err(self.connection.classify(&status)),
         }
+        // Should the stream end here, the next call finds it ended.
+        let mut more = 1..AT_A_TIME;
+        while more.next().is_some() && matches!(events.message().now_or_never(), Some(Ok(Some(_)))) {}
         Ok(())
     }
 }
