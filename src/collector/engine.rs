@@ -15,8 +15,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Nor, after a failure, more often than this.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A CRI server that has no events is asked again for them after this: it may be a newer one by then.
-const NO_EVENTS: Duration = Duration::from_secs(60);
+/// A CRI server that has no events is asked again for them after this: it may be a newer one by then. containerd
+/// 1.6 writes a line to its log each time.
+const NO_EVENTS: Duration = Duration::from_secs(600);
 
 /// A runtime's engine, which may not be there, or not yet.
 pub struct Engine {

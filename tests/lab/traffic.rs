@@ -78,7 +78,8 @@ fn whole(metrics: &Exposition, name: &str, labels: &[(&str, &str)]) -> Option<u6
 /// An interface of a running container, until that stops. It asks no engine: it also works when that hangs.
 #[derive(Debug, Clone)]
 pub struct Interface {
-    container: String,
+    /// Which workload it is of, by the labels of that.
+    workload: Vec<(&'static str, String)>,
     name: String,
     pid: u32,
 }
@@ -86,7 +87,7 @@ pub struct Interface {
 impl Container {
     /// One of its interfaces.
     pub fn interface(&self, name: &str) -> Interface {
-        Interface { container: self.name().to_owned(), name: name.to_owned(), pid: self.pid() }
+        Interface::of(&[("runtime", "docker"), ("container", self.name())], name, self.pid())
     }
 
     /// Its interface on a network, found by the MAC address that Docker tells.
@@ -100,14 +101,21 @@ impl Container {
 }
 
 impl Interface {
+    /// That with this name of the workload that has these labels, in the network namespace of a process.
+    pub fn of(workload: &[(&'static str, &str)], name: &str, pid: u32) -> Interface {
+        let workload = workload.iter().map(|&(label, value)| (label, value.to_owned())).collect();
+        Interface { workload, name: name.to_owned(), pid }
+    }
+
     /// Its name, inside.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The labels that are its own in every family of its container.
-    pub fn labels(&self) -> [(&str, &str); 3] {
-        [("runtime", "docker"), ("container", &self.container), ("interface", &self.name)]
+    /// The labels that are its own in every family of its workload.
+    pub fn labels(&self) -> Vec<(&str, &str)> {
+        let workload = self.workload.iter().map(|(label, value)| (*label, value.as_str()));
+        workload.chain([("interface", self.name.as_str())]).collect()
     }
 
     /// The file of its network namespace.
