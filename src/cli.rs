@@ -1,5 +1,6 @@
 //! What the user typed -> what the program needs.
 
+use crate::model::view::Source;
 use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
 use clap::builder::TypedValueParser;
@@ -106,6 +107,18 @@ pub struct Sources {
     /// Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]
     #[arg(long = "docker.host", env = "VETH_EXPORTER_DOCKER_HOST", value_name = "HOST")]
     docker_host: Option<DockerHost>,
+    /// Podman's service, as --docker.host [default: unix:///run/podman/podman.sock]
+    #[arg(long = "podman.host", env = "VETH_EXPORTER_PODMAN_HOST", value_name = "HOST")]
+    podman_host: Option<DockerHost>,
+    /// Collector that is not to run: docker, podman, cri, named or process; may be given several times
+    #[arg(
+        long = "collector.disable",
+        env = "VETH_EXPORTER_COLLECTOR_DISABLE",
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = may_be_disabled
+    )]
+    disabled: Vec<Source>,
     /// Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]
     #[arg(long = "cri.endpoint", env = "VETH_EXPORTER_CRI_ENDPOINT", value_name = "ENDPOINT")]
     pub cri_endpoint: Option<CriEndpoint>,
@@ -159,7 +172,23 @@ pub enum LogFormat {
     Json,
 }
 
+/// The collectors that the rest works without.
+const OPTIONAL: [Source; 5] = [Source::Docker, Source::Podman, Source::Cri, Source::Named, Source::Process];
+
 impl Sources {
+    /// True unless the user has disabled it.
+    pub fn is_on(&self, source: Source) -> bool {
+        !self.disabled.contains(&source)
+    }
+
+    /// Podman's service to ask, and whether the user named it.
+    pub fn podman(&self) -> (DockerHost, bool) {
+        match &self.podman_host {
+            Some(host) => (host.clone(), true),
+            None => (DockerHost::Unix("/run/podman/podman.sock".into()), false),
+        }
+    }
+
     /// The engine to ask, and whether the user named it.
     ///
     /// # Errors
@@ -232,6 +261,19 @@ fn some_query(query: OsString) -> Result<OsString, String> {
     if query.is_empty() { Err("a query must not be empty".into()) } else { Ok(query) }
 }
 
+fn may_be_disabled(name: &str) -> Result<Source, String> {
+    if let Some(source) = OPTIONAL.into_iter().find(|source| source.as_str() == name) {
+        return Ok(source);
+    }
+    let names = OPTIONAL.map(Source::as_str).join(", ");
+    let needed = [Source::Links, Source::Counters, Source::Events];
+    if needed.iter().any(|source| source.as_str() == name) {
+        Err(format!("there is nothing to show without it; what can be disabled is {names}"))
+    } else {
+        Err(format!("what can be disabled is {names}"))
+    }
+}
+
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
         "/" | "/-/healthy" | "/-/ready" => Err("this path is taken".into()),
@@ -286,6 +328,12 @@ mod tests {
             ("--web.telemetry-path", "metrics"),
             ("--web.telemetry-path", "/-/ready"),
             ("--docker.host", "ftp://x"),
+            ("--podman.host", "podman.sock"),
+            ("--collector.disable", "links"),
+            ("--collector.disable", "counters"),
+            ("--collector.disable", "events"),
+            ("--collector.disable", "dokcer"),
+            ("--collector.disable", ""),
             ("--cri.endpoint", "tcp://x:1"),
             ("--log.level", "loud"),
         ] {
@@ -294,6 +342,16 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains(flag) && text.contains(value), "{text}");
         }
+    }
+
+    #[test]
+    fn collectors_are_disabled_one_by_one_or_in_a_list() {
+        let flags =
+            ["veth-exporter", "--collector.disable", "docker,process", "--collector.disable", "named"];
+        let sources = Cli::try_parse_from(flags).unwrap().serve.sources;
+        let on: Vec<&str> =
+            OPTIONAL.into_iter().filter(|&source| sources.is_on(source)).map(Source::as_str).collect();
+        assert_eq!(on, ["podman", "cri"]);
     }
 
     #[test]

@@ -58,8 +58,8 @@ pub struct Sources {
     pub sampler: Sampler,
     /// For the last counters of what is about to go: these questions wait behind nobody.
     pub mourner: Sampler,
-    /// The folder of the named namespaces.
-    pub netns_folder: NetnsFolder,
+    /// The folder of the named namespaces; `None` if names are not wanted.
+    pub netns_folder: Option<NetnsFolder>,
     /// For namespaces that no runtime claims.
     pub processes: Processes,
 }
@@ -117,7 +117,8 @@ pub fn start(
     let (requests, to_resolve) = channel();
     let (sample, to_sample) = channel();
     let Sources { events, waker, mut resolver, mut sampler, mut mourner, netns_folder, processes } = sources;
-    let netns_names = netns_folder.path.clone();
+    let named = netns_folder.as_ref().map(|folder| folder.path.clone());
+    let runtimes: Vec<Runtime> = named.iter().map(|_| Runtime::Named).collect();
     let listening = match events.reach {
         Reach::All => Ok(()),
         Reach::Host => Err(NO_EVENTS.to_owned()),
@@ -127,7 +128,9 @@ pub fn start(
     let (answered, answers) = channel();
     thread::Builder::new().name("resolver".into()).spawn(move || {
         for request in to_resolve {
-            let Some(input) = resolve(&mut resolver, &netns_folder, &processes, request) else { continue };
+            let Some(input) = resolve(&mut resolver, netns_folder.as_ref(), &processes, request) else {
+                continue;
+            };
             if answered.send(input).is_err() {
                 return;
             }
@@ -146,8 +149,10 @@ pub fn start(
             }
         }
     })?;
-    let (folder, out) = (netns_names, inbox.clone());
-    thread::Builder::new().name("names".into()).spawn(move || watch_names(&folder, &out))?;
+    if let Some(folder) = named {
+        let out = inbox.clone();
+        thread::Builder::new().name("names".into()).spawn(move || watch_names(&folder, &out))?;
+    }
     let out = inbox.clone();
     thread::Builder::new().name("events".into()).spawn(move || listen(events, &answers, &out))?;
     let answers = inbox.clone();
@@ -160,10 +165,11 @@ pub fn start(
     })?;
     let engines: BTreeMap<Runtime, Notify> =
         engines.into_iter().map(|runtime| (runtime, Notify::new())).collect();
-    let runtimes: Vec<Runtime> = engines.keys().copied().chain([Runtime::Named]).collect();
+    let runtimes = runtimes.into_iter().chain(engines.keys().copied());
+    let host = Host::new(config, runtimes);
     let handle = Handle { inbox, ready: Arc::default(), engines: Arc::new(engines) };
     let mut collector = Collector {
-        host: Host::new(config, runtimes),
+        host,
         start: Instant::now(),
         requests,
         mourn,
@@ -398,7 +404,7 @@ fn listen(mut events: Events, answers: &Receiver<Input>, out: &Sender<Message>) 
 /// Performs one request of the state machine; `None` if it is not for this thread.
 fn resolve(
     resolver: &mut Resolver,
-    netns_folder: &NetnsFolder,
+    netns_folder: Option<&NetnsFolder>,
     processes: &Processes,
     request: Request,
 ) -> Option<Input> {
@@ -414,7 +420,7 @@ fn resolve(
         }
         Request::Claims(Runtime::Named) => {
             let begin = Instant::now();
-            let NetnsFolder { path, expected } = netns_folder;
+            let NetnsFolder { path, expected } = netns_folder?;
             let answer = match named::claims(path) {
                 None if *expected => Some(Err(format!("{} is gone", path.display()))),
                 answer => answer
@@ -476,22 +482,38 @@ pub async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
     }
 }
 
+/// What is seen in one look is judged at this pace: after each answer it would be quadratic.
+pub const LOOK_GATHER: Duration = Duration::from_millis(100);
+
 /// Looks at the host once, in the calling thread; each engine is asked once.
 pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
     let start = Instant::now();
-    let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain([Runtime::Named]).collect();
-    let mut host = Host::new(config, runtimes);
+    let named = sources.netns_folder.iter().map(|_| Runtime::Named);
+    let mut host = Host::new(config, engines.iter().map(Engine::runtime).chain(named).collect::<Vec<_>>());
     let mut requests = VecDeque::from(host.apply(Input::Tick, start.elapsed()));
     let mut asked = BTreeSet::new();
-    while let Some(request) = requests.pop_front() {
+    loop {
+        let Some(request) = requests.pop_front() else {
+            // All that was answered is judged together, and what that asks is asked; then it is enough.
+            let more = match host.deadline() {
+                Some(due) if due <= start.elapsed() + 2 * LOOK_GATHER => host.apply(Input::Wake, due),
+                _ => Vec::new(),
+            };
+            if more.is_empty() {
+                break;
+            }
+            requests.extend(more);
+            continue;
+        };
         let engine = match request {
             Request::Claims(runtime) => engines.iter_mut().find(|engine| engine.runtime() == runtime),
             _ => None,
         };
+        let folder = sources.netns_folder.as_ref();
         let input = match engine {
             Some(engine) if asked.insert(engine.runtime()) => Some(engine.ask().await),
             Some(_) => None,
-            None => resolve(&mut sources.resolver, &sources.netns_folder, &sources.processes, request),
+            None => resolve(&mut sources.resolver, folder, &sources.processes, request),
         };
         let Some(input) = input else { continue };
         requests.extend(host.apply(input, start.elapsed()));

@@ -5,15 +5,21 @@ use crate::model::host::Input;
 use crate::model::workload::{Claims, Runtime};
 use crate::runtimes;
 use crate::runtimes::cri::{self, Cri, CriEndpoint, SeenPod};
-use crate::runtimes::docker::{Docker, DockerHost, Seen, Watch};
+use crate::runtimes::docker::{self, Docker, Place, Seen, Watch};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// An engine is not asked more often than this, however often the state machine wishes.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Nor, after a failure, more often than this.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Where asking is dear and events tell of every change, it rests so many times as long as the answer took, up to the longest.
+const REST: u32 = 10;
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// A CRI server that has no events is asked again for them after this: it may be a newer one by then. containerd
 /// 1.6 writes a line to its log each time.
@@ -36,10 +42,11 @@ enum Api {
 }
 
 impl Engine {
-    /// The Docker engine at `host`; `configured` if the user named it.
-    pub fn docker(host: DockerHost, configured: bool) -> Engine {
-        let api = Ok(Api::Docker(Docker::new(host)));
-        Engine { runtime: Runtime::Docker, api, strange_pids: None, expected: configured }
+    /// Docker or Podman, at this place; `configured` if the user named it.
+    pub fn docker(place: Place, configured: bool) -> Engine {
+        let docker = Docker::new(place);
+        let (runtime, api) = (docker.runtime(), Ok(Api::Docker(docker)));
+        Engine { runtime, api, strange_pids: None, expected: configured }
     }
 
     /// The server of the Container Runtime Interface at the endpoint that the user named, else at one of the usual ones.
@@ -93,8 +100,12 @@ impl Engine {
         }
         Some(match self.usable() {
             Err(reason) => Err(reason),
-            Ok(Api::Docker(docker)) => docker.refresh().await.map_err(|error| error.to_string()),
             Ok(Api::Cri(cri)) => cri.refresh().await.map_err(|error| error.to_string()),
+            Ok(Api::Docker(docker)) => match docker.refresh().await {
+                // Not Docker, and asked by another Engine.
+                Err(docker::Error::Podman { asked: true, .. }) => return None,
+                answer => answer.map_err(|error| error.to_string()),
+            },
         })
     }
 
@@ -111,7 +122,7 @@ impl Engine {
     async fn is_there(&mut self) -> bool {
         match &mut self.api {
             Err(_) => false,
-            Ok(Api::Docker(docker)) => docker.host().is_there(),
+            Ok(Api::Docker(docker)) => docker.is_there(),
             Ok(Api::Cri(cri)) => cri.find().await,
         }
     }
@@ -126,10 +137,10 @@ impl Engine {
             return Ok(None);
         }
         match self.usable()? {
-            Api::Docker(docker) => {
-                let seen = docker.look_up(query).await.map_err(|error| error.to_string())?;
-                Ok(seen.map(Found::Container))
-            }
+            Api::Docker(docker) => match docker.look_up(query).await {
+                Err(docker::Error::Podman { asked: true, .. }) => Ok(None),
+                answer => answer.map(|seen| seen.map(Found::Container)).map_err(|error| error.to_string()),
+            },
             Api::Cri(cri) => {
                 let seen = cri.look_up(query).await.map_err(|error| error.to_string())?;
                 Ok(seen.map(Found::Pod))
@@ -140,13 +151,19 @@ impl Engine {
     /// Answers the collector whenever it asks, and tells it of the engine's events, until it has stopped.
     pub async fn follow(mut self, collector: Handle) {
         let Some(asks) = collector.engines.get(&self.runtime) else { return };
+        let news = Arc::new(Notify::new());
         if let Ok(Api::Docker(docker)) = self.usable() {
-            let host = docker.host().clone();
-            tokio::spawn(watch_docker(host, self.runtime, collector.clone()));
+            let place = docker.place().clone();
+            tokio::spawn(watch_docker(place, self.runtime, Arc::clone(&news), collector.clone()));
         }
         let mut pods_watched = false;
         loop {
-            asks.notified().await;
+            tokio::select! {
+                () = asks.notified() => {}
+                () = news.notified() => {}
+                () = self.moved() => {}
+            }
+            let begin = Instant::now();
             let answer = self.ask().await;
             // Only now it is known where it is.
             if let Ok(Api::Cri(cri)) = self.usable()
@@ -159,7 +176,25 @@ impl Engine {
             if collector.inbox.send(Message::Input(answer)).is_err() {
                 return;
             }
+            let rest = match self.runtime {
+                // Its list costs it a millisecond a container, and its events tell when to ask.
+                Runtime::Podman => (REST * begin.elapsed()).min(LONGEST_REST),
+                _ => Duration::ZERO,
+            };
             tokio::time::sleep(if failed { RETRY } else { PAUSE }).await;
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = news.notified() => asks.notify_one(),
+                () = self.moved() => asks.notify_one(),
+            }
+        }
+    }
+
+    /// Waits until the engine may be found elsewhere.
+    async fn moved(&self) {
+        match &self.api {
+            Ok(Api::Docker(docker)) => docker.place().changed().await,
+            Ok(Api::Cri(_)) | Err(_) => std::future::pending().await,
         }
     }
 }
@@ -170,6 +205,16 @@ pub enum Found {
     Container(Seen),
     /// By CRI.
     Pod(SeenPod),
+}
+
+impl Found {
+    /// The whole id of the container or of the pod's sandbox.
+    pub fn id(&self) -> &str {
+        match self {
+            Found::Container(seen) => &seen.id,
+            Found::Pod(pod) => &pod.id,
+        }
+    }
 }
 
 /// Has a CRI server asked as soon as its events say that something is new, until the collector has stopped.
@@ -196,18 +241,17 @@ async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
 
 /// Tells the collector what Docker's events mean, until it has stopped: they tell names before the engine can be asked
 /// for them.
-async fn watch_docker(host: DockerHost, runtime: Runtime, collector: Handle) {
-    let Some(asks) = collector.engines.get(&runtime) else { return };
+async fn watch_docker(place: Place, runtime: Runtime, news: Arc<Notify>, collector: Handle) {
     loop {
-        if let Ok(mut watch) = Watch::begin(host.clone()).await {
+        if let Ok(mut watch) = Watch::begin(place.clone()).await {
             // What has happened before we listened is in the list.
-            asks.notify_one();
-            while let Some(news) = watch.news().await {
-                if news.containers {
-                    asks.notify_one();
+            news.notify_one();
+            while let Some(told) = watch.news().await {
+                if told.containers {
+                    news.notify_one();
                 }
-                let told = Input::Expected { runtime, expected: watch.expected() };
-                if news.expected && collector.inbox.send(Message::Input(told)).is_err() {
+                let expected = Input::Expected { runtime, expected: watch.expected() };
+                if told.expected && collector.inbox.send(Message::Input(expected)).is_err() {
                     return;
                 }
             }

@@ -38,10 +38,23 @@ pub fn run(flags: &Find) -> anyhow::Result<()> {
         add_addresses(&mut rows, &all, &mut look.sources.resolver);
     }
     let names = names(&rows);
-    rows.retain(|row| query.means(row));
-    if rows.is_empty() {
-        return without_veth(&mut look, &query.text, &names);
+    let (mut found, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| query.means(row));
+    if found.is_empty() {
+        let Some((runtime, seen)) = ask_engines(&mut look, &query.text) else {
+            return not_found(&query.text, &names);
+        };
+        // It has a name of its own besides the one that is shown: a Swarm task's container.
+        let of_container =
+            |end: &EndRow| end.container_id.iter().chain(&end.member_ids).any(|id| id == seen.id());
+        found = others.into_iter().filter(|row| row.ends.iter().any(of_container)).collect();
+        if found.is_empty() {
+            match &seen {
+                FoundByEngine::Container(seen) => bail!("{}", why_none(runtime, seen)),
+                FoundByEngine::Pod(pod) => bail!("{}", why_pod_has_none(pod)),
+            }
+        }
     }
+    let mut rows = found;
     if query.ip.is_none() {
         let needed = rows.iter().flat_map(|row| &row.ends).map(|end| end.nsid).collect();
         add_addresses(&mut rows, &needed, &mut look.sources.resolver);
@@ -212,8 +225,15 @@ fn by_hand(end: &EndRow) -> Vec<String> {
                 "nsenter -n -t \"$(crictl inspectp -o go-template --template '{{{{.info.pid}}}}' {id})\" "
             )
         }),
-        (Some(_), Some("docker"), Some(name)) => {
-            Some(format!("nsenter -n -t \"$(docker inspect -f '{{{{.State.Pid}}}}' {name})\" "))
+        (Some(_), Some(engine @ ("docker" | "podman")), Some(name)) => {
+            // A Swarm task is shown as `service.slot`, and its container is called otherwise.
+            let id = end.container_id.as_deref().filter(|_| name.contains('.'));
+            let name = id.and_then(|id| id.get(..12)).map_or(name, str::to_owned);
+            Some(format!("nsenter -n -t \"$({engine} inspect -f '{{{{.State.Pid}}}}' {name})\" "))
+        }
+        (Some(_), Some("lxc"), Some(name)) => Some(format!("nsenter -n -t \"$(lxc-info -pH -n {name})\" ")),
+        (Some(_), Some("nspawn"), Some(name)) => {
+            Some(format!("nsenter -n -t \"$(machinectl show -P Leader {name})\" "))
         }
         (Some(_), Some("named"), Some(name)) => Some(format!("ip netns exec {name} ")),
         _ => None,
@@ -248,17 +268,21 @@ fn quoted(word: &[u8]) -> String {
     text
 }
 
-/// Why a container has no veth, if it is one; else the nearest names.
-fn without_veth(look: &mut Look, query: &str, names: &BTreeSet<String>) -> anyhow::Result<()> {
+/// The container or pod that is called so, running or not, and its runtime.
+fn ask_engines(look: &mut Look, query: &str) -> Option<(&'static str, FoundByEngine)> {
     for engine in &mut look.engines {
         let runtime = engine.runtime().as_str();
         match look.runtime.block_on(engine.look_up(query)) {
-            Ok(Some(FoundByEngine::Container(seen))) => bail!("{}", why_none(runtime, &seen)),
-            Ok(Some(FoundByEngine::Pod(pod))) => bail!("{}", why_pod_has_none(&pod)),
+            Ok(Some(found)) => return Some((runtime, found)),
             Ok(None) => {}
             Err(reason) => tracing::warn!(collector = runtime, %reason, "failed"),
         }
     }
+    None
+}
+
+/// Names the nearest names.
+fn not_found(query: &str, names: &BTreeSet<String>) -> anyhow::Result<()> {
     let mut near: Vec<(f64, &String)> =
         names.iter().map(|name| (strsim::normalized_damerau_levenshtein(query, name), name)).collect();
     near.retain(|(alike, _)| *alike >= ALIKE);
@@ -302,7 +326,7 @@ fn why_none(runtime: &str, seen: &Seen) -> String {
 }
 
 fn why_pod_has_none(pod: &SeenPod) -> String {
-    let SeenPod { namespace, name, ready, on_host } = pod;
+    let SeenPod { namespace, name, ready, on_host, .. } = pod;
     let title = format!("cri/{}/{}", printable(namespace), printable(name));
     match (ready, on_host) {
         (false, _) => format!("{title} has no veth: it is not ready"),

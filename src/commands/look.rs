@@ -3,7 +3,7 @@
 use crate::cli::Sources;
 use crate::collector::{self, Engine, Snapshot};
 use crate::model::host::{Config, Learning};
-use crate::model::view::View;
+use crate::model::view::{Source, View};
 use crate::sandbox;
 use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
@@ -37,7 +37,8 @@ impl Look {
             leaving: Duration::ZERO,
             peak_window: Duration::ZERO,
             learning: Learning::Polling,
-            gather: Duration::ZERO,
+            processes: flags.is_on(Source::Process),
+            gather: collector::LOOK_GATHER,
             gather_a_pair: Duration::ZERO,
             pods: false,
         };

@@ -9,7 +9,9 @@ mod serve;
 use crate::cli::{Cli, Command, LogFormat, LogLevel, Sources};
 use crate::collector::Engine;
 use crate::kernel::OwnNsid;
+use crate::model::view::Source;
 use crate::model::workload::Runtime;
+use crate::runtimes::docker::Place;
 use crate::runtimes::process::Processes;
 use crate::{collector, kernel};
 use anyhow::{Context, anyhow};
@@ -65,9 +67,12 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
         resolver: kernel::Resolver::open(own_nsid)?,
         sampler: kernel::Sampler::open()?,
         mourner: kernel::Sampler::open()?,
-        netns_folder: {
-            let (path, expected) = flags.netns_folder().map_err(|error| anyhow!(error))?;
-            collector::NetnsFolder { path, expected }
+        netns_folder: match flags.is_on(Source::Named) {
+            true => {
+                let (path, expected) = flags.netns_folder().map_err(|error| anyhow!(error))?;
+                Some(collector::NetnsFolder { path, expected })
+            }
+            false => None,
         },
         processes: Processes::new(&flags.procfs),
     })
@@ -76,10 +81,23 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
 /// The engines to ask; nothing is dialled yet.
 fn open_engines(flags: &Sources) -> anyhow::Result<Vec<Engine>> {
     std::fs::read_dir(&flags.procfs).with_context(|| format!("--path.procfs {}", flags.procfs.display()))?;
-    let docker = match flags.docker() {
-        Ok((host, configured)) => Engine::docker(host, configured),
-        Err(reason) => Engine::unusable(Runtime::Docker, reason),
+    let docker = flags.is_on(Source::Docker).then(|| flags.docker());
+    let podman = flags.is_on(Source::Podman).then(|| flags.podman());
+    let mut engines = Vec::new();
+    let (docker, docker_configured) = match docker {
+        Some(Ok((host, configured))) => (Some(host), configured),
+        Some(Err(reason)) => {
+            engines.push(Engine::unusable(Runtime::Docker, reason));
+            (None, false)
+        }
+        None => (None, false),
     };
-    let cri = Engine::cri(flags.cri_endpoint.clone());
-    Ok([docker, cri].into_iter().map(|engine| engine.in_pid_namespace_of(&flags.procfs)).collect())
+    let (podman, podman_configured) = podman.unzip();
+    let configured = [docker_configured, podman_configured.unwrap_or_default()];
+    let places = Place::both(docker, podman).into_iter().zip(configured);
+    engines.extend(places.filter_map(|(place, configured)| Some(Engine::docker(place?, configured))));
+    if flags.is_on(Source::Cri) {
+        engines.push(Engine::cri(flags.cri_endpoint.clone()));
+    }
+    Ok(engines.into_iter().map(|engine| engine.in_pid_namespace_of(&flags.procfs)).collect())
 }

@@ -5,6 +5,7 @@ use crate::collector::Engine;
 use crate::http::{self, Limits, Site};
 use crate::kernel::Reach;
 use crate::model::host::{Config, Learning};
+use crate::model::view::Source;
 use crate::{collector, sandbox};
 use anyhow::{Context, anyhow};
 use std::net::TcpListener;
@@ -49,6 +50,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
                 Reach::All => Learning::Events,
                 Reach::Host => Learning::Polling,
             },
+            processes: flags.sources.is_on(Source::Process),
             gather: GATHER,
             gather_a_pair: GATHER_A_PAIR,
             pods: engines.iter().any(Engine::may_tell_of_pods),

@@ -80,19 +80,6 @@ impl Workload {
         }
     }
 
-    /// True for a name in /run/netns that a runtime has made up for a namespace of its own, and whose owner it will tell:
-    /// `cni-UUID` (containerd), `UUID` (CRI-O), `netns-UUID` (Podman).
-    pub fn is_provisional(&self) -> bool {
-        let uuid = self.name.len().checked_sub(36).and_then(|start| self.name.as_bytes().get(start..));
-        let is_uuid = |uuid: &[u8]| {
-            uuid.iter().enumerate().all(|(at, &b)| match at {
-                8 | 13 | 18 | 23 => b == b'-',
-                _ => b.is_ascii_hexdigit(),
-            })
-        };
-        self.runtime == Runtime::Named && uuid.is_some_and(is_uuid)
-    }
-
     /// What it is called in one word: `NAMESPACE/POD` for a pod, `NAMESPACE/POD/CONTAINER` for one of its containers, else its
     /// name.
     pub fn title(&self) -> String {

@@ -246,6 +246,8 @@ impl Cri {
 /// A pod as one sees it who looks for its veth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenPod {
+    /// The id of its sandbox.
+    pub id: String,
     /// Kubernetes' namespace.
     pub namespace: String,
     /// Its name.
@@ -260,6 +262,7 @@ impl SeenPod {
     fn new(sandbox: PodSandbox, place: &Place) -> SeenPod {
         let metadata = sandbox.metadata.unwrap_or_default();
         SeenPod {
+            id: sandbox.id,
             namespace: metadata.namespace,
             name: metadata.name,
             ready: sandbox.state == SANDBOX_READY,

@@ -1,22 +1,22 @@
 //! Docker, and who speaks its API: which container is in which network namespace.
 
 mod containers;
+mod host;
+mod podman;
 #[cfg(test)]
 mod tests;
 mod transport;
 mod watch;
 
-use crate::model::workload::Claims;
-use bollard::models::{ContainerSummary, Network};
+use crate::model::workload::{Claims, Network, Runtime};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 pub use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, Listed};
+use host::Kind;
+pub use host::{BadHost, DockerHost, Place};
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
-use std::fmt;
 use std::io;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -40,6 +40,8 @@ const INSPECTIONS: usize = 8;
 /// [`refresh`](Docker::refresh) asks the engine how things are now.
 #[derive(Debug)]
 pub struct Docker {
+    place: Place,
+    /// Where it asks: it is looked up anew after a failure.
     host: DockerHost,
     deadline: Duration,
     inspection: Duration,
@@ -52,15 +54,30 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// A source that asks the engine at `host`. Nothing is dialled yet.
-    pub fn new(host: DockerHost) -> Docker {
+    /// A source that asks the engine at this place. Nothing is dialled yet.
+    pub fn new(place: Place) -> Docker {
         let (deadline, inspection, limit) = (DEADLINE, INSPECTION, LIMIT);
-        Docker { host, deadline, inspection, limit, engine: None, inspected: HashMap::new() }
+        let host = place.host();
+        let inspected = HashMap::new();
+        Docker { place, host, deadline, inspection, limit, engine: None, inspected }
     }
 
-    /// Where it asks.
-    pub fn host(&self) -> &DockerHost {
-        &self.host
+    /// Whose claims it makes.
+    pub fn runtime(&self) -> Runtime {
+        match self.place.kind {
+            Kind::Docker => Runtime::Docker,
+            Kind::Podman => Runtime::Podman,
+        }
+    }
+
+    /// Where it looks.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// True if there is something to dial.
+    pub fn is_there(&self) -> bool {
+        self.place.host().is_there()
     }
 
     /// The running and paused containers and all networks, as they are now; sorted. Takes 5 seconds at most.
@@ -74,11 +91,15 @@ impl Docker {
         let until = Instant::now() + self.deadline;
         // It comes back only from a refresh that succeeded: see the field.
         let known = self.engine.take();
+        if known.is_none() {
+            self.host = self.place.host();
+        }
         let (engine, listed, networks) = match timeout_at(until, self.list(known)).await {
-            Ok(answer) => answer.map_err(|error| self.classify(error))?,
+            Ok(Ok(answer)) => answer,
+            Ok(Err(Trouble::OtherKind)) => return Err(self.other_kind()),
+            Ok(Err(Trouble::Of(error))) => return Err(self.classify(error)),
             Err(_) => return Err(Error::TooSlow { host: self.host.clone(), deadline: self.deadline }),
         };
-        let listed: Vec<Listed> = listed.into_iter().filter_map(Listed::read).collect();
         self.inspect(&engine, &listed, until).await;
         self.engine = Some(engine);
         let known = listed.iter().filter_map(|container| {
@@ -86,9 +107,15 @@ impl Docker {
             Some((&container.workload, inspected))
         });
         Ok(Claims {
-            backrooms: containers::backrooms(self.inspected.values().map(|(_, inspected)| inspected)),
             claims: containers::claims(known),
-            networks: containers::networks(networks),
+            networks,
+            backrooms: match self.place.kind {
+                Kind::Docker => {
+                    containers::backrooms(self.inspected.values().map(|(_, inspected)| inspected))
+                }
+                // It keeps namespaces in the folder of the named ones, and none for itself.
+                Kind::Podman => Vec::new(),
+            },
         })
     }
 
@@ -105,13 +132,17 @@ impl Docker {
         let until = Instant::now() + self.deadline;
         match timeout_at(until, self.see(query)).await {
             Ok(Ok(seen)) => Ok(seen),
-            Ok(Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. })) => Ok(None),
-            Ok(Err(error)) => Err(self.classify(error)),
+            Ok(Err(Trouble::OtherKind)) => Err(self.other_kind()),
+            Ok(Err(Trouble::Of(bollard::errors::Error::DockerResponseServerError {
+                status_code: 404,
+                ..
+            }))) => Ok(None),
+            Ok(Err(Trouble::Of(error))) => Err(self.classify(error)),
             Err(_) => Err(Error::TooSlow { host: self.host.clone(), deadline: self.deadline }),
         }
     }
 
-    async fn see(&self, query: &str) -> Result<Option<Seen>, bollard::errors::Error> {
+    async fn see(&self, query: &str) -> Result<Option<Seen>, Trouble> {
         let engine = self.connect().await?;
         let (answer, networks) = tokio::try_join!(
             engine.inspect_container(query, None),
@@ -123,11 +154,17 @@ impl Docker {
     async fn list(
         &self,
         engine: Option<bollard::Docker>,
-    ) -> Result<(bollard::Docker, Vec<ContainerSummary>, Vec<Network>), bollard::errors::Error> {
+    ) -> Result<(bollard::Docker, Vec<Listed>, Vec<Network>), Trouble> {
         let engine = match engine {
             Some(engine) => engine,
             None => self.connect().await?,
         };
+        if self.place.kind == Kind::Podman {
+            let transport = self.transport(String::new());
+            let (listed, networks) =
+                tokio::try_join!(podman::containers(&transport), podman::networks(&transport))?;
+            return Ok((engine, listed, networks));
+        }
         // Not simply all: one container in a state that bollard does not know fails the whole list.
         let states = vec!["running".to_owned(), "paused".to_owned()];
         let options = ListContainersOptions {
@@ -138,14 +175,41 @@ impl Docker {
             engine.list_containers(Some(options)),
             engine.list_networks(None::<ListNetworksOptions>),
         )?;
-        Ok((engine, containers, networks))
+        let listed = containers.into_iter().filter_map(Listed::read).collect();
+        Ok((engine, listed, containers::networks(networks)))
     }
 
-    /// Agrees on a version: the engine's own, if bollard knows it, else the newest that bollard knows.
-    async fn connect(&self) -> Result<bollard::Docker, bollard::errors::Error> {
-        let newest = bollard::API_DEFAULT_VERSION;
-        let version = self.client(String::new(), newest)?.negotiate_version().await?.client_version();
-        self.client(format!("/v{version}"), &version)
+    /// Asks who it is, and agrees on a version.
+    async fn connect(&self) -> Result<bollard::Docker, Trouble> {
+        if self.place.is_passed_on() {
+            return Err(Trouble::OtherKind);
+        }
+        let told = self.client(String::new(), bollard::API_DEFAULT_VERSION)?.version().await?;
+        let components = told.components.unwrap_or_default();
+        let podman = components.iter().any(|component| component.name == "Podman Engine");
+        let kind = if podman { Kind::Podman } else { Kind::Docker };
+        if self.place.kind == Kind::Docker {
+            self.place.note(kind);
+        }
+        if self.place.kind != kind {
+            return Err(Trouble::OtherKind);
+        }
+        let version = agreed(&told.api_version.unwrap_or_default())
+            .ok_or(bollard::errors::Error::APIVersionParseError {})?;
+        Ok(self.client(format!("/v{version}"), &version)?)
+    }
+
+    /// Here listens one of the other kind.
+    fn other_kind(&self) -> Error {
+        let host = self.host.clone();
+        match self.place.kind {
+            Kind::Docker => Error::Podman { asked: self.place.is_asked(), host },
+            Kind::Podman => Error::NotPodman { host },
+        }
+    }
+
+    fn transport(&self, prefix: String) -> Transport {
+        Transport { host: self.host.clone(), limit: self.limit, prefix }
     }
 
     fn client(
@@ -153,7 +217,7 @@ impl Docker {
         prefix: String,
         version: &bollard::ClientVersion,
     ) -> Result<bollard::Docker, bollard::errors::Error> {
-        let transport = Transport { host: self.host.clone(), limit: self.limit, prefix };
+        let transport = self.transport(prefix);
         // No timeout of bollard's: it does not cover the body, and the deadline of the refresh covers all.
         bollard::Docker::connect_with_custom_transport(
             move |request| transport.clone().send(request),
@@ -260,6 +324,28 @@ impl Docker {
     }
 }
 
+/// The engine's own version of the API, if bollard knows it, else the newest that bollard knows.
+fn agreed(own: &str) -> Option<bollard::ClientVersion> {
+    let (major, minor) = own.split_once('.')?;
+    let own =
+        bollard::ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? };
+    let newest = *bollard::API_DEFAULT_VERSION;
+    Some(if own < newest { own } else { newest })
+}
+
+/// Why an engine did not answer as one of its kind does.
+enum Trouble {
+    /// It is of the other kind.
+    OtherKind,
+    Of(bollard::errors::Error),
+}
+
+impl From<bollard::errors::Error> for Trouble {
+    fn from(error: bollard::errors::Error) -> Trouble {
+        Trouble::Of(error)
+    }
+}
+
 fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
@@ -311,6 +397,20 @@ pub enum Error {
         /// What was not understood.
         reason: String,
     },
+    /// Podman listens where Docker was looked for.
+    #[error("{host} is Podman, and not the one that is asked: name it with --podman.host")]
+    Podman {
+        /// Where.
+        host: DockerHost,
+        /// It is asked by who looks for Podman, if anybody does; no failure then.
+        asked: bool,
+    },
+    /// Docker listens where Podman was looked for.
+    #[error("{host} is not Podman: a Docker engine is named with --docker.host")]
+    NotPodman {
+        /// Where.
+        host: DockerHost,
+    },
     /// The connection ended before the answer did: the engine was stopped, say.
     #[error("the connection to {host} broke: {reason}")]
     Broken {
@@ -330,61 +430,3 @@ pub enum Error {
         message: String,
     },
 }
-
-/// Where an engine listens, as in DOCKER_HOST. Parsed from `unix:///path`, `unix:PATH`, `tcp://host:port` or
-/// `http://host:port`; TLS and ssh are not spoken.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum DockerHost {
-    /// A unix socket at this path.
-    Unix(PathBuf),
-    /// Plain TCP to this `host:port`.
-    Tcp(String),
-}
-
-impl DockerHost {
-    /// True if there is something to dial: a socket that does not exist is no engine.
-    pub fn is_there(&self) -> bool {
-        match self {
-            DockerHost::Unix(path) => path.exists(),
-            DockerHost::Tcp(_) => true,
-        }
-    }
-}
-
-impl FromStr for DockerHost {
-    type Err = BadHost;
-
-    fn from_str(text: &str) -> Result<DockerHost, BadHost> {
-        let host = if let Some(path) = text.strip_prefix("unix:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            (!path.is_empty()).then(|| DockerHost::Unix(path.into()))
-        } else {
-            let address = text.strip_prefix("tcp://").or_else(|| text.strip_prefix("http://"));
-            address.and_then(tcp_address).map(|address| DockerHost::Tcp(address.to_owned()))
-        };
-        host.ok_or_else(|| BadHost(text.to_owned()))
-    }
-}
-
-/// `host:port`, with the slash that people put behind it; `None` for anything else.
-fn tcp_address(text: &str) -> Option<&str> {
-    let address = text.strip_suffix('/').unwrap_or(text);
-    let (host, port) = address.rsplit_once(':')?;
-    let plain = !host.is_empty() && !host.contains(|c: char| "/?#@".contains(c) || c.is_whitespace());
-    (plain && port.parse::<u16>().is_ok_and(|port| port != 0)).then_some(address)
-}
-
-/// In the form that it is parsed from.
-impl fmt::Display for DockerHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DockerHost::Unix(path) => write!(f, "unix://{}", path.display()),
-            DockerHost::Tcp(address) => write!(f, "tcp://{address}"),
-        }
-    }
-}
-
-/// A text that names no [`DockerHost`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not unix:///path, unix:PATH, tcp://host:port or http://host:port")]
-pub struct BadHost(String);

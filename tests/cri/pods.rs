@@ -1,9 +1,15 @@
 //! Which pod is behind which device, and how much went through.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::lab::{
-    Containerd, Exporter, Exposition, Pod, Traffic, needs_engine, ping, transfer, unique_name, wait_for,
+    Containerd, Exporter, Exposition, NetnsFolder, Pod, Traffic, needs_engine, ping, transfer, unique_name,
+    wait_for,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -97,8 +103,9 @@ fn assert_counts_agree(exporter: &Exporter, interface: &crate::lab::Interface) -
 fn a_pod_has_one_label_set_from_its_first_byte_on_though_it_is_named_late_and_keeps_it_after_its_end() {
     needs_engine!();
     let engine = Containerd::get();
-    // /run/netns is looked at, where CNI puts its own names.
-    let exporter = engine.exporter_with_names("/run/netns".as_ref(), &[]);
+    let folder = NetnsFolder::new();
+    let exporter = engine.exporter_with_names(folder.path(), &[]);
+    let mirror = Mirror::start(&folder);
     let (name, mut netns) = (unique_name("brief"), String::new());
     let check = |metrics: &Exposition| {
         for name in ["veth_container_receive_bytes_total", "veth_device_up"] {
@@ -117,8 +124,9 @@ fn a_pod_has_one_label_set_from_its_first_byte_on_though_it_is_named_late_and_ke
         ping(&interface.netns_path(), gateway, 20, 1_000);
         assert_counts_agree(&exporter, &interface)
     });
+    assert!(mirror.seen().contains(&netns), "CNI's name was shown to the exporter: {:?}", mirror.seen());
     wait_for(LIMIT, "the pod's namespace is gone", || {
-        let path = std::path::Path::new("/run/netns").join(&netns);
+        let path = Path::new("/run/netns").join(&netns);
         if path.exists() { Err(path.display().to_string()) } else { Ok(()) }
     });
     exporter.wait_for(LIMIT, "the pod's device is gone", |metrics| {
@@ -132,4 +140,54 @@ fn a_pod_has_one_label_set_from_its_first_byte_on_though_it_is_named_late_and_ke
         "{kept:?} after {sent:?}"
     );
     assert_eq!(infos(&metrics, "shop", &name), Vec::<[String; 4]>::new(), "information is of the living");
+}
+
+/// Shows the exporter the names that CNI puts into /run/netns from now on, as long as they are there: a folder of its own keeps those
+/// of everybody else away.
+struct Mirror {
+    seen: Arc<Mutex<BTreeSet<String>>>,
+    done: Arc<AtomicBool>,
+}
+
+impl Mirror {
+    fn start(folder: &NetnsFolder) -> Mirror {
+        let mirror = Mirror { seen: Arc::default(), done: Arc::default() };
+        let (seen, done) = (Arc::clone(&mirror.seen), Arc::clone(&mirror.done));
+        let (folder, before) = (folder.path().to_owned(), names());
+        std::thread::spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                let now = names();
+                for name in now.difference(&before) {
+                    if seen.lock().unwrap().insert(name.clone()) {
+                        symlink(Path::new("/run/netns").join(name), folder.join(name)).unwrap();
+                    }
+                }
+                let gone: Vec<PathBuf> =
+                    seen.lock().unwrap().difference(&now).map(|name| folder.join(name)).collect();
+                for link in gone.iter().filter(|link| link.is_symlink()) {
+                    std::fs::remove_file(link).unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        mirror
+    }
+
+    /// All names that were shown so far.
+    fn seen(&self) -> BTreeSet<String> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+    }
+}
+
+/// CNI's names in /run/netns.
+fn names() -> BTreeSet<String> {
+    let entries = std::fs::read_dir("/run/netns").unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("cni-")).collect()
 }

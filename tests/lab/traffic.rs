@@ -87,7 +87,7 @@ pub struct Interface {
 impl Container {
     /// One of its interfaces.
     pub fn interface(&self, name: &str) -> Interface {
-        Interface::of(&[("runtime", "docker"), ("container", self.name())], name, self.pid())
+        Interface::new("docker", self.name(), name, self.pid())
     }
 
     /// Its interface on a network, found by the MAC address that Docker tells.
@@ -101,6 +101,11 @@ impl Container {
 }
 
 impl Interface {
+    /// That of a runtime's container whose first process this is.
+    pub fn new(runtime: &'static str, container: &str, name: &str, pid: u32) -> Interface {
+        Interface::of(&[("runtime", runtime), ("container", container)], name, pid)
+    }
+
     /// That with this name of the workload that has these labels, in the network namespace of a process.
     pub fn of(workload: &[(&'static str, &str)], name: &str, pid: u32) -> Interface {
         let workload = workload.iter().map(|&(label, value)| (label, value.to_owned())).collect();

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{DockerEngine, Exporter, Exposition, Netns, needs_engine, succeed, wait_for};
+use crate::lab::{
+    DockerEngine, Exporter, Exposition, Netns, describe, empty_folder, needs_engine, succeed, wait_for,
+};
 use crate::scene::{LIMIT, Labels, OFTEN, labels, series};
 
 /// Veths of a namespace by the file it is mounted on: name, ifindex, the peer's ifindex.
@@ -55,12 +57,12 @@ fn an_overlay_network_has_its_ports_in_the_engines_own_namespace() {
     let file = |container: &str| {
         PathBuf::from(engine.docker(&["inspect", "-f", "{{.NetworkSettings.SandboxKey}}", container]))
     };
-    let port_of = |container: &str| {
+    let port_of = |container: &str, shown: &str| {
         labels([
             ("device", find(veths(&file(container)), "eth0").as_str()),
             ("netns", &hidden),
             ("runtime", "docker"),
-            ("container", container),
+            ("container", shown),
             ("interface", "eth0"),
             ("network", "ov"),
         ])
@@ -68,7 +70,7 @@ fn an_overlay_network_has_its_ports_in_the_engines_own_namespace() {
     let balancer = format!("lb_{}", &overlay[..9]);
     let balancers =
         labels([("device", find(veths(&sandboxes.join(&balancer)), "eth0").as_str()), ("netns", &hidden)]);
-    let wanted = [port_of(web.name()), port_of(&task), balancers.clone()];
+    let wanted = [port_of(web.name(), web.name()), port_of(&task, "svc.1"), balancers.clone()];
     let metrics = exporter.wait_for(LIMIT, "the overlay's ports are there", |metrics| {
         let devices = series(metrics, "veth_device_up");
         let there: Vec<&Labels> =
@@ -80,7 +82,7 @@ fn an_overlay_network_has_its_ports_in_the_engines_own_namespace() {
     };
     assert_eq!(info(&balancers["device"], &hidden), Some(1.0), "{}", metrics.text);
     // The gateway to the world is on the host.
-    for container in [web.name(), &task] {
+    for (container, shown) in [(web.name(), web.name()), (&task, "svc.1")] {
         let (_, ifindex, peer) =
             veths(&file(container)).into_iter().find(|(name, ..)| name == "eth1").unwrap();
         let on_host = netns.ip_json(["link", "show", "master", "docker_gwbridge"]);
@@ -88,7 +90,7 @@ fn an_overlay_network_has_its_ports_in_the_engines_own_namespace() {
         assert_eq!(port["link_index"], ifindex);
         let port = [
             ("device", port["ifname"].as_str().unwrap()),
-            ("container", container),
+            ("container", shown),
             ("interface", "eth1"),
             ("network", "docker_gwbridge"),
         ];
@@ -112,6 +114,51 @@ fn an_overlay_network_has_its_ports_in_the_engines_own_namespace() {
     let address = engine.docker(&["inspect", "-f", "{{.NetworkSettings.Networks.ov.IPAddress}}", &task]);
     web.ping(address.parse().unwrap(), 10, 1_000);
     exporter.wait_for(LIMIT, "ten packets more", |metrics| sent(metrics).filter(|now| *now >= before + 10.0));
+
+    // It is found by its container's own name as well.
+    let names = empty_folder("n").display().to_string();
+    let query = ["find", &task, "--docker.host", engine.host(), "--path.netns", &names];
+    let output = Exporter::command(&netns, &query).output().unwrap();
+    assert!(output.status.success(), "{}", describe(&output));
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("workload docker/svc.1\n"),
+        "{}",
+        describe(&output)
+    );
+
+    // A task that ends has a successor: the same slot, and so the same series, which goes on.
+    let of_slot = [("container", "svc.1"), ("network", "ov")];
+    let received = |metrics: &Exposition| metrics.value("veth_container_receive_packets_total", &of_slot);
+    let before = received(&exporter.metrics()).unwrap();
+    engine.docker(&["kill", &task]);
+    let successor = wait_for(Duration::from_secs(30), "the task has a successor", || {
+        let running = engine.docker(&["ps", "--filter", "name=svc.1.", "--format", "{{.Names}}"]);
+        if running.is_empty() || running == task { Err(running) } else { Ok(running) }
+    });
+    let id = engine.docker(&["inspect", "-f", "{{.Id}}", &successor]);
+    let there = [("container", "svc.1"), ("container_id", id.as_str())];
+    let metrics = exporter
+        .wait_for(LIMIT, "it is there", |m| m.value("veth_container_info", &there).map(|_| m.clone()));
+    assert!(received(&metrics).is_some_and(|now| now >= before), "{before}, then:\n{}", metrics.text);
+
+    // Where the service is global a node stands for the slot.
+    let node = engine.docker(&["info", "-f", "{{.Swarm.NodeID}}"]);
+    let global = [
+        "service",
+        "create",
+        "--detach",
+        "--no-resolve-image",
+        "--mode",
+        "global",
+        "--name",
+        "agent",
+        "--network",
+        "ov",
+    ];
+    engine.docker(&[&global[..], &["lab/busybox:1", "sleep", "1000"]].concat());
+    let agent = format!("agent.{node}");
+    let agent = [("container", agent.as_str()), ("interface", "eth0"), ("network", "ov")];
+    exporter.wait_for(2 * LIMIT, "the global service's task", |m| m.value("veth_device_up", &agent));
 
     engine.docker(&["swarm", "leave", "--force"]);
     drop(web);

@@ -204,6 +204,8 @@ pub enum Located {
 /// What the user decides.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Processes are looked for where no runtime claims.
+    pub processes: bool,
     /// How long a workload's totals are kept after its last pair is gone.
     pub retention: Duration,
     /// How long an unclaimed end is kept back while a runtime may still name it.

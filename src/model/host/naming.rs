@@ -72,8 +72,8 @@ impl Naming {
             namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
         let mut residents = Residents { switches: switches(namespaces), ..Residents::default() };
         let mut checked = HashSet::new();
+        let mut made_up: Vec<(&Claim, NetnsId)> = Vec::new();
         let mut called: BTreeMap<NetnsId, String> = BTreeMap::new();
-        let mut provisional: Vec<(&Claim, NetnsId)> = Vec::new();
         let netns_at = |locator| match located.get(locator)?.netns {
             Located::Nsid(nsid) => netns_of.get(&nsid).copied(),
             Located::Host | Located::WithoutId => None,
@@ -93,15 +93,13 @@ impl Naming {
                 let cgroup = located.get(&claim.locator).and_then(|at| at.cgroup.as_deref());
                 if !self.believes(claim, &this, &namespaces[&netns], cgroup) {
                     self.reject(&this, now, *asked);
+                } else if is_made_up(&claim.owner) {
+                    made_up.push((claim, netns));
                 } else {
                     if runtime == Runtime::Named {
                         called.insert(netns, claim.owner.name.clone());
                     }
-                    if claim.owner.is_provisional() {
-                        provisional.push((claim, netns));
-                    } else {
-                        residents.settle(claim, netns, cgroup.map(str::to_owned));
-                    }
+                    residents.settle(claim, netns, cgroup.map(str::to_owned));
                 }
                 checked.insert(this);
             }
@@ -111,11 +109,14 @@ impl Naming {
                 }
             }
         }
-        let owned: HashSet<NetnsId> = provisional.iter().map(|(_, netns)| *netns).collect();
-        self.keep_leaving(&mut residents, &mut called, told, &owned, now, leaving);
+        let held: HashSet<NetnsId> = made_up.iter().map(|(_, netns)| *netns).collect();
+        self.keep_leaving(&mut residents, &mut called, told, &held, now, leaving);
         residents.settle_expected(heard, namespaces);
-        for (claim, netns) in provisional {
-            residents.settle(claim, netns, None);
+        for (claim, netns) in made_up {
+            if !residents.homes.contains_key(&netns) {
+                called.insert(netns, claim.owner.name.clone());
+                residents.settle(claim, netns, None);
+            }
         }
         for (&netns, inhabitant) in inhabitants {
             residents.homes.entry(netns).or_insert_with(|| Home::of_process(inhabitant));
@@ -130,14 +131,14 @@ impl Naming {
     /// Lets who has lived in a namespace stay while it is dismantled: its first process is gone before its veths
     /// are, and an engine can tell of a container's end sooner than the links are read again. Who is claimed still,
     /// and is only not found any more, stays as long as the namespace. It is the namespace with its generation that
-    /// is remembered: an id that is used again is another. A runtime's own name for a namespace, which is there as long as that,
-    /// takes it from nobody.
+    /// is remembered: an id that is used again is another. Nor does he leave one that a runtime
+    /// still holds by a name that it has made up: it takes a pod's process first, and its network last.
     fn keep_leaving(
         &mut self,
         residents: &mut Residents,
         called: &mut BTreeMap<NetnsId, String>,
         told: &Told<'_>,
-        provisional: &HashSet<NetnsId>,
+        held: &HashSet<NetnsId>,
         now: Duration,
         leaving: Duration,
     ) {
@@ -148,16 +149,16 @@ impl Naming {
             .collect();
         for (netns, mut home) in std::mem::take(&mut self.homes) {
             let owner = &home.tenant.owner;
-            let named = provisional.contains(&netns);
             let gone = residents.homes.contains_key(&netns) || !told.namespaces.contains_key(&netns);
-            let gone = gone || (named && owner.is_provisional());
             // Whom only a process told of is not claimed by anybody.
-            if gone || matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process) {
+            let of_process = matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process);
+            if gone || of_process || is_made_up(owner) {
                 continue;
             }
             let stays =
                 home.locator.as_ref().is_some_and(|locator| lost.contains(&(owner.id.as_str(), locator)));
-            if !stays && !named && now.saturating_sub(*home.left.get_or_insert(now)) > leaving {
+            if !stays && !held.contains(&netns) && now.saturating_sub(*home.left.get_or_insert(now)) > leaving
+            {
                 continue;
             }
             if owner.runtime == Runtime::Named {
@@ -369,12 +370,6 @@ impl Residents {
         places.filter(|&netns| self.place(netns) == Place::Unclaimed).collect()
     }
 
-    /// True if an end is in a namespace of which only the name is known that a runtime has made up for it.
-    pub fn provisional(&self, pair: &ShownPair) -> bool {
-        let mut tenants = pair.sides.iter().filter_map(|side| side.tenant.as_ref());
-        tenants.any(|tenant| tenant.owner.is_provisional())
-    }
-
     /// True if an interface of the pair has no name yet that will stay: an engine moves it in under another, renames it and
     /// takes it up last. Until then its carrier has changed once, when it was made.
     pub fn unfinished(&self, pair: &ShownPair) -> bool {
@@ -384,6 +379,11 @@ impl Residents {
                 side.tenant.as_ref().is_some_and(|tenant| tenant.owner.runtime == Runtime::Docker);
             of_engine && side.link.is_some_and(|link| !link.up && link.carrier_changes == 1)
         })
+    }
+
+    /// True if who lives at an end is only known by a name that a runtime has made up: it may still tell who that is.
+    pub fn is_made_up(&self, pair: &ShownPair) -> bool {
+        pair.sides.iter().any(|side| side.tenant.as_ref().is_some_and(|tenant| is_made_up(&tenant.owner)))
     }
 
     /// Gives a pair its roles, its owners and its labels.
@@ -481,6 +481,18 @@ fn is_cgroup_of(cgroup: Option<&str>, owner: &Workload) -> bool {
         cgroup.unwrap_or_default().split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| is_id(part));
     let mut ids = ids.peekable();
     !is_id(&owner.id) || ids.peek().is_none() || ids.any(|id| id == owner.id)
+}
+
+/// True for a name in /run/netns that nobody has chosen: Podman calls its namespaces `netns-UUID` there, containerd `cni-UUID`,
+/// and CRI-O `UUID`. It names a namespace only where nothing else does.
+fn is_made_up(owner: &Workload) -> bool {
+    let uuid = |text: &str| {
+        let groups =
+            text.split('-').map(|group| group.bytes().all(|b| b.is_ascii_hexdigit()).then_some(group.len()));
+        groups.eq([8, 4, 4, 4, 12].map(Some))
+    };
+    let rest = owner.name.strip_prefix("netns-").or_else(|| owner.name.strip_prefix("cni-"));
+    owner.runtime == Runtime::Named && uuid(rest.unwrap_or(&owner.name))
 }
 
 fn switches(namespaces: &Namespaces) -> HashMap<End, Name> {

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many times as long a pair is held back whose namespace has the name that a runtime gives to its own: it tells of a
-/// pod when all of it has started, a second and more after its network.
-const FOR_RUNTIMES_OF_NAMES: u32 = 10;
+/// How many times as long a pair is held back whose namespace has a name that a runtime has made up: it tells of a pod
+/// when that has started, which may be seconds after its network was made.
+const FOR_MADE_UP_NAMES: u32 = 10;
 
 impl Host {
     /// Says whose each pair is, for the ledger and for the eye; and for which names it waits.
@@ -33,9 +33,8 @@ impl Host {
         self.status.claims_rejected = self.naming.rejected_ever() + self.unlocated_ever;
         let mut waiting = Waiting::default();
         let may_name = self.heard.values().any(|heard| heard.may_name);
-        let may_own = [Runtime::Podman, Runtime::Cri]
-            .iter()
-            .any(|runtime| self.heard.get(runtime).is_some_and(|heard| heard.may_name));
+        let engine_may_name =
+            self.heard.iter().any(|(&runtime, heard)| runtime != Runtime::Named && heard.may_name);
         let pairing = self.topology.pairing();
         let pods = self.pods || self.config.pods;
         let mut scene = Scene { pods, ends: ends(pairing), ..Scene::default() };
@@ -49,9 +48,9 @@ impl Host {
             }
             let labels = shown.sides.each_ref().map(|side| side.labels.clone());
             let arrived = self.ledger.arrived(index).unwrap_or(now);
-            let provisional = may_own && residents.provisional(&shown);
-            let hold_back = match provisional && arrived > self.started {
-                true => self.config.hold_back.saturating_mul(FOR_RUNTIMES_OF_NAMES),
+            let made_up = engine_may_name && residents.is_made_up(&shown);
+            let hold_back = match made_up && arrived > self.started {
+                true => self.config.hold_back.saturating_mul(FOR_MADE_UP_NAMES),
                 false => self.config.hold_back,
             };
             let young = now.saturating_sub(arrived) < hold_back;
@@ -59,7 +58,7 @@ impl Host {
             let in_transit =
                 arrived > self.started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
             let unclaimed = residents.unclaimed(&shown);
-            let unnamed = in_transit || provisional || !unclaimed.is_empty() || residents.unfinished(&shown);
+            let unnamed = in_transit || made_up || !unclaimed.is_empty() || residents.unfinished(&shown);
             if may_name && young && unnamed {
                 waiting.for_runtimes = true;
                 let ends = arrived + hold_back;
@@ -69,8 +68,10 @@ impl Host {
             }
             let searched = |netns| self.searches.get(netns).is_some_and(|search| search.tries > 0);
             let all_searched = unclaimed.iter().all(searched);
-            waiting.unclaimed.extend(unclaimed);
-            if !all_searched {
+            if self.config.processes {
+                waiting.unclaimed.extend(unclaimed);
+            }
+            if self.config.processes && !all_searched {
                 bookings.push(Booking::Held(labels));
                 continue;
             }

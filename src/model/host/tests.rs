@@ -18,6 +18,7 @@ struct World {
     /// By nsid: a process that is found there.
     inhabitants: BTreeMap<u32, (u32, Workload)>,
     docker: Option<Result<Claims, String>>,
+    named: Option<Result<Claims, String>>,
 }
 
 impl World {
@@ -86,7 +87,8 @@ impl World {
                 }
             }
             Request::Claims(runtime) => {
-                Input::Claims { runtime, answer: self.docker.clone(), took: Duration::ZERO }
+                let answer = if runtime == Runtime::Named { &self.named } else { &self.docker };
+                Input::Claims { runtime, answer: answer.clone(), took: Duration::ZERO }
             }
         }
     }
@@ -140,6 +142,7 @@ fn host_learning(learning: Learning) -> Host {
             gather: Duration::ZERO,
             gather_a_pair: Duration::ZERO,
             pods: false,
+            processes: true,
         },
         [Runtime::Docker],
     )
@@ -571,3 +574,36 @@ fn an_id_that_nobody_has_is_asked_about_once_a_round() {
 }
 
 mod live;
+
+#[test]
+fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {
+    let uuid = "be49d294-f624-cd99-43b9-ee11fa7ac673";
+    for (name, runtime_tells, wanted) in [
+        (format!("netns-{uuid}"), true, "veth10 docker/web/eth0/front"),
+        (format!("cni-{uuid}"), false, "veth10 named/cni-be49d294-f624-cd99-43b9-ee11fa7ac673/eth0/"),
+    ] {
+        let mut world = World::with_containers(&[(0, 10)]);
+        world.docker = Some(Ok(Claims::default()));
+        world.pids = BTreeMap::from([(700, Located::Nsid(0)), (1, Located::Nsid(0))]);
+        let claim = Claim {
+            owner: Workload::named(Runtime::Named, name),
+            locator: Locator::Pid(1),
+            endpoints: Vec::new(),
+            members: Vec::new(),
+        };
+        world.named = Some(Ok(Claims { claims: vec![claim], ..Claims::default() }));
+        let mut host = new_host();
+        host.heard.insert(Runtime::Named, Heard { may_name: true, ..Heard::default() });
+        world.tick(&mut host, NOW);
+        assert_eq!(names(&host), [] as [&str; 0], "held back");
+        if runtime_tells {
+            world.docker_says(&[("web", 700, 10)]);
+        }
+        world.tick(&mut host, NOW + 2 * SECOND);
+        assert_eq!(names(&host), [wanted]);
+        // Who is dismantled keeps the name, too.
+        world.docker = Some(Ok(Claims::default()));
+        world.tick(&mut host, NOW + 2 * SECOND + SECOND / 2);
+        assert_eq!(names(&host)[0].split('/').nth(1), wanted.split('/').nth(1));
+    }
+}

@@ -45,16 +45,17 @@ impl Listed {
         let name =
             own_name(&entry.names.unwrap_or_default()).unwrap_or_else(|| id.chars().take(12).collect());
         let labels = entry.labels.unwrap_or_default();
-        let workload = workload(id, name, entry.image.unwrap_or_default(), &labels);
+        let workload = workload(Runtime::Docker, id, name, entry.image.unwrap_or_default(), &labels);
         let networks = entry.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let attachments = networks.into_iter().map(|(name, endpoint)| (name, marks(endpoint))).collect();
         Some(Listed { workload, attachments })
     }
 }
 
-/// A container as a workload, by what Compose and Kubernetes have written into its labels. The container that holds a pod's
+/// A container as a workload, by what Compose, Swarm and Kubernetes have written into its labels. The container that holds a pod's
 /// namespaces is the pod.
 pub(super) fn workload(
+    runtime: Runtime,
     id: String,
     name: String,
     image: String,
@@ -68,10 +69,10 @@ pub(super) fn workload(
     let (name, image) = match of_pod {
         _ if is_sandbox => Default::default(),
         Some(of_pod) => (of_pod, image),
-        None => (name, image),
+        None => (task(labels).map_or(name, str::to_owned), image),
     };
     Workload {
-        runtime: Runtime::Docker,
+        runtime,
         name,
         namespace: if pod.is_empty() { pod.clone() } else { label("io.kubernetes.pod.namespace") },
         pod,
@@ -81,6 +82,16 @@ pub(super) fn workload(
         compose_service: label("com.docker.compose.service"),
         labels: labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
+}
+
+/// What a Swarm task is called as long as its service has that slot: `service.slot`, and `service.node` where the service is
+/// global. The task's own name, `service.slot.task`, is another after each restart.
+fn task(labels: &HashMap<String, String>) -> Option<&str> {
+    let label = |name: &str| Some(labels.get(name)?.as_str()).filter(|text| !text.is_empty());
+    let name = label("com.docker.swarm.task.name")?.strip_suffix(label("com.docker.swarm.task.id")?)?;
+    let slot = name.strip_prefix(label("com.docker.swarm.service.name")?)?;
+    let slot = slot.strip_prefix('.')?.strip_suffix('.')?;
+    (!slot.is_empty()).then(|| name.trim_end_matches('.'))
 }
 
 /// A legacy link gives its target further names, `/other/alias`: the own one has no second slash.

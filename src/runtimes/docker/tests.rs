@@ -9,7 +9,7 @@ use super::*;
 use crate::model::workload::{Claim, Locator};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -56,7 +56,7 @@ impl Lab {
     }
 
     fn docker(&self) -> Docker {
-        let mut docker = Docker::new(DockerHost::Unix(self.socket()));
+        let mut docker = docker_at(DockerHost::Unix(self.socket()));
         (docker.deadline, docker.inspection) = (Duration::from_secs(60), Duration::from_secs(60));
         docker
     }
@@ -85,6 +85,11 @@ impl Lab {
         asked.sort();
         asked
     }
+}
+
+fn docker_at(host: DockerHost) -> Docker {
+    let [docker, _] = Place::both(Some(host), None);
+    Docker::new(docker.unwrap())
 }
 
 impl Drop for Lab {
@@ -390,7 +395,7 @@ async fn a_tcp_port_that_nobody_listens_on_is_no_engine() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let error = failure(Docker::new(DockerHost::Tcp(address.to_string()))).await;
+    let error = failure(docker_at(DockerHost::Tcp(address.to_string()))).await;
     assert!(matches!(error, Error::NotThere { .. }), "{error}");
 }
 
@@ -549,5 +554,31 @@ fn what_is_no_host_is_named_in_the_error() {
     {
         let error = text.parse::<DockerHost>().unwrap_err().to_string();
         assert!(error.contains(&format!("{text:?}")), "{error}");
+    }
+}
+
+#[test]
+fn a_swarm_task_is_called_by_service_and_slot_and_nobody_else_is() {
+    let named = |task: &str, id: &str, service: &str| {
+        let labels = [("task.name", task), ("task.id", id), ("service.name", service)];
+        let labels = labels.map(|(key, value)| (format!("com.docker.swarm.{key}"), value.to_owned()));
+        let labels = labels.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        containers::workload(Runtime::Docker, "id".into(), "own".into(), String::new(), &labels).name
+    };
+    // Labels as Docker 20.10 sets them, of a replicated service and of a global one (ids shortened).
+    assert_eq!(named("shop_web.2.x9kq1", "x9kq1", "shop_web"), "shop_web.2");
+    assert_eq!(named("agent.n0de7.x9kq1", "x9kq1", "agent"), "agent.n0de7");
+    // Anybody can set such labels.
+    for (task, id, service) in [
+        ("", "", "web"),
+        ("web.1.x", "x", ""),
+        ("web.1.x", "", "web"),
+        ("web.1.x", "y", "web"),
+        ("other.1.x", "x", "web"),
+        ("web..x", "x", "web"),
+        ("web.x", "x", "web"),
+        ("webx", "x", "web"),
+    ] {
+        assert_eq!(named(task, id, service), "own", "{task} {id} {service}");
     }
 }

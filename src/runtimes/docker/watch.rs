@@ -5,9 +5,9 @@
 //! is held until it has started, which for a short one is too late.
 
 use super::containers::{bridge_of, workload};
-use super::{Docker, DockerHost, Error};
+use super::{Docker, Error, Place, Trouble};
 use crate::model::link::Mac;
-use crate::model::workload::{Expected, Workload};
+use crate::model::workload::{Expected, Runtime, Workload};
 use bollard::models::{EventMessage, EventMessageTypeEnum, NetworkInspect};
 use bollard::query_parameters::{EventsOptions, InspectNetworkOptions};
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -52,10 +52,12 @@ impl Watch {
     ///
     /// # Errors
     /// If the engine cannot be asked.
-    pub async fn begin(host: DockerHost) -> Result<Watch, Error> {
-        let docker = Docker::new(host);
+    pub async fn begin(place: Place) -> Result<Watch, Error> {
+        let docker = Docker::new(place);
         let engine = match timeout(DEADLINE, docker.connect()).await {
-            Ok(engine) => engine.map_err(|error| docker.classify(error))?,
+            Ok(Ok(engine)) => engine,
+            Ok(Err(Trouble::OtherKind)) => return Err(docker.other_kind()),
+            Ok(Err(Trouble::Of(error))) => return Err(docker.classify(error)),
             Err(_) => return Err(Error::TooSlow { host: docker.host, deadline: DEADLINE }),
         };
         let kinds = vec!["container".to_owned(), "network".to_owned()];
@@ -109,7 +111,11 @@ impl Watch {
         let (id, attributes) = (actor.id.unwrap_or_default(), actor.attributes.unwrap_or_default());
         let container = attributes.get("container").cloned().unwrap_or_default();
         match (event.typ, event.action.as_deref().unwrap_or_default()) {
-            (Some(EventMessageTypeEnum::NETWORK), "connect") => _ = networks.insert(id),
+            (Some(EventMessageTypeEnum::NETWORK), "connect") => {
+                networks.insert(id);
+                // Podman's list tells it, and nothing else does.
+                news.containers |= self.docker.runtime() == Runtime::Podman;
+            }
             (Some(EventMessageTypeEnum::NETWORK), "disconnect") => {
                 self.forget(|key| *key == (container.clone(), id.clone()))
             }
@@ -118,10 +124,11 @@ impl Watch {
                 let mut labels = attributes;
                 let mut told = |name| labels.remove(name).unwrap_or_default();
                 let (name, image) = (told("name"), told("image"));
-                let workload = workload(id.clone(), name, image, &labels);
+                let workload = workload(self.docker.runtime(), id.clone(), name, image, &labels);
                 self.created.insert(id, workload);
             }
-            (Some(EventMessageTypeEnum::CONTAINER), "destroy") => {
+            // Podman's word is the second.
+            (Some(EventMessageTypeEnum::CONTAINER), "destroy" | "remove") => {
                 self.created.remove(&id);
                 self.forget(|(container, _)| *container == id);
                 news.containers = true;
@@ -134,7 +141,7 @@ impl Watch {
             }
             // Whatever an exec or a health check does changes nothing here.
             (Some(EventMessageTypeEnum::CONTAINER), action)
-                if action.starts_with("exec_") || action.starts_with("health_") => {}
+                if action.starts_with("exec") || action.starts_with("health_") => {}
             _ => news.containers = true,
         }
     }
@@ -168,7 +175,7 @@ impl Watch {
             let known = self.created.get(&container).cloned();
             let workload = known.unwrap_or_else(|| {
                 let name = endpoint.name.unwrap_or_default();
-                workload(container.clone(), name, String::new(), &HashMap::new())
+                workload(self.docker.runtime(), container.clone(), name, String::new(), &HashMap::new())
             });
             let expected = Expected { workload, network: name.clone(), address, bridge };
             // An engine gives an address again as soon as it is free: it is no longer that of whoever had it before.
