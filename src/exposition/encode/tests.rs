@@ -179,7 +179,7 @@ fn where_there_are_pods_the_labels_that_name_one_are_written_even_if_empty() {
     assert!(!without.contains("pod=") && !without.contains("namespace="), "{without}");
     Arc::make_mut(&mut view.scene).pods = true;
     let with = encode(&view);
-    assert_eq!(line(&with, nobody), format!("{nobody},container=\"\",namespace=\"\",pod=\"\"}} 0"));
-    let labels = ",runtime=\"docker\",container=\"web\",namespace=\"\",pod=\"\",interface=\"eth0\"} 0";
+    assert_eq!(line(&with, nobody), format!("{nobody},container=\"\",namespace=\"\",pod=\"\"}} 1"));
+    let labels = ",runtime=\"docker\",container=\"web\",namespace=\"\",pod=\"\",interface=\"eth0\"} 1";
     assert_eq!(line(&with, web), format!("{web}{labels}"));
 }
