@@ -482,27 +482,28 @@ pub async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
     }
 }
 
-/// What is seen in one look is judged at this pace: after each answer it would be quadratic.
-pub const LOOK_GATHER: Duration = Duration::from_millis(100);
+/// In one look time goes by steps: all that is asked is answered within one, and judged together at its end.
+pub const LOOK_STEP: Duration = Duration::from_millis(1);
+
+/// One look takes no longer than this: what is known by then is shown.
+const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Looks at the host once, in the calling thread; each engine is asked once.
 pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
     let start = Instant::now();
     let named = sources.netns_folder.iter().map(|_| Runtime::Named);
-    let mut host = Host::new(config, engines.iter().map(Engine::runtime).chain(named).collect::<Vec<_>>());
-    let mut requests = VecDeque::from(host.apply(Input::Tick, start.elapsed()));
+    let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain(named).collect();
+    let mut host = Host::new(config, runtimes);
+    let mut now = Duration::ZERO;
+    let mut requests = VecDeque::from(host.apply(Input::Tick, now));
     let mut asked = BTreeSet::new();
-    loop {
+    while start.elapsed() < LOOK_LIMIT {
         let Some(request) = requests.pop_front() else {
-            // All that was answered is judged together, and what that asks is asked; then it is enough.
-            let more = match host.deadline() {
-                Some(due) if due <= start.elapsed() + 2 * LOOK_GATHER => host.apply(Input::Wake, due),
-                _ => Vec::new(),
-            };
-            if more.is_empty() {
+            now += LOOK_STEP;
+            requests.extend(host.apply(Input::Wake, now));
+            if requests.is_empty() {
                 break;
             }
-            requests.extend(more);
             continue;
         };
         let engine = match request {
@@ -516,8 +517,8 @@ pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Eng
             None => resolve(&mut sources.resolver, folder, &sources.processes, request),
         };
         let Some(input) = input else { continue };
-        requests.extend(host.apply(input, start.elapsed()));
+        requests.extend(host.apply(input, now));
     }
-    host.apply(take_sample(&mut sources.sampler), start.elapsed());
+    host.apply(take_sample(&mut sources.sampler), now);
     Snapshot { view: host.view(), status: host.status().clone() }
 }

@@ -38,7 +38,7 @@ impl Look {
             peak_window: Duration::ZERO,
             learning: Learning::Polling,
             processes: flags.is_on(Source::Process),
-            gather: collector::LOOK_GATHER,
+            gather: collector::LOOK_STEP,
             gather_a_pair: Duration::ZERO,
             pods: false,
         };

@@ -104,7 +104,14 @@ impl Drop for Podman {
             return;
         }
         self.podman(&["pod", "rm", "-f", "-a"]);
-        self.podman(&["rm", "-f", "-a", "-t", "0"]);
+        // Who has dependent containers can only go after these.
+        for _ in 0..2 {
+            let _ = command(&self.root, &self.netns).args(["rm", "-f", "-a", "-t", "0"]).output();
+        }
+        let left = self.podman(&["ps", "-a", "-q"]);
+        if !left.is_empty() {
+            eprintln!("containers of {} stay: {left}", self.root.display());
+        }
         self.service.terminate(Duration::from_secs(10));
         let output = command(&self.root, &self.netns).args(["system", "reset", "-f"]).output();
         if !output.as_ref().is_ok_and(|output| output.status.success()) {

@@ -41,7 +41,7 @@ pub struct Watch {
 /// What some events mean together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct News {
-    /// [`Watch::expected`] may be another.
+    /// [`Watch::expected`] may be another, or mean more than it did.
     pub expected: bool,
     /// The list of containers may be.
     pub containers: bool,
@@ -142,7 +142,12 @@ impl Watch {
             // Whatever an exec or a health check does changes nothing here.
             (Some(EventMessageTypeEnum::CONTAINER), action)
                 if action.starts_with("exec") || action.starts_with("health_") => {}
-            _ => news.containers = true,
+            (_, action) => {
+                news.containers = true;
+                // Podman makes a container's interfaces first: now there is a process, too, by which it can be known.
+                news.expected |=
+                    self.docker.runtime() == Runtime::Podman && matches!(action, "init" | "start");
+            }
         }
     }
 
