@@ -1,6 +1,7 @@
 //! What the user typed -> what the program needs.
 
 use crate::model::view::Source;
+use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -109,7 +110,7 @@ pub struct Sources {
     /// Podman's service, as --docker.host [default: unix:///run/podman/podman.sock]
     #[arg(long = "podman.host", env = "VETH_EXPORTER_PODMAN_HOST", value_name = "HOST")]
     podman_host: Option<DockerHost>,
-    /// Collector that is not to run: docker, podman, named or process; may be given several times
+    /// Collector that is not to run: docker, podman, cri, named or process; may be given several times
     #[arg(
         long = "collector.disable",
         env = "VETH_EXPORTER_COLLECTOR_DISABLE",
@@ -118,6 +119,9 @@ pub struct Sources {
         value_parser = may_be_disabled
     )]
     disabled: Vec<Source>,
+    /// Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]
+    #[arg(long = "cri.endpoint", env = "VETH_EXPORTER_CRI_ENDPOINT", value_name = "ENDPOINT")]
+    pub cri_endpoint: Option<CriEndpoint>,
     /// Where procfs is mounted
     #[arg(
         long = "path.procfs",
@@ -169,7 +173,7 @@ pub enum LogFormat {
 }
 
 /// The collectors that the rest works without.
-const OPTIONAL: [Source; 4] = [Source::Docker, Source::Podman, Source::Named, Source::Process];
+const OPTIONAL: [Source; 5] = [Source::Docker, Source::Podman, Source::Cri, Source::Named, Source::Process];
 
 impl Sources {
     /// True unless the user has disabled it.
@@ -330,6 +334,7 @@ mod tests {
             ("--collector.disable", "events"),
             ("--collector.disable", "dokcer"),
             ("--collector.disable", ""),
+            ("--cri.endpoint", "tcp://x:1"),
             ("--log.level", "loud"),
         ] {
             let error = Cli::try_parse_from(["veth-exporter", flag, value]).unwrap_err();
@@ -346,7 +351,7 @@ mod tests {
         let sources = Cli::try_parse_from(flags).unwrap().serve.sources;
         let on: Vec<&str> =
             OPTIONAL.into_iter().filter(|&source| sources.is_on(source)).map(Source::as_str).collect();
-        assert_eq!(on, ["podman"]);
+        assert_eq!(on, ["podman", "cri"]);
     }
 
     #[test]

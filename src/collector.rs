@@ -16,7 +16,7 @@ use crate::model::view::{Source, Status, View};
 use crate::model::workload::{Locator, Runtime};
 use crate::runtimes::named::{self, NameChange};
 use crate::runtimes::process::{self, Processes};
-pub use engine::Engine;
+pub use engine::{Engine, Found};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};

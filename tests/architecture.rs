@@ -26,6 +26,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("netlink_packet_route", &["kernel"]),
     ("socket2", &["kernel"]),
     ("bollard", &["runtimes"]),
+    ("tonic", &["runtimes"]),
+    ("prost", &["runtimes"]),
     ("procfs", &["runtimes"]),
     ("prometheus", &["exposition", "http"]),
     ("flate2", &["http"]),

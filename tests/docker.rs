@@ -403,7 +403,7 @@ fn a_renamed_container_goes_on_under_its_new_name_and_the_old_total_stands_still
         let metrics = exporter.metrics();
         assert_eq!(Traffic::booked(&metrics, &old.labels()), Some(first), "the old name's total");
         assert_eq!(first + booked, own, "the old name's traffic and the new one's");
-        let [_, (_, old_name), _] = old.labels();
+        let old_name = old.labels()[1].1;
         for info in ["veth_device_info", "veth_container_info"] {
             assert_eq!(of_container(&metrics, info, old_name), [] as [Labels; 0]);
         }

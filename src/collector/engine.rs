@@ -4,6 +4,7 @@ use super::{Handle, Message};
 use crate::model::host::Input;
 use crate::model::workload::{Claims, Runtime};
 use crate::runtimes;
+use crate::runtimes::cri::{self, Cri, CriEndpoint, SeenPod};
 use crate::runtimes::docker::{self, Docker, Place, Seen, Watch};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +21,10 @@ const RETRY: Duration = Duration::from_secs(1);
 const REST: u32 = 10;
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
+/// A CRI server that has no events is asked again for them after this: it may be a newer one by then. containerd
+/// 1.6 writes a line to its log each time.
+const NO_EVENTS: Duration = Duration::from_secs(600);
+
 /// A runtime's engine, which may not be there, or not yet.
 pub struct Engine {
     runtime: Runtime,
@@ -33,6 +38,7 @@ pub struct Engine {
 
 enum Api {
     Docker(Docker),
+    Cri(Cri),
 }
 
 impl Engine {
@@ -41,6 +47,18 @@ impl Engine {
         let docker = Docker::new(place);
         let (runtime, api) = (docker.runtime(), Ok(Api::Docker(docker)));
         Engine { runtime, api, strange_pids: None, expected: configured }
+    }
+
+    /// The server of the Container Runtime Interface at the endpoint that the user named, else at one of the usual ones.
+    pub fn cri(endpoint: Option<CriEndpoint>) -> Engine {
+        let expected = endpoint.is_some();
+        let api = Ok(Api::Cri(endpoint.map_or_else(Cri::usual, Cri::new)));
+        Engine { runtime: Runtime::Cri, api, strange_pids: None, expected }
+    }
+
+    /// True if it will tell of pods, unless it turns out that it does not.
+    pub fn may_tell_of_pods(&self) -> bool {
+        matches!(&self.api, Ok(Api::Cri(cri)) if cri.is_thinkable())
     }
 
     /// An engine that cannot be asked, because of how it is configured: a source that has failed.
@@ -76,12 +94,13 @@ impl Engine {
     }
 
     async fn claims(&mut self) -> Option<Result<Claims, String>> {
-        self.expected |= self.is_there();
+        self.expected |= self.is_there().await;
         if !self.expected {
             return None;
         }
         Some(match self.usable() {
             Err(reason) => Err(reason),
+            Ok(Api::Cri(cri)) => cri.refresh().await.map_err(|error| error.to_string()),
             Ok(Api::Docker(docker)) => match docker.refresh().await {
                 // Not Docker, and asked by another Engine.
                 Err(docker::Error::Podman { asked: true, .. }) => return None,
@@ -100,27 +119,32 @@ impl Engine {
     }
 
     /// True if there is something to dial.
-    fn is_there(&self) -> bool {
-        match &self.api {
+    async fn is_there(&mut self) -> bool {
+        match &mut self.api {
             Err(_) => false,
             Ok(Api::Docker(docker)) => docker.is_there(),
+            Ok(Api::Cri(cri)) => cri.find().await,
         }
     }
 
-    /// Asks the engine for one container, running or not; `None` if it has none that is called so, or if nobody
+    /// Asks the engine for one container or pod, running or not; `None` if it has none that is called so, or if nobody
     /// expects an engine.
     ///
     /// # Errors
     /// One line that says why the engine could not be asked.
-    pub async fn look_up(&mut self, query: &str) -> Result<Option<Seen>, String> {
+    pub async fn look_up(&mut self, query: &str) -> Result<Option<Found>, String> {
         if !self.expected {
             return Ok(None);
         }
         match self.usable()? {
             Api::Docker(docker) => match docker.look_up(query).await {
                 Err(docker::Error::Podman { asked: true, .. }) => Ok(None),
-                answer => answer.map_err(|error| error.to_string()),
+                answer => answer.map(|seen| seen.map(Found::Container)).map_err(|error| error.to_string()),
             },
+            Api::Cri(cri) => {
+                let seen = cri.look_up(query).await.map_err(|error| error.to_string())?;
+                Ok(seen.map(Found::Pod))
+            }
         }
     }
 
@@ -132,6 +156,7 @@ impl Engine {
             let place = docker.place().clone();
             tokio::spawn(watch_docker(place, self.runtime, Arc::clone(&news), collector.clone()));
         }
+        let mut pods_watched = false;
         loop {
             tokio::select! {
                 () = asks.notified() => {}
@@ -140,6 +165,13 @@ impl Engine {
             }
             let begin = Instant::now();
             let answer = self.ask().await;
+            // Only now it is known where it is.
+            if let Ok(Api::Cri(cri)) = self.usable()
+                && let Some(endpoint) = cri.endpoint().filter(|_| !pods_watched)
+            {
+                tokio::spawn(watch_cri(endpoint.clone(), self.runtime, collector.clone()));
+                pods_watched = true;
+            }
             let failed = matches!(answer, Input::Claims { answer: Some(Err(_)), .. });
             if collector.inbox.send(Message::Input(answer)).is_err() {
                 return;
@@ -162,8 +194,48 @@ impl Engine {
     async fn moved(&self) {
         match &self.api {
             Ok(Api::Docker(docker)) => docker.place().changed().await,
-            Err(_) => std::future::pending().await,
+            Ok(Api::Cri(_)) | Err(_) => std::future::pending().await,
         }
+    }
+}
+
+/// What [`Engine::look_up`] finds.
+pub enum Found {
+    /// By Docker's API.
+    Container(Seen),
+    /// By CRI.
+    Pod(SeenPod),
+}
+
+impl Found {
+    /// The whole id of the container or of the pod's sandbox.
+    pub fn id(&self) -> &str {
+        match self {
+            Found::Container(seen) => &seen.id,
+            Found::Pod(pod) => &pod.id,
+        }
+    }
+}
+
+/// Has a CRI server asked as soon as its events say that something is new, until the collector has stopped.
+async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
+    let Some(asks) = collector.engines.get(&runtime) else { return };
+    loop {
+        let mut ended = None;
+        match cri::Watch::begin(&endpoint).await {
+            Ok(mut watch) => {
+                while ended.is_none() {
+                    match watch.news().await {
+                        Ok(()) => asks.notify_one(),
+                        Err(error) => ended = Some(error),
+                    }
+                }
+            }
+            Err(error) => ended = Some(error),
+        }
+        // That the server is away is what the list says; one without events is asked for its list at every tick.
+        let unserved = matches!(ended, Some(cri::Error::Unserved { .. }));
+        tokio::time::sleep(if unserved { NO_EVENTS } else { RETRY }).await;
     }
 }
 

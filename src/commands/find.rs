@@ -3,9 +3,11 @@
 use super::look::{Look, print, print_json};
 use super::rows::{EndRow, Row, printable, rows};
 use crate::cli::{Find, Format};
+use crate::collector::Found as FoundByEngine;
 use crate::kernel::Resolver;
 use crate::model::host::LookFailure;
 use crate::model::link::{Address, Mac, Readable};
+use crate::runtimes::cri::SeenPod;
 use crate::runtimes::docker::{Attachment, Seen};
 use anyhow::bail;
 use serde::Serialize;
@@ -43,10 +45,13 @@ pub fn run(flags: &Find) -> anyhow::Result<()> {
         };
         // It has a name of its own besides the one that is shown: a Swarm task's container.
         let of_container =
-            |end: &EndRow| end.container_id.iter().chain(&end.member_ids).any(|id| *id == seen.id);
+            |end: &EndRow| end.container_id.iter().chain(&end.member_ids).any(|id| id == seen.id());
         found = others.into_iter().filter(|row| row.ends.iter().any(of_container)).collect();
         if found.is_empty() {
-            bail!("{}", why_none(runtime, &seen));
+            match &seen {
+                FoundByEngine::Container(seen) => bail!("{}", why_none(runtime, seen)),
+                FoundByEngine::Pod(pod) => bail!("{}", why_pod_has_none(pod)),
+            }
         }
     }
     let mut rows = found;
@@ -100,7 +105,9 @@ impl Query {
             self.ip.is_some() && address == self.ip
         };
         self.ifindex == Some(end.ifindex)
-            || [&end.device, &end.container, &end.network].iter().any(|name| name.as_deref() == text)
+            || [&end.device, &end.container, &end.pod, &end.title, &end.network]
+                .iter()
+                .any(|name| name.as_deref() == text)
             || end.owner().as_deref() == text
             || end.raw_device.is_some_and(|name| name.as_bytes() == self.bytes)
             || (!self.text.is_empty() && end.netns == self.text)
@@ -132,7 +139,7 @@ fn add_addresses(rows: &mut [Row], netns: &BTreeSet<Option<u32>>, resolver: &mut
 fn names(rows: &[Row]) -> BTreeSet<String> {
     let ends = rows.iter().flat_map(|row| &row.ends);
     let names = ends.flat_map(|end| {
-        let one = [&end.device, &end.container, &end.network].into_iter().flatten();
+        let one = [&end.device, &end.container, &end.pod, &end.title, &end.network].into_iter().flatten();
         one.chain(&end.members).cloned().collect::<Vec<_>>()
     });
     names.filter(|name| !name.is_empty()).collect()
@@ -209,9 +216,15 @@ fn flow(bytes: u64, packets: u64, dropped: u64) -> String {
 /// The commands that show this end without us.
 fn by_hand(end: &EndRow) -> Vec<String> {
     let device = end.raw_device.map(|name| quoted(name.as_bytes()));
-    let container = end.container.as_deref().map(|name| quoted(name.as_bytes()));
+    // A pod's own container has a name that nobody knows.
+    let container = end.container.as_ref().or(end.container_id.as_ref()).map(|name| quoted(name.as_bytes()));
     let within = match (end.nsid, end.runtime, container) {
         (None, ..) => Some(String::new()),
+        (Some(_), Some("cri"), _) => end.container_id.as_ref().map(|id| {
+            format!(
+                "nsenter -n -t \"$(crictl inspectp -o go-template --template '{{{{.info.pid}}}}' {id})\" "
+            )
+        }),
         (Some(_), Some(engine @ ("docker" | "podman")), Some(name)) => {
             // A Swarm task is shown as `service.slot`, and its container is called otherwise.
             let id = end.container_id.as_deref().filter(|_| name.contains('.'));
@@ -255,12 +268,12 @@ fn quoted(word: &[u8]) -> String {
     text
 }
 
-/// The container that is called so, running or not, and its runtime.
-fn ask_engines(look: &mut Look, query: &str) -> Option<(&'static str, Seen)> {
+/// The container or pod that is called so, running or not, and its runtime.
+fn ask_engines(look: &mut Look, query: &str) -> Option<(&'static str, FoundByEngine)> {
     for engine in &mut look.engines {
         let runtime = engine.runtime().as_str();
         match look.runtime.block_on(engine.look_up(query)) {
-            Ok(Some(seen)) => return Some((runtime, seen)),
+            Ok(Some(found)) => return Some((runtime, found)),
             Ok(None) => {}
             Err(reason) => tracing::warn!(collector = runtime, %reason, "failed"),
         }
@@ -308,6 +321,18 @@ fn why_none(runtime: &str, seen: &Seen) -> String {
             } else {
                 format!("{runtime}/{name} has no veth: {networks} reaches the network without one")
             }
+        }
+    }
+}
+
+fn why_pod_has_none(pod: &SeenPod) -> String {
+    let SeenPod { namespace, name, ready, on_host, .. } = pod;
+    let title = format!("cri/{}/{}", printable(namespace), printable(name));
+    match (ready, on_host) {
+        (false, _) => format!("{title} has no veth: it is not ready"),
+        (true, true) => format!("{title} has no veth: it uses the host's network (hostNetwork)"),
+        (true, false) => {
+            format!("{title} has no veth that is to be seen from here: its network plugin may need none")
         }
     }
 }

@@ -40,6 +40,7 @@ impl Look {
             processes: flags.is_on(Source::Process),
             gather: collector::LOOK_STEP,
             gather_a_pair: Duration::ZERO,
+            pods: false,
         };
         let Snapshot { view, status } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));

@@ -99,5 +99,8 @@ fn open_engines(flags: &Sources) -> anyhow::Result<Vec<Engine>> {
     let configured = [docker_configured, podman_configured.unwrap_or_default()];
     let places = Place::both(docker, podman).into_iter().zip(configured);
     engines.extend(places.filter_map(|(place, configured)| Some(Engine::docker(place?, configured))));
+    if flags.is_on(Source::Cri) {
+        engines.push(Engine::cri(flags.cri_endpoint.clone()));
+    }
     Ok(engines.into_iter().map(|engine| engine.in_pid_namespace_of(&flags.procfs)).collect())
 }

@@ -3,6 +3,7 @@
 use crate::model::link::{Counters, Name};
 use crate::model::pairing::{EndState, Role};
 use crate::model::view::{ShownSide, Tenant, View};
+use crate::model::workload::Workload;
 use serde::Serialize;
 
 /// A pair, or an end that has none.
@@ -28,6 +29,8 @@ pub struct EndRow {
     pub bridge: Option<String>,
     pub runtime: Option<&'static str>,
     pub container: Option<String>,
+    pub namespace: Option<String>,
+    pub pod: Option<String>,
     pub container_id: Option<String>,
     pub image: Option<String>,
     pub members: Vec<String>,
@@ -37,6 +40,9 @@ pub struct EndRow {
     /// With the prefix's length; only `find` asks for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ip_addresses: Vec<String>,
+    /// What its owner is called: the container's name, `namespace/pod` for a pod.
+    #[serde(skip)]
+    pub title: Option<String>,
     /// The ids of the members.
     #[serde(skip)]
     pub member_ids: Vec<String>,
@@ -46,9 +52,9 @@ pub struct EndRow {
 }
 
 impl EndRow {
-    /// `runtime/container`, if somebody lives in its namespace.
+    /// `runtime/container` or `runtime/namespace/pod`, if somebody lives in its namespace.
     pub fn owner(&self) -> Option<String> {
-        Some(format!("{}/{}", self.runtime?, self.container.as_deref()?))
+        Some(format!("{}/{}", self.runtime?, self.title.as_deref()?))
     }
 }
 
@@ -100,7 +106,10 @@ fn end(side: &ShownSide, counters: &Counters) -> EndRow {
         up: side.link.map(|link| link.up),
         bridge: side.bridge.map(|bridge| bridge.to_string()),
         runtime: owner.map(|owner| owner.runtime.as_str()),
-        container: owner.map(|owner| owner.name.clone()),
+        container: owner.and_then(|owner| given(&owner.name)),
+        namespace: owner.and_then(|owner| given(&owner.namespace)),
+        pod: owner.and_then(|owner| given(&owner.pod)),
+        title: owner.map(Workload::title),
         container_id: owner.and_then(|owner| given(&owner.id)),
         image: owner.and_then(|owner| given(&owner.image)),
         members: side

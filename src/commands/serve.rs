@@ -53,6 +53,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
             processes: flags.sources.is_on(Source::Process),
             gather: GATHER,
             gather_a_pair: GATHER_A_PAIR,
+            pods: engines.iter().any(Engine::may_tell_of_pods),
         };
         let (handle, exits) =
             collector::start(config, flags.interval, sources, engines.iter().map(Engine::runtime))?;

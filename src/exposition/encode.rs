@@ -122,25 +122,30 @@ impl Blocks {
         self.workloads.clear();
         self.workload_infos.clear();
         self.networks.clear();
+        let names = Names { pods: scene.pods };
         for (index, pair) in scene.pairs.iter().enumerate() {
             for (side, port, peer) in pair.ports().filter(|(_, port, _)| port.link.is_some()) {
-                self.devices.add((index, side), |block| device(block, port, peer));
-                self.device_infos.add((), |block| device_info(block, port, peer));
+                self.devices.add((index, side), |block| device(block, names, port, peer));
+                self.device_infos.add((), |block| device_info(block, names, port, peer));
             }
         }
         for (index, labels) in scene.workloads.iter().enumerate() {
             self.workloads.add(index, |block| {
                 block.label("runtime", labels.runtime.as_str());
-                block.label("container", &labels.container);
+                names.write(block, &labels.container, &labels.namespace, &labels.pod);
                 block.label("interface", &labels.interface);
                 block.label("network", &labels.network);
             });
         }
         for tenant in &scene.tenants {
-            self.workload_infos.add((), |block| workload_info(block, &tenant.owner, "", &tenant.parent));
-            for member in &tenant.members {
+            let mut info = |workload: &Workload, network_owner: &str| {
                 self.workload_infos
-                    .add((), |block| workload_info(block, member, &tenant.owner.name, &tenant.parent));
+                    .add((), |block| workload_info(block, names, workload, network_owner, &tenant.parent));
+            };
+            info(&tenant.owner, "");
+            let owner = tenant.owner.title();
+            for member in &tenant.members {
+                info(member, &owner);
             }
         }
         for (index, labels) in scene.networks.iter().enumerate() {
@@ -175,19 +180,37 @@ impl Blocks {
     }
 }
 
-fn device(block: &mut LabelBlock<'_>, port: &ShownSide, peer: &ShownSide) {
-    block.label("device", name(port));
-    block.label("netns", &port.netns);
-    if let Some(labels) = &peer.labels {
-        block.label("runtime", labels.runtime.as_str());
-        block.label("container", &labels.container);
-        block.label("interface", &labels.interface);
-        block.label("network", &labels.network);
+/// How the labels are written that say which container or pod it is.
+#[derive(Clone, Copy)]
+struct Names {
+    /// Also where they are empty: see [`Scene::pods`].
+    pods: bool,
+}
+
+impl Names {
+    fn write(self, block: &mut LabelBlock<'_>, container: &str, namespace: &str, pod: &str) {
+        for (name, value) in [("container", container), ("namespace", namespace), ("pod", pod)] {
+            if self.pods { block.label_even_if_empty(name, value) } else { block.label(name, value) }
+        }
     }
 }
 
-fn device_info(block: &mut LabelBlock<'_>, port: &ShownSide, peer: &ShownSide) {
-    device(block, port, peer);
+fn device(block: &mut LabelBlock<'_>, names: Names, port: &ShownSide, peer: &ShownSide) {
+    block.label("device", name(port));
+    block.label("netns", &port.netns);
+    match &peer.labels {
+        Some(labels) => {
+            block.label("runtime", labels.runtime.as_str());
+            names.write(block, &labels.container, &labels.namespace, &labels.pod);
+            block.label("interface", &labels.interface);
+            block.label("network", &labels.network);
+        }
+        None => names.write(block, "", "", ""),
+    }
+}
+
+fn device_info(block: &mut LabelBlock<'_>, names: Names, port: &ShownSide, peer: &ShownSide) {
+    device(block, names, port, peer);
     block.label("ifindex", port.end.ifindex);
     block.label("peer_ifindex", peer.end.ifindex);
     block.label("peer_netns", &peer.netns);
@@ -200,9 +223,15 @@ fn device_info(block: &mut LabelBlock<'_>, port: &ShownSide, peer: &ShownSide) {
     }
 }
 
-fn workload_info(block: &mut LabelBlock<'_>, workload: &Workload, network_owner: &str, parent: &str) {
+fn workload_info(
+    block: &mut LabelBlock<'_>,
+    names: Names,
+    workload: &Workload,
+    network_owner: &str,
+    parent: &str,
+) {
     block.label("runtime", workload.runtime.as_str());
-    block.label("container", &workload.name);
+    names.write(block, &workload.name, &workload.namespace, &workload.pod);
     block.label("container_id", &workload.id);
     block.label("image", &workload.image);
     block.label("network_owner", network_owner);
@@ -233,6 +262,14 @@ struct LabelBlock<'a> {
 impl LabelBlock<'_> {
     /// Adds a label; an empty value is left out.
     fn label(&mut self, name: &str, value: impl Display) {
+        self.add(name, value, false);
+    }
+
+    fn label_even_if_empty(&mut self, name: &str, value: impl Display) {
+        self.add(name, value, true);
+    }
+
+    fn add(&mut self, name: &str, value: impl Display, even_if_empty: bool) {
         let start = self.text.len();
         self.text.push(if self.empty { '{' } else { ',' });
         self.text.push_str(name);
@@ -240,7 +277,7 @@ impl LabelBlock<'_> {
         let before = self.text.len();
         // Writing to a string cannot fail; a Display that fails leaves a shorter value.
         let _ = write!(Escaped(self.text), "{value}");
-        if self.text.len() == before {
+        if self.text.len() == before && !even_if_empty {
             self.text.truncate(start);
         } else {
             self.text.push('"');

@@ -112,6 +112,8 @@ pub struct Host {
     /// The labels that pairs were given since somebody asked.
     named: Vec<LabelSet>,
     status: Status,
+    /// There are pods here, or somebody who would tell of them: from then on [`Scene::pods`] is true.
+    pods: bool,
 }
 
 /// How often processes were looked for in a namespace, and when to do it again.
@@ -196,6 +198,7 @@ impl Host {
             shown: Vec::new(),
             named: Vec::new(),
             status: Status::default(),
+            pods: false,
         }
     }
 
@@ -602,16 +605,26 @@ impl Host {
         let source = match runtime {
             Runtime::Docker => Some(Source::Docker),
             Runtime::Podman => Some(Source::Podman),
+            Runtime::Cri => Some(Source::Cri),
             Runtime::Named => Some(Source::Named),
             // These tell nothing by themselves.
             Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => None,
         };
+        let pods_before = self.pods || self.config.pods;
+        if runtime == Runtime::Cri {
+            self.pods |= answer.is_some();
+            self.config.pods &= answer.is_some();
+        }
         let result = answer.map(|answer| {
             let claims = answer?;
-            changed |= heard.claims != claims;
-            heard.claims = claims;
+            if heard.claims != claims {
+                changed = true;
+                self.pods |= claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
+                heard.claims = claims;
+            }
             Ok(())
         });
+        changed |= pods_before != (self.pods || self.config.pods);
         if let (Some(source), Some(result)) = (source, result) {
             self.status.sources.insert(source, SourceStatus { result, took });
         }

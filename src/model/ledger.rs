@@ -7,7 +7,7 @@
 use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
 use super::peak::{Peak, Peaks};
-use super::workload::Runtime;
+use super::workload::{Runtime, Workload};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::AddAssign;
 use std::time::Duration;
@@ -72,8 +72,12 @@ impl AddAssign for Traffic {
 pub struct LabelSet {
     /// `runtime`.
     pub runtime: Runtime,
-    /// `container`; empty if nobody claims the traffic.
+    /// `container`; empty for a pod, and if nobody claims the traffic.
     pub container: String,
+    /// `namespace`, Kubernetes'; empty for what is no pod.
+    pub namespace: String,
+    /// `pod`; empty for what is none.
+    pub pod: String,
     /// `interface`; empty if it could not be seen.
     pub interface: String,
     /// `network`; empty if there is none.
@@ -81,6 +85,23 @@ pub struct LabelSet {
 }
 
 impl LabelSet {
+    /// Those of an owner's interface on a network.
+    pub fn of(owner: &Workload, interface: String, network: String) -> LabelSet {
+        LabelSet {
+            runtime: owner.runtime,
+            container: owner.name.clone(),
+            namespace: owner.namespace.clone(),
+            pod: owner.pod.clone(),
+            interface,
+            network,
+        }
+    }
+
+    /// Which workload it is of: what its label sets have in common.
+    pub fn workload(&self) -> (Runtime, [&str; 3]) {
+        (self.runtime, [&self.container, &self.namespace, &self.pod])
+    }
+
     fn network(&self) -> Option<NetworkLabels> {
         (!self.network.is_empty())
             .then(|| NetworkLabels { runtime: self.runtime, network: self.network.clone() })
@@ -527,8 +548,11 @@ impl Ledger {
     /// A workload with very many label sets gets no new ones: interfaces are named by whoever has them. The network
     /// stays, so that its totals are whole.
     fn limit(&self, bookings: &mut [Booking]) {
-        let mut sets: HashMap<(Runtime, String), HashSet<LabelSet>> = HashMap::new();
-        let of = |labels: &LabelSet| (labels.runtime, labels.container.clone());
+        let mut sets: HashMap<(Runtime, [String; 3]), HashSet<LabelSet>> = HashMap::new();
+        let of = |labels: &LabelSet| {
+            let (runtime, names) = labels.workload();
+            (runtime, names.map(str::to_owned))
+        };
         for total in self.totals.iter().filter(|total| total.labels.interface != OTHER) {
             sets.entry(of(&total.labels)).or_default().insert(total.labels.clone());
         }

@@ -37,6 +37,9 @@ pub struct Scene {
     pub networks: Vec<NetworkLabels>,
     /// The workloads that have a pair, with their members; sorted.
     pub tenants: Vec<Arc<Tenant>>,
+    /// There are pods here, or there may be: the labels that name a container are written even where they are empty, so that
+    /// Kubernetes' relabelling cannot fill them with the exporter's own.
+    pub pods: bool,
     /// How many veth ends are in each state.
     pub ends: BTreeMap<EndState, usize>,
 }
@@ -48,7 +51,7 @@ pub struct Tenant {
     pub owner: Workload,
     /// Who else lives in it; sorted.
     pub members: Vec<Workload>,
-    /// The name of the workload in which this one runs; empty if there is none.
+    /// The [title](Workload::title) of the workload in which this one runs; empty if there is none.
     pub parent: String,
 }
 
@@ -101,6 +104,8 @@ pub enum Source {
     Docker,
     /// Podman's service.
     Podman,
+    /// The server of the Container Runtime Interface.
+    Cri,
     /// The names in /run/netns.
     Named,
     /// The processes in namespaces that no runtime claims.
@@ -116,6 +121,7 @@ impl Source {
             Source::Events => "events",
             Source::Docker => "docker",
             Source::Podman => "podman",
+            Source::Cri => "cri",
             Source::Named => "named",
             Source::Process => "process",
         }

@@ -1,6 +1,7 @@
 //! Who lives in a namespace, as a runtime tells it.
 
 use super::link::{Mac, Name};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What told us of a workload; the label `runtime`. Earlier ones are believed before later ones.
@@ -10,6 +11,8 @@ pub enum Runtime {
     Docker,
     /// A Podman container.
     Podman,
+    /// A Kubernetes pod, told by its container runtime over CRI.
+    Cri,
     /// A namespace with a name in /run/netns.
     Named,
     /// An LXC container, known by its processes' cgroup.
@@ -28,6 +31,7 @@ impl Runtime {
         match self {
             Runtime::Docker => "docker",
             Runtime::Podman => "podman",
+            Runtime::Cri => "cri",
             Runtime::Named => "named",
             Runtime::Lxc => "lxc",
             Runtime::Nspawn => "nspawn",
@@ -42,8 +46,12 @@ impl Runtime {
 pub struct Workload {
     /// Who told us.
     pub runtime: Runtime,
-    /// The container's or namespace's name: the label `container`.
+    /// The container's or namespace's name: the label `container`. Empty for a pod as a whole.
     pub name: String,
+    /// The Kubernetes namespace of the pod that it is or belongs to, or empty.
+    pub namespace: String,
+    /// The name of that pod, or empty.
+    pub pod: String,
     /// The runtime's own id; empty if it has none.
     pub id: String,
     /// The image as the user wrote it; empty if there is none.
@@ -52,6 +60,8 @@ pub struct Workload {
     pub compose_project: String,
     /// Compose's service, or empty.
     pub compose_service: String,
+    /// The runtime's labels of it.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Workload {
@@ -60,11 +70,21 @@ impl Workload {
         Workload {
             runtime,
             name: name.into(),
+            namespace: String::new(),
+            pod: String::new(),
             id: String::new(),
             image: String::new(),
             compose_project: String::new(),
             compose_service: String::new(),
+            labels: BTreeMap::new(),
         }
+    }
+
+    /// What it is called in one word: `NAMESPACE/POD` for a pod, `NAMESPACE/POD/CONTAINER` for one of its containers, else its
+    /// name.
+    pub fn title(&self) -> String {
+        let parts = [&self.namespace, &self.pod, &self.name];
+        parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("/")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Edge: who owns a namespace, asked of those who know. Each source yields
 //! [`Claims`](crate::model::workload::Claims).
 
+pub mod cri;
 pub mod docker;
 pub mod named;
 pub mod process;

@@ -12,6 +12,7 @@
 )]
 
 mod container;
+mod containerd;
 mod docker;
 mod exporter;
 mod exposition;
@@ -33,6 +34,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub use container::{Container, Counters};
+pub use containerd::{Containerd, Pod};
 pub use docker::{DockerEngine, DockerNetwork, IMAGE, PrivateEngine};
 pub use exporter::Exporter;
 pub use exposition::{Exposition, Family, Sample};

@@ -78,8 +78,8 @@ fn whole(metrics: &Exposition, name: &str, labels: &[(&str, &str)]) -> Option<u6
 /// An interface of a running container, until that stops. It asks no engine: it also works when that hangs.
 #[derive(Debug, Clone)]
 pub struct Interface {
-    runtime: &'static str,
-    container: String,
+    /// Which workload it is of, by the labels of that.
+    workload: Vec<(&'static str, String)>,
     name: String,
     pid: u32,
 }
@@ -103,7 +103,13 @@ impl Container {
 impl Interface {
     /// That of a runtime's container whose first process this is.
     pub fn new(runtime: &'static str, container: &str, name: &str, pid: u32) -> Interface {
-        Interface { runtime, container: container.to_owned(), name: name.to_owned(), pid }
+        Interface::of(&[("runtime", runtime), ("container", container)], name, pid)
+    }
+
+    /// That with this name of the workload that has these labels, in the network namespace of a process.
+    pub fn of(workload: &[(&'static str, &str)], name: &str, pid: u32) -> Interface {
+        let workload = workload.iter().map(|&(label, value)| (label, value.to_owned())).collect();
+        Interface { workload, name: name.to_owned(), pid }
     }
 
     /// Its name, inside.
@@ -111,9 +117,10 @@ impl Interface {
         &self.name
     }
 
-    /// The labels that are its own in every family of its container.
-    pub fn labels(&self) -> [(&str, &str); 3] {
-        [("runtime", self.runtime), ("container", &self.container), ("interface", &self.name)]
+    /// The labels that are its own in every family of its workload.
+    pub fn labels(&self) -> Vec<(&str, &str)> {
+        let workload = self.workload.iter().map(|(label, value)| (*label, value.as_str()));
+        workload.chain([("interface", self.name.as_str())]).collect()
     }
 
     /// The file of its network namespace.

@@ -43,7 +43,7 @@ fn what_the_rest_needs_cannot_be_disabled_and_a_wrong_name_is_told_the_right_one
         let output = Exporter::command(&netns, &["--collector.disable", name]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(name) && said.contains("docker, podman, named, process"), "{said}");
+        assert!(said.contains(name) && said.contains("docker, podman, cri, named, process"), "{said}");
     }
 }
 

@@ -27,6 +27,8 @@ fn view(devices: &[(&[u8], &str)]) -> View {
     let mut scene = Scene::default();
     for (nsid, (device, container)) in (0u32..).zip(devices) {
         let labels = LabelSet {
+            namespace: String::new(),
+            pod: String::new(),
             runtime: Runtime::Docker,
             container: (*container).to_owned(),
             interface: "eth0".into(),
@@ -161,4 +163,23 @@ proptest! {
             prop_assert!(!quoted && row.ends_with("} 1"), "{}", row);
         }
     }
+}
+
+#[test]
+fn where_there_are_pods_the_labels_that_name_one_are_written_even_if_empty() {
+    let mut view = view(&[(b"veth0", "web"), (b"veth1", "")]);
+    let scene = Arc::make_mut(&mut view.scene);
+    scene.pairs[1].sides[1].labels = None;
+    let encode = |view: &View| Encoder::default().encode(Some(view), &[]);
+    let line =
+        |text: &str, begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap().to_owned();
+    let nobody = "veth_device_up{device=\"veth1\"";
+    let web = "veth_device_up{device=\"veth0\"";
+    let without = encode(&view);
+    assert!(!without.contains("pod=") && !without.contains("namespace="), "{without}");
+    Arc::make_mut(&mut view.scene).pods = true;
+    let with = encode(&view);
+    assert_eq!(line(&with, nobody), format!("{nobody},container=\"\",namespace=\"\",pod=\"\"}} 1"));
+    let labels = ",runtime=\"docker\",container=\"web\",namespace=\"\",pod=\"\",interface=\"eth0\"} 1";
+    assert_eq!(line(&with, web), format!("{web}{labels}"));
 }

@@ -241,6 +241,9 @@ pub struct Config {
     pub gather: Duration,
     /// See `gather`.
     pub gather_a_pair: Duration,
+    /// Somebody may tell of pods: true until he turns out not to be there. See
+    /// [`Scene::pods`](crate::model::view::Scene::pods).
+    pub pods: bool,
 }
 
 /// How changes are learned.

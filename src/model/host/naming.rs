@@ -111,7 +111,8 @@ impl Naming {
                 }
             }
         }
-        self.keep_leaving(&mut residents, &mut called, told, now, leaving);
+        let held: HashSet<NetnsId> = made_up.iter().map(|(_, netns)| *netns).collect();
+        self.keep_leaving(&mut residents, &mut called, told, &held, now, leaving);
         residents.settle_expected(heard, namespaces);
         residents.settle_newcomers(heard, newcomers, namespaces);
         for (claim, netns) in made_up {
@@ -133,12 +134,14 @@ impl Naming {
     /// Lets who has lived in a namespace stay while it is dismantled: its first process is gone before its veths
     /// are, and an engine can tell of a container's end sooner than the links are read again. Who is claimed still,
     /// and is only not found any more, stays as long as the namespace. It is the namespace with its generation that
-    /// is remembered: an id that is used again is another.
+    /// is remembered: an id that is used again is another. Nor does he leave one that a runtime
+    /// still holds by a name that it has made up: it takes a pod's process first, and its network last.
     fn keep_leaving(
         &mut self,
         residents: &mut Residents,
         called: &mut BTreeMap<NetnsId, String>,
         told: &Told<'_>,
+        held: &HashSet<NetnsId>,
         now: Duration,
         leaving: Duration,
     ) {
@@ -157,7 +160,8 @@ impl Naming {
             }
             let stays =
                 home.locator.as_ref().is_some_and(|locator| lost.contains(&(owner.id.as_str(), locator)));
-            if !stays && now.saturating_sub(*home.left.get_or_insert(now)) > leaving {
+            if !stays && !held.contains(&netns) && now.saturating_sub(*home.left.get_or_insert(now)) > leaving
+            {
                 continue;
             }
             if owner.runtime == Runtime::Named {
@@ -368,7 +372,7 @@ impl Residents {
         let nested: Vec<(NetnsId, NetnsId)> =
             self.homes.iter().filter_map(|(&netns, home)| Some((netns, outer_of(home)?))).collect();
         for (netns, outer) in nested.into_iter().filter(|(netns, outer)| netns != outer) {
-            let parent = self.homes[&outer].tenant.owner.name.clone();
+            let parent = self.homes[&outer].tenant.owner.title();
             if let Some(home) = self.homes.get_mut(&netns) {
                 home.outer = Some(outer);
                 Arc::make_mut(&mut home.tenant).parent = parent;
@@ -385,7 +389,7 @@ impl Residents {
         for netns in chosen.into_iter().chain(rest) {
             let Some(nsid) = netns.nsid() else { continue };
             let by_owner =
-                |home: &Home| format!("{}/{}", home.tenant.owner.runtime.as_str(), home.tenant.owner.name);
+                |home: &Home| format!("{}/{}", home.tenant.owner.runtime.as_str(), home.tenant.owner.title());
             let told = told.get(&netns).cloned();
             let mut name = told
                 .or_else(|| self.homes.get(&netns).map(by_owner))
@@ -506,11 +510,10 @@ impl Residents {
             Some(endpoint) => endpoint.network.clone(),
             None => bridge.and_then(|bridge| self.bridges.get(&bridge)).cloned().unwrap_or_default(),
         };
-        Some(LabelSet {
-            runtime: home.map_or(Runtime::Unknown, |home| home.tenant.owner.runtime),
-            container: home.map_or_else(String::new, |home| home.tenant.owner.name.clone()),
-            interface: side.link.map_or_else(String::new, |link| link.name.to_string()),
-            network,
+        let interface = side.link.map_or_else(String::new, |link| link.name.to_string());
+        Some(match home {
+            Some(home) => LabelSet::of(&home.tenant.owner, interface, network),
+            None => LabelSet::of(&Workload::named(Runtime::Unknown, ""), interface, network),
         })
     }
 }
@@ -524,8 +527,8 @@ fn is_cgroup_of(cgroup: Option<&str>, owner: &Workload) -> bool {
     !is_id(&owner.id) || ids.peek().is_none() || ids.any(|id| id == owner.id)
 }
 
-/// True for a name in /run/netns that nobody has chosen: Podman calls its namespaces `netns-UUID` there, and who uses CNI
-/// `cni-UUID`. It names a namespace only where nothing else does.
+/// True for a name in /run/netns that nobody has chosen: Podman calls its namespaces `netns-UUID` there, containerd `cni-UUID`,
+/// and CRI-O `UUID`. It names a namespace only where nothing else does.
 fn is_made_up(owner: &Workload) -> bool {
     let uuid = |text: &str| {
         let groups =
@@ -533,7 +536,7 @@ fn is_made_up(owner: &Workload) -> bool {
         groups.eq([8, 4, 4, 4, 12].map(Some))
     };
     let rest = owner.name.strip_prefix("netns-").or_else(|| owner.name.strip_prefix("cni-"));
-    owner.runtime == Runtime::Named && rest.is_some_and(uuid)
+    owner.runtime == Runtime::Named && uuid(rest.unwrap_or(&owner.name))
 }
 
 fn switches(namespaces: &Namespaces) -> HashMap<End, Name> {

@@ -12,6 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How many times as long a pair is held back whose namespace has a name that a runtime has made up: it tells of a pod
+/// when that has started, which may be seconds after its network was made.
+const FOR_MADE_UP_NAMES: u32 = 10;
+
 impl Host {
     /// Says whose each pair is, for the ledger and for the eye; and for which names it waits.
     pub(super) fn attribute(&mut self, now: Duration) -> Waiting {
@@ -34,7 +38,8 @@ impl Host {
         let engine_may_name =
             self.heard.iter().any(|(&runtime, heard)| runtime != Runtime::Named && heard.may_name);
         let pairing = self.topology.pairing();
-        let mut scene = Scene { ends: ends(pairing), ..Scene::default() };
+        let pods = self.pods || self.config.pods;
+        let mut scene = Scene { pods, ends: ends(pairing), ..Scene::default() };
         let mut bookings = Vec::with_capacity(pairing.pairs.len());
         let mut tenants = BTreeSet::new();
         self.shown.clear();
@@ -45,14 +50,18 @@ impl Host {
             }
             let labels = shown.sides.each_ref().map(|side| side.labels.clone());
             let arrived = self.ledger.arrived(index).unwrap_or(now);
-            let young = now.saturating_sub(arrived) < self.config.hold_back;
+            let made_up = engine_may_name && residents.is_made_up(&shown);
+            let hold_back = match made_up && arrived > self.started {
+                true => self.config.hold_back.saturating_mul(FOR_MADE_UP_NAMES),
+                false => self.config.hold_back,
+            };
+            let young = now.saturating_sub(arrived) < hold_back;
             // A pair in transit: runtimes make both ends on the host, and move one into the container.
             let in_transit =
                 arrived > self.started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
             let unclaimed = residents.unclaimed(&shown);
             let unfinished = residents.unfinished(&shown);
-            let made_up = engine_may_name && residents.is_made_up(&shown);
-            let patience = if unfinished { UNFINISHED } else { self.config.hold_back };
+            let patience = if unfinished { UNFINISHED } else { hold_back };
             let unnamed = in_transit || made_up || !unclaimed.is_empty() || unfinished;
             let clue = clue(&shown, made_up, &self.newcomers);
             if may_name && unnamed && now.saturating_sub(arrived) < patience {
@@ -135,7 +144,7 @@ fn clue(pair: &ShownPair, made_up: bool, newcomers: &Newcomers) -> Option<Clue> 
 fn heir(estate: &Estate, heard: &BTreeMap<Runtime, Heard>, now: Duration) -> Option<[Option<LabelSet>; 2]> {
     let clue = estate.clue.as_ref();
     let told = clue.and_then(|clue| {
-        heard.iter().find_map(|(&runtime, heard)| {
+        heard.values().find_map(|heard| {
             let interfaces = clue.address.and_then(|address| heard.expected.get(&address));
             let here = |expected: &&Expected| expected.bridge.is_some() && expected.bridge == clue.bridge;
             let expected = interfaces.into_iter().flatten().find(here);
@@ -146,14 +155,13 @@ fn heir(estate: &Estate, heard: &BTreeMap<Runtime, Heard>, now: Duration) -> Opt
                 Some(expected) => Some(&expected.network),
                 None => carried.find(|network| network.bridge == clue.bridge).map(|network| &network.name),
             };
-            Some((runtime, owner.name.clone(), network.cloned().unwrap_or_default()))
+            Some((owner, network.cloned().unwrap_or_default()))
         })
     });
     match told {
-        Some((runtime, container, network)) => Some(estate.labels.clone().map(|labels| {
-            let LabelSet { interface, .. } = labels?;
-            Some(LabelSet { runtime, container: container.clone(), interface, network: network.clone() })
-        })),
+        Some((owner, network)) => Some(
+            estate.labels.clone().map(|labels| Some(LabelSet::of(owner, labels?.interface, network.clone()))),
+        ),
         None if clue.is_some()
             && heard.values().any(Heard::foresees)
             && now.saturating_sub(estate.since) < KEPT =>
@@ -168,8 +176,7 @@ fn heir(estate: &Estate, heard: &BTreeMap<Runtime, Heard>, now: Duration) -> Opt
 /// it had.
 fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>) {
     let (Some(link), Some(labels), Some(known)) = (side.link, side.labels.as_mut(), known) else { return };
-    let same = (labels.runtime, &labels.container) == (known.runtime, &known.container);
-    if same && labels.runtime == Runtime::Docker && !link.up {
+    if labels.workload() == known.workload() && labels.runtime == Runtime::Docker && !link.up {
         labels.interface.clone_from(&known.interface);
         labels.network.clone_from(&known.network);
     }

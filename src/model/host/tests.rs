@@ -142,6 +142,7 @@ fn host_learning(learning: Learning) -> Host {
             learning,
             gather: Duration::ZERO,
             gather_a_pair: Duration::ZERO,
+            pods: false,
             processes: true,
         },
         [Runtime::Docker],
@@ -605,5 +606,28 @@ fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {
         world.docker = Some(Ok(Claims::default()));
         world.tick(&mut host, NOW + 2 * SECOND + SECOND / 2);
         assert_eq!(names(&host)[0].split('/').nth(1), wanted.split('/').nth(1));
+        // A pod's network is taken down last, and for as long as that takes nobody else has come.
+        world.tick(&mut host, NOW + 60 * SECOND);
+        assert_eq!(names(&host)[0].split('/').nth(1), wanted.split('/').nth(1), "a minute later");
     }
+}
+
+#[test]
+fn once_a_cri_server_has_answered_or_failed_pods_are_thinkable_for_good() {
+    let claims = |host: &mut Host, answer| {
+        let input = Input::Claims { runtime: Runtime::Cri, answer, took: Duration::ZERO };
+        host.apply(input, NOW);
+        host.apply(Input::Wake, NOW + SECOND);
+        host.view().unwrap().scene.pods
+    };
+    let mut host = new_host();
+    World::with_containers(&[]).tick(&mut host, NOW);
+    assert!(!claims(&mut host, None), "absent");
+    assert!(claims(&mut host, Some(Err("broken".into()))));
+    assert!(claims(&mut host, None), "it stays so");
+    let mut host = new_host();
+    host.config.pods = true;
+    World::with_containers(&[]).tick(&mut host, NOW);
+    assert!(host.view().unwrap().scene.pods, "somebody may answer");
+    assert!(!claims(&mut host, None), "and it was nobody");
 }

@@ -25,6 +25,8 @@ fn pair(ends: [End; 2], bytes: [u64; 2]) -> Pair {
 
 fn labels(container: &str) -> LabelSet {
     LabelSet {
+        namespace: String::new(),
+        pod: String::new(),
         runtime: Runtime::Docker,
         container: container.into(),
         interface: "eth0".into(),

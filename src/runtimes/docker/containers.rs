@@ -52,7 +52,8 @@ impl Listed {
     }
 }
 
-/// A container as a workload; of its labels those that Compose and Swarm set.
+/// A container as a workload, by what Compose, Swarm and Kubernetes have written into its labels. The container that holds a pod's
+/// namespaces is the pod.
 pub(super) fn workload(
     runtime: Runtime,
     id: String,
@@ -61,13 +62,25 @@ pub(super) fn workload(
     labels: &HashMap<String, String>,
 ) -> Workload {
     let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+    let pod = label("io.kubernetes.pod.name");
+    let of_pod =
+        Some(label("io.kubernetes.container.name")).filter(|name| !pod.is_empty() && !name.is_empty());
+    let is_sandbox = !pod.is_empty() && label("io.kubernetes.docker.type") == "podsandbox";
+    let (name, image) = match of_pod {
+        _ if is_sandbox => Default::default(),
+        Some(of_pod) => (of_pod, image),
+        None => (task(labels).map_or(name, str::to_owned), image),
+    };
     Workload {
         runtime,
-        name: task(labels).map_or(name, str::to_owned),
+        name,
+        namespace: if pod.is_empty() { pod.clone() } else { label("io.kubernetes.pod.namespace") },
+        pod,
         id,
         image,
         compose_project: label("com.docker.compose.project"),
         compose_service: label("com.docker.compose.service"),
+        labels: labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
 }
 

@@ -133,14 +133,11 @@ impl Watch {
                 self.forget(|key| *key == (container.clone(), id.clone()))
             }
             (Some(EventMessageTypeEnum::CONTAINER), "create") => {
-                let (name, image) = (attributes.get("name"), attributes.get("image"));
-                let workload = workload(
-                    self.docker.runtime(),
-                    id.clone(),
-                    name.cloned().unwrap_or_default(),
-                    image.cloned().unwrap_or_default(),
-                    &attributes,
-                );
+                // What is left are its labels.
+                let mut labels = attributes;
+                let mut told = |name| labels.remove(name).unwrap_or_default();
+                let (name, image) = (told("name"), told("image"));
+                let workload = workload(self.docker.runtime(), id.clone(), name, image, &labels);
                 self.created.insert(id, (workload, None));
                 news.expected = true;
             }

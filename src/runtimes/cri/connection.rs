@@ -1,0 +1,157 @@
+//! gRPC over a unix socket.
+
+use super::{CriEndpoint, Error, one_line};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper::http::uri::PathAndQuery;
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout_at};
+use tonic::body::Body;
+use tonic::client::Grpc;
+use tonic::codec::Streaming;
+use tonic::{Code, Status};
+use tonic_prost::ProstCodec;
+use tower_service::Service;
+
+/// For one message. As much as kubelet takes: the annotations of a node's pods can be larger than the 4 MiB that are gRPC's
+/// default.
+pub(super) const LIMIT: usize = 16 << 20;
+
+/// A message that is asked, by which method, and what is answered.
+pub trait Question: prost::Message + 'static {
+    /// `/PACKAGE.SERVICE/METHOD`.
+    const METHOD: &'static str;
+    /// The message that is answered.
+    type Answer: prost::Message + Default + 'static;
+}
+
+/// A connection to a server. It does not come back by itself: who meets an error connects anew.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    endpoint: CriEndpoint,
+    grpc: Grpc<Http2>,
+}
+
+impl Connection {
+    /// Connects. Nothing is asked yet, and nothing is known of who listens.
+    ///
+    /// # Errors
+    /// If nobody listens, or we may not speak.
+    pub async fn open(endpoint: &CriEndpoint, within: Duration) -> Result<Connection, Error> {
+        let until = Instant::now() + within;
+        let too_slow = || Error::TooSlow { endpoint: endpoint.clone(), deadline: within };
+        let stream = match timeout_at(until, UnixStream::connect(endpoint.path())).await {
+            Ok(stream) => stream.map_err(|error| refused(endpoint, &error))?,
+            Err(_) => return Err(too_slow()),
+        };
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (sender, connection) = match timeout_at(until, handshake).await {
+            Ok(connected) => connected.map_err(|error| broken(endpoint, &error))?,
+            Err(_) => return Err(too_slow()),
+        };
+        // Ends when its last sender and the last answer's body are dropped.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::trace!(%error, "a connection to a CRI server ended");
+            }
+        });
+        let origin = Uri::from_static("http://localhost");
+        let grpc = Grpc::with_origin(Http2(sender), origin).max_decoding_message_size(LIMIT);
+        Ok(Connection { endpoint: endpoint.clone(), grpc })
+    }
+
+    /// Asks, and waits for the whole answer.
+    ///
+    /// # Errors
+    /// If it does not come `within` the time, or is none.
+    pub async fn ask<Q: Question>(&self, question: Q, within: Duration) -> Result<Q::Answer, Error> {
+        let mut grpc = self.grpc.clone();
+        let path = PathAndQuery::from_static(Q::METHOD);
+        let asked = async {
+            grpc.ready().await.map_err(|error| broken(&self.endpoint, &error))?;
+            let codec = ProstCodec::<Q, Q::Answer>::default();
+            let answer = grpc.unary(tonic::Request::new(question), path, codec).await;
+            answer.map(tonic::Response::into_inner).map_err(|status| self.classify(&status))
+        };
+        match timeout_at(Instant::now() + within, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::TooSlow { endpoint: self.endpoint.clone(), deadline: within }),
+        }
+    }
+
+    /// Asks for a stream of answers. A server may say nothing at all, headers included, until it has the first one.
+    ///
+    /// # Errors
+    /// If there is no such stream.
+    pub async fn listen<Q: Question>(&self, question: Q) -> Result<Streaming<Q::Answer>, Error> {
+        let mut grpc = self.grpc.clone();
+        let path = PathAndQuery::from_static(Q::METHOD);
+        grpc.ready().await.map_err(|error| broken(&self.endpoint, &error))?;
+        let codec = ProstCodec::<Q, Q::Answer>::default();
+        let answer = grpc.server_streaming(tonic::Request::new(question), path, codec).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.classify(&status))
+    }
+
+    /// A stream that was expected to go on has ended.
+    pub(super) fn ended(&self) -> Error {
+        Error::Failed { endpoint: self.endpoint.clone(), reason: "the stream ended".into() }
+    }
+
+    pub(super) fn classify(&self, status: &Status) -> Error {
+        let endpoint = self.endpoint.clone();
+        match status.code() {
+            Code::Unimplemented => Error::Unserved { endpoint },
+            // The decoder's word for a message that is announced to be longer.
+            Code::OutOfRange => Error::TooLarge { endpoint, limit: LIMIT },
+            code => {
+                let cause = cause(status).map(|cause| format!(": {cause}")).unwrap_or_default();
+                let reason = one_line(&format!("{code:?}: {}{cause}", status.message()));
+                Error::Failed { endpoint, reason }
+            }
+        }
+    }
+}
+
+fn refused(endpoint: &CriEndpoint, error: &io::Error) -> Error {
+    let endpoint = endpoint.clone();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Error::Denied { endpoint },
+        _ => Error::NotThere { endpoint, reason: one_line(&error.to_string()) },
+    }
+}
+
+fn broken(endpoint: &CriEndpoint, error: &hyper::Error) -> Error {
+    let cause = cause(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    Error::Failed { endpoint: endpoint.clone(), reason: one_line(&format!("{error}{cause}")) }
+}
+
+/// What lies at the bottom of an error.
+fn cause(error: &dyn StdError) -> Option<String> {
+    let chain = std::iter::successors(error.source(), |&error| error.source());
+    chain.last().map(ToString::to_string)
+}
+
+/// HTTP/2 as tonic wants it.
+#[derive(Clone, Debug)]
+struct Http2(http2::SendRequest<Body>);
+
+impl Service<Request<Body>> for Http2 {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Incoming>, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}

@@ -1,0 +1,111 @@
+//! What a server's answers mean, without asking anything: sandboxes and containers to claims.
+
+use super::messages::{Container, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse};
+use crate::model::workload::{Claim, Locator, Runtime, Workload};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// The shortest beginning of an id that is taken for one.
+const SHORTEST_ID: usize = 4;
+
+/// Where a pod's network is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a namespace of its own.
+    Own(Locator),
+    /// In the host's.
+    Host,
+    /// The server does not say.
+    Untold,
+}
+
+/// Reads where a pod is: by the process that holds the namespace, else by the file that the namespace is mounted on. CRI-O
+/// has no such process for most pods (`drop_infra_ctr`).
+pub(super) fn place(answer: &PodSandboxStatusResponse) -> Place {
+    let linux = answer.status.as_ref().and_then(|status| status.linux.as_ref());
+    let options = linux.and_then(|linux| linux.namespaces.as_ref()?.options.as_ref());
+    if options.is_some_and(|options| options.network == NAMESPACE_NODE) {
+        return Place::Host;
+    }
+    // A server may write there what it likes; containerd and CRI-O write the same.
+    let info = answer.info.get("info").and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let Some(info) = info else { return Place::Untold };
+    let pid = info["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0);
+    let by_pid = pid.map(Locator::Pid);
+    let by_path = || {
+        let namespaces = info.pointer("/runtimeSpec/linux/namespaces")?.as_array()?;
+        let network = namespaces.iter().find(|namespace| namespace["type"] == "network")?;
+        let path = network["path"].as_str().filter(|path| !path.is_empty())?;
+        // In a container of our own there may be no link from /var/run.
+        let path = path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path);
+        Some(Locator::Path(PathBuf::from(path)))
+    };
+    by_pid.or_else(by_path).map_or(Place::Untold, Place::Own)
+}
+
+/// A claim for every sandbox that has a namespace of its own, with its containers as members; sorted.
+pub(super) fn claims(
+    sandboxes: Vec<PodSandbox>,
+    containers: Vec<Container>,
+    places: &HashMap<String, Place>,
+) -> Vec<Claim> {
+    let mut members: HashMap<String, Vec<Container>> = HashMap::new();
+    for container in containers {
+        members.entry(container.pod_sandbox_id.clone()).or_default().push(container);
+    }
+    let mut claims: Vec<Claim> = sandboxes
+        .into_iter()
+        .filter_map(|sandbox| {
+            let Some(Place::Own(locator)) = places.get(&sandbox.id) else { return None };
+            let containers = members.remove(&sandbox.id).unwrap_or_default();
+            let owner = pod(sandbox);
+            let mut members: Vec<Workload> =
+                containers.into_iter().map(|container| member(container, &owner)).collect();
+            members.sort();
+            Some(Claim { owner, locator: locator.clone(), endpoints: Vec::new(), members })
+        })
+        .collect();
+    claims.sort();
+    claims
+}
+
+/// The pod itself: its traffic is no single container's.
+fn pod(sandbox: PodSandbox) -> Workload {
+    let metadata = sandbox.metadata.unwrap_or_default();
+    Workload {
+        namespace: metadata.namespace,
+        pod: or_short_id(metadata.name, &sandbox.id),
+        id: sandbox.id,
+        labels: sandbox.labels.into_iter().collect(),
+        ..Workload::named(Runtime::Cri, "")
+    }
+}
+
+fn member(container: Container, pod: &Workload) -> Workload {
+    let image = container.image.unwrap_or_default();
+    let name = container.metadata.unwrap_or_default().name;
+    Workload {
+        namespace: pod.namespace.clone(),
+        pod: pod.pod.clone(),
+        name: or_short_id(name, &container.id),
+        id: container.id,
+        image: if image.user_specified_image.is_empty() { image.image } else { image.user_specified_image },
+        labels: container.labels.into_iter().collect(),
+        ..Workload::named(Runtime::Cri, "")
+    }
+}
+
+/// True if this is what the user calls the pod: its name, with its namespace or without, or its sandbox's id or the beginning of
+/// that.
+pub(super) fn means(sandbox: &PodSandbox, query: &str) -> bool {
+    let named = sandbox.metadata.as_ref().is_some_and(|metadata| match query.split_once('/') {
+        Some((namespace, name)) => metadata.namespace == namespace && metadata.name == name,
+        None => metadata.name == query,
+    });
+    named || (query.len() >= SHORTEST_ID && sandbox.id.starts_with(query))
+}
+
+fn or_short_id(name: String, id: &str) -> String {
+    if name.is_empty() { id.chars().take(12).collect() } else { name }
+}
