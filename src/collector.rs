@@ -11,7 +11,7 @@ use crate::model::view::{Source, Status, View};
 use crate::model::workload::{Claims, Locator, Runtime};
 use crate::runtimes;
 use crate::runtimes::docker::{Docker, DockerHost, Seen, Watch};
-use crate::runtimes::named::{self, NameChange};
+use crate::runtimes::named::{self, Found, NameChange};
 use crate::runtimes::process::{self, Processes};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -45,7 +45,7 @@ pub struct Snapshot {
 /// Where namespaces have names.
 pub struct NetnsFolder {
     /// The folder.
-    pub path: PathBuf,
+    pub names: named::Folder,
     /// The user named it: if it is not there, that is a failure.
     pub expected: bool,
 }
@@ -118,8 +118,9 @@ pub fn start(
     let (inbox, messages) = channel();
     let (requests, to_resolve) = channel();
     let (sample, to_sample) = channel();
-    let Sources { events, waker, mut resolver, mut sampler, mut mourner, netns_folder, processes } = sources;
-    let netns_names = netns_folder.path.clone();
+    let Sources { events, waker, mut resolver, mut sampler, mut mourner, mut netns_folder, processes } =
+        sources;
+    let netns_names = netns_folder.names.path().to_owned();
     let listening = match events.reach {
         Reach::All => Ok(()),
         Reach::Host => Err(NO_EVENTS.to_owned()),
@@ -129,7 +130,9 @@ pub fn start(
     let (answered, answers) = channel();
     thread::Builder::new().name("resolver".into()).spawn(move || {
         for request in to_resolve {
-            let Some(input) = resolve(&mut resolver, &netns_folder, &processes, request) else { continue };
+            let Some(input) = resolve(&mut resolver, &mut netns_folder, &processes, request) else {
+                continue;
+            };
             if answered.send(input).is_err() {
                 return;
             }
@@ -395,7 +398,7 @@ fn listen(mut events: Events, answers: &Receiver<Input>, out: &Sender<Message>) 
 /// Performs one request of the state machine; `None` if it is not for this thread.
 fn resolve(
     resolver: &mut Resolver,
-    netns_folder: &NetnsFolder,
+    netns_folder: &mut NetnsFolder,
     processes: &Processes,
     request: Request,
 ) -> Option<Input> {
@@ -411,11 +414,15 @@ fn resolve(
         }
         Request::Claims(Runtime::Named) => {
             let begin = Instant::now();
-            let NetnsFolder { path, expected } = netns_folder;
-            let answer = match named::claims(path) {
-                None if *expected => Some(Err(format!("{} is gone", path.display()))),
-                answer => answer
-                    .map(|claims| claims.map_err(|error| format!("cannot read {}: {error}", path.display()))),
+            let NetnsFolder { names, expected } = netns_folder;
+            let answer = match names.claims() {
+                Some(Ok(Found::Same)) => {
+                    return Some(Input::SameClaims { runtime: Runtime::Named, took: begin.elapsed() });
+                }
+                Some(Ok(Found::Claims(claims))) => Some(Ok(claims)),
+                Some(Err(error)) => Some(Err(format!("cannot read {}: {error}", names.path().display()))),
+                None if *expected => Some(Err(format!("{} is gone", names.path().display()))),
+                None => None,
             };
             Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
         }
@@ -588,14 +595,15 @@ pub async fn look_once(config: Config, sources: &mut Sources, docker: &mut Docke
     let mut requests = VecDeque::from(host.apply(Input::Tick, start.elapsed()));
     let mut docker_asked = false;
     while let Some(request) = requests.pop_front() {
-        let input = match resolve(&mut sources.resolver, &sources.netns_folder, &sources.processes, request) {
-            Some(input) => input,
-            None if docker_asked => continue,
-            None => {
-                docker_asked = true;
-                docker.ask().await
-            }
-        };
+        let input =
+            match resolve(&mut sources.resolver, &mut sources.netns_folder, &sources.processes, request) {
+                Some(input) => input,
+                None if docker_asked => continue,
+                None => {
+                    docker_asked = true;
+                    docker.ask().await
+                }
+            };
         requests.extend(host.apply(input, start.elapsed()));
     }
     host.apply(take_sample(&mut sources.sampler), start.elapsed());

@@ -8,6 +8,7 @@ mod serve;
 
 use crate::cli::{Cli, Command, LogFormat, LogLevel, Sources};
 use crate::kernel::OwnNsid;
+use crate::runtimes::named::Folder;
 use crate::runtimes::process::Processes;
 use crate::{collector, kernel};
 use anyhow::{Context, anyhow};
@@ -65,7 +66,7 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
         mourner: kernel::Sampler::open()?,
         netns_folder: {
             let (path, expected) = flags.netns_folder().map_err(|error| anyhow!(error))?;
-            collector::NetnsFolder { path, expected }
+            collector::NetnsFolder { names: Folder::new(path), expected }
         },
         processes: Processes::new(&flags.procfs),
     })

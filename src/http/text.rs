@@ -119,24 +119,25 @@ impl Default for Places {
 impl Places {
     /// Waits for a place; says whether that took time. `None` never happens: the places are not closed.
     pub async fn take(&mut self) -> Option<(Place, bool)> {
-        let mut waited = false;
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Some((Place { _permit: permit }, false));
+        }
         loop {
             self.taken.retain(|(_, text)| text.strong_count() > 0);
-            let free = Arc::clone(&self.free).acquire_owned();
-            let left = match self.taken.front() {
-                Some((made, _)) if self.taken.len() >= TEXTS => self.reading.saturating_sub(made.elapsed()),
-                _ => self.reading,
-            };
-            match tokio::time::timeout(left, free).await {
-                Ok(permit) => return Some((Place { _permit: permit.ok()? }, waited)),
+            let left = self
+                .taken
+                .front()
+                .map_or(self.reading, |(made, _)| self.reading.saturating_sub(made.elapsed()));
+            match tokio::time::timeout(left, Arc::clone(&self.free).acquire_owned()).await {
+                Ok(permit) => return Some((Place { _permit: permit.ok()? }, true)),
                 Err(_) => self.cut_off_the_slowest(),
             }
-            waited = true;
         }
     }
 
     /// Notes who has taken a place.
     pub fn note(&mut self, text: &Arc<Text>) {
+        self.taken.retain(|(_, text)| text.strong_count() > 0);
         self.taken.push_back((Instant::now(), Arc::downgrade(text)));
     }
 

@@ -38,6 +38,14 @@ struct Heard {
     expected: BTreeMap<Mac, Vec<Expected>>,
 }
 
+impl Heard {
+    /// Notes whether it has answered; true if that is news.
+    fn answered(&mut self, well: bool, now: Duration) -> bool {
+        self.asked = now;
+        std::mem::replace(&mut self.may_name, well) != well
+    }
+}
+
 /// The state of one host.
 #[derive(Debug)]
 pub struct Host {
@@ -45,6 +53,8 @@ pub struct Host {
     topology: Topology,
     heard: BTreeMap<Runtime, Heard>,
     located: BTreeMap<Locator, Location>,
+    /// Every claim is located: there is none to ask for.
+    all_located: bool,
     /// By the namespace they were found in.
     inhabitants: BTreeMap<NetnsId, Inhabitant>,
     searches: BTreeMap<NetnsId, Search>,
@@ -140,6 +150,7 @@ impl Host {
             topology: Topology::default(),
             heard: runtimes.into_iter().map(|runtime| (runtime, silent())).collect(),
             located: BTreeMap::new(),
+            all_located: false,
             inhabitants: BTreeMap::new(),
             searches: BTreeMap::new(),
             naming: Naming::default(),
@@ -178,6 +189,7 @@ impl Host {
             Input::Links { nsid, answer } => self.take_links(nsid, answer, now),
             Input::Located { locator, answer } => self.take_location(locator, answer, now),
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
+            Input::SameClaims { runtime, took } => self.take_same_claims(runtime, took, now),
             Input::Inhabitants { nsids, answer, took } => {
                 self.take_inhabitants(&nsids, answer, took, now);
                 Vec::new()
@@ -474,6 +486,7 @@ impl Host {
                         more = self.ask(vec![links]);
                     }
                 }
+                self.all_located &= found.netns != Located::WithoutId;
                 self.unlocated.remove(&locator);
                 let same = self.located.insert(locator, found.clone()) == Some(found);
                 if !same || in_round {
@@ -488,6 +501,7 @@ impl Host {
                     *counted = true;
                     self.unlocated_ever += 1;
                 }
+                self.all_located = false;
                 if self.located.remove(&locator).is_some() || in_round {
                     self.touch(now);
                 }
@@ -516,34 +530,60 @@ impl Host {
         now: Duration,
     ) -> Vec<Request> {
         let heard = self.heard.entry(runtime).or_default();
-        heard.asked = now;
-        let may_name = matches!(answer, Some(Ok(_)));
-        let mut changed = std::mem::replace(&mut heard.may_name, may_name) != may_name;
+        let mut changed = heard.answered(matches!(answer, Some(Ok(_))), now);
+        let result = answer.map(|answer| {
+            let claims = answer?;
+            if heard.claims != claims {
+                heard.claims = claims;
+                self.all_located = false;
+                changed = true;
+            }
+            Ok(())
+        });
+        self.report_claims(runtime, result, took);
+        self.believe(changed, now)
+    }
+
+    /// The runtime's last answer still holds.
+    fn take_same_claims(&mut self, runtime: Runtime, took: Duration, now: Duration) -> Vec<Request> {
+        let changed = self.heard.entry(runtime).or_default().answered(true, now);
+        self.report_claims(runtime, Some(Ok(())), took);
+        self.believe(changed, now)
+    }
+
+    fn report_claims(&mut self, runtime: Runtime, result: Option<Result<(), String>>, took: Duration) {
         let source = match runtime {
             Runtime::Docker => Some(Source::Docker),
             Runtime::Named => Some(Source::Named),
             // These tell nothing by themselves.
             Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => None,
         };
-        let result = answer.map(|answer| {
-            let claims = answer?;
-            changed |= heard.claims != claims;
-            heard.claims = claims;
-            Ok(())
-        });
         if let (Some(source), Some(result)) = (source, result) {
             self.status.sources.insert(source, SourceStatus { result, took });
         }
+    }
+
+    /// Asks where the claims are that are not located yet.
+    fn believe(&mut self, changed: bool, now: Duration) -> Vec<Request> {
         // While somebody waits for a name, each answer is a chance; and the end of the wait is judged by it.
         if changed || self.again <= now {
             self.touch(now);
         }
+        if self.all_located {
+            return Vec::new();
+        }
         let known = self.locators();
         self.located.retain(|locator, _| known.contains(locator));
         self.unlocated.retain(|locator, _| known.contains(locator));
+        self.all_located = known.iter().all(|locator| self.is_located(locator));
         let new = known.into_iter().filter(|locator| !self.located.contains_key(locator));
         let new = new.map(Request::Locate).collect();
         self.ask(new)
+    }
+
+    /// True if a namespace with an id is known for it.
+    fn is_located(&self, locator: &Locator) -> bool {
+        self.located.get(locator).is_some_and(|at| at.netns != Located::WithoutId)
     }
 
     fn take_inhabitants(
@@ -629,10 +669,10 @@ impl Host {
                 self.names_wanted = true;
                 self.touch(now);
                 // A claim that was not located may be now.
-                let located = |locator: &Locator| {
-                    self.located.get(locator).is_some_and(|at| at.netns != Located::WithoutId)
-                };
-                let lost = self.locators().into_iter().filter(|locator| !located(locator));
+                if self.all_located {
+                    return Vec::new();
+                }
+                let lost = self.locators().into_iter().filter(|locator| !self.is_located(locator));
                 let lost = lost.map(Request::Locate).collect();
                 self.ask(lost)
             }
@@ -643,6 +683,7 @@ impl Host {
                 requests.splice(0..0, self.last_words(nsid));
                 self.topology.end_of(nsid);
                 self.located.retain(|_, at| at.netns != Located::Nsid(nsid));
+                self.all_located = false;
                 self.inhabitants.remove(&netns);
                 self.take_back(nsid);
                 if self.answered(&Request::Links { nsid: Some(nsid) }) {
