@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -117,7 +117,8 @@ pub fn start(
     let (watch_exit, exits) = unbounded_channel();
     let (inbox, messages) = channel();
     let (requests, to_resolve) = channel();
-    let (sample, to_sample) = channel();
+    // One question at a time: it waits for no place and needs no memory.
+    let (sample, to_sample) = sync_channel(1);
     let Sources { events, waker, mut resolver, mut sampler, mut mourner, mut netns_folder, processes } =
         sources;
     let netns_names = netns_folder.names.path().to_owned();
@@ -157,8 +158,8 @@ pub fn start(
     thread::Builder::new().name("events".into()).spawn(move || listen(events, &answers, &out))?;
     let answers = inbox.clone();
     thread::Builder::new().name("sampler".into()).spawn(move || {
-        for () in to_sample {
-            if answers.send(Message::Input(take_sample(&mut sampler))).is_err() {
+        for memory in to_sample {
+            if answers.send(Message::Input(take_sample(&mut sampler, memory))).is_err() {
                 return;
             }
         }
@@ -190,7 +191,7 @@ struct Collector {
     requests: Sender<Request>,
     mourn: Sender<Vec<u32>>,
     watch_exit: UnboundedSender<u32>,
-    sample: Sender<()>,
+    sample: SyncSender<Samples>,
     sampling: bool,
     /// Scrapes that wait for the counters that are being read.
     waiting: Vec<oneshot::Sender<Arc<Snapshot>>>,
@@ -253,7 +254,8 @@ impl Collector {
     }
 
     fn apply(&mut self, input: Input) {
-        for request in self.host.apply(input, self.start.elapsed()) {
+        let mut requests = self.host.apply(input, self.start.elapsed());
+        for request in requests.drain(..) {
             // Each of these fails only when the program is about to end.
             match request {
                 Request::LastWords(ifindexes) => _ = self.mourn.send(ifindexes),
@@ -262,13 +264,14 @@ impl Collector {
                 request => _ = self.requests.send(request),
             }
         }
+        self.host.reuse(requests);
         self.report_changes();
         self.ready.store(self.host.is_ready(), Ordering::Relaxed);
     }
 
     fn begin_sample(&mut self) {
         if !self.sampling {
-            self.sampling = self.sample.send(()).is_ok();
+            self.sampling = self.sample.send(self.host.spent_samples()).is_ok();
         }
     }
 
@@ -461,9 +464,9 @@ fn search(
     Ok(found.into_values().collect())
 }
 
-fn take_sample(sampler: &mut Sampler) -> Input {
+/// Samples into this memory.
+fn take_sample(sampler: &mut Sampler, mut samples: Samples) -> Input {
     let begin = Instant::now();
-    let mut samples = Samples::default();
     let answer = sampler.sample(&mut samples).map(|()| samples).map_err(|error| error.to_string());
     Input::Samples { answer, took: begin.elapsed() }
 }
@@ -606,6 +609,6 @@ pub async fn look_once(config: Config, sources: &mut Sources, docker: &mut Docke
             };
         requests.extend(host.apply(input, start.elapsed()));
     }
-    host.apply(take_sample(&mut sources.sampler), start.elapsed());
+    host.apply(take_sample(&mut sources.sampler, Samples::default()), start.elapsed());
     Snapshot { view: host.view(), status: host.status().clone() }
 }

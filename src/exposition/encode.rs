@@ -113,9 +113,7 @@ impl<K: Copy> Rows<K> {
         for (block, key) in self.blocks() {
             let Some(value) = value(key) else { continue };
             if !std::mem::replace(&mut begun, true) {
-                let mut head = String::new();
-                write_head(&mut head, family.name, family.help, family.kind.as_str());
-                out.push(&head);
+                write_head(|part| out.push(part), family.name, family.help, family.kind);
             }
             let digits = digits.format(value);
             out.push_row([family.name.as_bytes(), block.as_bytes(), digits.as_bytes(), b"\n"]);
@@ -294,10 +292,8 @@ impl Write for Escaped<'_> {
     }
 }
 
-fn write_head(out: &mut String, name: &str, help: &str, kind: &str) {
-    for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
-        out.push_str(part);
-    }
+fn write_head(push: impl FnMut(&str), name: &str, help: &str, kind: Type) {
+    ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind.as_str(), "\n"].into_iter().for_each(push);
 }
 
 /// Writes a family of the exporter's own: counters and gauges, which is all that it has.
@@ -307,7 +303,7 @@ fn write_own(out: &mut String, family: &MetricFamily) {
         MetricType::GAUGE => (Type::Gauge, |metric| metric.get_gauge().get_value()),
         _ => return,
     };
-    write_head(out, family.name(), family.help(), kind.as_str());
+    write_head(|part| out.push_str(part), family.name(), family.help(), kind);
     for metric in family.get_metric() {
         out.push_str(family.name());
         let mut block = LabelBlock { text: out, empty: true };

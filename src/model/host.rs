@@ -102,6 +102,9 @@ pub struct Host {
     /// For each pair of the scene its place in the pairing.
     shown: Vec<usize>,
     status: Status,
+    /// Memory for the next tick: of its requests, and of the samples that were taken.
+    spare: Vec<Request>,
+    spent: Samples,
 }
 
 /// How often processes were looked for in a namespace, and when to do it again.
@@ -179,6 +182,8 @@ impl Host {
             scene: Arc::default(),
             shown: Vec::new(),
             status: Status::default(),
+            spare: Vec::new(),
+            spent: Samples::default(),
         }
     }
 
@@ -250,6 +255,19 @@ impl Host {
         requests
     }
 
+    /// Takes the memory of performed requests back, so that a tick needs none.
+    pub fn reuse(&mut self, mut requests: Vec<Request>) {
+        requests.clear();
+        if requests.capacity() > self.spare.capacity() {
+            self.spare = requests;
+        }
+    }
+
+    /// The memory of the last [`Input::Samples`], for the next.
+    pub fn spent_samples(&mut self) -> Samples {
+        std::mem::take(&mut self.spent)
+    }
+
     /// When the state machine wants an [`Input::Wake`], should nothing else come before.
     pub fn deadline(&self) -> Option<Duration> {
         if !self.may_judge() {
@@ -288,9 +306,9 @@ impl Host {
         if now.saturating_sub(self.resynced) >= RESYNC {
             return self.begin_round(now, Some("periodic"));
         }
-        let runtimes = self.heard.keys().map(|&runtime| Request::Claims(runtime));
-        let inhabitants = self.inhabitants.values().map(|found| Request::Locate(Locator::Pid(found.pid)));
-        let mut requests: Vec<Request> = runtimes.chain(inhabitants).collect();
+        let mut requests = std::mem::take(&mut self.spare);
+        requests.extend(self.heard.keys().map(|&runtime| Request::Claims(runtime)));
+        requests.extend(self.inhabitants.values().map(|found| Request::Locate(Locator::Pid(found.pid))));
         let read = self.off_host();
         requests.extend(read.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }));
         self.ask(requests)
@@ -630,6 +648,7 @@ impl Host {
                 self.ledger.tick(now, now.saturating_sub(self.ticked), self.config.peak_window);
                 self.ticked = now;
             }
+            self.spent = samples;
         });
         self.status.sources.insert(Source::Counters, SourceStatus { result, took });
     }

@@ -214,6 +214,8 @@ struct Total<L> {
     peaks: Peaks,
     /// When a pair last carried it (a network: when it was last known).
     alive: Duration,
+    /// A pair carries it at the tick that is being noted.
+    carried: bool,
 }
 
 /// A workload has at most this many label sets, the rest are one.
@@ -324,6 +326,7 @@ impl Ledger {
         let at = std::mem::take(&mut self.at);
         let mut before: Vec<Option<Account>> = before.into_iter().map(Some).collect();
         let mut carried = Vec::with_capacity(pairs.len());
+        self.accounts = Vec::with_capacity(pairs.len());
         for pair in pairs {
             let ends = pair.sides.map(|side| side.end);
             let found = (0..2).find_map(|side| {
@@ -479,12 +482,11 @@ impl Ledger {
 
     /// Notes the rates of the tick that ends now and took `length`, and forgets those older than `window`.
     pub fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
-        let mut carried = vec![false; self.totals.len()];
         for index in self.accounts.iter().flat_map(|account| account.booked_to).flatten() {
-            carried[index] = true;
+            self.totals[index].carried = true;
         }
-        for (total, carried) in self.totals.iter_mut().zip(carried) {
-            if carried {
+        for total in &mut self.totals {
+            if std::mem::take(&mut total.carried) {
                 total.peaks.tick(&total.traffic, now, length);
             }
             total.peaks.forget(now, window);
@@ -553,7 +555,7 @@ fn renew<L: Ord>(
     let alive = |alive: Duration| now.saturating_sub(alive) <= retention;
     kept.into_iter()
         .filter(|(_, (_, _, last))| alive(*last))
-        .map(|(labels, (traffic, peaks, alive))| Total { labels, traffic, peaks, alive })
+        .map(|(labels, (traffic, peaks, alive))| Total { labels, traffic, peaks, alive, carried: false })
         .collect()
 }
 

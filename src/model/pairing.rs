@@ -94,8 +94,8 @@ pub fn pair(namespaces: &Namespaces) -> Pairing {
     let netns_of: HashMap<u32, NetnsId> =
         namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
     let ends: BTreeMap<End, &Link> = namespaces.iter().flat_map(veths).collect();
-    let mut pairing = Pairing::default();
-    let mut paired = HashSet::new();
+    let mut pairing = Pairing { pairs: Vec::with_capacity(ends.len().div_ceil(2)), single: Vec::new() };
+    let mut paired = HashSet::with_capacity(ends.len());
     for (&end, &link) in &ends {
         if paired.contains(&end) {
             continue;
