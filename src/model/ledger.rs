@@ -103,7 +103,7 @@ struct Account {
     /// The highest value ever seen of each counter of each end: receive falls to 0 when a pair is detached.
     highest: [Counters; 2],
     /// What each end showed once it had no peer any more: only what it kept itself.
-    detached: [Option<Counters>; 2],
+    detached: Option<Box<[Option<Counters>; 2]>>,
     booked: [Traffic; 2],
     /// For whom each side's traffic is booked, and where that is in `totals`.
     labels: [Option<LabelSet>; 2],
@@ -123,7 +123,7 @@ impl Account {
         Account {
             ends,
             highest: Default::default(),
-            detached: [None, None],
+            detached: None,
             booked: Default::default(),
             labels: [None, None],
             booked_to: [None, None],
@@ -141,7 +141,7 @@ impl Account {
     /// Notes the counters of an end that has lost its peer.
     fn observe_detached(&mut self, side: usize, seen: &Counters) {
         // Its own transmit goes on counting; a receive that is still its peer's transmit is in neither.
-        self.detached[side] = Some(*seen);
+        self.detached.get_or_insert_default()[side] = Some(*seen);
         self.observe(side, seen);
     }
 
@@ -165,8 +165,8 @@ impl Account {
     /// and once they are parted the sum of what each has kept.
     fn carried_to(&self, side: usize) -> (u64, u64) {
         let (own, other) = (&self.highest[side], &self.highest[1 - side]);
-        let kept = self.detached[side].unwrap_or_default();
-        let parted = self.detached[side].is_some();
+        let detached = self.detached.as_ref().and_then(|detached| detached[side]);
+        let (parted, kept) = (detached.is_some(), detached.unwrap_or_default());
         let sum = |sent: u64, kept: u64| if parted { sent + kept } else { 0 };
         (
             other.transmit_bytes.max(own.receive_bytes).max(sum(other.transmit_bytes, kept.receive_bytes)),
@@ -188,7 +188,7 @@ impl Account {
     fn turn(&mut self) {
         self.ends.swap(0, 1);
         self.highest.swap(0, 1);
-        self.detached.swap(0, 1);
+        self.detached.iter_mut().for_each(|detached| detached.swap(0, 1));
         self.booked.swap(0, 1);
         self.labels.swap(0, 1);
         self.booked_to.swap(0, 1);
@@ -234,8 +234,12 @@ pub struct Ledger {
     /// One for each pair of the last [`reconcile`](Ledger::reconcile), in its order; behind them those of pairs of
     /// which only one end is left, until that is gone too: it may bring the last numbers.
     accounts: Vec<Account>,
+    /// How many of them are of pairs.
+    living: usize,
     /// Each end's account and side.
     at: HashMap<End, (usize, usize)>,
+    /// Where the end is looked for first that is observed next: a dump comes in the order of the accounts.
+    next: usize,
     /// Sorted by labels.
     totals: Vec<Total<LabelSet>>,
     /// Sorted by labels.
@@ -267,7 +271,12 @@ pub enum Booking {
 impl Ledger {
     /// Notes the counters of an end; says which pair and which side of it that is.
     pub fn observe(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
-        let (index, side) = self.place(end)?;
+        let living = &self.accounts[..self.living];
+        let (index, side) = match living.get(self.next) {
+            Some(account) if account.ends[0] == end => (self.next, 0),
+            _ => self.place(end)?,
+        };
+        self.next = index + 1;
         self.accounts[index].observe(side, seen);
         Some((index, side))
     }
@@ -367,6 +376,7 @@ impl Ledger {
         let (lingering, closed) =
             before.into_iter().flatten().partition(|account| account.ends.into_iter().any(&there));
         self.close(closed);
+        self.living = self.accounts.len();
         self.accounts.extend::<Vec<Account>>(lingering);
         // Those of living pairs come last: an end that somebody else has now is theirs.
         for (index, account) in self.accounts.iter().enumerate().rev() {
@@ -552,10 +562,10 @@ fn renew<L: Ord>(
     for labels in wanted {
         kept.entry(labels).or_default().2 = now;
     }
-    let alive = |alive: Duration| now.saturating_sub(alive) <= retention;
-    kept.into_iter()
-        .filter(|(_, (_, _, last))| alive(*last))
-        .map(|(labels, (traffic, peaks, alive))| Total { labels, traffic, peaks, alive, carried: false })
+    kept.retain(|_, (_, _, alive)| now.saturating_sub(*alive) <= retention);
+    // Of a known length: no more memory than they need.
+    let kept = kept.into_iter();
+    kept.map(|(labels, (traffic, peaks, alive))| Total { labels, traffic, peaks, alive, carried: false })
         .collect()
 }
 

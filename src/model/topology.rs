@@ -57,7 +57,8 @@ impl Topology {
     /// Takes a whole dump. Returns how many links were not as they were known, counters aside.
     pub fn replace(&mut self, netns: NetnsId, links: Vec<Link>) -> usize {
         self.partial.remove(&netns);
-        let new: BTreeMap<u32, Link> = links.into_iter().map(|link| (link.ifindex, link)).collect();
+        let new: BTreeMap<u32, Box<Link>> =
+            links.into_iter().map(|link| (link.ifindex, Box::new(link))).collect();
         let differ = match self.namespaces.get(&netns) {
             Some(Inside::Seen(old)) => {
                 let gone = old.keys().filter(|ifindex| !new.contains_key(ifindex)).count();
@@ -105,7 +106,7 @@ impl Topology {
         let inside = self.namespaces.entry(netns).or_insert_with(|| Inside::Seen(BTreeMap::new()));
         // What may not be seen may not be known by chance either: it would be half the truth.
         let Inside::Seen(links) = inside else { return Change::Counters };
-        let old = links.get(&link.ifindex).copied();
+        let old = links.get(&link.ifindex).map(|old| **old);
         // A dump has already said where the peer is, and it is still the same peer.
         if let Some(old) = old
             && link.peer_netns == PeerNetns::Elsewhere
@@ -114,7 +115,7 @@ impl Topology {
         {
             link.peer_netns = old.peer_netns;
         }
-        links.insert(link.ifindex, link);
+        **links.entry(link.ifindex).or_default() = link;
         if old.is_some_and(|old| !differs(&old, &link)) { Change::Counters } else { Change::Shape }
     }
 
@@ -128,7 +129,7 @@ impl Topology {
     /// One link, if it can be seen.
     pub fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
         match self.namespaces.get(&netns)? {
-            Inside::Seen(links) => links.get(&ifindex),
+            Inside::Seen(links) => links.get(&ifindex).map(Box::as_ref),
             Inside::Denied => None,
         }
     }
