@@ -8,7 +8,8 @@ use super::link::{Counters, End};
 use super::pairing::Pair;
 use super::peak::{Peak, Peaks};
 use super::workload::Runtime;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -408,18 +409,16 @@ impl Ledger {
         self.limit(&mut bookings);
         let orphaned = std::mem::take(&mut self.orphaned);
         let wanted = bookings.iter().flat_map(|booking| match booking {
-            Booking::Held(_) => [None, None],
-            Booking::To(labels) => labels.clone(),
+            Booking::Held(_) => &[None, None],
+            Booking::To(labels) => labels,
         });
-        let lingering = self.accounts.iter().skip(bookings.len()).flat_map(|account| account.labels.clone());
-        let wanted =
-            wanted.chain(lingering).flatten().chain(orphaned.iter().map(|(labels, _)| labels.clone()));
-        let totals = renew(std::mem::take(&mut self.totals), wanted, now, retention);
-        let carried = totals.iter().filter_map(|total| total.labels.network());
-        let networks = known.chain(carried);
-        self.networks = renew(std::mem::take(&mut self.networks), networks, now, retention);
-        self.network_of = totals.iter().map(|total| find(&self.networks, &total.labels.network()?)).collect();
-        self.totals = totals;
+        let lingering = self.accounts.iter().skip(bookings.len()).flat_map(|account| &account.labels);
+        let wanted = wanted.chain(lingering).flatten().chain(orphaned.iter().map(|(labels, _)| labels));
+        renew(&mut self.totals, wanted.map(Cow::Borrowed), now, retention);
+        let carried = self.totals.iter().filter_map(|total| total.labels.network());
+        renew(&mut self.networks, known.chain(carried).map(Cow::Owned), now, retention);
+        let network_of = |total: &Total<LabelSet>| find(&self.networks, &total.labels.network()?);
+        self.network_of = self.totals.iter().map(network_of).collect();
         for (labels, traffic) in orphaned {
             if let Some(index) = find(&self.totals, &labels) {
                 book(index, traffic, &mut self.totals, &self.network_of, &mut self.networks);
@@ -461,25 +460,47 @@ impl Ledger {
     /// A workload with very many label sets gets no new ones: interfaces are named by whoever has them. The network
     /// stays, so that its totals are whole.
     fn limit(&self, bookings: &mut [Booking]) {
-        let mut sets: HashMap<(Runtime, String), HashSet<LabelSet>> = HashMap::new();
         let of = |labels: &LabelSet| (labels.runtime, labels.container.clone());
-        for total in self.totals.iter().filter(|total| total.labels.interface != OTHER) {
-            sets.entry(of(&total.labels)).or_default().insert(total.labels.clone());
+        let crowded = self.crowded(bookings);
+        if crowded.is_empty() {
+            return;
         }
-        for booking in bookings {
-            let (Booking::To(labels) | Booking::Held(labels)) = booking;
-            for labels in labels.iter_mut().flatten() {
-                let sets = sets.entry(of(labels)).or_default();
-                if sets.contains(labels) {
-                    continue;
-                }
-                if sets.len() < SETS_OF_A_WORKLOAD - 1 {
-                    sets.insert(labels.clone());
-                } else {
-                    OTHER.clone_into(&mut labels.interface);
-                }
+        let mut sets: HashMap<(Runtime, String), HashSet<LabelSet>> = HashMap::new();
+        for total in self.totals.iter().filter(|total| total.labels.interface != OTHER) {
+            if crowded.contains(&of(&total.labels)) {
+                sets.entry(of(&total.labels)).or_default().insert(total.labels.clone());
             }
         }
+        let labels = bookings.iter_mut().flat_map(|booking| {
+            let (Booking::To(labels) | Booking::Held(labels)) = booking;
+            labels.iter_mut().flatten()
+        });
+        for labels in labels.filter(|labels| crowded.contains(&of(labels))) {
+            let sets = sets.entry(of(labels)).or_default();
+            if sets.contains(labels) {
+                continue;
+            }
+            if sets.len() < SETS_OF_A_WORKLOAD - 1 {
+                sets.insert(labels.clone());
+            } else {
+                OTHER.clone_into(&mut labels.interface);
+            }
+        }
+    }
+
+    /// The workloads that may have too many: nearly always none, and to look at each set of thousands would cost more than
+    /// all else here.
+    fn crowded(&self, bookings: &[Booking]) -> HashSet<(Runtime, String)> {
+        let booked = bookings.iter().flat_map(|booking| {
+            let (Booking::To(labels) | Booking::Held(labels)) = booking;
+            labels.iter().flatten()
+        });
+        let mut counts: HashMap<(Runtime, &str), usize> = HashMap::new();
+        for labels in self.totals.iter().map(|total| &total.labels).chain(booked) {
+            *counts.entry((labels.runtime, &labels.container)).or_default() += 1;
+        }
+        let many = counts.into_iter().filter(|&(_, count)| count >= SETS_OF_A_WORKLOAD);
+        many.map(|((runtime, container), _)| (runtime, container.to_owned())).collect()
     }
 
     /// When the next total is to be forgotten, if nobody carries it until then.
@@ -550,23 +571,36 @@ fn book(
     }
 }
 
-/// Adds the labels that are wanted now, drops those that were last wanted longer than `retention` ago.
-fn renew<L: Ord>(
-    totals: Vec<Total<L>>,
-    wanted: impl Iterator<Item = L>,
+/// Adds the labels that are wanted now, drops those that were last wanted longer than `retention` ago. In place: most are
+/// the same each time, and there are thousands.
+fn renew<'a, L: Ord + Clone + 'a>(
+    totals: &mut Vec<Total<L>>,
+    wanted: impl Iterator<Item = Cow<'a, L>>,
     now: Duration,
     retention: Duration,
-) -> Vec<Total<L>> {
-    let mut kept: BTreeMap<L, (Traffic, Peaks, Duration)> =
-        totals.into_iter().map(|total| (total.labels, (total.traffic, total.peaks, total.alive))).collect();
+) {
+    let mut new = Vec::new();
     for labels in wanted {
-        kept.entry(labels).or_default().2 = now;
+        match find(totals, &labels) {
+            Some(index) => totals[index].alive = now,
+            None => new.push(labels.into_owned()),
+        }
     }
-    kept.retain(|_, (_, _, alive)| now.saturating_sub(*alive) <= retention);
-    // Of a known length: no more memory than they need.
-    let kept = kept.into_iter();
-    kept.map(|(labels, (traffic, peaks, alive))| Total { labels, traffic, peaks, alive, carried: false })
-        .collect()
+    totals.retain(|total| now.saturating_sub(total.alive) <= retention);
+    if new.is_empty() {
+        return;
+    }
+    new.sort();
+    new.dedup();
+    totals.reserve_exact(new.len());
+    totals.extend(new.into_iter().map(|labels| Total {
+        labels,
+        traffic: Traffic::default(),
+        peaks: Peaks::default(),
+        alive: now,
+        carried: false,
+    }));
+    totals.sort_by(|a, b| a.labels.cmp(&b.labels));
 }
 
 fn find<L: Ord>(totals: &[Total<L>], labels: &L) -> Option<usize> {
