@@ -124,8 +124,10 @@ const LONGEST_SEARCH_PAUSE: Duration = Duration::from_secs(64);
 /// How often all is read again although events tell what changes.
 const RESYNC: Duration = Duration::from_secs(300);
 
-/// How often who lives where is judged at least.
-const JUDGED_AT_LEAST: Duration = Duration::from_secs(10);
+/// How often who lives where is judged at least: where something may yet turn out otherwise without a change, and where
+/// nothing can.
+const JUDGED_IN_DOUBT: Duration = Duration::from_secs(10);
+const JUDGED_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// How many namespaces are read at a tick for pairs that have no end on the host.
 const READ_AT_A_TICK: usize = 64;
@@ -803,12 +805,10 @@ impl Host {
         let searches = self.searches.values().filter(|search| !search.open).map(|search| search.next);
         let leaving = self.naming.leaves_at(self.config.leaving);
         let forgotten = self.ledger.forgets_at(self.config.retention);
-        let again = searches
-            .chain(waiting.until)
-            .chain(leaving)
-            .chain(forgotten)
-            .chain([now + JUDGED_AT_LEAST])
-            .min();
+        let doubt = self.ledger.in_transit() || self.naming.doubts() || !self.unlocated.is_empty();
+        let at_least = if doubt { JUDGED_IN_DOUBT } else { JUDGED_AT_LEAST };
+        let again =
+            searches.chain(waiting.until).chain(leaving).chain(forgotten).chain([now + at_least]).min();
         // What is over now has just been judged.
         self.again = again.unwrap_or(Duration::MAX).max(now + Duration::from_nanos(1));
         more

@@ -503,6 +503,11 @@ impl Ledger {
         many.map(|((runtime, container), _)| (runtime, container.to_owned())).collect()
     }
 
+    /// True if a pair may yet move into its container, or turn out to stay where it is.
+    pub fn in_transit(&self) -> bool {
+        self.accounts.iter().any(|account| account.in_transit)
+    }
+
     /// When the next total is to be forgotten, if nobody carries it until then.
     pub fn forgets_at(&self, retention: Duration) -> Option<Duration> {
         let last = self.totals.iter().map(|total| total.alive).max()?;
@@ -518,6 +523,7 @@ impl Ledger {
         }
         for total in &mut self.totals {
             if std::mem::take(&mut total.carried) {
+                total.alive = now;
                 total.peaks.tick(&total.traffic, now, length);
             }
             total.peaks.forget(now, window);
