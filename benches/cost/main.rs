@@ -65,7 +65,7 @@ fn measure(names: &Path, pairs: usize) -> Figures {
     let resident = [exporter.memory("VmRSS:"), exporter.memory("VmHWM:")];
     let before = exporter.cpu();
     thread::sleep(IDLE);
-    let tick = (exporter.cpu() - before).as_secs_f64() * 1e3 / IDLE.as_secs_f64();
+    let tick = exporter.cpu_since(&before).as_secs_f64() * 1e3 / IDLE.as_secs_f64();
     drop(exporter);
     let node_exporter = start_node_exporter();
     node_exporter.wait_for("/", |answer| answer.starts_with("HTTP/1.1 200"));

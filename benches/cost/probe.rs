@@ -1,6 +1,8 @@
 //! What is measured, and how: the kernel's bare dump, a scrape, a process.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, DirEntry};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -120,7 +122,7 @@ impl Scrapes {
         }
         let before = server.cpu();
         let times = Times::of(count, scrape);
-        let cpu = (server.cpu() - before).as_secs_f64() * 1e3 / count as f64;
+        let cpu = server.cpu_since(&before).as_secs_f64() * 1e3 / count as f64;
         Scrapes { times, cpu, bytes }
     }
 }
@@ -150,10 +152,17 @@ impl Server {
         }
     }
 
-    /// What its threads have used so far; a thread that has ended is left out (tokio's end after 10 s without work).
-    pub fn cpu(&self) -> Duration {
+    /// What each of its threads has used so far.
+    pub fn cpu(&self) -> BTreeMap<OsString, Duration> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
-        threads.flatten().filter_map(|thread| used(&thread.path().join("schedstat"))).sum()
+        let used = |thread: DirEntry| Some((thread.file_name(), used(&thread.path().join("schedstat"))?));
+        threads.flatten().filter_map(used).collect()
+    }
+
+    /// What its threads have used since then. One that has ended meanwhile is left out: tokio's do after 10 s without work.
+    pub fn cpu_since(&self, before: &BTreeMap<OsString, Duration>) -> Duration {
+        let now = self.cpu().into_iter();
+        now.map(|(thread, now)| now - before.get(&thread).copied().unwrap_or_default()).sum()
     }
 
     /// What /proc/PID/status says, in MiB.
