@@ -174,7 +174,7 @@ mod tests {
         for name in ["a", "b"] {
             std::fs::write(path.join(name), "").unwrap();
         }
-        while told() != None {}
+        while told().is_some() {}
         assert_eq!(told(), None);
         std::fs::remove_file(path.join("a")).unwrap();
         assert_eq!(told(), Some(vec!["b".to_owned()]));
