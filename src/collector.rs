@@ -19,10 +19,10 @@ use crate::runtimes::process::{self, Processes};
 pub use engine::{Engine, Found};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -43,7 +43,7 @@ pub struct Snapshot {
 /// Where namespaces have names.
 pub struct NetnsFolder {
     /// The folder.
-    pub path: PathBuf,
+    pub names: named::Folder,
     /// The user named it: if it is not there, that is a failure.
     pub expected: bool,
 }
@@ -122,21 +122,21 @@ pub fn start(
     let (inbox, messages) = channel();
     let (requests, to_resolve) = channel();
     let (locate, to_locate) = channel();
-    let (sample, to_sample) = channel();
+    // One question at a time: it waits for no place and needs no memory.
+    let (sample, to_sample) = sync_channel(1);
     let Sources {
         events,
         waker,
-        resolver,
-        locator,
+        mut resolver,
+        mut locator,
         mut sampler,
         mut mourner,
         table,
-        netns_folder,
+        mut netns_folder,
         processes,
     } = sources;
-    let named = netns_folder.as_ref().map(|folder| folder.path.clone());
+    let named = netns_folder.as_ref().map(|folder| folder.names.path().to_owned());
     let runtimes: Vec<Runtime> = named.iter().map(|_| Runtime::Named).collect();
-    let netns_folder = Arc::new(netns_folder);
     let listening = match events.reach {
         Reach::All => Ok(()),
         Reach::Host => Err(NO_EVENTS.to_owned()),
@@ -144,20 +144,15 @@ pub fn start(
     // An answer tells of now and an event of then: answers go through the reader of events, which first passes on
     // every event that was there before.
     let (answered, answers) = channel();
-    for (name, mut asker, requests) in [("resolver", resolver, to_resolve), ("locator", locator, to_locate)] {
-        let (netns_folder, processes) = (Arc::clone(&netns_folder), processes.clone());
-        let (answered, waker) = (answered.clone(), waker.clone());
-        thread::Builder::new().name(name.into()).spawn(move || {
-            for request in requests {
-                let answer = resolve(&mut asker, netns_folder.as_ref().as_ref(), &processes, request);
-                let Some(input) = answer else { continue };
-                if answered.send(input).is_err() {
-                    return;
-                }
-                waker.wake();
-            }
-        })?;
-    }
+    let (to, wake, all) = (answered.clone(), waker.clone(), processes.clone());
+    thread::Builder::new().name("resolver".into()).spawn(move || {
+        answer_all(to_resolve, &to, &wake, |request| resolve(&mut resolver, None, &all, request));
+    })?;
+    thread::Builder::new().name("locator".into()).spawn(move || {
+        answer_all(to_locate, &answered, &waker, |request| {
+            resolve(&mut locator, netns_folder.as_mut(), &processes, request)
+        });
+    })?;
     let answers_of_mourner = inbox.clone();
     let (mourn, to_mourn) = channel::<Vec<(u32, Name)>>();
     thread::Builder::new().name("mourner".into()).spawn(move || {
@@ -179,8 +174,8 @@ pub fn start(
     thread::Builder::new().name("events".into()).spawn(move || listen(events, table, &answers, &out))?;
     let answers = inbox.clone();
     thread::Builder::new().name("sampler".into()).spawn(move || {
-        for () in to_sample {
-            if answers.send(Message::Input(take_sample(&mut sampler))).is_err() {
+        for memory in to_sample {
+            if answers.send(Message::Input(take_sample(&mut sampler, memory))).is_err() {
                 return;
             }
         }
@@ -218,7 +213,7 @@ struct Collector {
     locate: Sender<Request>,
     mourn: Sender<Vec<(u32, Name)>>,
     watch_exit: UnboundedSender<u32>,
-    sample: Sender<()>,
+    sample: SyncSender<Samples>,
     sampling: bool,
     /// Scrapes that wait for the counters that are being read.
     waiting: Vec<oneshot::Sender<Arc<Snapshot>>>,
@@ -281,7 +276,8 @@ impl Collector {
     }
 
     fn apply(&mut self, input: Input) {
-        for request in self.host.apply(input, self.start.elapsed()) {
+        let mut requests = self.host.apply(input, self.start.elapsed());
+        for request in requests.drain(..) {
             // Each of these fails only when the program is about to end.
             match request {
                 Request::LastWords(links) => _ = self.mourn.send(links),
@@ -304,13 +300,14 @@ impl Collector {
                 "named"
             );
         }
+        self.host.reuse(requests);
         self.report_changes();
         self.ready.store(self.host.is_ready(), Ordering::Relaxed);
     }
 
     fn begin_sample(&mut self) {
         if !self.sampling {
-            self.sampling = self.sample.send(()).is_ok();
+            self.sampling = self.sample.send(self.host.spent_samples()).is_ok();
         }
     }
 
@@ -456,10 +453,26 @@ fn listen(mut events: Events, mut table: DeviceTable, answers: &Receiver<Input>,
     }
 }
 
+/// Answers questions of one kind until nobody asks any more. The answers go through the reader of events.
+fn answer_all(
+    requests: Receiver<Request>,
+    answered: &Sender<Input>,
+    waker: &Waker,
+    mut answer: impl FnMut(Request) -> Option<Input>,
+) {
+    for request in requests {
+        let Some(input) = answer(request) else { continue };
+        if answered.send(input).is_err() {
+            return;
+        }
+        waker.wake();
+    }
+}
+
 /// Performs one request of the state machine; `None` if it is not for this thread.
 fn resolve(
     resolver: &mut Resolver,
-    netns_folder: Option<&NetnsFolder>,
+    netns_folder: Option<&mut NetnsFolder>,
     processes: &Processes,
     request: Request,
 ) -> Option<Input> {
@@ -475,11 +488,15 @@ fn resolve(
         }
         Request::Claims(Runtime::Named) => {
             let begin = Instant::now();
-            let NetnsFolder { path, expected } = netns_folder?;
-            let answer = match named::claims(path) {
-                None if *expected => Some(Err(format!("{} is gone", path.display()))),
-                answer => answer
-                    .map(|claims| claims.map_err(|error| format!("cannot read {}: {error}", path.display()))),
+            let NetnsFolder { names, expected } = netns_folder?;
+            let answer = match names.claims() {
+                Some(Ok(named::Found::Same)) => {
+                    return Some(Input::SameClaims { runtime: Runtime::Named, took: begin.elapsed() });
+                }
+                Some(Ok(named::Found::Claims(claims))) => Some(Ok(claims)),
+                Some(Err(error)) => Some(Err(format!("cannot read {}: {error}", names.path().display()))),
+                None if *expected => Some(Err(format!("{} is gone", names.path().display()))),
+                None => None,
             };
             Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
         }
@@ -542,9 +559,9 @@ fn inhabitants(
     found.into_values().collect()
 }
 
-fn take_sample(sampler: &mut Sampler) -> Input {
+/// Samples into this memory.
+fn take_sample(sampler: &mut Sampler, mut samples: Samples) -> Input {
     let begin = Instant::now();
-    let mut samples = Samples::default();
     let answer = sampler.sample(&mut samples).map(|()| samples).map_err(|error| error.to_string());
     Input::Samples { answer, took: begin.elapsed() }
 }
@@ -589,7 +606,7 @@ pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Eng
             Request::Claims(runtime) => engines.iter_mut().find(|engine| engine.runtime() == runtime),
             _ => None,
         };
-        let folder = sources.netns_folder.as_ref();
+        let folder = sources.netns_folder.as_mut();
         let input = match engine {
             Some(engine) if asked.insert(engine.runtime()) => Some(engine.ask().await),
             Some(_) => None,
@@ -598,6 +615,6 @@ pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Eng
         let Some(input) = input else { continue };
         requests.extend(host.apply(input, now));
     }
-    host.apply(take_sample(&mut sources.sampler), now);
+    host.apply(take_sample(&mut sources.sampler, Samples::default()), now);
     Snapshot { view: host.view(), status: host.status().clone() }
 }

@@ -22,6 +22,8 @@ const IDLE: Duration = Duration::from_secs(20);
 /// All that is measured at one size.
 struct Figures {
     dump: Times,
+    /// Milliseconds of CPU for each of those.
+    dump_cpu: f64,
     plain: Scrapes,
     gzip: Scrapes,
     node: Scrapes,
@@ -51,7 +53,7 @@ fn main() {
 }
 
 fn measure(names: &Path, pairs: usize) -> Figures {
-    let dump = bare_dump();
+    let (dump, dump_cpu) = bare_dump();
     let exporter = start_exporter(names);
     let ready = exporter.wait_for("/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
     let full = exporter.wait_for("/metrics", |answer| {
@@ -59,17 +61,27 @@ fn measure(names: &Path, pairs: usize) -> Figures {
             && answer.matches("\nveth_container_receive_bytes_total{runtime=\"named\"").count() == pairs
     });
     let plain = Scrapes::of(&exporter, 50, "");
-    let resident = [exporter.memory("VmRSS:"), exporter.memory("VmHWM:")];
     let gzip = Scrapes::of(&exporter, 50, "Accept-Encoding: gzip\r\n");
+    let resident = [exporter.memory("VmRSS:"), exporter.memory("VmHWM:")];
     let before = exporter.cpu();
     thread::sleep(IDLE);
-    let tick = (exporter.cpu() - before).as_secs_f64() * 1e3 / IDLE.as_secs_f64();
+    let tick = exporter.cpu_since(&before).as_secs_f64() * 1e3 / IDLE.as_secs_f64();
     drop(exporter);
     let node_exporter = start_node_exporter();
     node_exporter.wait_for("/", |answer| answer.starts_with("HTTP/1.1 200"));
     let node = Scrapes::of(&node_exporter, 5, "");
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-    Figures { dump, plain, gzip, node, tick, resident, ready: milliseconds(ready), full: milliseconds(full) }
+    Figures {
+        dump,
+        dump_cpu,
+        plain,
+        gzip,
+        node,
+        tick,
+        resident,
+        ready: milliseconds(ready),
+        full: milliseconds(full),
+    }
 }
 
 fn start_exporter(names: &Path) -> Server {
@@ -97,9 +109,15 @@ fn table([small, large]: &[Figures; 2]) -> String {
     let both = |show: fn(&Figures) -> String| [show(small), show(large)];
     let growth = large.plain.times.median() / small.plain.times.median();
     let of_node = large.node.times.median() / large.plain.times.median();
-    let of_dump = |figures: &Figures| figures.tick / figures.dump.median();
+    // CPU by CPU: a tick has no other time that could be compared.
+    let of_dump = |figures: &Figures| figures.tick / figures.dump_cpu;
     let rows: [Row; 14] = [
-        ("bare RTM_GETSTATS dump, median of 101", both(|f| ms(f.dump.median())), "", None),
+        (
+            "bare RTM_GETSTATS dump, median of 101",
+            both(|f| format!("{} ({} CPU)", ms(f.dump.median()), ms(f.dump_cpu))),
+            "",
+            None,
+        ),
         (
             "scrape, plain, to the last byte: median (95th percentile) of 50",
             both(|f| format!("{} ({})", ms(f.plain.times.median()), ms(f.plain.times.p95()))),
@@ -135,9 +153,9 @@ fn table([small, large]: &[Figures; 2]) -> String {
         ("its CPU", both(|f| ms(f.gzip.cpu)), "≤ 100 ms", Some(large.gzip.cpu <= 100.0)),
         ("its size", both(|f| mib(f.gzip.bytes)), "", None),
         (
-            "CPU of a tick (all threads, mean of 20 s without a scrape)",
-            both(|f| format!("{} = {:.1} dumps", ms(f.tick), f.tick / f.dump.median())),
-            "≤ 4 dumps",
+            "CPU of a tick (all threads, mean of 20 s without a scrape), by that of the bare dump",
+            both(|f| format!("{} = {:.1} times", ms(f.tick), f.tick / f.dump_cpu)),
+            "≤ 4 times",
             Some(of_dump(large) <= 4.0),
         ),
         (
@@ -147,7 +165,7 @@ fn table([small, large]: &[Figures; 2]) -> String {
             Some(large.tick / 10.0 <= 1.0),
         ),
         (
-            "resident memory with one reader (at most)",
+            "resident memory with one reader, plain and gzip (at most)",
             both(|f| format!("{:.1} MiB ({:.1})", f.resident[0], f.resident[1])),
             "≤ 48 MiB",
             Some(large.resident[1] <= 48.0),

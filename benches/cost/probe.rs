@@ -1,8 +1,11 @@
 //! What is measured, and how: the kernel's bare dump, a scrape, a process.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, DirEntry};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,8 +36,10 @@ impl Times {
     }
 }
 
-/// The floor: RTM_GETSTATS of all links, read into one buffer and not looked at.
-pub fn bare_dump() -> Times {
+/// The floor: how long RTM_GETSTATS of all links takes, and how many milliseconds of CPU; read into one buffer and not
+/// looked at. The kernel does its work for a dump in the thread that reads it.
+pub fn bare_dump() -> (Times, f64) {
+    const COUNT: usize = 101;
     const NLMSG_DONE: u8 = 3;
     let mut socket = Socket::new(NETLINK_ROUTE).expect("a netlink socket");
     socket.bind_auto().expect("an address");
@@ -48,7 +53,9 @@ pub fn bare_dump() -> Times {
     let mut request = vec![0; message.buffer_len()];
     message.serialize(&mut request);
     let mut buffer = Vec::with_capacity(64 * 1024);
-    Times::of(101, || {
+    let own_cpu = || used(Path::new("/proc/thread-self/schedstat")).expect("what this thread has used");
+    let before = own_cpu();
+    let times = Times::of(COUNT, || {
         let begin = Instant::now();
         socket.send_to(&request, &KernelAddress::new(0, 0), 0).expect("a dump begins");
         loop {
@@ -60,7 +67,14 @@ pub fn bare_dump() -> Times {
                 return begin.elapsed();
             }
         }
-    })
+    });
+    let cpu = (own_cpu() - before).as_secs_f64() * 1e3 / COUNT as f64;
+    (times, cpu)
+}
+
+/// What a thread has used so far, by its schedstat: in nanoseconds, where stat has hundredths of a second.
+fn used(schedstat: &Path) -> Option<Duration> {
+    fs::read_to_string(schedstat).ok()?.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
 /// Gets a path and reads the answer to its last byte; `None` if nobody answers yet.
@@ -108,7 +122,7 @@ impl Scrapes {
         }
         let before = server.cpu();
         let times = Times::of(count, scrape);
-        let cpu = (server.cpu() - before).as_secs_f64() * 1e3 / count as f64;
+        let cpu = server.cpu_since(&before).as_secs_f64() * 1e3 / count as f64;
         Scrapes { times, cpu, bytes }
     }
 }
@@ -138,17 +152,17 @@ impl Server {
         }
     }
 
-    /// What its threads have used so far. In nanoseconds, where /proc/PID/stat has hundredths of a second; a thread that has
-    /// ended is left out (tokio's end after 10 s without work).
-    pub fn cpu(&self) -> Duration {
+    /// What each of its threads has used so far.
+    pub fn cpu(&self) -> BTreeMap<OsString, Duration> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
-        let used =
-            |path| -> Option<u64> { fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok() };
-        threads
-            .flatten()
-            .filter_map(|thread| used(thread.path().join("schedstat")))
-            .map(Duration::from_nanos)
-            .sum()
+        let used = |thread: DirEntry| Some((thread.file_name(), used(&thread.path().join("schedstat"))?));
+        threads.flatten().filter_map(used).collect()
+    }
+
+    /// What its threads have used since then. One that has ended meanwhile is left out: tokio's do after 10 s without work.
+    pub fn cpu_since(&self, before: &BTreeMap<OsString, Duration>) -> Duration {
+        let now = self.cpu().into_iter();
+        now.map(|(thread, now)| now - before.get(&thread).copied().unwrap_or_default()).sum()
     }
 
     /// What /proc/PID/status says, in MiB.

@@ -12,6 +12,7 @@ use crate::kernel::OwnNsid;
 use crate::model::view::Source;
 use crate::model::workload::Runtime;
 use crate::runtimes::docker::Place;
+use crate::runtimes::named::Folder;
 use crate::runtimes::process::Processes;
 use crate::{collector, kernel};
 use anyhow::{Context, anyhow};
@@ -73,7 +74,7 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
         netns_folder: match flags.is_on(Source::Named) {
             true => {
                 let (path, expected) = flags.netns_folder().map_err(|error| anyhow!(error))?;
-                Some(collector::NetnsFolder { path, expected })
+                Some(collector::NetnsFolder { names: Folder::new(path), expected })
             }
             false => None,
         },

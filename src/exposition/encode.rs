@@ -1,15 +1,16 @@
 //! The text format 0.0.4. Pure.
 //!
 //! A scene's label blocks are formatted once and kept as long as the scene is the same; a scrape then only
-//! copies them and writes numbers, into a buffer that is used again.
+//! copies them and writes numbers, into memory that is used again.
 
 use super::families::{FAMILIES, Family, Series, Type};
+use super::pieces::Pieces;
+use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::Name;
-use crate::model::view::{Scene, ShownSide, View};
+use crate::model::view::{Scene, ShownSide, Tenant, View};
 use crate::model::workload::Workload;
 use prometheus::proto::{MetricFamily, MetricType};
 use std::fmt::{self, Display, Write};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// The media type of what [`Encoder`] writes.
@@ -21,28 +22,27 @@ pub struct Encoder {
     blocks: Blocks,
     /// Of the scene that the blocks belong to.
     scene: Option<Arc<Scene>>,
-    /// The length of the last text, to allocate the next one at once.
-    length: usize,
 }
 
 impl Encoder {
     /// Writes the whole exposition. Without a view there is only the telemetry.
-    pub fn encode(&mut self, view: Option<&View>, telemetry: &[MetricFamily]) -> String {
-        let mut out = String::with_capacity(self.length + self.length / 8);
+    pub fn encode(&mut self, view: Option<&View>, telemetry: &[MetricFamily], out: &mut Pieces) {
         if let Some(view) = view {
             if !self.scene.as_ref().is_some_and(|scene| Arc::ptr_eq(scene, &view.scene)) {
-                self.blocks.format(&view.scene);
+                // The old ones go first: they would be in memory twice.
+                self.blocks = Blocks::default();
+                self.blocks = Blocks::of(&view.scene);
                 self.scene = Some(Arc::clone(&view.scene));
             }
             for family in FAMILIES {
-                self.blocks.write(&mut out, family, view);
+                self.blocks.write(out, family, view);
             }
         }
+        let mut own = String::new();
         for family in telemetry {
-            write_own(&mut out, family);
+            write_own(&mut own, family);
         }
-        self.length = out.len();
-        out
+        out.push(&own);
     }
 }
 
@@ -57,10 +57,11 @@ struct Blocks {
     networks: Rows<usize>,
 }
 
-/// Label blocks in one text, sorted; each with the key of what it belongs to.
+/// Label blocks in one text, in the order of their rows; each with the key of what it belongs to.
 struct Rows<K> {
     text: String,
-    rows: Vec<(Range<usize>, K)>,
+    /// Where each block ends; it begins where the one before it ends.
+    rows: Vec<(usize, K)>,
 }
 
 impl<K> Default for Rows<K> {
@@ -69,113 +70,89 @@ impl<K> Default for Rows<K> {
     }
 }
 
-impl<K> Rows<K> {
-    fn clear(&mut self) {
-        self.text.clear();
-        self.rows.clear();
-    }
-
+impl<K: Copy> Rows<K> {
     /// Adds a row with the labels that `write` writes.
     fn add(&mut self, key: K, write: impl FnOnce(&mut LabelBlock<'_>)) {
-        let start = self.text.len();
         let mut block = LabelBlock { text: &mut self.text, empty: true };
         write(&mut block);
         if !block.empty {
             self.text.push('}');
         }
         self.text.push(' ');
-        self.rows.push((start..self.text.len(), key));
+        self.rows.push((self.text.len(), key));
     }
 
-    fn sort(&mut self) {
-        let text = &self.text;
-        self.rows.sort_by(|(a, _), (b, _)| text[a.clone()].cmp(&text[b.clone()]));
+    fn blocks(&self) -> impl Iterator<Item = (&str, K)> {
+        let begins = [0].into_iter().chain(self.rows.iter().map(|row| row.0));
+        begins.zip(&self.rows).map(|(begin, &(end, key))| (&self.text[begin..end], key))
+    }
+
+    /// The same in order, and in no more memory than it needs: it is read from begin to end at each scrape.
+    fn sorted(&self) -> Rows<K> {
+        let mut blocks: Vec<(&str, K)> = self.blocks().collect();
+        blocks.sort_by_key(|&(block, _)| block);
         // Two processes of one name are one line of information.
-        self.rows.dedup_by(|(a, _), (b, _)| text[a.clone()] == text[b.clone()]);
+        blocks.dedup_by_key(|&mut (block, _)| block);
+        let length = blocks.iter().map(|(block, _)| block.len()).sum();
+        let mut sorted = Rows { text: String::with_capacity(length), rows: Vec::with_capacity(blocks.len()) };
+        for (block, key) in blocks {
+            sorted.text.push_str(block);
+            sorted.rows.push((sorted.text.len(), key));
+        }
+        sorted
     }
 
-    fn write(&self, out: &mut String, family: &Family, value: impl Fn(&K) -> u64) {
+    fn write(&self, out: &mut Pieces, family: &Family, value: impl Fn(K) -> u64) {
         self.write_some(out, family, |key| Some(value(key)));
     }
 
     /// Writes the rows that have a value; without any there is no head either.
-    fn write_some(&self, out: &mut String, family: &Family, value: impl Fn(&K) -> Option<u64>) {
+    fn write_some(&self, out: &mut Pieces, family: &Family, value: impl Fn(K) -> Option<u64>) {
         let mut digits = itoa::Buffer::new();
         let mut begun = false;
-        for (block, key) in &self.rows {
+        for (block, key) in self.blocks() {
             let Some(value) = value(key) else { continue };
             if !std::mem::replace(&mut begun, true) {
-                write_head(out, family.name, family.help, family.kind.as_str());
+                write_head(|part| out.push(part), family.name, family.help, family.kind);
             }
-            out.push_str(family.name);
-            out.push_str(&self.text[block.clone()]);
-            out.push_str(digits.format(value));
-            out.push('\n');
+            let digits = digits.format(value);
+            out.push_row([family.name.as_bytes(), block.as_bytes(), digits.as_bytes(), b"\n"]);
         }
     }
 }
 
 impl Blocks {
-    fn format(&mut self, scene: &Scene) {
-        self.devices.clear();
-        self.device_infos.clear();
-        self.workloads.clear();
-        self.workload_infos.clear();
-        self.networks.clear();
+    fn of(scene: &Scene) -> Blocks {
         let names = Names { pods: scene.pods };
-        for (index, pair) in scene.pairs.iter().enumerate() {
-            for (side, port, peer) in pair.ports().filter(|(_, port, _)| port.link.is_some()) {
-                self.devices.add((index, side), |block| device(block, names, port, peer));
-                self.device_infos.add((), |block| device_info(block, names, port, peer));
-            }
+        let each =
+            |block: &mut LabelBlock<'_>, port: &ShownSide, peer: &ShownSide| device(block, names, port, peer);
+        let info = |block: &mut LabelBlock<'_>, port: &ShownSide, peer: &ShownSide| {
+            device_info(block, names, port, peer)
+        };
+        Blocks {
+            devices: ports(scene, |index, side| (index, side), each),
+            device_infos: ports(scene, |_, _| (), info),
+            workloads: workloads(&scene.workloads, names),
+            workload_infos: workload_infos(&scene.tenants, names),
+            networks: networks(&scene.networks),
         }
-        for (index, labels) in scene.workloads.iter().enumerate() {
-            self.workloads.add(index, |block| {
-                block.label("runtime", labels.runtime.as_str());
-                names.write(block, &labels.container, &labels.namespace, &labels.pod);
-                block.label("interface", &labels.interface);
-                block.label("network", &labels.network);
-            });
-        }
-        for tenant in &scene.tenants {
-            let mut info = |workload: &Workload, network_owner: &str| {
-                self.workload_infos
-                    .add((), |block| workload_info(block, names, workload, network_owner, &tenant.parent));
-            };
-            info(&tenant.owner, "");
-            let owner = tenant.owner.title();
-            for member in &tenant.members {
-                info(member, &owner);
-            }
-        }
-        for (index, labels) in scene.networks.iter().enumerate() {
-            self.networks.add(index, |block| {
-                block.label("runtime", labels.runtime.as_str());
-                block.label("network", &labels.network);
-            });
-        }
-        self.devices.sort();
-        self.device_infos.sort();
-        self.workloads.sort();
-        self.workload_infos.sort();
-        self.networks.sort();
     }
 
-    fn write(&self, out: &mut String, family: &Family, view: &View) {
+    fn write(&self, out: &mut Pieces, family: &Family, view: &View) {
         match family.series {
             Series::DeviceCounter(value) => {
-                self.devices.write(out, family, |&(pair, side)| value(&view.samples[pair][side]));
+                self.devices.write(out, family, |(pair, side)| value(&view.samples[pair][side]));
             }
-            Series::DeviceState(value) => self.devices.write(out, family, |&(pair, side)| {
+            Series::DeviceState(value) => self.devices.write(out, family, |(pair, side)| {
                 view.scene.pairs[pair].sides[side].link.as_ref().map_or(0, value)
             }),
             Series::DeviceInfo => self.device_infos.write(out, family, |()| 1),
-            Series::Workload(value) => self.workloads.write(out, family, |&row| value(&view.workloads[row])),
+            Series::Workload(value) => self.workloads.write(out, family, |row| value(&view.workloads[row])),
             Series::Peak(value) => {
-                self.workloads.write_some(out, family, |&row| view.peaks[row].as_ref().map(value));
+                self.workloads.write_some(out, family, |row| view.peaks[row].as_ref().map(value));
             }
             Series::WorkloadInfo => self.workload_infos.write(out, family, |()| 1),
-            Series::Network(value) => self.networks.write(out, family, |&row| value(&view.networks[row])),
+            Series::Network(value) => self.networks.write(out, family, |row| value(&view.networks[row])),
         }
     }
 }
@@ -195,16 +172,64 @@ impl Names {
     }
 }
 
+/// One row for each port that can be seen.
+fn ports<K: Copy>(
+    scene: &Scene,
+    key: impl Fn(usize, usize) -> K,
+    labels: impl Fn(&mut LabelBlock<'_>, &ShownSide, &ShownSide),
+) -> Rows<K> {
+    let mut rows = Rows::default();
+    for (index, pair) in scene.pairs.iter().enumerate() {
+        for (side, port, peer) in pair.ports().filter(|(_, port, _)| port.link.is_some()) {
+            rows.add(key(index, side), |block| labels(block, port, peer));
+        }
+    }
+    rows.sorted()
+}
+
+fn workloads(sets: &[LabelSet], names: Names) -> Rows<usize> {
+    let mut rows = Rows::default();
+    for (index, labels) in sets.iter().enumerate() {
+        rows.add(index, |block| label_set(block, names, labels));
+    }
+    rows.sorted()
+}
+
+fn workload_infos(tenants: &[Arc<Tenant>], names: Names) -> Rows<()> {
+    let mut rows = Rows::default();
+    for tenant in tenants {
+        rows.add((), |block| workload_info(block, names, &tenant.owner, "", &tenant.parent));
+        let owner = tenant.owner.title();
+        for member in &tenant.members {
+            rows.add((), |block| workload_info(block, names, member, &owner, &tenant.parent));
+        }
+    }
+    rows.sorted()
+}
+
+fn networks(networks: &[NetworkLabels]) -> Rows<usize> {
+    let mut rows = Rows::default();
+    for (index, labels) in networks.iter().enumerate() {
+        rows.add(index, |block| {
+            block.label("runtime", labels.runtime.as_str());
+            block.label("network", &labels.network);
+        });
+    }
+    rows.sorted()
+}
+
+fn label_set(block: &mut LabelBlock<'_>, names: Names, labels: &LabelSet) {
+    block.label("runtime", labels.runtime.as_str());
+    names.write(block, &labels.container, &labels.namespace, &labels.pod);
+    block.label("interface", &labels.interface);
+    block.label("network", &labels.network);
+}
+
 fn device(block: &mut LabelBlock<'_>, names: Names, port: &ShownSide, peer: &ShownSide) {
     block.label("device", name(port));
     block.label("netns", &port.netns);
     match &peer.labels {
-        Some(labels) => {
-            block.label("runtime", labels.runtime.as_str());
-            names.write(block, &labels.container, &labels.namespace, &labels.pod);
-            block.label("interface", &labels.interface);
-            block.label("network", &labels.network);
-        }
+        Some(labels) => label_set(block, names, labels),
         None => names.write(block, "", "", ""),
     }
 }
@@ -304,10 +329,8 @@ impl Write for Escaped<'_> {
     }
 }
 
-fn write_head(out: &mut String, name: &str, help: &str, kind: &str) {
-    for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
-        out.push_str(part);
-    }
+fn write_head(push: impl FnMut(&str), name: &str, help: &str, kind: Type) {
+    ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind.as_str(), "\n"].into_iter().for_each(push);
 }
 
 /// Writes a family of the exporter's own: counters and gauges, which is all that it has.
@@ -317,7 +340,7 @@ fn write_own(out: &mut String, family: &MetricFamily) {
         MetricType::GAUGE => (Type::Gauge, |metric| metric.get_gauge().get_value()),
         _ => return,
     };
-    write_head(out, family.name(), family.help(), kind.as_str());
+    write_head(|part| out.push_str(part), family.name(), family.help(), kind);
     for metric in family.get_metric() {
         out.push_str(family.name());
         let mut block = LabelBlock { text: out, empty: true };

@@ -1,52 +1,77 @@
-//! A body that many readers share, given out in pieces.
+//! What is sent: a page, or a text that readers share.
 
+use super::encoding::Encoding;
+use super::text::{GivenWay, Text};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::OwnedSemaphorePermit;
 
-/// One piece. A reader that is slow holds its place (`permit`) until it has taken the last one.
-const PIECE: usize = 64 * 1024;
-
-/// The bytes of an answer; the same allocation for all who asked together.
+/// The bytes of an answer.
 pub struct Body {
-    rest: Bytes,
+    rest: Rest,
+    /// Bytes that are still to be sent.
+    length: usize,
+    /// A place among the scrapes at a time, until the last piece is taken.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+enum Rest {
+    Page(Bytes),
+    /// The pieces from this number on: the same memory for all who asked together.
+    Shared {
+        text: Arc<Text>,
+        encoding: Encoding,
+        next: usize,
+    },
+}
+
 impl Body {
-    /// A body that holds its place among the requests at a time until it is sent.
-    pub fn limited(bytes: Bytes, permit: Option<OwnedSemaphorePermit>) -> Body {
-        Body { rest: bytes, _permit: permit }
+    /// A text that others may read too.
+    pub(super) fn shared(
+        text: Arc<Text>,
+        encoding: Encoding,
+        length: usize,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Body {
+        Body { rest: Rest::Shared { text, encoding, next: 0 }, length, _permit: permit }
     }
 }
 
 impl From<String> for Body {
-    fn from(text: String) -> Body {
-        Body { rest: text.into(), _permit: None }
+    fn from(page: String) -> Body {
+        Body { length: page.len(), rest: Rest::Page(page.into()), _permit: None }
     }
 }
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = GivenWay;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let length = self.rest.len().min(PIECE);
-        let piece = self.rest.split_to(length);
-        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    ) -> Poll<Option<Result<Frame<Bytes>, GivenWay>>> {
+        let piece = match &mut self.rest {
+            Rest::Page(page) => Ok(Some(std::mem::take(page)).filter(|page| !page.is_empty())),
+            Rest::Shared { text, encoding, next } => {
+                *next += 1;
+                text.piece(*encoding, *next - 1)
+            }
+        };
+        if let Ok(Some(piece)) = &piece {
+            self.length = self.length.saturating_sub(piece.len());
+        }
+        Poll::Ready(piece.transpose().map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.length == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        SizeHint::with_exact(self.length as u64)
     }
 }

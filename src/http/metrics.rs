@@ -1,16 +1,18 @@
 //! The metrics: one dump and one text for all who ask together.
 
 use super::body::Body;
-use super::encoding::{self, Encoding};
+use super::encoding::Encoding;
 use super::text;
+use super::text::{Place, Places, Text};
 use crate::collector::{Handle, Snapshot};
 use crate::exposition::encode::{self, Encoder};
+use crate::exposition::pieces::Pool;
 use crate::exposition::telemetry::Telemetry;
-use bytes::Bytes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+use tokio::sync::{Mutex, Semaphore};
 
 /// What the user allows.
 #[derive(Clone, Copy, Debug)]
@@ -28,21 +30,30 @@ pub(super) struct Metrics {
 struct Writer {
     encoder: Encoder,
     telemetry: Telemetry,
-    /// The last text, and the snapshot that it shows.
-    last: Option<(Weak<Snapshot>, Arc<Text>)>,
+    pool: Pool,
+    places: Places,
+    last: Option<Shown>,
 }
 
-/// What a snapshot looks like, for all who ask for it.
-struct Text {
-    plain: Bytes,
-    /// `None` inside if it cannot be compressed.
-    gzip: OnceLock<Option<Bytes>>,
+/// The last text.
+struct Shown {
+    /// What it shows. Held weakly, its address is still not given to another.
+    snapshot: Weak<Snapshot>,
+    /// When that was asked for.
+    asked: Instant,
+    text: Arc<Text>,
 }
 
 impl Metrics {
     pub fn new(collector: Handle, limits: Limits) -> Result<Metrics, prometheus::Error> {
         let places = (limits.max_requests > 0).then(|| Arc::new(Semaphore::new(limits.max_requests)));
-        let writer = Writer { encoder: Encoder::default(), telemetry: Telemetry::new()?, last: None };
+        let writer = Writer {
+            encoder: Encoder::default(),
+            telemetry: Telemetry::new()?,
+            pool: Pool::default(),
+            places: Places::default(),
+            last: None,
+        };
         Ok(Metrics { collector, places, writer: Arc::new(Mutex::new(writer)) })
     }
 
@@ -56,61 +67,71 @@ impl Metrics {
             );
         };
         match self.text(wanted).await {
-            Some((bytes, encoding)) => exposition(bytes, encoding, permit),
+            Some((text, encoding, length)) => {
+                exposition(Body::shared(text, encoding, length, permit), encoding)
+            }
             None => text(StatusCode::SERVICE_UNAVAILABLE, "503: the collector has stopped\n"),
         }
     }
 
-    /// The text as it is sent, and how that is.
-    async fn text(&self, wanted: Encoding) -> Option<(Bytes, Encoding)> {
-        let snapshot = self.collector.scrape().await?;
-        let writer = Arc::clone(&self.writer);
+    /// The text, and how and at what length it is sent.
+    async fn text(&self, wanted: Encoding) -> Option<(Arc<Text>, Encoding, usize)> {
+        let mut asked = Instant::now();
+        let mut snapshot = self.collector.scrape().await?;
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let shown = writer.shown(&snapshot, asked);
+        let place = match shown {
+            Some(_) => None,
+            None => {
+                // If nobody reads it, its memory is free.
+                writer.last = None;
+                let (place, waited) = writer.places.take().await?;
+                if waited {
+                    asked = Instant::now();
+                    snapshot = self.collector.scrape().await?;
+                }
+                Some(place)
+            }
+        };
         // Milliseconds of work at thousands of pairs: not on a thread that serves others.
         let write = move || {
-            let text = writer.lock().unwrap_or_else(PoisonError::into_inner).write(&snapshot);
-            // The writer is free again: whoever wants the plain text does not wait for the compressed one.
-            text.encoded(wanted)
+            let text = match place {
+                Some(place) => Some(writer.write(&snapshot, asked, place)),
+                None => shown,
+            };
+            // Whoever wants the plain text does not wait for the compressed one.
+            drop(writer);
+            text.map(|text| {
+                let (encoding, length) = text.prepare(wanted);
+                (text, encoding, length)
+            })
         };
-        tokio::task::spawn_blocking(write).await.ok()
+        tokio::task::spawn_blocking(write).await.ok()?
     }
 }
 
 impl Writer {
-    fn write(&mut self, snapshot: &Arc<Snapshot>) -> Arc<Text> {
-        if let Some((shown, text)) = &self.last
-            && std::ptr::eq(shown.as_ptr(), Arc::as_ptr(snapshot))
-        {
-            return Arc::clone(text);
-        }
+    /// The last text, if it shows this snapshot, or a newer one than somebody who came at `came` has waited for.
+    fn shown(&self, snapshot: &Arc<Snapshot>, came: Instant) -> Option<Arc<Text>> {
+        let last = self.last.as_ref()?;
+        let same = std::ptr::eq(last.snapshot.as_ptr(), Arc::as_ptr(snapshot));
+        (same || last.asked >= came).then(|| Arc::clone(&last.text))
+    }
+
+    fn write(&mut self, snapshot: &Arc<Snapshot>, asked: Instant, place: Place) -> Arc<Text> {
         let scene = snapshot.view.as_ref().map(|view| view.scene.as_ref());
         let telemetry = self.telemetry.gather(&snapshot.status, scene);
-        let plain = Bytes::from(self.encoder.encode(snapshot.view.as_ref(), &telemetry));
-        let text = Arc::new(Text { plain, gzip: OnceLock::new() });
-        // Held weakly, the snapshot's address is still not given to another.
-        self.last = Some((Arc::downgrade(snapshot), Arc::clone(&text)));
+        let mut out = self.pool.begin();
+        self.encoder.encode(snapshot.view.as_ref(), &telemetry, &mut out);
+        let text = Arc::new(Text::new(out.finish(), self.pool.clone(), place));
+        self.places.note(&text);
+        self.last = Some(Shown { snapshot: Arc::downgrade(snapshot), asked, text: Arc::clone(&text) });
         text
     }
 }
 
-impl Text {
-    /// Compresses at the first call that wants it; those that come meanwhile wait for that one.
-    fn encoded(&self, wanted: Encoding) -> (Bytes, Encoding) {
-        let compress = || {
-            let packed = encoding::gzip(&self.plain);
-            packed.inspect_err(|error| tracing::warn!(%error, "cannot compress the metrics")).ok()
-        };
-        match wanted {
-            Encoding::Gzip => match self.gzip.get_or_init(compress) {
-                Some(packed) => (packed.clone(), Encoding::Gzip),
-                None => (self.plain.clone(), Encoding::Identity),
-            },
-            Encoding::Identity => (self.plain.clone(), Encoding::Identity),
-        }
-    }
-}
-
-fn exposition(bytes: Bytes, encoding: Encoding, permit: Option<OwnedSemaphorePermit>) -> Response<Body> {
-    let mut response = Response::new(Body::limited(bytes, permit));
+fn exposition(body: Body, encoding: Encoding) -> Response<Body> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(encode::CONTENT_TYPE));
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));

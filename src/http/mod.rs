@@ -3,6 +3,7 @@
 mod body;
 mod encoding;
 mod metrics;
+mod text;
 
 use crate::collector::Handle;
 use body::Body;

@@ -49,6 +49,14 @@ impl Heard {
     }
 }
 
+impl Heard {
+    /// Notes whether it has answered; true if that is news.
+    fn answered(&mut self, well: bool, now: Duration) -> bool {
+        self.asked = now;
+        std::mem::replace(&mut self.may_name, well) != well
+    }
+}
+
 /// The state of one host.
 #[derive(Debug)]
 pub struct Host {
@@ -56,6 +64,8 @@ pub struct Host {
     topology: Topology,
     heard: BTreeMap<Runtime, Heard>,
     located: BTreeMap<Locator, Location>,
+    /// Every claim is located: there is none to ask for.
+    all_located: bool,
     /// By the namespace they were found in.
     inhabitants: BTreeMap<NetnsId, Inhabitant>,
     searches: BTreeMap<NetnsId, Search>,
@@ -104,8 +114,9 @@ pub struct Host {
     read_up_to: u32,
     /// The same of the pairs of which an end receives past its port.
     bypassed_up_to: u32,
-    /// Of all pairs, the next that may be one of those.
+    /// Of all pairs, the next that may be one of those; and how many ticks there were.
     suspect: usize,
+    ticks: u32,
     scene: Arc<Scene>,
     /// For each pair of the scene its place in the pairing.
     shown: Vec<usize>,
@@ -114,6 +125,9 @@ pub struct Host {
     status: Status,
     /// There are pods here, or somebody who would tell of them: from then on [`Scene::pods`] is true.
     pods: bool,
+    /// Memory for the next tick: of its requests, and of the samples that were taken.
+    spare: Vec<Request>,
+    spent: Samples,
 }
 
 /// How often processes were looked for in a namespace, and when to do it again.
@@ -133,14 +147,17 @@ const LONGEST_SEARCH_PAUSE: Duration = Duration::from_secs(64);
 /// How often all is read again although events tell what changes.
 const RESYNC: Duration = Duration::from_secs(300);
 
-/// How often who lives where is judged at least.
-const JUDGED_AT_LEAST: Duration = Duration::from_secs(10);
+/// How often who lives where is judged at least: where something may yet turn out otherwise without a change, and where
+/// nothing can.
+const JUDGED_IN_DOUBT: Duration = Duration::from_secs(10);
+const JUDGED_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// How many namespaces are read at a tick for pairs that have no end on the host.
 const READ_AT_A_TICK: usize = 64;
 
-/// How many namespaces are read at a tick to see whether an end receives past its port.
-const SUSPECTS_AT_A_TICK: usize = 2;
+/// How many namespaces are read to see whether an end receives past its port, and at every which tick.
+const SUSPECTS: usize = 8;
+const SUSPECTED_EVERY: u32 = 8;
 
 /// A reading of everything.
 #[derive(Debug, Default)]
@@ -165,6 +182,7 @@ impl Host {
             topology: Topology::default(),
             heard: runtimes.into_iter().map(|runtime| (runtime, silent())).collect(),
             located: BTreeMap::new(),
+            all_located: false,
             inhabitants: BTreeMap::new(),
             searches: BTreeMap::new(),
             newcomers: Newcomers::default(),
@@ -194,11 +212,14 @@ impl Host {
             read_up_to: 0,
             bypassed_up_to: 0,
             suspect: 0,
+            ticks: 0,
             scene: Arc::default(),
             shown: Vec::new(),
             named: Vec::new(),
             status: Status::default(),
             pods: false,
+            spare: Vec::new(),
+            spent: Samples::default(),
         }
     }
 
@@ -209,6 +230,7 @@ impl Host {
             Input::Links { nsid, answer } => self.take_links(nsid, answer, now),
             Input::Located { locator, answer } => self.take_location(locator, answer, now),
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
+            Input::SameClaims { runtime, took } => self.take_same_claims(runtime, took, now),
             Input::Inhabitants { nsids, answer, took } => {
                 self.take_inhabitants(&nsids, answer, took, now);
                 Vec::new()
@@ -282,6 +304,19 @@ impl Host {
         requests
     }
 
+    /// Takes the memory of performed requests back, so that a tick needs none.
+    pub fn reuse(&mut self, mut requests: Vec<Request>) {
+        requests.clear();
+        if requests.capacity() > self.spare.capacity() {
+            self.spare = requests;
+        }
+    }
+
+    /// The memory of the last [`Input::Samples`], for the next.
+    pub fn spent_samples(&mut self) -> Samples {
+        std::mem::take(&mut self.spent)
+    }
+
     /// When the state machine wants an [`Input::Wake`], should nothing else come before.
     pub fn deadline(&self) -> Option<Duration> {
         if !self.may_judge() {
@@ -325,9 +360,9 @@ impl Host {
         if now.saturating_sub(self.resynced) >= RESYNC {
             return self.begin_round(now, Some("periodic"));
         }
-        let runtimes = self.heard.keys().map(|&runtime| Request::Claims(runtime));
-        let inhabitants = self.inhabitants.values().map(|found| Request::Locate(Locator::Pid(found.pid)));
-        let mut requests: Vec<Request> = runtimes.chain(inhabitants).collect();
+        let mut requests = std::mem::take(&mut self.spare);
+        requests.extend(self.heard.keys().map(|&runtime| Request::Claims(runtime)));
+        requests.extend(self.inhabitants.values().map(|found| Request::Locate(Locator::Pid(found.pid))));
         let mut read = self.off_host();
         read.extend(self.past_the_port());
         requests.extend(read.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }));
@@ -363,9 +398,12 @@ impl Host {
         let next = known.range(self.bypassed_up_to..).chain(known.range(..self.bypassed_up_to));
         let mut read: Vec<u32> = next.copied().take(READ_AT_A_TICK).collect();
         self.bypassed_up_to = read.last().map_or(0, |last| last.saturating_add(1));
-        let suspects = (0..pairs.len()).cycle().skip(self.suspect).take(SUSPECTS_AT_A_TICK.min(pairs.len()));
-        read.extend(suspects.filter_map(inside));
-        self.suspect = (self.suspect + SUSPECTS_AT_A_TICK).checked_rem(pairs.len()).unwrap_or(0);
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks % SUSPECTED_EVERY == 0 {
+            let suspects = (0..pairs.len()).cycle().skip(self.suspect).take(SUSPECTS.min(pairs.len()));
+            read.extend(suspects.filter_map(inside));
+            self.suspect = (self.suspect + SUSPECTS).checked_rem(pairs.len()).unwrap_or(0);
+        }
         read
     }
 
@@ -557,6 +595,7 @@ impl Host {
                         more = self.ask(vec![links]);
                     }
                 }
+                self.all_located &= found.netns != Located::WithoutId;
                 self.unlocated.remove(&locator);
                 let same = self.located.insert(locator, found.clone()) == Some(found);
                 if !same || in_round {
@@ -571,6 +610,7 @@ impl Host {
                     *counted = true;
                     self.unlocated_ever += 1;
                 }
+                self.all_located = false;
                 if self.located.remove(&locator).is_some() || in_round {
                     self.touch(now);
                 }
@@ -599,17 +639,7 @@ impl Host {
         now: Duration,
     ) -> Vec<Request> {
         let heard = self.heard.entry(runtime).or_default();
-        heard.asked = now;
-        let may_name = matches!(answer, Some(Ok(_)));
-        let mut changed = std::mem::replace(&mut heard.may_name, may_name) != may_name;
-        let source = match runtime {
-            Runtime::Docker => Some(Source::Docker),
-            Runtime::Podman => Some(Source::Podman),
-            Runtime::Cri => Some(Source::Cri),
-            Runtime::Named => Some(Source::Named),
-            // These tell nothing by themselves.
-            Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => None,
-        };
+        let mut changed = heard.answered(matches!(answer, Some(Ok(_))), now);
         let pods_before = self.pods || self.config.pods;
         if runtime == Runtime::Cri {
             self.pods |= answer.is_some();
@@ -618,26 +648,60 @@ impl Host {
         let result = answer.map(|answer| {
             let claims = answer?;
             if heard.claims != claims {
-                changed = true;
                 self.pods |= claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
                 heard.claims = claims;
+                self.all_located = false;
+                changed = true;
             }
             Ok(())
         });
         changed |= pods_before != (self.pods || self.config.pods);
+        self.report_claims(runtime, result, took);
+        self.believe(changed, now)
+    }
+
+    /// The runtime's last answer still holds.
+    fn take_same_claims(&mut self, runtime: Runtime, took: Duration, now: Duration) -> Vec<Request> {
+        let changed = self.heard.entry(runtime).or_default().answered(true, now);
+        self.report_claims(runtime, Some(Ok(())), took);
+        self.believe(changed, now)
+    }
+
+    fn report_claims(&mut self, runtime: Runtime, result: Option<Result<(), String>>, took: Duration) {
+        let source = match runtime {
+            Runtime::Docker => Some(Source::Docker),
+            Runtime::Podman => Some(Source::Podman),
+            Runtime::Cri => Some(Source::Cri),
+            Runtime::Named => Some(Source::Named),
+            // These tell nothing by themselves.
+            Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => None,
+        };
         if let (Some(source), Some(result)) = (source, result) {
             self.status.sources.insert(source, SourceStatus { result, took });
         }
+    }
+
+    /// Asks where the claims are that are not located yet.
+    fn believe(&mut self, changed: bool, now: Duration) -> Vec<Request> {
         // While somebody waits for a name, each answer is a chance; and the end of the wait is judged by it.
         if changed || self.again <= now {
             self.touch(now);
         }
+        if self.all_located {
+            return Vec::new();
+        }
         let known = self.locators();
         self.located.retain(|locator, _| known.contains(locator));
         self.unlocated.retain(|locator, _| known.contains(locator));
+        self.all_located = known.iter().all(|locator| self.is_located(locator));
         let new = known.into_iter().filter(|locator| !self.located.contains_key(locator));
         let new = new.map(Request::Locate).collect();
         self.ask(new)
+    }
+
+    /// True if a namespace with an id is known for it.
+    fn is_located(&self, locator: &Locator) -> bool {
+        self.located.get(locator).is_some_and(|at| at.netns != Located::WithoutId)
     }
 
     fn take_inhabitants(
@@ -705,6 +769,7 @@ impl Host {
                 self.ledger.tick(now, now.saturating_sub(self.ticked), self.config.peak_window);
                 self.ticked = now;
             }
+            self.spent = samples;
         });
         self.status.sources.insert(Source::Counters, SourceStatus { result, took });
     }
@@ -753,6 +818,7 @@ impl Host {
                 requests.splice(0..0, self.last_words(nsid));
                 self.topology.end_of(nsid);
                 self.located.retain(|_, at| at.netns != Located::Nsid(nsid));
+                self.all_located = false;
                 self.inhabitants.remove(&netns);
                 self.newcomers.leave(netns);
                 self.take_back(nsid);
@@ -879,12 +945,14 @@ impl Host {
         let leaving = self.naming.leaves_at(self.config.leaving);
         let forgotten = self.ledger.forgets_at(self.config.retention);
         let estates = self.ledger.waits_since().map(|since| since + show::KEPT);
+        let doubt = self.ledger.in_transit() || self.naming.doubts() || !self.unlocated.is_empty();
+        let at_least = if doubt { JUDGED_IN_DOUBT } else { JUDGED_AT_LEAST };
         let again = searches
             .chain(waiting.until)
             .chain(estates)
             .chain(leaving)
             .chain(forgotten)
-            .chain([now + JUDGED_AT_LEAST])
+            .chain([now + at_least])
             .min();
         // What is over now has just been judged.
         self.again = again.unwrap_or(Duration::MAX).max(now + Duration::from_nanos(1));

@@ -8,7 +8,8 @@ use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
 use super::peak::{Peak, Peaks};
 use super::workload::{Runtime, Workload};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -124,7 +125,7 @@ struct Account {
     /// The highest value ever seen of each counter of each end: receive falls to 0 when a pair is detached.
     highest: [Counters; 2],
     /// What each end showed once it had no peer any more: only what it kept itself.
-    detached: [Option<Counters>; 2],
+    detached: Option<Box<[Option<Counters>; 2]>>,
     booked: [Traffic; 2],
     /// For whom each side's traffic is booked, and where that is in `totals`.
     labels: [Option<LabelSet>; 2],
@@ -150,7 +151,7 @@ impl Account {
         Account {
             ends,
             highest: Default::default(),
-            detached: [None, None],
+            detached: None,
             booked: Default::default(),
             labels: [None, None],
             booked_to: [None, None],
@@ -181,7 +182,7 @@ impl Account {
     /// Notes the counters of an end that has lost its peer.
     fn observe_detached(&mut self, side: usize, seen: &Counters) {
         // Its own transmit goes on counting; a receive that is still its peer's transmit is in neither.
-        self.detached[side] = Some(*seen);
+        self.detached.get_or_insert_default()[side] = Some(*seen);
         self.observe(side, seen);
     }
 
@@ -205,8 +206,8 @@ impl Account {
     /// and once they are parted the sum of what each has kept.
     fn carried_to(&self, side: usize) -> (u64, u64) {
         let (own, other) = (&self.highest[side], &self.highest[1 - side]);
-        let kept = self.detached[side].unwrap_or_default();
-        let parted = self.detached[side].is_some();
+        let detached = self.detached.as_ref().and_then(|detached| detached[side]);
+        let (parted, kept) = (detached.is_some(), detached.unwrap_or_default());
         let sum = |sent: u64, kept: u64| if parted { sent + kept } else { 0 };
         (
             other.transmit_bytes.max(own.receive_bytes).max(sum(other.transmit_bytes, kept.receive_bytes)),
@@ -229,7 +230,7 @@ impl Account {
         self.ends.swap(0, 1);
         self.highest.swap(0, 1);
         self.received.swap(0, 1);
-        self.detached.swap(0, 1);
+        self.detached.iter_mut().for_each(|detached| detached.swap(0, 1));
         self.booked.swap(0, 1);
         self.labels.swap(0, 1);
         self.booked_to.swap(0, 1);
@@ -255,6 +256,8 @@ struct Total<L> {
     peaks: Peaks,
     /// When a pair last carried it (a network: when it was last known).
     alive: Duration,
+    /// A pair carries it at the tick that is being noted.
+    carried: bool,
 }
 
 /// A workload has at most this many label sets, the rest are one.
@@ -273,8 +276,12 @@ pub struct Ledger {
     /// One for each pair of the last [`reconcile`](Ledger::reconcile), in its order; behind them those of pairs of
     /// which only one end is left, until that is gone too: it may bring the last numbers.
     accounts: Vec<Account>,
+    /// How many of them are of pairs.
+    living: usize,
     /// Each end's account and side.
     at: HashMap<End, (usize, usize)>,
+    /// Where the end is looked for first that is observed next: a dump comes in the order of the accounts.
+    next: usize,
     /// Sorted by labels.
     totals: Vec<Total<LabelSet>>,
     /// Sorted by labels.
@@ -336,7 +343,12 @@ pub enum Booking {
 impl Ledger {
     /// Notes the counters of an end; says which pair and which side of it that is.
     pub fn observe(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
-        let (index, side) = self.place(end)?;
+        let living = &self.accounts[..self.living];
+        let (index, side) = match living.get(self.next) {
+            Some(account) if account.ends[0] == end => (self.next, 0),
+            _ => self.place(end)?,
+        };
+        self.next = index + 1;
         self.accounts[index].observe(side, seen);
         Some((index, side))
     }
@@ -409,6 +421,7 @@ impl Ledger {
         let at = std::mem::take(&mut self.at);
         let mut before: Vec<Option<Account>> = before.into_iter().map(Some).collect();
         let mut carried = Vec::with_capacity(pairs.len());
+        self.accounts = Vec::with_capacity(pairs.len());
         for pair in pairs {
             let ends = pair.sides.map(|side| side.end);
             let found = (0..2).find_map(|side| {
@@ -449,6 +462,7 @@ impl Ledger {
         let (lingering, closed) =
             before.into_iter().flatten().partition(|account| account.ends.into_iter().any(&there));
         self.close(closed, now);
+        self.living = self.accounts.len();
         self.accounts.extend::<Vec<Account>>(lingering);
         // Those of living pairs come last: an end that somebody else has now is theirs.
         for (index, account) in self.accounts.iter().enumerate().rev() {
@@ -494,18 +508,16 @@ impl Ledger {
         self.limit(&mut bookings);
         let orphaned = std::mem::take(&mut self.orphaned);
         let wanted = bookings.iter().flat_map(|booking| match booking {
-            Booking::Held { .. } => [None, None],
-            Booking::To(labels) => labels.clone(),
+            Booking::Held { .. } => &[None, None],
+            Booking::To(labels) => labels,
         });
-        let lingering = self.accounts.iter().skip(bookings.len()).flat_map(|account| account.labels.clone());
-        let wanted =
-            wanted.chain(lingering).flatten().chain(orphaned.iter().map(|(labels, _)| labels.clone()));
-        let totals = renew(std::mem::take(&mut self.totals), wanted, now, retention);
-        let carried = totals.iter().filter_map(|total| total.labels.network());
-        let networks = known.chain(carried);
-        self.networks = renew(std::mem::take(&mut self.networks), networks, now, retention);
-        self.network_of = totals.iter().map(|total| find(&self.networks, &total.labels.network()?)).collect();
-        self.totals = totals;
+        let lingering = self.accounts.iter().skip(bookings.len()).flat_map(|account| &account.labels);
+        let wanted = wanted.chain(lingering).flatten().chain(orphaned.iter().map(|(labels, _)| labels));
+        renew(&mut self.totals, wanted.map(Cow::Borrowed), now, retention);
+        let carried = self.totals.iter().filter_map(|total| total.labels.network());
+        renew(&mut self.networks, known.chain(carried).map(Cow::Owned), now, retention);
+        let network_of = |total: &Total<LabelSet>| find(&self.networks, &total.labels.network()?);
+        self.network_of = self.totals.iter().map(network_of).collect();
         for (labels, traffic) in orphaned {
             if let Some(index) = find(&self.totals, &labels) {
                 book(index, traffic, &mut self.totals, &self.network_of, &mut self.networks);
@@ -548,28 +560,55 @@ impl Ledger {
     /// A workload with very many label sets gets no new ones: interfaces are named by whoever has them. The network
     /// stays, so that its totals are whole.
     fn limit(&self, bookings: &mut [Booking]) {
-        let mut sets: HashMap<(Runtime, [String; 3]), HashSet<LabelSet>> = HashMap::new();
         let of = |labels: &LabelSet| {
             let (runtime, names) = labels.workload();
             (runtime, names.map(str::to_owned))
         };
-        for total in self.totals.iter().filter(|total| total.labels.interface != OTHER) {
-            sets.entry(of(&total.labels)).or_default().insert(total.labels.clone());
+        let crowded = self.crowded(bookings);
+        if crowded.is_empty() {
+            return;
         }
-        for booking in bookings {
-            let (Booking::To(labels) | Booking::Held { labels, .. }) = booking;
-            for labels in labels.iter_mut().flatten() {
-                let sets = sets.entry(of(labels)).or_default();
-                if sets.contains(labels) {
-                    continue;
-                }
-                if sets.len() < SETS_OF_A_WORKLOAD - 1 {
-                    sets.insert(labels.clone());
-                } else {
-                    OTHER.clone_into(&mut labels.interface);
-                }
+        let mut sets: HashMap<(Runtime, [String; 3]), HashSet<LabelSet>> = HashMap::new();
+        for total in self.totals.iter().filter(|total| total.labels.interface != OTHER) {
+            if crowded.contains(&of(&total.labels)) {
+                sets.entry(of(&total.labels)).or_default().insert(total.labels.clone());
             }
         }
+        let labels = bookings.iter_mut().flat_map(|booking| {
+            let (Booking::To(labels) | Booking::Held { labels, .. }) = booking;
+            labels.iter_mut().flatten()
+        });
+        for labels in labels.filter(|labels| crowded.contains(&of(labels))) {
+            let sets = sets.entry(of(labels)).or_default();
+            if sets.contains(labels) {
+                continue;
+            }
+            if sets.len() < SETS_OF_A_WORKLOAD - 1 {
+                sets.insert(labels.clone());
+            } else {
+                OTHER.clone_into(&mut labels.interface);
+            }
+        }
+    }
+
+    /// The workloads that may have too many: nearly always none, and to look at each set of thousands would cost more than
+    /// all else here.
+    fn crowded(&self, bookings: &[Booking]) -> HashSet<(Runtime, [String; 3])> {
+        let booked = bookings.iter().flat_map(|booking| {
+            let (Booking::To(labels) | Booking::Held { labels, .. }) = booking;
+            labels.iter().flatten()
+        });
+        let mut counts: HashMap<(Runtime, [&str; 3]), usize> = HashMap::new();
+        for labels in self.totals.iter().map(|total| &total.labels).chain(booked) {
+            *counts.entry(labels.workload()).or_default() += 1;
+        }
+        let many = counts.into_iter().filter(|&(_, count)| count >= SETS_OF_A_WORKLOAD);
+        many.map(|((runtime, names), _)| (runtime, names.map(str::to_owned))).collect()
+    }
+
+    /// True if a pair may yet move into its container, or turn out to stay where it is.
+    pub fn in_transit(&self) -> bool {
+        self.accounts.iter().any(|account| account.in_transit)
     }
 
     /// When the next total is to be forgotten, if nobody carries it until then.
@@ -583,12 +622,12 @@ impl Ledger {
     /// Notes the rates of the tick that ends now and took `length`, and forgets those older than `window`.
     pub fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
         self.accounts.iter_mut().for_each(Account::end_tick);
-        let mut carried = vec![false; self.totals.len()];
         for index in self.accounts.iter().flat_map(|account| account.booked_to).flatten() {
-            carried[index] = true;
+            self.totals[index].carried = true;
         }
-        for (total, carried) in self.totals.iter_mut().zip(carried) {
-            if carried {
+        for total in &mut self.totals {
+            if std::mem::take(&mut total.carried) {
+                total.alive = now;
                 total.peaks.tick(&total.traffic, now, length);
             }
             total.peaks.forget(now, window);
@@ -647,23 +686,36 @@ fn book(
     }
 }
 
-/// Adds the labels that are wanted now, drops those that were last wanted longer than `retention` ago.
-fn renew<L: Ord>(
-    totals: Vec<Total<L>>,
-    wanted: impl Iterator<Item = L>,
+/// Adds the labels that are wanted now, drops those that were last wanted longer than `retention` ago. In place: most are
+/// the same each time, and there are thousands.
+fn renew<'a, L: Ord + Clone + 'a>(
+    totals: &mut Vec<Total<L>>,
+    wanted: impl Iterator<Item = Cow<'a, L>>,
     now: Duration,
     retention: Duration,
-) -> Vec<Total<L>> {
-    let mut kept: BTreeMap<L, (Traffic, Peaks, Duration)> =
-        totals.into_iter().map(|total| (total.labels, (total.traffic, total.peaks, total.alive))).collect();
+) {
+    let mut new = Vec::new();
     for labels in wanted {
-        kept.entry(labels).or_default().2 = now;
+        match find(totals, &labels) {
+            Some(index) => totals[index].alive = now,
+            None => new.push(labels.into_owned()),
+        }
     }
-    let alive = |alive: Duration| now.saturating_sub(alive) <= retention;
-    kept.into_iter()
-        .filter(|(_, (_, _, last))| alive(*last))
-        .map(|(labels, (traffic, peaks, alive))| Total { labels, traffic, peaks, alive })
-        .collect()
+    totals.retain(|total| now.saturating_sub(total.alive) <= retention);
+    if new.is_empty() {
+        return;
+    }
+    new.sort();
+    new.dedup();
+    totals.reserve_exact(new.len());
+    totals.extend(new.into_iter().map(|labels| Total {
+        labels,
+        traffic: Traffic::default(),
+        peaks: Peaks::default(),
+        alive: now,
+        carried: false,
+    }));
+    totals.sort_by(|a, b| a.labels.cmp(&b.labels));
 }
 
 fn find<L: Ord>(totals: &[Total<L>], labels: &L) -> Option<usize> {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// What is known of the inside of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inside {
-    /// All its links, by ifindex.
-    Seen(BTreeMap<u32, Link>),
+    /// All its links, by ifindex; boxed because most namespaces have two, and a map has room for eleven.
+    Seen(BTreeMap<u32, Box<Link>>),
     /// The kernel does not let us look (CAP_NET_ADMIN).
     Denied,
 }
@@ -94,8 +94,8 @@ pub fn pair(namespaces: &Namespaces) -> Pairing {
     let netns_of: HashMap<u32, NetnsId> =
         namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
     let ends: BTreeMap<End, &Link> = namespaces.iter().flat_map(veths).collect();
-    let mut pairing = Pairing::default();
-    let mut paired = HashSet::new();
+    let mut pairing = Pairing { pairs: Vec::with_capacity(ends.len().div_ceil(2)), single: Vec::new() };
+    let mut paired = HashSet::with_capacity(ends.len());
     for (&end, &link) in &ends {
         if paired.contains(&end) {
             continue;
@@ -120,7 +120,7 @@ pub fn pair(namespaces: &Namespaces) -> Pairing {
 fn veths<'a>((&netns, inside): (&NetnsId, &'a Inside)) -> Vec<(End, &'a Link)> {
     let Inside::Seen(links) = inside else { return Vec::new() };
     let veths = links.values().filter(|link| link.kind == Kind::Veth);
-    veths.map(|link| (End { netns, ifindex: link.ifindex }, link)).collect()
+    veths.map(|link| (End { netns, ifindex: link.ifindex }, &**link)).collect()
 }
 
 fn find_peer(

@@ -75,15 +75,16 @@ impl Topology {
         }
     }
 
-    /// Takes a whole dump; of these links events have told since it was asked for. Returns how many links were not as they were known, counters aside; and whether anything is
-    /// known now that was not.
+    /// Takes a whole dump; of the `touched` links events have told since it was asked for. Returns how many links were not as
+    /// they were known, counters aside; and whether anything is known now that was not.
     pub fn replace(&mut self, netns: NetnsId, links: Vec<Link>, touched: &BTreeSet<u32>) -> (usize, Change) {
         let partial = self.partial.remove(&netns);
-        let mut new: BTreeMap<u32, Link> = links.into_iter().map(|link| (link.ifindex, link)).collect();
+        let mut new: BTreeMap<u32, Box<Link>> =
+            links.into_iter().map(|link| (link.ifindex, Box::new(link))).collect();
         for &ifindex in touched {
             match (self.link(netns, ifindex).copied(), new.get_mut(&ifindex)) {
-                (Some(told), Some(read)) => *read = placed(told, read),
-                (Some(told), None) => _ = new.insert(ifindex, told),
+                (Some(told), Some(read)) => **read = placed(told, read),
+                (Some(told), None) => _ = new.insert(ifindex, Box::new(told)),
                 (None, _) => _ = new.remove(&ifindex),
             }
         }
@@ -149,11 +150,11 @@ impl Topology {
         if let Some((_, touched)) = self.asked.get_mut(&netns) {
             touched.insert(link.ifindex);
         }
-        let old = links.get(&link.ifindex).copied();
+        let old = links.get(&link.ifindex).map(|old| **old);
         if let Some(old) = old {
             link = placed(link, &old);
         }
-        links.insert(link.ifindex, link);
+        **links.entry(link.ifindex).or_default() = link;
         if old.is_some_and(|old| !differs(&old, &link)) { Change::Counters } else { Change::Shape }
     }
 
@@ -170,7 +171,7 @@ impl Topology {
     /// One link, if it can be seen.
     pub fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
         match self.namespaces.get(&netns)? {
-            Inside::Seen(links) => links.get(&ifindex),
+            Inside::Seen(links) => links.get(&ifindex).map(Box::as_ref),
             Inside::Denied => None,
         }
     }

@@ -5,22 +5,82 @@ use crate::model::workload::{Claim, Claims, Locator, Runtime, Workload};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Claims every name in `folder`; `None` if there is no such folder.
-pub fn claims(folder: &Path) -> Option<io::Result<Claims>> {
-    let files = match files(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => return Some(Err(error)),
-        Ok(files) => files,
-    };
-    let claims = files.into_iter().map(|(name, path)| Claim {
-        owner: Workload::named(Runtime::Named, name),
-        locator: Locator::Path(path),
-        endpoints: Vec::new(),
-        members: Vec::new(),
-    });
-    Some(Ok(Claims { claims: claims.collect(), ..Claims::default() }))
+/// The folder of named namespaces, and how it was when it was last read.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    read: Option<Stamp>,
+}
+
+/// What is in the folder.
+#[derive(Debug)]
+pub enum Found {
+    /// The names that were there before.
+    Same,
+    /// All names, claimed.
+    Claims(Claims),
+}
+
+impl Folder {
+    /// One that has not been read yet.
+    pub fn new(path: PathBuf) -> Folder {
+        Folder { path, read: None }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Claims every name in it, if any has come or gone since the last time; `None` if there is no such folder.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn claims(&mut self) -> Option<io::Result<Found>> {
+        let stamp = Stamp::of(&self.path);
+        if stamp.is_some() && stamp == self.read {
+            return Some(Ok(Found::Same));
+        }
+        self.read = None;
+        let files = match files(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => return Some(Err(error)),
+            Ok(files) => files,
+        };
+        self.read = stamp;
+        let claims = files.into_iter().map(|(name, path)| Claim {
+            owner: Workload::named(Runtime::Named, name),
+            locator: Locator::Path(path),
+            endpoints: Vec::new(),
+            members: Vec::new(),
+        });
+        Some(Ok(Found::Claims(Claims { claims: claims.collect(), ..Claims::default() })))
+    }
+}
+
+/// Which folder it is, and the time at which an entry last came or went (`st_ctim`: nobody can set it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    folder: (u64, u64),
+    changed: (i64, i64),
+}
+
+/// A younger stamp is not trusted: the clock of file systems goes in steps, and a change in the same step would not show.
+const STEP: Duration = Duration::from_millis(100);
+
+impl Stamp {
+    /// `None` if the folder cannot be looked at, or has just been changed.
+    fn of(folder: &Path) -> Option<Stamp> {
+        let at = std::fs::metadata(folder).ok()?;
+        let (seconds, nanoseconds) = (at.ctime(), at.ctime_nsec());
+        let changed = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanoseconds).ok()?);
+        let age = SystemTime::now().duration_since(UNIX_EPOCH + changed).ok()?;
+        (age >= STEP).then_some(Stamp { folder: (at.dev(), at.ino()), changed: (seconds, nanoseconds) })
+    }
 }
 
 /// The files of a folder of namespaces, by name.
@@ -90,11 +150,34 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_absent_claims_nothing_and_is_no_error() {
-        assert!(claims(Path::new("/nonexistent/netns")).is_none());
+        assert!(Folder::new("/nonexistent/netns".into()).claims().is_none());
     }
 
     #[test]
     fn what_is_no_folder_is_an_error() {
-        assert!(claims(Path::new("/proc/self/exe")).unwrap().is_err());
+        assert!(Folder::new("/proc/self/exe".into()).claims().unwrap().is_err());
+    }
+
+    #[test]
+    fn names_are_told_again_only_when_one_has_come_or_gone() {
+        let path = std::env::temp_dir().join(format!("veth-exporter-names-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let mut folder = Folder::new(path.clone());
+        let mut told = || match folder.claims().unwrap().unwrap() {
+            Found::Same => None,
+            Found::Claims(claims) => {
+                Some(claims.claims.into_iter().map(|claim| claim.owner.name).collect::<Vec<_>>())
+            }
+        };
+        assert_eq!(told(), Some(vec![]));
+        // The same until the stamp is old enough to be trusted, whatever comes meanwhile.
+        for name in ["a", "b"] {
+            std::fs::write(path.join(name), "").unwrap();
+        }
+        while told().is_some() {}
+        assert_eq!(told(), None);
+        std::fs::remove_file(path.join("a")).unwrap();
+        assert_eq!(told(), Some(vec!["b".to_owned()]));
+        std::fs::remove_dir_all(&path).unwrap();
     }
 }

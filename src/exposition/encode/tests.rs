@@ -1,4 +1,5 @@
 use super::*;
+use crate::exposition::pieces::Pool;
 use crate::exposition::telemetry::Telemetry;
 use crate::model::ledger::{Flow, LabelSet, NetworkLabels, Traffic};
 use crate::model::link::{Counters, End, Link, NetnsId};
@@ -58,6 +59,12 @@ fn view(devices: &[(&[u8], &str)]) -> View {
     }
 }
 
+fn encoded(encoder: &mut Encoder, view: Option<&View>, telemetry: &[MetricFamily]) -> String {
+    let mut text = Pool::default().begin();
+    encoder.encode(view, telemetry, &mut text);
+    String::from_utf8(text.finish().concat()).unwrap()
+}
+
 fn lines<'a>(text: &'a str, family: &str) -> Vec<&'a str> {
     let own = |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' ']));
     text.lines().filter(own).collect()
@@ -65,7 +72,7 @@ fn lines<'a>(text: &'a str, family: &str) -> Vec<&'a str> {
 
 #[test]
 fn a_family_is_one_block_with_its_help_and_type_and_whole_numbers() {
-    let text = Encoder::default().encode(Some(&view(&[(b"veth1", "web")])), &[]);
+    let text = encoded(&mut Encoder::default(), Some(&view(&[(b"veth1", "web")])), &[]);
     let block: Vec<&str> = text
         .lines()
         .skip_while(|line| !line.contains("HELP veth_device_transmit_bytes_total"))
@@ -83,8 +90,11 @@ fn a_family_is_one_block_with_its_help_and_type_and_whole_numbers() {
 
 #[test]
 fn rows_are_sorted_by_their_labels() {
-    let text =
-        Encoder::default().encode(Some(&view(&[(b"veth2", "b"), (b"veth1", "c"), (b"veth3", "a")])), &[]);
+    let text = encoded(
+        &mut Encoder::default(),
+        Some(&view(&[(b"veth2", "b"), (b"veth1", "c"), (b"veth3", "a")])),
+        &[],
+    );
     let devices = lines(&text, "veth_device_up");
     assert_eq!(devices.len(), 3);
     assert!(devices.is_sorted(), "{devices:?}");
@@ -92,7 +102,7 @@ fn rows_are_sorted_by_their_labels() {
 
 #[test]
 fn an_empty_label_is_left_out_and_a_block_without_labels_has_no_braces() {
-    let text = Encoder::default().encode(Some(&view(&[(b"veth1", "")])), &[]);
+    let text = encoded(&mut Encoder::default(), Some(&view(&[(b"veth1", "")])), &[]);
     assert_eq!(
         lines(&text, "veth_container_receive_bytes_total"),
         [r#"veth_container_receive_bytes_total{runtime="docker",interface="eth0"} 18446744073709551615"#]
@@ -103,7 +113,7 @@ fn an_empty_label_is_left_out_and_a_block_without_labels_has_no_braces() {
 fn names_from_hell_stay_inside_their_quotes() {
     let hell: [(&[u8], &str); 4] =
         [(b"v\xff\xfe", "a"), (b"a\"b", "b\nc"), (b"back\\slash", "\"}"), ("🦀".as_bytes(), "é\\")];
-    let text = Encoder::default().encode(Some(&view(&hell)), &[]);
+    let text = encoded(&mut Encoder::default(), Some(&view(&hell)), &[]);
     assert_eq!(
         lines(&text, "veth_device_up"),
         [
@@ -119,11 +129,11 @@ fn names_from_hell_stay_inside_their_quotes() {
 fn a_new_scene_brings_new_labels_and_an_old_one_new_numbers() {
     let mut encoder = Encoder::default();
     let mut first = view(&[(b"veth1", "old")]);
-    encoder.encode(Some(&first), &[]);
+    encoded(&mut encoder, Some(&first), &[]);
     first.samples[0][0].receive_bytes = 8;
-    let again = encoder.encode(Some(&first), &[]);
+    let again = encoded(&mut encoder, Some(&first), &[]);
     assert!(lines(&again, "veth_device_receive_bytes_total")[0].ends_with("\"eth0\"} 8"));
-    let renamed = encoder.encode(Some(&view(&[(b"veth1", "new")])), &[]);
+    let renamed = encoded(&mut encoder, Some(&view(&[(b"veth1", "new")])), &[]);
     assert!(renamed.contains("container=\"new\"") && !renamed.contains("container=\"old\""));
 }
 
@@ -131,7 +141,7 @@ fn a_new_scene_brings_new_labels_and_an_old_one_new_numbers() {
 fn the_exporters_own_metrics_are_there_also_without_a_view() {
     let telemetry = Telemetry::new().unwrap();
     let status = Status { bad_messages: 3, ..Status::default() };
-    let text = Encoder::default().encode(None, &telemetry.gather(&status, None));
+    let text = encoded(&mut Encoder::default(), None, &telemetry.gather(&status, None));
     assert_eq!(lines(&text, "veth_exporter_bad_messages_total"), ["veth_exporter_bad_messages_total 3"]);
     assert_eq!(lines(&text, "veth_exporter_build_info").len(), 1);
     assert_eq!(lines(&text, "process_open_fds").len(), 1);
@@ -145,7 +155,7 @@ proptest! {
         names in proptest::collection::btree_map(proptest::collection::vec(1u8.., 1..15), ".{0,20}", 1..6)
     ) {
         let devices: Vec<(&[u8], &str)> = names.iter().map(|(d, c)| (d.as_slice(), c.as_str())).collect();
-        let text = Encoder::default().encode(Some(&view(&devices)), &[]);
+        let text = encoded(&mut Encoder::default(), Some(&view(&devices)), &[]);
         let rows = lines(&text, "veth_device_up");
         prop_assert_eq!(rows.len(), names.len());
         prop_assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), names.len());
@@ -170,7 +180,7 @@ fn where_there_are_pods_the_labels_that_name_one_are_written_even_if_empty() {
     let mut view = view(&[(b"veth0", "web"), (b"veth1", "")]);
     let scene = Arc::make_mut(&mut view.scene);
     scene.pairs[1].sides[1].labels = None;
-    let encode = |view: &View| Encoder::default().encode(Some(view), &[]);
+    let encode = |view: &View| encoded(&mut Encoder::default(), Some(view), &[]);
     let line =
         |text: &str, begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap().to_owned();
     let nobody = "veth_device_up{device=\"veth1\"";

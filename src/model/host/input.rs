@@ -44,6 +44,13 @@ pub enum Input {
         /// How long it took.
         took: Duration,
     },
+    /// What a runtime says is what it said last.
+    SameClaims {
+        /// Which runtime.
+        runtime: Runtime,
+        /// How long it took to know that.
+        took: Duration,
+    },
     /// What a runtime is about to make or has made; all that it knows of.
     Expected {
         /// Which runtime.

@@ -212,6 +212,11 @@ impl Naming {
         }
     }
 
+    /// True if a claim does not fit and that is not counted yet.
+    pub fn doubts(&self) -> bool {
+        self.rejected.values().any(|(_, counted)| !counted)
+    }
+
     /// When the first of those who have left their namespace stops to be its owner.
     pub fn leaves_at(&self, leaving: Duration) -> Option<Duration> {
         self.homes

@@ -42,6 +42,7 @@ impl Host {
         let mut scene = Scene { pods, ends: ends(pairing), ..Scene::default() };
         let mut bookings = Vec::with_capacity(pairing.pairs.len());
         let mut tenants = BTreeSet::new();
+        scene.pairs.reserve_exact(pairing.pairs.len());
         self.shown.clear();
         for (index, pair) in pairing.pairs.iter().enumerate() {
             let mut shown = residents.show(pair);

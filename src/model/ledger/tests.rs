@@ -2,6 +2,7 @@ use super::*;
 use crate::model::link::{Link, NetnsId};
 use crate::model::pairing::Side;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

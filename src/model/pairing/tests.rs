@@ -13,7 +13,7 @@ fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
 }
 
 fn seen(netns: NetnsId, links: impl IntoIterator<Item = Link>) -> (NetnsId, Inside) {
-    (netns, Inside::Seen(links.into_iter().map(|link| (link.ifindex, link)).collect()))
+    (netns, Inside::Seen(links.into_iter().map(|link| (link.ifindex, Box::new(link))).collect()))
 }
 
 /// Each pair as its two ends, (nsid or host, ifindex), and whether both were seen.

@@ -1,0 +1,210 @@
+//! What a snapshot looks like, for all who ask for it; and how many such texts there are at a time.
+
+use super::encoding::{self, Encoding};
+use crate::exposition::pieces::Pool;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// So many texts are in memory at a time, whoever reads them.
+const TEXTS: usize = 2;
+
+/// A text is left to its readers for so long; then, if its place is needed, those who still read it are cut off.
+const READING: Duration = Duration::from_secs(5);
+
+/// A text that readers share.
+pub(super) struct Text {
+    pool: Pool,
+    /// `None` once it has given way to another.
+    held: Mutex<Option<Held>>,
+    compressed: OnceLock<()>,
+}
+
+struct Held {
+    plain: Vec<Bytes>,
+    /// Empty if nobody has asked for it yet, or if it cannot be compressed.
+    gzip: Vec<Bytes>,
+    _place: Place,
+}
+
+/// A text has given way to another: its reader was too slow.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("read too slowly: the text has given way to a newer one")]
+pub struct GivenWay;
+
+impl Text {
+    pub fn new(plain: Vec<Bytes>, pool: Pool, place: Place) -> Text {
+        let held = Held { plain, gzip: Vec::new(), _place: place };
+        Text { pool, held: Mutex::new(Some(held)), compressed: OnceLock::new() }
+    }
+
+    /// In which of the two ways it can be sent, and its length then. Compresses at the first call that wants that;
+    /// those that come meanwhile wait for that one.
+    pub fn prepare(&self, wanted: Encoding) -> (Encoding, usize) {
+        if wanted == Encoding::Gzip {
+            self.compressed.get_or_init(|| self.compress());
+        }
+        let held = self.held();
+        let Some(Held { plain, gzip, .. }) = held.as_ref() else { return (Encoding::Identity, 0) };
+        let length = |pieces: &[Bytes]| pieces.iter().map(Bytes::len).sum();
+        match wanted {
+            Encoding::Gzip if !gzip.is_empty() => (Encoding::Gzip, length(gzip)),
+            Encoding::Gzip | Encoding::Identity => (Encoding::Identity, length(plain)),
+        }
+    }
+
+    /// A piece of it, by its number; `None` after the last.
+    pub fn piece(&self, encoding: Encoding, number: usize) -> Result<Option<Bytes>, GivenWay> {
+        let held = self.held();
+        let Held { plain, gzip, .. } = held.as_ref().ok_or(GivenWay)?;
+        let pieces = match encoding {
+            Encoding::Identity => plain,
+            Encoding::Gzip => gzip,
+        };
+        Ok(pieces.get(number).cloned())
+    }
+
+    fn compress(&self) {
+        // Nobody waits for the lock meanwhile.
+        let Some(plain) = self.held().as_ref().map(|held| held.plain.clone()) else { return };
+        match encoding::gzip(&plain, Pool::default().begin()) {
+            Ok(gzip) => {
+                if let Some(held) = self.held().as_mut() {
+                    held.gzip = gzip;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot compress the metrics"),
+        }
+    }
+
+    /// Gives its memory and its place to another; whoever still reads it is cut off.
+    fn give_way(&self) {
+        if let Some(held) = self.held().take() {
+            self.pool.give_back(held.plain);
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        self.give_way();
+    }
+}
+
+/// One of the places that there are for texts.
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// All of them.
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    reading: Duration,
+    /// The texts that were made and may still be read, with the time when they were; the oldest first.
+    taken: VecDeque<(Instant, Weak<Text>)>,
+}
+
+impl Default for Places {
+    fn default() -> Places {
+        Places { free: Arc::new(Semaphore::new(TEXTS)), reading: READING, taken: VecDeque::new() }
+    }
+}
+
+impl Places {
+    /// Waits for a place; says whether that took time. `None` never happens: the places are not closed.
+    pub async fn take(&mut self) -> Option<(Place, bool)> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Some((Place { _permit: permit }, false));
+        }
+        loop {
+            self.taken.retain(|(_, text)| text.strong_count() > 0);
+            let left = self
+                .taken
+                .front()
+                .map_or(self.reading, |(made, _)| self.reading.saturating_sub(made.elapsed()));
+            match tokio::time::timeout(left, Arc::clone(&self.free).acquire_owned()).await {
+                Ok(permit) => return Some((Place { _permit: permit.ok()? }, true)),
+                Err(_) => self.cut_off_the_slowest(),
+            }
+        }
+    }
+
+    /// Notes who has taken a place.
+    pub fn note(&mut self, text: &Arc<Text>) {
+        self.taken.retain(|(_, text)| text.strong_count() > 0);
+        self.taken.push_back((Instant::now(), Arc::downgrade(text)));
+    }
+
+    fn cut_off_the_slowest(&mut self) {
+        if let Some(text) = self.taken.pop_front().and_then(|(_, text)| text.upgrade()) {
+            tracing::warn!("a scrape was cut off: it was read for {:?}, and others wait", self.reading);
+            text.give_way();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposition::pieces::PIECE;
+
+    /// Makes a text of three pieces as soon as there is a place for it; says whether that took time.
+    async fn make(places: &mut Places, pool: &Pool) -> (Arc<Text>, bool) {
+        let (place, waited) = places.take().await.unwrap();
+        let mut out = pool.begin();
+        out.push(&"x".repeat(2 * PIECE + 1));
+        let text = Arc::new(Text::new(out.finish(), pool.clone(), place));
+        places.note(&text);
+        (text, waited)
+    }
+
+    #[tokio::test]
+    async fn a_third_text_waits_until_one_of_two_is_read() {
+        let (mut places, pool) = (Places::default(), Pool::default());
+        let (first, waited) = make(&mut places, &pool).await;
+        let (second, also) = make(&mut places, &pool).await;
+        assert!(!waited && !also);
+        let third = tokio::time::timeout(Duration::from_millis(50), make(&mut places, &pool)).await;
+        assert!(third.is_err(), "a third text is made beside two that are read");
+        let begin = Instant::now();
+        let reader = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            drop(second);
+        });
+        let (_third, waited) = make(&mut places, &pool).await;
+        assert!(waited && begin.elapsed() < READING, "{:?}", begin.elapsed());
+        reader.join().unwrap();
+        assert!(first.piece(Encoding::Identity, 0).is_ok(), "one that is read in time is cut off");
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_too_slowly_is_cut_off_when_others_wait() {
+        let pool = Pool::default();
+        let mut places = Places { reading: Duration::from_millis(30), ..Places::default() };
+        let (slowest, _) = make(&mut places, &pool).await;
+        let (slow, _) = make(&mut places, &pool).await;
+        slowest.prepare(Encoding::Gzip);
+        let (_third, waited) = make(&mut places, &pool).await;
+        assert!(waited);
+        for encoding in [Encoding::Identity, Encoding::Gzip] {
+            assert!(slowest.piece(encoding, 1).is_err(), "{encoding:?}");
+        }
+        assert!(slow.piece(Encoding::Identity, 1).is_ok(), "the later of two was cut off");
+    }
+
+    #[tokio::test]
+    async fn a_text_is_sent_as_long_as_it_was_said_to_be() {
+        let (text, _) = make(&mut Places::default(), &Pool::default()).await;
+        for wanted in [Encoding::Identity, Encoding::Gzip] {
+            let (encoding, length) = text.prepare(wanted);
+            let pieces = (0..).map_while(|number| text.piece(encoding, number).unwrap());
+            assert_eq!((encoding, pieces.map(|piece| piece.len()).sum::<usize>()), (wanted, length));
+        }
+    }
+}
