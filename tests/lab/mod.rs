@@ -11,6 +11,7 @@
     reason = "a lab that fails, fails its test"
 )]
 
+mod alertmanager;
 mod container;
 mod docker;
 mod exporter;
@@ -30,6 +31,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+pub use alertmanager::{Alertmanager, Webhook};
 pub use container::{Container, Counters};
 pub use docker::{DockerEngine, DockerNetwork, IMAGE, PrivateEngine};
 pub use exporter::Exporter;
