@@ -11,6 +11,7 @@
     reason = "a lab that fails, fails its test"
 )]
 
+mod alertmanager;
 mod container;
 mod containerd;
 mod docker;
@@ -33,6 +34,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+pub use alertmanager::{Alertmanager, Webhook};
 pub use container::{Container, Counters};
 pub use containerd::{Containerd, Pod};
 pub use docker::{DockerEngine, DockerNetwork, IMAGE, PrivateEngine};

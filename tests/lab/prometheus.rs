@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -52,12 +52,19 @@ impl Prometheus {
 
     /// The same with another job, in YAML.
     pub fn start_with(netns: &Netns, interval: u32, job: &str) -> Prometheus {
+        Prometheus::configured(
+            netns,
+            &format!(
+                "global: {{scrape_interval: {interval}s, scrape_timeout: 1s}}\n\
+                 scrape_configs: [{{job_name: veth, {job}}}]\n"
+            ),
+        )
+    }
+
+    /// The same with a configuration of the test's own.
+    pub fn configured(netns: &Netns, configuration: &str) -> Prometheus {
         let folder = folder().join(unique_name("prometheus"));
         std::fs::create_dir(&folder).expect("a folder of its own");
-        let configuration = format!(
-            "global: {{scrape_interval: {interval}s, scrape_timeout: 1s}}\n\
-             scrape_configs: [{{job_name: veth, {job}}}]\n"
-        );
         std::fs::write(folder.join("prometheus.yml"), configuration).expect("its configuration");
         let mut command = netns.command("prometheus");
         command
@@ -82,6 +89,26 @@ impl Prometheus {
     /// The result of an instant query: a list with `metric` and `value` each, for a vector.
     pub fn query(&self, promql: &str) -> Value {
         self.data(&format!("query?query={}", percent_encode(promql)))["result"].take()
+    }
+
+    /// The result of a range query over the last `seconds`, with a value a second: a list with `metric` and `values` each.
+    pub fn query_range(&self, promql: &str, seconds: u32) -> Value {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set").as_secs();
+        let range = format!("start={}&end={now}&step=1", now - u64::from(seconds));
+        self.data(&format!("query_range?query={}&{range}", percent_encode(promql)))["result"].take()
+    }
+
+    /// The values that a label has in the series of a selector.
+    pub fn label_values(&self, selector: &str, label: &str) -> Vec<String> {
+        let values = self.data(&format!("label/{label}/values?match[]={}", percent_encode(selector)));
+        serde_json::from_value(values).expect("a list of values")
+    }
+
+    /// Its rules as /api/v1/rules shows them, of all groups.
+    pub fn rules(&self) -> Vec<Value> {
+        let groups = self.data("rules")["groups"].take();
+        let groups = groups.as_array().expect("a list of groups").iter();
+        groups.flat_map(|group| group["rules"].as_array().expect("a list of rules").clone()).collect()
     }
 
     /// The targets that it scrapes, as /api/v1/targets shows them.
