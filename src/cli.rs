@@ -284,7 +284,13 @@ fn telemetry_path(text: &str) -> Result<String, String> {
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if interval < Duration::from_millis(100) { Err("at least 100ms".into()) } else { Ok(interval) }
+    if interval < Duration::from_millis(100) {
+        Err("at least 100ms".into())
+    } else if interval > Duration::from_secs(24 * 60 * 60) {
+        Err("at most 1d".into())
+    } else {
+        Ok(interval)
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 /// A scrape waits this long for counters of its own.
 const SCRAPE_PATIENCE: Duration = Duration::from_millis(50);
@@ -285,7 +285,10 @@ impl Collector {
                 Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
                     self.engines[&runtime].notify_one();
                 }
-                request @ (Request::Locate(_) | Request::Newcomers(_) | Request::Claims(_)) => {
+                request @ (Request::Locate(_)
+                | Request::Newcomers(_)
+                | Request::Claims(_)
+                | Request::Echo) => {
                     _ = self.locate.send(request);
                 }
                 request => _ = self.requests.send(request),
@@ -368,6 +371,9 @@ impl Collector {
     }
 }
 
+/// After an error the reader of events waits so long.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
 /// Events that are passed on together, at most.
 const EVENTS_AT_A_TIME: usize = 256;
 
@@ -430,12 +436,18 @@ fn listen(mut events: Events, mut table: DeviceTable, answers: &Receiver<Input>,
                 Ok(more) => more,
                 Err(error) => {
                     let answer = Err(error.to_string());
-                    let _ = out.send(Message::Input(Input::Listening { answer }));
-                    return;
+                    if out.send(Message::Input(Input::Listening { answer })).is_err() {
+                        return;
+                    }
+                    // Whatever it was: answers still pass here, and all is read again.
+                    read.push(Event::Lost);
+                    thread::sleep(LISTEN_AGAIN);
+                    false
                 }
             };
             let ends = read.iter().any(|event| matches!(event, Event::DeletedNsid(_)));
-            if ends && !part(&mut table, out) {
+            // Where more has come meanwhile, a name may be another link's already.
+            if ends && !more && !part(&mut table, out) {
                 return;
             }
             if !read.is_empty() && out.send(Message::Input(Input::Events(read))).is_err() {
@@ -500,6 +512,7 @@ fn resolve(
             };
             Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
         }
+        Request::Echo => Input::Echo,
         Request::Claims(_) | Request::LastWords(_) | Request::WatchExit(_) => return None,
         Request::Newcomers(nsids) => {
             let answer = newcomers(resolver, processes, &nsids)
@@ -568,12 +581,17 @@ fn take_sample(sampler: &mut Sampler, mut samples: Samples) -> Input {
 
 /// Tells the collector of the end of each process that it names, until it has stopped.
 pub async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
+    // Each takes a descriptor: some are left for all else. Whoever is not watched has other signs.
+    let places = Arc::new(Semaphore::new(process::descriptors() / 2));
     while let Some(pid) = pids.recv().await {
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let inbox = collector.inbox.clone();
         tokio::spawn(async move {
-            process::exit_of(pid).await;
-            // It fails only when the program is about to end.
-            let _ = inbox.send(Message::Input(Input::Exited { pid }));
+            if process::exit_of(pid).await {
+                // It fails only when the program is about to end.
+                let _ = inbox.send(Message::Input(Input::Exited { pid }));
+            }
+            drop(place);
         });
     }
 }

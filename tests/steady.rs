@@ -23,6 +23,7 @@ fn config() -> Config {
         learning: Learning::Events,
         gather: Duration::from_millis(2),
         gather_a_pair: Duration::ZERO,
+        resync: Duration::from_secs(300),
         processes: true,
         pods: false,
     }

@@ -246,14 +246,15 @@ async fn watch_docker(place: Place, runtime: Runtime, news: Arc<Notify>, collect
         if let Ok(mut watch) = Watch::begin(place.clone()).await {
             // What has happened before we listened is in the list.
             news.notify_one();
-            while let Some(told) = watch.news().await {
+            while let Some(mut told) = watch.news().await {
                 if told.containers {
                     news.notify_one();
                 }
-                for container in told.dying {
+                for container in std::mem::take(&mut told.dying) {
                     // It fails as the next does.
                     let _ = collector.inbox.send(Message::Input(Input::Dying { container }));
                 }
+                watch.learn(&mut told).await;
                 let (expected, containers) = (watch.expected(), watch.containers());
                 let expected = Input::Expected { runtime, expected, containers };
                 if told.expected && collector.inbox.send(Message::Input(expected)).is_err() {

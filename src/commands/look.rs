@@ -40,6 +40,7 @@ impl Look {
             processes: flags.is_on(Source::Process),
             gather: collector::LOOK_STEP,
             gather_a_pair: Duration::ZERO,
+            resync: Duration::from_secs(300),
             pods: false,
         };
         let Snapshot { view, status } =

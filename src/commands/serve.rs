@@ -20,6 +20,9 @@ const HOLD_BACK: Duration = Duration::from_secs(1);
 const GATHER: Duration = Duration::from_millis(2);
 const GATHER_A_PAIR: Duration = Duration::from_micros(20);
 
+/// How often all is read again although events tell what changes.
+const RESYNC: Duration = Duration::from_secs(300);
+
 /// At least so long an owner stays after nobody claims the namespace any more.
 const LEAVING: Duration = Duration::from_secs(2);
 
@@ -53,6 +56,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
             processes: flags.sources.is_on(Source::Process),
             gather: GATHER,
             gather_a_pair: GATHER_A_PAIR,
+            resync: RESYNC,
             pods: engines.iter().any(Engine::may_tell_of_pods),
         };
         let (handle, exits) =

@@ -89,6 +89,14 @@ pub struct Host {
     watched: BTreeSet<u32>,
     /// Questions that are open and belong to no round.
     asked: BTreeSet<Request>,
+    /// How many answers about the links of the host (`None`) or of an nsid are still to come.
+    links_open: BTreeMap<Option<u32>, u32>,
+    /// All must be read again, and why: at the next tick, if nothing hinders it.
+    resync_owed: Option<&'static str>,
+    /// What the last round found to be otherwise than events had told, and when.
+    suspects: BTreeMap<End, Duration>,
+    /// When an echo was asked for that has not come back.
+    echo_asked: Option<Duration>,
     /// How many answers about the links of an nsid are still to come that are about the one that had it before.
     void: BTreeMap<u32, u32>,
     /// The nsids that were taken back while these were being located, or while processes were searched for: an answer
@@ -102,6 +110,9 @@ pub struct Host {
     links_changed: bool,
     /// A namespace has got an id since names were asked for.
     names_wanted: bool,
+    /// Names are being read because somebody asked outside of a tick; and somebody has asked again since.
+    names_asked: bool,
+    names_asked_again: bool,
     /// When to judge even if nothing changes: somebody has waited long enough, or is to be forgotten.
     again: Duration,
     /// When the last tick's counters came, and whether those of another are awaited.
@@ -144,8 +155,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// After each search that found nobody the next one waits twice as long, up to this.
 const LONGEST_SEARCH_PAUSE: Duration = Duration::from_secs(64);
 
-/// How often all is read again although events tell what changes.
-const RESYNC: Duration = Duration::from_secs(300);
+/// An event that tells what a dump has told already comes within this.
+const EVENT_ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// How often who lives where is judged at least: where something may yet turn out otherwise without a change, and where
 /// nothing can.
@@ -197,6 +208,10 @@ impl Host {
             unlocated_ever: 0,
             watched: BTreeSet::new(),
             asked: BTreeSet::new(),
+            links_open: BTreeMap::new(),
+            resync_owed: None,
+            suspects: BTreeMap::new(),
+            echo_asked: None,
             void: BTreeMap::new(),
             taken_back_from: BTreeMap::new(),
             taken_back: BTreeSet::new(),
@@ -204,6 +219,8 @@ impl Host {
             due: None,
             links_changed: false,
             names_wanted: false,
+            names_asked: false,
+            names_asked_again: false,
             again: Duration::MAX,
             ticked: Duration::ZERO,
             tick_due: false,
@@ -271,9 +288,13 @@ impl Host {
                     _ => Vec::new(),
                 }
             }
-            Input::Named => vec![Request::Claims(Runtime::Named)],
+            Input::Echo => {
+                self.take_echo();
+                Vec::new()
+            }
+            Input::Named => self.ask_names().into_iter().collect(),
             Input::Unnamed { locator } => match self.located.get(&locator).map(|at| at.netns) {
-                Some(Located::Nsid(nsid)) => self.last_words(nsid),
+                Some(Located::Nsid(nsid)) => self.parting_words(nsid),
                 _ => Vec::new(),
             },
             Input::Parting(counters) => {
@@ -285,6 +306,8 @@ impl Host {
                 for event in events {
                     requests.extend(self.take_event(event, now));
                 }
+                // A name may be another link's by the next sign.
+                self.parting.clear();
                 requests
             }
             Input::Listening { answer } => {
@@ -357,7 +380,19 @@ impl Host {
         if self.config.learning == Learning::Polling || self.rounds == 0 {
             return self.begin_round(now, None);
         }
-        if now.saturating_sub(self.resynced) >= RESYNC {
+        if let Some(echo) = self.ask_echo(now) {
+            return [echo].into_iter().chain(self.tick_on(now)).collect();
+        }
+        self.tick_on(now)
+    }
+
+    fn tick_on(&mut self, now: Duration) -> Vec<Request> {
+        if self.round.open.is_empty()
+            && let Some(reason) = self.resync_owed.take()
+        {
+            return self.begin_round(now, Some(reason));
+        }
+        if now.saturating_sub(self.resynced) >= self.config.resync {
             return self.begin_round(now, Some("periodic"));
         }
         let mut requests = std::mem::take(&mut self.spare);
@@ -407,9 +442,29 @@ impl Host {
         read
     }
 
+    /// Asks for an echo if events have had the time to tell what the last round found.
+    fn ask_echo(&mut self, now: Duration) -> Option<Request> {
+        let due = |found: &Duration| now.saturating_sub(*found) >= EVENT_ON_ITS_WAY;
+        if self.echo_asked.is_some() || !self.suspects.values().any(due) {
+            return None;
+        }
+        self.echo_asked = Some(now);
+        Some(Request::Echo)
+    }
+
+    /// What events that were there before the echo was asked for have not told, they have missed.
+    fn take_echo(&mut self) {
+        let Some(asked) = self.echo_asked.take() else { return };
+        let before = self.suspects.len();
+        self.suspects.retain(|_, found| asked.saturating_sub(*found) < EVENT_ON_ITS_WAY);
+        self.status.corrections += (before - self.suspects.len()) as u64;
+    }
+
     /// Reads everything, unless that is under way; `reason` says why events are not enough.
     fn begin_round(&mut self, now: Duration, reason: Option<&'static str>) -> Vec<Request> {
         if !self.round.open.is_empty() {
+            // What was read before this reason came may be out of date.
+            self.resync_owed = self.resync_owed.or(reason);
             return Vec::new();
         }
         let reason = if self.rounds == 0 { Some("start") } else { reason };
@@ -448,6 +503,7 @@ impl Host {
         for request in requests {
             if let Request::Links { nsid } = request {
                 self.topology.ask(self.topology.netns(*nsid));
+                *self.links_open.entry(*nsid).or_default() += 1;
             }
         }
     }
@@ -483,14 +539,17 @@ impl Host {
         if self.is_void(nsid) {
             return Vec::new();
         }
+        if let Some(open) = self.links_open.get_mut(&nsid) {
+            *open = open.saturating_sub(1);
+        }
+        let netns = self.topology.netns(nsid);
+        let touched = self.topology.answered(netns);
         let in_round = self.round.open.contains(&Request::Links { nsid });
         if !self.answered(&Request::Links { nsid }) {
             return Vec::new(); // the namespace that was asked about is gone
         }
-        let netns = self.topology.netns(nsid);
         self.round.asked.extend(nsid);
-        let touched = self.topology.answered(netns);
-        let (mut missed, mut change) = (0, Change::Shape);
+        let (mut missed, mut change) = (Vec::new(), Change::Shape);
         let mut more = Vec::new();
         match answer {
             Ok(Links { links, bad_messages }) => {
@@ -510,6 +569,7 @@ impl Host {
             // What was known stays until a round says otherwise.
             Err(failure) => {
                 self.refused.extend(nsid);
+                self.resync_owed.get_or_insert("failed");
                 self.unreadable.insert(netns, failure.to_string());
                 self.report_links(now.saturating_sub(self.round.began));
                 if in_round {
@@ -520,7 +580,8 @@ impl Host {
         }
         self.unreadable.remove(&netns);
         if in_round && self.round.checks_events {
-            self.status.corrections += missed as u64;
+            // An event may be on its way that tells of it.
+            self.suspects.extend(missed.into_iter().map(|ifindex| (End { netns, ifindex }, now)));
         }
         // A round is complete only when it is judged.
         if change == Change::Shape || in_round {
@@ -638,6 +699,7 @@ impl Host {
         took: Duration,
         now: Duration,
     ) -> Vec<Request> {
+        self.names_answered(runtime, now);
         let heard = self.heard.entry(runtime).or_default();
         let mut changed = heard.answered(matches!(answer, Some(Ok(_))), now);
         let pods_before = self.pods || self.config.pods;
@@ -662,6 +724,7 @@ impl Host {
 
     /// The runtime's last answer still holds.
     fn take_same_claims(&mut self, runtime: Runtime, took: Duration, now: Duration) -> Vec<Request> {
+        self.names_answered(runtime, now);
         let changed = self.heard.entry(runtime).or_default().answered(true, now);
         self.report_claims(runtime, Some(Ok(())), took);
         self.believe(changed, now)
@@ -780,6 +843,7 @@ impl Host {
             Event::Link { source, link } => {
                 let netns = self.topology.netns(source);
                 let end = End { netns, ifindex: link.ifindex };
+                self.suspects.remove(&end);
                 self.note_last(end, &link);
                 if self.topology.upsert(netns, link) == Change::Shape {
                     self.links_changed = true;
@@ -799,6 +863,7 @@ impl Host {
                 if !moved {
                     self.ledger.end(end);
                 }
+                self.suspects.remove(&end);
                 self.topology.unlink(end.netns, end.ifindex);
                 self.links_changed = true;
                 self.touch(now);
@@ -815,15 +880,18 @@ impl Host {
                 let netns = self.topology.netns(Some(nsid));
                 let unknown = self.topology.veths(netns).any(|end| self.ledger.place(end).is_none());
                 let mut requests = if unknown { self.judge_links(now) } else { Vec::new() };
-                requests.splice(0..0, self.last_words(nsid));
+                requests.splice(0..0, self.parting_words(nsid));
+                self.suspects.retain(|end, _| end.netns != netns);
                 self.topology.end_of(nsid);
                 self.located.retain(|_, at| at.netns != Located::Nsid(nsid));
                 self.all_located = false;
                 self.inhabitants.remove(&netns);
                 self.newcomers.leave(netns);
                 self.take_back(nsid);
-                if self.answered(&Request::Links { nsid: Some(nsid) }) {
-                    *self.void.entry(nsid).or_default() += 1;
+                self.answered(&Request::Links { nsid: Some(nsid) });
+                match self.links_open.remove(&Some(nsid)) {
+                    Some(open) if open > 0 => *self.void.entry(nsid).or_default() += open,
+                    _ => {}
                 }
                 self.links_changed = true;
                 self.touch(now);
@@ -835,7 +903,24 @@ impl Host {
             }
             Event::Bad => {
                 self.status.bad_messages += 1;
+                self.resync_owed.get_or_insert("unreadable");
                 Vec::new()
+            }
+        }
+    }
+
+    /// Asks for the names of namespaces, if they are not being read: then they are read once more.
+    fn ask_names(&mut self) -> Option<Request> {
+        self.names_asked_again = self.names_asked;
+        (!std::mem::replace(&mut self.names_asked, true)).then_some(Request::Claims(Runtime::Named))
+    }
+
+    fn names_answered(&mut self, runtime: Runtime, now: Duration) {
+        if runtime == Runtime::Named {
+            self.names_asked = false;
+            if std::mem::take(&mut self.names_asked_again) {
+                self.names_wanted = true;
+                self.touch(now);
             }
         }
     }
@@ -857,14 +942,19 @@ impl Host {
 
     /// What a namespace that is about to die has sent shows on the host's ends of its pairs, and there only until they
     /// are parted.
-    fn last_words(&mut self, nsid: u32) -> Vec<Request> {
+    fn last_words(&self, nsid: u32) -> Vec<Request> {
         let ports = self.ports_of(nsid);
-        for (ifindex, name) in &ports {
-            if let Some(counters) = self.parting.get(name) {
-                self.ledger.observe(End { netns: NetnsId::Host, ifindex: *ifindex }, counters);
+        if ports.is_empty() { Vec::new() } else { vec![Request::LastWords(ports)] }
+    }
+
+    /// The same, with what was read at the very sign, if it was.
+    fn parting_words(&mut self, nsid: u32) -> Vec<Request> {
+        for (ifindex, name) in self.ports_of(nsid) {
+            if let Some(counters) = self.parting.get(&name) {
+                self.ledger.observe(End { netns: NetnsId::Host, ifindex }, counters);
             }
         }
-        if ports.is_empty() { Vec::new() } else { vec![Request::LastWords(ports)] }
+        self.last_words(nsid)
     }
 
     /// The host's ends of a namespace's pairs, with their names.
@@ -927,7 +1017,7 @@ impl Host {
         if std::mem::take(&mut self.names_wanted) {
             // A name in /run/netns is there before the namespace has its first veth.
             if self.heard.contains_key(&Runtime::Named) {
-                more.push(Request::Claims(Runtime::Named));
+                more.extend(self.ask_names());
             }
             // A claim that was not located may be now.
             let located = |locator: &Locator| {

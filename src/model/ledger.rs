@@ -260,6 +260,13 @@ struct Total<L> {
     carried: bool,
 }
 
+impl<L> Total<L> {
+    /// What was just booked is of an unknown time, and in no peak.
+    fn skip(&mut self) {
+        self.peaks.skip_to(&self.traffic);
+    }
+}
+
 /// A workload has at most this many label sets, the rest are one.
 const SETS_OF_A_WORKLOAD: usize = 64;
 
@@ -364,6 +371,7 @@ impl Ledger {
     pub fn end(&mut self, end: End) {
         if let Some((index, _)) = self.place(end) {
             self.accounts[index].ended = true;
+            self.at.remove(&end);
         }
     }
 
@@ -511,7 +519,10 @@ impl Ledger {
             Booking::Held { .. } => &[None, None],
             Booking::To(labels) => labels,
         });
-        let lingering = self.accounts.iter().skip(bookings.len()).flat_map(|account| &account.labels);
+        // Who is held for a while keeps what it was booked to.
+        let held = |index: usize| !matches!(bookings.get(index), Some(Booking::To(_)));
+        let lingering = self.accounts.iter().enumerate().filter(|(index, _)| held(*index));
+        let lingering = lingering.flat_map(|(_, account)| &account.labels);
         let wanted = wanted.chain(lingering).flatten().chain(orphaned.iter().map(|(labels, _)| labels));
         renew(&mut self.totals, wanted.map(Cow::Borrowed), now, retention);
         let carried = self.totals.iter().filter_map(|total| total.labels.network());
@@ -521,6 +532,7 @@ impl Ledger {
         for (labels, traffic) in orphaned {
             if let Some(index) = find(&self.totals, &labels) {
                 book(index, traffic, &mut self.totals, &self.network_of, &mut self.networks);
+                self.totals[index].skip();
             }
         }
         for account in self.accounts.iter_mut().skip(bookings.len()).filter(|account| account.held.is_none())
@@ -540,15 +552,15 @@ impl Ledger {
                 }
                 Booking::To(labels) => {
                     let nobodys = labels.iter().all(Option::is_none);
+                    let was_in_transit = account.in_transit;
                     account.in_transit = nobodys && now.saturating_sub(account.arrived) < TRANSIT;
                     account.booked_to = labels.each_ref().map(|labels| find(&self.totals, labels.as_ref()?));
                     account.labels = labels;
-                    // What it carried while it was held is of more than one tick.
-                    if account.held.take().is_some() {
+                    // What it carried while it was held, or on its way, is of more than one tick.
+                    if account.held.take().is_some() || (was_in_transit && !account.in_transit) {
                         settle(account, &mut self.totals, &self.network_of, &mut self.networks);
                         for index in account.booked_to.into_iter().flatten() {
-                            let total = &mut self.totals[index];
-                            total.peaks.skip_to(&total.traffic);
+                            self.totals[index].skip();
                         }
                     }
                 }

@@ -76,8 +76,13 @@ impl Topology {
     }
 
     /// Takes a whole dump; of the `touched` links events have told since it was asked for. Returns how many links were not as
-    /// they were known, counters aside; and whether anything is known now that was not.
-    pub fn replace(&mut self, netns: NetnsId, links: Vec<Link>, touched: &BTreeSet<u32>) -> (usize, Change) {
+    /// they were known, counters aside, of a namespace that was known; and whether anything is known now that was not.
+    pub fn replace(
+        &mut self,
+        netns: NetnsId,
+        links: Vec<Link>,
+        touched: &BTreeSet<u32>,
+    ) -> (Vec<u32>, Change) {
         let partial = self.partial.remove(&netns);
         let mut new: BTreeMap<u32, Box<Link>> =
             links.into_iter().map(|link| (link.ifindex, Box::new(link))).collect();
@@ -100,13 +105,13 @@ impl Topology {
             _ => Change::Shape,
         };
         let differ = match self.namespaces.get(&netns) {
-            Some(Inside::Seen(old)) => {
-                let gone = old.keys().filter(|ifindex| !new.contains_key(ifindex)).count();
+            Some(Inside::Seen(old)) if !partial => {
+                let gone = old.keys().filter(|ifindex| !new.contains_key(ifindex)).copied();
                 let changed =
                     new.values().filter(|link| old.get(&link.ifindex).is_none_or(|old| differs(old, link)));
-                gone + changed.count()
+                gone.chain(changed.map(|link| link.ifindex)).collect()
             }
-            _ => new.len(),
+            _ => Vec::new(),
         };
         self.namespaces.insert(netns, Inside::Seen(new));
         (differ, change)
@@ -117,18 +122,22 @@ impl Topology {
         self.namespaces.insert(netns, Inside::Denied);
     }
 
-    /// Forgets a namespace. Returns how many links were known of it.
-    pub fn forget(&mut self, netns: NetnsId) -> usize {
-        self.partial.remove(&netns);
+    /// Forgets a namespace. Returns the links that were known of it.
+    pub fn forget(&mut self, netns: NetnsId) -> Vec<u32> {
+        let partial = self.partial.remove(&netns);
         match self.namespaces.remove(&netns) {
-            Some(Inside::Seen(links)) => links.len(),
-            Some(Inside::Denied) | None => 0,
+            Some(Inside::Seen(links)) if !partial => links.into_keys().collect(),
+            Some(_) | None => Vec::new(),
         }
     }
 
-    /// Forgets every namespace but the host and these.
+    /// Forgets every namespace but the host, these, and those of which events have told since.
     pub fn keep_only(&mut self, nsids: &BTreeSet<u32>) {
-        self.namespaces.retain(|netns, _| netns.nsid().is_none_or(|nsid| nsids.contains(&nsid)));
+        let partial = &self.partial;
+        let stays = |netns: &NetnsId| {
+            netns.nsid().is_none_or(|nsid| nsids.contains(&nsid)) || partial.contains(netns)
+        };
+        self.namespaces.retain(|netns, _| stays(netns));
     }
 
     /// The nsid was taken back: who gets it next is another.

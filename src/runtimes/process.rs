@@ -4,7 +4,8 @@
 
 use crate::model::link::Readable;
 use crate::model::workload::{Runtime, Workload};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, setrlimit};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,16 +57,28 @@ impl Processes {
     }
 }
 
-/// Waits until a process has ended (pidfd_open(2), Linux 5.3); returns at once for one that is gone or cannot be
-/// watched. The descriptor holds no namespace of a process that is dead.
-pub async fn exit_of(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let Some(process) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK).ok()) else { return };
+/// How many descriptors this process may have open (RLIMIT_NOFILE), after the soft limit was raised to the hard one.
+pub fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    let now = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
+    now.current.map_or(usize::MAX >> 4, |limit| usize::try_from(limit).unwrap_or(usize::MAX >> 4))
+}
+
+/// Waits until a process has ended (pidfd_open(2), Linux 5.3); false, and at once, if it cannot be watched. The
+/// descriptor holds no namespace of a process that is dead.
+pub async fn exit_of(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    let process = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
+        Ok(process) => process,
+        Err(error) => return error == Errno::SRCH,
+    };
     #[expect(deprecated, reason = "an OwnedFd is I/O safe; the successor leaves that proof to its caller")]
     let process = AsyncFd::with_interest(process, Interest::READABLE);
-    if let Ok(process) = process {
+    match process {
         // An error would be one of the runtime's, which is about to end then.
-        let _ = process.readable().await;
+        Ok(process) => process.readable().await.is_ok(),
+        Err(_) => false,
     }
 }
 

@@ -117,6 +117,7 @@ impl Truth {
                     Input::Claims { runtime, answer: Some(Ok(claims)), took: Duration::ZERO }
                 }
                 Request::LastWords(_) | Request::WatchExit(_) => Input::LastWords(Vec::new()),
+                Request::Echo => Input::Echo,
                 Request::Newcomers(nsids) => Input::Newcomers { nsids, answer: Ok(Vec::new()) },
                 Request::Search(nsids) => {
                     Input::Inhabitants { nsids, answer: Ok(Vec::new()), took: Duration::ZERO }
@@ -190,7 +191,7 @@ fn device(pair: usize, side: usize) -> String {
 proptest! {
     #[test]
     fn pairs_and_roles_are_those_of_the_obvious_implementation(truth in truths()) {
-        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND, learning: Learning::Polling, gather: Duration::ZERO, gather_a_pair: Duration::ZERO, processes: true, pods: false }, [Runtime::Docker]);
+        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND, learning: Learning::Polling, gather: Duration::ZERO, gather_a_pair: Duration::ZERO, resync: Duration::from_secs(300), processes: true, pods: false }, [Runtime::Docker]);
         truth.show_to(&mut host);
         let scene = host.view().unwrap().scene;
         let found: BTreeSet<_> = scene.pairs.iter().map(|pair| {

@@ -86,6 +86,8 @@ pub enum Input {
         /// Which, of [`Request::WatchExit`].
         pid: u32,
     },
+    /// The answer to [`Request::Echo`].
+    Echo,
     /// A name has come to the folder of named namespaces.
     Named,
     /// A name is gone from it: its namespace is about to die, if nothing else holds it.
@@ -121,6 +123,8 @@ pub enum Request {
     Locate(Locator),
     /// What a runtime says now.
     Claims(Runtime),
+    /// Nothing, but the answer comes the way of all others: behind every event that was there before.
+    Echo,
     /// Say when this process ends.
     WatchExit(u32),
     /// The counters of these links of the host, by ifindex and name, at once: the other ends are about to go, and what they have sent is
@@ -248,6 +252,8 @@ pub struct Config {
     pub gather: Duration,
     /// See `gather`.
     pub gather_a_pair: Duration,
+    /// How often all is read again although events tell what changes.
+    pub resync: Duration,
     /// Somebody may tell of pods: true until he turns out not to be there. See
     /// [`Scene::pods`](crate::model::view::Scene::pods).
     pub pods: bool,

@@ -148,9 +148,12 @@ fn heir(estate: &Estate, heard: &BTreeMap<Runtime, Heard>, now: Duration) -> Opt
         heard.values().find_map(|heard| {
             let interfaces = clue.address.and_then(|address| heard.expected.get(&address));
             let here = |expected: &&Expected| expected.bridge.is_some() && expected.bridge == clue.bridge;
-            let expected = interfaces.into_iter().flatten().find(here);
-            let owner = expected.map(|expected| &expected.workload);
-            let owner = owner.or_else(|| heard.containers.get(clue.container.as_ref()?))?;
+            // An address is given to another container as soon as it is free: the first process knows better.
+            let same =
+                |expected: &&Expected| clue.container.as_ref().is_none_or(|id| *id == expected.workload.id);
+            let expected = interfaces.into_iter().flatten().filter(here).find(same);
+            let owner = clue.container.as_ref().and_then(|id| heard.containers.get(id));
+            let owner = owner.or(expected.map(|expected| &expected.workload))?;
             let mut carried = heard.claims.networks.iter().filter(|network| network.bridge.is_some());
             let network = match expected {
                 Some(expected) => Some(&expected.network),

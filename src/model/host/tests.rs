@@ -74,6 +74,7 @@ impl World {
                 Input::Located { answer: found.map(|netns| Location { netns, cgroup }), locator }
             }
             Request::LastWords(_) | Request::WatchExit(_) => Input::LastWords(Vec::new()),
+            Request::Echo => Input::Echo,
             Request::Search(nsids) => {
                 Input::Inhabitants { answer: Ok(self.living_in(&nsids)), nsids, took: Duration::ZERO }
             }
@@ -142,6 +143,7 @@ fn host_learning(learning: Learning) -> Host {
             learning,
             gather: Duration::ZERO,
             gather_a_pair: Duration::ZERO,
+            resync: Duration::from_secs(300),
             pods: false,
             processes: true,
         },

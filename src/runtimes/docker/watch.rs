@@ -47,6 +47,8 @@ pub struct News {
     pub containers: bool,
     /// The ids of containers whose first process has ended.
     pub dying: Vec<String>,
+    /// Those to which containers were connected: see [`Watch::learn`].
+    networks: BTreeSet<String>,
 }
 
 impl Watch {
@@ -71,7 +73,7 @@ impl Watch {
         Ok(Watch { docker, engine, events, created: HashMap::new(), expected: HashMap::new() })
     }
 
-    /// Waits for events, and asks what they make necessary. `None` when the engine has ended the stream.
+    /// Waits for events. `None` when the engine has ended the stream.
     pub async fn news(&mut self) -> Option<News> {
         let mut events = vec![self.events.next().await?];
         while events.len() < AT_A_TIME
@@ -91,14 +93,19 @@ impl Watch {
                 }
             }
         }
-        for network in networks {
-            self.learn(&network).await;
-            news.expected = true;
-        }
+        news.networks = networks;
         let now = Instant::now();
         self.expected.retain(|_, (_, end)| end.is_none_or(|end| now < end));
         self.created.retain(|_, (_, end)| end.is_none_or(|end| now < end));
         Some(news)
+    }
+
+    /// Asks what these news make necessary.
+    pub async fn learn(&mut self, news: &mut News) {
+        for network in std::mem::take(&mut news.networks) {
+            self.ask(&network).await;
+            news.expected = true;
+        }
     }
 
     /// Who is about to have an interface with which address.
@@ -180,7 +187,7 @@ impl Watch {
     }
 
     /// Asks a network for its containers.
-    async fn learn(&mut self, id: &str) {
+    async fn ask(&mut self, id: &str) {
         let asked = self.engine.inspect_network(id, None::<InspectNetworkOptions>);
         match timeout(DEADLINE, asked).await {
             Ok(Ok(network)) => self.note(id, network),
@@ -196,7 +203,18 @@ impl Watch {
     fn note(&mut self, id: &str, network: NetworkInspect) {
         let bridge = bridge_of(network.options.as_ref(), network.driver.as_deref(), network.id.as_deref());
         let name = network.name.unwrap_or_default();
-        for (container, endpoint) in network.containers.unwrap_or_default() {
+        let containers = network.containers.unwrap_or_default();
+        // An engine gives an address again as soon as it is free: it is no longer that of whoever had it before.
+        let given: HashMap<Mac, &String> = containers
+            .iter()
+            .filter_map(|(container, endpoint)| {
+                Some((Mac::parse(endpoint.mac_address.as_deref()?)?, container))
+            })
+            .collect();
+        self.expected.retain(|(other, network), (earlier, _)| {
+            network != id || given.get(&earlier.address).is_none_or(|container| *container == other)
+        });
+        for (container, endpoint) in containers {
             let Some(address) = endpoint.mac_address.as_deref().and_then(Mac::parse) else { continue };
             let known = self.created.get(&container).map(|(workload, _)| workload.clone());
             let workload = known.unwrap_or_else(|| {
@@ -204,10 +222,6 @@ impl Watch {
                 workload(self.docker.runtime(), container.clone(), name, String::new(), &HashMap::new())
             });
             let expected = Expected { workload, network: name.clone(), address, bridge };
-            // An engine gives an address again as soon as it is free: it is no longer that of whoever had it before.
-            self.expected.retain(|(other, network), (earlier, _)| {
-                *other == container || network != id || earlier.address != address
-            });
             self.expected.insert((container, id.to_owned()), (expected, None));
         }
     }
