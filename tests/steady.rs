@@ -25,6 +25,7 @@ fn config() -> Config {
         gather_a_pair: Duration::ZERO,
         processes: true,
         pods: false,
+        filter: Default::default(),
     }
 }
 

@@ -214,6 +214,17 @@ pub struct Link {
     pub carrier_changes: u32,
     /// IFLA_STATS64.
     pub counters: Counters,
+    /// Of IFLA_STATS64 too; a veth never sets them.
+    pub errors: Errors,
+}
+
+/// Packets that a link could not receive or send because something was wrong with them or with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Errors {
+    /// `rx_errors`.
+    pub receive: u64,
+    /// `tx_errors`.
+    pub transmit: u64,
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub struct Workload {
     pub id: String,
     /// The image as the user wrote it; empty if there is none.
     pub image: String,
+    /// The image of the container that does nothing but hold a pod's namespaces; empty for what is no pod.
+    pub sandbox_image: String,
     /// Compose's project, or empty.
     pub compose_project: String,
     /// Compose's service, or empty.
@@ -77,6 +79,7 @@ impl Workload {
             pod: String::new(),
             id: String::new(),
             image: String::new(),
+            sandbox_image: String::new(),
             compose_project: String::new(),
             compose_service: String::new(),
             labels: BTreeMap::new(),

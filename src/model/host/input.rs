@@ -1,6 +1,7 @@
 //! What the state machine is told, and what it asks.
 
 use crate::model::event::Event;
+use crate::model::filter::Filter;
 use crate::model::link::{Counters, Link, Name};
 use crate::model::workload::{Claims, Expected, Locator, Runtime, Workload};
 use std::collections::{BTreeSet, HashMap};
@@ -107,6 +108,8 @@ pub enum Input {
     Wake,
     /// A scrape did not get counters of its own in time.
     StaleScrape,
+    /// Somebody wants to see what [`Scene::others`](crate::model::view::Scene::others) count now.
+    ReadOthers,
 }
 
 /// What the state machine wants to know.
@@ -251,6 +254,8 @@ pub struct Config {
     /// Somebody may tell of pods: true until he turns out not to be there. See
     /// [`Scene::pods`](crate::model::view::Scene::pods).
     pub pods: bool,
+    /// What is shown.
+    pub filter: Filter,
 }
 
 /// How changes are learned.

@@ -5,7 +5,7 @@ use super::{Heard, Inhabitant, Located, Location};
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId};
 use crate::model::pairing::{self, Inside, Namespaces, Pair, Place, Role, Side};
-use crate::model::view::{ShownPair, ShownSide, Tenant};
+use crate::model::view::{OtherLink, ShownPair, ShownSide, Tenant};
 use crate::model::workload::{Claim, Endpoint, Locator, Runtime, Workload};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -30,6 +30,9 @@ pub(super) struct Told<'a> {
     pub located: &'a BTreeMap<Locator, Location>,
     pub namespaces: &'a Namespaces,
 }
+
+/// The loopback's, in every namespace (include/net/flow.h).
+const LOOPBACK_IFINDEX: u32 = 1;
 
 /// One claim on one namespace: the runtime's id of the owner, how it was located, and where.
 type Checked = (Runtime, String, Locator, NetnsId);
@@ -229,8 +232,7 @@ impl Naming {
 
 impl Home {
     fn of_process(inhabitant: &Inhabitant) -> Home {
-        let tenant =
-            Tenant { owner: inhabitant.workload.clone(), members: Vec::new(), parent: String::new() };
+        let tenant = Tenant::alone(inhabitant.workload.clone(), inhabitant.cgroup.as_deref());
         Home {
             tenant: Arc::new(tenant),
             endpoints: Vec::new(),
@@ -243,7 +245,7 @@ impl Home {
 
     fn of_newcomer(owner: Workload, newcomer: &Inhabitant) -> Home {
         Home {
-            tenant: Arc::new(Tenant { owner, members: Vec::new(), parent: String::new() }),
+            tenant: Arc::new(Tenant::alone(owner, newcomer.cgroup.as_deref())),
             endpoints: Vec::new(),
             locator: Some(Locator::Pid(newcomer.pid)),
             cgroup: newcomer.cgroup.clone(),
@@ -254,7 +256,7 @@ impl Home {
 
     fn of_expected(owner: Workload, endpoint: Endpoint) -> Home {
         Home {
-            tenant: Arc::new(Tenant { owner, members: Vec::new(), parent: String::new() }),
+            tenant: Arc::new(Tenant::alone(owner, None)),
             endpoints: vec![endpoint],
             locator: None,
             cgroup: None,
@@ -272,8 +274,8 @@ impl Home {
 impl Residents {
     fn settle(&mut self, claim: &Claim, netns: NetnsId, cgroup: Option<String>) {
         let Some(home) = self.homes.get_mut(&netns) else {
-            let tenant =
-                Tenant { owner: claim.owner.clone(), members: claim.members.clone(), parent: String::new() };
+            let members = claim.members.clone();
+            let tenant = Tenant { members, ..Tenant::alone(claim.owner.clone(), cgroup.as_deref()) };
             let home = Home {
                 tenant: Arc::new(tenant),
                 endpoints: claim.endpoints.clone(),
@@ -490,13 +492,38 @@ impl Residents {
         let netns = side.end.netns;
         ShownSide {
             end: side.end,
-            link: side.link.map(|link| Link { counters: Default::default(), ..link }),
+            link: side.link.map(|link| Link {
+                counters: Default::default(),
+                errors: Default::default(),
+                ..link
+            }),
             role,
             netns: self.names.get(&netns).cloned().unwrap_or_default(),
             bridge: self.bridge(side),
             tenant: self.homes.get(&netns).map(|home| Arc::clone(&home.tenant)),
             labels: None,
+            hidden: false,
         }
+    }
+
+    /// The links of containers and pods that are no veths.
+    pub fn others<'a>(&'a self, namespaces: &'a Namespaces) -> impl Iterator<Item = OtherLink> + 'a {
+        let homes = namespaces.iter().filter_map(|(&netns, inside)| match inside {
+            Inside::Seen(links) => Some((netns, links, &self.homes.get(&netns)?.tenant)),
+            Inside::Denied => None,
+        });
+        let told = |tenant: &Tenant| {
+            matches!(tenant.owner.runtime, Runtime::Docker | Runtime::Podman | Runtime::Cri)
+        };
+        homes.filter(move |(_, _, tenant)| told(tenant)).flat_map(|(netns, links, tenant)| {
+            let others =
+                links.values().filter(|link| link.kind != Kind::Veth && link.ifindex != LOOPBACK_IFINDEX);
+            others.map(move |link| OtherLink {
+                end: End { netns, ifindex: link.ifindex },
+                name: link.name,
+                tenant: Arc::clone(tenant),
+            })
+        })
     }
 
     /// What an interface's traffic is booked under. The bridge of its port tells the network on the host only: in a

@@ -143,6 +143,7 @@ fn host_learning(learning: Learning) -> Host {
             gather: Duration::ZERO,
             gather_a_pair: Duration::ZERO,
             pods: false,
+            filter: Default::default(),
             processes: true,
         },
         [Runtime::Docker],
@@ -574,6 +575,7 @@ fn an_id_that_nobody_has_is_asked_about_once_a_round() {
     }
 }
 
+mod filtered;
 mod live;
 
 #[test]
