@@ -33,7 +33,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Collect, and serve /metrics (the default)
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Print all pairs once
     List(List),
     /// Say whose a device, an address or a container's interface is
@@ -93,7 +93,7 @@ impl Cli {
     fn try_read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
         let cli = Cli::try_parse_from(words)?;
         let serve = match &cli.command {
-            Some(Command::Serve(serve)) => serve,
+            Some(Command::Serve(serve)) => serve.as_ref(),
             _ => &cli.serve,
         };
         serve.selection.check().map_err(|why| Cli::command().error(ErrorKind::ArgumentConflict, why))?;

@@ -99,6 +99,7 @@ fn what_a_port_drops_is_dropped_for_its_container() {
     let links = || engine.netns().ip_json(["-s", "link", "show", &device]);
     let sent = one.exec(&["sh", "-c", &format!("ping -c 5 -W 1 {} || true", two.address(network.name()))]);
     let dropped = links()[0]["stats64"]["tx"]["dropped"].as_u64().unwrap();
+    assert!(dropped > 0, "{sent}");
     let metrics = exporter.exposition(PATH);
     let after = shown(&metrics, &two, "eth0").unwrap();
     assert_eq!((after.rx_dropped, after.rx_bytes), (dropped, before.rx_bytes), "{sent}\n{}", links());

@@ -430,7 +430,7 @@ impl Host {
         let known: BTreeSet<u32> = self.ledger.bypassed().filter_map(inside).collect();
         let mut read = in_turn(&known, &mut self.bypassed_up_to, READ_AT_A_TICK);
         self.ticks = self.ticks.wrapping_add(1);
-        if self.ticks % SUSPECTED_EVERY == 0 {
+        if self.ticks.is_multiple_of(SUSPECTED_EVERY) {
             let suspects = (0..pairs.len()).cycle().skip(self.suspect).take(SUSPECTS.min(pairs.len()));
             read.extend(suspects.filter_map(inside));
             self.suspect = (self.suspect + SUSPECTS).checked_rem(pairs.len()).unwrap_or(0);

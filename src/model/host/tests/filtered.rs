@@ -21,7 +21,7 @@ fn three_ticks(filter: Filter) -> View {
     let mut host = filtered(filter);
     for tick in 1..4 {
         world.tick(&mut host, NOW + tick * SECOND);
-        let seen = bytes(0, 1_000 * u64::from(tick as u32));
+        let seen = bytes(0, 1_000 * u64::from(tick));
         sample(&mut host, &[(10, seen), (11, seen)]);
     }
     host.view().unwrap()
