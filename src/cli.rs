@@ -351,6 +351,7 @@ mod tests {
             ("--web.listen-address", "127.0.0.1"),
             ("--web.telemetry-path", "metrics"),
             ("--web.telemetry-path", "/-/ready"),
+            ("--web.telemetry-path", "/metrics/cadvisor"),
             ("--docker.host", "ftp://x"),
             ("--podman.host", "podman.sock"),
             ("--collector.disable", "links"),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lab::{
     Container, Counters, DockerEngine, DockerNetwork, Exporter, Exposition, Netns, Prometheus, needs_engine,
-    promtool_check, silent_on, two_silent, unique_name, wait_for,
+    promtool_check, silent_on, succeed, two_silent, unique_name, wait_for,
 };
 
 const PATH: &str = "/metrics/cadvisor";
@@ -92,12 +92,14 @@ fn what_a_port_drops_is_dropped_for_its_container() {
     let exporter = Exporter::for_engine(engine, &[]);
     let [one, two] = two_silent(engine, &network);
     let device = two.host_device(engine.netns(), "eth0");
-    // A queue that takes nothing: what the port cannot hand over.
-    let limit = ["tc", "qdisc", "add", "dev", &device, "root", "pfifo", "limit", "0"];
-    assert!(engine.netns().exec(limit).status.success());
+    // What is larger than that the port cannot hand over.
+    let pid = two.pid().to_string();
+    let shrink = ["-n", "-t", &pid, "ip", "link", "set", "eth0", "mtu", "1000"];
+    succeed(std::process::Command::new("nsenter").args(shrink));
     let before = wait_until_equal(&exporter, &two, "eth0");
     let links = || engine.netns().ip_json(["-s", "link", "show", &device]);
-    let sent = one.exec(&["sh", "-c", &format!("ping -c 5 -W 1 {} || true", two.address(network.name()))]);
+    let ping = format!("ping -c 3 -W 1 -s 1400 {} || true", two.address(network.name()));
+    let sent = one.exec(&["sh", "-c", &ping]);
     let dropped = links()[0]["stats64"]["tx"]["dropped"].as_u64().unwrap();
     assert!(dropped > 0, "{sent}");
     let metrics = exporter.exposition(PATH);

@@ -139,6 +139,13 @@ fn wanted_labels_are_shown_cleaned_and_cut_and_prometheus_takes_them_all() {
         if answer[0].is_object() { Ok(answer) } else { Err(format!("{answer:#}")) }
     });
     assert_eq!(scraped[0]["metric"]["label_a_b_c"], odd.split_once('=').unwrap().1, "{scraped:#}");
+    let joined = format!(
+        "sum by (label_a_b_c) (veth_container_receive_bytes_total{{container=\"{}\"}} \
+         * on (runtime, container, namespace, pod) group_left (label_a_b_c) veth_container_info{{network_owner=\"\"}})",
+        owner.name()
+    );
+    let sum = prometheus.query(&joined);
+    assert_eq!(sum[0]["metric"]["label_a_b_c"], scraped[0]["metric"]["label_a_b_c"], "{sum:#}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_pod_has_kubelets_labels_and_its_own_counts_once_for_all_its_containers() {
     let exporter = engine.exporter(&["--container.labels", "app"]);
     let name = unique_name("web");
     let pod = engine.run("shop", &name, &["nginx", "log"]);
-    ping(&pod.interface().netns_path(), "10.88.0.1".parse().unwrap(), 20, 1_000);
+    ping(&pod.interface().netns_path(), "10.87.0.1".parse().unwrap(), 20, 1_000);
     let labels = wait_until_equal(&exporter, &pod, &name);
     let cgroup = std::fs::read_to_string(format!("/proc/{}/cgroup", pod.pid())).unwrap();
     let id = &labels["id"];
