@@ -155,7 +155,7 @@ fn interface(block: &mut LabelBlock<'_>, names: Names, tenant: &Tenant, name: Na
         "" => block.label("id", format_args!("/{}", owner.id)),
         cgroup => block.label("id", cgroup),
     }
-    block.label("image", if is_pod { &owner.sandbox_image } else { &owner.image });
+    block.label("image", &owner.image);
     block.label("interface", name);
     block.label("name", if is_pod { &owner.id } else { &owner.name });
 }

@@ -249,7 +249,7 @@ fn device_info(block: &mut LabelBlock<'_>, names: Names, port: &ShownSide, peer:
     block.label("peer_address", Maybe(peer.link.and_then(|link| link.address)));
     if let (Some(_), Some(tenant)) = (&peer.labels, &peer.tenant) {
         block.label("container_id", &tenant.owner.id);
-        block.label("image", &tenant.owner.image);
+        block.label("image", tenant.owner.own_image());
     }
 }
 
@@ -263,7 +263,7 @@ fn workload_info(
     block.label("runtime", workload.runtime.as_str());
     names.write(block, &workload.name, &workload.namespace, &workload.pod);
     block.label("container_id", &workload.id);
-    block.label("image", &workload.image);
+    block.label("image", workload.own_image());
     block.label("network_owner", network_owner);
     block.label("parent", parent);
     block.label("compose_project", &workload.compose_project);

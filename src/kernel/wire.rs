@@ -61,6 +61,7 @@ const RTGENMSG: usize = 4;
 #[derive(Debug, PartialEq)]
 pub struct LinkMessage {
     pub link: Link,
+    pub errors: Errors,
     pub target: Option<u32>,
     /// It is about the link itself (AF_UNSPEC); a bridge sends such messages about its ports (AF_BRIDGE), and its
     /// RTM_DELLINK means that the link has left the bridge.
@@ -73,7 +74,7 @@ pub struct LinkMessage {
 pub fn link(payload: &[u8]) -> Option<LinkMessage> {
     let (header, attributes) = payload.split_at_checked(IFINFOMSG)?;
     let mut link = Link { ifindex: number(&header[4..8])?, ..Link::default() };
-    let (mut target, mut moved) = (None, false);
+    let (mut target, mut moved, mut errors) = (None, false, Errors::default());
     for attribute in NlasIterator::new(attributes) {
         let (kind, value) = split(attribute)?;
         match kind {
@@ -84,7 +85,10 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
             ifla::MASTER => link.master = Some(number(value)?).filter(|&index| index != 0),
             ifla::OPERSTATE => link.up = *value.first()? == IF_OPER_UP,
             ifla::LINKINFO => link.kind = driver(value)?,
-            ifla::STATS64 => (link.counters, link.errors) = (counters(value)?, errors(value)?),
+            ifla::STATS64 => {
+                link.counters = counters(value)?;
+                errors = self::errors(value)?;
+            }
             ifla::CARRIER_CHANGES => link.carrier_changes = number(value)?,
             ifla::LINK_NETNSID => {
                 link.peer_netns =
@@ -98,6 +102,7 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
     let about_link = header[0] == AF_UNSPEC;
     (link.ifindex != 0 && !link.name.as_bytes().is_empty()).then_some(LinkMessage {
         link,
+        errors,
         target,
         about_link,
         moved,

@@ -117,6 +117,8 @@ pub struct Host {
     /// The same of links that are no veths, and which of them are being read for a scrape.
     others_read_up_to: u32,
     others_awaited: BTreeSet<u32>,
+    /// What went wrong on links, of those where anything did; none of them is a veth.
+    errors: HashMap<End, Errors>,
     /// The same of the pairs of which an end receives past its port.
     bypassed_up_to: u32,
     /// Of all pairs, the next that may be one of those; and how many ticks there were.
@@ -223,6 +225,7 @@ impl Host {
             read_up_to: 0,
             others_read_up_to: 0,
             others_awaited: BTreeSet::new(),
+            errors: HashMap::new(),
             bypassed_up_to: 0,
             suspect: 0,
             ticks: 0,
@@ -366,7 +369,8 @@ impl Host {
     /// What a link counted when it was last read.
     fn read_last(&self, end: End) -> (Counters, Errors) {
         let link = self.topology.link(end.netns, end.ifindex);
-        link.map_or_else(Default::default, |link| (link.counters, link.errors))
+        let counters = link.map_or_else(Counters::default, |link| link.counters);
+        (counters, self.errors.get(&end).copied().unwrap_or_default())
     }
 
     /// True once there is a view.
@@ -525,7 +529,10 @@ impl Host {
         let (mut missed, mut change) = (0, Change::Shape);
         let mut more = Vec::new();
         match answer {
-            Ok(Links { links, bad_messages }) => {
+            Ok(Links { links, errors, bad_messages }) => {
+                self.errors.retain(|end, _| end.netns != netns);
+                let ends = errors.into_iter().map(|(ifindex, errors)| (End { netns, ifindex }, errors));
+                self.errors.extend(ends);
                 self.status.bad_messages += bad_messages;
                 self.round.whole |= nsid.is_none() && in_round;
                 if in_round {
@@ -851,6 +858,7 @@ impl Host {
                 requests.splice(0..0, self.last_words(nsid));
                 self.topology.end_of(nsid);
                 self.others_awaited.remove(&nsid);
+                self.errors.retain(|end, _| end.netns != netns);
                 self.located.retain(|_, at| at.netns != Located::Nsid(nsid));
                 self.all_located = false;
                 self.inhabitants.remove(&netns);
@@ -997,6 +1005,7 @@ impl Host {
         self.round.whole = false;
         self.report_links(now.saturating_sub(self.round.began));
         self.topology.keep_only(&self.round.asked);
+        self.errors.retain(|end, _| self.topology.knows(end.netns));
         if self.rounds == 0 {
             self.started = now;
         }

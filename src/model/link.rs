@@ -214,11 +214,9 @@ pub struct Link {
     pub carrier_changes: u32,
     /// IFLA_STATS64.
     pub counters: Counters,
-    /// Of IFLA_STATS64 too; a veth never sets them.
-    pub errors: Errors,
 }
 
-/// Packets that a link could not receive or send because something was wrong with them or with it.
+/// Packets that a link could not receive or send because something was wrong with them or with it; a veth has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Errors {
     /// `rx_errors`.

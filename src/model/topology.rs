@@ -88,8 +88,7 @@ impl Topology {
                 (None, _) => _ = new.remove(&ifindex),
             }
         }
-        let same =
-            |old: &Link, new: &Link| Link { counters: new.counters, errors: new.errors, ..*old } == *new;
+        let same = |old: &Link, new: &Link| Link { counters: new.counters, ..*old } == *new;
         let change = match self.namespaces.get(&netns) {
             Some(Inside::Seen(old))
                 if !partial
@@ -282,5 +281,5 @@ fn placed(told: Link, read: &Link) -> Link {
 fn differs(old: &Link, new: &Link) -> bool {
     let elsewhere = [old, new].iter().any(|link| link.peer_netns == PeerNetns::Elsewhere);
     let peer_netns = if elsewhere { new.peer_netns } else { old.peer_netns };
-    Link { counters: new.counters, errors: new.errors, peer_netns, ..*old } != *new
+    Link { counters: new.counters, peer_netns, ..*old } != *new
 }

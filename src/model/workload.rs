@@ -57,10 +57,9 @@ pub struct Workload {
     pub pod: String,
     /// The runtime's own id; empty if it has none.
     pub id: String,
-    /// The image as the user wrote it; empty if there is none.
+    /// The image as the user wrote it, of a pod that of the container which does nothing but hold its namespaces; empty if there
+    /// is none. See [`own_image`](Workload::own_image).
     pub image: String,
-    /// The image of the container that does nothing but hold a pod's namespaces; empty for what is no pod.
-    pub sandbox_image: String,
     /// Compose's project, or empty.
     pub compose_project: String,
     /// Compose's service, or empty.
@@ -79,11 +78,15 @@ impl Workload {
             pod: String::new(),
             id: String::new(),
             image: String::new(),
-            sandbox_image: String::new(),
             compose_project: String::new(),
             compose_service: String::new(),
             labels: BTreeMap::new(),
         }
+    }
+
+    /// The image of what it runs: empty for a pod as a whole, whose containers have theirs.
+    pub fn own_image(&self) -> &str {
+        if !self.pod.is_empty() && self.name.is_empty() { "" } else { &self.image }
     }
 
     /// What it is called in one word: `NAMESPACE/POD` for a pod, `NAMESPACE/POD/CONTAINER` for one of its containers, else its

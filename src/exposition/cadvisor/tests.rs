@@ -102,8 +102,7 @@ fn pod() -> Workload {
         namespace: "shop".into(),
         pod: "web".into(),
         name: String::new(),
-        image: String::new(),
-        sandbox_image: "registry.k8s.io/pause:3.9".into(),
+        image: "registry.k8s.io/pause:3.9".into(),
         ..container()
     }
 }

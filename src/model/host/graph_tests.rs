@@ -98,7 +98,7 @@ impl Truth {
             let input = match request {
                 Request::Links { nsid } => {
                     let room = nsid.map_or(0, |nsid| nsid as usize);
-                    Input::Links { nsid, answer: Ok(Links { links: self.links(room), bad_messages: 0 }) }
+                    Input::Links { nsid, answer: Ok(Links { links: self.links(room), ..Links::default() }) }
                 }
                 Request::Locate(Locator::Pid(pid)) => {
                     let at = Location { netns: Located::Nsid(pid), cgroup: Some(self.cgroup(pid as usize)) };

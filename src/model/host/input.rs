@@ -2,7 +2,7 @@
 
 use crate::model::event::Event;
 use crate::model::filter::Filter;
-use crate::model::link::{Counters, Link, Name};
+use crate::model::link::{Counters, Errors, Link, Name};
 use crate::model::workload::{Claims, Expected, Locator, Runtime, Workload};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -147,6 +147,8 @@ impl Request {
 pub struct Links {
     /// The links, in the kernel's order.
     pub links: Vec<Link>,
+    /// By ifindex, of those that have any.
+    pub errors: Vec<(u32, Errors)>,
     /// Messages that could not be read.
     pub bad_messages: u64,
 }
@@ -155,6 +157,7 @@ impl Links {
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
         self.links.clear();
+        self.errors.clear();
         self.bad_messages = 0;
     }
 }

@@ -55,8 +55,6 @@ struct Home {
     endpoints: Vec<Endpoint>,
     /// By which it was found; `None` if an interface told it.
     locator: Option<Locator>,
-    /// Of the process by which it was found; `None` for one that has no process.
-    cgroup: Option<String>,
     /// The namespace of the workload that holds this one.
     outer: Option<NetnsId>,
     /// Since when nobody claims the namespace any more.
@@ -104,7 +102,7 @@ impl Naming {
                     if runtime == Runtime::Named {
                         called.insert(netns, claim.owner.name.clone());
                     }
-                    residents.settle(claim, netns, cgroup.map(str::to_owned));
+                    residents.settle(claim, netns, cgroup);
                 }
                 checked.insert(this);
             }
@@ -237,7 +235,6 @@ impl Home {
             tenant: Arc::new(tenant),
             endpoints: Vec::new(),
             locator: Some(Locator::Pid(inhabitant.pid)),
-            cgroup: inhabitant.cgroup.clone(),
             outer: None,
             left: None,
         }
@@ -248,7 +245,6 @@ impl Home {
             tenant: Arc::new(Tenant::alone(owner, newcomer.cgroup.as_deref())),
             endpoints: Vec::new(),
             locator: Some(Locator::Pid(newcomer.pid)),
-            cgroup: newcomer.cgroup.clone(),
             outer: None,
             left: None,
         }
@@ -259,10 +255,14 @@ impl Home {
             tenant: Arc::new(Tenant::alone(owner, None)),
             endpoints: vec![endpoint],
             locator: None,
-            cgroup: None,
             outer: None,
             left: None,
         }
+    }
+
+    /// Of the process by which it was found; `None` for one that has no process.
+    fn cgroup(&self) -> Option<&str> {
+        Some(self.tenant.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
     }
 
     /// True if a runtime told of it: it holds what else runs in its cgroup.
@@ -272,15 +272,14 @@ impl Home {
 }
 
 impl Residents {
-    fn settle(&mut self, claim: &Claim, netns: NetnsId, cgroup: Option<String>) {
+    fn settle(&mut self, claim: &Claim, netns: NetnsId, cgroup: Option<&str>) {
         let Some(home) = self.homes.get_mut(&netns) else {
             let members = claim.members.clone();
-            let tenant = Tenant { members, ..Tenant::alone(claim.owner.clone(), cgroup.as_deref()) };
+            let tenant = Tenant { members, ..Tenant::alone(claim.owner.clone(), cgroup) };
             let home = Home {
                 tenant: Arc::new(tenant),
                 endpoints: claim.endpoints.clone(),
                 locator: Some(claim.locator.clone()),
-                cgroup,
                 outer: None,
                 left: None,
             };
@@ -366,12 +365,12 @@ impl Residents {
     fn nest(&mut self) {
         let mut by_cgroup: HashMap<&str, NetnsId> = HashMap::new();
         for (&netns, home) in &self.homes {
-            if let Some(cgroup) = home.cgroup.as_deref().filter(|_| home.is_told()) {
+            if let Some(cgroup) = home.cgroup().filter(|_| home.is_told()) {
                 by_cgroup.insert(cgroup, netns);
             }
         }
         let outer_of = |home: &Home| {
-            let own = home.cgroup.as_deref()?;
+            let own = home.cgroup()?;
             let above = own.match_indices('/').rev().map(|(end, _)| &own[..end]);
             let own = (!home.is_told()).then_some(own);
             own.into_iter().chain(above).find_map(|cgroup| by_cgroup.get(cgroup).copied())
@@ -492,11 +491,7 @@ impl Residents {
         let netns = side.end.netns;
         ShownSide {
             end: side.end,
-            link: side.link.map(|link| Link {
-                counters: Default::default(),
-                errors: Default::default(),
-                ..link
-            }),
+            link: side.link.map(|link| Link { counters: Default::default(), ..link }),
             role,
             netns: self.names.get(&netns).cloned().unwrap_or_default(),
             bridge: self.bridge(side),

@@ -65,7 +65,7 @@ impl World {
         match request {
             Request::Links { nsid } => {
                 let links = self.links.get(&nsid).cloned().unwrap_or(Err(LookFailure::Gone));
-                Input::Links { nsid, answer: links.map(|links| Links { links, bad_messages: 0 }) }
+                Input::Links { nsid, answer: links.map(|links| Links { links, ..Links::default() }) }
             }
             Request::Locate(locator) => {
                 let Locator::Pid(pid) = locator else { panic!("{locator:?}") };

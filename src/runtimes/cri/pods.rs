@@ -80,13 +80,13 @@ pub(super) fn claims(
 }
 
 /// The pod itself: its traffic is no single container's.
-fn pod(sandbox: PodSandbox, sandbox_image: String) -> Workload {
+fn pod(sandbox: PodSandbox, image: String) -> Workload {
     let metadata = sandbox.metadata.unwrap_or_default();
     Workload {
         namespace: metadata.namespace,
         pod: or_short_id(metadata.name, &sandbox.id),
         id: sandbox.id,
-        sandbox_image,
+        image,
         labels: sandbox.labels.into_iter().collect(),
         ..Workload::named(Runtime::Cri, "")
     }

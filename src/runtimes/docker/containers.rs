@@ -66,10 +66,10 @@ pub(super) fn workload(
     let of_pod =
         Some(label("io.kubernetes.container.name")).filter(|name| !pod.is_empty() && !name.is_empty());
     let is_sandbox = !pod.is_empty() && label("io.kubernetes.docker.type") == "podsandbox";
-    let (name, image, sandbox_image) = match of_pod {
-        _ if is_sandbox => (String::new(), String::new(), image),
-        Some(of_pod) => (of_pod, image, String::new()),
-        None => (task(labels).map_or(name, str::to_owned), image, String::new()),
+    let name = match of_pod {
+        _ if is_sandbox => String::new(),
+        Some(of_pod) => of_pod,
+        None => task(labels).map_or(name, str::to_owned),
     };
     Workload {
         runtime,
@@ -78,7 +78,6 @@ pub(super) fn workload(
         pod,
         id,
         image,
-        sandbox_image,
         compose_project: label("com.docker.compose.project"),
         compose_service: label("com.docker.compose.service"),
         labels: labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),

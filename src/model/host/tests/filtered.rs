@@ -119,10 +119,13 @@ fn links_that_are_no_veths_are_read_when_somebody_wants_them_and_only_where_ther
     assert_eq!(asked, [Request::Links { nsid: Some(1) }]);
     assert!(host.awaits_others());
     let scene = host.view().unwrap().scene;
-    host.apply(world.answer(asked[0].clone()), NOW + 5 * SECOND);
+    let Input::Links { nsid, answer: Ok(mut links) } = world.answer(asked[0].clone()) else { panic!() };
+    let errors = Errors { receive: 1, transmit: 2 };
+    links.errors.push((3, errors));
+    host.apply(Input::Links { nsid, answer: Ok(links) }, NOW + 5 * SECOND);
     assert!(!host.awaits_others());
     let view = host.view().unwrap();
-    assert_eq!(view.others, [(super::bytes(9, 0), Errors::default())]);
+    assert_eq!(view.others, [(super::bytes(9, 0), errors)]);
     assert!(Arc::ptr_eq(&view.scene, &scene), "nothing but a number has changed");
     // The id is taken back while it is being read: nobody waits for that.
     host.apply(Input::ReadOthers, NOW + 6 * SECOND);
