@@ -34,6 +34,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper", &["http", "runtimes"]),
     ("hyper_util", &["http", "runtimes"]),
     ("clap", &["cli"]),
+    ("regex", &["cli"]),
+    ("regex_syntax", &["cli"]),
     ("anyhow", &["commands"]),
     ("caps", &["sandbox"]),
     ("tokio", &["collector", "commands", "http", "runtimes"]),

@@ -26,6 +26,7 @@ fn config() -> Config {
         resync: Duration::from_secs(300),
         processes: true,
         pods: false,
+        filter: Default::default(),
     }
 }
 
@@ -49,7 +50,7 @@ fn locator(number: u32) -> Locator {
 
 /// What the world answers; nothing that is not there.
 fn answer(request: Request) -> Option<Input> {
-    let found = |links| Ok(Links { links, bad_messages: 0 });
+    let found = |links| Ok(Links { links, ..Links::default() });
     Some(match request {
         Request::Links { nsid: None } => {
             Input::Links { nsid: None, answer: found((0..PAIRS).map(port).collect()) }

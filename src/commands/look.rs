@@ -2,6 +2,7 @@
 
 use crate::cli::Sources;
 use crate::collector::{self, Engine, Snapshot};
+use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
 use crate::model::view::{Source, View};
 use crate::sandbox;
@@ -42,6 +43,8 @@ impl Look {
             gather_a_pair: Duration::ZERO,
             resync: Duration::from_secs(300),
             pods: false,
+            // A command shows all.
+            filter: Filter::default(),
         };
         let Snapshot { view, status } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));

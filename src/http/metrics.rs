@@ -5,6 +5,7 @@ use super::encoding::Encoding;
 use super::text;
 use super::text::{Place, Places, Text};
 use crate::collector::{Handle, Snapshot};
+use crate::exposition::cadvisor;
 use crate::exposition::encode::{self, Encoder};
 use crate::exposition::pieces::Pool;
 use crate::exposition::telemetry::Telemetry;
@@ -23,13 +24,22 @@ pub struct Limits {
 
 pub(super) struct Metrics {
     collector: Handle,
+    /// The links that are no veths are read too.
+    reads_others: bool,
     places: Option<Arc<Semaphore>>,
     writer: Arc<Mutex<Writer>>,
 }
 
+/// Which metrics are shown.
+enum Shows {
+    /// All that there are.
+    Own { encoder: Box<Encoder>, telemetry: Box<Telemetry> },
+    /// What cAdvisor would show.
+    Cadvisor(cadvisor::Encoder),
+}
+
 struct Writer {
-    encoder: Encoder,
-    telemetry: Telemetry,
+    shows: Shows,
     pool: Pool,
     places: Places,
     last: Option<Shown>,
@@ -47,14 +57,27 @@ struct Shown {
 impl Metrics {
     pub fn new(collector: Handle, limits: Limits) -> Result<Metrics, prometheus::Error> {
         let places = (limits.max_requests > 0).then(|| Arc::new(Semaphore::new(limits.max_requests)));
-        let writer = Writer {
-            encoder: Encoder::default(),
-            telemetry: Telemetry::new()?,
-            pool: Pool::default(),
-            places: Places::default(),
-            last: None,
-        };
-        Ok(Metrics { collector, places, writer: Arc::new(Mutex::new(writer)) })
+        let telemetry = Box::new(Telemetry::new()?);
+        let writer = Writer::new(Shows::Own { encoder: Box::default(), telemetry });
+        Ok(Metrics { collector, reads_others: false, places, writer })
+    }
+
+    /// The same as cAdvisor would show it; they have their places together.
+    pub fn as_cadvisor(&self) -> Metrics {
+        Metrics {
+            collector: self.collector.clone(),
+            reads_others: true,
+            places: self.places.clone(),
+            writer: Writer::new(Shows::Cadvisor(cadvisor::Encoder::default())),
+        }
+    }
+
+    async fn scrape(&self) -> Option<Arc<Snapshot>> {
+        if self.reads_others {
+            self.collector.scrape_with_others().await
+        } else {
+            self.collector.scrape().await
+        }
     }
 
     pub async fn answer(&self, wanted: Encoding) -> Response<Body> {
@@ -77,7 +100,7 @@ impl Metrics {
     /// The text, and how and at what length it is sent.
     async fn text(&self, wanted: Encoding) -> Option<(Arc<Text>, Encoding, usize)> {
         let mut asked = Instant::now();
-        let mut snapshot = self.collector.scrape().await?;
+        let mut snapshot = self.scrape().await?;
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
         let shown = writer.shown(&snapshot, asked);
         let place = match shown {
@@ -88,7 +111,7 @@ impl Metrics {
                 let (place, waited) = writer.places.take().await?;
                 if waited {
                     asked = Instant::now();
-                    snapshot = self.collector.scrape().await?;
+                    snapshot = self.scrape().await?;
                 }
                 Some(place)
             }
@@ -111,6 +134,11 @@ impl Metrics {
 }
 
 impl Writer {
+    fn new(shows: Shows) -> Arc<Mutex<Writer>> {
+        let (pool, places) = (Pool::default(), Places::default());
+        Arc::new(Mutex::new(Writer { shows, pool, places, last: None }))
+    }
+
     /// The last text, if it shows this snapshot, or a newer one than somebody who came at `came` has waited for.
     fn shown(&self, snapshot: &Arc<Snapshot>, came: Instant) -> Option<Arc<Text>> {
         let last = self.last.as_ref()?;
@@ -119,10 +147,15 @@ impl Writer {
     }
 
     fn write(&mut self, snapshot: &Arc<Snapshot>, asked: Instant, place: Place) -> Arc<Text> {
-        let scene = snapshot.view.as_ref().map(|view| view.scene.as_ref());
-        let telemetry = self.telemetry.gather(&snapshot.status, scene);
+        let view = snapshot.view.as_ref();
         let mut out = self.pool.begin();
-        self.encoder.encode(snapshot.view.as_ref(), &telemetry, &mut out);
+        match &mut self.shows {
+            Shows::Own { encoder, telemetry } => {
+                let telemetry = telemetry.gather(&snapshot.status, view.map(|view| view.scene.as_ref()));
+                encoder.encode(view, &telemetry, &mut out);
+            }
+            Shows::Cadvisor(encoder) => encoder.encode(view, &mut out),
+        }
         let text = Arc::new(Text::new(out.finish(), self.pool.clone(), place));
         self.places.note(&text);
         self.last = Some(Shown { snapshot: Arc::downgrade(snapshot), asked, text: Arc::clone(&text) });

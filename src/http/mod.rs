@@ -36,8 +36,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Site {
     collector: Handle,
     metrics: Metrics,
+    cadvisor: Metrics,
     telemetry_path: String,
 }
+
+/// Where cAdvisor's metrics are, as in kubelet.
+pub const CADVISOR_PATH: &str = "/metrics/cadvisor";
 
 impl Site {
     /// A site that shows what this collector knows.
@@ -45,11 +49,13 @@ impl Site {
     /// # Errors
     /// If the exporter's own metrics cannot be registered.
     pub fn new(collector: Handle, telemetry_path: String, limits: Limits) -> Result<Site, prometheus::Error> {
-        Ok(Site { metrics: Metrics::new(collector.clone(), limits)?, collector, telemetry_path })
+        let metrics = Metrics::new(collector.clone(), limits)?;
+        Ok(Site { cadvisor: metrics.as_cadvisor(), metrics, collector, telemetry_path })
     }
 
     async fn answer(&self, method: &Method, path: &str, wanted: Encoding) -> Response<Body> {
-        let known = path == self.telemetry_path || matches!(path, "/" | "/-/healthy" | "/-/ready");
+        let known =
+            path == self.telemetry_path || matches!(path, "/" | "/-/healthy" | "/-/ready" | CADVISOR_PATH);
         if !known {
             return text(
                 StatusCode::NOT_FOUND,
@@ -68,6 +74,7 @@ impl Site {
             "/-/ready" => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "Not ready: the first look at the host is not over\n")
             }
+            CADVISOR_PATH => self.cadvisor.answer(wanted).await,
             _ => self.metrics.answer(wanted).await,
         }
     }
