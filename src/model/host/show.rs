@@ -130,7 +130,7 @@ pub(super) struct Waiting {
 }
 
 /// An engine takes an interface up within so long after it has moved it in.
-const UNFINISHED: Duration = Duration::from_secs(10);
+const UNFINISHED: Duration = Duration::from_secs(4);
 
 /// What a pair carried that died without a name is kept for so long.
 pub(super) const KEPT: Duration = Duration::from_secs(10);
