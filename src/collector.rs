@@ -258,16 +258,16 @@ impl Collector {
             if self.others_end.is_some_and(|end| now >= end || !self.host.awaits_others()) {
                 self.turn_to_counters();
             }
-            let woken = self.host.deadline().map(|due| self.start + due);
-            if woken.is_some_and(|due| now >= due) {
+            if self.host.deadline().is_some_and(|due| now >= self.start + due) {
                 self.apply(Input::Wake);
-                continue;
             }
+            // However soon it is due again: between two a message is taken, if there is one.
+            let woken = self.host.deadline().map(|due| self.start + due);
             let until = [woken, self.patience_ends, self.others_end]
                 .into_iter()
                 .flatten()
                 .fold(next_tick, Instant::min);
-            match messages.recv_timeout(until.saturating_duration_since(now)) {
+            match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Message::Input(input)) => self.take(input),
                 Ok(Message::Scrape(reply)) => self.begin_scrape(reply),
                 Ok(Message::ScrapeWithOthers(reply)) => self.begin_others(reply),

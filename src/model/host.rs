@@ -172,6 +172,9 @@ const EVENT_ON_ITS_WAY: Duration = Duration::from_secs(1);
 const JUDGED_IN_DOUBT: Duration = Duration::from_secs(10);
 const JUDGED_AT_LEAST: Duration = Duration::from_secs(60);
 
+/// Nothing that ends with time is judged again sooner.
+const JUDGED_AT_MOST: Duration = Duration::from_millis(1);
+
 /// How many namespaces are read at a scrape for links that are no veths: as many as 50 ms allow where there are 5,000.
 const READ_AT_A_SCRAPE: usize = 512;
 
@@ -1079,15 +1082,9 @@ impl Host {
         let estates = self.ledger.waits_since().map(|since| since + show::KEPT);
         let doubt = self.ledger.in_transit() || self.naming.doubts() || !self.unlocated.is_empty();
         let at_least = if doubt { JUDGED_IN_DOUBT } else { JUDGED_AT_LEAST };
-        let again = searches
-            .chain(waiting.until)
-            .chain(estates)
-            .chain(leaving)
-            .chain(forgotten)
-            .chain([now + at_least])
-            .min();
+        let ends = searches.chain(waiting.until).chain(estates).chain(leaving).chain(forgotten);
         // What is over now has just been judged.
-        self.again = again.unwrap_or(Duration::MAX).max(now + Duration::from_nanos(1));
+        self.again = ends.fold(now + at_least, Duration::min).max(now + JUDGED_AT_MOST);
         more
     }
 

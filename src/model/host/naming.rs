@@ -161,8 +161,9 @@ impl Naming {
             }
             let stays =
                 home.locator.as_ref().is_some_and(|locator| lost.contains(&(owner.id.as_str(), locator)));
-            if !stays && !held.contains(&netns) && now.saturating_sub(*home.left.get_or_insert(now)) > leaving
-            {
+            if stays || held.contains(&netns) {
+                home.left = None;
+            } else if now.saturating_sub(*home.left.get_or_insert(now)) > leaving {
                 continue;
             }
             if owner.runtime == Runtime::Named {

@@ -316,6 +316,24 @@ fn without_the_privilege_to_look_inside_the_device_still_has_its_container() {
 }
 
 #[test]
+fn who_left_and_is_claimed_again_without_being_found_is_not_judged_without_end() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids.insert(700, Located::Nsid(0));
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    world.docker_says(&[("db", 701, 11)]);
+    world.pids.clear();
+    world.tick(&mut host, NOW + SECOND / 2);
+    world.docker_says(&[("web", 700, 10)]);
+    world.tick(&mut host, NOW + SECOND);
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+    let later = NOW + 3 * SECOND;
+    world.tell(&mut host, Input::Wake, later);
+    assert!(host.deadline().unwrap() >= later + SECOND, "{:?}", host.deadline());
+}
+
+#[test]
 fn a_deleted_end_takes_its_pair_with_it() {
     let mut world = World::with_containers(&[(0, 10), (1, 11)]);
     let mut host = new_host();
