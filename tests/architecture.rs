@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sandbox", &[]),
     ("collector", &["kernel", "model", "runtimes"]),
     ("http", &["collector", "exposition", "model"]),
-    ("cli", &["runtimes"]),
+    ("cli", &["http", "runtimes"]),
     ("commands", &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox"]),
 ];
 

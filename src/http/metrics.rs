@@ -1,7 +1,9 @@
 //! The metrics: one dump and one text for all who ask together.
 
 use super::body::Body;
+use super::connections::Connections;
 use super::encoding::{self, Encoding};
+use super::places::Places;
 use super::text;
 use crate::collector::{Handle, Snapshot};
 use crate::exposition::encode::{self, Encoder};
@@ -10,7 +12,7 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// What the user allows.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +23,7 @@ pub struct Limits {
 
 pub(super) struct Metrics {
     collector: Handle,
-    places: Option<Arc<Semaphore>>,
+    places: Places,
     writer: Arc<Mutex<Writer>>,
 }
 
@@ -40,16 +42,18 @@ struct Text {
 }
 
 impl Metrics {
-    pub fn new(collector: Handle, limits: Limits) -> Result<Metrics, prometheus::Error> {
-        let places = (limits.max_requests > 0).then(|| Arc::new(Semaphore::new(limits.max_requests)));
+    pub fn new(
+        collector: Handle,
+        limits: Limits,
+        connections: Connections,
+    ) -> Result<Metrics, prometheus::Error> {
+        let places = Places::new(limits.max_requests, connections);
         let writer = Writer { encoder: Encoder::default(), telemetry: Telemetry::new()?, last: None };
         Ok(Metrics { collector, places, writer: Arc::new(Mutex::new(writer)) })
     }
 
     pub async fn answer(&self, wanted: Encoding) -> Response<Body> {
-        let Ok(permit) =
-            self.places.as_ref().map(|places| Arc::clone(places).try_acquire_owned()).transpose()
-        else {
+        let Ok(permit) = self.places.take().await else {
             return text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "503: as many scrapes as --web.max-requests allows are under way, try again later\n",

@@ -47,11 +47,16 @@ impl Prometheus {
 
     /// The same with another interval, in seconds.
     pub fn start_every(netns: &Netns, target: SocketAddr, interval: u32) -> Prometheus {
+        Prometheus::start_with(netns, target, interval, "scheme: http")
+    }
+
+    /// The same with further settings of the scrape, `scheme: https` say.
+    pub fn start_with(netns: &Netns, target: SocketAddr, interval: u32, job: &str) -> Prometheus {
         let folder = folder().join(unique_name("prometheus"));
         std::fs::create_dir(&folder).expect("a folder of its own");
         let configuration = format!(
             "global: {{scrape_interval: {interval}s, scrape_timeout: 1s}}\n\
-             scrape_configs: [{{job_name: veth, static_configs: [{{targets: ['{target}']}}]}}]\n"
+             scrape_configs: [{{job_name: veth, {job}, static_configs: [{{targets: ['{target}']}}]}}]\n"
         );
         std::fs::write(folder.join("prometheus.yml"), configuration).expect("its configuration");
         let mut command = netns.command("prometheus");
