@@ -4,12 +4,14 @@ use super::Site;
 use super::body::Body;
 use super::connections::{Answer, Connection, Connections, HEAD_TIMEOUT, Open, ROUND};
 use super::listen::{Listener, Socket};
-use super::wire::{Sent, Watched};
-use hyper::body::Incoming;
+use super::wire::{Begun, Sent, Watched};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::ServerConfig;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// At the end, requests under way have this long.
 const GRACE: Duration = Duration::from_secs(3);
@@ -149,27 +152,31 @@ where
     let Some(tls) = tls else {
         return http1(Watched::new(stream, Arc::clone(connection)), connection, site, watcher).await;
     };
-    match TlsAcceptor::from(tls).accept(stream).into_fallible().await {
-        Ok(stream) => {
-            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            let stream = Watched::new(stream, Arc::clone(connection));
-            if http2 {
-                self::http2(stream, connection, site, watcher).await;
-            } else {
-                http1(stream, connection, site, watcher).await;
-            }
-        }
-        Err((error, stream)) => refuse_handshake(error, stream).await,
+    let stream = match handshake(tls, stream).await {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
+    };
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream = Watched::new(stream, Arc::clone(connection));
+    if http2 {
+        self::http2(stream, connection, site, watcher).await;
+    } else {
+        http1(stream, connection, site, watcher).await;
     }
 }
 
-async fn refuse_handshake<S: AsyncWrite + Unpin>(error: io::Error, mut stream: S) {
-    tracing::debug!(%error, "TLS handshake failed");
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) = cause {
-        // A client that is gone does not read it.
-        let _ = tokio::time::timeout(HEAD_TIMEOUT, stream.write_all(NOT_TLS)).await;
+async fn handshake<S>(tls: Arc<ServerConfig>, stream: S) -> io::Result<TlsStream<Begun<S>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut stream = Begun::new(stream).await?;
+    // A handshake begins with 22, and a method with a letter.
+    if stream.first().is_some_and(|first| first.is_ascii_uppercase()) {
+        stream.write_all(NOT_TLS).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::other("the client speaks plain HTTP"));
     }
+    TlsAcceptor::from(tls).accept(stream).await
 }
 
 async fn http1<S>(stream: Watched<S>, connection: &Arc<Connection>, site: Arc<Site>, watcher: Watcher)
@@ -195,7 +202,11 @@ where
     let connection = Arc::clone(connection);
     let service = service_fn(move |request| {
         let (site, connection) = (Arc::clone(&site), Arc::clone(&connection));
-        async move { answer(&site, &connection, request, Sent::http2).await }
+        async move {
+            let head = request.method() == Method::HEAD;
+            let response = answer(&site, &connection, request, Sent::http2).await?;
+            Ok::<_, Infallible>(if head { without_body(response) } else { response })
+        }
     });
     let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -210,6 +221,14 @@ where
     if let Err(error) = watcher.watch(served).await {
         tracing::debug!(%error, "connection ended");
     }
+}
+
+/// hyper leaves out the body of an answer to HEAD in HTTP/1.1 alone.
+fn without_body(mut response: Response<Sent>) -> Response<Sent> {
+    let length = HeaderValue::from(response.body().size_hint().lower());
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response.body_mut().leave_out();
+    response
 }
 
 async fn answer(

@@ -95,10 +95,10 @@ pub(super) fn expired(certificate: &CertificateDer<'_>) -> bool {
 fn parse(bytes: &[u8]) -> Result<yaml::File, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     // An empty file asks for nothing.
-    let file: Option<yaml::File> = yaml_serde::from_str(text).map_err(|error| match error.location() {
-        Some(_) => error.to_string(),
+    let file: Option<yaml::File> = yaml_serde::from_str(text).map_err(|error| {
+        let said = error.to_string();
         // The parser leaves out the very first place.
-        None => format!("{error} at line 1 column 1"),
+        if said.contains(" at line ") { said } else { format!("{said} at line 1 column 1") }
     })?;
     Ok(file.unwrap_or_default())
 }

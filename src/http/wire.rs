@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// HTTP/2 keeps what it has been given until its client makes room. It is given this much, and copied: a piece of a text that
 /// is shared would keep all of the text.
@@ -21,6 +21,12 @@ pub(super) struct Watched<S> {
     connection: Arc<Connection>,
 }
 
+/// A stream whose first byte was read already, and is read again.
+pub(super) struct Begun<S> {
+    first: Option<u8>,
+    stream: S,
+}
+
 /// A body that tells the table when all of it is written.
 pub(super) struct Sent {
     /// `None` when it is written.
@@ -28,6 +34,53 @@ pub(super) struct Sent {
     answer: Answer,
     /// Of HTTP/2: pieces are cut from here.
     copied: Option<Bytes>,
+}
+
+impl<S: AsyncRead + Unpin> Begun<S> {
+    /// Reads the first byte; `None` if there is none.
+    pub async fn new(mut stream: S) -> io::Result<Begun<S>> {
+        let mut first = [0];
+        let length = stream.read(&mut first).await?;
+        Ok(Begun { first: (length > 0).then_some(first[0]), stream })
+    }
+
+    pub fn first(&self) -> Option<u8> {
+        self.first
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buffer.remaining() > 0
+            && let Some(first) = self.first.take()
+        {
+            buffer.put_slice(&[first]);
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 impl<S> Watched<S> {
@@ -93,6 +146,11 @@ impl Sent {
 
     pub fn http2(body: Body, answer: Answer) -> Sent {
         Sent { body: Some(body), answer, copied: Some(Bytes::new()) }
+    }
+
+    /// Nothing of it is sent.
+    pub fn leave_out(&mut self) {
+        self.body = None;
     }
 }
 

@@ -17,7 +17,7 @@ fn large() -> Host {
         "net.ipv4.tcp_wmem=4096 16384 65536",
         "net.ipv4.tcp_rmem=4096 16384 65536",
     ]));
-    let pairs: String = (0..400).map(|n| format!("link add a{n} type veth peer name b{n}\n")).collect();
+    let pairs: String = (0..700).map(|n| format!("link add a{n} type veth peer name b{n}\n")).collect();
     let batch = host.file("pairs", &pairs);
     host.netns.ip(["-batch", &batch]);
     host
