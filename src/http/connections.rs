@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 const ROOM: usize = 128;
 
 /// A client has this long for its TLS handshake and its first request's head together, and for each further head.
-pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection without a request is kept this long: longer than the time between two scrapes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -175,10 +175,11 @@ impl Connection {
     /// All that was written has gone out.
     pub fn has_flushed(&self) {
         let mut state = self.state();
-        if state.unsent.take().is_some() {
+        state.unsent = None;
+        if !state.written.is_empty() {
+            state.written.clear();
             state.since = Instant::now();
         }
-        state.written.clear();
     }
 
     fn idle_since(&self) -> Option<Instant> {

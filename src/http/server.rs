@@ -2,14 +2,14 @@
 
 use super::Site;
 use super::body::Body;
-use super::connections::{Answer, Connection, Connections, HEAD_TIMEOUT, Open, ROUND};
+use super::connections::{Answer, Connection, Connections, Open, ROUND};
 use super::listen::{Listener, Socket};
 use super::wire::{Begun, Sent, Watched};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use std::convert::Infallible;
@@ -150,14 +150,13 @@ where
     let connection = &open.connection;
     let tls = site.gate.config().tls.clone();
     let Some(tls) = tls else {
-        return http1(Watched::new(stream, Arc::clone(connection)), connection, site, watcher).await;
+        return http1(stream, connection, site, watcher).await;
     };
     let stream = match handshake(tls, stream).await {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
     };
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let stream = Watched::new(stream, Arc::clone(connection));
     if http2 {
         self::http2(stream, connection, site, watcher).await;
     } else {
@@ -179,10 +178,11 @@ where
     TlsAcceptor::from(tls).accept(stream).await
 }
 
-async fn http1<S>(stream: Watched<S>, connection: &Arc<Connection>, site: Arc<Site>, watcher: Watcher)
+async fn http1<S>(stream: S, connection: &Arc<Connection>, site: Arc<Site>, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let stream = Watched::http1(stream, Arc::clone(connection));
     let service = service_fn(|request| answer(&site, connection, request, Sent::http1));
     let served = hyper::server::conn::http1::Builder::new()
         // Its timer would also run between two requests; the table of connections has its own.
@@ -195,11 +195,12 @@ where
     }
 }
 
-async fn http2<S>(stream: Watched<S>, connection: &Arc<Connection>, site: Arc<Site>, watcher: Watcher)
+async fn http2<S>(stream: S, connection: &Arc<Connection>, site: Arc<Site>, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let connection = Arc::clone(connection);
+    let stream = Watched::http2(stream, Arc::clone(&connection));
     let service = service_fn(move |request| {
         let (site, connection) = (Arc::clone(&site), Arc::clone(&connection));
         async move {
@@ -209,9 +210,6 @@ where
         }
     });
     let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(HEAD_TIMEOUT)
         .max_concurrent_streams(HTTP2_STREAMS)
         .max_header_list_size(HEAD_SIZE as u32)
         .initial_stream_window_size(HTTP2_WINDOW)

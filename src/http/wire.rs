@@ -19,6 +19,8 @@ const HTTP2_PIECE: usize = 16 * 1024;
 pub(super) struct Watched<S> {
     stream: S,
     connection: Arc<Connection>,
+    /// What comes between two answers is the next request's head: so it is in HTTP/1.1.
+    reads_heads: bool,
 }
 
 /// A stream whose first byte was read already, and is read again.
@@ -84,8 +86,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
 }
 
 impl<S> Watched<S> {
-    pub fn new(stream: S, connection: Arc<Connection>) -> Watched<S> {
-        Watched { stream, connection }
+    pub fn http1(stream: S, connection: Arc<Connection>) -> Watched<S> {
+        Watched { stream, connection, reads_heads: true }
+    }
+
+    pub fn http2(stream: S, connection: Arc<Connection>) -> Watched<S> {
+        Watched { stream, connection, reads_heads: false }
     }
 }
 
@@ -97,7 +103,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
+        if self.reads_heads && buffer.filled().len() > before {
             self.connection.has_read();
         }
         Poll::Ready(Ok(()))

@@ -117,7 +117,7 @@ fn send(host: &Host, exporter: &Exporter, bytes: &[u8], seed: u64) {
 }
 
 fn fuzz(host: &Host, exporter: &Exporter, mut make: impl FnMut(&mut Dice) -> Vec<u8>, alive: impl Fn()) {
-    let seed = 0x5eed_0f_ca11ab1e;
+    let seed = 0x5eed_ca11_ab1e;
     let (mut dice, begin, mut count) = (Dice(seed), Instant::now(), 0);
     let mut before = 0;
     while begin.elapsed() < brief_or_long(4, 60) {
@@ -179,7 +179,7 @@ fn frames_of_http2_that_nobody_means_end_their_connection_and_nothing_else() {
     let host = Host::new();
     Authority::new(&host.files, "ca").issue("server", "DNS:localhost");
     let exporter = host.serving("tls_server_config: {cert_file: server.pem, key_file: server.key}\n");
-    let mut dice = Dice(0x5eed_0f_f4a3e5);
+    let mut dice = Dice(0x5eed_f4a3);
     let begin = Instant::now();
     while begin.elapsed() < brief_or_long(3, 30) {
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00".to_vec();

@@ -46,6 +46,11 @@ fn is_cut(stream: &TcpStream) -> bool {
     cut || told
 }
 
+fn has_nothing_to_read(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    !stream.peek(&mut [0]).is_ok_and(|length| length > 0)
+}
+
 const GET: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
@@ -55,16 +60,18 @@ fn eight_clients_that_never_read_lose_their_places_to_a_scrape() {
     wait_until_large(&exporter);
     let begin = Instant::now();
     let slow: Vec<TcpStream> = (0..8).map(|_| client(&host, exporter.address(), GET)).collect();
-    wait_for(Duration::from_secs(5), "all places are taken", || match exporter.get("/metrics").status {
-        503 => Ok(()),
-        status => Err(format!("status {status}")),
+    wait_for(Duration::from_secs(20), "all are being answered", || {
+        let waiting = slow.iter().filter(|stream| has_nothing_to_read(stream)).count();
+        if waiting == 0 { Ok(()) } else { Err(format!("{waiting} have nothing yet")) }
     });
-    wait_for(Duration::from_secs(5), "a scrape gets the place of one of them", || {
+    // Sooner than they are cut off for good.
+    wait_for(Duration::from_secs(20), "a scrape gets the place of one of them", || {
         match exporter.get("/metrics").status {
             200 => Ok(()),
             status => Err(format!("status {status} after {:?}", begin.elapsed())),
         }
     });
+    assert!(begin.elapsed() < Duration::from_secs(28), "only after {:?}", begin.elapsed());
     assert_eq!(exporter.get("/metrics").status, 200, "and the next one");
     // Nobody else wants the places of the others, and they are not kept for ever all the same.
     wait_for(Duration::from_secs(40), "all are cut off", || {
@@ -111,20 +118,26 @@ fn clients_of_http2_that_make_no_room_for_their_answers_do_not_stop_a_scrape() {
         let answer = curl(&host, &url, &arguments);
         if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) }
     });
+    let begin = Instant::now();
     let slow: Vec<_> = (0..4)
-        .map(|_| {
+        .map(|n| {
             let mut command = host.netns.command("curl");
-            command.current_dir(&host.files).args(arguments).args(["-s", "--limit-rate", "1k", &url]);
+            command.current_dir(&host.files).args(["-sN", "--cacert", "ca.pem", "--limit-rate", "1k"]);
+            command.args(["--output", &format!("slow{n}"), &url]);
             crate::lab::Process::start("curl", &mut command)
         })
         .collect();
-    let status = || curl(&host, &url, &arguments).status;
-    wait_for(Duration::from_secs(10), "all places are taken", || {
-        if status() == 503 { Ok(()) } else { Err("not yet") }
+    wait_for(Duration::from_secs(20), "all are being answered", || {
+        let length =
+            |n: usize| std::fs::metadata(host.files.join(format!("slow{n}"))).map_or(0, |file| file.len());
+        let lengths: Vec<u64> = (0..slow.len()).map(length).collect();
+        if lengths.iter().all(|length| *length > 0) { Ok(()) } else { Err(format!("{lengths:?}")) }
     });
-    wait_for(Duration::from_secs(10), "a scrape gets a place", || {
-        if status() == 200 { Ok(()) } else { Err("not yet") }
+    wait_for(Duration::from_secs(20), "a scrape gets the place of one of them", || {
+        let answer = curl(&host, &url, &arguments);
+        if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) }
     });
+    assert!(begin.elapsed() < Duration::from_secs(28), "only after {:?}", begin.elapsed());
     drop(slow);
 }
 
@@ -264,4 +277,25 @@ fn a_connection_is_kept_from_one_scrape_to_the_next() {
         let length = stream.read(&mut answer).unwrap();
         assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK"), "after {pause} s: {length} bytes");
     }
+}
+
+#[test]
+fn a_connection_of_http2_is_kept_from_one_scrape_to_the_next() {
+    let host = Host::new();
+    Authority::new(&host.files, "ca").issue("server", "DNS:localhost");
+    let exporter = host.serving("tls_server_config: {cert_file: server.pem, key_file: server.key}\n");
+    let url = https(exporter.address(), "/metrics");
+    // One every 15 s, longer than a head may take; curl prints how many connections it made for each.
+    let mut command = host.netns.command("curl");
+    command.current_dir(&host.files).args([
+        "-sS",
+        "--cacert",
+        "ca.pem",
+        "--rate",
+        "4/m",
+        "-w",
+        "%{http_version} %{num_connects}\n",
+    ]);
+    let said = succeed(command.args(["-o", "/dev/null", &url, "-o", "/dev/null", &url]));
+    assert_eq!(said, "2 1\n2 0\n");
 }
