@@ -4,14 +4,12 @@ use super::body::Body;
 use super::rate_limit::Bucket;
 use super::text;
 use super::users::{Passwords, Verdict};
-use super::web_config::{self, WebConfig, WebConfigError};
+use super::web_config::{self, Files, WebConfig, WebConfigError};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -71,35 +69,29 @@ impl Gate {
 
     /// Reads the configuration again whenever one of its files has changed; for ever.
     pub async fn follow(&self, path: &Path) {
-        let mut files = self.config().files.clone();
-        let mut known = look_at(&files);
+        let mut known = self.config().files.clone();
         let mut before = known.clone();
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = look_at(&files);
+            let now = known.again();
             let settled = std::mem::replace(&mut before, now.clone()) == now;
             if now == known || !settled {
                 continue;
             }
-            known = now;
             let file = path.to_owned();
             let Ok(read) = tokio::task::spawn_blocking(move || WebConfig::load(&file)).await else {
                 continue;
             };
-            let named = match read {
+            known = match read {
                 Ok(config) => self.take_over(config),
                 Err(error) => refuse(error),
             };
-            if named != files {
-                files = named;
-                known = look_at(&files);
-                before = known.clone();
-            }
+            before = known.clone();
         }
     }
 
     /// Whether there is TLS is settled at the start: a file that has lost it is more likely broken than meant.
-    fn take_over(&self, config: WebConfig) -> Vec<PathBuf> {
+    fn take_over(&self, config: WebConfig) -> Files {
         let files = config.files.clone();
         if config.tls.is_some() != self.config().tls.is_some() {
             let reason = "tls_server_config cannot be added or taken away without a restart";
@@ -113,7 +105,7 @@ impl Gate {
     }
 }
 
-fn refuse(error: WebConfigError) -> Vec<PathBuf> {
+fn refuse(error: WebConfigError) -> Files {
     tracing::warn!(reason = %error, "web configuration refused, the one before stays in force");
     error.files
 }
@@ -122,18 +114,6 @@ fn warn_of_expiry(config: &WebConfig) {
     if config.certificate.as_ref().is_some_and(|certificate| web_config::expired(certificate)) {
         tracing::warn!("the server's certificate has expired: clients will refuse it");
     }
-}
-
-/// What tells a file from the one that was there before; `None` for one that cannot be looked at.
-type Look = Option<(u64, u64, u64, i64, i64, i64, i64)>;
-
-fn look_at(files: &[PathBuf]) -> Vec<Look> {
-    let look = |path: &PathBuf| {
-        let seen = fs::metadata(path).ok()?;
-        let [modified, changed] = [(seen.mtime(), seen.mtime_nsec()), (seen.ctime(), seen.ctime_nsec())];
-        Some((seen.dev(), seen.ino(), seen.len(), modified.0, modified.1, changed.0, changed.1))
-    };
-    files.iter().map(look).collect()
 }
 
 /// User and password of RFC 7617.

@@ -1,11 +1,13 @@
 //! exporter-toolkit's web configuration: TLS, headers, passwords and a rate limit, from one file.
 
 mod client_certificate;
+mod files;
 mod tls;
 mod yaml;
 
 use super::rate_limit::Rate;
 use super::users::Users;
+pub(super) use files::Files;
 use hyper::header::{HeaderName, HeaderValue};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -30,8 +32,8 @@ pub struct WebConfig {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) users: Users,
     pub(super) rate: Option<Rate>,
-    /// What belongs to it: the file itself, and those that it names.
-    pub(super) files: Vec<PathBuf>,
+    /// What belongs to it, the file itself and those that it names, as they were when they were read.
+    pub(super) files: Files,
 }
 
 /// Why a file cannot be used: one line that names it.
@@ -41,7 +43,7 @@ pub struct WebConfigError {
     path: PathBuf,
     reason: String,
     /// What belongs to it, as far as it could be read: when one of these changes, it may be good.
-    pub(super) files: Vec<PathBuf>,
+    pub(super) files: Files,
 }
 
 impl WebConfig {
@@ -50,13 +52,14 @@ impl WebConfig {
     /// # Errors
     /// What is wrong, with its line where it has one.
     pub fn load(path: &Path) -> Result<WebConfig, WebConfigError> {
-        let mut files = vec![path.to_owned()];
+        let mut files = Files::default();
+        files.look_at(path);
         let parsed = read_bounded(path)
             .map_err(|error| error.to_string())
             .and_then(|bytes| parse(&bytes))
             .and_then(|file| {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                files.extend(file.tls_server_config.files(folder));
+                file.tls_server_config.files(folder).iter().for_each(|named| files.look_at(named));
                 WebConfig::new(file, folder)
             });
         match parsed {
@@ -81,7 +84,7 @@ impl WebConfig {
             users: Users::new(file.basic_auth_users),
             rate: (!interval.is_zero())
                 .then(|| Rate { interval, burst: file.rate_limit.burst.unwrap_or_default() }),
-            files: Vec::new(),
+            files: Files::default(),
         })
     }
 }
