@@ -155,7 +155,7 @@ fn remember(recent: &Mutex<Recent>, trace: Trace) {
 mod tests {
     use super::*;
 
-    /// Of `secret`, by `htpasswd -nbB -C 4`.
+    /// Alice, whose password is `secret`.
     fn users() -> Users {
         let hash = bcrypt::hash("secret", 4).unwrap();
         Users::new([("alice".to_owned(), hash.parse().unwrap())].into())
