@@ -73,6 +73,8 @@ pub struct Sources {
 enum Message {
     Input(Input),
     Scrape(oneshot::Sender<Arc<Snapshot>>),
+    /// To be answered at once: the loop turns.
+    Turn(oneshot::Sender<()>),
     Stop,
 }
 
@@ -92,6 +94,12 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::Scrape(reply)).ok()?;
         answer.await.ok()
+    }
+
+    /// Waits until the collector's loop comes round; `false` if it has stopped.
+    pub async fn turns(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Turn(reply)).is_ok() && answer.await.is_ok()
     }
 
     /// True once there is a view to show.
@@ -249,6 +257,8 @@ impl Collector {
             match messages.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Message::Input(input)) => self.take(input),
                 Ok(Message::Scrape(reply)) => self.begin_scrape(reply),
+                // Who no longer waits for it is no error.
+                Ok(Message::Turn(reply)) => _ = reply.send(()),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -1,9 +1,11 @@
 //! The metrics: one dump and one text for all who ask together.
 
 use super::body::Body;
+use super::connections::Connections;
 use super::encoding::Encoding;
+use super::places::Places;
 use super::text;
-use super::text::{Place, Places, Text};
+use super::text::{Memory, Room, Text};
 use crate::collector::{Handle, Snapshot};
 use crate::exposition::encode::{self, Encoder};
 use crate::exposition::pieces::Pool;
@@ -12,7 +14,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 /// What the user allows.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,7 @@ pub struct Limits {
 
 pub(super) struct Metrics {
     collector: Handle,
-    places: Option<Arc<Semaphore>>,
+    places: Places,
     writer: Arc<Mutex<Writer>>,
 }
 
@@ -31,7 +33,7 @@ struct Writer {
     encoder: Encoder,
     telemetry: Telemetry,
     pool: Pool,
-    places: Places,
+    memory: Memory,
     last: Option<Shown>,
 }
 
@@ -45,22 +47,24 @@ struct Shown {
 }
 
 impl Metrics {
-    pub fn new(collector: Handle, limits: Limits) -> Result<Metrics, prometheus::Error> {
-        let places = (limits.max_requests > 0).then(|| Arc::new(Semaphore::new(limits.max_requests)));
+    pub fn new(
+        collector: Handle,
+        limits: Limits,
+        connections: Connections,
+    ) -> Result<Metrics, prometheus::Error> {
+        let places = Places::new(limits.max_requests, connections);
         let writer = Writer {
             encoder: Encoder::default(),
             telemetry: Telemetry::new()?,
             pool: Pool::default(),
-            places: Places::default(),
+            memory: Memory::default(),
             last: None,
         };
         Ok(Metrics { collector, places, writer: Arc::new(Mutex::new(writer)) })
     }
 
     pub async fn answer(&self, wanted: Encoding) -> Response<Body> {
-        let Ok(permit) =
-            self.places.as_ref().map(|places| Arc::clone(places).try_acquire_owned()).transpose()
-        else {
+        let Ok(permit) = self.places.take().await else {
             return text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "503: as many scrapes as --web.max-requests allows are under way, try again later\n",
@@ -80,23 +84,23 @@ impl Metrics {
         let mut snapshot = self.collector.scrape().await?;
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
         let shown = writer.shown(&snapshot, asked);
-        let place = match shown {
+        let room = match shown {
             Some(_) => None,
             None => {
                 // If nobody reads it, its memory is free.
                 writer.last = None;
-                let (place, waited) = writer.places.take().await?;
+                let (room, waited) = writer.memory.make_room().await?;
                 if waited {
                     asked = Instant::now();
                     snapshot = self.collector.scrape().await?;
                 }
-                Some(place)
+                Some(room)
             }
         };
         // Milliseconds of work at thousands of pairs: not on a thread that serves others.
         let write = move || {
-            let text = match place {
-                Some(place) => Some(writer.write(&snapshot, asked, place)),
+            let text = match room {
+                Some(room) => Some(writer.write(&snapshot, asked, room)),
                 None => shown,
             };
             // Whoever wants the plain text does not wait for the compressed one.
@@ -118,13 +122,13 @@ impl Writer {
         (same || last.asked >= came).then(|| Arc::clone(&last.text))
     }
 
-    fn write(&mut self, snapshot: &Arc<Snapshot>, asked: Instant, place: Place) -> Arc<Text> {
+    fn write(&mut self, snapshot: &Arc<Snapshot>, asked: Instant, room: Room) -> Arc<Text> {
         let scene = snapshot.view.as_ref().map(|view| view.scene.as_ref());
         let telemetry = self.telemetry.gather(&snapshot.status, scene);
         let mut out = self.pool.begin();
         self.encoder.encode(snapshot.view.as_ref(), &telemetry, &mut out);
-        let text = Arc::new(Text::new(out.finish(), self.pool.clone(), place));
-        self.places.note(&text);
+        let text = Arc::new(Text::new(out.finish(), self.pool.clone(), room));
+        self.memory.note(&text);
         self.last = Some(Shown { snapshot: Arc::downgrade(snapshot), asked, text: Arc::clone(&text) });
         text
     }
