@@ -259,7 +259,7 @@ fn may_be_disabled(name: &str) -> Result<Source, String> {
 
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
-        "/" | "/-/healthy" | "/-/ready" => Err("this path is taken".into()),
+        "/" | "/-/healthy" | "/-/ready" | "/api/v1/pairs" => Err("this path is taken".into()),
         _ if text.starts_with('/') => Ok(text.to_owned()),
         _ => Err("a path begins with /".into()),
     }
@@ -312,6 +312,7 @@ mod tests {
             ("--web.external-url", "ftp://host/veth"),
             ("--web.telemetry-path", "metrics"),
             ("--web.telemetry-path", "/-/ready"),
+            ("--web.telemetry-path", "/api/v1/pairs"),
             ("--docker.host", "ftp://x"),
             ("--podman.host", "podman.sock"),
             ("--collector.disable", "links"),

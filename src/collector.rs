@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
 
@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub view: Option<View>,
     /// How the sources do.
     pub status: Status,
+    /// When the view's times begin, since 1970 began. Steps of the clock while the exporter runs do not change it.
+    pub epoch: Duration,
 }
 
 /// Where namespaces have names.
@@ -196,6 +198,7 @@ pub fn start(
     let mut collector = Collector {
         host,
         start: Instant::now(),
+        epoch: since_1970(),
         requests,
         locate,
         mourn,
@@ -217,6 +220,8 @@ pub fn start(
 struct Collector {
     host: Host,
     start: Instant,
+    /// The same on the clock on the wall, since 1970 began.
+    epoch: Duration,
     requests: Sender<Request>,
     locate: Sender<Request>,
     mourn: Sender<Vec<(u32, Name)>>,
@@ -344,7 +349,11 @@ impl Collector {
         if self.waiting.is_empty() {
             return;
         }
-        let snapshot = Arc::new(Snapshot { view: self.host.view(), status: self.host.status().clone() });
+        let snapshot = Arc::new(Snapshot {
+            view: self.host.view(),
+            status: self.host.status().clone(),
+            epoch: self.epoch,
+        });
         for reply in self.waiting.drain(..) {
             // A client that went away meanwhile is no error.
             let _ = reply.send(Arc::clone(&snapshot));
@@ -596,7 +605,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Looks at the host once, in the calling thread; each engine is asked once.
 pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
-    let start = Instant::now();
+    let (start, epoch) = (Instant::now(), since_1970());
     let named = sources.netns_folder.iter().map(|_| Runtime::Named);
     let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain(named).collect();
     let mut host = Host::new(config, runtimes);
@@ -626,5 +635,10 @@ pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Eng
         requests.extend(host.apply(input, now));
     }
     host.apply(take_sample(&mut sources.sampler, Samples::default()), now);
-    Snapshot { view: host.view(), status: host.status().clone() }
+    Snapshot { view: host.view(), status: host.status().clone(), epoch }
+}
+
+/// The time of the clock on the wall; a clock that stands before 1970 counts as 1970.
+fn since_1970() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }

@@ -42,7 +42,7 @@ impl Look {
             gather_a_pair: Duration::ZERO,
             pods: false,
         };
-        let Snapshot { view, status } =
+        let Snapshot { view, status, .. } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));
         for (source, asked) in &status.sources {
             if let Err(reason) = &asked.result {

@@ -1,11 +1,13 @@
 //! Edge: HTTP. Which path gives what, and within which limits.
 
+mod accept;
 mod body;
 mod connections;
 mod encoding;
 mod gate;
 mod listen;
 mod metrics;
+mod pairs;
 mod places;
 mod rate_limit;
 mod routes;
@@ -76,7 +78,12 @@ impl Site {
             Route::Ready => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "Not ready: the first look at the host is not over\n")
             }
-            Route::Metrics => self.metrics.answer(Encoding::negotiate(request.headers())).await,
+            Route::Metrics => {
+                let (format, encoding) =
+                    (accept::negotiate(request.headers()), Encoding::negotiate(request.headers()));
+                self.metrics.answer(format, encoding).await
+            }
+            Route::Pairs => pairs::answer(&self.metrics, request).await,
             Route::Redirect => self.redirect(),
         }
     }

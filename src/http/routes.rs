@@ -27,6 +27,7 @@ pub(super) enum Route {
     Healthy,
     Ready,
     Metrics,
+    Pairs,
     /// To the landing page, which is not at `/`.
     Redirect,
 }
@@ -64,6 +65,7 @@ impl Routes {
             "" | "/" => Some(Route::Landing),
             "/-/healthy" => Some(Route::Healthy),
             "/-/ready" => Some(Route::Ready),
+            "/api/v1/pairs" => Some(Route::Pairs),
             _ => None,
         }
     }

@@ -20,6 +20,7 @@ pub(super) struct Text {
     /// `None` once it has given way to another.
     held: Mutex<Option<Held>>,
     compressed: OnceLock<()>,
+    tag: OnceLock<String>,
 }
 
 struct Held {
@@ -37,7 +38,7 @@ pub struct GivenWay;
 impl Text {
     pub fn new(plain: Vec<Bytes>, pool: Pool, room: Room) -> Text {
         let held = Held { plain, gzip: Vec::new(), _room: room };
-        Text { pool, held: Mutex::new(Some(held)), compressed: OnceLock::new() }
+        Text { pool, held: Mutex::new(Some(held)), compressed: OnceLock::new(), tag: OnceLock::new() }
     }
 
     /// In which of the two ways it can be sent, and its length then. Compresses at the first call that wants that;
@@ -64,6 +65,23 @@ impl Text {
             Encoding::Gzip => gzip,
         };
         Ok(pieces.get(number).cloned())
+    }
+
+    /// Gives it a tag: another text has another one.
+    pub fn make_tag(&self) {
+        self.tag.get_or_init(|| {
+            let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+            // Nobody waits for the lock meanwhile.
+            let plain = self.held().as_ref().map(|held| held.plain.clone()).unwrap_or_default();
+            plain.iter().for_each(|piece| digest.update(piece));
+            // 16 bytes are as good as unique.
+            digest.finish().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        });
+    }
+
+    /// Its tag, if it has been given one.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.get().map(String::as_str)
     }
 
     fn compress(&self) {
@@ -133,6 +151,11 @@ impl Memory {
                 Err(_) => self.cut_off_the_slowest(),
             }
         }
+    }
+
+    /// True if nobody need wait.
+    pub fn has_room(&self) -> bool {
+        self.free.available_permits() > 0
     }
 
     /// Notes who has taken it.

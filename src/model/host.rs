@@ -333,6 +333,7 @@ impl Host {
             samples: self.shown.iter().map(|&pair| self.samples[pair]).collect(),
             workloads: self.ledger.workloads().map(|(_, traffic)| *traffic).collect(),
             peaks: self.ledger.peaks().collect(),
+            rates: self.ledger.rates().collect(),
             networks: self.ledger.networks().map(|(_, traffic)| *traffic).collect(),
         })
     }

@@ -6,7 +6,7 @@
 
 use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
-use super::peak::{Peak, Peaks};
+use super::peak::{Peaks, Rates};
 use super::workload::{Runtime, Workload};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -253,6 +253,8 @@ pub fn highest(a: &Counters, b: &Counters) -> Counters {
 struct Total<L> {
     labels: L,
     traffic: Traffic,
+    /// Since when it is counted.
+    begun: Duration,
     peaks: Peaks,
     /// When a pair last carried it (a network: when it was last known).
     alive: Duration,
@@ -629,6 +631,8 @@ impl Ledger {
             if std::mem::take(&mut total.carried) {
                 total.alive = now;
                 total.peaks.tick(&total.traffic, now, length);
+            } else {
+                total.peaks.pause();
             }
             total.peaks.forget(now, window);
         }
@@ -641,8 +645,23 @@ impl Ledger {
 
     /// For each of [`workloads`](Ledger::workloads) its highest rates; `None` where no pair has carried it in the
     /// window.
-    pub fn peaks(&self) -> impl ExactSizeIterator<Item = Option<Peak>> {
+    pub fn peaks(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
         self.totals.iter().map(|total| total.peaks.peak())
+    }
+
+    /// For each of [`workloads`](Ledger::workloads) its rates of the last tick; `None` where no pair carried it then.
+    pub fn rates(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
+        self.totals.iter().map(|total| total.peaks.last())
+    }
+
+    /// For each of [`workloads`](Ledger::workloads) when its total began.
+    pub fn workloads_begun(&self) -> impl ExactSizeIterator<Item = Duration> {
+        self.totals.iter().map(|total| total.begun)
+    }
+
+    /// For each of [`networks`](Ledger::networks) when its total began.
+    pub fn networks_begun(&self) -> impl ExactSizeIterator<Item = Duration> {
+        self.networks.iter().map(|total| total.begun)
     }
 
     /// The totals of workloads, sorted by labels.
@@ -711,6 +730,7 @@ fn renew<'a, L: Ord + Clone + 'a>(
     totals.extend(new.into_iter().map(|labels| Total {
         labels,
         traffic: Traffic::default(),
+        begun: now,
         peaks: Peaks::default(),
         alive: now,
         carried: false,

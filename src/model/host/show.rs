@@ -93,6 +93,8 @@ impl Host {
         self.ledger.assign(bookings, residents.networks(), now, self.config.retention);
         scene.single = pairing.single.iter().map(|(side, why)| (residents.show_single(side), *why)).collect();
         scene.workloads = self.ledger.workloads().map(|(labels, _)| labels.clone()).collect();
+        scene.workloads_begun = self.ledger.workloads_begun().collect();
+        scene.networks_begun = self.ledger.networks_begun().collect();
         scene.networks = self.ledger.networks().map(|(labels, _)| labels.clone()).collect();
         scene.tenants = tenants.into_iter().collect();
         if *self.scene != scene {
