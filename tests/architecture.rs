@@ -37,6 +37,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("x509_cert", &["http"]),
     ("yaml_serde", &["http"]),
     ("bcrypt", &["http"]),
+    ("percent_encoding", &["http"]),
     ("base64", &["http"]),
     ("listenfd", &["http"]),
     ("sd_notify", &["commands"]),

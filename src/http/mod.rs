@@ -94,6 +94,7 @@ impl Site {
             .replace("{version}", env!("CARGO_PKG_VERSION"))
             .replace("{healthy}", &escaped(self.routes.link("/-/healthy")))
             .replace("{ready}", &escaped(self.routes.link("/-/ready")))
+            .replace("{pairs}", &escaped(self.routes.link("/api/v1/pairs")))
             .replace("{metrics}", &escaped(self.routes.metrics_link()));
         let mut response = Response::new(Body::from(page));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

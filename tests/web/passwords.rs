@@ -63,7 +63,7 @@ fn who_has_the_right_password_comes_in_and_nobody_else() {
             }
         }
     }
-    for path in ["/metrics", "/", "/-/healthy", "/-/ready", "/nothing"] {
+    for path in ["/metrics", "/api/v1/pairs", "/", "/-/healthy", "/-/ready", "/nothing"] {
         let answer = exporter.get(path);
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Basic")), "{path}");
         assert_eq!(answer.text(), "Unauthorized\n");
