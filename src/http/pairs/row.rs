@@ -74,7 +74,7 @@ struct EndRow<'a> {
     peaks: Option<RateRow>,
 }
 
-/// The end's own view: the kernel's running counters.
+/// Of a port the kernel's running counters, of an interface's labels what was booked to them.
 #[derive(Serialize)]
 struct CounterRow {
     receive_bytes: u64,
@@ -156,7 +156,8 @@ impl<'a> EndRow<'a> {
             address: link.and_then(|link| link.address).map(Shown),
             bridge: side.bridge.map(Shown),
             carrier_changes: link.map(|link| link.carrier_changes),
-            counters: link.map(|_| CounterRow::of_link(counters)),
+            // A namespace is not read at each scrape: what an interface counts is not known of now.
+            counters: link.filter(|_| side.role == Role::Port).map(|_| CounterRow::of_link(counters)),
             workload: tenant.map(|tenant| WorkloadRow::new(&tenant.owner)),
             members: tenant.iter().flat_map(|tenant| &tenant.members).map(WorkloadRow::new).collect(),
             parent: tenant.map_or("", |tenant| &tenant.parent),
