@@ -11,12 +11,20 @@ use std::io::{Read as _, Write as _};
 /// So many clients at a time.
 const CLIENTS: usize = 64;
 
-/// One scrape on a connection of its own: the status, or what went wrong.
-fn scrape(host: &Host, address: std::net::SocketAddr, coding: &str) -> String {
+/// What they ask for: path, format, coding.
+const ASKED: [[&str; 3]; 4] = [
+    ["/metrics", "*/*", "identity"],
+    ["/metrics", "*/*", "gzip"],
+    ["/metrics", "application/openmetrics-text", "gzip"],
+    ["/api/v1/pairs", "*/*", "identity"],
+];
+
+/// One request on a connection of its own: the status, or what went wrong.
+fn scrape(host: &Host, address: std::net::SocketAddr, [path, format, coding]: [&str; 3]) -> String {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = connect(&host.netns.path(), address)?;
         let head = format!(
-            "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: {coding}\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: {format}\r\nAccept-Encoding: {coding}\r\n\r\n"
         );
         stream.write_all(head.as_bytes())?;
         let mut answer = Vec::new();
@@ -59,7 +67,7 @@ fn sixty_four_clients_at_a_thousand_pairs_get_answers_or_503_and_delay_no_tick()
             let (host, exporter, counts) = (&host, &exporter, &counts);
             scope.spawn(move || {
                 while Instant::now() < end {
-                    let status = scrape(host, exporter.address(), ["identity", "gzip"][client % 2]);
+                    let status = scrape(host, exporter.address(), ASKED[client % ASKED.len()]);
                     // Who is turned away comes again, and not at once.
                     if status == "503" {
                         std::thread::sleep(Duration::from_millis(50));
