@@ -1,14 +1,19 @@
 //! What the user typed -> what the program needs.
 
+mod selection;
+
 use crate::http::{ExternalUrl, ListenAddress};
 use crate::model::view::Source;
 use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
 use clap::builder::TypedValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use selection::{Pattern, Selection};
 
 /// Prometheus exporter that knows every veth pair on a Linux host, who is at each end, and how much went through.
 #[derive(Debug, Parser)]
@@ -26,7 +31,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Collect, and serve /metrics (the default)
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Print all pairs once
     List(List),
     /// Say whose a device, an address or a container's interface is
@@ -86,6 +91,26 @@ pub struct Serve {
     #[arg(long = "peak.window", env = "VETH_EXPORTER_PEAK_WINDOW", value_name = "DURATION",
           default_value = "60s", value_parser = humantime::parse_duration)]
     pub peak_window: Duration,
+    /// What of all that is shown.
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+impl Cli {
+    /// Reads the command line and the environment; ends the program where they are wrong, with the exit code 2.
+    pub fn read() -> Cli {
+        Cli::try_read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn try_read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+        let cli = Cli::try_parse_from(words)?;
+        let serve = match &cli.command {
+            Some(Command::Serve(serve)) => serve.as_ref(),
+            _ => &cli.serve,
+        };
+        serve.selection.check().map_err(|why| Cli::command().error(ErrorKind::ArgumentConflict, why))?;
+        Ok(cli)
+    }
 }
 
 /// Flags of `list`.
@@ -259,7 +284,9 @@ fn may_be_disabled(name: &str) -> Result<Source, String> {
 
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
-        "/" | "/-/healthy" | "/-/ready" | "/api/v1/pairs" => Err("this path is taken".into()),
+        "/" | "/-/healthy" | "/-/ready" | "/api/v1/pairs" | "/metrics/cadvisor" => {
+            Err("this path is taken".into())
+        }
         _ if text.starts_with('/') => Ok(text.to_owned()),
         _ => Err("a path begins with /".into()),
     }
@@ -273,7 +300,6 @@ fn interval(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn every_flag_has_an_environment_variable_of_its_name() {
@@ -313,6 +339,7 @@ mod tests {
             ("--web.telemetry-path", "metrics"),
             ("--web.telemetry-path", "/-/ready"),
             ("--web.telemetry-path", "/api/v1/pairs"),
+            ("--web.telemetry-path", "/metrics/cadvisor"),
             ("--docker.host", "ftp://x"),
             ("--podman.host", "podman.sock"),
             ("--collector.disable", "links"),

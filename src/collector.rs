@@ -75,6 +75,8 @@ pub struct Sources {
 enum Message {
     Input(Input),
     Scrape(oneshot::Sender<Arc<Snapshot>>),
+    /// A scrape that also wants what links count that are no veths.
+    ScrapeWithOthers(oneshot::Sender<Arc<Snapshot>>),
     /// To be answered at once: the loop turns.
     Turn(oneshot::Sender<()>),
     Stop,
@@ -102,6 +104,14 @@ impl Handle {
     pub async fn turns(&self) -> bool {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::Turn(reply)).is_ok() && answer.await.is_ok()
+    }
+
+    /// The same as [`Handle::scrape`], and what links count that are no veths is of now too, as far as it can be read in as
+    /// long again: each namespace that has one must be asked.
+    pub async fn scrape_with_others(&self) -> Option<Arc<Snapshot>> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::ScrapeWithOthers(reply)).ok()?;
+        answer.await.ok()
     }
 
     /// True once there is a view to show.
@@ -208,6 +218,8 @@ pub fn start(
         waiting: Vec::new(),
         late: Vec::new(),
         patience_ends: None,
+        for_others: Vec::new(),
+        others_end: None,
         ready: Arc::clone(&handle.ready),
         engines: Arc::clone(&handle.engines),
         reported: BTreeMap::new(),
@@ -233,6 +245,9 @@ struct Collector {
     /// Those that came after the reading had begun: they wait for the next.
     late: Vec<oneshot::Sender<Arc<Snapshot>>>,
     patience_ends: Option<Instant>,
+    /// Scrapes that wait for links that are no veths, and how long they do.
+    for_others: Vec<oneshot::Sender<Arc<Snapshot>>>,
+    others_end: Option<Instant>,
     ready: Arc<AtomicBool>,
     engines: Arc<BTreeMap<Runtime, Notify>>,
     /// For each source, whether the log last said that it works.
@@ -253,15 +268,22 @@ impl Collector {
             if self.patience_ends.is_some_and(|end| now >= end) {
                 self.answer_stale();
             }
+            if self.others_end.is_some_and(|end| now >= end || !self.host.awaits_others()) {
+                self.turn_to_counters();
+            }
             let woken = self.host.deadline().map(|due| self.start + due);
             if woken.is_some_and(|due| now >= due) {
                 self.apply(Input::Wake);
                 continue;
             }
-            let until = [woken, self.patience_ends].into_iter().flatten().fold(next_tick, Instant::min);
+            let until = [woken, self.patience_ends, self.others_end]
+                .into_iter()
+                .flatten()
+                .fold(next_tick, Instant::min);
             match messages.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Message::Input(input)) => self.take(input),
                 Ok(Message::Scrape(reply)) => self.begin_scrape(reply),
+                Ok(Message::ScrapeWithOthers(reply)) => self.begin_others(reply),
                 // Who no longer waits for it is no error.
                 Ok(Message::Turn(reply)) => _ = reply.send(()),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -334,6 +356,20 @@ impl Collector {
         }
         self.patience_ends.get_or_insert_with(|| Instant::now() + SCRAPE_PATIENCE);
         self.begin_sample();
+    }
+
+    fn begin_others(&mut self, reply: oneshot::Sender<Arc<Snapshot>>) {
+        self.apply(Input::ReadOthers);
+        self.for_others.push(reply);
+        self.others_end.get_or_insert_with(|| Instant::now() + SCRAPE_PATIENCE);
+    }
+
+    /// The other links are read, or took too long: from now on these are scrapes like all.
+    fn turn_to_counters(&mut self) {
+        self.others_end = None;
+        for reply in std::mem::take(&mut self.for_others) {
+            self.begin_scrape(reply);
+        }
     }
 
     fn answer_stale(&mut self) {

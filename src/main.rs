@@ -1,11 +1,10 @@
 //! Arguments -> command -> exit code.
 
-use clap::Parser;
 use std::process::ExitCode;
 use veth_exporter::{cli::Cli, commands};
 
 fn main() -> ExitCode {
-    match commands::run(Cli::parse()) {
+    match commands::run(Cli::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("veth-exporter: {error:#}");

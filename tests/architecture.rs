@@ -42,6 +42,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("listenfd", &["http"]),
     ("sd_notify", &["commands"]),
     ("clap", &["cli"]),
+    ("regex", &["cli"]),
+    ("regex_syntax", &["cli"]),
     ("anyhow", &["commands"]),
     ("caps", &["sandbox"]),
     ("tokio", &["collector", "commands", "http", "runtimes"]),

@@ -25,6 +25,7 @@ fn config() -> Config {
         gather_a_pair: Duration::ZERO,
         processes: true,
         pods: false,
+        filter: Default::default(),
     }
 }
 
@@ -48,7 +49,7 @@ fn locator(number: u32) -> Locator {
 
 /// What the world answers; nothing that is not there.
 fn answer(request: Request) -> Option<Input> {
-    let found = |links| Ok(Links { links, bad_messages: 0 });
+    let found = |links| Ok(Links { links, ..Links::default() });
     Some(match request {
         Request::Links { nsid: None } => {
             Input::Links { nsid: None, answer: found((0..PAIRS).map(port).collect()) }

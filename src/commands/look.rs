@@ -2,6 +2,7 @@
 
 use crate::cli::Sources;
 use crate::collector::{self, Engine, Snapshot};
+use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
 use crate::model::view::{Source, View};
 use crate::sandbox;
@@ -41,6 +42,8 @@ impl Look {
             gather: collector::LOOK_STEP,
             gather_a_pair: Duration::ZERO,
             pods: false,
+            // A command shows all.
+            filter: Filter::default(),
         };
         let Snapshot { view, status, .. } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));

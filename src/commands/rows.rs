@@ -111,7 +111,7 @@ fn end(side: &ShownSide, counters: &Counters) -> EndRow {
         pod: owner.and_then(|owner| given(&owner.pod)),
         title: owner.map(Workload::title),
         container_id: owner.and_then(|owner| given(&owner.id)),
-        image: owner.and_then(|owner| given(&owner.image)),
+        image: owner.and_then(|owner| given(owner.own_image())),
         members: side
             .tenant
             .iter()

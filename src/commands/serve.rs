@@ -58,6 +58,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
             gather: GATHER,
             gather_a_pair: GATHER_A_PAIR,
             pods: engines.iter().any(Engine::may_tell_of_pods),
+            filter: flags.selection.filter(),
         };
         let (handle, exits) =
             collector::start(config, flags.interval, sources, engines.iter().map(Engine::runtime))?;

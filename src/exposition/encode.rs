@@ -6,6 +6,7 @@
 use super::families::{FAMILIES, Family, Series, Type};
 use super::format::Format;
 use super::pieces::Pieces;
+use crate::model::filter::cleaned;
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::Name;
 use crate::model::view::{Scene, ShownSide, Tenant, View};
@@ -70,7 +71,7 @@ struct Blocks {
 }
 
 /// Label blocks in one text, in the order of their rows; each with the key of what it belongs to.
-struct Rows<K> {
+pub(super) struct Rows<K> {
     text: String,
     /// Where each block ends; it begins where the one before it ends.
     rows: Vec<(usize, K)>,
@@ -84,7 +85,7 @@ impl<K> Default for Rows<K> {
 
 impl<K: Copy> Rows<K> {
     /// Adds a row with the labels that `write` writes.
-    fn add(&mut self, key: K, write: impl FnOnce(&mut LabelBlock<'_>)) {
+    pub fn add(&mut self, key: K, write: impl FnOnce(&mut LabelBlock<'_>)) {
         let mut block = LabelBlock { text: &mut self.text, empty: true };
         write(&mut block);
         if !block.empty {
@@ -100,7 +101,7 @@ impl<K: Copy> Rows<K> {
     }
 
     /// The same in order, and in no more memory than it needs: it is read from begin to end at each scrape.
-    fn sorted(&self) -> Rows<K> {
+    pub fn sorted(&self) -> Rows<K> {
         let mut blocks: Vec<(&str, K)> = self.blocks().collect();
         blocks.sort_by_key(|&(block, _)| block);
         // Two processes of one name are one line of information.
@@ -114,8 +115,8 @@ impl<K: Copy> Rows<K> {
         sorted
     }
 
-    fn write(&self, out: &mut Pieces, format: Format, family: &Family, value: impl Fn(K) -> u64) {
-        self.write_some(out, format, family, |key| Some(value(key)));
+    pub fn write(&self, out: &mut Pieces, format: Format, head: Head, value: impl Fn(K) -> u64) {
+        self.write_some(out, format, head, |key| Some(value(key)));
     }
 
     /// Writes the rows that have a value; without any there is no head either.
@@ -123,7 +124,7 @@ impl<K: Copy> Rows<K> {
         &self,
         out: &mut Pieces,
         format: Format,
-        family: &Family,
+        (name, help, kind): Head,
         value: impl Fn(K) -> Option<u64>,
     ) {
         let mut digits = itoa::Buffer::new();
@@ -131,10 +132,10 @@ impl<K: Copy> Rows<K> {
         for (block, key) in self.blocks() {
             let Some(value) = value(key) else { continue };
             if !std::mem::replace(&mut begun, true) {
-                write_head(|part| out.push(part), format, family.name, family.help, family.kind);
+                write_head(|part| out.push(part), format, name, help, kind);
             }
             let digits = digits.format(value);
-            out.push_row([family.name.as_bytes(), block.as_bytes(), digits.as_bytes(), b"\n"]);
+            out.push_row([name.as_bytes(), block.as_bytes(), digits.as_bytes(), b"\n"]);
         }
     }
 
@@ -143,20 +144,21 @@ impl<K: Copy> Rows<K> {
         &self,
         out: &mut Pieces,
         format: Format,
-        family: &Family,
+        head: Head,
         total: impl Fn(K) -> (u64, Duration),
     ) {
-        let Format::OpenMetrics = format else { return self.write(out, format, family, |key| total(key).0) };
+        let Format::OpenMetrics = format else { return self.write(out, format, head, |key| total(key).0) };
+        let (name, help, kind) = head;
         if self.rows.is_empty() {
             return;
         }
-        write_head(|part| out.push(part), format, family.name, family.help, family.kind);
-        let created = format!("{}_created", format.family(family.name, family.kind));
+        write_head(|part| out.push(part), format, name, help, kind);
+        let created = format!("{}_created", format.family(name, kind));
         let (mut digits, mut time) = (itoa::Buffer::new(), String::new());
         for (block, key) in self.blocks() {
             let (total, begun) = total(key);
             let total = digits.format(total);
-            out.push_row([family.name.as_bytes(), block.as_bytes(), total.as_bytes(), b"\n"]);
+            out.push_row([name.as_bytes(), block.as_bytes(), total.as_bytes(), b"\n"]);
             time.clear();
             // Writing to a string cannot fail.
             let _ = write!(time, "{}.{:03}", begun.as_secs(), begun.subsec_millis());
@@ -164,6 +166,9 @@ impl<K: Copy> Rows<K> {
         }
     }
 }
+
+/// A family's name, help and type.
+pub(super) type Head = (&'static str, &'static str, Type);
 
 impl Blocks {
     fn of(scene: &Scene) -> Blocks {
@@ -183,23 +188,23 @@ impl Blocks {
     }
 
     fn write(&self, out: &mut Pieces, family: &Family, view: &View, order: &Order<'_>) {
-        let format = order.format;
+        let (format, head) = (order.format, (family.name, family.help, family.kind));
         match family.series {
             Series::DeviceCounter(value) => {
-                self.devices.write(out, format, family, |(pair, side)| value(&view.samples[pair][side]));
+                self.devices.write(out, format, head, |(pair, side)| value(&view.samples[pair][side]));
             }
-            Series::DeviceState(value) => self.devices.write(out, format, family, |(pair, side)| {
+            Series::DeviceState(value) => self.devices.write(out, format, head, |(pair, side)| {
                 view.scene.pairs[pair].sides[side].link.as_ref().map_or(0, value)
             }),
-            Series::DeviceInfo => self.device_infos.write(out, format, family, |()| 1),
-            Series::Workload(value) => self.workloads.write_totals(out, format, family, |row| {
+            Series::DeviceInfo => self.device_infos.write(out, format, head, |()| 1),
+            Series::Workload(value) => self.workloads.write_totals(out, format, head, |row| {
                 (value(&view.workloads[row]), order.epoch + view.scene.workloads_begun[row])
             }),
             Series::Peak(value) => {
-                self.workloads.write_some(out, format, family, |row| view.peaks[row].as_ref().map(value));
+                self.workloads.write_some(out, format, head, |row| view.peaks[row].as_ref().map(value));
             }
-            Series::WorkloadInfo => self.workload_infos.write(out, format, family, |()| 1),
-            Series::Network(value) => self.networks.write_totals(out, format, family, |row| {
+            Series::WorkloadInfo => self.workload_infos.write(out, format, head, |()| 1),
+            Series::Network(value) => self.networks.write_totals(out, format, head, |row| {
                 (value(&view.networks[row]), order.epoch + view.scene.networks_begun[row])
             }),
         }
@@ -208,13 +213,13 @@ impl Blocks {
 
 /// How the labels are written that say which container or pod it is.
 #[derive(Clone, Copy)]
-struct Names {
+pub(super) struct Names {
     /// Also where they are empty: see [`Scene::pods`].
-    pods: bool,
+    pub pods: bool,
 }
 
 impl Names {
-    fn write(self, block: &mut LabelBlock<'_>, container: &str, namespace: &str, pod: &str) {
+    pub fn write(self, block: &mut LabelBlock<'_>, container: &str, namespace: &str, pod: &str) {
         for (name, value) in [("container", container), ("namespace", namespace), ("pod", pod)] {
             if self.pods { block.label_even_if_empty(name, value) } else { block.label(name, value) }
         }
@@ -229,7 +234,7 @@ fn ports<K: Copy>(
 ) -> Rows<K> {
     let mut rows = Rows::default();
     for (index, pair) in scene.pairs.iter().enumerate() {
-        for (side, port, peer) in pair.ports().filter(|(_, port, _)| port.link.is_some()) {
+        for (side, port, peer) in pair.ports().filter(|(_, port, _)| port.link.is_some() && !port.hidden) {
             rows.add(key(index, side), |block| labels(block, port, peer));
         }
     }
@@ -293,7 +298,7 @@ fn device_info(block: &mut LabelBlock<'_>, names: Names, port: &ShownSide, peer:
     block.label("peer_address", Maybe(peer.link.and_then(|link| link.address)));
     if let (Some(_), Some(tenant)) = (&peer.labels, &peer.tenant) {
         block.label("container_id", &tenant.owner.id);
-        block.label("image", &tenant.owner.image);
+        block.label("image", tenant.owner.own_image());
     }
 }
 
@@ -307,11 +312,19 @@ fn workload_info(
     block.label("runtime", workload.runtime.as_str());
     names.write(block, &workload.name, &workload.namespace, &workload.pod);
     block.label("container_id", &workload.id);
-    block.label("image", &workload.image);
+    block.label("image", workload.own_image());
     block.label("network_owner", network_owner);
     block.label("parent", parent);
     block.label("compose_project", &workload.compose_project);
     block.label("compose_service", &workload.compose_service);
+    for (name, value) in &workload.labels {
+        block.label(&label_of("label_", name), value);
+    }
+}
+
+/// A label's name as Prometheus takes it, behind a prefix.
+pub(super) fn label_of(prefix: &str, name: &str) -> String {
+    prefix.chars().chain(name.chars().map(cleaned)).collect()
 }
 
 fn name(side: &ShownSide) -> Name {
@@ -328,14 +341,14 @@ impl<T: Display> Display for Maybe<T> {
 }
 
 /// `{name="value",...`, to which the caller adds the end.
-struct LabelBlock<'a> {
+pub(super) struct LabelBlock<'a> {
     text: &'a mut String,
     empty: bool,
 }
 
 impl LabelBlock<'_> {
     /// Adds a label; an empty value is left out.
-    fn label(&mut self, name: &str, value: impl Display) {
+    pub fn label(&mut self, name: &str, value: impl Display) {
         self.add(name, value, false);
     }
 

@@ -7,6 +7,7 @@ use super::pairs::{self, Query};
 use super::places::Places;
 use super::text::{Memory, Room, Text};
 use crate::collector::{Handle, Snapshot};
+use crate::exposition::cadvisor;
 use crate::exposition::encode::{Encoder, Order};
 use crate::exposition::format::Format;
 use crate::exposition::pieces::Pool;
@@ -35,6 +36,8 @@ pub(super) struct Metrics {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Metrics(Format),
+    /// What cAdvisor would show, in the text format.
+    Cadvisor,
     Pairs(Query),
 }
 
@@ -59,6 +62,7 @@ pub(super) enum Refusal {
 
 struct Writer {
     encoder: Encoder,
+    cadvisor: cadvisor::Encoder,
     telemetry: Telemetry,
     pool: Pool,
     memory: Memory,
@@ -96,6 +100,7 @@ impl Metrics {
         let places = Places::new(limits.max_requests, connections);
         let writer = Writer {
             encoder: Encoder::default(),
+            cadvisor: cadvisor::Encoder::default(),
             telemetry: Telemetry::new()?,
             pool: Pool::default(),
             memory: Memory::default(),
@@ -106,9 +111,26 @@ impl Metrics {
 
     pub async fn answer(&self, format: Format, wanted: Encoding) -> Response<Body> {
         match self.compose(Kind::Metrics(format), wanted).await {
-            Ok(ready) => exposition(format, ready),
+            Ok(ready) => exposition(format, "Accept, Accept-Encoding", ready),
             Err(refusal) => unavailable(&format!("503: {refusal}\n")),
         }
+    }
+
+    /// The same as cAdvisor would show it, which is always in the text format.
+    pub async fn answer_as_cadvisor(&self, wanted: Encoding) -> Response<Body> {
+        match self.compose(Kind::Cadvisor, wanted).await {
+            Ok(ready) => exposition(Format::Text, "Accept-Encoding", ready),
+            Err(refusal) => unavailable(&format!("503: {refusal}\n")),
+        }
+    }
+
+    /// Asks for what a text of this kind shows.
+    async fn scrape(&self, kind: &Kind) -> Result<Arc<Snapshot>, Refusal> {
+        let snapshot = match kind {
+            Kind::Cadvisor => self.collector.scrape_with_others().await,
+            Kind::Metrics(_) | Kind::Pairs(_) => self.collector.scrape().await,
+        };
+        snapshot.ok_or(Refusal::Stopped)
     }
 
     /// Writes a text, or takes one that others have asked for at the same time.
@@ -118,7 +140,7 @@ impl Metrics {
     pub async fn compose(&self, kind: Kind, wanted: Encoding) -> Result<Ready, Refusal> {
         let Ok(permit) = self.places.take().await else { return Err(Refusal::Full) };
         let mut asked = Instant::now();
-        let mut snapshot = self.collector.scrape().await.ok_or(Refusal::Stopped)?;
+        let mut snapshot = self.scrape(&kind).await?;
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
         let shown = writer.shown(&kind, &snapshot, asked);
         let room = match shown {
@@ -128,7 +150,7 @@ impl Metrics {
                 let (room, waited) = writer.memory.make_room().await.ok_or(Refusal::Stopped)?;
                 if waited {
                     asked = Instant::now();
-                    snapshot = self.collector.scrape().await.ok_or(Refusal::Stopped)?;
+                    snapshot = self.scrape(&kind).await?;
                 }
                 Some(room)
             }
@@ -185,6 +207,7 @@ impl Writer {
                 let telemetry = &self.telemetry.gather(&snapshot.status, scene);
                 self.encoder.encode(&Order { format, view, telemetry, epoch: snapshot.epoch }, &mut out);
             }
+            Kind::Cadvisor => self.cadvisor.encode(view, &mut out),
             Kind::Pairs(query) => {
                 pairs::write(view?, snapshot.epoch, query, &mut out)
                     .inspect_err(|error| tracing::error!(%error, "cannot write the pairs"))
@@ -205,12 +228,12 @@ impl Shown {
     }
 }
 
-fn exposition(format: Format, ready: Ready) -> Response<Body> {
+fn exposition(format: Format, vary: &'static str, ready: Ready) -> Response<Body> {
     let encoding = ready.encoding;
     let mut response = Response::new(ready.into_body());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    headers.insert(VARY, HeaderValue::from_static(vary));
     if encoding == Encoding::Gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }

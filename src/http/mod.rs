@@ -83,6 +83,7 @@ impl Site {
                     (accept::negotiate(request.headers()), Encoding::negotiate(request.headers()));
                 self.metrics.answer(format, encoding).await
             }
+            Route::Cadvisor => self.metrics.answer_as_cadvisor(Encoding::negotiate(request.headers())).await,
             Route::Pairs => pairs::answer(&self.metrics, request).await,
             Route::Redirect => self.redirect(),
         }
@@ -94,6 +95,7 @@ impl Site {
             .replace("{version}", env!("CARGO_PKG_VERSION"))
             .replace("{healthy}", &escaped(self.routes.link("/-/healthy")))
             .replace("{ready}", &escaped(self.routes.link("/-/ready")))
+            .replace("{cadvisor}", &escaped(self.routes.link("/metrics/cadvisor")))
             .replace("{pairs}", &escaped(self.routes.link("/api/v1/pairs")))
             .replace("{metrics}", &escaped(self.routes.metrics_link()));
         let mut response = Response::new(Body::from(page));

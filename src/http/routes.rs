@@ -27,6 +27,8 @@ pub(super) enum Route {
     Healthy,
     Ready,
     Metrics,
+    /// As in kubelet.
+    Cadvisor,
     Pairs,
     /// To the landing page, which is not at `/`.
     Redirect,
@@ -65,6 +67,7 @@ impl Routes {
             "" | "/" => Some(Route::Landing),
             "/-/healthy" => Some(Route::Healthy),
             "/-/ready" => Some(Route::Ready),
+            "/metrics/cadvisor" => Some(Route::Cadvisor),
             "/api/v1/pairs" => Some(Route::Pairs),
             _ => None,
         }

@@ -4,7 +4,7 @@ use super::OwnNsid;
 use super::socket::{Error, Socket};
 use super::wire;
 use crate::model::host::{Links, LookFailure};
-use crate::model::link::PeerNetns;
+use crate::model::link::{Errors, PeerNetns};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 
@@ -45,6 +45,9 @@ impl Resolver {
                 Links::clear,
                 |found, message| match wire::link(message.payload) {
                     Some(read) if message.kind == wire::RTM_NEWLINK && read.target == nsid => {
+                        if read.errors != Errors::default() {
+                            found.errors.push((read.link.ifindex, read.errors));
+                        }
                         found.links.push(read.link);
                     }
                     _ => found.bad_messages += 1,

@@ -4,7 +4,7 @@
 //! UTF-8 and fails the whole message if it is not: any container may name its own end `v\xff\xfe`.
 
 use crate::model::event::Event;
-use crate::model::link::{Address, Counters, Kind, Link, Mac, Name, PeerNetns};
+use crate::model::link::{Address, Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
 use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
@@ -61,6 +61,7 @@ const RTGENMSG: usize = 4;
 #[derive(Debug, PartialEq)]
 pub struct LinkMessage {
     pub link: Link,
+    pub errors: Errors,
     pub target: Option<u32>,
     /// It is about the link itself (AF_UNSPEC); a bridge sends such messages about its ports (AF_BRIDGE), and its
     /// RTM_DELLINK means that the link has left the bridge.
@@ -73,7 +74,7 @@ pub struct LinkMessage {
 pub fn link(payload: &[u8]) -> Option<LinkMessage> {
     let (header, attributes) = payload.split_at_checked(IFINFOMSG)?;
     let mut link = Link { ifindex: number(&header[4..8])?, ..Link::default() };
-    let (mut target, mut moved) = (None, false);
+    let (mut target, mut moved, mut errors) = (None, false, Errors::default());
     for attribute in NlasIterator::new(attributes) {
         let (kind, value) = split(attribute)?;
         match kind {
@@ -84,7 +85,10 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
             ifla::MASTER => link.master = Some(number(value)?).filter(|&index| index != 0),
             ifla::OPERSTATE => link.up = *value.first()? == IF_OPER_UP,
             ifla::LINKINFO => link.kind = driver(value)?,
-            ifla::STATS64 => link.counters = counters(value)?,
+            ifla::STATS64 => {
+                link.counters = counters(value)?;
+                errors = self::errors(value)?;
+            }
             ifla::CARRIER_CHANGES => link.carrier_changes = number(value)?,
             ifla::LINK_NETNSID => {
                 link.peer_netns =
@@ -98,6 +102,7 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
     let about_link = header[0] == AF_UNSPEC;
     (link.ifindex != 0 && !link.name.as_bytes().is_empty()).then_some(LinkMessage {
         link,
+        errors,
         target,
         about_link,
         moved,
@@ -202,10 +207,7 @@ fn driver(linkinfo: &[u8]) -> Option<Kind> {
 
 /// `struct rtnl_link_stats64`: it has grown over the years (184, 192, 200 bytes) and may again.
 fn counters(value: &[u8]) -> Option<Counters> {
-    let field = |index: usize| {
-        let bytes = value.get(index * 8..)?.first_chunk()?;
-        Some(u64::from_ne_bytes(*bytes))
-    };
+    let field = |index| stats_field(value, index);
     Some(Counters {
         receive_packets: field(0)?,
         transmit_packets: field(1)?,
@@ -214,6 +216,15 @@ fn counters(value: &[u8]) -> Option<Counters> {
         receive_dropped: field(6)?,
         transmit_dropped: field(7)?,
     })
+}
+
+fn errors(value: &[u8]) -> Option<Errors> {
+    Some(Errors { receive: stats_field(value, 4)?, transmit: stats_field(value, 5)? })
+}
+
+fn stats_field(value: &[u8], index: usize) -> Option<u64> {
+    let bytes = value.get(index * 8..)?.first_chunk()?;
+    Some(u64::from_ne_bytes(*bytes))
 }
 
 /// A kind without its flags, and the value.

@@ -7,8 +7,8 @@
 
 use super::event::Event;
 use super::ledger::{self, Carried, LabelSet, Ledger};
-use super::link::{Counters, End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
-use super::pairing::{Pair, Role};
+use super::link::{Counters, End, Errors, Kind, Link, Mac, Name, NetnsId, PeerNetns};
+use super::pairing::Pair;
 use super::topology::{Change, Topology};
 use super::view::{Scene, Source, SourceStatus, Status, View};
 use super::workload::{Claims, Expected, Locator, Runtime, Workload};
@@ -110,8 +110,15 @@ pub struct Host {
     ledger: Ledger,
     /// For each pair the counters of its two sides as last read.
     samples: Vec<[Counters; 2]>,
-    /// Of the pairs without an end on the host, the place in turn up to which they were read.
+    /// The namespaces that tell the counters of pairs without an end on the host, and the place in turn up to which they were
+    /// read.
+    off_host: BTreeSet<u32>,
     read_up_to: u32,
+    /// The same of links that are no veths, and which of them are being read for a scrape.
+    others_read_up_to: u32,
+    others_awaited: BTreeSet<u32>,
+    /// What went wrong on links, of those where anything did; none of them is a veth.
+    errors: HashMap<End, Errors>,
     /// The same of the pairs of which an end receives past its port.
     bypassed_up_to: u32,
     /// Of all pairs, the next that may be one of those; and how many ticks there were.
@@ -120,6 +127,8 @@ pub struct Host {
     scene: Arc<Scene>,
     /// For each pair of the scene its place in the pairing.
     shown: Vec<usize>,
+    /// For each of the ledger's totals of workloads whether it is hidden.
+    hidden: Vec<bool>,
     /// The labels that pairs were given since somebody asked.
     named: Vec<LabelSet>,
     status: Status,
@@ -151,6 +160,9 @@ const RESYNC: Duration = Duration::from_secs(300);
 /// nothing can.
 const JUDGED_IN_DOUBT: Duration = Duration::from_secs(10);
 const JUDGED_AT_LEAST: Duration = Duration::from_secs(60);
+
+/// How many namespaces are read at a scrape for links that are no veths: as many as 50 ms allow where there are 5,000.
+const READ_AT_A_SCRAPE: usize = 512;
 
 /// How many namespaces are read at a tick for pairs that have no end on the host.
 const READ_AT_A_TICK: usize = 64;
@@ -209,12 +221,17 @@ impl Host {
             tick_due: false,
             ledger: Ledger::default(),
             samples: Vec::new(),
+            off_host: BTreeSet::new(),
             read_up_to: 0,
+            others_read_up_to: 0,
+            others_awaited: BTreeSet::new(),
+            errors: HashMap::new(),
             bypassed_up_to: 0,
             suspect: 0,
             ticks: 0,
             scene: Arc::default(),
             shown: Vec::new(),
+            hidden: Vec::new(),
             named: Vec::new(),
             status: Status::default(),
             pods: false,
@@ -238,9 +255,12 @@ impl Host {
             Input::Expected { runtime, expected, containers } => {
                 let heard = self.heard.entry(runtime).or_default();
                 heard.expected.clear();
-                for expected in expected {
+                for mut expected in expected {
+                    self.config.filter.strip_workload(&mut expected.workload);
                     heard.expected.entry(expected.address).or_default().push(expected);
                 }
+                let mut containers = containers;
+                containers.iter_mut().for_each(|workload| self.config.filter.strip_workload(workload));
                 heard.containers =
                     containers.into_iter().map(|workload| (workload.id.clone(), workload)).collect();
                 // Where nobody was new a moment ago somebody may be now.
@@ -293,6 +313,7 @@ impl Host {
                 Vec::new()
             }
             Input::Wake => Vec::new(),
+            Input::ReadOthers => self.read_others(),
             Input::StaleScrape => {
                 self.status.stale_scrapes += 1;
                 Vec::new()
@@ -331,11 +352,26 @@ impl Host {
         (self.rounds > 0).then(|| View {
             scene: Arc::clone(&self.scene),
             samples: self.shown.iter().map(|&pair| self.samples[pair]).collect(),
-            workloads: self.ledger.workloads().map(|(_, traffic)| *traffic).collect(),
-            peaks: self.ledger.peaks().collect(),
-            rates: self.ledger.rates().collect(),
+            workloads: self.shown_of(self.ledger.workloads().map(|(_, traffic)| *traffic)),
+            peaks: self.shown_of(self.ledger.peaks()),
+            rates: self.shown_of(self.ledger.rates()),
             networks: self.ledger.networks().map(|(_, traffic)| *traffic).collect(),
+            others: self.scene.others.iter().map(|other| self.read_last(other.end)).collect(),
         })
+    }
+
+    /// What is shown of something that there is for each of the ledger's totals of workloads.
+    fn shown_of<T>(&self, totals: impl ExactSizeIterator<Item = T>) -> Vec<T> {
+        let mut shown = Vec::with_capacity(self.scene.workloads.len());
+        shown.extend(totals.zip(&self.hidden).filter(|(_, hidden)| !**hidden).map(|(total, _)| total));
+        shown
+    }
+
+    /// What a link counted when it was last read.
+    fn read_last(&self, end: End) -> (Counters, Errors) {
+        let link = self.topology.link(end.netns, end.ifindex);
+        let counters = link.map_or_else(Counters::default, |link| link.counters);
+        (counters, self.errors.get(&end).copied().unwrap_or_default())
     }
 
     /// True once there is a view.
@@ -372,19 +408,20 @@ impl Host {
 
     /// The namespaces to read at this tick for pairs without an end on the host: their counters are in no other answer.
     fn off_host(&mut self) -> Vec<u32> {
-        let mut nsids = BTreeSet::new();
-        for pair in &self.scene.pairs {
-            let [a, b] = &pair.sides;
-            if a.end.netns != NetnsId::Host && b.end.netns != NetnsId::Host {
-                // One end tells both directions; where there is a port, its own counters are shown.
-                let read = if b.role == Role::Port { b } else { a };
-                nsids.extend(read.end.netns.nsid());
-            }
-        }
-        let next = nsids.range(self.read_up_to..).chain(nsids.range(..self.read_up_to));
-        let turn: Vec<u32> = next.copied().take(READ_AT_A_TICK).collect();
-        self.read_up_to = turn.last().map_or(0, |last| last.saturating_add(1));
-        turn
+        in_turn(&self.off_host, &mut self.read_up_to, READ_AT_A_TICK)
+    }
+
+    /// Reads the namespaces of links that are no veths, in turn.
+    fn read_others(&mut self) -> Vec<Request> {
+        let nsids = self.scene.others.iter().filter_map(|other| other.end.netns.nsid()).collect();
+        let turn = in_turn(&nsids, &mut self.others_read_up_to, READ_AT_A_SCRAPE);
+        self.others_awaited.extend(&turn);
+        self.ask(turn.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }).collect())
+    }
+
+    /// True until everything has been answered that [`Input::ReadOthers`] asked for.
+    pub fn awaits_others(&self) -> bool {
+        !self.others_awaited.is_empty()
     }
 
     /// The namespaces to read at this tick because what they receive may go past the port on the host: those of which
@@ -396,9 +433,7 @@ impl Host {
             _ => None,
         };
         let known: BTreeSet<u32> = self.ledger.bypassed().filter_map(inside).collect();
-        let next = known.range(self.bypassed_up_to..).chain(known.range(..self.bypassed_up_to));
-        let mut read: Vec<u32> = next.copied().take(READ_AT_A_TICK).collect();
-        self.bypassed_up_to = read.last().map_or(0, |last| last.saturating_add(1));
+        let mut read = in_turn(&known, &mut self.bypassed_up_to, READ_AT_A_TICK);
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(SUSPECTED_EVERY) {
             let suspects = (0..pairs.len()).cycle().skip(self.suspect).take(SUSPECTS.min(pairs.len()));
@@ -481,6 +516,7 @@ impl Host {
         answer: Result<Links, LookFailure>,
         now: Duration,
     ) -> Vec<Request> {
+        nsid.inspect(|nsid| _ = self.others_awaited.remove(nsid));
         if self.is_void(nsid) {
             return Vec::new();
         }
@@ -494,7 +530,10 @@ impl Host {
         let (mut missed, mut change) = (0, Change::Shape);
         let mut more = Vec::new();
         match answer {
-            Ok(Links { links, bad_messages }) => {
+            Ok(Links { links, errors, bad_messages }) => {
+                self.errors.retain(|end, _| end.netns != netns);
+                let ends = errors.into_iter().map(|(ifindex, errors)| (End { netns, ifindex }, errors));
+                self.errors.extend(ends);
                 self.status.bad_messages += bad_messages;
                 self.round.whole |= nsid.is_none() && in_round;
                 if in_round {
@@ -647,7 +686,8 @@ impl Host {
             self.config.pods &= answer.is_some();
         }
         let result = answer.map(|answer| {
-            let claims = answer?;
+            let mut claims = answer?;
+            self.config.filter.strip(&mut claims);
             if heard.claims != claims {
                 self.pods |= claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
                 heard.claims = claims;
@@ -818,6 +858,8 @@ impl Host {
                 let mut requests = if unknown { self.judge_links(now) } else { Vec::new() };
                 requests.splice(0..0, self.last_words(nsid));
                 self.topology.end_of(nsid);
+                self.others_awaited.remove(&nsid);
+                self.errors.retain(|end, _| end.netns != netns);
                 self.located.retain(|_, at| at.netns != Located::Nsid(nsid));
                 self.all_located = false;
                 self.inhabitants.remove(&netns);
@@ -964,6 +1006,7 @@ impl Host {
         self.round.whole = false;
         self.report_links(now.saturating_sub(self.round.began));
         self.topology.keep_only(&self.round.asked);
+        self.errors.retain(|end, _| self.topology.knows(end.netns));
         if self.rounds == 0 {
             self.started = now;
         }
@@ -1008,6 +1051,14 @@ impl Host {
         self.samples =
             pairs.iter().zip(carried).map(|(pair, carried)| samples(pair, carried, &before)).collect();
     }
+}
+
+/// The next of these, up to so many, behind the place up to which they were read before; and begins anew.
+fn in_turn(nsids: &BTreeSet<u32>, read_up_to: &mut u32, at_most: usize) -> Vec<u32> {
+    let next = nsids.range(*read_up_to..).chain(nsids.range(..*read_up_to));
+    let turn: Vec<u32> = next.copied().take(at_most).collect();
+    *read_up_to = turn.last().map_or(0, |last| last.saturating_add(1));
+    turn
 }
 
 /// The counters of a pair's sides: those of the links, and never less than what was read of them before. The

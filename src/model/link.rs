@@ -216,6 +216,15 @@ pub struct Link {
     pub counters: Counters,
 }
 
+/// Packets that a link could not receive or send because something was wrong with them or with it; a veth has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Errors {
+    /// `rx_errors`.
+    pub receive: u64,
+    /// `tx_errors`.
+    pub transmit: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)] // clippy.toml has the list
 
 pub mod event;
+pub mod filter;
 pub mod host;
 pub mod ledger;
 pub mod link;

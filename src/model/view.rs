@@ -1,7 +1,7 @@
 //! What is shown: the one input of every output.
 
 use super::ledger::{LabelSet, NetworkLabels, Traffic};
-use super::link::{Counters, End, Link, Name};
+use super::link::{Counters, End, Errors, Link, Name};
 use super::pairing::{EndState, Role};
 use super::peak::Rates;
 use super::workload::Workload;
@@ -24,6 +24,24 @@ pub struct View {
     pub rates: Vec<Option<Rates>>,
     /// For each of `scene.networks`.
     pub networks: Vec<Traffic>,
+    /// For each of `scene.others`, as last read: see [`Input::ReadOthers`](super::host::Input::ReadOthers).
+    pub others: Vec<(Counters, Errors)>,
+}
+
+impl View {
+    /// What one side of a pair counts, as it sees it itself. A veth shows its peer's transmit as its own receive, but for
+    /// what is redirected past the peer; drops are counted at the port, which could not hand over.
+    pub fn own_counters(&self, pair: usize, side: usize) -> Counters {
+        let (own, peer) = (&self.samples[pair][side], &self.samples[pair][1 - side]);
+        Counters {
+            receive_bytes: own.receive_bytes.max(peer.transmit_bytes),
+            receive_packets: own.receive_packets.max(peer.transmit_packets),
+            receive_dropped: peer.transmit_dropped,
+            transmit_bytes: own.transmit_bytes.max(peer.receive_bytes),
+            transmit_packets: own.transmit_packets.max(peer.receive_packets),
+            transmit_dropped: peer.receive_dropped,
+        }
+    }
 }
 
 /// What there is on the host, without a number that moves.
@@ -46,6 +64,8 @@ pub struct Scene {
     /// There are pods here, or there may be: the labels that name a container are written even where they are empty, so that
     /// Kubernetes' relabelling cannot fill them with the exporter's own.
     pub pods: bool,
+    /// The links of containers and pods that are no veths: macvlan, ipvlan, a card of the host; without the loopback.
+    pub others: Vec<OtherLink>,
     /// How many veth ends are in each state.
     pub ends: BTreeMap<EndState, usize>,
 }
@@ -59,6 +79,27 @@ pub struct Tenant {
     pub members: Vec<Workload>,
     /// The [title](Workload::title) of the workload in which this one runs; empty if there is none.
     pub parent: String,
+    /// The path of the cgroup of the process by which it was found; empty for one that has no process.
+    pub cgroup: String,
+}
+
+impl Tenant {
+    /// A workload without members that runs in no other.
+    pub fn alone(owner: Workload, cgroup: Option<&str>) -> Tenant {
+        let cgroup = cgroup.unwrap_or_default().to_owned();
+        Tenant { owner, members: Vec::new(), parent: String::new(), cgroup }
+    }
+}
+
+/// A link in a container's or pod's namespace that is no veth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherLink {
+    /// Where it is.
+    pub end: End,
+    /// Its name.
+    pub name: Name,
+    /// Whose it is.
+    pub tenant: Arc<Tenant>,
 }
 
 /// A pair as it is shown; the side of the lesser end first.
@@ -95,6 +136,8 @@ pub struct ShownSide {
     pub tenant: Option<Arc<Tenant>>,
     /// For an interface: the labels its traffic is booked under.
     pub labels: Option<LabelSet>,
+    /// The user does not want to see it.
+    pub hidden: bool,
 }
 
 /// What is asked, each by itself: one that fails takes no other with it. The label `collector`.

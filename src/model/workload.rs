@@ -57,7 +57,8 @@ pub struct Workload {
     pub pod: String,
     /// The runtime's own id; empty if it has none.
     pub id: String,
-    /// The image as the user wrote it; empty if there is none.
+    /// The image as the user wrote it, of a pod that of the container which does nothing but hold its namespaces; empty if there
+    /// is none. See [`own_image`](Workload::own_image).
     pub image: String,
     /// Compose's project, or empty.
     pub compose_project: String,
@@ -81,6 +82,11 @@ impl Workload {
             compose_service: String::new(),
             labels: BTreeMap::new(),
         }
+    }
+
+    /// The image of what it runs: empty for a pod as a whole, whose containers have theirs.
+    pub fn own_image(&self) -> &str {
+        if !self.pod.is_empty() && self.name.is_empty() { "" } else { &self.image }
     }
 
     /// What it is called in one word: `NAMESPACE/POD` for a pod, `NAMESPACE/POD/CONTAINER` for one of its containers, else its

@@ -10,6 +10,7 @@
 mod lab;
 
 mod broken;
+mod cadvisor;
 mod commands;
 mod docker;
 mod pods;

@@ -102,8 +102,8 @@ fn a_slow_reader_holds_its_place_and_no_more() {
     let mut first = [0; 15];
     slow.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 200 OK");
-    for _ in 0..3 {
-        let refused = exporter.get("/metrics");
+    for path in ["/metrics", "/metrics/cadvisor", "/metrics"] {
+        let refused = exporter.get(path);
         assert_eq!(refused.status, 503, "{} bytes", refused.body.len());
         assert!(refused.text().contains("--web.max-requests"), "{}", refused.text());
     }

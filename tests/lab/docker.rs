@@ -82,8 +82,13 @@ impl DockerEngine {
 
     /// Makes a bridge network under a name of its own.
     pub fn network(&self, prefix: &str) -> DockerNetwork {
+        self.network_with(prefix, &[])
+    }
+
+    /// Makes a network with more arguments of `docker network create`.
+    pub fn network_with(&self, prefix: &str, arguments: &[&str]) -> DockerNetwork {
         let name = unique_name(prefix);
-        let id = self.docker(&["network", "create", &name]);
+        let id = self.docker(&[&["network", "create"], arguments, &[&name]].concat());
         DockerNetwork { host: self.host.clone(), name, id }
     }
 

@@ -87,8 +87,13 @@ impl Exporter {
 
     /// /metrics in the text format, which must be as strict as [`Exposition::parse`] wants it.
     pub fn metrics(&self) -> Exposition {
-        let response = self.get("/metrics");
-        assert_eq!(response.status, 200, "/metrics says:\n{}", response.text());
+        self.exposition("/metrics")
+    }
+
+    /// The same of another path.
+    pub fn exposition(&self, path: &str) -> Exposition {
+        let response = self.get(path);
+        assert_eq!(response.status, 200, "{path} says:\n{}", response.text());
         let format = response.header("content-type").unwrap_or_default();
         assert!(format.starts_with("text/plain; version=0.0.4"), "content-type: {format}");
         Exposition::parse(response.text()).unwrap_or_else(|wrong| panic!("{wrong}\nin:\n{}", response.text()))

@@ -21,6 +21,7 @@ fn side(netns: NetnsId, ifindex: u32, device: &[u8], role: Role) -> ShownSide {
         bridge: None,
         tenant: None,
         labels: None,
+        hidden: false,
     }
 }
 
@@ -40,7 +41,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         let inside = NetnsId::Other { nsid, generation: 0 };
         let interface = ShownSide {
             labels: Some(labels.clone()),
-            tenant: Some(Arc::new(Tenant { owner, members: Vec::new(), parent: String::new() })),
+            tenant: Some(Arc::new(Tenant::alone(owner, None))),
             netns: format!("docker/{container}").into(),
             ..side(inside, 2, b"eth0", Role::Interface)
         };
@@ -59,6 +60,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         networks: vec![traffic; scene.networks.len()],
         peaks: vec![None; scene.workloads.len()],
         rates: vec![None; scene.workloads.len()],
+        others: Vec::new(),
         scene: Arc::new(scene),
     }
 }
@@ -237,4 +239,28 @@ fn where_there_are_pods_the_labels_that_name_one_are_written_even_if_empty() {
     assert_eq!(line(&with, nobody), format!("{nobody},container=\"\",namespace=\"\",pod=\"\"}} 1"));
     let labels = ",runtime=\"docker\",container=\"web\",namespace=\"\",pod=\"\",interface=\"eth0\"} 1";
     assert_eq!(line(&with, web), format!("{web}{labels}"));
+}
+
+#[test]
+fn a_hidden_device_has_no_series_and_its_container_has_all() {
+    let mut view = view(&[(b"veth0", "web"), (b"veth1", "db")]);
+    Arc::make_mut(&mut view.scene).pairs[0].sides[0].hidden = true;
+    let text = encoded(&mut Encoder::default(), Some(&view), &[]);
+    assert!(!text.contains("veth0"), "{text}");
+    assert_eq!(lines(&text, "veth_device_up").len(), 1);
+    assert_eq!(lines(&text, "veth_container_receive_bytes_total").len(), 2);
+}
+
+#[test]
+fn the_runtimes_labels_are_cleaned_as_prometheus_demands_and_hold_whatever_they_hold() {
+    let told = [("a.b/c", "x\u{1b}[2J\r\n\"\\"), ("0é", "ü"), ("empty", "")];
+    let labels = told.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let owner = Workload { labels, ..Workload::named(Runtime::Docker, "web") };
+    let members = vec![Workload { name: "log".into(), ..owner.clone() }];
+    let mut view = view(&[]);
+    Arc::make_mut(&mut view.scene).tenants.push(Arc::new(Tenant { members, ..Tenant::alone(owner, None) }));
+    let text = encoded(&mut Encoder::default(), Some(&view), &[]);
+    let wanted = "label_0_=\"ü\",label_a_b_c=\"x\u{1b}[2J\r\\n\\\"\\\\\"} 1";
+    let found: Vec<&str> = text.split_inclusive(" 1\n").filter(|line| line.contains(wanted)).collect();
+    assert_eq!(found.len(), 2, "{text}");
 }

@@ -61,7 +61,13 @@ fn a_hosts_end_is_read_as_the_kernel_sends_it() {
     };
     assert_eq!(
         link(&veth()),
-        Some(LinkMessage { link: expected, target: None, about_link: true, moved: false })
+        Some(LinkMessage {
+            link: expected,
+            errors: Errors::default(),
+            target: None,
+            about_link: true,
+            moved: false
+        })
     );
 }
 
@@ -148,6 +154,7 @@ fn the_counters_may_have_any_length_that_holds_the_known_ones() {
         };
         let read = named(&[(ifla::STATS64, &value)]).unwrap();
         assert_eq!(read.counters, expected, "{length} bytes in a link message");
+        assert_eq!(errors(&value), Some(Errors { receive: 5, transmit: 6 }));
         let mut bytes = vec![0; IF_STATS_MSG];
         bytes[4..8].copy_from_slice(&5u32.to_ne_bytes());
         bytes.extend(attribute(ifla::STATS_LINK_64, &value));

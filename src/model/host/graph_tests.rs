@@ -98,7 +98,7 @@ impl Truth {
             let input = match request {
                 Request::Links { nsid } => {
                     let room = nsid.map_or(0, |nsid| nsid as usize);
-                    Input::Links { nsid, answer: Ok(Links { links: self.links(room), bad_messages: 0 }) }
+                    Input::Links { nsid, answer: Ok(Links { links: self.links(room), ..Links::default() }) }
                 }
                 Request::Locate(Locator::Pid(pid)) => {
                     let at = Location { netns: Located::Nsid(pid), cgroup: Some(self.cgroup(pid as usize)) };
@@ -190,7 +190,7 @@ fn device(pair: usize, side: usize) -> String {
 proptest! {
     #[test]
     fn pairs_and_roles_are_those_of_the_obvious_implementation(truth in truths()) {
-        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND, learning: Learning::Polling, gather: Duration::ZERO, gather_a_pair: Duration::ZERO, processes: true, pods: false }, [Runtime::Docker]);
+        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND, learning: Learning::Polling, gather: Duration::ZERO, gather_a_pair: Duration::ZERO, processes: true, pods: false, filter: Default::default() }, [Runtime::Docker]);
         truth.show_to(&mut host);
         let scene = host.view().unwrap().scene;
         let found: BTreeSet<_> = scene.pairs.iter().map(|pair| {

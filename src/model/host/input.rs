@@ -1,7 +1,8 @@
 //! What the state machine is told, and what it asks.
 
 use crate::model::event::Event;
-use crate::model::link::{Counters, Link, Name};
+use crate::model::filter::Filter;
+use crate::model::link::{Counters, Errors, Link, Name};
 use crate::model::workload::{Claims, Expected, Locator, Runtime, Workload};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -107,6 +108,8 @@ pub enum Input {
     Wake,
     /// A scrape did not get counters of its own in time.
     StaleScrape,
+    /// Somebody wants to see what [`Scene::others`](crate::model::view::Scene::others) count now.
+    ReadOthers,
 }
 
 /// What the state machine wants to know.
@@ -144,6 +147,8 @@ impl Request {
 pub struct Links {
     /// The links, in the kernel's order.
     pub links: Vec<Link>,
+    /// By ifindex, of those that have any.
+    pub errors: Vec<(u32, Errors)>,
     /// Messages that could not be read.
     pub bad_messages: u64,
 }
@@ -152,6 +157,7 @@ impl Links {
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
         self.links.clear();
+        self.errors.clear();
         self.bad_messages = 0;
     }
 }
@@ -251,6 +257,8 @@ pub struct Config {
     /// Somebody may tell of pods: true until he turns out not to be there. See
     /// [`Scene::pods`](crate::model::view::Scene::pods).
     pub pods: bool,
+    /// What is shown.
+    pub filter: Filter,
 }
 
 /// How changes are learned.

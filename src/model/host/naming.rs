@@ -5,7 +5,7 @@ use super::{Heard, Inhabitant, Located, Location};
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId};
 use crate::model::pairing::{self, Inside, Namespaces, Pair, Place, Role, Side};
-use crate::model::view::{ShownPair, ShownSide, Tenant};
+use crate::model::view::{OtherLink, ShownPair, ShownSide, Tenant};
 use crate::model::workload::{Claim, Endpoint, Locator, Runtime, Workload};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub(super) struct Told<'a> {
     pub namespaces: &'a Namespaces,
 }
 
+/// The loopback's, in every namespace (include/net/flow.h).
+const LOOPBACK_IFINDEX: u32 = 1;
+
 /// One claim on one namespace: the runtime's id of the owner, how it was located, and where.
 type Checked = (Runtime, String, Locator, NetnsId);
 
@@ -52,8 +55,6 @@ struct Home {
     endpoints: Vec<Endpoint>,
     /// By which it was found; `None` if an interface told it.
     locator: Option<Locator>,
-    /// Of the process by which it was found; `None` for one that has no process.
-    cgroup: Option<String>,
     /// The namespace of the workload that holds this one.
     outer: Option<NetnsId>,
     /// Since when nobody claims the namespace any more.
@@ -101,7 +102,7 @@ impl Naming {
                     if runtime == Runtime::Named {
                         called.insert(netns, claim.owner.name.clone());
                     }
-                    residents.settle(claim, netns, cgroup.map(str::to_owned));
+                    residents.settle(claim, netns, cgroup);
                 }
                 checked.insert(this);
             }
@@ -229,13 +230,11 @@ impl Naming {
 
 impl Home {
     fn of_process(inhabitant: &Inhabitant) -> Home {
-        let tenant =
-            Tenant { owner: inhabitant.workload.clone(), members: Vec::new(), parent: String::new() };
+        let tenant = Tenant::alone(inhabitant.workload.clone(), inhabitant.cgroup.as_deref());
         Home {
             tenant: Arc::new(tenant),
             endpoints: Vec::new(),
             locator: Some(Locator::Pid(inhabitant.pid)),
-            cgroup: inhabitant.cgroup.clone(),
             outer: None,
             left: None,
         }
@@ -243,10 +242,9 @@ impl Home {
 
     fn of_newcomer(owner: Workload, newcomer: &Inhabitant) -> Home {
         Home {
-            tenant: Arc::new(Tenant { owner, members: Vec::new(), parent: String::new() }),
+            tenant: Arc::new(Tenant::alone(owner, newcomer.cgroup.as_deref())),
             endpoints: Vec::new(),
             locator: Some(Locator::Pid(newcomer.pid)),
-            cgroup: newcomer.cgroup.clone(),
             outer: None,
             left: None,
         }
@@ -254,13 +252,17 @@ impl Home {
 
     fn of_expected(owner: Workload, endpoint: Endpoint) -> Home {
         Home {
-            tenant: Arc::new(Tenant { owner, members: Vec::new(), parent: String::new() }),
+            tenant: Arc::new(Tenant::alone(owner, None)),
             endpoints: vec![endpoint],
             locator: None,
-            cgroup: None,
             outer: None,
             left: None,
         }
+    }
+
+    /// Of the process by which it was found; `None` for one that has no process.
+    fn cgroup(&self) -> Option<&str> {
+        Some(self.tenant.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
     }
 
     /// True if a runtime told of it: it holds what else runs in its cgroup.
@@ -270,15 +272,14 @@ impl Home {
 }
 
 impl Residents {
-    fn settle(&mut self, claim: &Claim, netns: NetnsId, cgroup: Option<String>) {
+    fn settle(&mut self, claim: &Claim, netns: NetnsId, cgroup: Option<&str>) {
         let Some(home) = self.homes.get_mut(&netns) else {
-            let tenant =
-                Tenant { owner: claim.owner.clone(), members: claim.members.clone(), parent: String::new() };
+            let members = claim.members.clone();
+            let tenant = Tenant { members, ..Tenant::alone(claim.owner.clone(), cgroup) };
             let home = Home {
                 tenant: Arc::new(tenant),
                 endpoints: claim.endpoints.clone(),
                 locator: Some(claim.locator.clone()),
-                cgroup,
                 outer: None,
                 left: None,
             };
@@ -364,12 +365,12 @@ impl Residents {
     fn nest(&mut self) {
         let mut by_cgroup: HashMap<&str, NetnsId> = HashMap::new();
         for (&netns, home) in &self.homes {
-            if let Some(cgroup) = home.cgroup.as_deref().filter(|_| home.is_told()) {
+            if let Some(cgroup) = home.cgroup().filter(|_| home.is_told()) {
                 by_cgroup.insert(cgroup, netns);
             }
         }
         let outer_of = |home: &Home| {
-            let own = home.cgroup.as_deref()?;
+            let own = home.cgroup()?;
             let above = own.match_indices('/').rev().map(|(end, _)| &own[..end]);
             let own = (!home.is_told()).then_some(own);
             own.into_iter().chain(above).find_map(|cgroup| by_cgroup.get(cgroup).copied())
@@ -496,7 +497,28 @@ impl Residents {
             bridge: self.bridge(side),
             tenant: self.homes.get(&netns).map(|home| Arc::clone(&home.tenant)),
             labels: None,
+            hidden: false,
         }
+    }
+
+    /// The links of containers and pods that are no veths.
+    pub fn others<'a>(&'a self, namespaces: &'a Namespaces) -> impl Iterator<Item = OtherLink> + 'a {
+        let homes = namespaces.iter().filter_map(|(&netns, inside)| match inside {
+            Inside::Seen(links) => Some((netns, links, &self.homes.get(&netns)?.tenant)),
+            Inside::Denied => None,
+        });
+        let told = |tenant: &Tenant| {
+            matches!(tenant.owner.runtime, Runtime::Docker | Runtime::Podman | Runtime::Cri)
+        };
+        homes.filter(move |(_, _, tenant)| told(tenant)).flat_map(|(netns, links, tenant)| {
+            let others =
+                links.values().filter(|link| link.kind != Kind::Veth && link.ifindex != LOOPBACK_IFINDEX);
+            others.map(move |link| OtherLink {
+                end: End { netns, ifindex: link.ifindex },
+                name: link.name,
+                tenant: Arc::clone(tenant),
+            })
+        })
     }
 
     /// What an interface's traffic is booked under. The bridge of its port tells the network on the host only: in a

@@ -5,7 +5,7 @@ use super::newcomers::Newcomers;
 use super::{Heard, Host, Located};
 use crate::model::ledger::{Booking, Clue, Estate, LabelSet};
 use crate::model::link::NetnsId;
-use crate::model::pairing::{EndState, Pairing};
+use crate::model::pairing::{EndState, Pairing, Role};
 use crate::model::view::{Scene, ShownPair, ShownSide};
 use crate::model::workload::{Expected, Locator, Runtime};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,17 +38,20 @@ impl Host {
         let engine_may_name =
             self.heard.iter().any(|(&runtime, heard)| runtime != Runtime::Named && heard.may_name);
         let pairing = self.topology.pairing();
+        let filter = &self.config.filter;
         let pods = self.pods || self.config.pods;
         let mut scene = Scene { pods, ends: ends(pairing), ..Scene::default() };
         let mut bookings = Vec::with_capacity(pairing.pairs.len());
         let mut tenants = BTreeSet::new();
         scene.pairs.reserve_exact(pairing.pairs.len());
         self.shown.clear();
+        self.off_host.clear();
         for (index, pair) in pairing.pairs.iter().enumerate() {
             let mut shown = residents.show(pair);
             for (side, known) in shown.sides.iter_mut().zip(self.ledger.labels(index)) {
                 keep_name(side, known);
             }
+            filter.hide(&mut shown);
             let labels = shown.sides.each_ref().map(|side| side.labels.clone());
             let arrived = self.ledger.arrived(index).unwrap_or(now);
             let made_up = engine_may_name && residents.is_made_up(&shown);
@@ -85,18 +88,29 @@ impl Host {
             }
             self.named.extend(self.ledger.not_yet_booked_to(index, &labels).cloned());
             bookings.push(Booking::To(labels));
-            tenants.extend(shown.sides.iter().filter_map(|side| side.tenant.clone()));
-            self.shown.push(index);
-            scene.pairs.push(shown);
+            let wanted = shown.sides.iter().any(|side| !side.hidden);
+            if wanted || carried_by_network(&shown) {
+                self.off_host.extend(read_for(&shown));
+            }
+            if wanted {
+                tenants.extend(shown.sides.iter().filter_map(|side| side.tenant.clone()));
+                self.shown.push(index);
+                scene.pairs.push(shown);
+            }
         }
         self.ledger.inherit(|estate| heir(estate, &self.heard, now));
         self.ledger.assign(bookings, residents.networks(), now, self.config.retention);
         scene.single = pairing.single.iter().map(|(side, why)| (residents.show_single(side), *why)).collect();
-        scene.workloads = self.ledger.workloads().map(|(labels, _)| labels.clone()).collect();
-        scene.workloads_begun = self.ledger.workloads_begun().collect();
+        self.hidden = self.ledger.workloads().map(|(labels, _)| !filter.shows(labels)).collect();
+        let totals = self.ledger.workloads().zip(self.ledger.workloads_begun()).zip(&self.hidden);
+        let shown = totals.filter(|(_, hidden)| !**hidden);
+        (scene.workloads, scene.workloads_begun) =
+            shown.map(|(((labels, _), begun), _)| (labels.clone(), begun)).unzip();
         scene.networks_begun = self.ledger.networks_begun().collect();
         scene.networks = self.ledger.networks().map(|(labels, _)| labels.clone()).collect();
-        scene.tenants = tenants.into_iter().collect();
+        scene.tenants = tenants.into_iter().filter(|tenant| filter.shows_owner(&tenant.owner)).collect();
+        let others = residents.others(self.topology.namespaces());
+        scene.others = others.filter(|other| filter.shows_owner(&other.tenant.owner)).collect();
         if *self.scene != scene {
             self.scene = Arc::new(scene);
         }
@@ -183,6 +197,22 @@ fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>) {
         labels.interface.clone_from(&known.interface);
         labels.network.clone_from(&known.network);
     }
+}
+
+/// The namespace to read at a tick for a pair without an end on the host: its counters are in no other answer.
+fn read_for(pair: &ShownPair) -> Option<u32> {
+    let [a, b] = &pair.sides;
+    if a.end.netns == NetnsId::Host || b.end.netns == NetnsId::Host {
+        return None;
+    }
+    // One end tells both directions; where there is a port, its own counters are shown.
+    let read = if b.role == Role::Port { b } else { a };
+    read.end.netns.nsid()
+}
+
+/// True if a network's totals need what the pair counts.
+fn carried_by_network(pair: &ShownPair) -> bool {
+    pair.sides.iter().filter_map(|side| side.labels.as_ref()).any(|labels| !labels.network.is_empty())
 }
 
 fn ends(pairing: &Pairing) -> BTreeMap<EndState, usize> {

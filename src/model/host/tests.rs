@@ -65,7 +65,7 @@ impl World {
         match request {
             Request::Links { nsid } => {
                 let links = self.links.get(&nsid).cloned().unwrap_or(Err(LookFailure::Gone));
-                Input::Links { nsid, answer: links.map(|links| Links { links, bad_messages: 0 }) }
+                Input::Links { nsid, answer: links.map(|links| Links { links, ..Links::default() }) }
             }
             Request::Locate(locator) => {
                 let Locator::Pid(pid) = locator else { panic!("{locator:?}") };
@@ -143,6 +143,7 @@ fn host_learning(learning: Learning) -> Host {
             gather: Duration::ZERO,
             gather_a_pair: Duration::ZERO,
             pods: false,
+            filter: Default::default(),
             processes: true,
         },
         [Runtime::Docker],
@@ -601,6 +602,7 @@ fn an_id_that_nobody_has_is_asked_about_once_a_round() {
     }
 }
 
+mod filtered;
 mod live;
 
 #[test]

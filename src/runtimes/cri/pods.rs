@@ -13,7 +13,12 @@ const SHORTEST_ID: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// In a namespace of its own.
-    Own(Locator),
+    Own {
+        /// Which.
+        locator: Locator,
+        /// The image of what holds it, or empty.
+        image: String,
+    },
     /// In the host's.
     Host,
     /// The server does not say.
@@ -41,7 +46,11 @@ pub(super) fn place(answer: &PodSandboxStatusResponse) -> Place {
         let path = path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path);
         Some(Locator::Path(PathBuf::from(path)))
     };
-    by_pid.or_else(by_path).map_or(Place::Untold, Place::Own)
+    let image = info["image"].as_str().unwrap_or_default();
+    match by_pid.or_else(by_path) {
+        Some(locator) => Place::Own { locator, image: image.to_owned() },
+        None => Place::Untold,
+    }
 }
 
 /// A claim for every sandbox that has a namespace of its own, with its containers as members; sorted.
@@ -57,9 +66,9 @@ pub(super) fn claims(
     let mut claims: Vec<Claim> = sandboxes
         .into_iter()
         .filter_map(|sandbox| {
-            let Some(Place::Own(locator)) = places.get(&sandbox.id) else { return None };
+            let Some(Place::Own { locator, image }) = places.get(&sandbox.id) else { return None };
             let containers = members.remove(&sandbox.id).unwrap_or_default();
-            let owner = pod(sandbox);
+            let owner = pod(sandbox, image.clone());
             let mut members: Vec<Workload> =
                 containers.into_iter().map(|container| member(container, &owner)).collect();
             members.sort();
@@ -71,12 +80,13 @@ pub(super) fn claims(
 }
 
 /// The pod itself: its traffic is no single container's.
-fn pod(sandbox: PodSandbox) -> Workload {
+fn pod(sandbox: PodSandbox, image: String) -> Workload {
     let metadata = sandbox.metadata.unwrap_or_default();
     Workload {
         namespace: metadata.namespace,
         pod: or_short_id(metadata.name, &sandbox.id),
         id: sandbox.id,
+        image,
         labels: sandbox.labels.into_iter().collect(),
         ..Workload::named(Runtime::Cri, "")
     }

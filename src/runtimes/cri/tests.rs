@@ -245,7 +245,7 @@ fn a_pod_is_where_its_process_is_else_where_the_file_of_its_namespace_is() {
             r#"{{"runtimeSpec":{{"linux":{{"namespaces":[{{"type":"pid"}},{{"type":"network","path":"{path}"}}]}}}}}}"#
         )
     };
-    let own = |locator| Place::Own(locator);
+    let own = |locator| Place::Own { locator, image: String::new() };
     for (info, wanted) in [
         (r#"{"pid":4711}"#.to_owned(), own(Locator::Pid(4711))),
         (spec("/var/run/netns/0ba0"), own(Locator::Path("/run/netns/0ba0".into()))),

@@ -66,10 +66,10 @@ pub(super) fn workload(
     let of_pod =
         Some(label("io.kubernetes.container.name")).filter(|name| !pod.is_empty() && !name.is_empty());
     let is_sandbox = !pod.is_empty() && label("io.kubernetes.docker.type") == "podsandbox";
-    let (name, image) = match of_pod {
-        _ if is_sandbox => Default::default(),
-        Some(of_pod) => (of_pod, image),
-        None => (task(labels).map_or(name, str::to_owned), image),
+    let name = match of_pod {
+        _ if is_sandbox => String::new(),
+        Some(of_pod) => of_pod,
+        None => task(labels).map_or(name, str::to_owned),
     };
     Workload {
         runtime,

@@ -310,7 +310,7 @@ fn an_answer_is_not_believed_about_a_link_that_events_have_told_of_since_it_was_
     hear(&mut host, [Event::Link { source: Some(1), link: eth0(2, 5, Counters::default()) }]);
     hear(&mut host, [Event::Unlink { source: Some(1), link: two, moved: false }]);
     // Written before all that, and read after it.
-    let links = Links { links: vec![down(2), two, down(10)], bad_messages: 0 };
+    let links = Links { links: vec![down(2), two, down(10)], ..Links::default() };
     host.apply(Input::Links { nsid: Some(1), answer: Ok(links) }, NOW);
     let netns = host.topology.netns(Some(1));
     let up = |ifindex| host.topology.link(netns, ifindex).map(|link| link.up);

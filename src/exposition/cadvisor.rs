@@ -1,0 +1,166 @@
+//! What cAdvisor says of containers' networks, in its words. Pure.
+//!
+//! Families, help, labels and directions are those of cAdvisor 0.49 (metrics/prometheus.go) and, for pods, of kubelet
+//! 1.30 (pkg/kubelet/server/server.go), whose sandboxes cAdvisor's containerd handler describes. docs/cadvisor.md says where this
+//! differs on purpose.
+
+use super::encode::{LabelBlock, Names, Rows, label_of};
+use super::families::Type;
+use super::format::Format;
+use super::pieces::Pieces;
+use crate::model::link::{Counters, Errors, Name};
+use crate::model::pairing::Role;
+use crate::model::view::{Scene, Tenant, View};
+use crate::model::workload::Runtime;
+use std::sync::Arc;
+
+/// One of cAdvisor's families; all of them are counters.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    value: fn(&Counters, &Errors) -> u64,
+}
+
+/// In the order in which they are written: by name.
+const FAMILIES: &[Family] = &[
+    Family {
+        name: "container_network_receive_bytes_total",
+        help: "Cumulative count of bytes received",
+        value: |counters, _| counters.receive_bytes,
+    },
+    Family {
+        name: "container_network_receive_errors_total",
+        help: "Cumulative count of errors encountered while receiving",
+        value: |_, errors| errors.receive,
+    },
+    Family {
+        name: "container_network_receive_packets_dropped_total",
+        help: "Cumulative count of packets dropped while receiving",
+        value: |counters, _| counters.receive_dropped,
+    },
+    Family {
+        name: "container_network_receive_packets_total",
+        help: "Cumulative count of packets received",
+        value: |counters, _| counters.receive_packets,
+    },
+    Family {
+        name: "container_network_transmit_bytes_total",
+        help: "Cumulative count of bytes transmitted",
+        value: |counters, _| counters.transmit_bytes,
+    },
+    Family {
+        name: "container_network_transmit_errors_total",
+        help: "Cumulative count of errors encountered while transmitting",
+        value: |_, errors| errors.transmit,
+    },
+    Family {
+        name: "container_network_transmit_packets_dropped_total",
+        help: "Cumulative count of packets dropped while transmitting",
+        value: |counters, _| counters.transmit_dropped,
+    },
+    Family {
+        name: "container_network_transmit_packets_total",
+        help: "Cumulative count of packets transmitted",
+        value: |counters, _| counters.transmit_packets,
+    },
+];
+
+/// Interfaces that cAdvisor leaves out, by the beginning of their name in any case: those that a container makes for
+/// containers of its own, most often.
+const IGNORED: [&str; 4] = ["lo", "veth", "docker", "nerdctl"];
+
+/// Writes views as cAdvisor would.
+#[derive(Default)]
+pub struct Encoder {
+    rows: Rows<Interface>,
+    /// Of the scene that the rows belong to.
+    scene: Option<Arc<Scene>>,
+}
+
+/// Where an interface's counters are in a view.
+#[derive(Clone, Copy)]
+enum Interface {
+    /// This side of this pair.
+    Veth(usize, usize),
+    /// This one of the other links.
+    Other(usize),
+}
+
+impl Encoder {
+    /// Writes the whole exposition: nothing without a view.
+    pub fn encode(&mut self, view: Option<&View>, out: &mut Pieces) {
+        let Some(view) = view else { return };
+        if !self.scene.as_ref().is_some_and(|scene| Arc::ptr_eq(scene, &view.scene)) {
+            // The old ones go first: they would be in memory twice.
+            self.rows = Rows::default();
+            self.rows = rows(&view.scene);
+            self.scene = Some(Arc::clone(&view.scene));
+        }
+        for family in FAMILIES {
+            let head = (family.name, family.help, Type::Counter);
+            self.rows.write(out, Format::Text, head, |interface| match interface {
+                Interface::Veth(pair, side) => {
+                    (family.value)(&view.own_counters(pair, side), &Errors::default())
+                }
+                Interface::Other(index) => {
+                    let (counters, errors) = &view.others[index];
+                    (family.value)(counters, errors)
+                }
+            });
+        }
+    }
+}
+
+/// One row for each interface of a container or pod whose name can be seen.
+fn rows(scene: &Scene) -> Rows<Interface> {
+    let names = Names { pods: scene.pods };
+    let mut rows = Rows::default();
+    for (pair, shown) in scene.pairs.iter().enumerate() {
+        for (index, side) in shown.sides.iter().enumerate() {
+            let Some(tenant) = side.tenant.as_deref().filter(|tenant| is_container(tenant)) else { continue };
+            let Some(link) = side.link.filter(|_| side.role == Role::Interface && !side.hidden) else {
+                continue;
+            };
+            rows.add(Interface::Veth(pair, index), |block| interface(block, names, tenant, link.name));
+        }
+    }
+    for (index, other) in scene.others.iter().enumerate().filter(|(_, other)| !is_ignored(other.name)) {
+        rows.add(Interface::Other(index), |block| interface(block, names, &other.tenant, other.name));
+    }
+    rows.sorted()
+}
+
+/// True for what cAdvisor calls a container.
+fn is_container(tenant: &Tenant) -> bool {
+    matches!(tenant.owner.runtime, Runtime::Docker | Runtime::Podman | Runtime::Cri)
+}
+
+fn is_ignored(name: Name) -> bool {
+    let name = name.as_bytes();
+    IGNORED.iter().any(|prefix| {
+        name.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix.as_bytes()))
+    })
+}
+
+fn interface(block: &mut LabelBlock<'_>, names: Names, tenant: &Tenant, name: Name) {
+    let owner = &tenant.owner;
+    let is_pod = !owner.pod.is_empty();
+    // A pod's traffic is its sandbox's, which is no container of its own to Kubernetes.
+    names.write(block, "", &owner.namespace, &owner.pod);
+    if !is_pod {
+        for (name, value) in &owner.labels {
+            block.label(&label_of("container_label_", name), value);
+        }
+    }
+    // Where the cgroup is not known, it is still another for each.
+    match tenant.cgroup.as_str() {
+        "" => block.label("id", format_args!("/{}", owner.id)),
+        cgroup => block.label("id", cgroup),
+    }
+    block.label("image", &owner.image);
+    block.label("interface", name);
+    block.label("name", if is_pod { &owner.id } else { &owner.name });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What the user wants to see. What is hidden is in no scene; what it counts is booked all the same, so that the totals of
+//! networks stay whole.
+
+use super::ledger::LabelSet;
+use super::link::Name;
+use super::pairing::Role;
+use super::view::ShownPair;
+use super::workload::{Claims, Runtime, Workload};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+/// Says of a name whether it is meant.
+pub type Matches = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// Which names are shown.
+#[derive(Clone, Default)]
+pub enum Choice {
+    /// Every one.
+    #[default]
+    All,
+    /// Those that are meant.
+    Only(Matches),
+    /// All others.
+    AllBut(Matches),
+    /// None.
+    Nothing,
+}
+
+impl Choice {
+    fn shows<N: ToString>(&self, name: impl FnOnce() -> N) -> bool {
+        match self {
+            Choice::All => true,
+            Choice::Only(matches) => matches(&name().to_string()),
+            Choice::AllBut(matches) => !matches(&name().to_string()),
+            Choice::Nothing => false,
+        }
+    }
+}
+
+impl fmt::Debug for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Choice::All => "All",
+            Choice::Only(_) => "Only",
+            Choice::AllBut(_) => "AllBut",
+            Choice::Nothing => "Nothing",
+        })
+    }
+}
+
+/// What is shown of all that is known.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// The ports, by the name of the device.
+    pub devices: Choice,
+    /// The workloads, by the name of the container; a pod is called `namespace/pod`.
+    pub containers: Choice,
+    /// The runtimes' labels that are kept of workloads.
+    pub labels: BTreeSet<String>,
+}
+
+/// A character of a label's name as Prometheus takes it: `[a-zA-Z0-9_]`, and `_` for any other.
+pub fn cleaned(letter: char) -> char {
+    if letter.is_ascii_alphanumeric() { letter } else { '_' }
+}
+
+/// So much is kept of a label's value, characters.
+pub const LONGEST_LABEL: usize = 1024;
+
+impl Filter {
+    /// Takes every label away that is not wanted, and what is too long of the others.
+    pub fn strip(&self, claims: &mut Claims) {
+        for claim in &mut claims.claims {
+            self.strip_workload(&mut claim.owner);
+            claim.members.iter_mut().for_each(|member| self.strip_workload(member));
+        }
+    }
+
+    /// The same for one workload.
+    pub fn strip_workload(&self, workload: &mut Workload) {
+        workload.labels.retain(|name, _| self.labels.contains(name));
+        for value in workload.labels.values_mut() {
+            if let Some((end, _)) = value.char_indices().nth(LONGEST_LABEL) {
+                value.truncate(end);
+                value.shrink_to_fit();
+            }
+        }
+    }
+
+    /// True if what is booked under these labels is shown. What is nobody's is no container's, and always shown.
+    pub fn shows(&self, labels: &LabelSet) -> bool {
+        labels.runtime == Runtime::Unknown
+            || self.shows_container(&labels.container, &labels.namespace, &labels.pod)
+    }
+
+    /// True if this owner of a namespace is shown, with its members.
+    pub fn shows_owner(&self, owner: &Workload) -> bool {
+        self.shows_container(&owner.name, &owner.namespace, &owner.pod)
+    }
+
+    fn shows_container(&self, name: &str, namespace: &str, pod: &str) -> bool {
+        self.containers.shows(|| match pod {
+            "" => name.to_owned(),
+            pod => format!("{namespace}/{pod}"),
+        })
+    }
+
+    /// Notes of each side of a pair whether it is hidden: an interface with its workload, a port with that workload or
+    /// by its own name.
+    pub(super) fn hide(&self, pair: &mut ShownPair) {
+        let unwanted =
+            pair.sides.each_ref().map(|side| side.labels.as_ref().is_some_and(|labels| !self.shows(labels)));
+        for (index, side) in pair.sides.iter_mut().enumerate() {
+            side.hidden = match side.role {
+                Role::Interface => unwanted[index],
+                Role::Port => unwanted[1 - index] || !self.shows_device(side.link.map(|link| link.name)),
+            };
+        }
+    }
+
+    fn shows_device(&self, name: Option<Name>) -> bool {
+        self.devices.shows(|| name.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::workload::{Claim, Locator};
+
+    fn only(wanted: &'static str) -> Choice {
+        Choice::Only(Arc::new(move |name| name == wanted))
+    }
+
+    fn labels(owner: &Workload) -> LabelSet {
+        LabelSet::of(owner, "eth0".into(), String::new())
+    }
+
+    #[test]
+    fn a_pod_is_called_by_its_namespace_and_its_name_and_what_is_nobodys_is_always_shown() {
+        let pod =
+            Workload { namespace: "shop".into(), pod: "web".into(), ..Workload::named(Runtime::Cri, "") };
+        let container = Workload::named(Runtime::Docker, "web");
+        let nobody = Workload::named(Runtime::Unknown, "");
+        for (choice, shown) in [
+            (only("shop/web"), [true, false, true]),
+            (only("web"), [false, true, true]),
+            (Choice::AllBut(Arc::new(|name| name.is_empty())), [true, true, true]),
+            (Choice::Nothing, [false, false, true]),
+            (Choice::All, [true, true, true]),
+        ] {
+            let filter = Filter { containers: choice, ..Filter::default() };
+            assert_eq!(
+                [&pod, &container, &nobody].map(|owner| filter.shows(&labels(owner))),
+                shown,
+                "{filter:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_wanted_labels_are_kept_and_no_more_than_a_thousand_characters_of_them() {
+        let value = "é".repeat(10_000);
+        let told = [("app", "web"), ("", "nameless"), ("long", value.as_str()), ("secret", "x")];
+        let labels = told.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let owner = Workload { labels, ..Workload::named(Runtime::Docker, "web") };
+        let members = vec![owner.clone()];
+        let claim = Claim { owner, locator: Locator::Pid(7), endpoints: Vec::new(), members };
+        let mut claims = Claims { claims: vec![claim], ..Claims::default() };
+        let filter =
+            Filter { labels: ["app", "long", "none"].map(str::to_owned).into(), ..Filter::default() };
+        filter.strip(&mut claims);
+        let Claim { owner, members, .. } = &claims.claims[0];
+        let cut = "é".repeat(LONGEST_LABEL);
+        let kept = [("app", "web"), ("long", cut.as_str())].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(owner.labels, kept.into());
+        assert_eq!(members[0].labels, owner.labels);
+    }
+}
