@@ -2,6 +2,7 @@
 
 mod selection;
 
+use crate::http::{ExternalUrl, ListenAddress};
 use crate::model::view::Source;
 use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
@@ -9,10 +10,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 pub use selection::{Pattern, Selection};
@@ -38,6 +36,8 @@ pub enum Command {
     List(List),
     /// Say whose a device, an address or a container's interface is
     Find(Find),
+    /// Say whether a file for --web.config.file is good
+    CheckWebConfig(CheckWebConfig),
 }
 
 /// Flags of `serve`.
@@ -46,7 +46,7 @@ pub struct Serve {
     /// Flags of all commands.
     #[command(flatten)]
     pub sources: Sources,
-    /// Address to serve on, HOST:PORT; may be given several times
+    /// Address to serve on, HOST:PORT, :PORT or unix:PATH; may be given several times
     #[arg(
         long = "web.listen-address",
         env = "VETH_EXPORTER_WEB_LISTEN_ADDRESS",
@@ -55,6 +55,18 @@ pub struct Serve {
         default_value = ":10736"
     )]
     pub listen: Vec<ListenAddress>,
+    /// Serve on the sockets that systemd has opened, and not on addresses
+    #[arg(long = "web.systemd-socket", env = "VETH_EXPORTER_WEB_SYSTEMD_SOCKET")]
+    pub systemd_socket: bool,
+    /// File with TLS, passwords and more, in the format of exporter-toolkit
+    #[arg(long = "web.config.file", env = "VETH_EXPORTER_WEB_CONFIG_FILE", value_name = "FILE")]
+    pub web_config: Option<PathBuf>,
+    /// URL by which others reach the exporter, for links and redirects
+    #[arg(long = "web.external-url", env = "VETH_EXPORTER_WEB_EXTERNAL_URL", value_name = "URL")]
+    pub external_url: Option<ExternalUrl>,
+    /// Prefix of all paths [default: the path of --web.external-url]
+    #[arg(long = "web.route-prefix", env = "VETH_EXPORTER_WEB_ROUTE_PREFIX", value_name = "PATH")]
+    pub route_prefix: Option<String>,
     /// Path under which the metrics are
     #[arg(long = "web.telemetry-path", env = "VETH_EXPORTER_WEB_TELEMETRY_PATH", value_name = "PATH",
           default_value = "/metrics", value_parser = telemetry_path)]
@@ -124,6 +136,13 @@ pub struct Find {
     /// How to print what was found
     #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
     pub format: Format,
+}
+
+/// Arguments of `check-web-config`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckWebConfig {
+    /// The file
+    pub file: PathBuf,
 }
 
 /// Where things are, and how to log.
@@ -246,42 +265,6 @@ impl Sources {
     }
 }
 
-/// Where to serve: `HOST:PORT`, or `:PORT` for every address of the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenAddress {
-    text: String,
-    /// In the order in which they are tried.
-    candidates: Vec<SocketAddr>,
-}
-
-impl ListenAddress {
-    /// The first of these that can be bound is used: `[::]` serves IPv4 too, where there is IPv6.
-    pub fn candidates(&self) -> &[SocketAddr] {
-        &self.candidates
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl FromStr for ListenAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<ListenAddress, String> {
-        let candidates: Vec<SocketAddr> = match text.strip_prefix(':') {
-            Some(port) => {
-                let port: u16 = port.parse().map_err(|_| format!("{port:?} is not a port"))?;
-                vec![([0u16; 8], port).into(), ([0u8; 4], port).into()]
-            }
-            None => text.to_socket_addrs().map_err(|error| error.to_string())?.collect(),
-        };
-        Ok(ListenAddress { text: text.to_owned(), candidates })
-    }
-}
-
 fn some_query(query: OsString) -> Result<OsString, String> {
     if query.is_empty() { Err("a query must not be empty".into()) } else { Ok(query) }
 }
@@ -301,7 +284,9 @@ fn may_be_disabled(name: &str) -> Result<Source, String> {
 
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
-        "/" | "/-/healthy" | "/-/ready" | "/metrics/cadvisor" => Err("this path is taken".into()),
+        "/" | "/-/healthy" | "/-/ready" | "/api/v1/pairs" | "/metrics/cadvisor" => {
+            Err("this path is taken".into())
+        }
         _ if text.starts_with('/') => Ok(text.to_owned()),
         _ => Err("a path begins with /".into()),
     }
@@ -328,7 +313,7 @@ mod tests {
         let commands = std::iter::once(&command).chain(command.get_subcommands());
         for flag in commands.flat_map(|command| command.get_arguments()) {
             let (Some(long), Some(env)) = (flag.get_long(), flag.get_env()) else {
-                assert!(matches!(flag.get_id().as_str(), "help" | "version" | "query"), "{flag}");
+                assert!(matches!(flag.get_id().as_str(), "help" | "version" | "query" | "file"), "{flag}");
                 continue;
             };
             let wanted = format!("VETH_EXPORTER_{}", long.to_uppercase().replace(['.', '-'], "_"));
@@ -355,8 +340,11 @@ mod tests {
             ("--collector.interval", "soon"),
             ("--web.listen-address", ":port"),
             ("--web.listen-address", "127.0.0.1"),
+            ("--web.listen-address", "unix:"),
+            ("--web.external-url", "ftp://host/veth"),
             ("--web.telemetry-path", "metrics"),
             ("--web.telemetry-path", "/-/ready"),
+            ("--web.telemetry-path", "/api/v1/pairs"),
             ("--web.telemetry-path", "/metrics/cadvisor"),
             ("--docker.host", "ftp://x"),
             ("--podman.host", "podman.sock"),
@@ -383,12 +371,5 @@ mod tests {
         let on: Vec<&str> =
             OPTIONAL.into_iter().filter(|&source| sources.is_on(source)).map(Source::as_str).collect();
         assert_eq!(on, ["podman", "cri"]);
-    }
-
-    #[test]
-    fn a_port_alone_means_every_address() {
-        let address: ListenAddress = ":10736".parse().unwrap();
-        let shown: Vec<String> = address.candidates().iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["[::]:10736", "0.0.0.0:10736"]);
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub view: Option<View>,
     /// How the sources do.
     pub status: Status,
+    /// When the view's times begin, since 1970 began. Steps of the clock while the exporter runs do not change it.
+    pub epoch: Duration,
 }
 
 /// Where namespaces have names.
@@ -75,6 +77,8 @@ enum Message {
     Scrape(oneshot::Sender<Arc<Snapshot>>),
     /// A scrape that also wants what links count that are no veths.
     ScrapeWithOthers(oneshot::Sender<Arc<Snapshot>>),
+    /// To be answered at once: the loop turns.
+    Turn(oneshot::Sender<()>),
     Stop,
 }
 
@@ -96,8 +100,14 @@ impl Handle {
         answer.await.ok()
     }
 
-    /// The same, and what links count that are no veths is of now too, as far as it can be read in as long again: each
-    /// namespace that has one must be asked.
+    /// Waits until the collector's loop comes round; `false` if it has stopped.
+    pub async fn turns(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Turn(reply)).is_ok() && answer.await.is_ok()
+    }
+
+    /// The same as [`Handle::scrape`], and what links count that are no veths is of now too, as far as it can be read in as
+    /// long again: each namespace that has one must be asked.
     pub async fn scrape_with_others(&self) -> Option<Arc<Snapshot>> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::ScrapeWithOthers(reply)).ok()?;
@@ -198,6 +208,7 @@ pub fn start(
     let mut collector = Collector {
         host,
         start: Instant::now(),
+        epoch: since_1970(),
         requests,
         locate,
         mourn,
@@ -221,6 +232,8 @@ pub fn start(
 struct Collector {
     host: Host,
     start: Instant,
+    /// The same on the clock on the wall, since 1970 began.
+    epoch: Duration,
     requests: Sender<Request>,
     locate: Sender<Request>,
     mourn: Sender<Vec<(u32, Name)>>,
@@ -271,6 +284,8 @@ impl Collector {
                 Ok(Message::Input(input)) => self.take(input),
                 Ok(Message::Scrape(reply)) => self.begin_scrape(reply),
                 Ok(Message::ScrapeWithOthers(reply)) => self.begin_others(reply),
+                // Who no longer waits for it is no error.
+                Ok(Message::Turn(reply)) => _ = reply.send(()),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -373,7 +388,11 @@ impl Collector {
         if self.waiting.is_empty() {
             return;
         }
-        let snapshot = Arc::new(Snapshot { view: self.host.view(), status: self.host.status().clone() });
+        let snapshot = Arc::new(Snapshot {
+            view: self.host.view(),
+            status: self.host.status().clone(),
+            epoch: self.epoch,
+        });
         for reply in self.waiting.drain(..) {
             // A client that went away meanwhile is no error.
             let _ = reply.send(Arc::clone(&snapshot));
@@ -640,7 +659,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Looks at the host once, in the calling thread; each engine is asked once.
 pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
-    let start = Instant::now();
+    let (start, epoch) = (Instant::now(), since_1970());
     let named = sources.netns_folder.iter().map(|_| Runtime::Named);
     let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain(named).collect();
     let mut host = Host::new(config, runtimes);
@@ -670,5 +689,10 @@ pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Eng
         requests.extend(host.apply(input, now));
     }
     host.apply(take_sample(&mut sources.sampler, Samples::default()), now);
-    Snapshot { view: host.view(), status: host.status().clone() }
+    Snapshot { view: host.view(), status: host.status().clone(), epoch }
+}
+
+/// The time of the clock on the wall; a clock that stands before 1970 counts as 1970.
+fn since_1970() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }

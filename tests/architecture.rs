@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sandbox", &[]),
     ("collector", &["kernel", "model", "runtimes"]),
     ("http", &["collector", "exposition", "model"]),
-    ("cli", &["model", "runtimes"]),
+    ("cli", &["http", "model", "runtimes"]),
     ("commands", &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox"]),
 ];
 
@@ -33,6 +33,14 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("flate2", &["http"]),
     ("hyper", &["http", "runtimes"]),
     ("hyper_util", &["http", "runtimes"]),
+    ("rustls", &["http"]),
+    ("x509_cert", &["http"]),
+    ("yaml_serde", &["http"]),
+    ("bcrypt", &["http"]),
+    ("percent_encoding", &["http"]),
+    ("base64", &["http"]),
+    ("listenfd", &["http"]),
+    ("sd_notify", &["commands"]),
     ("clap", &["cli"]),
     ("regex", &["cli"]),
     ("regex_syntax", &["cli"]),

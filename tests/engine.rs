@@ -64,8 +64,8 @@ fn changes(exporter: &Exporter) -> Vec<String> {
     of_docker
         .map(|line| {
             let level = line.split("level=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-            let works = line.contains("message=\"works again\"");
-            assert_ne!(works, line.contains("message=failed"), "{line}");
+            let works = line.contains("msg=\"works again\"");
+            assert_ne!(works, line.contains("msg=failed"), "{line}");
             format!("{level}: {}", if works { "works again" } else { "failed" })
         })
         .collect()

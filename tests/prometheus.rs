@@ -15,7 +15,6 @@ use lab::{
     Container, DockerEngine, Exporter, Interface, Prometheus, Traffic, acquaint, needs_engine, two_silent,
     wait_for, within_netns,
 };
-use serde_json::Value;
 
 /// Of each datagram: 958 bytes make a frame of 1,000 (8 UDP, 20 IPv4, 14 Ethernet).
 const PAYLOAD: usize = 958;
@@ -116,19 +115,5 @@ fn prometheus_answers_the_rate_the_sum_and_no_spike_after_a_restart() {
     let (lowest, highest) = (rates("min_over_time"), rates("max_over_time"));
     assert!(lowest >= 0.0 && highest < 1.5 * RATE, "between {lowest} and {highest} bytes/s");
     assert_eq!(scalar(&prometheus, "min_over_time(up[2m])"), Some(1.0), "every scrape succeeded");
-    refuse_complaints(&prometheus);
-}
-
-fn refuse_complaints(prometheus: &Prometheus) {
-    let targets = prometheus.targets();
-    let target = |key: &str| targets[0][key].clone();
-    assert_eq!(targets.as_array().map(Vec::len), Some(1), "{targets:#}");
-    assert_eq!((target("health"), target("lastError")), (Value::from("up"), Value::from("")), "{targets:#}");
-    let log = prometheus.log();
-    let complaints: Vec<&String> = log
-        .iter()
-        .filter(|line| line.contains("level=warn") || line.contains("level=error"))
-        .filter(|line| line.contains("scrape") || line.contains("target"))
-        .collect();
-    assert!(complaints.is_empty(), "{complaints:#?}");
+    prometheus.refuse_complaints();
 }

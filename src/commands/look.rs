@@ -46,7 +46,7 @@ impl Look {
             // A command shows all.
             filter: Filter::default(),
         };
-        let Snapshot { view, status } =
+        let Snapshot { view, status, .. } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));
         for (source, asked) in &status.sources {
             if let Err(reason) = &asked.result {

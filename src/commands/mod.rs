@@ -1,12 +1,15 @@
 //! What the user can call.
 
+mod check_web_config;
 mod find;
 mod list;
+mod log;
 mod look;
+mod notify;
 mod rows;
 mod serve;
 
-use crate::cli::{Cli, Command, LogFormat, LogLevel, Sources};
+use crate::cli::{Cli, Command, LogLevel, Sources};
 use crate::collector::Engine;
 use crate::kernel::OwnNsid;
 use crate::model::view::Source;
@@ -16,6 +19,7 @@ use crate::runtimes::named::Folder;
 use crate::runtimes::process::Processes;
 use crate::{collector, kernel};
 use anyhow::{Context, anyhow};
+use log::Lines;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -30,6 +34,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Serve(flags)) => serve::run(&flags),
         Some(Command::List(flags)) => list::run(&flags),
         Some(Command::Find(flags)) => find::run(&flags),
+        Some(Command::CheckWebConfig(flags)) => check_web_config::run(&flags),
     }
 }
 
@@ -44,18 +49,9 @@ fn start_log(flags: &Sources) -> anyhow::Result<()> {
     let own = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_default(LevelFilter::WARN.min(level));
-    let log = tracing_subscriber::registry();
-    match flags.log_format {
-        LogFormat::Logfmt => {
-            let lines = tracing_logfmt::builder().with_target(false).layer();
-            log.with(lines.with_writer(std::io::stderr).with_filter(own)).try_init()
-        }
-        LogFormat::Json => {
-            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);
-            log.with(lines.with_writer(std::io::stderr).with_filter(own)).try_init()
-        }
-    }
-    .context("cannot start the log")
+    let lines = tracing_subscriber::fmt::layer().event_format(Lines(flags.log_format));
+    let lines = lines.with_ansi(false).with_writer(std::io::stderr).with_filter(own);
+    tracing_subscriber::registry().with(lines).try_init().context("cannot start the log")
 }
 
 /// Opens what needs privileges.

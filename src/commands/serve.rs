@@ -1,14 +1,15 @@
 //! `veth-exporter serve`: collect, and serve /metrics.
 
-use crate::cli::{ListenAddress, Serve};
+use super::notify;
+use crate::cli::Serve;
 use crate::collector::Engine;
-use crate::http::{self, Limits, Site};
+use crate::http::{self, Gate, Limits, Listener, Routes, Site, WebConfig};
 use crate::kernel::Reach;
 use crate::model::host::{Config, Learning};
 use crate::model::view::Source;
 use crate::{collector, sandbox};
 use anyhow::{Context, anyhow};
-use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -34,11 +35,14 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
     super::start_log(&flags.sources)?;
     let sources = super::open_kernel(&flags.sources)?;
     let engines = super::open_engines(&flags.sources)?;
-    let listeners = flags.listen.iter().map(bind).collect::<anyhow::Result<Vec<_>>>()?;
+    let listeners = listen(flags)?;
     let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
     if let Some(lack) = tier.lacks(sources.events.reach == Reach::All) {
         tracing::warn!("{lack}");
     }
+    // Only now: it is read again whenever it changes, and what cannot be read then is better told at once.
+    let config = flags.web_config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
+    let gate = Arc::new(Gate::new(config)?);
     // The first thread starts here.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
@@ -67,9 +71,15 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
             tokio::spawn(engine.follow(handle.clone()));
         }
         let limits = Limits { max_requests: flags.max_requests };
-        let site = Site::new(handle.clone(), flags.telemetry_path.clone(), limits)?;
+        let routes =
+            Routes::new(flags.external_url.as_ref(), flags.route_prefix.as_deref(), &flags.telemetry_path);
+        let site = Site::new(handle.clone(), routes, limits, Arc::clone(&gate))?;
+        if let Some(path) = flags.web_config.clone() {
+            tokio::spawn(async move { gate.follow(&path).await });
+        }
+        tokio::spawn(notify::follow(handle.clone()));
         for listener in &listeners {
-            tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
+            tracing::info!(address = %listener, version = env!("CARGO_PKG_VERSION"), "listening");
         }
         let stop = async {
             tokio::select! {
@@ -77,6 +87,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
                 _ = interrupt.recv() => {}
             }
             tracing::info!("stopping");
+            notify::stopping();
         };
         let served = http::serve(site, listeners, stop).await;
         handle.stop();
@@ -84,18 +95,9 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
     })
 }
 
-fn bind(address: &ListenAddress) -> anyhow::Result<TcpListener> {
-    let mut bound = Err(anyhow!("it means no address"));
-    for candidate in address.candidates() {
-        match TcpListener::bind(candidate) {
-            Ok(listener) => return Ok(listener),
-            // The second candidate is for a host without IPv6, not for an address in use.
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                bound = Err(error.into());
-                break;
-            }
-            Err(error) => bound = Err(error.into()),
-        }
+fn listen(flags: &Serve) -> anyhow::Result<Vec<Listener>> {
+    if flags.systemd_socket {
+        return Ok(Listener::from_systemd()?);
     }
-    bound.with_context(|| format!("cannot listen on {address}"))
+    Ok(flags.listen.iter().map(Listener::bind).collect::<Result<_, _>>()?)
 }

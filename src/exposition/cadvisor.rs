@@ -6,6 +6,7 @@
 
 use super::encode::{LabelBlock, Names, Rows, label_of};
 use super::families::Type;
+use super::format::Format;
 use super::pieces::Pieces;
 use crate::model::link::{Counters, Errors, Name};
 use crate::model::pairing::Role;
@@ -96,7 +97,8 @@ impl Encoder {
             self.scene = Some(Arc::clone(&view.scene));
         }
         for family in FAMILIES {
-            self.rows.write(out, (family.name, family.help, Type::Counter), |interface| match interface {
+            let head = (family.name, family.help, Type::Counter);
+            self.rows.write(out, Format::Text, head, |interface| match interface {
                 Interface::Veth(pair, side) => {
                     (family.value)(&view.own_counters(pair, side), &Errors::default())
                 }

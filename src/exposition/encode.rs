@@ -1,9 +1,10 @@
-//! The text format 0.0.4. Pure.
+//! The text format 0.0.4, and OpenMetrics 1.0. Pure.
 //!
 //! A scene's label blocks are formatted once and kept as long as the scene is the same; a scrape then only
 //! copies them and writes numbers, into memory that is used again.
 
 use super::families::{FAMILIES, Family, Series, Type};
+use super::format::Format;
 use super::pieces::Pieces;
 use crate::model::filter::cleaned;
 use crate::model::ledger::{LabelSet, NetworkLabels};
@@ -13,9 +14,19 @@ use crate::model::workload::Workload;
 use prometheus::proto::{MetricFamily, MetricType};
 use std::fmt::{self, Display, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The media type of what [`Encoder`] writes.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// A text that is to be written.
+pub struct Order<'a> {
+    /// How.
+    pub format: Format,
+    /// What is shown; without one there is only the telemetry.
+    pub view: Option<&'a View>,
+    /// The exporter's own metrics.
+    pub telemetry: &'a [MetricFamily],
+    /// When the view's times begin, since 1970 began.
+    pub epoch: Duration,
+}
 
 /// Writes views.
 #[derive(Default)]
@@ -26,9 +37,9 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Writes the whole exposition. Without a view there is only the telemetry.
-    pub fn encode(&mut self, view: Option<&View>, telemetry: &[MetricFamily], out: &mut Pieces) {
-        if let Some(view) = view {
+    /// Writes the whole exposition.
+    pub fn encode(&mut self, order: &Order<'_>, out: &mut Pieces) {
+        if let Some(view) = order.view {
             if !self.scene.as_ref().is_some_and(|scene| Arc::ptr_eq(scene, &view.scene)) {
                 // The old ones go first: they would be in memory twice.
                 self.blocks = Blocks::default();
@@ -36,14 +47,15 @@ impl Encoder {
                 self.scene = Some(Arc::clone(&view.scene));
             }
             for family in FAMILIES {
-                self.blocks.write(out, family, view);
+                self.blocks.write(out, family, view, order);
             }
         }
         let mut own = String::new();
-        for family in telemetry {
-            write_own(&mut own, family);
+        for family in order.telemetry {
+            write_own(&mut own, order.format, family);
         }
         out.push(&own);
+        out.push(order.format.end());
     }
 }
 
@@ -103,21 +115,54 @@ impl<K: Copy> Rows<K> {
         sorted
     }
 
-    pub fn write(&self, out: &mut Pieces, family: Head, value: impl Fn(K) -> u64) {
-        self.write_some(out, family, |key| Some(value(key)));
+    pub fn write(&self, out: &mut Pieces, format: Format, head: Head, value: impl Fn(K) -> u64) {
+        self.write_some(out, format, head, |key| Some(value(key)));
     }
 
     /// Writes the rows that have a value; without any there is no head either.
-    fn write_some(&self, out: &mut Pieces, (name, help, kind): Head, value: impl Fn(K) -> Option<u64>) {
+    fn write_some(
+        &self,
+        out: &mut Pieces,
+        format: Format,
+        (name, help, kind): Head,
+        value: impl Fn(K) -> Option<u64>,
+    ) {
         let mut digits = itoa::Buffer::new();
         let mut begun = false;
         for (block, key) in self.blocks() {
             let Some(value) = value(key) else { continue };
             if !std::mem::replace(&mut begun, true) {
-                write_head(|part| out.push(part), name, help, kind);
+                write_head(|part| out.push(part), format, name, help, kind);
             }
             let digits = digits.format(value);
             out.push_row([name.as_bytes(), block.as_bytes(), digits.as_bytes(), b"\n"]);
+        }
+    }
+
+    /// Writes totals, in OpenMetrics each with the time when it began, since 1970 began.
+    fn write_totals(
+        &self,
+        out: &mut Pieces,
+        format: Format,
+        head: Head,
+        total: impl Fn(K) -> (u64, Duration),
+    ) {
+        let Format::OpenMetrics = format else { return self.write(out, format, head, |key| total(key).0) };
+        let (name, help, kind) = head;
+        if self.rows.is_empty() {
+            return;
+        }
+        write_head(|part| out.push(part), format, name, help, kind);
+        let created = format!("{}_created", format.family(name, kind));
+        let (mut digits, mut time) = (itoa::Buffer::new(), String::new());
+        for (block, key) in self.blocks() {
+            let (total, begun) = total(key);
+            let total = digits.format(total);
+            out.push_row([name.as_bytes(), block.as_bytes(), total.as_bytes(), b"\n"]);
+            time.clear();
+            // Writing to a string cannot fail.
+            let _ = write!(time, "{}.{:03}", begun.as_secs(), begun.subsec_millis());
+            out.push_row([created.as_bytes(), block.as_bytes(), time.as_bytes(), b"\n"]);
         }
     }
 }
@@ -142,22 +187,26 @@ impl Blocks {
         }
     }
 
-    fn write(&self, out: &mut Pieces, family: &Family, view: &View) {
-        let head = (family.name, family.help, family.kind);
+    fn write(&self, out: &mut Pieces, family: &Family, view: &View, order: &Order<'_>) {
+        let (format, head) = (order.format, (family.name, family.help, family.kind));
         match family.series {
             Series::DeviceCounter(value) => {
-                self.devices.write(out, head, |(pair, side)| value(&view.samples[pair][side]));
+                self.devices.write(out, format, head, |(pair, side)| value(&view.samples[pair][side]));
             }
-            Series::DeviceState(value) => self.devices.write(out, head, |(pair, side)| {
+            Series::DeviceState(value) => self.devices.write(out, format, head, |(pair, side)| {
                 view.scene.pairs[pair].sides[side].link.as_ref().map_or(0, value)
             }),
-            Series::DeviceInfo => self.device_infos.write(out, head, |()| 1),
-            Series::Workload(value) => self.workloads.write(out, head, |row| value(&view.workloads[row])),
+            Series::DeviceInfo => self.device_infos.write(out, format, head, |()| 1),
+            Series::Workload(value) => self.workloads.write_totals(out, format, head, |row| {
+                (value(&view.workloads[row]), order.epoch + view.scene.workloads_begun[row])
+            }),
             Series::Peak(value) => {
-                self.workloads.write_some(out, head, |row| view.peaks[row].as_ref().map(value));
+                self.workloads.write_some(out, format, head, |row| view.peaks[row].as_ref().map(value));
             }
-            Series::WorkloadInfo => self.workload_infos.write(out, head, |()| 1),
-            Series::Network(value) => self.networks.write(out, head, |row| value(&view.networks[row])),
+            Series::WorkloadInfo => self.workload_infos.write(out, format, head, |()| 1),
+            Series::Network(value) => self.networks.write_totals(out, format, head, |row| {
+                (value(&view.networks[row]), order.epoch + view.scene.networks_begun[row])
+            }),
         }
     }
 }
@@ -342,18 +391,25 @@ impl Write for Escaped<'_> {
     }
 }
 
-fn write_head(push: impl FnMut(&str), name: &str, help: &str, kind: Type) {
-    ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind.as_str(), "\n"].into_iter().for_each(push);
+fn write_head(mut push: impl FnMut(&str), format: Format, name: &str, help: &str, kind: Type) {
+    let family = format.family(name, kind);
+    ["# HELP ", family, " ", help, "\n# TYPE ", family, " ", format.type_name(kind), "\n"]
+        .into_iter()
+        .for_each(&mut push);
+    if let Some(unit) = format.unit(family, kind) {
+        ["# UNIT ", family, " ", unit, "\n"].into_iter().for_each(push);
+    }
 }
 
-/// Writes a family of the exporter's own: counters and gauges, which is all that it has.
-fn write_own(out: &mut String, family: &MetricFamily) {
+/// Writes a family of the exporter's own: counters, gauges and one of information, which is all that it has.
+fn write_own(out: &mut String, format: Format, family: &MetricFamily) {
     let (kind, value): (_, fn(&prometheus::proto::Metric) -> f64) = match family.get_field_type() {
         MetricType::COUNTER => (Type::Counter, |metric| metric.get_counter().get_value()),
+        MetricType::GAUGE if family.name().ends_with("_info") => (Type::Info, |_| 1.0),
         MetricType::GAUGE => (Type::Gauge, |metric| metric.get_gauge().get_value()),
         _ => return,
     };
-    write_head(|part| out.push_str(part), family.name(), family.help(), kind);
+    write_head(|part| out.push_str(part), format, family.name(), family.help(), kind);
     for metric in family.get_metric() {
         out.push_str(family.name());
         let mut block = LabelBlock { text: out, empty: true };

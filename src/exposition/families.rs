@@ -2,7 +2,7 @@
 
 use crate::model::ledger::Traffic;
 use crate::model::link::{Counters, Link};
-use crate::model::peak::Peak;
+use crate::model::peak::Rates;
 
 /// A family's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,16 +11,8 @@ pub enum Type {
     Counter,
     /// It goes up and down.
     Gauge,
-}
-
-impl Type {
-    /// The word after `# TYPE name`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Type::Counter => "counter",
-            Type::Gauge => "gauge",
-        }
-    }
+    /// Its labels are what it tells, and its value is always 1; its name ends in `_info`.
+    Info,
 }
 
 /// What a family's series are about, and how each value is found.
@@ -37,7 +29,7 @@ pub enum Series {
     /// One for each living workload and member, always 1.
     WorkloadInfo,
     /// One for each label set of a workload that was carried within the window.
-    Peak(fn(&Peak) -> u64),
+    Peak(fn(&Rates) -> u64),
     /// One for each network.
     Network(fn(&Traffic) -> u64),
 }
@@ -71,13 +63,13 @@ const fn family(name: &'static str, kind: Type, series: Series, help: &'static s
 }
 
 use Series::{DeviceCounter, DeviceInfo, DeviceState, Network, Workload, WorkloadInfo};
-use Type::{Counter, Gauge};
+use Type::{Counter, Gauge, Info};
 
 /// All families of veths, in the order in which they are written: by name.
 pub const FAMILIES: &[Family] = &[
     family(
         "veth_container_info",
-        Gauge,
+        Info,
         WorkloadInfo,
         "Always 1: a workload with a veth, or a member that shares its network namespace (network_owner).",
     ),
@@ -149,7 +141,7 @@ pub const FAMILIES: &[Family] = &[
     ),
     family(
         "veth_device_info",
-        Gauge,
+        Info,
         DeviceInfo,
         "Always 1: a port, its peer, their addresses and the workload behind it.",
     ),
@@ -246,7 +238,8 @@ mod tests {
             assert!(name.starts_with("veth_"), "{name}");
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
             assert_eq!(name.ends_with("_total"), *kind == Type::Counter, "{name}");
-            assert!(help.ends_with('.') && !help.contains(['\n', '\\']), "{name}: {help}");
+            assert_eq!(name.ends_with("_info"), *kind == Type::Info, "{name}");
+            assert!(help.ends_with('.') && !help.contains(['\n', '\\', '"']), "{name}: {help}");
         }
     }
 

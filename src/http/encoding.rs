@@ -17,7 +17,7 @@ pub(super) enum Encoding {
 }
 
 /// What a client thinks of something, in thousandths; 0 is a refusal.
-type Quality = u16;
+pub(super) type Quality = u16;
 
 impl Encoding {
     /// What the client likes best of what there is; of two that it likes the same, the smaller one. A client that
@@ -60,7 +60,7 @@ fn preference(member: &str) -> Option<(&str, Quality)> {
 }
 
 /// `0`, `0.123` or `1.000`: at most three digits behind the point, and at most 1.
-fn quality(text: &str) -> Option<Quality> {
+pub(super) fn quality(text: &str) -> Option<Quality> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     if !matches!(whole, "0" | "1") || part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -112,6 +112,9 @@ mod tests {
             (&["*;q=0, gzip"], Gzip),
             (&["*"], Gzip),
             (&["*;q=0"], Identity),
+            (&["identity;q=0"], Identity),
+            (&["identity;q=0, *"], Gzip),
+            (&["identity;q=0, gzip;q=0.001"], Gzip),
             (&["identity"], Identity),
             (&["identity, gzip"], Gzip),
             (&["identity, gzip;q=0.5"], Identity),

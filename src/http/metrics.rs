@@ -1,19 +1,22 @@
 //! The metrics: one dump and one text for all who ask together.
 
 use super::body::Body;
+use super::connections::Connections;
 use super::encoding::Encoding;
-use super::text;
-use super::text::{Place, Places, Text};
+use super::pairs::{self, Query};
+use super::places::Places;
+use super::text::{Memory, Room, Text};
 use crate::collector::{Handle, Snapshot};
 use crate::exposition::cadvisor;
-use crate::exposition::encode::{self, Encoder};
+use crate::exposition::encode::{Encoder, Order};
+use crate::exposition::format::Format;
 use crate::exposition::pieces::Pool;
 use crate::exposition::telemetry::Telemetry;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 /// What the user allows.
 #[derive(Clone, Copy, Debug)]
@@ -22,31 +25,54 @@ pub struct Limits {
     pub max_requests: usize,
 }
 
+/// Texts of what the collector knows: the metrics, and the pairs for the API.
 pub(super) struct Metrics {
     collector: Handle,
-    /// The links that are no veths are read too.
-    reads_others: bool,
-    places: Option<Arc<Semaphore>>,
+    places: Places,
     writer: Arc<Mutex<Writer>>,
 }
 
-/// Which metrics are shown.
-enum Shows {
-    /// All that there are.
-    Own { encoder: Box<Encoder>, telemetry: Box<Telemetry> },
-    /// What cAdvisor would show.
-    Cadvisor(cadvisor::Encoder),
+/// What a text says, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Metrics(Format),
+    /// What cAdvisor would show, in the text format.
+    Cadvisor,
+    Pairs(Query),
+}
+
+/// A text that is to be sent.
+pub(super) struct Ready {
+    text: Arc<Text>,
+    pub encoding: Encoding,
+    length: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Why there is no text.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("as many scrapes as --web.max-requests allows are under way, try again later")]
+    Full,
+    #[error("the collector has stopped")]
+    Stopped,
+    #[error("not ready: the first look at the host is not over")]
+    NotReady,
 }
 
 struct Writer {
-    shows: Shows,
+    encoder: Encoder,
+    cadvisor: cadvisor::Encoder,
+    telemetry: Telemetry,
     pool: Pool,
-    places: Places,
-    last: Option<Shown>,
+    memory: Memory,
+    /// The last text of each kind that shows what the last one shows.
+    last: Vec<Shown>,
 }
 
-/// The last text.
+/// A text that others may still want.
 struct Shown {
+    kind: Kind,
     /// What it shows. Held weakly, its address is still not given to another.
     snapshot: Weak<Snapshot>,
     /// When that was asked for.
@@ -54,122 +80,169 @@ struct Shown {
     text: Arc<Text>,
 }
 
+impl Ready {
+    /// A tag that another text does not have.
+    pub fn tag(&self) -> Option<&str> {
+        self.text.tag()
+    }
+
+    pub fn into_body(self) -> Body {
+        Body::shared(self.text, self.encoding, self.length, self.permit)
+    }
+}
+
 impl Metrics {
-    pub fn new(collector: Handle, limits: Limits) -> Result<Metrics, prometheus::Error> {
-        let places = (limits.max_requests > 0).then(|| Arc::new(Semaphore::new(limits.max_requests)));
-        let telemetry = Box::new(Telemetry::new()?);
-        let writer = Writer::new(Shows::Own { encoder: Box::default(), telemetry });
-        Ok(Metrics { collector, reads_others: false, places, writer })
-    }
-
-    /// The same as cAdvisor would show it; they have their places together.
-    pub fn as_cadvisor(&self) -> Metrics {
-        Metrics {
-            collector: self.collector.clone(),
-            reads_others: true,
-            places: self.places.clone(),
-            writer: Writer::new(Shows::Cadvisor(cadvisor::Encoder::default())),
-        }
-    }
-
-    async fn scrape(&self) -> Option<Arc<Snapshot>> {
-        if self.reads_others {
-            self.collector.scrape_with_others().await
-        } else {
-            self.collector.scrape().await
-        }
-    }
-
-    pub async fn answer(&self, wanted: Encoding) -> Response<Body> {
-        let Ok(permit) =
-            self.places.as_ref().map(|places| Arc::clone(places).try_acquire_owned()).transpose()
-        else {
-            return text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "503: as many scrapes as --web.max-requests allows are under way, try again later\n",
-            );
+    pub fn new(
+        collector: Handle,
+        limits: Limits,
+        connections: Connections,
+    ) -> Result<Metrics, prometheus::Error> {
+        let places = Places::new(limits.max_requests, connections);
+        let writer = Writer {
+            encoder: Encoder::default(),
+            cadvisor: cadvisor::Encoder::default(),
+            telemetry: Telemetry::new()?,
+            pool: Pool::default(),
+            memory: Memory::default(),
+            last: Vec::new(),
         };
-        match self.text(wanted).await {
-            Some((text, encoding, length)) => {
-                exposition(Body::shared(text, encoding, length, permit), encoding)
-            }
-            None => text(StatusCode::SERVICE_UNAVAILABLE, "503: the collector has stopped\n"),
+        Ok(Metrics { collector, places, writer: Arc::new(Mutex::new(writer)) })
+    }
+
+    pub async fn answer(&self, format: Format, wanted: Encoding) -> Response<Body> {
+        match self.compose(Kind::Metrics(format), wanted).await {
+            Ok(ready) => exposition(format, "Accept, Accept-Encoding", ready),
+            Err(refusal) => unavailable(&format!("503: {refusal}\n")),
         }
     }
 
-    /// The text, and how and at what length it is sent.
-    async fn text(&self, wanted: Encoding) -> Option<(Arc<Text>, Encoding, usize)> {
+    /// The same as cAdvisor would show it, which is always in the text format.
+    pub async fn answer_as_cadvisor(&self, wanted: Encoding) -> Response<Body> {
+        match self.compose(Kind::Cadvisor, wanted).await {
+            Ok(ready) => exposition(Format::Text, "Accept-Encoding", ready),
+            Err(refusal) => unavailable(&format!("503: {refusal}\n")),
+        }
+    }
+
+    /// Asks for what a text of this kind shows.
+    async fn scrape(&self, kind: &Kind) -> Result<Arc<Snapshot>, Refusal> {
+        let snapshot = match kind {
+            Kind::Cadvisor => self.collector.scrape_with_others().await,
+            Kind::Metrics(_) | Kind::Pairs(_) => self.collector.scrape().await,
+        };
+        snapshot.ok_or(Refusal::Stopped)
+    }
+
+    /// Writes a text, or takes one that others have asked for at the same time.
+    ///
+    /// # Errors
+    /// If there is no place for the answer, or nothing to show.
+    pub async fn compose(&self, kind: Kind, wanted: Encoding) -> Result<Ready, Refusal> {
+        let Ok(permit) = self.places.take().await else { return Err(Refusal::Full) };
         let mut asked = Instant::now();
-        let mut snapshot = self.scrape().await?;
+        let mut snapshot = self.scrape(&kind).await?;
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
-        let shown = writer.shown(&snapshot, asked);
-        let place = match shown {
+        let shown = writer.shown(&kind, &snapshot, asked);
+        let room = match shown {
             Some(_) => None,
             None => {
-                // If nobody reads it, its memory is free.
-                writer.last = None;
-                let (place, waited) = writer.places.take().await?;
+                writer.forget(&kind, &snapshot);
+                let (room, waited) = writer.memory.make_room().await.ok_or(Refusal::Stopped)?;
                 if waited {
                     asked = Instant::now();
-                    snapshot = self.scrape().await?;
+                    snapshot = self.scrape(&kind).await?;
                 }
-                Some(place)
+                Some(room)
             }
         };
         // Milliseconds of work at thousands of pairs: not on a thread that serves others.
         let write = move || {
-            let text = match place {
-                Some(place) => Some(writer.write(&snapshot, asked, place)),
+            let tagged = matches!(kind, Kind::Pairs(_));
+            let text = match room {
+                Some(room) => writer.write(kind, &snapshot, asked, room),
                 None => shown,
             };
             // Whoever wants the plain text does not wait for the compressed one.
             drop(writer);
-            text.map(|text| {
-                let (encoding, length) = text.prepare(wanted);
-                (text, encoding, length)
-            })
+            let text = text.ok_or(Refusal::NotReady)?;
+            if tagged {
+                text.make_tag();
+            }
+            let (encoding, length) = text.prepare(wanted);
+            Ok(Ready { text, encoding, length, permit })
         };
-        tokio::task::spawn_blocking(write).await.ok()?
+        tokio::task::spawn_blocking(write).await.map_err(|_| Refusal::Stopped)?
     }
 }
 
 impl Writer {
-    fn new(shows: Shows) -> Arc<Mutex<Writer>> {
-        let (pool, places) = (Pool::default(), Places::default());
-        Arc::new(Mutex::new(Writer { shows, pool, places, last: None }))
+    /// The last text of this kind, if it shows this snapshot, or a newer one than somebody who came at `came` has waited for.
+    fn shown(&self, kind: &Kind, snapshot: &Arc<Snapshot>, came: Instant) -> Option<Arc<Text>> {
+        let last = self.last.iter().find(|last| last.kind == *kind)?;
+        (last.shows(snapshot) || last.asked >= came).then(|| Arc::clone(&last.text))
     }
 
-    /// The last text, if it shows this snapshot, or a newer one than somebody who came at `came` has waited for.
-    fn shown(&self, snapshot: &Arc<Snapshot>, came: Instant) -> Option<Arc<Text>> {
-        let last = self.last.as_ref()?;
-        let same = std::ptr::eq(last.snapshot.as_ptr(), Arc::as_ptr(snapshot));
-        (same || last.asked >= came).then(|| Arc::clone(&last.text))
-    }
-
-    fn write(&mut self, snapshot: &Arc<Snapshot>, asked: Instant, place: Place) -> Arc<Text> {
-        let view = snapshot.view.as_ref();
-        let mut out = self.pool.begin();
-        match &mut self.shows {
-            Shows::Own { encoder, telemetry } => {
-                let telemetry = telemetry.gather(&snapshot.status, view.map(|view| view.scene.as_ref()));
-                encoder.encode(view, &telemetry, &mut out);
-            }
-            Shows::Cadvisor(encoder) => encoder.encode(view, &mut out),
+    /// Gives up what is of an earlier snapshot, and whatever else stands in the way of a text of this kind: if nobody reads it,
+    /// its memory is free.
+    fn forget(&mut self, kind: &Kind, snapshot: &Arc<Snapshot>) {
+        self.last.retain(|last| last.kind != *kind && last.shows(snapshot));
+        if !self.memory.has_room() {
+            self.last.clear();
         }
-        let text = Arc::new(Text::new(out.finish(), self.pool.clone(), place));
-        self.places.note(&text);
-        self.last = Some(Shown { snapshot: Arc::downgrade(snapshot), asked, text: Arc::clone(&text) });
-        text
+    }
+
+    /// `None` if there is nothing to show.
+    fn write(
+        &mut self,
+        kind: Kind,
+        snapshot: &Arc<Snapshot>,
+        asked: Instant,
+        room: Room,
+    ) -> Option<Arc<Text>> {
+        let mut out = self.pool.begin();
+        let view = snapshot.view.as_ref();
+        match &kind {
+            &Kind::Metrics(format) => {
+                let scene = view.map(|view| view.scene.as_ref());
+                let telemetry = &self.telemetry.gather(&snapshot.status, scene);
+                self.encoder.encode(&Order { format, view, telemetry, epoch: snapshot.epoch }, &mut out);
+            }
+            Kind::Cadvisor => self.cadvisor.encode(view, &mut out),
+            Kind::Pairs(query) => {
+                pairs::write(view?, snapshot.epoch, query, &mut out)
+                    .inspect_err(|error| tracing::error!(%error, "cannot write the pairs"))
+                    .ok()?;
+            }
+        }
+        let text = Arc::new(Text::new(out.finish(), self.pool.clone(), room));
+        self.memory.note(&text);
+        let shown = Shown { kind, snapshot: Arc::downgrade(snapshot), asked, text: Arc::clone(&text) };
+        self.last.push(shown);
+        Some(text)
     }
 }
 
-fn exposition(body: Body, encoding: Encoding) -> Response<Body> {
-    let mut response = Response::new(body);
+impl Shown {
+    fn shows(&self, snapshot: &Arc<Snapshot>) -> bool {
+        std::ptr::eq(self.snapshot.as_ptr(), Arc::as_ptr(snapshot))
+    }
+}
+
+fn exposition(format: Format, vary: &'static str, ready: Ready) -> Response<Body> {
+    let encoding = ready.encoding;
+    let mut response = Response::new(ready.into_body());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(encode::CONTENT_TYPE));
-    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(VARY, HeaderValue::from_static(vary));
     if encoding == Encoding::Gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
+    response
+}
+
+fn unavailable(message: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(message.to_owned()));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// So many texts are in memory at a time, whoever reads them.
 const TEXTS: usize = 2;
 
-/// A text is left to its readers for so long; then, if its place is needed, those who still read it are cut off.
+/// A text is left to its readers for so long; then, if its room is needed, those who still read it are cut off.
 const READING: Duration = Duration::from_secs(5);
 
 /// A text that readers share.
@@ -20,13 +20,14 @@ pub(super) struct Text {
     /// `None` once it has given way to another.
     held: Mutex<Option<Held>>,
     compressed: OnceLock<()>,
+    tag: OnceLock<String>,
 }
 
 struct Held {
     plain: Vec<Bytes>,
     /// Empty if nobody has asked for it yet, or if it cannot be compressed.
     gzip: Vec<Bytes>,
-    _place: Place,
+    _room: Room,
 }
 
 /// A text has given way to another: its reader was too slow.
@@ -35,9 +36,9 @@ struct Held {
 pub struct GivenWay;
 
 impl Text {
-    pub fn new(plain: Vec<Bytes>, pool: Pool, place: Place) -> Text {
-        let held = Held { plain, gzip: Vec::new(), _place: place };
-        Text { pool, held: Mutex::new(Some(held)), compressed: OnceLock::new() }
+    pub fn new(plain: Vec<Bytes>, pool: Pool, room: Room) -> Text {
+        let held = Held { plain, gzip: Vec::new(), _room: room };
+        Text { pool, held: Mutex::new(Some(held)), compressed: OnceLock::new(), tag: OnceLock::new() }
     }
 
     /// In which of the two ways it can be sent, and its length then. Compresses at the first call that wants that;
@@ -66,6 +67,23 @@ impl Text {
         Ok(pieces.get(number).cloned())
     }
 
+    /// Gives it a tag: another text has another one.
+    pub fn make_tag(&self) {
+        self.tag.get_or_init(|| {
+            let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+            // Nobody waits for the lock meanwhile.
+            let plain = self.held().as_ref().map(|held| held.plain.clone()).unwrap_or_default();
+            plain.iter().for_each(|piece| digest.update(piece));
+            // 16 bytes are as good as unique.
+            digest.finish().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        });
+    }
+
+    /// Its tag, if it has been given one.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.get().map(String::as_str)
+    }
+
     fn compress(&self) {
         // Nobody waits for the lock meanwhile.
         let Some(plain) = self.held().as_ref().map(|held| held.plain.clone()) else { return };
@@ -79,7 +97,7 @@ impl Text {
         }
     }
 
-    /// Gives its memory and its place to another; whoever still reads it is cut off.
+    /// Gives its memory and its room to another; whoever still reads it is cut off.
     fn give_way(&self) {
         if let Some(held) = self.held().take() {
             self.pool.give_back(held.plain);
@@ -97,30 +115,30 @@ impl Drop for Text {
     }
 }
 
-/// One of the places that there are for texts.
-pub(super) struct Place {
+/// Room for one text.
+pub(super) struct Room {
     _permit: OwnedSemaphorePermit,
 }
 
-/// All of them.
-pub(super) struct Places {
+/// Where texts are: there is room for two.
+pub(super) struct Memory {
     free: Arc<Semaphore>,
     reading: Duration,
     /// The texts that were made and may still be read, with the time when they were; the oldest first.
     taken: VecDeque<(Instant, Weak<Text>)>,
 }
 
-impl Default for Places {
-    fn default() -> Places {
-        Places { free: Arc::new(Semaphore::new(TEXTS)), reading: READING, taken: VecDeque::new() }
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory { free: Arc::new(Semaphore::new(TEXTS)), reading: READING, taken: VecDeque::new() }
     }
 }
 
-impl Places {
-    /// Waits for a place; says whether that took time. `None` never happens: the places are not closed.
-    pub async fn take(&mut self) -> Option<(Place, bool)> {
+impl Memory {
+    /// Waits for room; says whether that took time. `None` never happens: it is not closed.
+    pub async fn make_room(&mut self) -> Option<(Room, bool)> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-            return Some((Place { _permit: permit }, false));
+            return Some((Room { _permit: permit }, false));
         }
         loop {
             self.taken.retain(|(_, text)| text.strong_count() > 0);
@@ -129,13 +147,18 @@ impl Places {
                 .front()
                 .map_or(self.reading, |(made, _)| self.reading.saturating_sub(made.elapsed()));
             match tokio::time::timeout(left, Arc::clone(&self.free).acquire_owned()).await {
-                Ok(permit) => return Some((Place { _permit: permit.ok()? }, true)),
+                Ok(permit) => return Some((Room { _permit: permit.ok()? }, true)),
                 Err(_) => self.cut_off_the_slowest(),
             }
         }
     }
 
-    /// Notes who has taken a place.
+    /// True if nobody need wait.
+    pub fn has_room(&self) -> bool {
+        self.free.available_permits() > 0
+    }
+
+    /// Notes who has taken it.
     pub fn note(&mut self, text: &Arc<Text>) {
         self.taken.retain(|(_, text)| text.strong_count() > 0);
         self.taken.push_back((Instant::now(), Arc::downgrade(text)));
@@ -154,30 +177,30 @@ mod tests {
     use super::*;
     use crate::exposition::pieces::PIECE;
 
-    /// Makes a text of three pieces as soon as there is a place for it; says whether that took time.
-    async fn make(places: &mut Places, pool: &Pool) -> (Arc<Text>, bool) {
-        let (place, waited) = places.take().await.unwrap();
+    /// Makes a text of three pieces as soon as there is room for it; says whether that took time.
+    async fn make(memory: &mut Memory, pool: &Pool) -> (Arc<Text>, bool) {
+        let (room, waited) = memory.make_room().await.unwrap();
         let mut out = pool.begin();
         out.push(&"x".repeat(2 * PIECE + 1));
-        let text = Arc::new(Text::new(out.finish(), pool.clone(), place));
-        places.note(&text);
+        let text = Arc::new(Text::new(out.finish(), pool.clone(), room));
+        memory.note(&text);
         (text, waited)
     }
 
     #[tokio::test]
     async fn a_third_text_waits_until_one_of_two_is_read() {
-        let (mut places, pool) = (Places::default(), Pool::default());
-        let (first, waited) = make(&mut places, &pool).await;
-        let (second, also) = make(&mut places, &pool).await;
+        let (mut memory, pool) = (Memory::default(), Pool::default());
+        let (first, waited) = make(&mut memory, &pool).await;
+        let (second, also) = make(&mut memory, &pool).await;
         assert!(!waited && !also);
-        let third = tokio::time::timeout(Duration::from_millis(50), make(&mut places, &pool)).await;
+        let third = tokio::time::timeout(Duration::from_millis(50), make(&mut memory, &pool)).await;
         assert!(third.is_err(), "a third text is made beside two that are read");
         let begin = Instant::now();
         let reader = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(20));
             drop(second);
         });
-        let (_third, waited) = make(&mut places, &pool).await;
+        let (_third, waited) = make(&mut memory, &pool).await;
         assert!(waited && begin.elapsed() < READING, "{:?}", begin.elapsed());
         reader.join().unwrap();
         assert!(first.piece(Encoding::Identity, 0).is_ok(), "one that is read in time is cut off");
@@ -186,11 +209,11 @@ mod tests {
     #[tokio::test]
     async fn whoever_reads_too_slowly_is_cut_off_when_others_wait() {
         let pool = Pool::default();
-        let mut places = Places { reading: Duration::from_millis(30), ..Places::default() };
-        let (slowest, _) = make(&mut places, &pool).await;
-        let (slow, _) = make(&mut places, &pool).await;
+        let mut memory = Memory { reading: Duration::from_millis(30), ..Memory::default() };
+        let (slowest, _) = make(&mut memory, &pool).await;
+        let (slow, _) = make(&mut memory, &pool).await;
         slowest.prepare(Encoding::Gzip);
-        let (_third, waited) = make(&mut places, &pool).await;
+        let (_third, waited) = make(&mut memory, &pool).await;
         assert!(waited);
         for encoding in [Encoding::Identity, Encoding::Gzip] {
             assert!(slowest.piece(encoding, 1).is_err(), "{encoding:?}");
@@ -200,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_text_is_sent_as_long_as_it_was_said_to_be() {
-        let (text, _) = make(&mut Places::default(), &Pool::default()).await;
+        let (text, _) = make(&mut Memory::default(), &Pool::default()).await;
         for wanted in [Encoding::Identity, Encoding::Gzip] {
             let (encoding, length) = text.prepare(wanted);
             let pieces = (0..).map_while(|number| text.piece(encoding, number).unwrap());

@@ -380,6 +380,7 @@ impl Host {
             samples: self.shown.iter().map(|&pair| self.samples[pair]).collect(),
             workloads: self.shown_of(self.ledger.workloads().map(|(_, traffic)| *traffic)),
             peaks: self.shown_of(self.ledger.peaks()),
+            rates: self.shown_of(self.ledger.rates()),
             networks: self.ledger.networks().map(|(_, traffic)| *traffic).collect(),
             others: self.scene.others.iter().map(|other| self.read_last(other.end)).collect(),
         })

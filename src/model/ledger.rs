@@ -6,7 +6,7 @@
 
 use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
-use super::peak::{Peak, Peaks};
+use super::peak::{Peaks, Rates};
 use super::workload::{Runtime, Workload};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -253,6 +253,8 @@ pub fn highest(a: &Counters, b: &Counters) -> Counters {
 struct Total<L> {
     labels: L,
     traffic: Traffic,
+    /// Since when it is counted.
+    begun: Duration,
     peaks: Peaks,
     /// When a pair last carried it (a network: when it was last known).
     alive: Duration,
@@ -297,8 +299,8 @@ pub struct Ledger {
     network_of: Vec<Option<usize>>,
     /// What was held for pairs that died, until somebody tells whose they were.
     estates: Vec<Estate>,
-    /// Of these it is decided: they are booked by the next [`assign`](Ledger::assign).
-    orphaned: Vec<(LabelSet, Traffic)>,
+    /// Of these it is decided, and since when they are counted: they are booked by the next [`assign`](Ledger::assign).
+    orphaned: Vec<(LabelSet, Traffic, Duration)>,
 }
 
 /// What a pair had carried that died while it was held.
@@ -310,6 +312,8 @@ pub struct Estate {
     pub clue: Option<Clue>,
     /// Since when it is dead.
     pub since: Duration,
+    /// Since when it was counted.
+    arrived: Duration,
     traffic: [Traffic; 2],
 }
 
@@ -484,7 +488,8 @@ impl Ledger {
         for mut account in accounts {
             let Some(labels) = account.held.take() else { continue };
             let traffic = [account.take(0), account.take(1)];
-            self.estates.push(Estate { labels, clue: account.clue.take(), since: now, traffic });
+            let (clue, arrived) = (account.clue.take(), account.arrived);
+            self.estates.push(Estate { labels, clue, since: now, arrived, traffic });
         }
     }
 
@@ -494,7 +499,7 @@ impl Ledger {
         self.estates.retain(|estate| {
             let Some(labels) = heir(estate) else { return true };
             let of_each = labels.into_iter().zip(estate.traffic);
-            orphaned.extend(of_each.filter_map(|(labels, traffic)| Some((labels?, traffic))));
+            orphaned.extend(of_each.filter_map(|(labels, traffic)| Some((labels?, traffic, estate.arrived))));
             false
         });
     }
@@ -515,21 +520,30 @@ impl Ledger {
     ) {
         self.limit(&mut bookings);
         let orphaned = std::mem::take(&mut self.orphaned);
-        let wanted = bookings.iter().flat_map(|booking| match booking {
-            Booking::Held { .. } => &[None, None],
-            Booking::To(labels) => labels,
+        let wanted = bookings.iter().zip(&self.accounts).flat_map(|(booking, account)| {
+            let labels = match booking {
+                Booking::Held { .. } => &[None, None],
+                Booking::To(labels) => labels,
+            };
+            // What it has carried before anybody was known to whom it belongs is booked with the rest.
+            let waited = account.held.is_some() || account.in_transit;
+            let since = if waited { account.arrived } else { now };
+            labels.iter().flatten().map(move |labels| (Cow::Borrowed(labels), since))
         });
         // Who is held for a while keeps what it was booked to.
         let held = |index: usize| !matches!(bookings.get(index), Some(Booking::To(_)));
         let lingering = self.accounts.iter().enumerate().filter(|(index, _)| held(*index));
         let lingering = lingering.flat_map(|(_, account)| &account.labels);
-        let wanted = wanted.chain(lingering).flatten().chain(orphaned.iter().map(|(labels, _)| labels));
-        renew(&mut self.totals, wanted.map(Cow::Borrowed), now, retention);
-        let carried = self.totals.iter().filter_map(|total| total.labels.network());
-        renew(&mut self.networks, known.chain(carried).map(Cow::Owned), now, retention);
+        let lingering = lingering.flatten().map(|labels| (Cow::Borrowed(labels), now));
+        let inherited = orphaned.iter().map(|(labels, _, since)| (Cow::Borrowed(labels), *since));
+        renew(&mut self.totals, wanted.chain(lingering).chain(inherited), now, retention);
+        let carried =
+            self.totals.iter().filter_map(|total| Some((Cow::Owned(total.labels.network()?), total.begun)));
+        let known = known.map(|labels| (Cow::Owned(labels), now));
+        renew(&mut self.networks, known.chain(carried), now, retention);
         let network_of = |total: &Total<LabelSet>| find(&self.networks, &total.labels.network()?);
         self.network_of = self.totals.iter().map(network_of).collect();
-        for (labels, traffic) in orphaned {
+        for (labels, traffic, _) in orphaned {
             if let Some(index) = find(&self.totals, &labels) {
                 book(index, traffic, &mut self.totals, &self.network_of, &mut self.networks);
                 self.totals[index].skip();
@@ -641,6 +655,8 @@ impl Ledger {
             if std::mem::take(&mut total.carried) {
                 total.alive = now;
                 total.peaks.tick(&total.traffic, now, length);
+            } else {
+                total.peaks.pause();
             }
             total.peaks.forget(now, window);
         }
@@ -653,8 +669,23 @@ impl Ledger {
 
     /// For each of [`workloads`](Ledger::workloads) its highest rates; `None` where no pair has carried it in the
     /// window.
-    pub fn peaks(&self) -> impl ExactSizeIterator<Item = Option<Peak>> {
+    pub fn peaks(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
         self.totals.iter().map(|total| total.peaks.peak())
+    }
+
+    /// For each of [`workloads`](Ledger::workloads) its rates of the last tick; `None` where no pair carried it then.
+    pub fn rates(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
+        self.totals.iter().map(|total| total.peaks.last())
+    }
+
+    /// For each of [`workloads`](Ledger::workloads) when its total began.
+    pub fn workloads_begun(&self) -> impl ExactSizeIterator<Item = Duration> {
+        self.totals.iter().map(|total| total.begun)
+    }
+
+    /// For each of [`networks`](Ledger::networks) when its total began.
+    pub fn networks_begun(&self) -> impl ExactSizeIterator<Item = Duration> {
+        self.networks.iter().map(|total| total.begun)
     }
 
     /// The totals of workloads, sorted by labels.
@@ -698,31 +729,33 @@ fn book(
     }
 }
 
-/// Adds the labels that are wanted now, drops those that were last wanted longer than `retention` ago. In place: most are
+/// Adds the labels that are wanted, each with the time since when it is counted; drops those that were last wanted longer than `retention` ago. In place: most are
 /// the same each time, and there are thousands.
 fn renew<'a, L: Ord + Clone + 'a>(
     totals: &mut Vec<Total<L>>,
-    wanted: impl Iterator<Item = Cow<'a, L>>,
+    wanted: impl Iterator<Item = (Cow<'a, L>, Duration)>,
     now: Duration,
     retention: Duration,
 ) {
     let mut new = Vec::new();
-    for labels in wanted {
+    for (labels, begun) in wanted {
         match find(totals, &labels) {
             Some(index) => totals[index].alive = now,
-            None => new.push(labels.into_owned()),
+            None => new.push((labels.into_owned(), begun)),
         }
     }
     totals.retain(|total| now.saturating_sub(total.alive) <= retention);
     if new.is_empty() {
         return;
     }
+    // Of the same labels the earliest time.
     new.sort();
-    new.dedup();
+    new.dedup_by(|later, earlier| later.0 == earlier.0);
     totals.reserve_exact(new.len());
-    totals.extend(new.into_iter().map(|labels| Total {
+    totals.extend(new.into_iter().map(|(labels, begun)| Total {
         labels,
         traffic: Traffic::default(),
+        begun,
         peaks: Peaks::default(),
         alive: now,
         carried: false,

@@ -4,9 +4,9 @@ use super::ledger::Traffic;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The highest rates of one tick, each of its own tick.
+/// How fast something goes through; as a peak, each of its own tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Peak {
+pub struct Rates {
     /// Into the workload, bytes a second.
     pub receive_bytes: u64,
     /// Into the workload, packets a second.
@@ -20,8 +20,10 @@ pub struct Peak {
 /// The rates of a moving window, of which only those are kept that may still become its highest.
 #[derive(Clone, Debug, Default)]
 pub struct Peaks {
-    /// In the order of `Peak`'s fields.
+    /// In the order of `Rates`' fields.
     highest: [Highest; 4],
+    /// Of the last tick; `None` if it was not noted.
+    last: Option<Rates>,
     /// The total at the last tick.
     counted: Traffic,
 }
@@ -32,9 +34,22 @@ impl Peaks {
         let new = total.since(self.counted);
         self.counted = *total;
         let amounts = [new.receive.bytes, new.receive.packets, new.transmit.bytes, new.transmit.packets];
-        for (highest, amount) in self.highest.iter_mut().zip(amounts) {
-            highest.note(now, per_second(amount, length));
+        let rates = amounts.map(|amount| per_second(amount, length));
+        for (highest, rate) in self.highest.iter_mut().zip(rates) {
+            highest.note(now, rate);
         }
+        let [receive_bytes, receive_packets, transmit_bytes, transmit_packets] = rates;
+        self.last = Some(Rates { receive_bytes, receive_packets, transmit_bytes, transmit_packets });
+    }
+
+    /// Notes that there is nothing to note at a tick: no pair carries the total.
+    pub fn pause(&mut self) {
+        self.last = None;
+    }
+
+    /// The rates of the last tick; `None` if no pair carried the total.
+    pub fn last(&self) -> Option<Rates> {
+        self.last
     }
 
     /// Takes a total as it is, without a rate: what it grew by is of an unknown time.
@@ -50,10 +65,10 @@ impl Peaks {
     }
 
     /// The highest rates that are kept; `None` if there was no tick in the window.
-    pub fn peak(&self) -> Option<Peak> {
+    pub fn peak(&self) -> Option<Rates> {
         let [receive_bytes, receive_packets, transmit_bytes, transmit_packets] =
             self.highest.each_ref().map(Highest::get);
-        Some(Peak {
+        Some(Rates {
             receive_bytes: receive_bytes?,
             receive_packets: receive_packets?,
             transmit_bytes: transmit_bytes?,
@@ -110,6 +125,11 @@ mod tests {
         let mut peaks = Peaks::default();
         peaks.tick(&received(1000), Duration::from_secs(1), Duration::from_millis(500));
         assert_eq!(peaks.peak().unwrap().receive_bytes, 2000);
+        assert_eq!(peaks.last(), peaks.peak());
+        peaks.tick(&received(1000), Duration::from_secs(2), Duration::from_secs(1));
+        assert_eq!(peaks.last(), Some(Rates::default()), "the last tick, not the highest");
+        peaks.pause();
+        assert_eq!(peaks.last(), None);
         assert_eq!(per_second(1, Duration::ZERO), 0);
         assert_eq!(per_second(u64::MAX, Duration::from_nanos(1)), u64::MAX);
     }

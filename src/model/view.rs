@@ -3,7 +3,7 @@
 use super::ledger::{LabelSet, NetworkLabels, Traffic};
 use super::link::{Counters, End, Errors, Link, Name};
 use super::pairing::{EndState, Role};
-use super::peak::Peak;
+use super::peak::Rates;
 use super::workload::Workload;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,9 @@ pub struct View {
     /// For each of `scene.workloads`.
     pub workloads: Vec<Traffic>,
     /// For each of `scene.workloads` its highest rates; `None` where they are older than the window.
-    pub peaks: Vec<Option<Peak>>,
+    pub peaks: Vec<Option<Rates>>,
+    /// For each of `scene.workloads` its rates of the last tick; `None` where no pair carried it then.
+    pub rates: Vec<Option<Rates>>,
     /// For each of `scene.networks`.
     pub networks: Vec<Traffic>,
     /// For each of `scene.others`, as last read: see [`Input::ReadOthers`](super::host::Input::ReadOthers).
@@ -51,8 +53,12 @@ pub struct Scene {
     pub single: Vec<(ShownSide, EndState)>,
     /// Label sets of the workloads' totals, sorted.
     pub workloads: Vec<LabelSet>,
+    /// For each of them when its total began, in the time of the state machine.
+    pub workloads_begun: Vec<Duration>,
     /// Labels of the networks' totals, sorted.
     pub networks: Vec<NetworkLabels>,
+    /// For each of them when its total began.
+    pub networks_begun: Vec<Duration>,
     /// The workloads that have a pair, with their members; sorted.
     pub tenants: Vec<Arc<Tenant>>,
     /// There are pods here, or there may be: the labels that name a container are written even where they are empty, so that

@@ -34,7 +34,7 @@ impl Exporter {
         let mut process = Process::start("veth-exporter", &mut command);
         let address = process.wait_for_line(
             Duration::from_secs(10),
-            "the address that it listens on (message=listening address=...)",
+            "the address that it listens on (msg=listening address=...)",
             listening_address,
         );
         Exporter { process, netns: netns.path(), address }
@@ -178,9 +178,9 @@ fn forget_surroundings(command: &mut Command) {
     }
 }
 
-/// From a logfmt line such as `level=info message=listening address=127.0.0.1:43211`.
+/// From a logfmt line such as `level=info msg=listening address=127.0.0.1:43211`.
 fn listening_address(line: &str) -> Option<SocketAddr> {
-    if !line.contains("message=listening") {
+    if !line.contains("msg=listening") {
         return None;
     }
     let (_, behind) = line.split_once("address=")?;

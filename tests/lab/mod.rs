@@ -24,6 +24,7 @@ mod netns;
 mod podman;
 mod process;
 mod prometheus;
+mod python;
 mod traffic;
 mod truth;
 
@@ -47,6 +48,7 @@ pub use netns::{Netns, ping, send_datagrams, transfer, within_netns};
 pub use podman::{Podman, PodmanContainer};
 pub use process::Process;
 pub use prometheus::{Prometheus, promtool_check};
+pub use python::python;
 pub use traffic::{Interface, Traffic, acquaint, silent_on, two_silent};
 pub use truth::{Pairs, SeenEnd, listed, pairs_by_ip, pairs_by_list};
 

@@ -116,6 +116,30 @@ impl Prometheus {
         self.data("targets")["activeTargets"].take()
     }
 
+    /// What it knows of a metric's family: type, unit, help.
+    pub fn metadata(&self, metric: &str) -> Value {
+        self.data(&format!("metadata?metric={metric}"))[metric][0].take()
+    }
+
+    /// Its one target is up, and its log has no warning of it.
+    pub fn refuse_complaints(&self) {
+        let targets = self.targets();
+        let target = |key: &str| targets[0][key].clone();
+        assert_eq!(targets.as_array().map(Vec::len), Some(1), "{targets:#}");
+        assert_eq!(
+            (target("health"), target("lastError")),
+            (Value::from("up"), Value::from("")),
+            "{targets:#}"
+        );
+        let log = self.log();
+        let complaints: Vec<&String> = log
+            .iter()
+            .filter(|line| line.contains("level=warn") || line.contains("level=error"))
+            .filter(|line| line.contains("scrape") || line.contains("target"))
+            .collect();
+        assert!(complaints.is_empty(), "{complaints:#?}");
+    }
+
     /// The lines of its log so far.
     pub fn log(&self) -> Vec<String> {
         self.process.log()

@@ -81,6 +81,7 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
         samples: vec![[PORT, Counters::default()]; scene.pairs.len()],
         workloads: Vec::new(),
         peaks: Vec::new(),
+        rates: Vec::new(),
         networks: Vec::new(),
         others: vec![counted; scene.others.len()],
         scene: Arc::new(scene),

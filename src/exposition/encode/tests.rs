@@ -8,6 +8,7 @@ use crate::model::view::{ShownPair, Status, Tenant};
 use crate::model::workload::Runtime;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 fn side(netns: NetnsId, ifindex: u32, device: &[u8], role: Role) -> ShownSide {
     let link =
@@ -49,6 +50,8 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         scene.workloads.push(labels);
     }
     scene.networks.push(NetworkLabels { runtime: Runtime::Docker, network: "front".into() });
+    scene.workloads_begun = vec![Duration::from_millis(1_500); scene.workloads.len()];
+    scene.networks_begun = vec![Duration::ZERO; scene.networks.len()];
     let counters = Counters { receive_bytes: 7, transmit_bytes: u64::MAX, ..Counters::default() };
     let traffic = Traffic { receive: Flow { bytes: u64::MAX, ..Flow::default() }, ..Traffic::default() };
     View {
@@ -56,14 +59,25 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         workloads: vec![traffic; scene.workloads.len()],
         networks: vec![traffic; scene.networks.len()],
         peaks: vec![None; scene.workloads.len()],
+        rates: vec![None; scene.workloads.len()],
         others: Vec::new(),
         scene: Arc::new(scene),
     }
 }
 
 fn encoded(encoder: &mut Encoder, view: Option<&View>, telemetry: &[MetricFamily]) -> String {
+    encoded_as(Format::Text, encoder, view, telemetry)
+}
+
+fn encoded_as(
+    format: Format,
+    encoder: &mut Encoder,
+    view: Option<&View>,
+    telemetry: &[MetricFamily],
+) -> String {
     let mut text = Pool::default().begin();
-    encoder.encode(view, telemetry, &mut text);
+    let epoch = Duration::from_secs(1_700_000_000);
+    encoder.encode(&Order { format, view, telemetry, epoch }, &mut text);
     String::from_utf8(text.finish().concat()).unwrap()
 }
 
@@ -88,6 +102,37 @@ fn a_family_is_one_block_with_its_help_and_type_and_whole_numbers() {
             r#"veth_device_transmit_bytes_total{device="veth1",runtime="docker",container="web",interface="eth0"} 18446744073709551615"#,
         ]
     );
+}
+
+#[test]
+fn in_openmetrics_a_family_is_called_as_its_type_demands_and_a_total_says_when_it_began() {
+    let telemetry = Telemetry::new().unwrap().gather(&Status::default(), None);
+    let view = view(&[(b"veth1", "web"), (b"veth2", "db")]);
+    let text = encoded_as(Format::OpenMetrics, &mut Encoder::default(), Some(&view), &telemetry);
+    let block = |name: &str| -> Vec<&str> {
+        let head = format!("# HELP {name} ");
+        let mut lines = text.lines().skip_while(|line| !line.starts_with(&head)).skip(1);
+        let first = lines.next().into_iter();
+        first.chain(lines.take_while(|line| !line.starts_with("# HELP") && *line != "# EOF")).collect()
+    };
+    assert_eq!(
+        block("veth_container_receive_bytes"),
+        [
+            "# TYPE veth_container_receive_bytes counter",
+            "# UNIT veth_container_receive_bytes bytes",
+            r#"veth_container_receive_bytes_total{runtime="docker",container="db",interface="eth0"} 18446744073709551615"#,
+            r#"veth_container_receive_bytes_created{runtime="docker",container="db",interface="eth0"} 1700000001.500"#,
+            r#"veth_container_receive_bytes_total{runtime="docker",container="web",interface="eth0"} 18446744073709551615"#,
+            r#"veth_container_receive_bytes_created{runtime="docker",container="web",interface="eth0"} 1700000001.500"#,
+        ]
+    );
+    assert_eq!(block("veth_device")[0], "# TYPE veth_device info");
+    assert!(block("veth_device")[1].starts_with("veth_device_info{"), "{:?}", block("veth_device"));
+    assert_eq!(block("veth_device_mtu_bytes")[1], "# UNIT veth_device_mtu_bytes bytes");
+    assert_eq!(block("process_cpu_seconds")[1], "# UNIT process_cpu_seconds seconds");
+    assert_eq!(block("veth_exporter_build")[0], "# TYPE veth_exporter_build info");
+    assert!(text.ends_with("\n# EOF\n") && text.matches("# EOF").count() == 1);
+    assert_eq!(text.matches("_created").count(), 6 * 2 + 4, "those of the ledger alone");
 }
 
 #[test]

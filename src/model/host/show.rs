@@ -102,8 +102,11 @@ impl Host {
         self.ledger.assign(bookings, residents.networks(), now, self.config.retention);
         scene.single = pairing.single.iter().map(|(side, why)| (residents.show_single(side), *why)).collect();
         self.hidden = self.ledger.workloads().map(|(labels, _)| !filter.shows(labels)).collect();
-        let totals = self.ledger.workloads().zip(&self.hidden).filter(|(_, hidden)| !**hidden);
-        scene.workloads = totals.map(|((labels, _), _)| labels.clone()).collect();
+        let totals = self.ledger.workloads().zip(self.ledger.workloads_begun()).zip(&self.hidden);
+        let shown = totals.filter(|(_, hidden)| !**hidden);
+        (scene.workloads, scene.workloads_begun) =
+            shown.map(|(((labels, _), begun), _)| (labels.clone(), begun)).unzip();
+        scene.networks_begun = self.ledger.networks_begun().collect();
         scene.networks = self.ledger.networks().map(|(labels, _)| labels.clone()).collect();
         scene.tenants = tenants.into_iter().filter(|tenant| filter.shows_owner(&tenant.owner)).collect();
         let others = residents.others(self.topology.namespaces());

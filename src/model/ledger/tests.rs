@@ -153,6 +153,33 @@ fn what_went_through_before_the_name_was_known_is_booked_to_the_name() {
 }
 
 #[test]
+fn a_total_begins_when_its_first_pair_came_and_not_when_its_name_did() {
+    let begun = |ledger: &Ledger| -> Vec<(String, u64)> {
+        let names = ledger.workloads().map(|(labels, _)| labels.container.clone());
+        names.zip(ledger.workloads_begun().map(|begun| begun.as_secs())).collect()
+    };
+    let mut ledger = Ledger::default();
+    let ends = [end(None, 5), end(Some(1), 2)];
+    ledger.reconcile(&[pair(ends, [100, 7])], MINUTE, |_| true, |_| false);
+    assign(&mut ledger, vec![held([None, Some(labels("?"))])], MINUTE);
+    assert_eq!(begun(&ledger), []);
+    assign(&mut ledger, vec![to("web")], 2 * MINUTE);
+    assert_eq!(begun(&ledger), [("web".into(), 60)]);
+    assert_eq!(ledger.networks_begun().collect::<Vec<_>>(), [MINUTE]);
+    // A new name for what runs already begins now, and what is there goes on.
+    assign(&mut ledger, vec![to("renamed")], 3 * MINUTE);
+    assign(&mut ledger, vec![to("web")], 4 * MINUTE);
+    assert_eq!(begun(&ledger), [("renamed".into(), 180), ("web".into(), 60)]);
+    // One that dies unnamed.
+    let late = [end(None, 6), end(Some(2), 2)];
+    ledger.reconcile(&[pair(ends, [100, 7]), pair(late, [9, 9])], 5 * MINUTE, |_| true, |_| false);
+    assign(&mut ledger, vec![to("web"), held([None, Some(labels("?"))])], 5 * MINUTE);
+    ledger.reconcile(&[pair(ends, [100, 7])], 6 * MINUTE, |_| true, |_| false);
+    assign(&mut ledger, vec![to("web")], 6 * MINUTE);
+    assert_eq!(begun(&ledger)[0], ("?".into(), 300));
+}
+
+#[test]
 fn a_pair_that_dies_before_its_name_is_known_is_booked_as_nobodys() {
     let mut ledger = Ledger::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 7])], MINUTE, |_| true, |_| false);

@@ -1,0 +1,141 @@
+//! Lines of the log, with the keys of exporter-toolkit: `ts`, `level`, `msg` and what belongs to the message.
+
+use crate::cli::LogFormat;
+use serde_json::Value;
+use std::fmt::{self, Debug, Write};
+use std::time::SystemTime;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Writes an event as one line, whatever is in it.
+pub struct Lines(pub LogFormat);
+
+/// The message, and what belongs to it in the order in which it was said.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, Value)>,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let ts = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let head =
+            [("ts", ts), ("level", level(event.metadata().level()).to_owned()), ("msg", fields.message)];
+        let head = head.into_iter().map(|(key, text)| (key, Value::String(text)));
+        let line = head.chain(fields.others);
+        match self.0 {
+            LogFormat::Logfmt => writeln!(out, "{}", logfmt(line)),
+            LogFormat::Json => writeln!(out, "{}", json(line)),
+        }
+    }
+}
+
+fn level(level: &Level) -> &'static str {
+    match *level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        _ => "debug",
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.take(field, Value::String(format!("{value:?}")));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.take(field, Value::String(value.to_owned()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.take(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.take(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.take(field, value.into());
+    }
+}
+
+impl Fields {
+    fn take(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            (name, value) => self.others.push((name, value)),
+        }
+    }
+}
+
+fn logfmt(line: impl Iterator<Item = (&'static str, Value)>) -> String {
+    let mut text = String::new();
+    for (key, value) in line {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=' | '\\');
+        let space = if text.is_empty() { "" } else { " " };
+        // A string takes what is written to it.
+        let _ = if !value.is_empty() && value.chars().all(plain) {
+            write!(text, "{space}{key}={value}")
+        } else {
+            // What JSON escapes is what readers of logfmt undo.
+            write!(text, "{space}{key}={}", Value::String(value))
+        };
+    }
+    text
+}
+
+/// The keys in their order, which a `serde_json::Map` would lose.
+fn json(line: impl Iterator<Item = (&'static str, Value)>) -> String {
+    let members: Vec<String> =
+        line.map(|(key, value)| format!("{}:{value}", Value::String(key.to_owned()))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line() -> impl Iterator<Item = (&'static str, Value)> {
+        let pairs: [(&str, Value); 7] = [
+            ("level", "info".into()),
+            ("msg", "it works".into()),
+            ("address", "[::]:10736".into()),
+            ("name", "a\"b\nlevel=error msg=\\x".into()),
+            ("empty", "".into()),
+            ("n", 7.into()),
+            ("ok", true.into()),
+        ];
+        pairs.into_iter()
+    }
+
+    #[test]
+    fn logfmt_quotes_what_would_end_a_value_or_a_line() {
+        assert_eq!(
+            logfmt(line()),
+            r#"level=info msg="it works" address=[::]:10736 name="a\"b\nlevel=error msg=\\x" empty="" n=7 ok=true"#
+        );
+        let strange = logfmt([("k", "\u{1b}[31m\u{85}".into())].into_iter());
+        assert!(strange.starts_with("k=\"") && !strange.contains('\u{1b}'), "{strange}");
+    }
+
+    #[test]
+    fn json_keeps_the_order_and_can_be_read_back() {
+        let text = json(line());
+        assert!(text.starts_with(r#"{"level":"info","msg":"it works","#), "{text}");
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&read["name"], &read["n"]), (&"a\"b\nlevel=error msg=\\x".into(), &7.into()));
+    }
+}

@@ -1,0 +1,35 @@
+//! What systemd is told: sd_notify(3), for units of `Type=notify`. Elsewhere nobody listens, and nothing is sent.
+
+use crate::collector::Handle;
+use sd_notify::NotifyState;
+use std::time::Duration;
+
+/// Until the first look at the host is over, it is looked for so often.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// READY=1 once the host was looked at, then WATCHDOG=1 at twice the asked rate for as long as the collector answers; for ever.
+pub async fn follow(collector: Handle) {
+    let mut alive = sd_notify::watchdog_enabled().map(|limit| tokio::time::interval(limit / 2));
+    while !collector.is_ready() {
+        tokio::time::sleep(LOOK).await;
+    }
+    tell(NotifyState::Ready);
+    while let Some(interval) = &mut alive {
+        interval.tick().await;
+        if !collector.turns().await {
+            return;
+        }
+        tell(NotifyState::Watchdog);
+    }
+}
+
+/// STOPPING=1.
+pub fn stopping() {
+    tell(NotifyState::Stopping);
+}
+
+fn tell(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "cannot notify systemd by NOTIFY_SOCKET");
+    }
+}

@@ -1,0 +1,303 @@
+//! All connections, and when one has to go: so that no client can hold what others need.
+
+use super::body::Body;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::task::AbortHandle;
+
+/// So many at a time. One more takes the place of the one that has waited longest for its next request.
+const ROOM: usize = 128;
+
+/// A client has this long for its TLS handshake and its first request's head together, and for each further head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection without a request is kept this long: longer than the time between two scrapes.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// An answer is made and taken in this time. (A stream without an end would need another rule.)
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often the times are looked at.
+pub(super) const ROUND: Duration = Duration::from_millis(500);
+
+/// The connections there are.
+#[derive(Clone, Default)]
+pub(super) struct Connections(Arc<Table>);
+
+#[derive(Default)]
+struct Table {
+    open: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    next: AtomicU64,
+}
+
+/// One connection, as its I/O and its requests tell of it.
+pub(super) struct Connection {
+    state: Mutex<State>,
+    task: OnceLock<AbortHandle>,
+}
+
+struct State {
+    waiting: Waiting,
+    /// Since when it waits.
+    since: Instant,
+    /// The answers that are being made or sent, the oldest first.
+    answers: VecDeque<(u64, Instant)>,
+    next_answer: u64,
+    /// Since when something is written that has not gone out.
+    unsent: Option<Instant>,
+    /// Answers that are written; each keeps its place until all has gone out.
+    written: Vec<Body>,
+}
+
+/// What for, when no answer is due.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    FirstRequest,
+    Request,
+    RestOfHead,
+}
+
+/// A connection's place in the table.
+pub(super) struct Open {
+    table: Connections,
+    id: u64,
+    pub connection: Arc<Connection>,
+}
+
+/// An answer that is being made or sent.
+pub(super) struct Answer {
+    connection: Arc<Connection>,
+    id: u64,
+}
+
+impl Connections {
+    /// A place for a new connection; `None` if all are busy with answers.
+    pub fn enter(&self, now: Instant) -> Option<Open> {
+        let mut open = self.lock();
+        if open.len() >= ROOM {
+            let idle = open.iter().filter_map(|(id, connection)| Some((connection.idle_since()?, *id)));
+            let (_, longest) = idle.min()?;
+            if let Some(connection) = open.remove(&longest) {
+                connection.close("there are too many, and this one has waited longest");
+            }
+        }
+        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection::new(now));
+        open.insert(id, Arc::clone(&connection));
+        Some(Open { table: self.clone(), id, connection })
+    }
+
+    /// Closes what is overdue.
+    pub fn look_at_times(&self, now: Instant) {
+        for connection in self.lock().values() {
+            if let Some(reason) = connection.state().overdue(now) {
+                connection.close(reason);
+            }
+        }
+    }
+
+    /// Closes those that have no answer to wait for.
+    pub fn close_idle(&self) {
+        for connection in self.lock().values().filter(|connection| connection.idle_since().is_some()) {
+            connection.close("the exporter stops");
+        }
+    }
+
+    /// Closes the connection that has taken longest over its answer, if that is more than `patience`.
+    pub fn close_slowest(&self, patience: Duration, now: Instant) -> bool {
+        let open = self.lock();
+        let slow =
+            open.values().filter_map(|connection| Some((connection.state().busy_since()?, connection)));
+        match slow.min_by_key(|(since, _)| *since) {
+            Some((since, connection)) if now.saturating_duration_since(since) > patience => {
+                connection.close("others wait, and it has taken longest over its answer");
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Connection>>> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.table.lock().remove(&self.id);
+    }
+}
+
+impl Connection {
+    fn new(now: Instant) -> Connection {
+        let state = State {
+            waiting: Waiting::FirstRequest,
+            since: now,
+            answers: VecDeque::new(),
+            next_answer: 0,
+            unsent: None,
+            written: Vec::new(),
+        };
+        Connection { state: Mutex::new(state), task: OnceLock::new() }
+    }
+
+    /// The task whose end is the connection's.
+    pub fn runs_in(&self, task: AbortHandle) {
+        // It is set once, by whoever has made the connection.
+        let _ = self.task.set(task);
+    }
+
+    /// A request's head is there.
+    pub fn begin_answer(self: &Arc<Connection>, now: Instant) -> Answer {
+        let mut state = self.state();
+        let id = state.next_answer;
+        state.next_answer += 1;
+        state.answers.push_back((id, now));
+        Answer { connection: Arc::clone(self), id }
+    }
+
+    /// Bytes have come.
+    pub fn has_read(&self) {
+        let mut state = self.state();
+        if state.waiting == Waiting::Request && state.busy_since().is_none() {
+            state.waiting = Waiting::RestOfHead;
+            state.since = Instant::now();
+        }
+    }
+
+    /// Bytes are to go out.
+    pub fn has_written(&self) {
+        self.state().unsent.get_or_insert_with(Instant::now);
+    }
+
+    /// All that was written has gone out.
+    pub fn has_flushed(&self) {
+        let mut state = self.state();
+        state.unsent = None;
+        if !state.written.is_empty() {
+            state.written.clear();
+            state.since = Instant::now();
+        }
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        let state = self.state();
+        state.busy_since().is_none().then_some(state.since)
+    }
+
+    fn close(&self, reason: &str) {
+        tracing::debug!(reason, "closes a connection");
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn busy_since(&self) -> Option<Instant> {
+        let oldest = self.answers.front().map(|(_, since)| *since);
+        oldest.into_iter().chain(self.unsent).min()
+    }
+
+    fn overdue(&self, now: Instant) -> Option<&'static str> {
+        let (since, limit, reason) = match (self.busy_since(), self.waiting) {
+            (Some(since), _) => (since, ANSWER_TIMEOUT, "an answer was not taken in time"),
+            (None, Waiting::FirstRequest) => (self.since, HEAD_TIMEOUT, "no request has come"),
+            (None, Waiting::RestOfHead) => {
+                (self.since, HEAD_TIMEOUT, "a request's head was not sent in time")
+            }
+            (None, Waiting::Request) => (self.since, IDLE_TIMEOUT, "no further request has come"),
+        };
+        (now.saturating_duration_since(since) > limit).then_some(reason)
+    }
+}
+
+impl Answer {
+    /// All of it is written; its place is kept until that has gone out.
+    pub fn is_written(&self, body: Body) {
+        self.connection.state().written.push(body);
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let mut state = self.connection.state();
+        state.answers.retain(|(id, _)| *id != self.id);
+        state.waiting = Waiting::Request;
+        state.since = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn overdue(connection: &Connection, at: Instant) -> bool {
+        connection.state().overdue(at).is_some()
+    }
+
+    #[test]
+    fn a_first_head_has_ten_seconds_and_a_pause_between_scrapes_minutes() {
+        let (connections, start) = (Connections::default(), Instant::now());
+        let open = connections.enter(start).unwrap();
+        assert!(!overdue(&open.connection, start + 10 * SECOND));
+        assert!(overdue(&open.connection, start + 11 * SECOND));
+        drop(open.connection.begin_answer(start));
+        let now = Instant::now();
+        assert!(!overdue(&open.connection, now + 299 * SECOND));
+        assert!(overdue(&open.connection, now + 301 * SECOND));
+        open.connection.has_read();
+        assert!(
+            overdue(&open.connection, Instant::now() + 11 * SECOND),
+            "a further head has ten seconds too"
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_written_but_not_taken_is_overdue_and_keeps_its_place_until_then() {
+        let (connections, start) = (Connections::default(), Instant::now());
+        let open = connections.enter(start).unwrap();
+        let answer = open.connection.begin_answer(start);
+        open.connection.has_written();
+        answer.is_written(Body::from(String::new()));
+        drop(answer);
+        assert_eq!(open.connection.state().written.len(), 1);
+        assert!(open.connection.idle_since().is_none());
+        assert!(overdue(&open.connection, Instant::now() + 31 * SECOND));
+        open.connection.has_flushed();
+        assert!(open.connection.state().written.is_empty());
+        assert!(!overdue(&open.connection, Instant::now() + 31 * SECOND));
+    }
+
+    #[test]
+    fn one_too_many_takes_the_place_of_the_longest_idle_and_never_of_a_busy_one() {
+        let (connections, start) = (Connections::default(), Instant::now());
+        let open: Vec<Open> =
+            (0..ROOM).map(|n| connections.enter(start + n as u32 * SECOND).unwrap()).collect();
+        let _busy = open[0].connection.begin_answer(start);
+        let _new = connections.enter(start + 1_000 * SECOND).unwrap();
+        let left: Vec<u64> = connections.lock().keys().copied().collect();
+        assert_eq!((left.len(), left[0], left[1]), (ROOM, 0, 2));
+        let _answers: Vec<Answer> =
+            connections.lock().values().map(|connection| connection.begin_answer(start)).collect();
+        assert!(connections.enter(start).is_none());
+    }
+
+    #[test]
+    fn the_slowest_answer_goes_first_and_only_after_a_while() {
+        let (connections, start) = (Connections::default(), Instant::now());
+        let [one, two] = [connections.enter(start).unwrap(), connections.enter(start).unwrap()];
+        assert!(!connections.close_slowest(SECOND, start + 100 * SECOND), "nobody waits for an answer");
+        let _answers = [two.connection.begin_answer(start), one.connection.begin_answer(start + 5 * SECOND)];
+        assert!(!connections.close_slowest(6 * SECOND, start + 6 * SECOND));
+        assert!(connections.close_slowest(5 * SECOND, start + 6 * SECOND));
+    }
+}

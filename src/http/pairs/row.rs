@@ -1,0 +1,223 @@
+//! A pair as the API shows it.
+
+use crate::model::ledger::{LabelSet, Traffic};
+use crate::model::link::{Counters, Link, Mac, Name};
+use crate::model::pairing::Role;
+use crate::model::peak::Rates;
+use crate::model::view::{ShownPair, ShownSide, View};
+use crate::model::workload::Workload;
+use serde::Serialize;
+use std::fmt::Display;
+use std::time::Duration;
+
+/// Where the numbers of label sets are found.
+#[derive(Clone, Copy)]
+pub(super) struct Totals<'a> {
+    pub view: &'a View,
+    /// When the view's times begin, since 1970 began.
+    pub epoch: Duration,
+}
+
+impl<'a> Totals<'a> {
+    /// Which of the view's label sets this is; `None` if its traffic is counted under `interface="other"`.
+    fn place(self, labels: &LabelSet) -> Option<usize> {
+        self.view.scene.workloads.binary_search(labels).ok()
+    }
+
+    /// What was booked to these labels.
+    pub fn traffic(self, labels: &LabelSet) -> Option<&'a Traffic> {
+        self.view.workloads.get(self.place(labels)?)
+    }
+
+    /// Their rates of the last tick.
+    pub fn rates(self, labels: &LabelSet) -> Option<&'a Rates> {
+        self.view.rates.get(self.place(labels)?)?.as_ref()
+    }
+
+    /// Their highest rates.
+    pub fn peaks(self, labels: &LabelSet) -> Option<&'a Rates> {
+        self.view.peaks.get(self.place(labels)?)?.as_ref()
+    }
+
+    fn begun(self, labels: &LabelSet) -> Option<Duration> {
+        Some(self.epoch + *self.view.scene.workloads_begun.get(self.place(labels)?)?)
+    }
+}
+
+/// A pair.
+#[derive(Serialize)]
+pub(super) struct PairRow<'a> {
+    state: &'static str,
+    ends: [EndRow<'a>; 2],
+}
+
+/// One end of it.
+#[derive(Serialize)]
+struct EndRow<'a> {
+    role: &'static str,
+    netns: &'a str,
+    nsid: Option<u32>,
+    ifindex: u32,
+    name: Option<Shown<Name>>,
+    mtu: Option<u32>,
+    up: Option<bool>,
+    address: Option<Shown<Mac>>,
+    bridge: Option<Shown<Name>>,
+    carrier_changes: Option<u32>,
+    counters: Option<CounterRow>,
+    workload: Option<WorkloadRow<'a>>,
+    members: Vec<WorkloadRow<'a>>,
+    parent: &'a str,
+    network: &'a str,
+    totals: Option<TotalRow>,
+    rates: Option<RateRow>,
+    peaks: Option<RateRow>,
+}
+
+/// Of a port the kernel's running counters, of an interface's labels what was booked to them.
+#[derive(Serialize)]
+struct CounterRow {
+    receive_bytes: u64,
+    receive_packets: u64,
+    receive_packets_dropped: u64,
+    transmit_bytes: u64,
+    transmit_packets: u64,
+    transmit_packets_dropped: u64,
+}
+
+/// Who lives in the end's namespace. Empty is what there is not.
+#[derive(Serialize)]
+struct WorkloadRow<'a> {
+    runtime: &'static str,
+    container: &'a str,
+    namespace: &'a str,
+    pod: &'a str,
+    id: &'a str,
+    image: &'a str,
+    compose_project: &'a str,
+    compose_service: &'a str,
+}
+
+/// What was booked to the interface's labels.
+#[derive(Serialize)]
+struct TotalRow {
+    /// Since when, in seconds since 1970 began.
+    since: Option<f64>,
+    #[serde(flatten)]
+    counted: CounterRow,
+}
+
+#[derive(Serialize)]
+struct RateRow {
+    receive_bytes_per_second: u64,
+    receive_packets_per_second: u64,
+    transmit_bytes_per_second: u64,
+    transmit_packets_per_second: u64,
+}
+
+/// As it is displayed: bytes that are not UTF-8 as in the metrics.
+struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'a> PairRow<'a> {
+    /// The view's pair of this number; a port comes before an interface.
+    pub fn new(totals: &Totals<'a>, pair: usize) -> PairRow<'a> {
+        let view = totals.view;
+        let ShownPair { sides: [first, second], state } = &view.scene.pairs[pair];
+        let [a, b] = &view.samples[pair];
+        let mut ends = [EndRow::new(*totals, first, a), EndRow::new(*totals, second, b)];
+        if (first.role, second.role) == (Role::Interface, Role::Port) {
+            ends.swap(0, 1);
+        }
+        PairRow { state: state.as_str(), ends }
+    }
+}
+
+impl<'a> EndRow<'a> {
+    fn new(totals: Totals<'a>, side: &'a ShownSide, counters: &Counters) -> EndRow<'a> {
+        let link: Option<&Link> = side.link.as_ref();
+        let (tenant, labels) = (side.tenant.as_deref(), side.labels.as_ref());
+        EndRow {
+            role: match side.role {
+                Role::Port => "port",
+                Role::Interface => "interface",
+            },
+            netns: &side.netns,
+            nsid: side.end.netns.nsid(),
+            ifindex: side.end.ifindex,
+            name: link.map(|link| Shown(link.name)),
+            mtu: link.map(|link| link.mtu),
+            up: link.map(|link| link.up),
+            address: link.and_then(|link| link.address).map(Shown),
+            bridge: side.bridge.map(Shown),
+            carrier_changes: link.map(|link| link.carrier_changes),
+            // A namespace is not read at each scrape: what an interface counts is not known of now.
+            counters: link.filter(|_| side.role == Role::Port).map(|_| CounterRow::of_link(counters)),
+            workload: tenant.map(|tenant| WorkloadRow::new(&tenant.owner)),
+            members: tenant.iter().flat_map(|tenant| &tenant.members).map(WorkloadRow::new).collect(),
+            parent: tenant.map_or("", |tenant| &tenant.parent),
+            network: labels.map_or("", |labels| &labels.network),
+            totals: labels.and_then(|labels| {
+                let since = totals.begun(labels).map(|begun| begun.as_millis() as f64 / 1e3);
+                Some(TotalRow { since, counted: CounterRow::of_workload(totals.traffic(labels)?) })
+            }),
+            rates: labels.and_then(|labels| totals.rates(labels)).map(RateRow::new),
+            peaks: labels.and_then(|labels| totals.peaks(labels)).map(RateRow::new),
+        }
+    }
+}
+
+impl CounterRow {
+    fn of_link(counters: &Counters) -> CounterRow {
+        CounterRow {
+            receive_bytes: counters.receive_bytes,
+            receive_packets: counters.receive_packets,
+            receive_packets_dropped: counters.receive_dropped,
+            transmit_bytes: counters.transmit_bytes,
+            transmit_packets: counters.transmit_packets,
+            transmit_packets_dropped: counters.transmit_dropped,
+        }
+    }
+
+    fn of_workload(Traffic { receive, transmit }: &Traffic) -> CounterRow {
+        CounterRow {
+            receive_bytes: receive.bytes,
+            receive_packets: receive.packets,
+            receive_packets_dropped: receive.dropped,
+            transmit_bytes: transmit.bytes,
+            transmit_packets: transmit.packets,
+            transmit_packets_dropped: transmit.dropped,
+        }
+    }
+}
+
+impl<'a> WorkloadRow<'a> {
+    fn new(workload: &'a Workload) -> WorkloadRow<'a> {
+        WorkloadRow {
+            runtime: workload.runtime.as_str(),
+            container: &workload.name,
+            namespace: &workload.namespace,
+            pod: &workload.pod,
+            id: &workload.id,
+            image: &workload.image,
+            compose_project: &workload.compose_project,
+            compose_service: &workload.compose_service,
+        }
+    }
+}
+
+impl RateRow {
+    fn new(rates: &Rates) -> RateRow {
+        RateRow {
+            receive_bytes_per_second: rates.receive_bytes,
+            receive_packets_per_second: rates.receive_packets,
+            transmit_bytes_per_second: rates.transmit_bytes,
+            transmit_packets_per_second: rates.transmit_packets,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! From a connection to answers: TLS, HTTP/1.1 and HTTP/2, within the limits of time and size.
+
+use super::Site;
+use super::body::Body;
+use super::connections::{Answer, Connection, Connections, Open, ROUND};
+use super::listen::{Listener, Socket};
+use super::wire::{Begun, Sent, Watched};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::ServerConfig;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// At the end, requests under way have this long.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A listener that has no descriptor left for a connection waits this long before it tries again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A request's head may have this many bytes, else 431.
+const HEAD_SIZE: usize = 16 * 1024;
+
+/// What HTTP/1.1 buffers, in either direction, for each connection.
+const BUFFER: usize = 64 * 1024;
+
+/// Requests at a time on one HTTP/2 connection, and what it may send unasked: requests have no body here.
+const HTTP2_STREAMS: u32 = 16;
+const HTTP2_WINDOW: u32 = 16 * 1024;
+
+/// What Go's server says to a client that does not speak TLS.
+const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// Serves on all listeners until `shutdown`, then lets the requests under way end.
+///
+/// # Errors
+/// If a listener cannot be used.
+pub async fn serve(
+    site: Site,
+    listeners: Vec<Listener>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let graceful = Arc::new(GracefulShutdown::new());
+    let server = Server {
+        connections: site.connections.clone(),
+        site: Arc::new(site),
+        graceful: Arc::clone(&graceful),
+    };
+    let connections = server.connections.clone();
+    let mut accepting = tokio::task::JoinSet::new();
+    // The names of unix sockets go when all is over.
+    let mut names = Vec::new();
+    for listener in listeners {
+        let server = server.clone();
+        match &listener.socket {
+            Socket::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                let socket = TcpListener::from_std(socket.try_clone()?)?;
+                accepting.spawn(server.accept_tcp(socket));
+            }
+            Socket::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                let socket = UnixListener::from_std(socket.try_clone()?)?;
+                accepting.spawn(server.accept_unix(socket));
+            }
+        }
+        names.push(listener);
+    }
+    drop(server);
+    let watching = connections.clone();
+    accepting.spawn(async move {
+        loop {
+            tokio::time::sleep(ROUND).await;
+            watching.look_at_times(Instant::now());
+        }
+    });
+    shutdown.await;
+    accepting.shutdown().await;
+    drop(names);
+    connections.close_idle();
+    if let Some(graceful) = Arc::into_inner(graceful)
+        && tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err()
+    {
+        tracing::warn!("some clients did not take their answer in time");
+    }
+    Ok(())
+}
+
+#[derive(Clone)]
+struct Server {
+    site: Arc<Site>,
+    connections: Connections,
+    graceful: Arc<GracefulShutdown>,
+}
+
+impl Server {
+    async fn accept_tcp(self, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    // An answer's last piece is not to wait for the acknowledgement of the one before.
+                    let _ = stream.set_nodelay(true);
+                    self.open(stream);
+                }
+                Err(error) => pause(error).await,
+            }
+        }
+    }
+
+    async fn accept_unix(self, listener: UnixListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => self.open(stream),
+                Err(error) => pause(error).await,
+            }
+        }
+    }
+
+    fn open<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(&self, stream: S) {
+        let Some(open) = self.connections.enter(Instant::now()) else {
+            tracing::debug!("refuses a connection: there are too many, and all wait for an answer");
+            return;
+        };
+        let connection = Arc::clone(&open.connection);
+        let task = tokio::spawn(run(stream, open, Arc::clone(&self.site), self.graceful.watcher()));
+        connection.runs_in(task.abort_handle());
+    }
+}
+
+async fn pause(error: io::Error) {
+    tracing::debug!(%error, "cannot accept a connection");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// One connection, from its handshake to its end.
+async fn run<S>(stream: S, open: Open, site: Arc<Site>, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let connection = &open.connection;
+    let tls = site.gate.config().tls.clone();
+    let Some(tls) = tls else {
+        return http1(stream, connection, site, watcher).await;
+    };
+    let stream = match handshake(tls, stream).await {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
+    };
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    if http2 {
+        self::http2(stream, connection, site, watcher).await;
+    } else {
+        http1(stream, connection, site, watcher).await;
+    }
+}
+
+async fn handshake<S>(tls: Arc<ServerConfig>, stream: S) -> io::Result<TlsStream<Begun<S>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut stream = Begun::new(stream).await?;
+    // A handshake begins with 22, and a method with a letter.
+    if stream.first().is_some_and(|first| first.is_ascii_uppercase()) {
+        stream.write_all(NOT_TLS).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::other("the client speaks plain HTTP"));
+    }
+    TlsAcceptor::from(tls).accept(stream).await
+}
+
+async fn http1<S>(stream: S, connection: &Arc<Connection>, site: Arc<Site>, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let stream = Watched::http1(stream, Arc::clone(connection));
+    let service = service_fn(|request| answer(&site, connection, request, Sent::http1));
+    let served = hyper::server::conn::http1::Builder::new()
+        // Its timer would also run between two requests; the table of connections has its own.
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER)
+        .max_header_size(HEAD_SIZE)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(served).await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+async fn http2<S>(stream: S, connection: &Arc<Connection>, site: Arc<Site>, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let connection = Arc::clone(connection);
+    let stream = Watched::http2(stream, Arc::clone(&connection));
+    let service = service_fn(move |request| {
+        let (site, connection) = (Arc::clone(&site), Arc::clone(&connection));
+        async move {
+            let head = request.method() == Method::HEAD;
+            let response = answer(&site, &connection, request, Sent::http2).await?;
+            Ok::<_, Infallible>(if head { without_body(response) } else { response })
+        }
+    });
+    let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_header_list_size(HEAD_SIZE as u32)
+        .initial_stream_window_size(HTTP2_WINDOW)
+        .initial_connection_window_size(HTTP2_WINDOW * 4)
+        .max_send_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(served).await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// hyper leaves out the body of an answer to HEAD in HTTP/1.1 alone.
+fn without_body(mut response: Response<Sent>) -> Response<Sent> {
+    let length = HeaderValue::from(response.body().size_hint().lower());
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response.body_mut().leave_out();
+    response
+}
+
+async fn answer(
+    site: &Site,
+    connection: &Arc<Connection>,
+    request: Request<Incoming>,
+    send: fn(Body, Answer) -> Sent,
+) -> Result<Response<Sent>, Infallible> {
+    let answer = connection.begin_answer(Instant::now());
+    let config = site.gate.config();
+    let mut response = match site.gate.refusal(&config, request.headers()).await {
+        Some(refusal) => refusal,
+        None => site.answer(&request).await,
+    };
+    for (name, value) in &config.headers {
+        response.headers_mut().insert(name, value.clone());
+    }
+    Ok(response.map(|body| send(body, answer)))
+}

@@ -1,0 +1,44 @@
+//! The files of a configuration, and whether they are still what they were.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// How files looked at one time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::http) struct Files(Vec<(PathBuf, Option<Look>)>);
+
+/// What tells a file from the one that was there before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Look {
+    device: u64,
+    inode: u64,
+    length: u64,
+    /// Seconds and nanoseconds; the second is also of a change of owner or mode.
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Files {
+    /// Looks at one more. It must be called before the file is read, so that a change since then is not missed.
+    pub fn look_at(&mut self, path: &Path) {
+        self.0.push((path.to_owned(), look(path)));
+    }
+
+    /// The same files now.
+    pub fn again(&self) -> Files {
+        Files(self.0.iter().map(|(path, _)| (path.clone(), look(path))).collect())
+    }
+}
+
+/// `None` for one that cannot be looked at.
+fn look(path: &Path) -> Option<Look> {
+    let seen = fs::metadata(path).ok()?;
+    Some(Look {
+        device: seen.dev(),
+        inode: seen.ino(),
+        length: seen.len(),
+        modified: (seen.mtime(), seen.mtime_nsec()),
+        changed: (seen.ctime(), seen.ctime_nsec()),
+    })
+}
