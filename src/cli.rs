@@ -1,6 +1,7 @@
 //! What the user typed -> what the program needs.
 
 mod selection;
+mod top;
 
 use crate::http::{ExternalUrl, ListenAddress};
 use crate::model::view::Source;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use selection::{Pattern, Selection};
+pub use top::Top;
 
 /// Prometheus exporter that knows every veth pair on a Linux host, who is at each end, and how much went through.
 #[derive(Debug, Parser)]
@@ -36,6 +38,8 @@ pub enum Command {
     List(List),
     /// Say whose a device, an address or a container's interface is
     Find(Find),
+    /// Show all pairs in the terminal, live
+    Top(Box<Top>),
     /// Say whether a file for --web.config.file is good
     CheckWebConfig(CheckWebConfig),
 }

@@ -28,3 +28,4 @@ pub mod kernel;
 pub mod model;
 pub mod runtimes;
 pub mod sandbox;
+pub mod top;

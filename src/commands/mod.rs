@@ -1,6 +1,7 @@
 //! What the user can call.
 
 mod check_web_config;
+mod collecting;
 mod find;
 mod list;
 mod log;
@@ -8,6 +9,7 @@ mod look;
 mod notify;
 mod rows;
 mod serve;
+mod top;
 
 use crate::cli::{Cli, Command, LogLevel, Sources};
 use crate::collector::Engine;
@@ -34,6 +36,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Serve(flags)) => serve::run(&flags),
         Some(Command::List(flags)) => list::run(&flags),
         Some(Command::Find(flags)) => find::run(&flags),
+        Some(Command::Top(flags)) => top::run(&flags),
         Some(Command::CheckWebConfig(flags)) => check_web_config::run(&flags),
     }
 }

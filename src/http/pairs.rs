@@ -90,6 +90,16 @@ pub(super) fn write(
     Ok(())
 }
 
+/// All pairs as the API shows them, for what shows them without a request.
+///
+/// # Errors
+/// None that are known of: what is written can be written.
+pub fn to_json(view: &View, epoch: Duration) -> Result<Vec<u8>, serde_json::Error> {
+    let totals = Totals { view, epoch };
+    let (matched, chosen) = Query::default().choose(&totals);
+    serde_json::to_vec(&Answer { matched, pairs: Pairs { totals, chosen } })
+}
+
 #[derive(Serialize)]
 struct Answer<'a> {
     matched: usize,
