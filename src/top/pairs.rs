@@ -137,14 +137,14 @@ pub(super) mod tests {
     /// A container on the network `front`, with these rates.
     pub fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64) -> Pair {
         let counted = |times| Counters {
-            receive_bytes: receive * times,
-            transmit_bytes: transmit * times,
+            receive_bytes: receive.saturating_mul(times),
+            transmit_bytes: transmit.saturating_mul(times),
             receive_packets_dropped: u64::from(ifindex),
             ..Counters::default()
         };
         let rates = |times| Rates {
-            receive_bytes_per_second: receive * times,
-            transmit_bytes_per_second: transmit * times,
+            receive_bytes_per_second: receive.saturating_mul(times),
+            transmit_bytes_per_second: transmit.saturating_mul(times),
             ..Rates::default()
         };
         let port = End {
@@ -169,7 +169,7 @@ pub(super) mod tests {
                 runtime: "docker".into(),
                 container: container.into(),
                 id: "81686e7a420d".into(),
-                image: "shop/web:3".into(),
+                image: "shop/app:3".into(),
                 ..Workload::default()
             }),
             network: "front".into(),

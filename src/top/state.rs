@@ -11,14 +11,23 @@ pub enum Key {
     Char(char),
     /// A character with Ctrl, in lower case.
     Ctrl(char),
+    /// Of that name.
     Enter,
+    /// Of that name.
     Escape,
+    /// Of that name.
     Backspace,
+    /// Of that name.
     Up,
+    /// Of that name.
     Down,
+    /// Of that name.
     PageUp,
+    /// Of that name.
     PageDown,
+    /// Of that name.
     Home,
+    /// Of that name.
     End,
 }
 
@@ -99,6 +108,8 @@ pub struct State {
     order: Vec<usize>,
     /// `None` is the first row, whichever it is.
     selected: Option<RowKey>,
+    /// Its place in `order`.
+    place: usize,
     /// The place in `order` of the row at the top of the window, and how many rows that has.
     window: (usize, usize),
 }
@@ -118,6 +129,7 @@ impl State {
             frozen: None,
             order: Vec::new(),
             selected: None,
+            place: 0,
             window: (0, 1),
         }
     }
@@ -175,10 +187,10 @@ impl State {
 
     /// Those that the window of so many rows shows, and the place of the selected one among them.
     pub fn visible(&mut self, height: usize) -> (Vec<&Row>, Option<usize>) {
-        let place = self.place();
+        let place = self.place;
         let (top, _) = self.window;
         let highest = self.order.len().saturating_sub(height);
-        let top = top.min(place).max((place + 1).saturating_sub(height)).min(highest);
+        let top = top.min(place).max((place + 1).saturating_sub(height.max(1))).min(highest);
         self.window = (top, height.max(1));
         let rows =
             self.order.iter().skip(top).take(height).map(|&row| &self.table()[row]).collect::<Vec<_>>();
@@ -188,33 +200,29 @@ impl State {
 
     /// The selected row, if there is one at all.
     pub fn selected(&self) -> Option<&Row> {
-        self.order.get(self.place()).map(|&row| &self.table()[row])
-    }
-
-    /// The place of the selected row in the order.
-    fn place(&self) -> usize {
-        let Some(key) = &self.selected else { return 0 };
-        self.order.iter().position(|&row| self.table()[row].key == *key).unwrap_or_default()
+        self.order.get(self.place).map(|&row| &self.table()[row])
     }
 
     fn select(&mut self, place: usize) {
-        let place = place.min(self.order.len().saturating_sub(1));
-        self.selected = self.order.get(place).map(|&row| self.table()[row].key.clone());
+        self.place = place.min(self.order.len().saturating_sub(1));
+        self.selected = self.order.get(self.place).map(|&row| self.table()[row].key.clone());
     }
 
     /// Filters and sorts anew.
     fn arrange(&mut self) {
-        let place = self.place();
         let words: Vec<String> = self.filter.split_whitespace().map(str::to_lowercase).collect();
         let (column, falling) = self.sort;
         let rows = self.table();
         let mut order: Vec<usize> = (0..rows.len()).filter(|&row| rows[row].matches(&words)).collect();
         order.sort_by(|&a, &b| rows[a].compare(&rows[b], column, falling));
         self.order = order;
-        let gone = |key: &RowKey| !self.order.iter().any(|&row| self.table()[row].key == *key);
-        if self.selected.as_ref().is_some_and(gone) {
-            // Whoever stands there now.
-            self.select(place);
+        match &self.selected {
+            None => self.place = 0,
+            Some(key) => match self.order.iter().position(|&row| self.table()[row].key == *key) {
+                Some(place) => self.place = place,
+                // Whoever stands there now.
+                None => self.select(self.place),
+            },
         }
     }
 
@@ -252,7 +260,7 @@ impl State {
     }
 
     fn command(&mut self, key: Key) -> Command {
-        let (place, page) = (self.place(), self.window.1);
+        let (place, page) = (self.place, self.window.1);
         match key {
             Key::Char('q') => return Command::Quit,
             Key::Char('?' | 'h') => self.mode = Mode::Help(0),
@@ -264,7 +272,7 @@ impl State {
             Key::Down | Key::Char('j') => self.select(place + 1),
             Key::PageUp => self.select(place.saturating_sub(page)),
             Key::PageDown => self.select(place + page),
-            Key::Home | Key::Char('g') => self.selected = None,
+            Key::Home | Key::Char('g') => (self.selected, self.place) = (None, 0),
             Key::End | Key::Char('G') => self.select(usize::MAX),
             Key::Char('i') => self.sort_by(self.sort.0),
             Key::Char('>') => self.next_column(1),

@@ -267,7 +267,7 @@ mod tests {
     fn words_are_looked_for_in_names_ids_and_addresses() {
         let row = &some(vec![pair_of("Web", 1, 1, 2)])[0];
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        for found in ["web", "docker/web", "front", "veth1", "81686e", "shop/web", "02:42:ac", "web front"] {
+        for found in ["web", "docker/web", "front", "veth1", "81686e", "shop/app", "02:42:ac", "web front"] {
             assert!(row.matches(&words(found)), "{found}");
         }
         for missing in ["db", "web db", "veth2"] {

@@ -94,9 +94,9 @@ fn about(row: &Row, columns: u16, theme: Theme) -> Vec<Line<'static>> {
             say("member", person(member));
         }
     }
-    for query in promql::queries(&row.pair, row.own) {
-        say("PromQL", query);
-    }
+    lines.push(Line::styled("PromQL", theme.heading()));
+    // From the first column on, to be copied.
+    lines.extend(promql::queries(&row.pair, row.own).into_iter().map(Line::raw));
     lines
 }
 

@@ -39,10 +39,10 @@ fn three() -> State {
 fn the_table_in_a_wide_terminal() {
     let wanted = "\
 veth-exporter top · 3 rows by busy ↓ · http://localhost:10736
-WORKLOAD           NETWORK         DEVICE            RECEIVE↓  TRANSMIT↓       PEAK    DROPS LAST 2 MIN
-docker/db          front           veth11              10 B/s   900 kB/s  2.70 MB/s       11                   █
-docker/web         front           veth7            51.2 kB/s  1.00 kB/s   154 kB/s        7                   █
--                  -               veth90 veth91            -          -          -        0
+WORKLOAD              NETWORK         DEVICE            RECEIVE↓  TRANSMIT↓       PEAK    DROPS LAST 2 MIN
+docker/db             front           veth11              10 B/s   900 kB/s  2.70 MB/s       11                    █
+docker/web            front           veth7            51.2 kB/s  1.00 kB/s   154 kB/s        7                    █
+-                     -               veth90 veth91            -          -          -        0
 
 q quit · / filter · space pause · enter details · < > i sort · ? help";
     assert_eq!(lines(&painted(&mut three(), 0, 116, 7)).join("\n"), wanted);
@@ -52,10 +52,10 @@ q quit · / filter · space pause · enter details · < > i sort · ? help";
 fn the_table_in_a_narrow_one() {
     let wanted = "\
 veth-exporter top · 3 rows by busy ↓ · h
-WORKLOAD            RECEIVE↓  TRANSMIT↓
-docker/db             10 B/s   900 kB/s
-docker/web         51.2 kB/s  1.00 kB/s
--                          -          -
+WORKLOAD             RECEIVE↓  TRANSMIT↓
+docker/db              10 B/s   900 kB/s
+docker/web          51.2 kB/s  1.00 kB/s
+-                           -          -
 q quit · / filter · space pause · enter";
     assert_eq!(lines(&painted(&mut three(), 0, 40, 6)).join("\n"), wanted);
 }
@@ -64,16 +64,16 @@ q quit · / filter · space pause · enter";
 fn the_details_of_a_pair() {
     let mut state = three();
     state.press(Key::Enter);
-    let shown = lines(&painted(&mut state, 0, 120, 40)).join("\n");
+    let shown = lines(&painted(&mut state, 0, 160, 50)).join("\n");
     for wanted in [
         "docker/db · paired",
         "rates  receive 10 B/s, 0 packets/s; transmit 900 kB/s, 0 packets/s",
         "network  front",
         "port  11: veth11 in the host, 32:e3:b5:aa:c8:f4, up, mtu 1500, in br-front",
         "interface  2: eth0 in docker/db (nsid 11), 02:42:ac:12:00:02",
-        "workload  docker/db, id 81686e7a420d, image shop/web:3",
-        "PromQL  rate(veth_container_receive_bytes_total{runtime=\"docker\",container=\"db\",interface=\"eth0\"",
-        "PromQL  rate(veth_device_receive_bytes_total{device=\"veth11\",netns=\"\"}[1m])",
+        "workload  docker/db, id 81686e7a420d, image shop/app:3",
+        "\nrate(veth_container_receive_bytes_total{runtime=\"docker\",container=\"db\",interface=\"eth0\"",
+        "\nrate(veth_device_receive_bytes_total{device=\"veth11\",netns=\"\"}[1m])",
         "esc back",
     ] {
         assert!(shown.contains(wanted), "{wanted}\nis not in\n{shown}");
@@ -145,7 +145,7 @@ fn wide_characters_do_not_move_the_columns_behind_them() {
     let column = |row: u16, wanted: &str| (0..100).find(|&x| buffer[(x, row)].symbol() == wanted);
     assert_eq!(column(2, "v"), column(3, "v"), "{:?}", lines(&buffer));
     assert!(column(2, "v").is_some());
-    assert!(lines(&buffer)[2].ends_with(" 1"), "{:?}", lines(&buffer));
+    assert!(lines(&buffer)[3].ends_with(" 1"), "{:?}", lines(&buffer));
 }
 
 #[test]
