@@ -144,7 +144,7 @@ fn places(columns: usize) -> Vec<Place> {
         ("TRANSMIT", Some(Column::Transmit), 10, 40),
         ("PEAK", Some(Column::Peak), 10, 78),
         ("DROPS", Some(Column::Drops), 8, 88),
-        ("LAST 2 MIN", None, 20, 112),
+        ("LAST 2 MIN", None, 20, 124),
     ];
     let numbers: Vec<Place> = NUMBERS
         .into_iter()

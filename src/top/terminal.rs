@@ -5,10 +5,13 @@ use super::state::{Key, State};
 use crossterm::cursor::Show;
 use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::execute;
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use futures_util::{Stream, StreamExt};
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::layout::{Position, Rect};
+use ratatui::{Terminal, TerminalOptions, Viewport};
 use std::io::{self, IsTerminal, Stdout};
 use std::panic;
 use std::sync::Once;
@@ -53,7 +56,7 @@ impl Screen {
     /// What the system said; the terminal is then as before.
     pub fn take(theme: Theme) -> io::Result<Screen> {
         restore_on_panic();
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        let terminal = blank()?;
         enter()?;
         Ok(Screen { terminal, theme })
     }
@@ -63,6 +66,9 @@ impl Screen {
     /// # Errors
     /// What the system said: the terminal is gone, say.
     pub fn paint(&mut self, state: &mut State, now: Duration) -> io::Result<()> {
+        if self.terminal.size()? != self.terminal.get_frame().area().as_size() {
+            self.clear()?;
+        }
         self.terminal.draw(|frame| draw(frame, state, now, self.theme)).map(|_| ())
     }
 
@@ -71,7 +77,9 @@ impl Screen {
     /// # Errors
     /// What the system said.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.terminal = blank()?;
+        Ok(())
     }
 
     /// Gives the terminal back, calls `meanwhile`, and takes it again.
@@ -90,6 +98,14 @@ impl Drop for Screen {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// A screen that holds nothing, of the terminal's size at the moment. One that followed the size by itself would ask the terminal where its
+/// cursor is: the answer comes with the keys, or never.
+fn blank() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
+    let backend = CrosstermBackend::new(io::stdout());
+    let viewport = Viewport::Fixed(Rect::from((Position::ORIGIN, backend.size()?)));
+    Terminal::with_options(backend, TerminalOptions { viewport })
 }
 
 fn enter() -> io::Result<()> {

@@ -39,15 +39,21 @@ impl Host {
         host
     }
 
-    /// Adds a container, with an address.
-    fn add(&mut self, name: &str, port: &str) {
+    /// Adds a container.
+    fn join(&mut self, name: &str, port: &str) {
         let container = Netns::quiet("container");
         self.names.name(name, &container);
         self.netns.veth(port, &container, "eth0");
-        let [ours, theirs] = [1, 2].map(|end| format!("10.77.{}.{end}", self.containers.len()));
-        self.netns.address(port, &ours, &container, "eth0", &theirs);
-        container.address("eth0", &theirs, &self.netns, port, &ours);
         self.containers.push(container);
+    }
+
+    /// Adds one with an address.
+    fn add(&mut self, name: &str, port: &str) {
+        self.join(name, port);
+        let container = &self.containers[self.containers.len() - 1];
+        let [ours, theirs] = [1, 2].map(|end| format!("10.77.{}.{end}", self.containers.len() - 1));
+        self.netns.address(port, &ours, container, "eth0", &theirs);
+        container.address("eth0", &theirs, &self.netns, port, &ours);
     }
 
     /// A container sends so many frames of 1,042 bytes to the host.

@@ -73,7 +73,10 @@ fn answers(host: &Host, answer: &'static [u8]) -> String {
 fn what_is_no_exporter_is_said_and_obeyed_by_nobody() {
     let host = Host::new();
     for (answer, said) in [
-        (&b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"[..], "not an answer of /api/v1/pairs: expected value at line 1"),
+        (
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"[..],
+            "not an answer of /api/v1/pairs: expected value at line 1",
+        ),
         (b"SSH-2.0-OpenSSH_9\r\n", "no HTTP answer"),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404 Not Found: it has no /api/v1/pairs"),
         (

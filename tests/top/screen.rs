@@ -50,14 +50,15 @@ fn keys_do_what_they_say(host: &Host, mut terminal: Terminal) {
     terminal.wait_for_rows(&["named/db"]);
     terminal.wait_for_text("1 of 2 rows");
     terminal.press("\x1b");
-    terminal.wait_for_text(" 2 rows");
+    // What is typed at once behind an escape would be a key with Alt.
+    terminal.wait_until_gone("filter:");
     terminal.press("d\r");
-    terminal.wait_for_text("in named/db (nsid ");
+    terminal.wait_for_text("in db (nsid ");
     let mac = &host.containers[1].ip_json(["link", "show", "eth0"])[0]["address"];
     terminal.wait_for_text(mac.as_str().unwrap());
     terminal.wait_for_text("veth_container_receive_bytes_total{runtime=\"named\",container=\"db\"");
     terminal.press("j");
-    terminal.wait_for_text("in named/web (nsid ");
+    terminal.wait_for_text("in web (nsid ");
     terminal.press("q");
     terminal.wait_until_gone("nsid");
     terminal.press("?");
@@ -109,14 +110,20 @@ fn pairs_come_and_go() {
 #[test]
 fn names_that_a_terminal_would_obey_are_shown_as_text() {
     let mut host = Host::new();
-    host.add("t\u{1b}]0;evil\u{7}\u{1b}[2J", "e\u{1b}[31mvil");
-    host.add("\u{202e}turned", "vturned");
-    host.add("日本語の名前", "v日本");
+    host.join("t\u{1b}]0;evil\u{7}\u{1b}[2J", "e\u{1b}[31mvil");
+    host.join("\u{202e}turned", "vturned");
+    host.join("日本語の名前", "v日本");
     let exporter = host.exporter(&[]);
     let mut terminal = host.top_of(&format!("http://{}", exporter.address()), &[]);
     terminal.wait_for_text("5 rows");
     terminal.press("w");
-    for words in [r"named/t\x1b]0;evil\x07\x1b[2J", r"e\x1b[31mvil", r"named/\u{202e}turned", "named/日本語の名前", "v日本"] {
+    for words in [
+        r"named/t\x1b]0;evil\x07\x1b[2J",
+        r"e\x1b[31mvil",
+        r"named/\u{202e}turned",
+        "named/日本語の名前",
+        "v日本",
+    ] {
         terminal.wait_for_text(words);
     }
     // Two pairs of rows have the same numbers, and so the same columns behind the names.
@@ -130,15 +137,13 @@ fn names_that_a_terminal_would_obey_are_shown_as_text() {
     for name in ["日本語", "turned", "evil"] {
         assert_eq!(column(name, " 0 B/s"), column("named/web", " 0 B/s"), "{name}:\n{seen}");
     }
-    // The last of the rows by name is the one with the mark of direction.
     terminal.press("/evil\r\r");
     terminal.wait_for_text(r#"container="t\\x1b]0;evil\\x07\\x1b[2J""#);
     let raw = terminal.raw();
     for obeyed in ["\u{1b}]0;", "\u{7}", "\u{202e}"] {
         assert!(!raw.contains(obeyed), "{obeyed:?} was written");
     }
-    terminal.press("\x1b/\u{7}\x1b");
-    terminal.press("q");
+    terminal.press("\x03");
     terminal.ended_and_restored();
 }
 
@@ -149,8 +154,7 @@ fn windows_of_any_size_are_painted_and_a_change_is_seen() {
     terminal.wait_for_text("named/web");
     for (rows, columns) in [(2, 3), (1, 1), (3, 10), (60, 300), (1, 200), (200, 1)] {
         terminal.resize(rows, columns);
-        terminal.press("\r?\x0c");
-        terminal.press("\x1b");
+        terminal.press("\r?\x0cx");
     }
     terminal.resize(20, 60);
     terminal.press("\x0c");
@@ -166,16 +170,16 @@ fn windows_of_any_size_are_painted_and_a_change_is_seen() {
 #[test]
 fn no_color_is_heeded() {
     let host = Host::new();
-    let words = [&["top"], &host.names.arguments()[..], &["--collector.disable", "docker,podman,cri"]].concat();
+    let words =
+        [&["top"], &host.names.arguments()[..], &["--collector.disable", "docker,podman,cri"]].concat();
     let colored = |value| {
         let environment = [("NO_COLOR", value)];
-        let mut terminal =
-            Terminal::start(&host.netns, Exporter::BINARY, &words, &environment, (30, 120));
+        let mut terminal = Terminal::start(&host.netns, Exporter::BINARY, &words, &environment, (30, 120));
         terminal.wait_for_text("named/web");
         terminal.press("q");
         terminal.ended_and_restored();
         let raw = terminal.raw();
-        ["\u{1b}[36m", "\u{1b}[38;5;6m", ";36m", "[33m", "38;5;3m"].iter().any(|code| raw.contains(code))
+        ["38;5;6", "38;5;3"].iter().any(|code| raw.contains(code))
     };
     assert!(!colored("1"));
     assert!(colored(""), "an empty one means nothing");
@@ -191,7 +195,8 @@ fn what_is_missing_is_said_as_list_says_it() {
     let output = said.args(&bare[1..]).args([Exporter::BINARY, "list"]).args(own).output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(log.contains("no CAP_NET_ADMIN: the names and addresses"), "{log}");
-    let words = [&bare[1..], &[Exporter::BINARY, "top"], &own, &["--collector.disable", "docker,podman,cri"]].concat();
+    let words = [&bare[1..], &[Exporter::BINARY, "top"], &own, &["--collector.disable", "docker,podman,cri"]]
+        .concat();
     let mut terminal = Terminal::start(&host.netns, bare[0], &words, &[], (30, 120));
     terminal.wait_for_text("no CAP_NET_ADMIN: the names and addresses");
     terminal.press("?");
@@ -206,7 +211,8 @@ fn a_container_of_docker_is_shown_with_its_network_and_goes() {
     let network = engine.network("net");
     let web = engine.run_idle("web", &["--network", network.name()]);
     let folder = empty_folder("n").display().to_string();
-    let words = ["top", "--docker.host", engine.host(), "--path.netns", &folder, "--collector.disable", "podman,cri"];
+    let words =
+        ["top", "--docker.host", engine.host(), "--path.netns", &folder, "--collector.disable", "podman,cri"];
     let netns: &Netns = engine.netns();
     let mut terminal = Terminal::start(netns, Exporter::BINARY, &words, &[], (40, 200));
     terminal.wait_for_text(&format!("docker/{}", web.name()));
