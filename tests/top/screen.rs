@@ -126,8 +126,10 @@ fn names_that_a_terminal_would_obey_are_shown_as_text() {
     ] {
         terminal.wait_for_text(words);
     }
-    // Two pairs of rows have the same numbers, and so the same columns behind the names.
-    let seen = terminal.text();
+    // All rows have the same numbers, and so the same columns behind the names.
+    let seen = terminal.wait_for("all have rates", |text| {
+        (text.matches(" 0 B/s").count() == 3 * 5).then(|| text.to_owned())
+    });
     let column = |name: &str, part: &str| {
         let line = seen.lines().find(|line| line.contains(name)).unwrap();
         // Wide characters are two columns.
