@@ -340,6 +340,10 @@ impl Host {
             }
             Input::Wake => Vec::new(),
             Input::ReadOthers => self.read_others(),
+            Input::LateTick => {
+                self.status.late_ticks += 1;
+                Vec::new()
+            }
             Input::StaleScrape => {
                 self.status.stale_scrapes += 1;
                 Vec::new()
