@@ -20,6 +20,7 @@ pub struct Telemetry {
     bad_messages: IntCounter,
     claims_rejected: IntCounter,
     stale_scrapes: IntCounter,
+    late_ticks: IntCounter,
 }
 
 impl Telemetry {
@@ -77,6 +78,10 @@ impl Telemetry {
                 "claims_rejected_total",
                 "Claims that fit no namespace: other MAC addresses are there, or the file is no network namespace.",
             )?,
+            late_ticks: counter(
+                "late_ticks_total",
+                "Ticks that began over half an interval late: a peak is then the rate of a longer span.",
+            )?,
             stale_scrapes: counter(
                 "stale_scrapes_total",
                 "Scrapes that got the counters of the last tick, because new ones took over 50 ms.",
@@ -108,6 +113,7 @@ impl Telemetry {
             (&self.bad_messages, status.bad_messages),
             (&self.claims_rejected, status.claims_rejected),
             (&self.stale_scrapes, status.stale_scrapes),
+            (&self.late_ticks, status.late_ticks),
         ] {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
