@@ -232,7 +232,7 @@ fn cells(row: &Row, places: &[Place]) -> String {
             }
         }
         Some(number) => fit_right(&row.number(number).map_or_else(|| "-".to_owned(), rate), place.columns),
-        None => sparkline(row.history.iter().map(|rates| both(rates)), HISTORY, place.columns),
+        None => sparkline(row.history.iter().map(both), HISTORY, place.columns),
     });
     cells.collect::<Vec<_>>().join(" ")
 }

@@ -7,6 +7,7 @@
     reason = "clippy knows a test by its attribute, and not what only tests call"
 )]
 
+#[allow(dead_code, reason = "this target uses a part of it")]
 #[path = "../web/certificates.rs"]
 mod certificates;
 mod ending;
