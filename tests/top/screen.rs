@@ -227,3 +227,27 @@ fn a_container_of_docker_is_shown_with_its_network_and_goes() {
     terminal.wait_until_gone(&name);
     terminal.press("\x1bq");
 }
+
+#[test]
+fn the_queries_in_the_details_name_series_that_the_exporter_has() {
+    let host = Host::new();
+    let exporter = host.exporter(&[]);
+    let mut terminal = host.top_of(&format!("http://{}", exporter.address()), &[]);
+    terminal.press("/vethdb\r\r");
+    terminal.wait_for_text("veth_device_transmit_bytes_total{");
+    let text = terminal.text();
+    let queries: Vec<&str> =
+        text.lines().filter(|line| line.contains("veth_") && line.contains('{')).collect();
+    assert_eq!(queries.len(), 6, "{text}");
+    let metrics = exporter.wait_for(PATIENCE, "peaks", |metrics| {
+        let peaks = metrics.all("veth_container_receive_peak_bytes_per_second").len();
+        (peaks == 2).then(|| metrics.clone())
+    });
+    for query in queries {
+        let selector = query.trim().trim_start_matches("rate(").trim_end_matches("[1m])");
+        // What is empty in a selector is no label of the series.
+        let selector = selector.replace(",netns=\"\"", "");
+        let begins = selector.trim_end_matches('}');
+        assert!(metrics.text.lines().any(|line| line.starts_with(begins)), "{query}\n{}", metrics.text);
+    }
+}

@@ -39,10 +39,10 @@ fn three() -> State {
 fn the_table_in_a_wide_terminal() {
     let wanted = "\
 veth-exporter top · 3 rows by busy ↓ · http://localhost:10736
-WORKLOAD                 NETWORK           DEVICE               RECEIVE↓  TRANSMIT↓       PEAK    DROPS LAST 2 MIN
-docker/db                front             veth11                 10 B/s   900 kB/s  2.70 MB/s       11                    █
-docker/web               front             veth7               51.2 kB/s  1.00 kB/s   154 kB/s        7                    █
--                        -                 veth90 veth91               -          -          -        0
+WORKLOAD                NETWORK            DEVICE               RECEIVE↓  TRANSMIT↓       PEAK    DROPS LAST 2 MIN
+docker/db               front              veth11                 10 B/s   900 kB/s  2.70 MB/s       11                    █
+docker/web              front              veth7               51.2 kB/s  1.00 kB/s   154 kB/s        7                    █
+-                       -                  veth90 veth91               -          -          -        0
 
 q quit · / filter · space pause · enter details · < > i sort · ? help";
     assert_eq!(lines(&painted(&mut three(), 0, 124, 7)).join("\n"), wanted);
