@@ -233,6 +233,8 @@ fn the_queries_in_the_details_name_series_that_the_exporter_has() {
     let host = Host::new();
     let exporter = host.exporter(&[]);
     let mut terminal = host.top_of(&format!("http://{}", exporter.address()), &[]);
+    terminal.wait_for_text("vethdb");
+    terminal.resize(60, 120);
     terminal.press("/vethdb\r\r");
     terminal.wait_for_text("veth_device_transmit_bytes_total{");
     let text = terminal.text();
