@@ -4,8 +4,9 @@ use crate::model::pairing::EndState;
 use crate::model::view::{Scene, Status};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{Counter, MetricFamily};
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The exporter's own metrics.
 pub struct Telemetry {
@@ -117,7 +118,16 @@ impl Telemetry {
         ] {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
-        self.registry.gather()
+        let mut families = self.registry.gather();
+        // The crate counts whole seconds alone.
+        if let Some(cpu) = families.iter_mut().find(|family| family.name() == "process_cpu_seconds_total") {
+            let spent = clock_gettime(ClockId::ProcessCPUTime);
+            let seconds = spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9;
+            let mut counter = Counter::default();
+            counter.set_value(seconds);
+            cpu.mut_metric().iter_mut().for_each(|metric| metric.set_counter(counter.clone()));
+        }
+        families
     }
 }
 
