@@ -33,6 +33,8 @@ pub enum Command {
     List(List),
     /// Say whose a device, an address or a container's interface is
     Find(Find),
+    /// Exit with 0 if the exporter that serves here is well, else with 1: a container's health check
+    Healthy(Healthy),
 }
 
 /// Flags of `serve`.
@@ -74,6 +76,20 @@ pub struct Serve {
     #[arg(long = "peak.window", env = "VETH_EXPORTER_PEAK_WINDOW", value_name = "DURATION",
           default_value = "60s", value_parser = humantime::parse_duration)]
     pub peak_window: Duration,
+}
+
+/// Flags of `healthy`.
+#[derive(Clone, Debug, Args)]
+pub struct Healthy {
+    /// Address that the exporter was told to serve on; of several the first is asked
+    #[arg(
+        long = "web.listen-address",
+        env = "VETH_EXPORTER_WEB_LISTEN_ADDRESS",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = ":10736"
+    )]
+    pub listen: Vec<ListenAddress>,
 }
 
 /// Flags of `list`.
