@@ -399,7 +399,7 @@ impl Host {
         let mut read: Vec<u32> = next.copied().take(READ_AT_A_TICK).collect();
         self.bypassed_up_to = read.last().map_or(0, |last| last.saturating_add(1));
         self.ticks = self.ticks.wrapping_add(1);
-        if self.ticks % SUSPECTED_EVERY == 0 {
+        if self.ticks.is_multiple_of(SUSPECTED_EVERY) {
             let suspects = (0..pairs.len()).cycle().skip(self.suspect).take(SUSPECTS.min(pairs.len()));
             read.extend(suspects.filter_map(inside));
             self.suspect = (self.suspect + SUSPECTS).checked_rem(pairs.len()).unwrap_or(0);

@@ -120,7 +120,7 @@ fn a_pod_has_one_label_set_from_its_first_byte_on_though_it_is_named_late_and_ke
         pod.netns().clone_into(&mut netns);
         wait_for_device(&exporter, &pod, &labels("shop", &name));
         let interface = pod.interface();
-        let gateway = "10.88.0.1".parse().unwrap();
+        let gateway = "10.87.0.1".parse().unwrap();
         ping(&interface.netns_path(), gateway, 20, 1_000);
         assert_counts_agree(&exporter, &interface)
     });

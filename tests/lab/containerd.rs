@@ -322,7 +322,7 @@ fn network(root: &Path) -> String {
             "ipam": {
                 "type": "host-local",
                 "dataDir": root.join("ipam"),
-                "ranges": [[{ "subnet": "10.88.0.0/16" }]],
+                "ranges": [[{ "subnet": "10.87.0.0/16" }]],
             },
         }],
     })

@@ -119,8 +119,16 @@ impl<'a> Crowd<'a> {
 
     /// Each sends and receives some datagrams; says what they counted, by what the exporter is told to call them.
     pub fn talk(&self, dice: &mut Dice) -> BTreeMap<String, Traffic> {
-        let plans: BTreeMap<u32, _> =
-            self.members.iter().map(|&(number, _)| (number, [dice.flow(), dice.flow()])).collect();
+        self.exchange(|| [dice.flow(), dice.flow()])
+    }
+
+    /// The same with one short datagram each way.
+    pub fn whisper(&self, dice: &mut Dice) -> BTreeMap<String, Traffic> {
+        self.exchange(|| [(1, dice.roll(50)), (1, dice.roll(50))])
+    }
+
+    fn exchange(&self, mut flows: impl FnMut() -> [(u64, u64); 2]) -> BTreeMap<String, Traffic> {
+        let plans: BTreeMap<u32, _> = self.members.iter().map(|&(number, _)| (number, flows())).collect();
         self.in_each(|number| self.speak(number, &plans[&number]));
         let truth = |[(received, down), (sent, up)]: [(u64, u64); 2]| Traffic {
             receive_bytes: received * (down + HEADERS),

@@ -1,13 +1,16 @@
-//! Docker, Podman and LXC on one host at once.
+//! Docker, Podman, containerd's CRI and LXC on one host at once.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::lab::{
-    DockerEngine, Exporter, Exposition, Interface, LxcContainer, Netns, Podman, describe, empty_folder,
+    Containerd, DockerEngine, Exporter, Exposition, Interface, LxcContainer, Podman, describe, empty_folder,
     needs_engine, ping, promtool_check, succeed,
 };
 use crate::{OFTEN, SOON, workloads};
+
+/// That of the pods' bridge.
+const GATEWAY: &str = "10.87.0.1";
 
 /// The ifindex of an interface, as its own namespace has it.
 fn ifindex(interface: &Interface) -> u64 {
@@ -44,40 +47,49 @@ fn containers_called(metrics: &Exposition, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn three_runtimes_on_one_host_each_name_their_own_and_every_byte_is_counted() {
+fn four_runtimes_on_one_host_each_name_their_own_and_every_byte_is_counted() {
     needs_engine!();
-    let netns = Netns::quiet("all");
-    let engine = DockerEngine::start_private(&netns);
-    let mut podman = Podman::start(&netns);
+    let containerd = Containerd::start();
+    let netns = containerd.netns();
+    let engine = DockerEngine::start_private(netns);
+    let mut podman = Podman::start(netns);
+    let cri = containerd.socket().display().to_string();
     let host = podman.host();
     let names = empty_folder("n").display().to_string();
-    let sources = ["--docker.host", engine.host(), "--podman.host", &host, "--path.netns", &names];
-    let exporter = Exporter::start(&netns, &[&sources, &OFTEN[..]].concat());
+    let engines = ["--docker.host", engine.host(), "--podman.host", &host, "--cri.endpoint", &cri];
+    let sources = [&engines[..], &["--path.netns", &names]].concat();
+    let exporter = Exporter::start(netns, &[&sources, &OFTEN[..]].concat());
 
     let of_docker =
         engine.run_as("web", &["--sysctl", "net.ipv6.conf.all.disable_ipv6=1"], &["sleep", "1000"]);
     podman.run("web", &[]);
-    let lxc = LxcContainer::start(&netns, "docker0");
+    let pod = containerd.run("shop", "web", &["web", "log"]);
+    let lxc = LxcContainer::start(netns, "docker0");
     engine.docker(&["network", "create", "-d", "macvlan", "-o", "parent=docker0", "lan"]);
     let macvlan = engine.run_idle("direct", &["--network", "lan"]);
-    let wanted: Vec<(String, Option<String>)> =
-        ["docker/web".to_owned(), format!("lxc/{}", lxc.name()), "podman/web".to_owned()]
-            .map(|name| (name, None))
-            .into();
+    let lxc_title = format!("lxc/{}", lxc.name());
+    // A pod has no container's name; its containers are its members.
+    let of_pod = ["cri/log", "cri/web"].map(|name| (name.to_owned(), Some("shop/web".to_owned())));
+    let owners = ["cri/", "docker/web", &lxc_title, "podman/web"].map(|name| (name.to_owned(), None));
+    let mut wanted: Vec<(String, Option<String>)> = owners.into_iter().chain(of_pod).collect();
+    wanted.sort();
     exporter.wait_for(SOON, "just these workloads are there", |m| (workloads(m) == wanted).then_some(()));
 
     let pid = podman.podman(&["inspect", "-f", "{{.State.Pid}}", "web"]).parse().unwrap();
     let in_podman = Interface::new("podman", "web", "eth0", pid);
     let in_docker = of_docker.interface("eth0");
     let in_lxc = lxc.interface("eth0");
-    assert_eq!([&in_podman, &in_lxc].map(ifindex), [2, 2], "an ifindex tells nothing");
+    let in_pod = pod.interface();
+    assert_eq!([&in_podman, &in_lxc, &in_pod].map(ifindex), [2, 2, 2], "an ifindex tells nothing");
     ip(&in_lxc.netns_path(), &["address", "add", "172.17.200.1/16", "dev", "eth0"]);
-    let gateways = [(&in_docker, "172.17.0.1"), (&in_podman, "10.88.0.1"), (&in_lxc, "172.17.0.1")];
+    let gateways =
+        [(&in_docker, "172.17.0.1"), (&in_podman, "10.88.0.1"), (&in_lxc, "172.17.0.1"), (&in_pod, GATEWAY)];
     for (interface, gateway) in gateways {
         check_traffic(&exporter, interface, gateway);
     }
     let metrics = exporter.metrics();
     assert_eq!(containers_called(&metrics, "web"), ["docker", "podman"]);
+    assert_eq!(containers_called(&metrics, ""), ["cri"]);
     assert_eq!(containers_called(&metrics, macvlan.name()), [] as [&str; 0]);
     promtool_check(&metrics.text).unwrap_or_else(|wrong| panic!("{wrong}"));
 
@@ -103,14 +115,15 @@ fn three_runtimes_on_one_host_each_name_their_own_and_every_byte_is_counted() {
     let labels = in_podman.labels();
     ip(&in_podman.netns_path(), &["link", "set", "eth0", "down"]);
     let (booked, own) = in_podman.at_rest(&exporter);
+    let of_podman = ("podman/web".to_owned(), None);
     podman.podman(&["rm", "-f", "-t", "0", "web"]);
-    exporter.wait_for(SOON, "podman's web is gone", |m| (!workloads(m).contains(&wanted[2])).then_some(()));
+    exporter.wait_for(SOON, "podman's web is gone", |m| (!workloads(m).contains(&of_podman)).then_some(()));
     let kept = crate::lab::Traffic::booked(&exporter.metrics(), &labels).unwrap();
     assert_eq!(kept, booked, "as long as it lived its own counters were {own:?}");
     assert_eq!(exporter.metrics().with_label("runtime", "unknown").len(), 0);
 
     let find = |query: &str| {
-        let output = Exporter::command(&netns, &[&["find", query], &sources[..]].concat()).output().unwrap();
+        let output = Exporter::command(netns, &[&["find", query], &sources[..]].concat()).output().unwrap();
         (output.status.code(), describe(&output))
     };
     let (code, said) = find(macvlan.name());

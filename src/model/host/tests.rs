@@ -558,6 +558,33 @@ fn a_peak_is_the_rate_of_a_tick_and_not_of_a_scrape_between_ticks() {
 }
 
 #[test]
+fn a_late_tick_and_a_clock_that_jumps_change_no_total_and_make_no_peak() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids.insert(700, Located::Nsid(0));
+    let mut host = new_host();
+    let mut received = 0;
+    // Of the model's clock: on time, late by six intervals, an hour ahead, back again, and on time.
+    for (at, carried, peak) in [
+        (0, 0, Some(0)),
+        (1, 100, Some(100)),
+        (8, 700, Some(100)),
+        (3_608, 3_600, Some(1)),
+        (9, 100, Some(1)),
+        (10, 100, Some(100)),
+    ] {
+        received += carried;
+        let now = NOW + at * SECOND;
+        world.tick(&mut host, now);
+        let samples = Samples { counters: vec![(10, bytes(received, 0))], bad_messages: 0 };
+        host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, now);
+        let view = host.view().unwrap();
+        assert_eq!(view.workloads[0].receive.bytes, received, "at {at}");
+        assert_eq!(view.peaks[0].map(|peak| peak.receive_bytes), peak, "at {at}");
+    }
+}
+
+#[test]
 fn an_id_that_nobody_has_is_asked_about_once_a_round() {
     let mut world = World::with_containers(&[(0, 10)]);
     world.links.remove(&Some(0)); // the namespace has died, its peer on the host is not yet gone

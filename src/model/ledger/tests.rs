@@ -116,6 +116,19 @@ fn a_receive_counter_that_falls_at_the_detach_takes_nothing_back() {
 }
 
 #[test]
+fn a_counter_that_goes_backwards_takes_nothing_back_and_books_what_exceeds_its_highest() {
+    let mut ledger = Ledger::default();
+    ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [0, 0])], MINUTE, |_| true, |_| false);
+    assign(&mut ledger, vec![to("web")], MINUTE);
+    // No veth's own counter was ever seen to fall while it lived: what looks like it is an older message.
+    for (counter, total) in [(100, 100), (10, 100), (0, 100), (60, 100), (150, 150)] {
+        ledger.observe(end(None, 5), &sent(counter));
+        ledger.settle();
+        assert_eq!(totals(&ledger), [("web", total, 0)], "after {counter}");
+    }
+}
+
+#[test]
 fn a_rename_freezes_the_old_total_and_goes_on_under_the_new_name() {
     let mut ledger = Ledger::default();
     let ends = [end(None, 5), end(Some(1), 2)];
