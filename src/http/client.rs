@@ -3,8 +3,8 @@
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::HOST;
-use hyper::{Request, StatusCode};
+use hyper::header::{HOST, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -70,15 +70,11 @@ async fn ask(address: SocketAddr) -> Result<StatusCode, Unhealthy> {
     let garbage = |reason| Unhealthy::Garbage { address, reason };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(garbage)?;
     let mut request = Request::new(Empty::<Bytes>::new());
-    *request.uri_mut() = hyper::Uri::from_static("/-/healthy");
-    request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("localhost"));
-    tokio::select! {
-        answer = sender.send_request(request) => Ok(answer.map_err(garbage)?.status()),
-        ended = connection => Err(Unhealthy::NotThere {
-            address,
-            reason: io::Error::other(ended.err().map_or("the connection ended".to_owned(), |e| e.to_string())),
-        }),
-    }
+    *request.uri_mut() = Uri::from_static("/-/healthy");
+    request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+    // How the connection ended is in the answer too.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await.map_err(garbage)?.status())
 }
 
 fn reachable(served: SocketAddr) -> SocketAddr {
