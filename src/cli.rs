@@ -38,6 +38,8 @@ pub enum Command {
     List(List),
     /// Say whose a device, an address or a container's interface is
     Find(Find),
+    /// Exit with 0 if the exporter that serves here is well, else with 1: a container's health check
+    Healthy(Healthy),
 }
 
 /// Flags of `serve`.
@@ -99,6 +101,20 @@ impl Cli {
         serve.selection.check().map_err(|why| Cli::command().error(ErrorKind::ArgumentConflict, why))?;
         Ok(cli)
     }
+}
+
+/// Flags of `healthy`.
+#[derive(Clone, Debug, Args)]
+pub struct Healthy {
+    /// Address that the exporter was told to serve on; of several the first is asked
+    #[arg(
+        long = "web.listen-address",
+        env = "VETH_EXPORTER_WEB_LISTEN_ADDRESS",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = ":10736"
+    )]
+    pub listen: Vec<ListenAddress>,
 }
 
 /// Flags of `list`.

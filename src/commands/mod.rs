@@ -1,6 +1,7 @@
 //! What the user can call.
 
 mod find;
+mod healthy;
 mod list;
 mod look;
 mod rows;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Serve(flags)) => serve::run(&flags),
         Some(Command::List(flags)) => list::run(&flags),
         Some(Command::Find(flags)) => find::run(&flags),
+        Some(Command::Healthy(flags)) => healthy::run(&flags),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Edge: HTTP. Which path gives what, and within which limits.
 
 mod body;
+mod client;
 mod encoding;
 mod metrics;
 mod text;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
+pub use client::{Unhealthy, check_health};
 pub use metrics::Limits;
 
 /// A client has this long to send its request's head.
