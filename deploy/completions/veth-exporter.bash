@@ -53,7 +53,7 @@ _veth__exporter() {
 
     case "${cmd}" in
         veth__exporter)
-            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --web.listen-address --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --help --version serve list find healthy help"
+            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --web.listen-address --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find healthy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -113,6 +113,30 @@ _veth__exporter() {
                     ;;
                 --peak.window)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.labels)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device.include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device.exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device.metrics)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -325,7 +349,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__serve)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --web.listen-address --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --web.listen-address --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -385,6 +409,30 @@ _veth__exporter() {
                     ;;
                 --peak.window)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.labels)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device.include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device.exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device.metrics)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)

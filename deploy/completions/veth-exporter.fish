@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_veth_exporter_global_optspecs
-    string join \n docker.host= podman.host= collector.disable= cri.endpoint= path.procfs= path.netns= log.level= log.format= web.listen-address= web.telemetry-path= web.max-requests= collector.interval= container.retention= peak.window= h/help V/version
+    string join \n docker.host= podman.host= collector.disable= cri.endpoint= path.procfs= path.netns= log.level= log.format= web.listen-address= web.telemetry-path= web.max-requests= collector.interval= container.retention= peak.window= container.labels= container.include= container.exclude= device.include= device.exclude= device.metrics= h/help V/version
 end
 
 function __fish_veth_exporter_needs_command
@@ -42,6 +42,13 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l web.max-req
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l collector.interval -d 'How often links and names are read' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.retention -d 'How long a workload\'s totals are kept after its last pair is gone' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l peak.window -d 'How far back the peaks look' -r
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.labels -d 'Label of containers and pods to show as label_NAME of veth_container_info; may be given several times' -r
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.include -d 'Show only these containers: a regular expression for the whole name, of a pod for NAMESPACE/POD' -r
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.exclude -d 'Show all containers but these' -r
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l device.include -d 'Show only these devices in veth_device_*: a regular expression for the whole name' -r
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l device.exclude -d 'Show all devices but these in veth_device_*' -r
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l device.metrics -d 'Show veth_device_*; false for the view of workloads and networks alone' -r -f -a "true\t''
+false\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -s V -l version -d 'Print version'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "serve" -d 'Collect, and serve /metrics (the default)'
@@ -67,6 +74,13 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l we
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l collector.interval -d 'How often links and names are read' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.retention -d 'How long a workload\'s totals are kept after its last pair is gone' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l peak.window -d 'How far back the peaks look' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.labels -d 'Label of containers and pods to show as label_NAME of veth_container_info; may be given several times' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.include -d 'Show only these containers: a regular expression for the whole name, of a pod for NAMESPACE/POD' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.exclude -d 'Show all containers but these' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l device.include -d 'Show only these devices in veth_device_*: a regular expression for the whole name' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l device.exclude -d 'Show all devices but these in veth_device_*' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l device.metrics -d 'Show veth_device_*; false for the view of workloads and networks alone' -r -f -a "true\t''
+false\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l docker.host -d 'Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l podman.host -d 'Podman\'s service, as --docker.host [default: unix:///run/podman/podman.sock]' -r
