@@ -188,9 +188,14 @@ fn assert_others_go_on(
     words: &[&str],
 ) {
     exporter.wait_ready();
+    let device = |metrics: &Exposition| {
+        metrics.value("veth_device_up", &[("device", "veth-web"), ("container", "web")])
+    };
+    // It is held back until its name is read.
+    exporter.wait_for(Duration::from_secs(2), "the pair has its name", device);
     wait_for(Duration::from_secs(14), "Docker was asked several times, and failed", || {
         let metrics = prompt_scrape(exporter);
-        let device = metrics.value("veth_device_up", &[("device", "veth-web"), ("container", "web")]);
+        let device = device(&metrics);
         assert!(device.is_some(), "the pair is not there:\n{}", metrics.text);
         let (success, asked) = (docker(&metrics, "success"), asked(&metrics));
         assert!(success.is_none_or(|success| success == 0.0), "{success:?}");
