@@ -27,7 +27,7 @@ COPY veth-exporter /veth-exporter
 FROM --platform=${BUILDPLATFORM:-linux/amd64} rust:1.95-slim-bookworm AS build
 ARG TARGETARCH
 WORKDIR /src
-# The architecture's C library and linker, which is all that there is of C in it.
+# The architecture's C library, linker, and compiler: ring, which does the cryptography of TLS, is partly C and assembly.
 RUN case "${TARGETARCH:-amd64}" in \
       amd64) machine=x86_64 package=x86-64 libc=amd64 ;; \
       arm64) machine=aarch64 package=aarch64 libc=arm64 ;; \

@@ -7,9 +7,10 @@
 
 mod lab;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use lab::{
@@ -36,10 +37,125 @@ fn unit() -> PathBuf {
     unit
 }
 
+/// What systemd finds wrong with these units, and with what is beside them.
+fn verify(units: &[&Path]) -> String {
+    let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).args(units).output().unwrap();
+    if output.status.success() && output.stderr.is_empty() { String::new() } else { describe(&output) }
+}
+
 #[test]
 fn systemd_accepts_the_unit_without_a_word() {
-    let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(unit()).output().unwrap();
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", describe(&output));
+    assert_eq!(verify(&[&unit()]), "");
+}
+
+#[test]
+fn systemd_accepts_the_socket_and_the_two_additions_to_the_unit() {
+    let unit = unit();
+    let socket = unit.with_file_name("veth-exporter.socket");
+    fs::write(&socket, read("deploy/systemd/veth-exporter.socket")).unwrap();
+    let additions = unit.with_file_name("veth-exporter.service.d");
+    fs::create_dir(&additions).unwrap();
+    let add = |name: &str, text: &str| fs::write(additions.join(name), text).unwrap();
+    // A group must be there when it is verified, and Docker's may not be.
+    add("docker.conf", &read("deploy/systemd/docker.conf").replace("=docker", "=root"));
+    add("socket.conf", &read("deploy/systemd/socket.conf"));
+    assert_eq!(verify(&[&unit, &socket]), "");
+    add("socket.conf", &read("deploy/systemd/socket.conf").replace("Requires=", "Wants=no-such-type "));
+    assert!(verify(&[&unit, &socket]).contains("socket.conf"), "a mistake in an addition is seen");
+}
+
+#[test]
+fn the_exporter_serves_on_the_socket_unit_as_the_addition_tells_it() {
+    let addition = read("deploy/systemd/socket.conf");
+    let variable = addition.lines().find_map(|line| line.strip_prefix("Environment=")).unwrap();
+    let unit = read("deploy/systemd/veth-exporter.socket");
+    let port = unit.lines().find_map(|line| line.strip_prefix("ListenStream=")).unwrap();
+    let (host, names) = (Netns::quiet("host"), lab::NetnsFolder::new());
+    let mut activate = host.command("systemd-socket-activate");
+    activate.args(["-l", port, "-E", variable, Exporter::BINARY]).args(names.arguments());
+    let process = Process::start("systemd-socket-activate", &mut activate);
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let answer = wait_for(Duration::from_secs(10), "an answer on the socket", || {
+        http_get(&host.path(), address, "/metrics")
+    });
+    assert!(answer.status == 200 && answer.text().contains("veth_exporter_build_info{"), "{answer:?}");
+    assert!(process.log().iter().any(|line| line.contains(&format!("address=[::]:{port}"))));
+}
+
+/// The system calls of a set, those of the sets within it included.
+fn system_calls(set: &str) -> BTreeSet<String> {
+    let said = succeed(Command::new("systemd-analyze").args(["--no-pager", "syscall-filter", set]));
+    let mut calls = BTreeSet::new();
+    for line in said.lines().skip(1).map(str::trim).filter(|line| !line.starts_with('#')) {
+        if line.starts_with('@') {
+            calls.extend(system_calls(line));
+        } else {
+            calls.insert(line.to_owned());
+        }
+    }
+    assert!(!calls.is_empty(), "{said}");
+    calls
+}
+
+/// What the unit lets through, from its lines in their order.
+fn allowed_system_calls() -> BTreeSet<String> {
+    let mut allowed = BTreeSet::new();
+    let unit = read("deploy/systemd/veth-exporter.service");
+    for line in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+        let (taken, words) = line.strip_prefix('~').map_or((false, line), |words| (true, words));
+        for word in words.split(' ') {
+            let calls =
+                if word.starts_with('@') { system_calls(word) } else { BTreeSet::from([word.to_owned()]) };
+            for call in calls {
+                if taken {
+                    allowed.remove(&call)
+                } else {
+                    allowed.insert(call)
+                };
+            }
+        }
+    }
+    // What starts a service is let through in any case.
+    allowed.extend(["execve", "exit", "exit_group", "rt_sigreturn"].map(str::to_owned));
+    allowed
+}
+
+#[test]
+fn the_unit_lets_through_every_system_call_of_the_exporter_and_no_other_privileged_one() {
+    let (host, web, names) = (Netns::quiet("host"), Netns::quiet("web"), lab::NetnsFolder::new());
+    names.name("web", &web);
+    let trace = empty_folder("trace").join("calls");
+    let file = trace.display().to_string();
+    let web_config = checkout("deploy/systemd/web.yml").display().to_string();
+    let mut exporter = Exporter::start_through(
+        &host,
+        &["strace", "-D", "-f", "-qq", "-e", "signal=none", "-o", &file],
+        &[&names.arguments()[..], &["--web.config.file", &web_config]].concat(),
+    );
+    exporter.wait_ready();
+    // An interface that comes and goes, and scrapes of each kind.
+    host.veth("veth-web", &web, "eth0");
+    exporter.wait_for(Duration::from_secs(10), "the pair", |metrics| {
+        metrics.value("veth_container_info", &[("container", "web")])
+    });
+    for path in ["/metrics/cadvisor", "/api/v1/pairs", "/"] {
+        assert_eq!(exporter.get(path).status, 200);
+    }
+    host.ip(["link", "del", "veth-web"]);
+    exporter.stop();
+    let used: BTreeSet<String> = wait_for(Duration::from_secs(10), "strace has written the end", || {
+        let text = fs::read_to_string(&trace).unwrap();
+        let calls = text.lines().filter_map(|line| line.split_whitespace().nth(1)?.split_once('('));
+        let used: BTreeSet<String> = calls.map(|(name, _)| name.to_owned()).collect();
+        if used.contains("exit_group") { Ok(used) } else { Err(text) }
+    });
+    assert!(used.contains("capset") && used.len() > 30, "{used:?}");
+    let allowed = allowed_system_calls();
+    let refused: Vec<&String> = used.difference(&allowed).collect();
+    assert!(refused.is_empty(), "the unit refuses {refused:?}");
+    for call in ["mount", "setns", "bpf", "ptrace", "init_module", "reboot"] {
+        assert!(!allowed.contains(call), "{call}");
+    }
 }
 
 #[test]
@@ -56,8 +172,25 @@ fn the_default_file_is_what_the_unit_reads() {
     let unit = read("deploy/systemd/veth-exporter.service");
     assert!(unit.contains("EnvironmentFile=-/etc/default/veth-exporter\n") && unit.contains(" $ARGS\n"));
     let mut shell = Command::new("sh");
-    shell.args(["-euc", r#". "$0"; test -z "$ARGS""#]).arg(checkout("deploy/systemd/veth-exporter.default"));
-    succeed(&mut shell);
+    shell.args(["-euc", r#". "$0"; echo "$ARGS""#]).arg(checkout("deploy/systemd/veth-exporter.default"));
+    assert_eq!(succeed(&mut shell), "--web.config.file=/etc/veth-exporter/web.yml\n");
+}
+
+#[test]
+fn the_web_configuration_as_it_is_shipped_is_good_and_so_it_is_with_what_it_proposes() {
+    let check =
+        |path: &Path| Command::new(Exporter::BINARY).arg("check-web-config").arg(path).output().unwrap();
+    let shipped = check(&checkout("deploy/systemd/web.yml"));
+    assert!(shipped.status.success(), "{}", describe(&shipped));
+    let text = read("deploy/systemd/web.yml").replace(
+        "<what `htpasswd -nBC 10 \"\"` prints behind the colon>",
+        "$2y$04$AAAAAAAAAAAAAAAAAAAAAO4NKqKhIXyZpqDPFWrXqGD9eBzwKSB/K",
+    );
+    let at = text.find("# basic_auth_users").unwrap();
+    let file = empty_folder("web").join("web.yml");
+    fs::write(&file, text[at..].replace("# ", "")).unwrap();
+    let proposed = check(&file);
+    assert!(proposed.status.success(), "{}", describe(&proposed));
 }
 
 // ---------------------------------------------------------------- compose, Swarm
@@ -173,39 +306,70 @@ fn amtool_accepts_the_configuration_of_alertmanager() {
 
 // ---------------------------------------------------------------- Kubernetes
 
-#[test]
-fn kubernetes_schemas_accept_the_manifests() {
-    let program = folder().join("python/bin/kubernetes-validate");
+/// What kustomize makes of the folder: what `kubectl apply -k` would send.
+fn kustomized() -> String {
+    succeed(Command::new("kubectl").arg("kustomize").arg(checkout("deploy/kubernetes")))
+}
+
+/// kubernetes-validate, strict, on these documents.
+fn validate(documents: &[&str]) -> Output {
+    let packages = folder().join("kubernetes-python");
+    let program = packages.join("bin/kubernetes-validate");
     assert!(program.exists(), "{} is missing: see what tests/run says of pip", program.display());
-    let mut validate = Command::new(program);
-    validate.args(["--strict", "--no-warn"]);
-    validate.args(["namespace", "daemonset"].map(|name| checkout(&format!("deploy/kubernetes/{name}.yaml"))));
-    let said = succeed(&mut validate);
-    assert_eq!(said.matches("passed").count(), 2, "{said}");
+    let files = empty_folder("kubernetes");
+    let paths = documents.iter().enumerate().map(|(number, document)| {
+        let path = files.join(format!("{number}.yaml"));
+        fs::write(&path, document).unwrap();
+        path
+    });
+    let mut validate = Command::new("python3");
+    validate.arg(program).args(["--strict", "--no-warn"]).args(paths).env("PYTHONPATH", packages);
+    validate.output().unwrap()
 }
 
 #[test]
-fn a_manifest_with_a_misspelt_field_is_refused() {
-    let program = folder().join("python/bin/kubernetes-validate");
-    let wrong = empty_folder("kubernetes").join("daemonset.yaml");
-    let text = read("deploy/kubernetes/daemonset.yaml").replace("hostPID:", "hostPid:");
-    fs::write(&wrong, text).unwrap();
-    let output = Command::new(program).args(["--strict", "--no-warn"]).arg(&wrong).output().unwrap();
+fn kustomize_makes_three_objects_and_kubernetes_schemas_accept_its_own_two() {
+    let all = kustomized();
+    let objects: Vec<&str> = all.split("\n---\n").collect();
+    let kinds: Vec<&str> = all.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
+    assert_eq!(kinds, ["Namespace", "DaemonSet", "PodMonitor"], "{all}");
+    assert!(objects[1].contains("image: registry.example.com/veth-exporter:0.1.0\n"), "{}", objects[1]);
+    let output = validate(&objects[..2]);
+    let said = describe(&output);
+    assert!(output.status.success() && said.matches("passed").count() == 2, "{said}");
+    let wrong = objects[1].replace("hostPID:", "hostPid:");
+    let output = validate(&[&wrong]);
     assert!(!output.status.success() && describe(&output).contains("hostPid"), "{}", describe(&output));
 }
 
+/// The PodMonitor that kustomize makes, held against the operator's types.
+fn check_monitor(from: &str, to: &str) -> Output {
+    let types = folder().join("kubernetes/node_modules");
+    assert!(types.exists(), "{} is missing: see what tests/run says of npm", types.display());
+    let own = empty_folder("monitor");
+    std::os::unix::fs::symlink(types, own.join("node_modules")).unwrap();
+    let all = kustomized();
+    let monitor = all.split("\n---\n").last().unwrap();
+    assert!(monitor.contains(from), "no {from} in\n{monitor}");
+    let json = "import sys, json, yaml; json.dump(yaml.safe_load(sys.argv[1]), sys.stdout)";
+    let mut python = Command::new("python3");
+    python.env("PYTHONPATH", folder().join("kubernetes-python"));
+    let json = succeed(python.args(["-c", json, &monitor.replace(from, to)]));
+    let file = own.join("monitor.json");
+    fs::write(&file, json).unwrap();
+    let mut check = Command::new("node");
+    check.arg(checkout("tests/kubernetes/check.mjs")).arg(own);
+    check.stdin(fs::File::open(file).unwrap()).output().unwrap()
+}
+
 #[test]
-fn the_kustomization_names_the_files_that_are_there() {
-    let text = read("deploy/kubernetes/kustomization.yaml");
-    let named =
-        text.lines().filter_map(|line| line.strip_prefix("  - ")).filter(|name| name.ends_with(".yaml"));
-    let mut named: Vec<String> = named.map(str::to_owned).chain(["kustomization.yaml".to_owned()]).collect();
-    let files = fs::read_dir(checkout("deploy/kubernetes")).unwrap();
-    let mut there: Vec<String> =
-        files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    named.sort();
-    there.sort();
-    assert_eq!(named, there);
+fn the_operators_schema_and_types_accept_the_pod_monitor_and_no_mistake_in_it() {
+    let output = check_monitor("honorLabels: true", "honorLabels: true");
+    assert!(output.status.success(), "{}", describe(&output));
+    for (to, told) in [("honorLabels: 'yes'", "must be boolean"), ("honourLabels: true", "honourLabels")] {
+        let output = check_monitor("honorLabels: true", to);
+        assert!(!output.status.success() && describe(&output).contains(told), "{}", describe(&output));
+    }
 }
 
 // ---------------------------------------------------------------- the proxy before Docker's socket

@@ -184,11 +184,16 @@ fn every_block_of_shell_is_shell() {
 
 #[test]
 fn every_block_of_yaml_is_yaml() {
-    let python = folder().join("python/bin/python");
-    assert!(python.exists(), "{} is missing: see what tests/run says of pip", python.display());
+    let packages = folder().join("kubernetes-python");
+    assert!(
+        packages.join("yaml").exists(),
+        "{} is missing: see what tests/run says of pip",
+        packages.display()
+    );
     for (page, block) in blocks(&["yaml", "yml"]) {
         let read = "import sys, yaml; list(yaml.safe_load_all(sys.argv[1]))";
-        let output = Command::new(&python).args(["-c", read, &block]).output().unwrap();
+        let output =
+            Command::new("python3").env("PYTHONPATH", &packages).args(["-c", read, &block]).output().unwrap();
         assert!(output.status.success(), "{}: {}\n{block}", page.display(), describe(&output));
     }
 }

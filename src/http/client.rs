@@ -159,15 +159,10 @@ fn garbage(address: &Address, reason: impl Into<Reason>) -> Unhealthy {
     Unhealthy::Garbage { address: address.clone(), reason: reason.into() }
 }
 
-/// TLS 1.3 has an alert for it; TLS 1.2 has that of any failed handshake.
+/// By the alert that TLS has for it.
 fn wants_a_certificate(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| cause_of(error)).any(|cause| {
-        matches!(
-            cause.downcast_ref(),
-            Some(TlsError::AlertReceived(
-                AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure
-            ))
-        )
+        matches!(cause.downcast_ref(), Some(TlsError::AlertReceived(AlertDescription::CertificateRequired)))
     })
 }
 
