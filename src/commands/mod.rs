@@ -3,6 +3,7 @@
 mod check_web_config;
 mod collecting;
 mod find;
+mod healthy;
 mod list;
 mod log;
 mod look;
@@ -38,6 +39,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Find(flags)) => find::run(&flags),
         Some(Command::Top(flags)) => top::run(&flags),
         Some(Command::CheckWebConfig(flags)) => check_web_config::run(&flags),
+        Some(Command::Healthy(flags)) => healthy::run(&flags),
     }
 }
 
