@@ -184,7 +184,7 @@ impl Page {
     /// Clicks into the middle of the element that an expression gives.
     pub fn click(&mut self, element: &str) {
         let place = self.value(&format!(
-            "(() => {{ const r = ({element}).getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
+            "(() => {{ const e = ({element}); e.scrollIntoView({{ block: 'center' }}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
         ));
         for kind in ["mousePressed", "mouseReleased"] {
             let event =

@@ -24,7 +24,7 @@ fn cell(name: &str, column: &str) -> String {
 fn open(exporter: &Exporter, host: &crate::lab::Netns) -> Page {
     exporter.wait_ready();
     let mut page = Browser::start(host).open(&url(exporter));
-    page.wait_until(SOON, "document.getElementById('live').dataset.state === 'live'");
+    page.wait_until(SOON, "document.getElementById('live')?.dataset.state === 'live'");
     page
 }
 
@@ -130,7 +130,7 @@ fn a_paused_page_stands_still_and_goes_on() {
     let (host, _exporter, mut page) = three();
     page.wait_until(SOON, &format!("{} === '0'", cell("alpha", "receive")));
     page.press("p");
-    page.wait_until(SOON, "document.getElementById('live').textContent === 'Paused'");
+    page.wait_until(SOON, "document.getElementById('live')?.textContent === 'Paused'");
     let address = "10.100.0.2".parse().unwrap();
     crate::lab::send_datagrams(&host.netns.path(), &host.inside[0].path(), address, 500, 1_000);
     let begin = Instant::now();
@@ -212,11 +212,11 @@ fn an_exporter_that_restarts_is_noticed() {
     let (host, exporter, mut page) = three();
     let address = exporter.address().to_string();
     drop(exporter);
-    page.wait_until(SOON, "document.getElementById('live').dataset.state === 'lost'");
+    page.wait_until(SOON, "document.getElementById('live')?.dataset.state === 'lost'");
     let [flag, path] = host.names.arguments();
     // The first address is a port that the kernel chooses.
     let _again = Exporter::start(&host.netns, &[flag, path, "--web.listen-address", &address]);
-    page.wait_until(2 * SOON, "document.getElementById('live').dataset.state === 'live'");
+    page.wait_until(2 * SOON, "document.getElementById('live')?.dataset.state === 'live'");
     page.wait_until(SOON, "document.getElementById('notices').textContent.includes('restarted')");
     page.wait_until(SOON, &format!("({NAMES}).length === 3"));
     // What the browser itself says of an exporter that is away is all there is.
@@ -239,10 +239,8 @@ fn an_empty_host_is_explained_with_a_command() {
 fn a_missing_privilege_is_explained_with_the_command_that_gives_it() {
     let mut host = Host::new();
     host.add("web");
-    let [flag, path] = host.names.arguments();
     let through = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    let arguments = [flag, path, "--collector.disable", "docker,podman,cri"];
-    // Whom nobody lets in sees no names either.
+    let arguments = ["--collector.disable", "docker,podman,cri,named"];
     let exporter = Exporter::start_through(&host.netns, &through, &arguments);
     let mut page = open(&exporter, &host.netns);
     let said = "document.getElementById('notices').textContent";

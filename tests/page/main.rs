@@ -10,6 +10,10 @@
 mod lab;
 
 mod browser;
+mod load;
+mod screenshots;
+mod stream;
+mod town;
 
 use lab::{Exporter, Netns, NetnsFolder};
 

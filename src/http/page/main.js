@@ -1,6 +1,6 @@
 // The page: takes what the stream tells, and shows it once for each picture that the browser draws.
 
-import { count, rate } from "./format.js";
+import { rate } from "./format.js";
 import { say } from "./element.js";
 import { Detail } from "./detail.js";
 import { Model } from "./model.js";
@@ -42,7 +42,7 @@ function draw() {
   by("picture-card").hidden = none;
   by("pairs").hidden = none;
   const { receive, transmit } = shown.sums();
-  say(by("sum-pairs"), count(shown.pairs.size));
+  say(by("sum-pairs"), shown.pairs.size.toLocaleString("en"));
   say(by("sum-receive"), rate(receive));
   say(by("sum-transmit"), rate(transmit));
   table.take(shown.rows);

@@ -4,14 +4,18 @@ import { rate } from "./format.js";
 import { drawing, element, say } from "./element.js";
 
 // Who is drawn by himself: the busiest. All others are gathered at their networks.
-const WORKLOADS = { wide: 14, narrow: 8 };
-const HUBS = { wide: 9, narrow: 5 };
+const WORKLOADS = { wide: 11, narrow: 7 };
+const HUBS = { wide: 8, narrow: 5 };
 
 // Who the busiest are is looked at anew after so many ticks.
 const PATIENCE = 5;
 
-const SLOT = 28;
-const LANE = 4.5;
+const SLOT = 25;
+const LANE = 4;
+
+// The widest flow, CSS pixels, is the highest there is, but at least this many bytes a second.
+const WIDEST = 7.5;
+const LOUD = 100_000;
 
 export class Picture {
   chosen = null;
@@ -93,10 +97,11 @@ export class Picture {
   }
 
   update(scene) {
+    const loudest = Math.max(LOUD, ...[...scene.links.values()].flatMap(({ receive, transmit }) => [receive, transmit]));
     for (const [key, link] of scene.links) {
       const { into, out } = this.parts.links.get(key);
-      stroke(into, link.receive);
-      stroke(out, link.transmit);
+      stroke(into, link.receive / loudest);
+      stroke(out, link.transmit / loudest);
     }
     for (const { key, receive, transmit } of scene.workloads) {
       const { flow } = this.parts.workloads.get(key);
@@ -112,8 +117,9 @@ export class Picture {
   }
 }
 
+// A part of the loudest flow as a width: one that is a hundredth of it can still be told from one that is a thousandth.
 function stroke(path, value) {
-  const width = value > 0 ? 1 + 1.05 * Math.log10(1 + value / 200) : 1;
+  const width = 1 + (WIDEST - 1) * value ** 0.4;
   const text = width.toFixed(1);
   if (path.getAttribute("stroke-width") !== text) path.setAttribute("stroke-width", text);
   path.classList.toggle("still", value === 0);
@@ -125,8 +131,8 @@ function curve(x1, y1, x2, y2) {
 }
 
 function wideSize(width) {
-  const left = Math.min(430, Math.floor(width * 0.36));
-  return { left, right: width - Math.min(260, Math.floor(width * 0.24)), letters: 26, hubLetters: 28, rates: true };
+  const left = Math.min(350, Math.floor(width * 0.32));
+  return { left, right: width - Math.min(260, Math.floor(width * 0.24)), letters: 24, hubLetters: 28, rates: true };
 }
 
 function narrowSize(width) {
