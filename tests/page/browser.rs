@@ -1,7 +1,9 @@
 //! What a person sees and does.
 
-use crate::lab::{Browser, DockerEngine, Exporter, Page, needs_engine, wait_for};
+use crate::lab::{Browser, DockerEngine, Exporter, Page, needs_engine, wait_for, within_netns};
 use crate::{Host, url};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -252,5 +254,66 @@ fn a_missing_privilege_is_explained_with_the_command_that_gives_it() {
     ] {
         page.wait_until(SOON, &format!("{said}.includes('{wanted}')"));
     }
+    assert_content(&mut page);
+}
+
+/// Passes connections on to the exporter, until they are cut.
+struct Way {
+    address: SocketAddr,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Way {
+    fn to(host: &Host, exporter: &Exporter) -> Way {
+        let listener = host.netns.within(|| TcpListener::bind("127.0.0.1:0").unwrap());
+        let (address, open) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<TcpStream>>>::default());
+        let (netns, target, all) = (host.netns.path(), exporter.address(), Arc::clone(&open));
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) =
+                    (near.unwrap(), within_netns(&netns, || TcpStream::connect(target)).unwrap());
+                for (mut from, mut to) in [(&near, &far), (&far, &near)]
+                    .map(|(a, b)| (a.try_clone().unwrap(), b.try_clone().unwrap()))
+                {
+                    // A connection that is cut ends both ways.
+                    std::thread::spawn(move || {
+                        drop(std::io::copy(&mut from, &mut to));
+                        drop(to.shutdown(Shutdown::Both));
+                    });
+                }
+                all.lock().unwrap().extend([near, far]);
+            }
+        });
+        Way { address, open }
+    }
+
+    fn cut(&self) {
+        for stream in self.open.lock().unwrap().drain(..) {
+            // One that has ended already is as good.
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_is_cut_in_the_middle_is_taken_up_again() {
+    let mut host = Host::new();
+    host.add("web");
+    let exporter = host.exporter(&[]);
+    exporter.wait_ready();
+    let way = Way::to(&host, &exporter);
+    let mut page = Browser::start(&host.netns).open(&format!("http://{}/", way.address));
+    page.wait_until(SOON, &shows("web"));
+    let streams = |page: &Page| page.requests().iter().filter(|url| url.ends_with("/api/v1/stream")).count();
+    assert_eq!(streams(&page), 1);
+    way.cut();
+    page.wait_until(SOON, "document.getElementById('live').dataset.state === 'lost'");
+    page.wait_until(SOON, "document.getElementById('live').dataset.state === 'live'");
+    assert!(streams(&page) >= 2, "{:?}", page.requests());
+    // It is the same exporter, and what was missed is there.
+    host.add("late");
+    page.wait_until(SOON, &shows("late"));
+    assert_eq!(page.value("document.getElementById('notices').textContent.includes('restarted')"), false);
+    page.complaints().retain(|complaint| !complaint.contains("net::ERR_"));
     assert_content(&mut page);
 }
