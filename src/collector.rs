@@ -273,6 +273,9 @@ impl Collector {
         loop {
             let now = Instant::now();
             if now >= next_tick {
+                if now - next_tick > interval / 2 {
+                    self.apply(Input::LateTick);
+                }
                 self.apply(Input::Tick);
                 self.begin_sample();
                 // A tick that came late is not made up for.

@@ -4,8 +4,9 @@ use crate::model::pairing::EndState;
 use crate::model::view::{Scene, Status};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{Counter, MetricFamily};
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The exporter's own metrics.
 pub struct Telemetry {
@@ -20,6 +21,7 @@ pub struct Telemetry {
     bad_messages: IntCounter,
     claims_rejected: IntCounter,
     stale_scrapes: IntCounter,
+    late_ticks: IntCounter,
 }
 
 impl Telemetry {
@@ -77,6 +79,10 @@ impl Telemetry {
                 "claims_rejected_total",
                 "Claims that fit no namespace: other MAC addresses are there, or the file is no network namespace.",
             )?,
+            late_ticks: counter(
+                "late_ticks_total",
+                "Ticks that began over half an interval late: a peak is then the rate of a longer span.",
+            )?,
             stale_scrapes: counter(
                 "stale_scrapes_total",
                 "Scrapes that got the counters of the last tick, because new ones took over 50 ms.",
@@ -108,10 +114,20 @@ impl Telemetry {
             (&self.bad_messages, status.bad_messages),
             (&self.claims_rejected, status.claims_rejected),
             (&self.stale_scrapes, status.stale_scrapes),
+            (&self.late_ticks, status.late_ticks),
         ] {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
-        self.registry.gather()
+        let mut families = self.registry.gather();
+        // The crate counts whole seconds alone.
+        if let Some(cpu) = families.iter_mut().find(|family| family.name() == "process_cpu_seconds_total") {
+            let spent = clock_gettime(ClockId::ProcessCPUTime);
+            let seconds = spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9;
+            let mut counter = Counter::default();
+            counter.set_value(seconds);
+            cpu.mut_metric().iter_mut().for_each(|metric| metric.set_counter(counter.clone()));
+        }
+        families
     }
 }
 

@@ -7,8 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
-/// So many at a time. One more takes the place of the one that has waited longest for its next request.
+/// So many at a time. One more takes the place of the one that has waited longest for its next request, or else of the
+/// one that has taken longest over its answer.
 const ROOM: usize = 128;
+
+/// An answer is not cut off for one more connection before this, nor a new connection closed that has not asked yet.
+const UNHURRIED: Duration = Duration::from_secs(1);
+const ABOUT_TO_ASK: Duration = Duration::from_millis(100);
 
 /// A client has this long for its TLS handshake and its first request's head together, and for each further head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +45,7 @@ pub(super) struct Connection {
 }
 
 struct State {
+    closed: bool,
     waiting: Waiting,
     /// Since when it waits.
     since: Instant,
@@ -77,14 +83,22 @@ pub(super) struct Answer {
 }
 
 impl Connections {
-    /// A place for a new connection; `None` if all are busy with answers.
+    /// A place for a new connection; `None` as long as all others are busy with answers and none of them has been for long.
     pub fn enter(&self, now: Instant) -> Option<Open> {
         let mut open = self.lock();
         if open.len() >= ROOM {
             let idle = open.iter().filter_map(|(id, connection)| Some((connection.idle_since()?, *id)));
-            let (_, longest) = idle.min()?;
+            let idle = idle.filter(|(since, _)| now.saturating_duration_since(*since) > ABOUT_TO_ASK);
+            let busy = open.iter().filter_map(|(id, connection)| Some((connection.busy_since()?, *id)));
+            let (longest, reason) = match (idle.min(), busy.min()) {
+                (Some((_, longest)), _) => (longest, "there are too many, and this one has waited longest"),
+                (None, Some((since, slowest))) if now.saturating_duration_since(since) > UNHURRIED => {
+                    (slowest, "there are too many, and this one has taken longest over its answer")
+                }
+                (None, _) => return None,
+            };
             if let Some(connection) = open.remove(&longest) {
-                connection.close("there are too many, and this one has waited longest");
+                connection.close(reason);
             }
         }
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
@@ -96,7 +110,8 @@ impl Connections {
     /// Closes what is overdue.
     pub fn look_at_times(&self, now: Instant) {
         for connection in self.lock().values() {
-            if let Some(reason) = connection.state().overdue(now) {
+            let overdue = connection.state().overdue(now);
+            if let Some(reason) = overdue {
                 connection.close(reason);
             }
         }
@@ -112,8 +127,7 @@ impl Connections {
     /// Closes the connection that has taken longest over its answer, if that is more than `patience`.
     pub fn close_slowest(&self, patience: Duration, now: Instant) -> bool {
         let open = self.lock();
-        let slow =
-            open.values().filter_map(|connection| Some((connection.state().scraped_since()?, connection)));
+        let slow = open.values().filter_map(|connection| Some((connection.scraped_since()?, connection)));
         match slow.min_by_key(|(since, _)| *since) {
             Some((since, connection)) if now.saturating_duration_since(since) > patience => {
                 connection.close("others wait, and it has taken longest over its answer");
@@ -137,6 +151,7 @@ impl Drop for Open {
 impl Connection {
     fn new(now: Instant) -> Connection {
         let state = State {
+            closed: false,
             waiting: Waiting::FirstRequest,
             since: now,
             answers: VecDeque::new(),
@@ -151,7 +166,11 @@ impl Connection {
     /// The task whose end is the connection's.
     pub fn runs_in(&self, task: AbortHandle) {
         // It is set once, by whoever has made the connection.
-        let _ = self.task.set(task);
+        let task = self.task.get_or_init(|| task);
+        // Another may have taken its place before it had a task.
+        if self.state().closed {
+            task.abort();
+        }
     }
 
     /// A request's head is there.
@@ -192,9 +211,18 @@ impl Connection {
         state.is_idle().then_some(state.since)
     }
 
+    fn scraped_since(&self) -> Option<Instant> {
+        self.state().scraped_since()
+    }
+
+    fn busy_since(&self) -> Option<Instant> {
+        self.state().busy_since()
+    }
+
     /// Ends it, whatever is under way.
     pub fn close(&self, reason: &str) {
         tracing::debug!(reason, "closes a connection");
+        self.state().closed = true;
         if let Some(task) = self.task.get() {
             task.abort();
         }
@@ -324,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn one_too_many_takes_the_place_of_the_longest_idle_and_never_of_a_busy_one() {
+    fn one_too_many_takes_the_place_of_the_longest_idle_or_else_of_the_slowest() {
         let (connections, start) = (Connections::default(), Instant::now());
         let open: Vec<Open> =
             (0..ROOM).map(|n| connections.enter(start + n as u32 * SECOND).unwrap()).collect();
@@ -332,9 +360,25 @@ mod tests {
         let _new = connections.enter(start + 1_000 * SECOND).unwrap();
         let left: Vec<u64> = connections.lock().keys().copied().collect();
         assert_eq!((left.len(), left[0], left[1]), (ROOM, 0, 2));
-        let _answers: Vec<Answer> =
-            connections.lock().values().map(|connection| connection.begin_answer(start)).collect();
-        assert!(connections.enter(start).is_none());
+        let _answers: Vec<Answer> = connections
+            .lock()
+            .values()
+            .enumerate()
+            .map(|(n, connection)| connection.begin_answer(start + n as u32 * SECOND))
+            .collect();
+        assert!(connections.enter(start + SECOND).is_none(), "none has been busy for long");
+        let _new = connections.enter(start + 2 * SECOND).unwrap();
+        assert!(!connections.lock().contains_key(&0) && connections.lock().contains_key(&2));
+    }
+
+    #[test]
+    fn what_is_overdue_is_closed() {
+        let (connections, start) = (Connections::default(), Instant::now());
+        let open = connections.enter(start).unwrap();
+        connections.look_at_times(start + 5 * SECOND);
+        assert!(!open.connection.state().closed);
+        connections.look_at_times(start + 11 * SECOND);
+        assert!(open.connection.state().closed);
     }
 
     #[test]

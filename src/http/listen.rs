@@ -2,19 +2,24 @@
 
 use listenfd::ListenFd;
 use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::process::umask;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use thiserror::Error;
 
 /// What is taken away of a unix socket's mode: it is 0660, for its owner and its group.
 const SOCKET_UMASK: Mode = Mode::from_raw_mode(0o117);
+
+/// So many connections may wait until they are accepted.
+const BACKLOG: i32 = 128;
 
 /// Where to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +154,7 @@ fn take(passed: &mut ListenFd, at: usize) -> Result<Listener, String> {
 fn bind_first(candidates: &[SocketAddr]) -> io::Result<TcpListener> {
     let mut bound = Err(io::Error::other("it means no address"));
     for candidate in candidates {
-        bound = TcpListener::bind(candidate);
+        bound = bind_tcp(*candidate);
         match &bound {
             // The second candidate is for a host without IPv6, not for an address in use.
             Err(error) if error.kind() != ErrorKind::AddrInUse => {}
@@ -157,6 +162,19 @@ fn bind_first(candidates: &[SocketAddr]) -> io::Result<TcpListener> {
         }
     }
     bound
+}
+
+/// As Go's net.Listen: `[::]` means IPv4 too, whatever net.ipv6.bindv6only says.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    if !address.is_ipv6() || !address.ip().is_unspecified() {
+        return TcpListener::bind(address);
+    }
+    let socket = net::socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_ipv6_v6only(&socket, false)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    net::bind(&socket, &address)?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn bind_unix(path: &Path) -> io::Result<Listener> {
@@ -183,11 +201,13 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if !seen.file_type().is_socket() {
         return Err(io::Error::other("there is a file that is no socket"));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Ok(_) => Err(ErrorKind::AddrInUse.into()),
-        // A queue that is full, or no permission: somebody is there.
-        Err(error) => Err(error),
+    // One that blocks would wait until a full queue has room.
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Err(Errno::CONNREFUSED) => fs::remove_file(path),
+        Ok(()) | Err(Errno::AGAIN) => Err(ErrorKind::AddrInUse.into()),
+        Err(error) => Err(error.into()),
     }
 }
 

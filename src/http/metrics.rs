@@ -21,13 +21,20 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit};
 /// What the user allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Scrapes at a time; 0 for any number.
+    /// Scrapes at a time, and as many answers of the API; 0 for any number.
     pub max_requests: usize,
 }
 
 /// Texts of what the collector knows: the metrics, and the pairs for the API.
 pub(super) struct Metrics {
     collector: Handle,
+    scrapes: Desk,
+    /// Apart, so that nobody who asks the API holds a scrape up.
+    queries: Desk,
+}
+
+/// Where answers of one sort are written: who may have one, and the memory for them.
+struct Desk {
     places: Places,
     writer: Arc<Mutex<Writer>>,
 }
@@ -97,16 +104,9 @@ impl Metrics {
         limits: Limits,
         connections: Connections,
     ) -> Result<Metrics, prometheus::Error> {
-        let places = Places::new(limits.max_requests, connections);
-        let writer = Writer {
-            encoder: Encoder::default(),
-            cadvisor: cadvisor::Encoder::default(),
-            telemetry: Telemetry::new()?,
-            pool: Pool::default(),
-            memory: Memory::default(),
-            last: Vec::new(),
-        };
-        Ok(Metrics { collector, places, writer: Arc::new(Mutex::new(writer)) })
+        let scrapes = Desk::new(limits, connections.clone())?;
+        let queries = Desk::new(limits, connections)?;
+        Ok(Metrics { collector, scrapes, queries })
     }
 
     pub async fn answer(&self, format: Format, wanted: Encoding) -> Response<Body> {
@@ -138,10 +138,14 @@ impl Metrics {
     /// # Errors
     /// If there is no place for the answer, or nothing to show.
     pub async fn compose(&self, kind: Kind, wanted: Encoding) -> Result<Ready, Refusal> {
-        let Ok(permit) = self.places.take().await else { return Err(Refusal::Full) };
+        let desk = match kind {
+            Kind::Metrics(_) | Kind::Cadvisor => &self.scrapes,
+            Kind::Pairs(_) => &self.queries,
+        };
+        let Ok(permit) = desk.places.take().await else { return Err(Refusal::Full) };
         let mut asked = Instant::now();
         let mut snapshot = self.scrape(&kind).await?;
-        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let mut writer = Arc::clone(&desk.writer).lock_owned().await;
         let shown = writer.shown(&kind, &snapshot, asked);
         let room = match shown {
             Some(_) => None,
@@ -172,6 +176,21 @@ impl Metrics {
             Ok(Ready { text, encoding, length, permit })
         };
         tokio::task::spawn_blocking(write).await.map_err(|_| Refusal::Stopped)?
+    }
+}
+
+impl Desk {
+    fn new(limits: Limits, connections: Connections) -> Result<Desk, prometheus::Error> {
+        let writer = Writer {
+            encoder: Encoder::default(),
+            cadvisor: cadvisor::Encoder::default(),
+            telemetry: Telemetry::new()?,
+            pool: Pool::default(),
+            memory: Memory::default(),
+            last: Vec::new(),
+        };
+        let places = Places::new(limits.max_requests, connections);
+        Ok(Desk { places, writer: Arc::new(Mutex::new(writer)) })
     }
 }
 

@@ -8,7 +8,7 @@ use super::wire::{Begun, Sent, Watched};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
@@ -27,6 +27,9 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// A listener that has no descriptor left for a connection waits this long before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where all connections are busy, a place is looked for so often.
+const CROWDED_PAUSE: Duration = Duration::from_millis(10);
 
 /// A request's head may have this many bytes, else 431.
 const HEAD_SIZE: usize = 16 * 1024;
@@ -112,7 +115,7 @@ impl Server {
                 Ok((stream, _)) => {
                     // An answer's last piece is not to wait for the acknowledgement of the one before.
                     let _ = stream.set_nodelay(true);
-                    self.open(stream);
+                    self.open(stream).await;
                 }
                 Err(error) => pause(error).await,
             }
@@ -122,16 +125,19 @@ impl Server {
     async fn accept_unix(self, listener: UnixListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => self.open(stream),
+                Ok((stream, _)) => self.open(stream).await,
                 Err(error) => pause(error).await,
             }
         }
     }
 
-    fn open<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(&self, stream: S) {
-        let Some(open) = self.connections.enter(Instant::now()) else {
-            tracing::debug!("refuses a connection: there are too many, and all wait for an answer");
-            return;
+    /// Waits for a place: those that come meanwhile wait in the kernel's queue, in their order.
+    async fn open<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(&self, stream: S) {
+        let open = loop {
+            match self.connections.enter(Instant::now()) {
+                Some(open) => break open,
+                None => tokio::time::sleep(CROWDED_PAUSE).await,
+            }
         };
         let connection = Arc::clone(&open.connection);
         let task = tokio::spawn(run(stream, open, Arc::clone(&self.site), self.graceful.watcher()));
@@ -225,8 +231,11 @@ where
 
 /// hyper leaves out the body of an answer to HEAD in HTTP/1.1 alone.
 fn without_body(mut response: Response<Sent>) -> Response<Sent> {
-    let length = HeaderValue::from(response.body().size_hint().lower());
-    response.headers_mut().insert(CONTENT_LENGTH, length);
+    // 304 has no body, and its length would be taken for that of the answer it stands for (RFC 9110, 8.6).
+    if response.status() != StatusCode::NOT_MODIFIED {
+        let length = HeaderValue::from(response.body().size_hint().lower());
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+    }
     response.body_mut().leave_out();
     response
 }

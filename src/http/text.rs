@@ -11,8 +11,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// So many texts are in memory at a time, whoever reads them.
 const TEXTS: usize = 2;
 
-/// A text is left to its readers for so long; then, if its room is needed, those who still read it are cut off.
+/// A text is left to its readers for so long, if they take piece after piece; then, if its room is needed, those who still
+/// read it are cut off.
 const READING: Duration = Duration::from_secs(5);
+
+/// Where nobody takes a piece for so long, nobody reads.
+const STALLED: Duration = Duration::from_millis(500);
 
 /// A text that readers share.
 pub(super) struct Text {
@@ -27,6 +31,8 @@ struct Held {
     plain: Vec<Bytes>,
     /// Empty if nobody has asked for it yet, or if it cannot be compressed.
     gzip: Vec<Bytes>,
+    /// When a piece was last taken, or at least could be.
+    taken: Instant,
     _room: Room,
 }
 
@@ -37,7 +43,7 @@ pub struct GivenWay;
 
 impl Text {
     pub fn new(plain: Vec<Bytes>, pool: Pool, room: Room) -> Text {
-        let held = Held { plain, gzip: Vec::new(), _room: room };
+        let held = Held { plain, gzip: Vec::new(), taken: Instant::now(), _room: room };
         Text { pool, held: Mutex::new(Some(held)), compressed: OnceLock::new(), tag: OnceLock::new() }
     }
 
@@ -58,8 +64,9 @@ impl Text {
 
     /// A piece of it, by its number; `None` after the last.
     pub fn piece(&self, encoding: Encoding, number: usize) -> Result<Option<Bytes>, GivenWay> {
-        let held = self.held();
-        let Held { plain, gzip, .. } = held.as_ref().ok_or(GivenWay)?;
+        let mut held = self.held();
+        let Held { plain, gzip, taken, .. } = held.as_mut().ok_or(GivenWay)?;
+        *taken = Instant::now();
         let pieces = match encoding {
             Encoding::Identity => plain,
             Encoding::Gzip => gzip,
@@ -91,10 +98,16 @@ impl Text {
             Ok(gzip) => {
                 if let Some(held) = self.held().as_mut() {
                     held.gzip = gzip;
+                    held.taken = Instant::now();
                 }
             }
             Err(error) => tracing::warn!(%error, "cannot compress the metrics"),
         }
+    }
+
+    /// For how long nobody has taken a piece.
+    fn stalled(&self) -> Duration {
+        self.held().as_ref().map_or(Duration::ZERO, |held| held.taken.elapsed())
     }
 
     /// Gives its memory and its room to another; whoever still reads it is cut off.
@@ -124,13 +137,15 @@ pub(super) struct Room {
 pub(super) struct Memory {
     free: Arc<Semaphore>,
     reading: Duration,
+    stalled: Duration,
     /// The texts that were made and may still be read, with the time when they were; the oldest first.
     taken: VecDeque<(Instant, Weak<Text>)>,
 }
 
 impl Default for Memory {
     fn default() -> Memory {
-        Memory { free: Arc::new(Semaphore::new(TEXTS)), reading: READING, taken: VecDeque::new() }
+        let free = Arc::new(Semaphore::new(TEXTS));
+        Memory { free, reading: READING, stalled: STALLED, taken: VecDeque::new() }
     }
 }
 
@@ -141,16 +156,24 @@ impl Memory {
             return Some((Room { _permit: permit }, false));
         }
         loop {
-            self.taken.retain(|(_, text)| text.strong_count() > 0);
-            let left = self
-                .taken
-                .front()
-                .map_or(self.reading, |(made, _)| self.reading.saturating_sub(made.elapsed()));
+            let (left, slowest) = self.slowest();
             match tokio::time::timeout(left, Arc::clone(&self.free).acquire_owned()).await {
                 Ok(permit) => return Some((Room { _permit: permit.ok()? }, true)),
-                Err(_) => self.cut_off_the_slowest(),
+                Err(_) => self.cut_off(slowest),
             }
         }
+    }
+
+    /// The text whose readers' time ends first, by its place, and when.
+    fn slowest(&mut self) -> (Duration, usize) {
+        self.taken.retain(|(_, text)| text.strong_count() > 0);
+        let left = |(made, text): &(Instant, Weak<Text>)| {
+            let text = text.upgrade()?;
+            let left = self.reading.saturating_sub(made.elapsed());
+            Some(left.min(self.stalled.saturating_sub(text.stalled())))
+        };
+        let all = self.taken.iter().enumerate();
+        all.filter_map(|(place, taken)| Some((left(taken)?, place))).min().unwrap_or((self.stalled, 0))
     }
 
     /// True if nobody need wait.
@@ -164,9 +187,13 @@ impl Memory {
         self.taken.push_back((Instant::now(), Arc::downgrade(text)));
     }
 
-    fn cut_off_the_slowest(&mut self) {
-        if let Some(text) = self.taken.pop_front().and_then(|(_, text)| text.upgrade()) {
-            tracing::warn!("a scrape was cut off: it was read for {:?}, and others wait", self.reading);
+    /// Cuts off who reads this text, if their time is over by now: they may have gone on reading.
+    fn cut_off(&mut self, place: usize) {
+        if self.slowest() != (Duration::ZERO, place) {
+            return;
+        }
+        if let Some(text) = self.taken.remove(place).and_then(|(_, text)| text.upgrade()) {
+            tracing::warn!("a scrape was cut off: others wait, and it was read too slowly");
             text.give_way();
         }
     }

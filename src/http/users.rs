@@ -2,10 +2,10 @@
 
 use ring::hmac;
 use ring::rand::SystemRandom;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Semaphore;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{OnceCell, Semaphore};
 
 /// So many answers of each kind are remembered.
 const REMEMBERED: usize = 128;
@@ -36,12 +36,30 @@ pub(super) struct Passwords {
     /// Apart, so that nobody drives out who was right by being wrong.
     right: Mutex<Recent>,
     wrong: Mutex<Recent>,
+    /// What is being checked: who asks the same waits for that answer.
+    open: Mutex<HashMap<Trace, Arc<OnceCell<bool>>>>,
     /// Who is in the queue, and who is being checked.
     queue: Arc<Semaphore>,
     turn: Arc<Semaphore>,
 }
 
 type Trace = [u8; 32];
+
+/// Somebody waits for this check, until it is over or the client has left. Whoever asks for the same then finds it
+/// remembered, or begins anew.
+struct Open<'a> {
+    passwords: &'a Passwords,
+    trace: Trace,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.passwords.open().remove(&self.trace);
+    }
+}
+
+/// There is no place in the queue.
+struct Busy;
 
 /// The last traces, the oldest first out.
 #[derive(Default)]
@@ -90,6 +108,7 @@ impl Passwords {
             key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?,
             right: Mutex::default(),
             wrong: Mutex::default(),
+            open: Mutex::default(),
             queue: Arc::new(Semaphore::new(WAITING)),
             turn: Arc::new(Semaphore::new(1)),
         })
@@ -109,17 +128,33 @@ impl Passwords {
         if remembered(&self.wrong, &trace) {
             return Verdict::Wrong;
         }
-        let Ok(_place) = self.queue.try_acquire() else { return Verdict::Busy };
-        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return Verdict::Busy };
+        let check = Arc::clone(self.open().entry(trace).or_default());
+        let _open = Open { passwords: self, trace };
+        let checked = check.get_or_try_init(|| self.compare(password, hash, known.is_some(), trace)).await;
+        match checked {
+            Ok(true) => Verdict::Right,
+            Ok(false) => Verdict::Wrong,
+            Err(Busy) => Verdict::Busy,
+        }
+    }
+
+    /// Waits for a turn, compares, and remembers.
+    async fn compare(&self, password: &[u8], hash: &Hash, known: bool, trace: Trace) -> Result<bool, Busy> {
+        let _place = self.queue.try_acquire().map_err(|_| Busy)?;
+        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| Busy)?;
         let (password, hash) = (password.to_vec(), hash.0.clone());
         // The turn goes along: if the client leaves, the work goes on, and no other begins beside it.
         let compare = move || {
             let _turn = turn;
             bcrypt::verify(&password, &hash).unwrap_or(false)
         };
-        let right = tokio::task::spawn_blocking(compare).await.unwrap_or(false) && known.is_some();
+        let right = tokio::task::spawn_blocking(compare).await.unwrap_or(false) && known;
         remember(if right { &self.right } else { &self.wrong }, trace);
-        if right { Verdict::Right } else { Verdict::Wrong }
+        Ok(right)
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<Trace, Arc<OnceCell<bool>>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pick(&self, user: &str, users: usize) -> usize {
@@ -179,6 +214,25 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_with_one_password_wait_for_one_check() {
+        let (passwords, users) = (Arc::new(Passwords::new().unwrap()), Arc::new(users()));
+        // Nobody gets a turn until all have asked.
+        let turn = Arc::clone(&passwords.turn).acquire_owned().await.unwrap();
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..4 * WAITING {
+            let (passwords, users) = (Arc::clone(&passwords), Arc::clone(&users));
+            all.spawn(async move { passwords.check(&users, "alice", b"secret").await });
+        }
+        while Arc::strong_count(&passwords) < 4 * WAITING || passwords.open().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        drop(turn);
+        assert!(all.join_all().await.iter().all(|verdict| *verdict == Verdict::Right));
+        assert_eq!(passwords.right.lock().unwrap().0.len(), 1);
+        assert!(passwords.open().is_empty());
     }
 
     #[tokio::test]

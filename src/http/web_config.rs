@@ -96,7 +96,10 @@ pub(super) fn expired(certificate: &CertificateDer<'_>) -> bool {
 }
 
 fn parse(bytes: &[u8]) -> Result<yaml::File, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
+        format!("not UTF-8 at line {line}")
+    })?;
     // An empty file asks for nothing.
     let file: Option<yaml::File> = yaml_serde::from_str(text).map_err(|error| {
         let said = error.to_string();
@@ -106,8 +109,12 @@ fn parse(bytes: &[u8]) -> Result<yaml::File, String> {
     Ok(file.unwrap_or_default())
 }
 
-/// A file that is not read beyond what any configuration needs: it may be /dev/zero.
+/// A file that is not read beyond what any configuration needs.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // To open a pipe would wait for its writer.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("is no regular file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST {

@@ -340,6 +340,10 @@ impl Host {
             }
             Input::Wake => Vec::new(),
             Input::ReadOthers => self.read_others(),
+            Input::LateTick => {
+                self.status.late_ticks += 1;
+                Vec::new()
+            }
             Input::StaleScrape => {
                 self.status.stale_scrapes += 1;
                 Vec::new()
@@ -611,9 +615,11 @@ impl Host {
                 (missed, change) = self.topology.replace(netns, links, &touched);
             }
             Err(LookFailure::Denied) if nsid.is_some() => self.topology.hide(netns),
+            // The kernel refuses a namespace from its last user's end on. Its event comes when it is dismantled, which can be
+            // seconds later where many are: none is missed.
             Err(LookFailure::Gone) if nsid.is_some() => {
                 self.refused.extend(nsid);
-                missed = self.topology.forget(netns);
+                self.topology.forget(netns);
             }
             // What was known stays until a round says otherwise.
             Err(failure) => {

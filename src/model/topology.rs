@@ -122,13 +122,10 @@ impl Topology {
         self.namespaces.insert(netns, Inside::Denied);
     }
 
-    /// Forgets a namespace. Returns the links that were known of it.
-    pub fn forget(&mut self, netns: NetnsId) -> Vec<u32> {
-        let partial = self.partial.remove(&netns);
-        match self.namespaces.remove(&netns) {
-            Some(Inside::Seen(links)) if !partial => links.into_keys().collect(),
-            Some(_) | None => Vec::new(),
-        }
+    /// Forgets a namespace.
+    pub fn forget(&mut self, netns: NetnsId) {
+        self.partial.remove(&netns);
+        self.namespaces.remove(&netns);
     }
 
     /// Forgets every namespace but the host, these, and those of which events have told since.

@@ -207,4 +207,6 @@ pub struct Status {
     pub corrections: u64,
     /// Scrapes that got the values of the last tick.
     pub stale_scrapes: u64,
+    /// Ticks that began over half an interval late.
+    pub late_ticks: u64,
 }

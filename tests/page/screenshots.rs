@@ -31,7 +31,10 @@ fn look_at(size: usize, talkers: usize) {
     let exporter = town.host.exporter(&["--collector.interval", "250ms"]);
     exporter.wait_ready();
     let mut page = Browser::start(&town.host.netns).open(&url(&exporter));
-    let rows = format!("document.getElementById('count')?.textContent === '{size}'");
+    let rows = format!(
+        "document.getElementById('count')?.textContent === '{}'",
+        if size == 1_000 { "1,000".to_owned() } else { size.to_string() }
+    );
     page.wait_until(Duration::from_secs(20), &rows);
     let folder = empty_folder("screenshots");
     let wanted = wanted();

@@ -3,6 +3,7 @@
 use crate::Host;
 use crate::certificates::Authority;
 use crate::lab::{Exporter, describe};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 const HASH: &str = "$2y$10$N9qo8uLOickgx2ZMRZoMye7y6ZydGdLZn0h79aqy52Sg7bnV/o7l.";
 
@@ -256,9 +257,16 @@ fn bad_files_are_refused_in_one_line_with_the_reason_and_the_place() {
 #[test]
 fn a_file_that_is_not_there_or_has_no_end_is_refused_and_no_file_is_wrong_usage() {
     let host = host();
-    for (file, code, word) in
-        [("/nonexistent.yml", 1, "No such file"), ("/dev/zero", 1, "1 MiB"), ("/proc", 1, "directory")]
-    {
+    let long = host.file("long", &"#".repeat((1 << 20) + 1));
+    let pipe = host.files.join("pipe").display().to_string();
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+    for (file, code, word) in [
+        ("/nonexistent.yml", 1, "No such file"),
+        ("/dev/zero", 1, "no regular file"),
+        ("/proc", 1, "no regular file"),
+        (&pipe, 1, "no regular file"),
+        (&long, 1, "1 MiB"),
+    ] {
         let output = Exporter::command(&host.netns, &["check-web-config", file]).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{}", describe(&output));
         assert!(

@@ -211,6 +211,63 @@ fn requests_without_end_on_one_connection_do_not_stop_a_scrape() {
     assert!(grown < 24 * 1_024, "{before} KiB before, and {grown} more");
 }
 
+/// Clients that send this again and again, read nothing, and come again when they are cut off; meanwhile scrapes, of which the
+/// longest took so long.
+fn longest_scrape_beside(host: &Host, exporter: &Exporter, requests: &[String]) -> Duration {
+    let end = Instant::now() + Duration::from_secs(8);
+    let ask = |request: &String| {
+        let stream = client(host, exporter.address(), request);
+        stream.set_nonblocking(true).unwrap();
+        stream
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut streams: Vec<TcpStream> = requests.iter().map(ask).collect();
+            while Instant::now() < end {
+                for (stream, request) in streams.iter_mut().zip(requests) {
+                    match stream.write(request.as_bytes()) {
+                        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                        Ok(_) if !is_cut(stream) => {}
+                        _ => *stream = ask(request),
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let mut longest = Duration::ZERO;
+        while Instant::now() < end {
+            let begin = Instant::now();
+            assert_eq!(exporter.get("/metrics").status, 200);
+            longest = longest.max(begin.elapsed());
+        }
+        longest
+    })
+}
+
+#[test]
+fn more_clients_than_there_is_room_for_that_ask_without_end_and_read_nothing_do_not_stop_a_scrape() {
+    let host = large();
+    let exporter = host.exporter(&[]);
+    wait_until_large(&exporter);
+    let many = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    let longest = longest_scrape_beside(&host, &exporter, &vec![many; 140]);
+    assert!(longest < Duration::from_secs(6), "a scrape took {longest:?}");
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", exporter.pid())).unwrap().count();
+    assert!(descriptors < 200, "{descriptors} descriptors are open");
+}
+
+#[test]
+fn clients_of_the_api_that_never_read_do_not_hold_a_scrape_up() {
+    let host = large();
+    let exporter = host.exporter(&[]);
+    wait_until_large(&exporter);
+    // No two of them share a text.
+    let requests: Vec<String> =
+        (0..7).map(|n| GET.replace("/metrics", &format!("/api/v1/pairs?limit={}", 700 + n))).collect();
+    let longest = longest_scrape_beside(&host, &exporter, &requests);
+    assert!(longest < Duration::from_secs(3), "a scrape took {longest:?}");
+}
+
 #[test]
 fn heads_that_are_too_large_get_431_and_do_not_grow_memory() {
     let host = Host::new();

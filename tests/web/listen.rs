@@ -1,7 +1,7 @@
 //! Several addresses, IPv6, and unix sockets.
 
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::Host;
 use crate::curl::curl;
-use crate::lab::{Exporter, describe, wait_for};
+use crate::lab::{Exporter, describe, succeed, wait_for};
 
 fn socket(host: &Host) -> (PathBuf, String) {
     let path = host.files.join("s");
@@ -79,6 +79,31 @@ fn what_a_killed_exporter_left_behind_is_replaced() {
     assert!(path.exists());
     let _next = host.exporter(&["--web.listen-address", &address]);
     assert_eq!(ask(&host, path.to_str().unwrap(), "/metrics"), 200);
+}
+
+#[test]
+fn a_socket_whose_owner_accepts_nobody_is_in_use() {
+    let host = Host::new();
+    let (path, address) = socket(&host);
+    let busy = UnixListener::bind(&path).unwrap();
+    rustix::net::listen(&busy, 0).unwrap();
+    let _waiting = UnixStream::connect(&path).unwrap();
+    assert!(
+        refusal(&host, &address).contains("Address already in use")
+            || refusal(&host, &address).contains("address in use")
+    );
+}
+
+#[test]
+fn a_port_alone_is_for_ipv4_too_where_ipv6_sockets_are_for_ipv6_only() {
+    let host = Host::new();
+    succeed(host.netns.command("sysctl").args(["-qw", "net.ipv6.bindv6only=1"]));
+    let exporter = host.exporter(&["--web.listen-address", ":10736"]);
+    exporter.wait_ready();
+    for address in ["127.0.0.1", "[::1]"] {
+        let answer = curl(&host, &format!("http://{address}:10736/metrics"), &[]);
+        assert_eq!(answer.status, 200, "{address}: {answer:?}");
+    }
 }
 
 #[test]

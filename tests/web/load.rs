@@ -77,7 +77,7 @@ fn sixty_four_clients_at_a_thousand_pairs_get_answers_or_503_and_delay_no_tick()
             });
         }
         for (n, target) in bursts.iter().enumerate() {
-            std::thread::sleep(Duration::from_secs(1));
+            std::thread::sleep(Duration::from_secs(2));
             send_datagrams(
                 &host.netns.path(),
                 &target.path(),
@@ -94,9 +94,13 @@ fn sixty_four_clients_at_a_thousand_pairs_get_answers_or_503_and_delay_no_tick()
         served > 100 && counts.keys().all(|status| ["200", "503"].contains(&status.as_str())),
         "{counts:?}"
     );
-    // Warm after a third of the time.
-    let (warm, last) = (sizes[sizes.len() / 3], sizes[sizes.len() - 1]);
-    assert!(last < warm + warm / 2 + 8 * 1_024, "resident KiB over time: {sizes:?}");
+    // Warm after a third of the time. In some seconds a first time of something is still a tenth of it all.
+    let mean = |sizes: &[u64]| sizes.iter().sum::<u64>() / sizes.len() as u64;
+    let (middle, last) =
+        (mean(&sizes[sizes.len() / 3..sizes.len() * 2 / 3]), mean(&sizes[sizes.len() * 2 / 3..]));
+    assert!(last <= middle + middle / 10, "resident KiB over time: {sizes:?}");
+    let late = exporter.metrics().value("veth_exporter_late_ticks_total", &[]);
+    assert_eq!(late, Some(0.0), "ticks over half a second late");
     // A burst is in one tick, or in two that it fell between; in a tick of 1 s it is 500 packets a second and more.
     let metrics = exporter.metrics();
     let peak = |n: usize| {

@@ -46,7 +46,7 @@ function draw() {
   say(by("sum-receive"), rate(receive));
   say(by("sum-transmit"), rate(transmit));
   table.take(shown.rows);
-  say(by("count"), table.terms.length ? `${table.rows.length} of ${shown.rows.length}` : String(shown.rows.length));
+  say(by("count"), table.terms.length ? `${table.rows.length} of ${shown.rows.length}` : shown.rows.length.toLocaleString("en"));
   picture.show(shown.rows, others);
   others = false;
   detail.update(shown.rows, shown.time);

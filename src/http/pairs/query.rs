@@ -92,7 +92,11 @@ impl Query {
             match name.as_str() {
                 "sort" => set(&mut query.sort, &name, sort(&value)?)?,
                 "limit" => {
-                    let limit = value.parse().map_err(|_| format!("limit={value}: not a whole number"))?;
+                    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+                    let limit = Some(&value).filter(|_| digits).and_then(|value| value.parse().ok());
+                    let limit = limit.ok_or_else(|| {
+                        format!("limit={value}: not a whole number from 0 to {}", usize::MAX)
+                    })?;
                     set(&mut query.limit, &name, limit)?;
                 }
                 _ => query.filters.push((filter(&name, &value)?, value)),

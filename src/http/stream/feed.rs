@@ -392,3 +392,6 @@ fn json(value: &impl Serialize) -> String {
         "null".to_owned()
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,7 +123,11 @@ impl TlsServerConfig {
         let mut config = self
             .with_client_auth(folder, builder, &provider)?
             .with_single_cert(chain, key)
-            .map_err(|error| format!("certificate and key: {error}"))?;
+            .map_err(|error| {
+                format!(
+                    "certificate and key: {error} (keys may be RSA of 2048 bits and more, ECDSA on P-256 or P-384, or Ed25519)"
+                )
+            })?;
         config.ignore_client_order = self.prefer_server_cipher_suites.is_none_or(|switch| switch.0);
         config.alpn_protocols =
             if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };

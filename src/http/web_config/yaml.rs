@@ -153,7 +153,7 @@ impl FromStr for GoDuration {
         if let Ok(nanoseconds) = text.parse() {
             return Ok(GoDuration(Duration::from_nanos(nanoseconds)));
         }
-        let (mut rest, mut sum) = (text, 0.0);
+        let (mut rest, mut sum) = (text.strip_prefix('+').unwrap_or(text), 0.0);
         while !rest.is_empty() {
             let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
             let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
@@ -171,7 +171,7 @@ impl FromStr for GoDuration {
             rest = &rest[unit..];
             sum += number * seconds;
         }
-        if text.is_empty() {
+        if text.is_empty() || text == "+" {
             return Err(bad());
         }
         Duration::try_from_secs_f64(sum).map(GoDuration).map_err(|_| bad())
@@ -337,11 +337,12 @@ mod tests {
             ("0", 0.0),
             ("5us", 0.005),
             ("7", 0.000_007),
+            ("+1s", 1_000.0),
         ] {
             let read: GoDuration = text.parse().unwrap();
             assert!((read.0.as_secs_f64() * 1_000.0 - millis).abs() < 1e-6, "{text}: {read:?}");
         }
-        for text in ["", "s", "1x", "1 s", "-1s", "1s1", "1..5s", "1e3s", "99999999999999999999h"] {
+        for text in ["", "+", "s", "1x", "1 s", "-1s", "1s1", "1..5s", "1e3s", "99999999999999999999h"] {
             let read = text.parse::<GoDuration>();
             assert!(read.is_err(), "{text}: {read:?}");
         }

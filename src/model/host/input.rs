@@ -110,6 +110,8 @@ pub enum Input {
     Wake,
     /// A scrape did not get counters of its own in time.
     StaleScrape,
+    /// The next tick comes over half an interval late.
+    LateTick,
     /// Somebody wants to see what [`Scene::others`](crate::model::view::Scene::others) count now.
     ReadOthers,
 }

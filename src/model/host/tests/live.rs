@@ -206,6 +206,27 @@ fn lost_events_begin_a_round_that_counts_what_they_would_have_told() {
 }
 
 #[test]
+fn a_namespace_that_the_kernel_refuses_long_before_it_tells_of_its_end_is_no_missed_event() {
+    let (mut world, mut host) = live_host();
+    world.start(0, 10);
+    for event in born(0, 10) {
+        world.tell(&mut host, Input::Events(vec![event]), NOW);
+    }
+    // Its last user has gone; it is dismantled after many others.
+    world.links.remove(&Some(0));
+    for second in 300..310 {
+        world.tick(&mut host, NOW + second * SECOND);
+    }
+    assert_eq!(host.status().resyncs[&"periodic"], 1);
+    world.kill(0, 10);
+    for event in ended(0, 10, 500, 70) {
+        world.tell(&mut host, Input::Events(vec![event]), NOW + 311 * SECOND);
+    }
+    world.tick(&mut host, NOW + 320 * SECOND);
+    assert_eq!(host.status().corrections, 0);
+}
+
+#[test]
 fn what_is_lost_while_all_is_read_again_has_all_read_once_more() {
     let (world, mut host) = live_host();
     let asked = host.apply(Input::Events(vec![Event::Lost]), NOW);
