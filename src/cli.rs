@@ -310,9 +310,10 @@ fn may_be_disabled(name: &str) -> Result<Source, String> {
 
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
-        "/" | "/-/healthy" | "/-/ready" | "/api/v1/pairs" | "/metrics/cadvisor" => {
+        "/" | "/-/healthy" | "/-/ready" | "/api/v1/pairs" | "/api/v1/stream" | "/metrics/cadvisor" => {
             Err("this path is taken".into())
         }
+        _ if text.starts_with("/page/") => Err("this path is taken".into()),
         _ if text.starts_with('/') => Ok(text.to_owned()),
         _ => Err("a path begins with /".into()),
     }
@@ -371,6 +372,8 @@ mod tests {
             ("--web.telemetry-path", "metrics"),
             ("--web.telemetry-path", "/-/ready"),
             ("--web.telemetry-path", "/api/v1/pairs"),
+            ("--web.telemetry-path", "/api/v1/stream"),
+            ("--web.telemetry-path", "/page/main.js"),
             ("--web.telemetry-path", "/metrics/cadvisor"),
             ("--docker.host", "ftp://x"),
             ("--podman.host", "podman.sock"),

@@ -3,7 +3,7 @@
 use super::collecting::{self, Wishes};
 use super::notify;
 use crate::cli::Serve;
-use crate::http::{self, Gate, Limits, Listener, Routes, Site, WebConfig};
+use crate::http::{self, About, Gate, Limits, Listener, Routes, Site, WebConfig};
 use crate::kernel::Reach;
 use crate::model::view::Source;
 use crate::sandbox;
@@ -21,7 +21,8 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
     let engines = super::open_engines(&flags.sources)?;
     let listeners = listen(flags)?;
     let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
-    if let Some(lack) = tier.lacks(sources.events.reach == Reach::All) {
+    let all_events = sources.events.reach == Reach::All;
+    if let Some(lack) = tier.lacks(all_events) {
         tracing::warn!("{lack}");
     }
     // Only now: it is read again whenever it changes, and what cannot be read then is better told at once.
@@ -43,7 +44,8 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
         let limits = Limits { max_requests: flags.max_requests };
         let routes =
             Routes::new(flags.external_url.as_ref(), flags.route_prefix.as_deref(), &flags.telemetry_path);
-        let site = Site::new(handle.clone(), routes, limits, Arc::clone(&gate))?;
+        let about = About::new(flags.interval, tier.missing(all_events));
+        let site = Site::new(handle.clone(), routes, limits, Arc::clone(&gate), about)?;
         if let Some(path) = flags.web_config.clone() {
             tokio::spawn(async move { gate.follow(&path).await });
         }

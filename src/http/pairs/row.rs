@@ -7,6 +7,7 @@ use crate::model::peak::Rates;
 use crate::model::view::{ShownPair, ShownSide, View};
 use crate::model::workload::Workload;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ pub(super) struct PairRow<'a> {
 #[derive(Serialize)]
 struct EndRow<'a> {
     role: &'static str,
-    netns: &'a str,
+    netns: Cow<'a, str>,
     nsid: Option<u32>,
     ifindex: u32,
     name: Option<Shown<Name>>,
@@ -87,7 +88,7 @@ struct CounterRow {
 
 /// Who lives in the end's namespace. Empty is what there is not.
 #[derive(Serialize)]
-struct WorkloadRow<'a> {
+pub(in crate::http) struct WorkloadRow<'a> {
     runtime: &'static str,
     container: &'a str,
     namespace: &'a str,
@@ -116,7 +117,7 @@ struct RateRow {
 }
 
 /// As it is displayed: bytes that are not UTF-8 as in the metrics.
-struct Shown<T>(T);
+pub(in crate::http) struct Shown<T>(pub T);
 
 impl<T: Display> Serialize for Shown<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -140,21 +141,19 @@ impl<'a> PairRow<'a> {
 
 impl<'a> EndRow<'a> {
     fn new(totals: Totals<'a>, side: &'a ShownSide, counters: &Counters) -> EndRow<'a> {
-        let link: Option<&Link> = side.link.as_ref();
-        let (tenant, labels) = (side.tenant.as_deref(), side.labels.as_ref());
+        let link: Option<&Link> = side.link.as_ref().filter(|_| !side.hidden);
+        let tenant = side.tenant.as_deref().filter(|_| !side.hidden);
+        let labels = side.labels.as_ref().filter(|_| !side.hidden);
         EndRow {
-            role: match side.role {
-                Role::Port => "port",
-                Role::Interface => "interface",
-            },
-            netns: &side.netns,
+            role: role(side.role),
+            netns: netns(side),
             nsid: side.end.netns.nsid(),
             ifindex: side.end.ifindex,
             name: link.map(|link| Shown(link.name)),
             mtu: link.map(|link| link.mtu),
             up: link.map(|link| link.up),
             address: link.and_then(|link| link.address).map(Shown),
-            bridge: side.bridge.map(Shown),
+            bridge: side.bridge.filter(|_| !side.hidden).map(Shown),
             carrier_changes: link.map(|link| link.carrier_changes),
             // A namespace is not read at each scrape: what an interface counts is not known of now.
             counters: link.filter(|_| side.role == Role::Port).map(|_| CounterRow::of_link(counters)),
@@ -169,6 +168,21 @@ impl<'a> EndRow<'a> {
             rates: labels.and_then(|labels| totals.rates(labels)).map(RateRow::new),
             peaks: labels.and_then(|labels| totals.peaks(labels)).map(RateRow::new),
         }
+    }
+}
+
+pub(in crate::http) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Port => "port",
+        Role::Interface => "interface",
+    }
+}
+
+/// Empty for the host; of an end that the user does not want to see no more than its namespace's id.
+pub(in crate::http) fn netns(side: &ShownSide) -> Cow<'_, str> {
+    match side.end.netns.nsid() {
+        Some(nsid) if side.hidden => Cow::Owned(format!("nsid-{nsid}")),
+        _ => Cow::Borrowed(&side.netns),
     }
 }
 
@@ -197,7 +211,7 @@ impl CounterRow {
 }
 
 impl<'a> WorkloadRow<'a> {
-    fn new(workload: &'a Workload) -> WorkloadRow<'a> {
+    pub fn new(workload: &'a Workload) -> WorkloadRow<'a> {
         WorkloadRow {
             runtime: workload.runtime.as_str(),
             container: &workload.name,
