@@ -1,6 +1,7 @@
 //! Edge: HTTP. Which path gives what, and within which limits.
 
 mod accept;
+mod anybody;
 mod body;
 mod client;
 mod connections;

@@ -1,11 +1,11 @@
 //! Whose certificate is believed.
 
 use super::{RemoteConfigError, RemoteOptions, read};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use crate::http::anybody::Anybody;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) fn config(options: &RemoteOptions) -> Result<ClientConfig, RemoteConf
     let config =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let config = match (options.skip_verify, &options.ca_file) {
-        (true, _) => config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))),
+        (true, _) => config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody::new(provider))),
         (false, Some(path)) => config.with_root_certificates(of_file(path)?),
         (false, None) => config.with_root_certificates(of_system()?),
     };
@@ -46,43 +46,4 @@ fn of_system() -> Result<RootCertStore, RemoteConfigError> {
         return Err(RemoteConfigError::NoSystemCertificates(reasons.join(", ")));
     }
     Ok(roots)
-}
-
-/// Believes anybody who has the key of the certificate that he shows.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

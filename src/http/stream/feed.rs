@@ -1,13 +1,12 @@
 //! What the stream says: all there is to whoever comes, and then at each tick what is new.
 
 use crate::collector::Snapshot;
-use crate::http::pairs::row::{Shown, WorkloadRow, netns, role};
-use crate::model::link::{Counters, End, Mac, Name};
+use crate::http::pairs::row::PlaceRow;
+use crate::model::link::{Counters, End};
 use crate::model::pairing::Role;
 use crate::model::peak::{Rates, per_second};
-use crate::model::view::{Scene, ShownPair, ShownSide, Source, SourceStatus, View};
+use crate::model::view::{Scene, ShownPair, Source, SourceStatus, View};
 use serde::Serialize;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -116,24 +115,7 @@ struct SourceRow {
 struct PairRow<'a> {
     id: u64,
     state: &'static str,
-    ends: [EndRow<'a>; 2],
-}
-
-#[derive(Serialize)]
-struct EndRow<'a> {
-    role: &'static str,
-    netns: Cow<'a, str>,
-    nsid: Option<u32>,
-    ifindex: u32,
-    name: Option<Shown<Name>>,
-    mtu: Option<u32>,
-    up: Option<bool>,
-    address: Option<Shown<Mac>>,
-    bridge: Option<Shown<Name>>,
-    workload: Option<WorkloadRow<'a>>,
-    members: Vec<WorkloadRow<'a>>,
-    parent: &'a str,
-    network: &'a str,
+    ends: [PlaceRow<'a>; 2],
 }
 
 impl Feed {
@@ -318,31 +300,8 @@ impl Now<'_> {
 impl<'a> PairRow<'a> {
     /// The side that is told of comes second.
     fn new(shown: &'a ShownPair, told: &Told) -> PairRow<'a> {
-        let [other, subject] = [1 - told.subject, told.subject].map(|side| EndRow::new(&shown.sides[side]));
+        let [other, subject] = [1 - told.subject, told.subject].map(|side| PlaceRow::new(&shown.sides[side]));
         PairRow { id: told.id, state: shown.state.as_str(), ends: [other, subject] }
-    }
-}
-
-impl<'a> EndRow<'a> {
-    fn new(side: &'a ShownSide) -> EndRow<'a> {
-        let link = side.link.as_ref().filter(|_| !side.hidden);
-        let tenant = side.tenant.as_deref().filter(|_| !side.hidden);
-        let labels = side.labels.as_ref().filter(|_| !side.hidden);
-        EndRow {
-            role: role(side.role),
-            netns: netns(side),
-            nsid: side.end.netns.nsid(),
-            ifindex: side.end.ifindex,
-            name: link.map(|link| Shown(link.name)),
-            mtu: link.map(|link| link.mtu),
-            up: link.map(|link| link.up),
-            address: link.and_then(|link| link.address).map(Shown),
-            bridge: side.bridge.filter(|_| !side.hidden).map(Shown),
-            workload: tenant.map(|tenant| WorkloadRow::new(&tenant.owner)),
-            members: tenant.iter().flat_map(|tenant| &tenant.members).map(WorkloadRow::new).collect(),
-            parent: tenant.map_or("", |tenant| &tenant.parent),
-            network: labels.map_or("", |labels| &labels.network),
-        }
     }
 }
 

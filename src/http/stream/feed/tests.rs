@@ -1,8 +1,8 @@
 use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
-use crate::model::link::{Link, NetnsId};
+use crate::model::link::{Link, Name, NetnsId};
 use crate::model::pairing::EndState;
-use crate::model::view::{Status, Tenant};
+use crate::model::view::{ShownSide, Status, Tenant};
 use crate::model::workload::{Runtime, Workload};
 use serde_json::{Value, json};
 
