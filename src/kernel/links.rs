@@ -4,9 +4,10 @@ use super::OwnNsid;
 use super::socket::{Error, Socket};
 use super::wire;
 use crate::model::host::{Links, LookFailure};
-use crate::model::link::{Errors, PeerNetns};
+use crate::model::link::{Errors, Link, PeerNetns};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use std::collections::BTreeMap;
 
 const RTM_GETLINK: &str = "RTM_GETLINK";
 const EPERM: i32 = 1;
@@ -28,7 +29,7 @@ impl Resolver {
     }
 
     /// Dumps the links of the host (`None`) or of the namespace with that nsid (IFLA_TARGET_NETNSID, which
-    /// needs CAP_NET_ADMIN there).
+    /// needs CAP_NET_ADMIN there). Where changes interrupt it every time, what all attempts together have found.
     pub fn links(&mut self, nsid: Option<u32>) -> Result<Links, LookFailure> {
         let mut request = LinkMessage::default();
         // `rtnl_get_net_ns_capable` in net/core/rtnetlink.c: EINVAL for an id that nobody has.
@@ -36,24 +37,27 @@ impl Resolver {
             let id = i32::try_from(nsid).map_err(|_| LookFailure::Gone)?;
             request.attributes.push(LinkAttribute::IfNetnsId(id));
         }
-        let mut found = Links::default();
-        self.socket
-            .dump(
-                RTM_GETLINK,
-                RouteNetlinkMessage::GetLink(request),
-                &mut found,
-                Links::clear,
-                |found, message| match wire::link(message.payload) {
-                    Some(read) if message.kind == wire::RTM_NEWLINK && read.target == nsid => {
-                        if read.errors != Errors::default() {
-                            found.errors.push((read.link.ifindex, read.errors));
-                        }
-                        found.links.push(read.link);
+        let mut attempts = Attempts::default();
+        let dumped = self.socket.dump(
+            RTM_GETLINK,
+            RouteNetlinkMessage::GetLink(request),
+            &mut attempts,
+            Attempts::begin,
+            |attempts, message| match wire::link(message.payload) {
+                Some(read) if message.kind == wire::RTM_NEWLINK && read.target == nsid => {
+                    attempts.now.links.push(read.link);
+                    if read.errors != Errors::default() {
+                        attempts.now.errors.push((read.link.ifindex, read.errors));
                     }
-                    _ => found.bad_messages += 1,
-                },
-            )
-            .map_err(look_failure)?;
+                }
+                _ => attempts.now.bad_messages += 1,
+            },
+        );
+        let mut found = match dumped {
+            Ok(()) => attempts.now,
+            Err(Error::Interrupted(_)) => attempts.together(),
+            Err(error) => return Err(look_failure(error)),
+        };
         self.name_the_host(&mut found)?;
         Ok(found)
     }
@@ -61,7 +65,7 @@ impl Resolver {
     /// A dump hands an id to the namespace of every peer, the host's own included. Whatever points to it
     /// points to the host.
     fn name_the_host(&mut self, found: &mut Links) -> Result<(), LookFailure> {
-        let foreign = |link: &crate::model::link::Link| matches!(link.peer_netns, PeerNetns::Nsid(_));
+        let foreign = |link: &Link| matches!(link.peer_netns, PeerNetns::Nsid(_));
         if self.own_nsid.get().is_none() && found.links.iter().any(foreign) {
             self.learn_own_nsid().map_err(look_failure)?;
         }
@@ -72,11 +76,60 @@ impl Resolver {
     }
 }
 
+/// The attempts at a dump. Whoever makes links and deletes them without rest can interrupt each of them, which must hide no
+/// other link.
+#[derive(Default)]
+struct Attempts {
+    now: Links,
+    /// By ifindex, what those before have found.
+    before: BTreeMap<u32, Link>,
+    errors_before: BTreeMap<u32, Errors>,
+}
+
+impl Attempts {
+    fn begin(&mut self) {
+        self.before.extend(self.now.links.drain(..).map(|link| (link.ifindex, link)));
+        self.errors_before.extend(self.now.errors.drain(..));
+        self.now.clear();
+    }
+
+    /// What any of them has found, as the last one that did has seen it. A link that was there all the time is among it; one
+    /// that was deleted meanwhile may be too, and its event, which is not believed any less for this, takes it out again.
+    fn together(mut self) -> Links {
+        self.begin();
+        Links {
+            links: self.before.into_values().collect(),
+            errors: self.errors_before.into_iter().collect(),
+            bad_messages: self.now.bad_messages,
+        }
+    }
+}
+
 /// What the caller can do about an error when it looked into a namespace.
 pub(super) fn look_failure(error: Error) -> LookFailure {
     match error.errno() {
         Some(EPERM | EACCES) => LookFailure::Denied,
         Some(EINVAL | ENOENT) => LookFailure::Gone,
         _ => LookFailure::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(ifindex: u32, mtu: u32) -> Link {
+        Link { ifindex, mtu, ..Link::default() }
+    }
+
+    #[test]
+    fn what_interrupted_attempts_have_found_together_is_each_link_once_as_it_was_last_seen() {
+        let mut attempts = Attempts::default();
+        for found in [vec![link(1, 10), link(2, 10)], vec![link(2, 20), link(3, 20)], vec![link(1, 30)]] {
+            attempts.begin();
+            attempts.now.links = found;
+        }
+        let together = attempts.together();
+        assert_eq!(together.links, [link(1, 30), link(2, 20), link(3, 20)]);
     }
 }

@@ -105,7 +105,7 @@ impl<'a> Scene<'a> {
         exporter.wait_for(SOON, "both are there", |metrics| {
             let name = called(0);
             metrics.value("veth_device_up", &[("device", "v0"), ("container", &name)])?;
-            metrics.value("veth_device_up", &[("device", "adversary"), ("container", "sleep")])
+            metrics.value("veth_device_up", &[("device", "adversary"), ("container", "unshare")])
         });
         Scene { neighbour, exporter, adversary }
     }
@@ -153,7 +153,7 @@ fn who_takes_a_neighbours_mac_address_ip_address_and_name_gets_none_of_its_serie
             .filter(|(labels, _)| {
                 labels["runtime"] != "named"
                     && labels["interface"] == "eth0"
-                    && labels["container"] == "sleep"
+                    && labels["container"] == "unshare"
             })
             .map(|(_, value)| value)
             .sum();

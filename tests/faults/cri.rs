@@ -82,7 +82,11 @@ fn serve(answer: fn(&str, &str) -> Vec<u8>) -> String {
                 let service =
                     hyper::service::service_fn(move |request: Request<Incoming>| reply(request, answer));
                 let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(async move {
+                    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+                        println!("a connection of the server ended: {error:?}");
+                    }
+                });
             }
         });
     });

@@ -227,7 +227,7 @@ fn one_gigabyte(_: &str, stream: &mut UnixStream) -> std::io::Result<()> {
 
 #[test]
 fn an_engine_that_sends_a_gigabyte_is_cut_off_at_the_limit() {
-    fails(one_gigabyte, &["answered with more than"]);
+    fails(one_gigabyte, &["answered with more than 16777216 bytes"]);
 }
 
 fn reset(_: &str, stream: &mut UnixStream) -> std::io::Result<()> {
