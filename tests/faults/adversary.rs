@@ -286,10 +286,9 @@ fn who_moves_renames_hides_and_makes_his_interface_anew_is_counted_all_the_same(
 }
 
 /// How the exporter does beside an adversary who makes as much as he can: the neighbour is exact, and scrapes come soon.
-fn assert_not_slowed(scene: &Scene<'_>, seconds: u64, what: &str) {
+fn assert_not_slowed(scene: &Scene<'_>, said: &mut Traffic, seconds: u64, what: &str) {
     let cpu = |metrics: &Exposition| value(metrics, "process_cpu_seconds_total", &[]);
-    let mut said = Traffic::default();
-    scene.assert_neighbour_exact(&mut said);
+    scene.assert_neighbour_exact(said);
     let begin = Instant::now();
     let first = cpu(&scene.exporter.metrics());
     let (mut took, mut size) = (Vec::new(), 0);
@@ -301,7 +300,7 @@ fn assert_not_slowed(scene: &Scene<'_>, seconds: u64, what: &str) {
         std::thread::sleep(Duration::from_millis(200));
     }
     let busy = (cpu(&scene.exporter.metrics()) - first) / begin.elapsed().as_secs_f64();
-    scene.assert_neighbour_exact(&mut said);
+    scene.assert_neighbour_exact(said);
     took.sort();
     let used = Used::by(&scene.exporter);
     note(&format!(
@@ -323,6 +322,7 @@ fn assert_not_slowed(scene: &Scene<'_>, seconds: u64, what: &str) {
 fn thousands_of_links_addresses_and_alternative_names_slow_no_scrape_and_hide_no_neighbour() {
     let host = Host::new();
     let scene = Scene::new(&host);
+    let mut said = Traffic::default();
     let links = size(1_000, 4_000);
     scene.adversary.run(&format!(
         "i=0; while [ $i -lt {links} ]; do echo link add l$i type veth peer name m$i; i=$((i+1)); done | ip -batch -; \
@@ -332,13 +332,13 @@ fn thousands_of_links_addresses_and_alternative_names_slow_no_scrape_and_hide_no
         (metrics.value("veth_exporter_ends", &[("state", "paired")]) >= Some(2.0 * links as f64))
             .then_some(())
     });
-    assert_not_slowed(&scene, size(3, 30) as u64, &format!("{links} pairs, 1,000 addresses"));
+    assert_not_slowed(&scene, &mut said, size(3, 30) as u64, &format!("{links} pairs, 1,000 addresses"));
     // One link with names of some 60 KiB: its message is as long as a message gets.
     scene.adversary.run(
         "long=$(printf 'x%.0s' $(seq 1 120)); i=0; while [ $i -lt 600 ]; do echo link property add dev eth0 altname $long$i; i=$((i+1)); done | ip -force -batch - 2>/dev/null; true",
     );
     scene.adversary.run("ip link set eth0 mtu 1400; ip link set eth0 mtu 1500");
-    assert_not_slowed(&scene, size(3, 30) as u64, "600 alternative names of 123 bytes");
+    assert_not_slowed(&scene, &mut said, size(3, 30) as u64, "600 alternative names of 123 bytes");
     assert_eq!(
         scene.exporter.metrics().collector_success("links"),
         Some(true),
@@ -360,6 +360,7 @@ fn hundreds_of_namespaces_behind_a_container_and_links_that_never_rest_slow_no_s
 {
     let host = Host::new();
     let scene = Scene::new(&host);
+    let mut said = Traffic::default();
     let inner = size(100, 500);
     scene.adversary.run(&format!(
         "i=0; while [ $i -lt {inner} ]; do unshare -n sleep 99997 >/dev/null 2>&1 & \
@@ -370,7 +371,7 @@ fn hundreds_of_namespaces_behind_a_container_and_links_that_never_rest_slow_no_s
         (metrics.value("veth_exporter_ends", &[("state", "paired")]) >= Some(2.0 * inner as f64))
             .then_some(())
     });
-    assert_not_slowed(&scene, size(3, 30) as u64, &format!("{inner} namespaces"));
+    assert_not_slowed(&scene, &mut said, size(3, 30) as u64, &format!("{inner} namespaces"));
     // From now on links come and go as fast as he can, so that each dump of his namespace is interrupted.
     scene.adversary.run(
         "i=0; while [ $i -lt 50 ]; do echo link add c type bridge; echo link del c; i=$((i+1)); done > /dev/shm/vx-churn-$$; \
@@ -379,7 +380,7 @@ fn hundreds_of_namespaces_behind_a_container_and_links_that_never_rest_slow_no_s
     let rounds = |metrics: &Exposition| crate::sum_of(metrics, "veth_exporter_resyncs_total");
     let before = rounds(&scene.exporter.metrics());
     let seconds = size(5, 30) as u64;
-    assert_not_slowed(&scene, seconds, "and links that come and go without rest");
+    assert_not_slowed(&scene, &mut said, seconds, "and links that come and go without rest");
     let rounds = rounds(&scene.exporter.metrics()) - before;
     assert!(rounds <= 2.0, "{rounds} times all was read again in {seconds} s because of one namespace");
 }

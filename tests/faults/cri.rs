@@ -114,7 +114,7 @@ async fn reply(
     if status == 0 {
         let message = answer(&method, &sandbox);
         let head = [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes()].concat();
-        frames.extend([Ok(Frame::data(head.into())), Ok(Frame::data(message.into()))]);
+        frames.push(Ok(Frame::data([head, message].concat().into())));
     }
     frames.push(Ok(Frame::trailers(trailers)));
     let body = StreamBody::new(futures_util::stream::iter(frames));
