@@ -7,7 +7,7 @@ use crate::model::host::{Links, LookFailure};
 use crate::model::link::{Errors, Link, PeerNetns};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 const RTM_GETLINK: &str = "RTM_GETLINK";
 const EPERM: i32 = 1;
@@ -20,12 +20,17 @@ const EINVAL: i32 = 22;
 pub struct Resolver {
     pub(super) socket: Socket,
     pub(super) own_nsid: OwnNsid,
+    /// By nsid, the indices of the links there that are peers of the host's, as the host's were last read.
+    behind_ports: HashMap<u32, Vec<u32>>,
 }
+
+/// So many links that a dump should have had are asked for one by one.
+const ONE_BY_ONE: usize = 64;
 
 impl Resolver {
     /// Opens its socket in the namespace of the calling thread.
     pub fn open(own_nsid: OwnNsid) -> Result<Resolver, Error> {
-        Ok(Resolver { socket: Socket::open()?, own_nsid })
+        Ok(Resolver { socket: Socket::open()?, own_nsid, behind_ports: HashMap::new() })
     }
 
     /// Dumps the links of the host (`None`) or of the namespace with that nsid (IFLA_TARGET_NETNSID, which
@@ -58,8 +63,41 @@ impl Resolver {
             Err(Error::Interrupted(_)) => attempts.together(),
             Err(error) => return Err(look_failure(error)),
         };
+        if let Some(nsid) = nsid {
+            self.add_what_fits_no_dump(nsid, &mut found);
+        }
         self.name_the_host(&mut found)?;
+        if nsid.is_none() {
+            self.behind_ports.clear();
+            for link in &found.links {
+                if let (PeerNetns::Nsid(nsid), Some(iflink)) = (link.peer_netns, link.iflink) {
+                    self.behind_ports.entry(nsid).or_default().push(iflink);
+                }
+            }
+        }
         Ok(found)
+    }
+
+    /// A dump of another namespace ends, without an error, before a link whose message has more than 32 KiB (`rtnl_calcit` in
+    /// net/core/rtnetlink.c sizes the links of the requester's), and alternative names can make it 64 KiB long. What is known to be
+    /// the peer of a port is asked for by itself, so that nobody hides by that.
+    fn add_what_fits_no_dump(&mut self, nsid: u32, found: &mut Links) {
+        let Some(peers) = self.behind_ports.get(&nsid) else { return };
+        let there: HashSet<u32> = found.links.iter().map(|link| link.ifindex).collect();
+        let missing: Vec<u32> =
+            peers.iter().copied().filter(|ifindex| !there.contains(ifindex)).take(ONE_BY_ONE).collect();
+        // One that cannot be read is gone, or hidden as it was.
+        found.links.extend(missing.into_iter().filter_map(|ifindex| self.link(nsid, ifindex).ok()));
+    }
+
+    fn link(&mut self, nsid: u32, ifindex: u32) -> Result<Link, Error> {
+        let mut request = LinkMessage::default();
+        request.header.index = ifindex;
+        request.attributes.push(LinkAttribute::IfNetnsId(nsid.cast_signed()));
+        self.socket.ask(RTM_GETLINK, RouteNetlinkMessage::GetLink(request), |message| {
+            let read = wire::link(message.payload)?;
+            (message.kind == wire::RTM_NEWLINK && read.target == Some(nsid)).then_some(read.link)
+        })
     }
 
     /// A dump hands an id to the namespace of every peer, the host's own included. Whatever points to it

@@ -11,8 +11,8 @@ use crate::book::{Dice, size, sum};
 use crate::campaign::note;
 use crate::crowd::{Crowd, Host, called};
 use crate::lab::{
-    DockerEngine, Exporter, Exposition, Netns, Process, Traffic, needs_engine, promtool_check, succeed,
-    two_silent, wait_for, within_netns,
+    DockerEngine, Exporter, Exposition, Netns, NetnsFolder, Process, Traffic, needs_engine, promtool_check,
+    succeed, two_silent, wait_for, within_netns,
 };
 use crate::{OFTEN, SOON, Used, timed};
 
@@ -143,6 +143,8 @@ fn who_takes_a_neighbours_mac_address_ip_address_and_name_gets_none_of_its_serie
          nsenter -n -t $inner sh -c 'ip link set eth0 address 02:00:00:01:00:00; ip link set eth0 up'"
     );
     scene.adversary.run(&spoof);
+    // Another MAC address takes all neighbours from an interface.
+    scene.adversary.run("ip neigh replace 10.200.0.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent");
     scene.adversary.sends(50, 1_000);
     scene.assert_neighbour_exact(&mut said);
     let metrics = scene.exporter.wait_for(SOON, "what the adversary sent is his own", |metrics| {
@@ -403,4 +405,40 @@ fn whatever_bytes_he_names_links_and_processes_by_the_exposition_is_valid() {
     let mut said = Traffic::default();
     scene.assert_neighbour_exact(&mut said);
     assert!(scene.exporter.log().iter().all(|line| !line.contains('\u{1b}')), "{:?}", scene.exporter.log());
+}
+
+#[test]
+fn a_link_with_names_too_long_for_a_dump_hides_neither_its_port_nor_a_byte() {
+    let (host, web, folder) = (Netns::quiet("host"), Netns::quiet("web"), NetnsFolder::new());
+    folder.name("web", &web);
+    host.veth("veth-web", &web, "eth0");
+    // As many as the kernel takes: some 64 KiB.
+    let names: String = (0..600)
+        .map(|number| format!("link property add dev eth0 altname {}{number}\n", "x".repeat(120)))
+        .collect();
+    let batch = crate::lab::empty_folder("names").join("batch");
+    fs::write(&batch, names).unwrap();
+    let mut ip = Command::new("ip");
+    ip.args(["-n", web.name(), "-force", "-batch"]).arg(&batch).output().unwrap();
+    let shown = web.ip_json(["link", "show", "eth0"])[0]["altnames"].as_array().unwrap().len();
+    assert!(shown > 400, "the kernel took {shown} names");
+    let exporter = Exporter::start(&host, &[&folder.arguments()[..], &OFTEN].concat());
+    let named = |interface: &str| {
+        let labels = [("device", "veth-web"), ("container", "web"), ("interface", interface)];
+        exporter.wait_for(SOON, "it has its name", |metrics| metrics.value("veth_device_up", &labels));
+    };
+    named("eth0");
+    web.ip(["link", "set", "eth0", "down"]);
+    web.ip(["link", "set", "eth0", "name", "eth1"]);
+    web.ip(["link", "set", "eth1", "up"]);
+    named("eth1");
+    host.address("veth-web", "10.99.0.1", &web, "eth1", "10.99.0.2");
+    web.address("eth1", "10.99.0.2", &host, "veth-web", "10.99.0.1");
+    crate::lab::send_datagrams(&web.path(), &host.path(), "10.99.0.1".parse().unwrap(), 20, 1_000);
+    exporter.wait_for(SOON, "what it sent is booked", |metrics| {
+        let labels = [("container", "web"), ("interface", "eth1")];
+        Traffic::booked(metrics, &labels).filter(|booked| booked.transmit_bytes == 20 * 1_042)
+    });
+    assert_eq!(exporter.metrics().value("veth_exporter_bad_messages_total", &[]), Some(0.0));
+    note(&format!("{shown} alternative names of 123 bytes"));
 }
