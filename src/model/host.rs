@@ -337,8 +337,11 @@ impl Host {
         if self.config.learning == Learning::Polling || self.rounds == 0 {
             return self.begin_round(now, None);
         }
-        let echo = self.suspicions.ask_echo(now).then_some(Request::Echo);
-        echo.into_iter().chain(self.tick_on(now)).collect()
+        let mut requests = self.tick_on(now);
+        if self.suspicions.ask_echo(now) {
+            requests.push(Request::Echo);
+        }
+        requests
     }
 
     fn tick_on(&mut self, now: Duration) -> Vec<Request> {
