@@ -101,7 +101,7 @@ fn containerd_that_is_killed_under_docker_takes_no_name_and_no_byte() {
         assert_exact(&exporter, &containers, to, pid);
     });
     // A container that starts now is named as before.
-    let third = wait_for(Duration::from_secs(60), "containers start again", || {
+    wait_for(Duration::from_secs(60), "containers start again", || {
         let started = engine.try_docker(&["run", "-d", "--name", "third", IMAGE, "sleep", "1000"]);
         if started.status.success() {
             return Ok(());
@@ -109,7 +109,6 @@ fn containerd_that_is_killed_under_docker_takes_no_name_and_no_byte() {
         let _ = engine.try_docker(&["rm", "-f", "third"]);
         Err(String::from_utf8_lossy(&started.stderr).into_owned())
     });
-    let () = third;
     let labels = [("container", "third"), ("interface", "eth0")];
     exporter.wait_for(SOON, "the new one has its name", |metrics| metrics.value("veth_device_up", &labels));
 }
