@@ -110,23 +110,25 @@ struct Server {
 
 impl Server {
     async fn accept_tcp(self, listener: TcpListener) {
+        let mut accepting = Accepting::default();
         loop {
-            match listener.accept().await {
+            match accepting.report(listener.accept().await) {
                 Ok((stream, _)) => {
                     // An answer's last piece is not to wait for the acknowledgement of the one before.
                     let _ = stream.set_nodelay(true);
                     self.open(stream).await;
                 }
-                Err(error) => pause(error).await,
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             }
         }
     }
 
     async fn accept_unix(self, listener: UnixListener) {
+        let mut accepting = Accepting::default();
         loop {
-            match listener.accept().await {
+            match accepting.report(listener.accept().await) {
                 Ok((stream, _)) => self.open(stream).await,
-                Err(error) => pause(error).await,
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             }
         }
     }
@@ -145,9 +147,29 @@ impl Server {
     }
 }
 
-async fn pause(error: io::Error) {
-    tracing::debug!(%error, "cannot accept a connection");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+/// Whether connections can be accepted: one line in the log for a change of that.
+#[derive(Default)]
+struct Accepting {
+    fails: bool,
+}
+
+impl Accepting {
+    fn report<T>(&mut self, accepted: io::Result<T>) -> io::Result<T> {
+        match &accepted {
+            // That client is gone, and the next may come.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if !self.fails => {
+                self.fails = true;
+                tracing::warn!(%error, "cannot accept connections");
+            }
+            Ok(_) if self.fails => {
+                self.fails = false;
+                tracing::info!("accepts connections again");
+            }
+            _ => {}
+        }
+        accepted
+    }
 }
 
 /// One connection, from its handshake to its end.

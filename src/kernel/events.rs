@@ -29,8 +29,8 @@ const NETLINK_LISTEN_ALL_NSID: i32 = 8;
 /// kept from running for a while; the default of 208 KiB loses some at any pause of 20 ms.
 const RECEIVE_BUFFER: usize = 8 << 20;
 
-/// One event is a few KB at most.
-const DATAGRAM: usize = 64 * 1024;
+/// One event is a few KB; that of a link with as many alternative names as there can be, 64 KiB more.
+const DATAGRAM: usize = 128 * 1024;
 
 /// Reads events.
 pub struct Events {

@@ -4,9 +4,10 @@ use super::OwnNsid;
 use super::socket::{Error, Socket};
 use super::wire;
 use crate::model::host::{Links, LookFailure};
-use crate::model::link::{Errors, PeerNetns};
+use crate::model::link::{Errors, Link, PeerNetns};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 const RTM_GETLINK: &str = "RTM_GETLINK";
 const EPERM: i32 = 1;
@@ -19,16 +20,21 @@ const EINVAL: i32 = 22;
 pub struct Resolver {
     pub(super) socket: Socket,
     pub(super) own_nsid: OwnNsid,
+    /// By nsid, the indices of the links there that are peers of the host's, as the host's were last read.
+    behind_ports: HashMap<u32, Vec<u32>>,
 }
+
+/// So many links that a dump should have had are asked for one by one.
+const ONE_BY_ONE: usize = 64;
 
 impl Resolver {
     /// Opens its socket in the namespace of the calling thread.
     pub fn open(own_nsid: OwnNsid) -> Result<Resolver, Error> {
-        Ok(Resolver { socket: Socket::open()?, own_nsid })
+        Ok(Resolver { socket: Socket::open()?, own_nsid, behind_ports: HashMap::new() })
     }
 
     /// Dumps the links of the host (`None`) or of the namespace with that nsid (IFLA_TARGET_NETNSID, which
-    /// needs CAP_NET_ADMIN there).
+    /// needs CAP_NET_ADMIN there). Where changes interrupt it every time, what all attempts together have found.
     pub fn links(&mut self, nsid: Option<u32>) -> Result<Links, LookFailure> {
         let mut request = LinkMessage::default();
         // `rtnl_get_net_ns_capable` in net/core/rtnetlink.c: EINVAL for an id that nobody has.
@@ -36,32 +42,68 @@ impl Resolver {
             let id = i32::try_from(nsid).map_err(|_| LookFailure::Gone)?;
             request.attributes.push(LinkAttribute::IfNetnsId(id));
         }
-        let mut found = Links::default();
-        self.socket
-            .dump(
-                RTM_GETLINK,
-                RouteNetlinkMessage::GetLink(request),
-                &mut found,
-                Links::clear,
-                |found, message| match wire::link(message.payload) {
-                    Some(read) if message.kind == wire::RTM_NEWLINK && read.target == nsid => {
-                        if read.errors != Errors::default() {
-                            found.errors.push((read.link.ifindex, read.errors));
-                        }
-                        found.links.push(read.link);
+        let mut attempts = Attempts::default();
+        let dumped = self.socket.dump(
+            RTM_GETLINK,
+            RouteNetlinkMessage::GetLink(request),
+            &mut attempts,
+            Attempts::begin,
+            |attempts, message| match wire::link(message.payload) {
+                Some(read) if message.kind == wire::RTM_NEWLINK && read.target == nsid => {
+                    attempts.now.links.push(read.link);
+                    if read.errors != Errors::default() {
+                        attempts.now.errors.push((read.link.ifindex, read.errors));
                     }
-                    _ => found.bad_messages += 1,
-                },
-            )
-            .map_err(look_failure)?;
+                }
+                _ => attempts.now.bad_messages += 1,
+            },
+        );
+        let mut found = match dumped {
+            Ok(()) => attempts.now,
+            Err(Error::Interrupted(_)) => attempts.together(),
+            Err(error) => return Err(look_failure(error)),
+        };
+        if let Some(nsid) = nsid {
+            self.add_what_fits_no_dump(nsid, &mut found);
+        }
         self.name_the_host(&mut found)?;
+        if nsid.is_none() {
+            self.behind_ports.clear();
+            for link in &found.links {
+                if let (PeerNetns::Nsid(nsid), Some(iflink)) = (link.peer_netns, link.iflink) {
+                    self.behind_ports.entry(nsid).or_default().push(iflink);
+                }
+            }
+        }
         Ok(found)
+    }
+
+    /// A dump of another namespace ends, without an error, before a link whose message has more than 32 KiB (`rtnl_calcit` in
+    /// net/core/rtnetlink.c sizes the links of the requester's), and alternative names can make it 64 KiB long. What is known to be
+    /// the peer of a port is asked for by itself, so that nobody hides by that.
+    fn add_what_fits_no_dump(&mut self, nsid: u32, found: &mut Links) {
+        let Some(peers) = self.behind_ports.get(&nsid) else { return };
+        let there: HashSet<u32> = found.links.iter().map(|link| link.ifindex).collect();
+        let missing: Vec<u32> =
+            peers.iter().copied().filter(|ifindex| !there.contains(ifindex)).take(ONE_BY_ONE).collect();
+        // One that cannot be read is gone, or hidden as it was.
+        found.links.extend(missing.into_iter().filter_map(|ifindex| self.link(nsid, ifindex).ok()));
+    }
+
+    fn link(&mut self, nsid: u32, ifindex: u32) -> Result<Link, Error> {
+        let mut request = LinkMessage::default();
+        request.header.index = ifindex;
+        request.attributes.push(LinkAttribute::IfNetnsId(nsid.cast_signed()));
+        self.socket.ask(RTM_GETLINK, RouteNetlinkMessage::GetLink(request), |message| {
+            let read = wire::link(message.payload)?;
+            (message.kind == wire::RTM_NEWLINK && read.target == Some(nsid)).then_some(read.link)
+        })
     }
 
     /// A dump hands an id to the namespace of every peer, the host's own included. Whatever points to it
     /// points to the host.
     fn name_the_host(&mut self, found: &mut Links) -> Result<(), LookFailure> {
-        let foreign = |link: &crate::model::link::Link| matches!(link.peer_netns, PeerNetns::Nsid(_));
+        let foreign = |link: &Link| matches!(link.peer_netns, PeerNetns::Nsid(_));
         if self.own_nsid.get().is_none() && found.links.iter().any(foreign) {
             self.learn_own_nsid().map_err(look_failure)?;
         }
@@ -72,11 +114,60 @@ impl Resolver {
     }
 }
 
+/// The attempts at a dump. Whoever makes links and deletes them without rest can interrupt each of them, which must hide no
+/// other link.
+#[derive(Default)]
+struct Attempts {
+    now: Links,
+    /// By ifindex, what those before have found.
+    before: BTreeMap<u32, Link>,
+    errors_before: BTreeMap<u32, Errors>,
+}
+
+impl Attempts {
+    fn begin(&mut self) {
+        self.before.extend(self.now.links.drain(..).map(|link| (link.ifindex, link)));
+        self.errors_before.extend(self.now.errors.drain(..));
+        self.now.clear();
+    }
+
+    /// What any of them has found, as the last one that did has seen it. A link that was there all the time is among it; one
+    /// that was deleted meanwhile may be too, and its event, which is not believed any less for this, takes it out again.
+    fn together(mut self) -> Links {
+        self.begin();
+        Links {
+            links: self.before.into_values().collect(),
+            errors: self.errors_before.into_iter().collect(),
+            bad_messages: self.now.bad_messages,
+        }
+    }
+}
+
 /// What the caller can do about an error when it looked into a namespace.
 pub(super) fn look_failure(error: Error) -> LookFailure {
     match error.errno() {
         Some(EPERM | EACCES) => LookFailure::Denied,
         Some(EINVAL | ENOENT) => LookFailure::Gone,
         _ => LookFailure::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(ifindex: u32, mtu: u32) -> Link {
+        Link { ifindex, mtu, ..Link::default() }
+    }
+
+    #[test]
+    fn what_interrupted_attempts_have_found_together_is_each_link_once_as_it_was_last_seen() {
+        let mut attempts = Attempts::default();
+        for found in [vec![link(1, 10), link(2, 10)], vec![link(2, 20), link(3, 20)], vec![link(1, 30)]] {
+            attempts.begin();
+            attempts.now.links = found;
+        }
+        let together = attempts.together();
+        assert_eq!(together.links, [link(1, 30), link(2, 20), link(3, 20)]);
     }
 }

@@ -80,8 +80,9 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const HEADER: usize = 16;
 
-/// More than any datagram of a dump: the kernel fills at most 32 KiB (`netlink_dump` in net/netlink/af_netlink.c).
-const BUFFER: usize = 64 * 1024;
+/// More than any datagram: of a dump the kernel fills at most 32 KiB (`netlink_dump` in net/netlink/af_netlink.c), and a single link's
+/// message has up to 64 KiB of alternative names and some KiB more.
+const BUFFER: usize = 128 * 1024;
 
 /// How many milliseconds to wait before each attempt at a dump that must be consistent; interrupted in all of them it is given
 /// up. Changes come in bursts: what makes twenty containers at once interrupts every dump for some 10 ms.

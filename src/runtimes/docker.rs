@@ -20,7 +20,7 @@ use std::io;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
-use transport::{OverLimit, Transport};
+use transport::{Limit, OverLimit, Transport};
 pub use watch::{News, Watch};
 
 /// For one refresh, from the first dial to the last byte.
@@ -29,8 +29,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// For one inspection. One that hangs would hold up what all the others have told.
 const INSPECTION: Duration = Duration::from_secs(1);
 
-/// For one answer, headers included. The list has 0.8 KB for a plain container, with many labels some more.
-const LIMIT: u64 = 64 << 20;
+/// For one answer, headers included. The list has 0.8 KB for a plain container, with many labels some more: 10,000 fit. While it
+/// is read and understood it is in memory several times.
+const LIMIT: u64 = 16 << 20;
 
 /// Inspections under way at once. An inspection takes the container's lock, which a start or a stop can hold
 /// for half a second.
@@ -209,7 +210,7 @@ impl Docker {
     }
 
     fn transport(&self, prefix: String) -> Transport {
-        Transport { host: self.host.clone(), limit: self.limit, prefix }
+        Transport { host: self.host.clone(), limit: Limit::InAll(self.limit), prefix }
     }
 
     fn client(
@@ -217,14 +218,14 @@ impl Docker {
         prefix: String,
         version: &bollard::ClientVersion,
     ) -> Result<bollard::Docker, bollard::errors::Error> {
-        let transport = self.transport(prefix);
-        // No timeout of bollard's: it does not cover the body, and the deadline of the refresh covers all.
-        bollard::Docker::connect_with_custom_transport(
-            move |request| transport.clone().send(request),
-            Some("http://docker"),
-            u64::MAX,
-            version,
-        )
+        client(self.transport(prefix), version)
+    }
+
+    /// A client for the engine's stream of events, as the one that was agreed on, with a limit of its own.
+    fn listener(&self, engine: &bollard::Docker, limit: Limit) -> Result<bollard::Docker, Error> {
+        let version = engine.client_version();
+        let transport = Transport { limit, ..self.transport(format!("/v{version}")) };
+        client(transport, &version).map_err(|error| self.classify(error))
     }
 
     /// Brings `self.inspected` up to date with the list, as far as the time allows.
@@ -322,6 +323,19 @@ impl Docker {
             other => Error::Garbage { host, reason: one_line(&other.to_string()) },
         }
     }
+}
+
+fn client(
+    transport: Transport,
+    version: &bollard::ClientVersion,
+) -> Result<bollard::Docker, bollard::errors::Error> {
+    // No timeout of bollard's: it does not cover the body, and the deadline of the refresh covers all.
+    bollard::Docker::connect_with_custom_transport(
+        move |request| transport.clone().send(request),
+        Some("http://docker"),
+        u64::MAX,
+        version,
+    )
 }
 
 /// The engine's own version of the API, if bollard knows it, else the newest that bollard knows.

@@ -93,7 +93,8 @@ fn deepest(lines: &[u8]) -> Option<String> {
 }
 
 fn workload(command: &[u8], cgroup: Option<&str>) -> Workload {
-    let parts = cgroup.unwrap_or_default().split('/');
+    // What lies below a container's cgroup is called as the container likes.
+    let parts = cgroup.unwrap_or_default().split('/').take_while(|part| !is_of_container(part));
     let machine = parts.clone().zip(parts.clone().skip(1)).find_map(|(parent, part)| {
         if let Some(name) = part.strip_prefix("lxc.payload.") {
             return Some((Runtime::Lxc, name.to_owned()));
@@ -112,10 +113,16 @@ fn workload(command: &[u8], cgroup: Option<&str>) -> Workload {
         Some((Runtime::Nspawn, unescape(unit.strip_suffix(".service")?)))
     };
     let (runtime, name) = machine.or_else(nspawn).unwrap_or_else(|| {
-        let unit = parts.clone().next_back().and_then(|part| part.strip_suffix(".service"));
+        let unit = parts.clone().last().and_then(|part| part.strip_suffix(".service"));
         (Runtime::Process, unit.map_or_else(|| Readable(command).to_string(), str::to_owned))
     });
     Workload::named(runtime, name)
+}
+
+/// True if a part of a cgroup's path has a container's id, as engines make it: `ID`, `docker-ID.scope`.
+fn is_of_container(part: &str) -> bool {
+    let is_id = |word: &str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    part.split(|c: char| !c.is_ascii_alphanumeric()).any(is_id)
 }
 
 /// Undoes what systemd does to a name in a unit's: `\x2d` is a hyphen (systemd.unit(5)). [`Readable`] has doubled
@@ -166,6 +173,16 @@ mod tests {
             ("sleep", "/../../lxc.payload...", "lxc/.."),
         ] {
             assert_eq!(named(command.as_bytes(), cgroup), wanted, "{cgroup}");
+        }
+        let id = "4a35".repeat(16);
+        for below in ["lxc.payload.web", "lxc/web", "machine.slice/machine-web.scope", "web.service"] {
+            for container in [format!("/docker/{id}"), format!("/system.slice/docker-{id}.scope")] {
+                assert_eq!(
+                    named(b"sleep", &format!("{container}/{below}")),
+                    "process/sleep",
+                    "{container}/{below}"
+                );
+            }
         }
         assert_eq!(named(b"v\xff", "/"), r"process/v\xff");
     }

@@ -94,6 +94,11 @@ impl Containerd {
         self.process().terminate(Duration::from_secs(30));
     }
 
+    /// Kills it (SIGKILL); its pods live on.
+    pub fn kill(&self) {
+        self.process().kill();
+    }
+
     /// Starts it again.
     pub fn restart(&self) {
         *self.process() = spawn(&self.root, &self.netns);

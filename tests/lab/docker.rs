@@ -37,7 +37,12 @@ impl DockerEngine {
 
     /// An engine of the test's own, inside a network namespace: one that may be stopped, killed and restarted.
     pub fn start_private(netns: &Netns) -> PrivateEngine {
-        PrivateEngine::start(netns)
+        PrivateEngine::start(netns, "{}")
+    }
+
+    /// The same with this configuration (daemon.json).
+    pub fn start_private_with(netns: &Netns, configuration: &str) -> PrivateEngine {
+        PrivateEngine::start(netns, configuration)
     }
 
     /// Its address, as `docker -H` and `--docker.host` take it.
@@ -145,9 +150,11 @@ pub struct PrivateEngine {
 }
 
 impl PrivateEngine {
-    fn start(netns: &Netns) -> PrivateEngine {
+    fn start(netns: &Netns, configuration: &str) -> PrivateEngine {
         let root = folder().join(unique_name("e"));
         std::fs::create_dir(&root).expect("a folder of its own");
+        // Instead of the machine's own.
+        std::fs::write(root.join("daemon.json"), configuration).expect("a configuration");
         let host = format!("unix://{}", root.join("docker.sock").display());
         let process = spawn(&root, netns);
         let engine = DockerEngine { host, netns: Netns::existing(netns.name()) };
@@ -155,6 +162,11 @@ impl PrivateEngine {
         private.wait_until_it_answers();
         private.docker(&["import", &folder().join("busybox.tar").display().to_string(), IMAGE]);
         private
+    }
+
+    /// The folder of all that it keeps.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The process id of its dockerd.
@@ -255,7 +267,6 @@ impl Drop for PrivateEngine {
 }
 
 fn spawn(root: &Path, netns: &Netns) -> Process {
-    std::fs::write(root.join("daemon.json"), "{}").expect("a configuration without the machine's own");
     let path = |name: &str| root.join(name).display().to_string();
     let mut command = netns.command("dockerd");
     command.args(["--config-file", &path("daemon.json"), "--data-root", &path("data")]);

@@ -79,6 +79,12 @@ impl Podman {
         let _ = std::fs::remove_file(self.socket());
     }
 
+    /// Kills its service (SIGKILL); its containers live on.
+    pub fn kill(&mut self) {
+        self.service.kill();
+        let _ = std::fs::remove_file(self.socket());
+    }
+
     /// Starts its service again.
     pub fn restart(&mut self) {
         self.service = serve(&self.root, &self.netns);

@@ -1,9 +1,9 @@
 //! Who lives where: which claims are believed, and what a pair is called because of them.
 
-use super::newcomers::Newcomers;
+use super::newcomers::{self, Newcomers};
 use super::{Heard, Inhabitant, Located, Location};
 use crate::model::ledger::{LabelSet, NetworkLabels};
-use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId};
+use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
 use crate::model::pairing::{self, Inside, Namespaces, Pair, Place, Role, Side};
 use crate::model::view::{OtherLink, ShownPair, ShownSide, Tenant};
 use crate::model::workload::{Claim, Endpoint, Locator, Runtime, Workload};
@@ -304,9 +304,16 @@ impl Residents {
         if heard.values().all(|heard| heard.expected.is_empty()) {
             return;
         }
-        let port_bridge = |link: &Link| {
+        // Indices are anybody's to choose in a namespace of his own: the port's own word for where its peer is counts.
+        let port_bridge = |netns: NetnsId, link: &Link| {
             let port = host.get(&link.iflink?).filter(|port| port.iflink == Some(link.ifindex))?;
-            self.switches.get(&End { netns: NetnsId::Host, ifindex: port.master? }).copied()
+            let is_its_port = match port.peer_netns {
+                PeerNetns::Nsid(nsid) => netns.nsid() == Some(nsid),
+                // It has not been told yet that its peer has moved.
+                _ => matches!(link.peer_netns, PeerNetns::Host | PeerNetns::Elsewhere),
+            };
+            let ifindex = port.master.filter(|_| is_its_port)?;
+            self.switches.get(&End { netns: NetnsId::Host, ifindex }).copied()
         };
         let mut found = Vec::new();
         for (&netns, inside) in namespaces {
@@ -318,7 +325,7 @@ impl Residents {
             for link in links.values().filter(|link| link.kind == Kind::Veth) {
                 let Some(address) = link.address else { continue };
                 let candidates = heard.values().filter_map(|heard| heard.expected.get(&address)).flatten();
-                let bridge = port_bridge(link);
+                let bridge = port_bridge(netns, link);
                 found.extend(
                     candidates
                         .filter(|expected| bridge.is_some() && expected.bridge == bridge)
@@ -340,7 +347,7 @@ impl Residents {
     }
 
     /// In a namespace that nobody claims yet lives the container whose first process is there, if it lives nowhere else:
-    /// what a container makes of its own is not its home.
+    /// what a container makes of its own is not its home, and a cgroup that it makes below its own names nobody.
     fn settle_newcomers(
         &mut self,
         heard: &BTreeMap<Runtime, Heard>,
@@ -350,8 +357,10 @@ impl Residents {
         let mut housed: HashSet<String> =
             self.homes.values().map(|home| home.tenant.owner.id.clone()).collect();
         for (netns, id, newcomer) in newcomers.containers() {
-            let mut told = heard.values().filter_map(|heard| heard.containers.get(id));
-            if let Some(workload) = told.next()
+            let told = |id: &str| heard.values().find_map(|heard| heard.containers.get(id));
+            let mut above = newcomers::containers_above(newcomer.cgroup.as_deref().unwrap_or_default());
+            if let Some(workload) = told(id)
+                && !above.any(|outer| housed.contains(outer) || told(outer).is_some())
                 && namespaces.contains_key(&netns)
                 && !self.homes.contains_key(&netns)
                 && housed.insert(id.to_owned())

@@ -92,9 +92,17 @@ impl Newcomers {
 
 /// The id of the container whose own cgroup this is.
 fn container_id(cgroup: &str) -> Option<&str> {
-    let last = cgroup.rsplit('/').next()?;
-    let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit());
-    last.split(|c: char| !c.is_ascii_alphanumeric()).find(is_id)
+    id_in(cgroup.rsplit('/').next()?)
+}
+
+/// The ids of the containers below whose cgroups this one is.
+pub(super) fn containers_above(cgroup: &str) -> impl Iterator<Item = &str> {
+    cgroup.rsplit('/').skip(1).filter_map(id_in)
+}
+
+fn id_in(part: &str) -> Option<&str> {
+    let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    part.split(|c: char| !c.is_ascii_alphanumeric()).find(is_id)
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use hyper::{Response, Uri};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -18,10 +20,36 @@ use tokio::net::{TcpStream, UnixStream};
 pub(super) struct Transport {
     pub(super) host: DockerHost,
     /// How many bytes one connection may bring.
-    pub(super) limit: u64,
+    pub(super) limit: Limit,
     /// What goes before every path: `/v1.41`. Without it an engine answers in the newest version it knows,
     /// and bollard leaves it out: it joins its base address with an absolute path.
     pub(super) prefix: String,
+}
+
+/// How many bytes may come.
+#[derive(Clone, Debug)]
+pub(super) enum Limit {
+    /// On one connection, from its beginning to its end.
+    InAll(u64),
+    /// Until somebody sets it anew: what is left.
+    UntilNext(Arc<AtomicU64>),
+}
+
+impl Limit {
+    /// Counts what has come.
+    fn take(&mut self, read: u64) -> io::Result<()> {
+        let left = match self {
+            Limit::InAll(left) => {
+                let enough = left.checked_sub(read);
+                *left = enough.unwrap_or_default();
+                enough
+            }
+            Limit::UntilNext(left) => {
+                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(read)).ok()
+            }
+        };
+        left.map(|_| ()).ok_or_else(|| io::Error::other(OverLimit))
+    }
 }
 
 impl Transport {
@@ -37,11 +65,11 @@ impl Transport {
         request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
         match &self.host {
             DockerHost::Unix(path) => {
-                exchange(Limited { stream: UnixStream::connect(path).await?, left: self.limit }, request)
+                exchange(Limited { stream: UnixStream::connect(path).await?, limit: self.limit }, request)
                     .await
             }
             DockerHost::Tcp(address) => {
-                exchange(Limited { stream: TcpStream::connect(address).await?, left: self.limit }, request)
+                exchange(Limited { stream: TcpStream::connect(address).await?, limit: self.limit }, request)
                     .await
             }
         }
@@ -67,11 +95,11 @@ where
 #[error("more bytes than allowed")]
 pub(super) struct OverLimit;
 
-/// A stream that fails with [`OverLimit`] once more than `left` bytes were read: bollard collects bodies of
+/// A stream that fails with [`OverLimit`] once more bytes were read than its limit: bollard collects bodies of
 /// any length in memory.
 struct Limited<S> {
     stream: S,
-    left: u64,
+    limit: Limit,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
@@ -83,8 +111,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = (buf.filled().len() - before) as u64;
-        self.left = self.left.checked_sub(read).ok_or_else(|| io::Error::other(OverLimit))?;
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.limit.take(read))
     }
 }
 

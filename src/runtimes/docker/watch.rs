@@ -5,6 +5,7 @@
 //! is held until it has started, which for a short one is too late.
 
 use super::containers::{bridge_of, workload};
+use super::transport::Limit;
 use super::{Docker, Error, Place, Trouble};
 use crate::model::link::Mac;
 use crate::model::workload::{Expected, Runtime, Workload};
@@ -13,6 +14,8 @@ use bollard::query_parameters::{EventsOptions, InspectNetworkOptions};
 use futures_util::{FutureExt, Stream, StreamExt};
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -21,6 +24,10 @@ const KEPT: Duration = Duration::from_secs(10);
 
 /// For one network's containers.
 const DEADLINE: Duration = Duration::from_secs(1);
+
+/// So many bytes may come without an event in them: an event has one or two thousand, and what is no event yet is looked at again
+/// with each piece that comes.
+const LIMIT: u64 = 1 << 20;
 
 /// Events that are taken together, if they are there.
 const AT_A_TIME: usize = 256;
@@ -32,6 +39,8 @@ pub struct Watch {
     docker: Docker,
     engine: bollard::Docker,
     events: Events,
+    /// What may come until the next event.
+    left: Arc<AtomicU64>,
     /// By the container's id: what its creation told; with the time when it is forgotten.
     created: HashMap<String, (Workload, Option<Instant>)>,
     /// By the ids of container and network; with the time when it is forgotten.
@@ -69,8 +78,10 @@ impl Watch {
             filters: Some(HashMap::from([("type".to_owned(), kinds)])),
             ..EventsOptions::default()
         };
-        let events = Box::pin(engine.events(Some(options)));
-        Ok(Watch { docker, engine, events, created: HashMap::new(), expected: HashMap::new() })
+        let left = Arc::new(AtomicU64::new(LIMIT));
+        let listener = docker.listener(&engine, Limit::UntilNext(Arc::clone(&left)))?;
+        let events = Box::pin(listener.events(Some(options)));
+        Ok(Watch { docker, engine, events, left, created: HashMap::new(), expected: HashMap::new() })
     }
 
     /// Waits for events. `None` when the engine has ended the stream.
@@ -81,6 +92,7 @@ impl Watch {
         {
             events.push(event);
         }
+        self.left.store(LIMIT, Ordering::Relaxed);
         let mut news = News::default();
         let mut networks = BTreeSet::new();
         for event in events {

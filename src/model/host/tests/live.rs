@@ -642,3 +642,43 @@ proptest! {
         prop_assert_eq!(host.status().corrections, 0);
     }
 }
+
+#[test]
+fn a_namespace_that_only_copies_the_indices_of_a_port_and_its_peer_is_not_the_container_that_is_expected() {
+    let mut world = World::with_containers(&[(1, 5)]);
+    // Behind container 1 a namespace of its own, whose pair has the indices of that container's and the address to come.
+    let copy = Link { address: Some(mac(6)), ..veth(2, 5, PeerNetns::Nsid(1)) };
+    world.links.insert(Some(2), Ok(vec![Link { name: name("eth0"), ..copy }]));
+    world.links.get_mut(&Some(1)).unwrap().as_mut().unwrap().push(veth(5, 2, PeerNetns::Nsid(2)));
+    world.docker_says(&[("adversary", 100, 5)]);
+    world.pids.insert(100, Located::Nsid(1));
+    let mut host = host_learning(Learning::Events);
+    world.tick(&mut host, NOW - SECOND);
+    expect(&mut host, &[("victim", 6, "br-front")]);
+    host.apply(Input::Wake, NOW + SECOND / 10);
+    host.apply(Input::Wake, NOW + 2 * SECOND);
+    let names = names(&host);
+    assert!(names.iter().all(|name| !name.contains("victim")), "{names:?}");
+    assert!(names.iter().any(|name| name.contains("docker/adversary")), "{names:?}");
+}
+
+#[test]
+fn a_cgroup_that_a_container_makes_below_its_own_gives_nobody_another_containers_name() {
+    let (mut world, mut host) = live_host();
+    let own = "ad".repeat(32);
+    create(&mut host, "victim", ID, NOW);
+    let adversary = Workload { id: own.clone(), ..Workload::named(Runtime::Docker, "adversary") };
+    let victim = Workload { id: ID.into(), ..Workload::named(Runtime::Docker, "victim") };
+    let containers = vec![adversary, victim];
+    host.apply(Input::Expected { runtime: Runtime::Docker, expected: Vec::new(), containers }, NOW);
+    world.start(1, 5);
+    world.inhabitants.insert(1, (100, Workload::named(Runtime::Process, "sleep")));
+    world.cgroups.insert(100, format!("/docker/{own}/docker/{ID}").leak());
+    for event in born(1, 5) {
+        world.tell(&mut host, Input::Events(vec![event]), NOW);
+    }
+    host.apply(Input::Wake, NOW + SECOND / 10);
+    host.apply(Input::Wake, NOW + 2 * SECOND);
+    let names = names(&host);
+    assert!(names.iter().all(|name| !name.contains("victim")), "{names:?}");
+}

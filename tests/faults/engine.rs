@@ -1,0 +1,405 @@
+//! Engines that fail: real ones that are killed, and sockets where somebody answers as no engine does.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::book::{refuse_gaps, size};
+use crate::campaign::note;
+use crate::impostor::{Answer, Beside, DEVICE, Impostor, Kind, json};
+use crate::lab::{
+    Container, DockerEngine, Exporter, Exposition, IMAGE, Netns, Podman, PrivateEngine, Traffic,
+    empty_folder, needs_engine, ping, unique_name, wait_for,
+};
+use crate::{OFTEN, SOON, Used, said_of, timed};
+
+fn wait_for_source(exporter: &Exporter, source: &str, works: bool) {
+    exporter.wait_for(SOON, &format!("collector_success of {source} is {works}"), |metrics| {
+        metrics.collector_success(source).filter(|success| *success == works)
+    });
+}
+
+/// Every device with its container, without repetition.
+fn named(metrics: &Exposition) -> Vec<[String; 2]> {
+    let infos = metrics.all("veth_device_info").into_iter();
+    let mut named: Vec<[String; 2]> = infos
+        .map(|(labels, _)| ["device", "container"].map(|name| labels.get(name).cloned().unwrap_or_default()))
+        .collect();
+    named.sort();
+    named
+}
+
+fn device_of(engine: &DockerEngine, container: &Container) -> [String; 2] {
+    [container.host_device(engine.netns(), "eth0"), container.name().to_owned()]
+}
+
+/// What two containers send each other meanwhile is booked to the byte.
+fn assert_exact(exporter: &Exporter, [one, two]: &[Container; 2], to: std::net::IpAddr, pid: u32) {
+    let eth0 = crate::lab::Interface::new("docker", one.name(), "eth0", pid);
+    let (first, own_first) = eth0.at_rest(exporter);
+    ping(&eth0.netns_path(), to, 10, 500);
+    let (last, own_last) = eth0.at_rest(exporter);
+    assert_eq!(last - first, own_last - own_first, "{} to {}", one.name(), two.name());
+}
+
+#[test]
+fn dockerd_that_is_killed_with_live_restore_takes_no_name_and_no_byte() {
+    needs_engine!();
+    let netns = Netns::new("live");
+    let mut engine = DockerEngine::start_private_with(&netns, r#"{"live-restore": true}"#);
+    let containers = [engine.run_idle("live", &[]), engine.run_idle("live", &[])];
+    let (pid, to) = (containers[0].pid(), containers[1].address("bridge"));
+    let exporter = Exporter::for_engine(&engine, &OFTEN);
+    let mut expected = containers.each_ref().map(|container| device_of(&engine, container));
+    expected.sort();
+    let all_named =
+        || exporter.wait_for(SOON, "both have their names", |m| (named(m) == expected).then_some(()));
+    all_named();
+    let always = |metrics: &Exposition| assert_eq!(named(metrics), expected, "{}", metrics.text);
+    exporter.while_scraping(always, || {
+        for _ in 0..2 {
+            engine.kill();
+            wait_for_source(&exporter, "docker", false);
+            assert_exact(&exporter, &containers, to, pid);
+            engine.restart();
+            wait_for_source(&exporter, "docker", true);
+            assert_exact(&exporter, &containers, to, pid);
+        }
+    });
+    assert_eq!(containers[0].pid(), pid, "the container has lived on");
+    assert_eq!(said_of(&exporter, "docker").len(), 4, "{:#?}", said_of(&exporter, "docker"));
+    refuse_gaps(&exporter.metrics());
+}
+
+#[test]
+fn containerd_that_is_killed_under_docker_takes_no_name_and_no_byte() {
+    needs_engine!();
+    let netns = Netns::new("shim");
+    let engine = DockerEngine::start_private(&netns);
+    let containers = [engine.run_idle("shim", &[]), engine.run_idle("shim", &[])];
+    let (pid, to) = (containers[0].pid(), containers[1].address("bridge"));
+    let exporter = Exporter::for_engine(&engine, &OFTEN);
+    let mut expected = containers.each_ref().map(|container| device_of(&engine, container));
+    expected.sort();
+    exporter.wait_for(SOON, "both have their names", |m| (named(m) == expected).then_some(()));
+    let always = |metrics: &Exposition| assert_eq!(named(metrics), expected, "{}", metrics.text);
+    let file = engine.root().join("exec/containerd/containerd.pid");
+    let of_file = || fs::read_to_string(&file).ok()?.trim().parse::<i32>().ok();
+    let before = of_file().unwrap();
+    exporter.while_scraping(always, || {
+        kill(Pid::from_raw(before), Signal::SIGKILL).unwrap();
+        assert_exact(&exporter, &containers, to, pid);
+        wait_for(Duration::from_secs(60), "dockerd has started another containerd", || match of_file() {
+            Some(now) if now != before && Path::new(&format!("/proc/{now}/exe")).exists() => Ok(()),
+            other => Err(format!("{before}, then {other:?}")),
+        });
+        assert_exact(&exporter, &containers, to, pid);
+    });
+    // A container that starts now is named as before.
+    wait_for(Duration::from_secs(60), "containers start again", || {
+        let started = engine.try_docker(&["run", "-d", "--name", "third", IMAGE, "sleep", "1000"]);
+        if started.status.success() {
+            return Ok(());
+        }
+        let _ = engine.try_docker(&["rm", "-f", "third"]);
+        Err(String::from_utf8_lossy(&started.stderr).into_owned())
+    });
+    let labels = [("container", "third"), ("interface", "eth0")];
+    exporter.wait_for(SOON, "the new one has its name", |metrics| metrics.value("veth_device_up", &labels));
+}
+
+/// Those of the containers with this beginning that run, as the engine lists them.
+fn running(engine: &PrivateEngine, prefix: &str) -> Vec<String> {
+    let filter = format!("name={prefix}");
+    let names = engine.docker(&["ps", "--filter", &filter, "--format", "{{.Names}}"]);
+    let mut names: Vec<String> = names.lines().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn an_engine_that_is_killed_and_restarted_amid_container_starts_ends_with_every_container_named_once() {
+    needs_engine!();
+    let count = size(10, 100);
+    let netns = Netns::new("amid");
+    let mut engine = DockerEngine::start_private_with(&netns, r#"{"live-restore": true}"#);
+    let exporter = Exporter::for_engine(&engine, &OFTEN);
+    let prefix = unique_name("amid");
+    let host = engine.host().to_owned();
+    let mut scrapes = 0;
+    exporter.while_scraping(
+        |_| scrapes += 1,
+        || {
+            std::thread::scope(|scope| {
+                // Four at a time; those that meet no engine fail, and that is the fault.
+                for worker in 0..4 {
+                    let (host, prefix) = (&host, &prefix);
+                    scope.spawn(move || {
+                        for number in (worker..count).step_by(4) {
+                            let name = format!("{prefix}-{number}");
+                            let mut docker = std::process::Command::new("timeout");
+                            let words = [
+                                "60", "docker", "-H", host, "run", "-d", "--name", &name, IMAGE, "sleep",
+                                "1000",
+                            ];
+                            docker.args(words).output().unwrap();
+                        }
+                    });
+                }
+                let filter = format!("name={prefix}");
+                wait_for(Duration::from_secs(120), "some have started", || {
+                    let there = engine.try_docker(&["ps", "-q", "--filter", &filter]);
+                    let there = String::from_utf8_lossy(&there.stdout).lines().count();
+                    if there >= count / 3 { Ok(()) } else { Err(there) }
+                });
+                engine.kill();
+                engine.restart();
+            });
+        },
+    );
+    wait_for_source(&exporter, "docker", true);
+    // Whatever the engine has made of the interrupted ones: who runs is there by name, and nobody else.
+    let metrics = wait_for(Duration::from_secs(60), "the names are those of the engine", || {
+        let running = running(&engine, &prefix);
+        let metrics = exporter.metrics();
+        let mut shown: Vec<String> = named(&metrics).into_iter().map(|[_, name]| name).collect();
+        shown.sort();
+        if shown == running { Ok(metrics) } else { Err(format!("shown {shown:?}\nrunning {running:?}")) }
+    });
+    assert!(!named(&metrics).is_empty(), "{}", metrics.text);
+    refuse_gaps(&metrics);
+    note(&format!("{} of {count} starts survived the engine, {scrapes} scrapes", named(&metrics).len()));
+}
+
+/// Docker and Podman played by somebody who answers so: a failed source that costs one line, bounded memory and no other
+/// source; and whether it is seen to fail in each of these words.
+fn fails(answer: Answer, words: &[&str]) {
+    let impostors = [Kind::Docker, Kind::Podman].map(|kind| (kind, Impostor::start(kind, answer)));
+    let [docker, podman] = impostors.each_ref().map(|(_, impostor)| impostor.host());
+    let beside = Beside::start(&["--docker.host", &docker, "--podman.host", &podman]);
+    let exporter = &beside.exporter;
+    let mut slowest = Duration::ZERO;
+    for (kind, impostor) in &impostors {
+        wait_for(SOON, "it is asked again and again, and fails each time", || {
+            let (metrics, took) = timed(exporter);
+            slowest = slowest.max(took);
+            assert_eq!(metrics.value("veth_device_up", &DEVICE), Some(1.0), "{}", metrics.text);
+            for others in ["links", "counters", "named"] {
+                assert_eq!(metrics.collector_success(others), Some(true), "{others}: {}", metrics.text);
+            }
+            let failed = metrics.collector_success(kind.source()) == Some(false);
+            std::thread::sleep(Duration::from_millis(50));
+            if failed && impostor.answered() >= 8 {
+                Ok(())
+            } else {
+                Err(format!("{:?}\n{}", impostor.answered(), exporter.log().join("\n")))
+            }
+        });
+        let said = said_of(exporter, kind.source());
+        assert_eq!(said.len(), 1, "{said:#?}");
+        for word in words {
+            assert!(said[0].contains(word), "no {word:?} in {}", said[0]);
+        }
+    }
+    let used = Used::by(exporter);
+    assert!(used.resident < 256 << 20, "{used:?}");
+    note(&format!("{} MiB resident, slowest scrape {} ms", used.resident >> 20, slowest.as_millis()));
+}
+
+fn one_gigabyte(_: &str, stream: &mut UnixStream) -> std::io::Result<()> {
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n[",
+        1 << 30
+    )?;
+    let blanks = [b' '; 65_536];
+    for _ in 0..(1 << 30) / blanks.len() {
+        stream.write_all(&blanks)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_engine_that_sends_a_gigabyte_is_cut_off_at_the_limit() {
+    fails(one_gigabyte, &["answered with more than 16777216 bytes"]);
+}
+
+fn reset(_: &str, stream: &mut UnixStream) -> std::io::Result<()> {
+    // To close with what was sent unread resets the connection, as a client sees it.
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n[")?;
+    stream.shutdown(std::net::Shutdown::Both)
+}
+
+#[test]
+fn an_engine_that_breaks_every_connection_in_its_answer_is_a_failed_source() {
+    fails(reset, &["broke"]);
+}
+
+fn byte_by_byte(path: &str, stream: &mut UnixStream) -> std::io::Result<()> {
+    let body = if path.ends_with("/events") { "{}" } else { "[]" };
+    let answer =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{body}");
+    for byte in answer.as_bytes() {
+        stream.write_all(&[*byte])?;
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+#[test]
+fn an_engine_that_answers_byte_by_byte_is_understood() {
+    let impostors = [Kind::Docker, Kind::Podman].map(|kind| Impostor::start(kind, byte_by_byte));
+    let [docker, podman] = impostors.each_ref().map(Impostor::host);
+    let beside = Beside::start(&["--docker.host", &docker, "--podman.host", &podman]);
+    for source in ["docker", "podman"] {
+        wait_for_source(&beside.exporter, source, true);
+        assert_eq!(said_of(&beside.exporter, source), Vec::<String>::new());
+    }
+}
+
+fn drop_by_drop(_: &str, stream: &mut UnixStream) -> std::io::Result<()> {
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n[")?;
+    loop {
+        stream.write_all(b" ")?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn an_engine_whose_answer_never_ends_is_given_up_after_five_seconds() {
+    fails(drop_by_drop, &["did not answer within 5s"]);
+}
+
+fn wrong_types(path: &str, stream: &mut UnixStream) -> std::io::Result<()> {
+    let entry = r#"{"Id":7,"Names":"web","Labels":[1],"NetworkSettings":"none","Networks":3,"Pid":"one","name":[],"Name":{}}"#;
+    match path {
+        _ if path.ends_with("/events") => json(stream, "[]"),
+        _ => json(stream, &format!("[{entry}]")),
+    }
+}
+
+#[test]
+fn an_engine_that_answers_with_wrong_types_is_a_failed_source() {
+    fails(wrong_types, &["does not speak Docker's API"]);
+}
+
+fn never(_: &str, stream: &mut UnixStream) -> std::io::Result<()> {
+    stream.read_to_end(&mut Vec::new()).map(drop)
+}
+
+#[test]
+fn an_engine_that_takes_every_question_and_answers_none_is_given_up_after_five_seconds() {
+    fails(never, &["did not answer within 5s"]);
+}
+
+/// The ids of the containers of a large engine.
+fn id(number: usize) -> String {
+    format!("{number:064x}")
+}
+
+fn ten_thousand(path: &str, stream: &mut UnixStream) -> std::io::Result<()> {
+    const COUNT: usize = 10_000;
+    let list = |entry: fn(usize) -> String| {
+        let entries: Vec<String> = (0..COUNT).map(entry).collect();
+        format!("[{}]", entries.join(","))
+    };
+    match path {
+        _ if path.contains("/libpod/containers") => json(
+            stream,
+            &list(|number| {
+                format!(
+                    r#"{{"Id":"{}","Names":["big-{number}"],"Image":"big","Labels":{{"a":"b"}},"Networks":["podman"],"Pid":{},"StartedAt":1}}"#,
+                    id(number),
+                    3_000_000 + number
+                )
+            }),
+        ),
+        _ if path.contains("networks") => json(stream, "[]"),
+        _ if path.ends_with("/containers/json") => json(
+            stream,
+            &list(|number| {
+                format!(
+                    r#"{{"Id":"{0}","Names":["/big-{number}"],"Image":"big","Labels":{{"a":"b"}},"State":"running","NetworkSettings":{{"Networks":{{"bridge":{{"NetworkID":"n","EndpointID":"e{0}","MacAddress":"02:42:0a:00:{1:02x}:{2:02x}"}}}}}}}}"#,
+                    id(number),
+                    number / 256,
+                    number % 256
+                )
+            }),
+        ),
+        _ if path.contains("/containers/") => {
+            let id = path.rsplit('/').nth(1).unwrap_or_default();
+            let number = usize::from_str_radix(id, 16).unwrap_or_default();
+            json(
+                stream,
+                &format!(
+                    r#"{{"Id":"{id}","Name":"/big-{number}","State":{{"Status":"running","Pid":{}}},"HostConfig":{{"NetworkMode":"bridge"}},"NetworkSettings":{{"SandboxKey":"","Networks":{{}}}}}}"#,
+                    3_000_000 + number
+                ),
+            )
+        }
+        _ => never(path, stream),
+    }
+}
+
+#[test]
+fn an_engine_with_ten_thousand_containers_works_and_delays_no_scrape() {
+    for kind in [Kind::Docker, Kind::Podman] {
+        let impostor = Impostor::start(kind, ten_thousand);
+        let flag = format!("--{}.host", kind.source());
+        let beside = Beside::start(&[&flag, &impostor.host()]);
+        let exporter = &beside.exporter;
+        wait_for_source(exporter, kind.source(), true);
+        let mut took = Vec::new();
+        let begin = Instant::now();
+        // As long as it inspects all of them, and then some.
+        while begin.elapsed() < Duration::from_secs(size(8, 60) as u64) {
+            let (metrics, time) = timed(exporter);
+            assert_eq!(metrics.value("veth_device_up", &DEVICE), Some(1.0), "{}", metrics.text);
+            assert_eq!(metrics.collector_success(kind.source()), Some(true), "{}", metrics.text);
+            took.push(time);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        took.sort();
+        let used = Used::by(exporter);
+        let p99 = took[took.len() * 99 / 100];
+        assert!(p99 < Duration::from_secs(2), "{:?}", &took[took.len() - 10..]);
+        assert!(used.resident < 256 << 20, "{used:?}");
+        assert_eq!(said_of(exporter, kind.source()), Vec::<String>::new());
+        note(&format!("{}: {} MiB, scrape p99 {} ms", kind.source(), used.resident >> 20, p99.as_millis()));
+    }
+}
+
+#[test]
+fn a_podman_service_that_is_killed_takes_no_name_and_no_byte() {
+    needs_engine!();
+    let netns = Netns::new("pkill");
+    let mut podman = Podman::start(&netns);
+    let (host, names) = (podman.host(), empty_folder("n").display().to_string());
+    let web = podman.run("web", &[]);
+    let eth0 = web.interface("eth0");
+    let other = podman.run("other", &[]).inspect();
+    let to = other["NetworkSettings"]["Networks"]["podman"]["IPAddress"].as_str().unwrap().parse().unwrap();
+    let flags = [&["--podman.host", &host, "--path.netns", &names], &OFTEN[..]].concat();
+    let exporter = Exporter::start(&netns, &flags);
+    wait_for_source(&exporter, "podman", true);
+    exporter.wait_for(SOON, "it has its name", |metrics| metrics.value("veth_device_up", &eth0.labels()));
+    let exact = || {
+        let (first, own_first) = eth0.at_rest(&exporter);
+        ping(&eth0.netns_path(), to, 10, 500);
+        let (last, own_last) = eth0.at_rest(&exporter);
+        assert_eq!(last - first, own_last - own_first);
+    };
+    podman.kill();
+    wait_for_source(&exporter, "podman", false);
+    exact();
+    podman.restart();
+    wait_for_source(&exporter, "podman", true);
+    exact();
+    assert_eq!(said_of(&exporter, "podman").len(), 2, "{:#?}", said_of(&exporter, "podman"));
+    assert!(Traffic::booked(&exporter.metrics(), &eth0.labels()).is_some());
+}
