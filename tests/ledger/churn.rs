@@ -45,6 +45,7 @@ fn wait_until_alone(exporter: &Exporter) -> Exposition {
 
 #[test]
 fn a_thousand_namespaces_in_some_seconds_lose_no_event_and_leave_nothing_behind() {
+    let _turn = crate::beside_others();
     let host = Host::new();
     let stays = Crowd::new(&host, STAYS..STAYS + 1);
     stays.name();
@@ -72,6 +73,7 @@ fn a_thousand_namespaces_in_some_seconds_lose_no_event_and_leave_nothing_behind(
 
 #[test]
 fn an_exporter_that_was_stopped_for_two_seconds_has_lost_no_event() {
+    let _turn = crate::beside_others();
     let host = Host::new();
     let stays = Crowd::new(&host, STAYS..STAYS + 1);
     stays.name();

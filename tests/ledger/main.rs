@@ -19,3 +19,18 @@ mod netns;
 mod past_the_port;
 mod prometheus;
 mod short;
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Held by who measures time: the others make thousands of links, and would take the processors.
+static PROCESSORS: RwLock<()> = RwLock::new(());
+
+/// A turn beside other tests, for as long as it is held.
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    PROCESSORS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A turn without any other test of this target.
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    PROCESSORS.write().unwrap_or_else(PoisonError::into_inner)
+}

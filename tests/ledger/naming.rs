@@ -88,6 +88,7 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
 
 #[test]
 fn a_short_container_has_its_name_long_before_it_ends() {
+    let _turn = crate::alone();
     needs_engine!();
     let netns = Netns::new("naming");
     let engine = DockerEngine::start_private(&netns);

@@ -70,6 +70,7 @@ fn wait_until_all_are_gone(exporter: &Exporter) -> Exposition {
 
 #[test]
 fn every_byte_of_namespaces_that_end_in_good_order_is_booked_under_their_names() {
+    let _turn = crate::beside_others();
     let host = Host::new();
     let exporter = host.exporter(&["--collector.interval", "100ms"]);
     let begin = Instant::now();
@@ -93,12 +94,14 @@ fn every_byte_of_namespaces_that_end_in_good_order_is_booked_under_their_names()
 
 #[test]
 fn nearly_all_that_namespaces_that_end_abruptly_have_sent_is_booked() {
+    let _turn = crate::beside_others();
     let [exact, bytes] = end_abruptly(Last::Whisper);
     assert!(exact >= 0.95 && bytes >= 0.999, "{exact} exact, {bytes} of the bytes");
 }
 
 #[test]
 fn of_namespaces_that_end_abruptly_right_after_they_have_spoken_few_lose_anything() {
+    let _turn = crate::beside_others();
     let [exact, bytes] = end_abruptly(Last::Everything);
     // Where the kernel is quicker than an early sign, all since the last tick is lost: here that is all there was.
     assert!(exact >= 0.95 && bytes >= 0.95, "{exact} exact, {bytes} of the bytes");

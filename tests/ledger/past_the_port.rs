@@ -14,6 +14,7 @@ const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ledger/past_th
 
 #[test]
 fn what_is_redirected_past_a_port_is_booked_as_the_interface_counts_it() {
+    let _turn = crate::beside_others();
     let [host, sender, receiver] = ["host", "sender", "receiver"].map(Netns::quiet);
     let folder = NetnsFolder::new();
     folder.name("sender", &sender);

@@ -22,6 +22,7 @@ fn scalar(prometheus: &Prometheus, query: &str) -> Option<f64> {
 
 #[test]
 fn a_container_that_lived_between_two_scrapes_is_in_the_increase_of_its_network() {
+    let _turn = crate::beside_others();
     needs_engine!();
     let netns = Netns::new("between");
     let engine = DockerEngine::start_private(&netns);

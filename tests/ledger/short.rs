@@ -12,6 +12,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 #[test]
 fn every_byte_of_short_containers_is_booked_under_their_names() {
+    let _turn = crate::beside_others();
     needs_engine!();
     let netns = Netns::new("short");
     let engine = DockerEngine::start_private(&netns);
