@@ -1,6 +1,7 @@
 //! What the user can call.
 
 mod check_web_config;
+mod collecting;
 mod find;
 mod healthy;
 mod list;
@@ -9,6 +10,7 @@ mod look;
 mod notify;
 mod rows;
 mod serve;
+mod top;
 
 use crate::cli::{Cli, Command, LogLevel, Sources};
 use crate::collector::Engine;
@@ -35,6 +37,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Serve(flags)) => serve::run(&flags),
         Some(Command::List(flags)) => list::run(&flags),
         Some(Command::Find(flags)) => find::run(&flags),
+        Some(Command::Top(flags)) => top::run(&flags),
         Some(Command::CheckWebConfig(flags)) => check_web_config::run(&flags),
         Some(Command::Healthy(flags)) => healthy::run(&flags),
     }
