@@ -46,13 +46,13 @@ fn is(runtime: &str, container: &str) -> Option<(String, Option<String>)> {
 fn a_process_gives_its_commands_name_and_never_its_arguments() {
     let scene = Scene::new();
     let exporter = scene.exporter(&[]);
-    let _one = Inhabitant::new(&scene, "veth1", &["sleep", "98765"], "sleep");
-    let _two = Inhabitant::new(&scene, "veth2", &["sleep", "98764"], "sleep");
+    let _one = Inhabitant::new(&scene, "veth1", &["sleep", "987654321"], "sleep");
+    let _two = Inhabitant::new(&scene, "veth2", &["sleep", "987654322"], "sleep");
     let metrics = exporter.wait_for(LIMIT, "both are named", |metrics| {
         let named = ["veth1", "veth2"].map(|device| owner(metrics, device));
         (named == [is("process", "sleep"), is("process", "sleep")]).then(|| metrics.clone())
     });
-    assert!(!metrics.text.contains("9876"), "an argument:\n{}", metrics.text);
+    assert!(!metrics.text.contains("98765432"), "an argument:\n{}", metrics.text);
     // Two of one name: one label set for both, and each namespace a name of its own.
     let wanted: &[(&str, &str)] = &[("runtime", "process"), ("container", "sleep"), ("interface", "eth0")];
     let metrics = wait_for_series(&exporter, "veth_container_receive_bytes_total", [wanted]);
