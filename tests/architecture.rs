@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sandbox", &[]),
     ("collector", &["kernel", "model", "runtimes"]),
     ("http", &["collector", "exposition", "model"]),
-    ("cli", &["http", "model", "runtimes"]),
+    ("cli", &["http", "model", "runtimes", "sandbox"]),
     ("commands", &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox"]),
 ];
 
@@ -46,6 +46,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("regex_syntax", &["cli"]),
     ("anyhow", &["commands"]),
     ("caps", &["sandbox"]),
+    ("landlock", &["sandbox"]),
+    ("libc", &["sandbox"]),
+    ("seccompiler", &["sandbox"]),
     ("tokio", &["collector", "commands", "http", "runtimes"]),
 ];
 

@@ -26,11 +26,12 @@ impl Look {
         super::start_log(flags)?;
         let mut sources = super::open_kernel(flags)?;
         let mut engines = super::open_engines(flags)?;
-        let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
+        let tier = sandbox::drop_privileges(flags.privileges).map_err(|error| anyhow!(error))?;
         // One look needs no events.
-        if let Some(lack) = tier.lacks(true) {
+        if let Some(lack) = tier.lacks(true, flags.privileges) {
             tracing::warn!("{lack}");
         }
+        super::confine::confine(flags, [], []);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let config = Config {
             retention: Duration::ZERO,

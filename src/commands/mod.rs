@@ -1,6 +1,7 @@
 //! What the user can call.
 
 mod check_web_config;
+mod confine;
 mod find;
 mod list;
 mod log;

@@ -1,9 +1,9 @@
 //! `veth-exporter serve`: collect, and serve /metrics.
 
-use super::notify;
+use super::{confine, notify};
 use crate::cli::Serve;
 use crate::collector::Engine;
-use crate::http::{self, Gate, Limits, Listener, Routes, Site, WebConfig};
+use crate::http::{self, Gate, Limits, ListenAddress, Listener, Routes, Site, WebConfig};
 use crate::kernel::Reach;
 use crate::model::host::{Config, Learning};
 use crate::model::view::Source;
@@ -36,12 +36,14 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
     let sources = super::open_kernel(&flags.sources)?;
     let engines = super::open_engines(&flags.sources)?;
     let listeners = listen(flags)?;
-    let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
-    if let Some(lack) = tier.lacks(sources.events.reach == Reach::All) {
+    let tier = sandbox::drop_privileges(flags.sources.privileges).map_err(|error| anyhow!(error))?;
+    if let Some(lack) = tier.lacks(sources.events.reach == Reach::All, flags.sources.privileges) {
         tracing::warn!("{lack}");
     }
     // Only now: it is read again whenever it changes, and what cannot be read then is better told at once.
     let config = flags.web_config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
+    let unix = flags.listen.iter().filter_map(ListenAddress::as_path);
+    let sandbox = confine::confine(&flags.sources, config.folders(), unix);
     let gate = Arc::new(Gate::new(config)?);
     // The first thread starts here.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -73,7 +75,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
         let limits = Limits { max_requests: flags.max_requests };
         let routes =
             Routes::new(flags.external_url.as_ref(), flags.route_prefix.as_deref(), &flags.telemetry_path);
-        let site = Site::new(handle.clone(), routes, limits, Arc::clone(&gate))?;
+        let site = Site::new(handle.clone(), routes, limits, Arc::clone(&gate), &sandbox.labels())?;
         if let Some(path) = flags.web_config.clone() {
             tokio::spawn(async move { gate.follow(&path).await });
         }

@@ -44,7 +44,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site that shows what this collector knows to whoever may pass the gate.
+    /// A site that shows what this collector knows to whoever may pass the gate, and by these labels how the process is confined.
     ///
     /// # Errors
     /// If the exporter's own metrics cannot be registered.
@@ -53,9 +53,10 @@ impl Site {
         routes: Routes,
         limits: Limits,
         gate: Arc<Gate>,
+        sandbox: &[(&'static str, &str)],
     ) -> Result<Site, prometheus::Error> {
         let connections = Connections::default();
-        let metrics = Metrics::new(collector.clone(), limits, connections.clone())?;
+        let metrics = Metrics::new(collector.clone(), limits, connections.clone(), sandbox)?;
         Ok(Site { metrics, collector, routes, gate, connections })
     }
 

@@ -11,6 +11,7 @@ pub(super) use files::Files;
 use hyper::header::{HeaderName, HeaderValue};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,11 @@ pub struct WebConfigError {
 }
 
 impl WebConfig {
+    /// The folders of its files, with those that links lead to: whatever comes there is read when it changes.
+    pub fn folders(&self) -> BTreeSet<PathBuf> {
+        self.files.folders()
+    }
+
     /// Reads the file and the certificates that it names; names that are relative are meant from its folder.
     ///
     /// # Errors
