@@ -11,7 +11,6 @@ pub use capabilities::{Privileges, Tier, drop_privileges};
 use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
 use rustix::thread::{no_new_privs, set_no_new_privs};
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::path::PathBuf;
 
 /// What the sandbox is made of.
@@ -19,7 +18,8 @@ use std::path::PathBuf;
 pub enum Part {
     /// Every capability is given up but CAP_NET_ADMIN (capabilities(7)).
     Capabilities,
-    /// No program that is executed gets more privileges (PR_SET_NO_NEW_PRIVS of prctl(2)). The next but one and the last need it.
+    /// No program that is executed gets more privileges (PR_SET_NO_NEW_PRIVS of prctl(2)). Landlock and seccomp
+    /// need it.
     NoNewPrivs,
     /// No core dumps, and nobody but root may look into the memory (PR_SET_DUMPABLE of prctl(2)).
     Dumpable,
@@ -96,40 +96,24 @@ impl State {
 /// other thread starts, after [`drop_privileges`].
 pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
     let mut missing = Vec::new();
-    let mut note = |part: Part, reason: &dyn Display| missing.push(format!("{}: {reason}", part.as_str()));
-    let on = |part| !disabled.contains(&part);
-    if on(Part::NoNewPrivs)
-        && let Err(error) = set_no_new_privs(true)
-    {
-        note(Part::NoNewPrivs, &error);
-    }
-    if on(Part::Dumpable)
-        && let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable)
-    {
-        note(Part::Dumpable, &error);
-    }
-    let mut state = State::Off;
-    if on(Part::Landlock) {
-        state = files::restrict(needs).unwrap_or_else(|reason| {
-            note(Part::Landlock, &reason);
+    let mut set = |part: Part, how: &dyn Fn() -> Result<State, String>| {
+        if disabled.contains(&part) {
+            return State::Off;
+        }
+        how().unwrap_or_else(|reason| {
+            missing.push(format!("{}: {reason}", part.as_str()));
             State::Unavailable
-        });
-    }
-    let landlock = state;
-    state = State::Off;
-    // Read before the filter, which lets nobody ask.
+        })
+    };
+    let full = |done: rustix::io::Result<()>| done.map(|()| State::Full).map_err(|error| error.to_string());
+    set(Part::NoNewPrivs, &|| full(set_no_new_privs(true)));
+    set(Part::Dumpable, &|| full(set_dumpable_behavior(DumpableBehavior::NotDumpable)));
+    let landlock = set(Part::Landlock, &|| files::restrict(needs));
+    // Looked at before the filter, under which nobody may ask.
     let (capabilities, no_new_privs) = (capabilities::effective(), no_new_privs().unwrap_or(false));
-    let dumpable = dumpable_behavior().map_or(true, |now| now != DumpableBehavior::NotDumpable);
-    if on(Part::Seccomp) {
-        state = match seccomp::restrict(!needs.remove.is_empty()) {
-            Ok(()) => State::Full,
-            Err(reason) => {
-                note(Part::Seccomp, &reason);
-                State::Unavailable
-            }
-        };
-    }
-    Sandbox { capabilities, no_new_privs, dumpable, seccomp: state, landlock, missing }
+    let dumpable = dumpable_behavior() != Ok(DumpableBehavior::NotDumpable);
+    let seccomp = set(Part::Seccomp, &|| seccomp::restrict(!needs.remove.is_empty()).map(|()| State::Full));
+    Sandbox { capabilities, no_new_privs, dumpable, seccomp, landlock, missing }
 }
 
 impl Sandbox {

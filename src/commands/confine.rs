@@ -17,15 +17,15 @@ const RUNTIME_FOLDERS: [&str; 2] = ["/run", "/var/run"];
 const NAME_SERVICE: &str = "/etc";
 const DNS: u16 = 53;
 
-/// Sets the sandbox for the sources that these flags name, for these other folders that are read, and for unix sockets of our own
+/// Sets the sandbox for the sources that these flags name, for what else is read, and for unix sockets of our own
 /// whose files are removed at the end. What is missing is said in the log.
 pub(super) fn confine<'a>(
     flags: &Sources,
-    folders: impl IntoIterator<Item = PathBuf>,
+    read: impl IntoIterator<Item = PathBuf>,
     sockets: impl IntoIterator<Item = &'a Path>,
 ) -> Sandbox {
     let mut needs = needs(flags);
-    needs.read.extend(folders);
+    needs.read.extend(read);
     needs.remove.extend(sockets.into_iter().map(folder_of));
     let sandbox = sandbox::confine(&needs, &flags.unconfined());
     for missing in &sandbox.missing {

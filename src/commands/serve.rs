@@ -43,7 +43,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
     // Only now: it is read again whenever it changes, and what cannot be read then is better told at once.
     let config = flags.web_config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
     let unix = flags.listen.iter().filter_map(ListenAddress::as_path);
-    let sandbox = confine::confine(&flags.sources, config.folders(), unix);
+    let sandbox = confine::confine(&flags.sources, config.places(), unix);
     let gate = Arc::new(Gate::new(config)?);
     // The first thread starts here.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -48,9 +48,9 @@ pub struct WebConfigError {
 }
 
 impl WebConfig {
-    /// The folders of its files, with those that links lead to: whatever comes there is read when it changes.
-    pub fn folders(&self) -> BTreeSet<PathBuf> {
-        self.files.folders()
+    /// Its files and their folders, with those that links lead to: whatever comes there is read when it changes.
+    pub fn places(&self) -> BTreeSet<PathBuf> {
+        self.files.places()
     }
 
     /// Reads the file and the certificates that it names; names that are relative are meant from its folder.

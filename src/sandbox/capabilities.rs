@@ -51,16 +51,22 @@ pub fn drop_privileges(privileges: Privileges) -> Result<Tier, String> {
     Ok(if kept.is_empty() { Tier::HostOnly } else { Tier::AllNamespaces })
 }
 
+/// What the user has chosen to do without.
+const MINIMAL: &str = "--privileges minimal: the names and addresses of interfaces inside containers, and pairs between \
+                       containers, cannot be seen; --privileges full shows them to who has CAP_NET_ADMIN";
+const MINIMAL_WITHOUT_EVENTS: &str = "--privileges minimal, and no CAP_NET_BROADCAST at the start: the names and \
+                                      addresses of interfaces inside containers, and pairs between containers, cannot \
+                                      be seen, and all is read again at each tick; --privileges full and \
+                                      CAP_NET_ADMIN show the former, CAP_NET_BROADCAST changes the latter";
+
 impl Tier {
     /// What is missing, and what would give it; `None` if nothing is. `all_events` says that the events of every
     /// namespace arrive.
     pub fn lacks(self, all_events: bool, privileges: Privileges) -> Option<&'static str> {
+        if privileges == Privileges::Minimal {
+            return Some(if all_events { MINIMAL } else { MINIMAL_WITHOUT_EVENTS });
+        }
         match (self, all_events) {
-            _ if privileges == Privileges::Minimal => Some(
-                "--privileges minimal: the names and addresses of interfaces inside containers, and pairs between \
-                 containers, cannot be seen, and all is read again at each tick; --privileges full gives them to who \
-                 has CAP_NET_ADMIN",
-            ),
             (Tier::AllNamespaces, true) => None,
             (Tier::AllNamespaces, false) => Some(
                 "no CAP_NET_BROADCAST at the start: only the events of the host arrive, so all is read again at each \

@@ -5,6 +5,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, PathFdError, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The newest set of rights that this was written and tested for; an older kernel has fewer.
@@ -48,8 +49,9 @@ fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Resu
                 let rules = rules.add_rule(PathBeneath::new(opened, access));
                 return rules.map_err(|error| format!("{}: {error}", path.display()));
             }
-            Err(PathFdError::OpenCall { .. }) => {}
-            Err(error) => return Err(error.to_string()),
+            Err(PathFdError::OpenCall { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            // What cannot be reached now cannot be read later either.
+            Err(_) => return Ok(rules),
         }
     }
     Ok(rules)

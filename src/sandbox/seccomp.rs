@@ -16,6 +16,7 @@ pub(super) fn restrict(_removes_files: bool) -> Result<(), String> {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod known {
+    // The names of calls and of their arguments, as the kernel has them.
     use libc::*;
     use seccompiler::SeccompCmpArgLen::Dword;
     use seccompiler::{
@@ -238,13 +239,16 @@ mod known {
     const FAMILIES: [c_int; 4] = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];
 
     /// Non-blocking mode as the standard library sets it, and what isatty(3) asks.
+    #[allow(clippy::unnecessary_cast, reason = "in musl these are of another type")]
     const IOCTLS: [u64; 4] = [FIONBIO as u64, FIONREAD as u64, TCGETS as u64, TIOCGWINSZ as u64];
 
     /// From linux/prctl.h.
     const PR_SET_VMA: c_int = 0x53_56_4d_41;
 
-    /// The names of threads and of glibc's memory.
-    const PRCTLS: [c_int; 3] = [PR_SET_NAME, PR_GET_NAME, PR_SET_VMA];
+    const PR_GET_AUXV: c_int = 0x41_55_58_56;
+
+    /// The names of threads and of glibc's memory, and what the processor can do.
+    const PRCTLS: [c_int; 4] = [PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_AUXV];
 
     /// One argument, by its place, compared.
     type Test = (u8, SeccompCmpOp, u64);
@@ -256,15 +260,11 @@ mod known {
     pub(in crate::sandbox) fn restrict(removes_files: bool) -> Result<(), String> {
         let nosys = SeccompAction::Errno(ENOSYS.unsigned_abs());
         let perm = SeccompAction::Errno(EPERM.unsigned_abs());
-        let refused = refused(removes_files);
-        for program in [
-            refused.and_then(|refused| compile(refused, SeccompAction::Allow, perm)),
-            compile(allowed(), nosys, SeccompAction::Allow),
-        ]
-        .into_iter()
-        .rev()
-        {
-            let program = program.map_err(|error| error.to_string())?;
+        let known = compile(allowed(), nosys, SeccompAction::Allow);
+        let refused = refused(removes_files).and_then(|refused| compile(refused, SeccompAction::Allow, perm));
+        // Both are made before one is set: half of them would be neither the one thing nor the other.
+        let programs = [known, refused].map(|program| program.map_err(|error| error.to_string()));
+        for program in programs.into_iter().collect::<Result<Vec<_>, _>>()? {
             seccompiler::apply_filter(&program).map_err(|error| error.to_string())?;
         }
         Ok(())

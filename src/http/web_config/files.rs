@@ -26,11 +26,11 @@ impl Files {
         self.0.push((path.to_owned(), look(path)));
     }
 
-    /// The folders that they are in, by the names that they have and by those that links lead to.
-    pub fn folders(&self) -> BTreeSet<PathBuf> {
-        let named = self.0.iter().map(|(path, _)| path.clone());
+    /// Them and the folders that they are in, by the names that they have and by those that links lead to.
+    pub fn places(&self) -> BTreeSet<PathBuf> {
         let meant = self.0.iter().filter_map(|(path, _)| fs::canonicalize(path).ok());
-        named.chain(meant).filter_map(|path| path.parent().map(Path::to_owned)).collect()
+        let all = self.0.iter().map(|(path, _)| path.clone()).chain(meant);
+        all.flat_map(|path| [path.parent().map(Path::to_owned), Some(path)]).flatten().collect()
     }
 
     /// The same files now.
