@@ -4,6 +4,7 @@ use crate::cli::Sources;
 use crate::model::view::Source;
 use crate::runtimes::docker::DockerHost;
 use crate::sandbox::{self, Needs, Sandbox};
+use anyhow::anyhow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,16 @@ const RUNTIME_FOLDERS: [&str; 2] = ["/run", "/var/run"];
 /// What the C library reads to find an address by name.
 const NAME_SERVICE: &str = "/etc";
 const DNS: u16 = 53;
+
+/// Gives up the capabilities that these flags do not keep, and says in the log what is missing then. `all_events` says that the
+/// events of every namespace arrive.
+pub(super) fn drop_privileges(flags: &Sources, all_events: bool) -> anyhow::Result<()> {
+    let tier = sandbox::drop_privileges(flags.privileges, &flags.unconfined());
+    if let Some(lack) = tier.map_err(|error| anyhow!(error))?.lacks(all_events, flags.privileges) {
+        tracing::warn!("{lack}");
+    }
+    Ok(())
+}
 
 /// Sets the sandbox for the sources that these flags name, for what else is read, and for unix sockets of our own
 /// whose files are removed at the end. What is missing is said in the log.

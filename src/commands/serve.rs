@@ -2,13 +2,13 @@
 
 use super::{confine, notify};
 use crate::cli::Serve;
+use crate::collector;
 use crate::collector::Engine;
 use crate::http::{self, Gate, Limits, ListenAddress, Listener, Routes, Site, WebConfig};
 use crate::kernel::Reach;
 use crate::model::host::{Config, Learning};
 use crate::model::view::Source;
-use crate::{collector, sandbox};
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,10 +36,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
     let sources = super::open_kernel(&flags.sources)?;
     let engines = super::open_engines(&flags.sources)?;
     let listeners = listen(flags)?;
-    let tier = sandbox::drop_privileges(flags.sources.privileges).map_err(|error| anyhow!(error))?;
-    if let Some(lack) = tier.lacks(sources.events.reach == Reach::All, flags.sources.privileges) {
-        tracing::warn!("{lack}");
-    }
+    confine::drop_privileges(&flags.sources, sources.events.reach == Reach::All)?;
     // Only now: it is read again whenever it changes, and what cannot be read then is better told at once.
     let config = flags.web_config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
     let unix = flags.listen.iter().filter_map(ListenAddress::as_path);

@@ -1,6 +1,8 @@
 //! Capabilities: all are given up but the one that is needed for longer than a moment.
 
+use super::Part;
 use caps::{CapSet, Capability, CapsHashSet};
+use std::collections::BTreeSet;
 
 /// What is needed for longer than a moment: to look inside other network namespaces.
 const NEEDED: Capability = Capability::CAP_NET_ADMIN;
@@ -24,14 +26,17 @@ pub enum Tier {
     AllNamespaces,
 }
 
-/// Gives up every capability but CAP_NET_ADMIN, if there is that and `privileges` lets us keep it. Must be called before the first
-/// thread starts: capabilities belong to threads.
+/// Gives up every capability but CAP_NET_ADMIN, if there is that and `privileges` lets us keep it; none if the part is disabled.
+/// Must be called before the first thread starts: capabilities belong to threads.
 ///
 /// # Errors
 /// What the system said.
-pub fn drop_privileges(privileges: Privileges) -> Result<Tier, String> {
+pub fn drop_privileges(privileges: Privileges, disabled: &BTreeSet<Part>) -> Result<Tier, String> {
     let all = |set| caps::read(None, set).map_err(|error| format!("cannot read capabilities: {error}"));
     let permitted = all(CapSet::Permitted)?;
+    if disabled.contains(&Part::Capabilities) {
+        return Ok(if permitted.contains(&NEEDED) { Tier::AllNamespaces } else { Tier::HostOnly });
+    }
     let keep = privileges == Privileges::Full && permitted.contains(&NEEDED);
     let kept: CapsHashSet = keep.then_some(NEEDED).into_iter().collect();
     let failed = |error| format!("cannot give up capabilities: {error}");

@@ -1,10 +1,12 @@
 //! What a running exporter says of its sandbox, and what the kernel says of it.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::lab::{Exporter, Exposition, Netns, NetnsFolder, describe, wait_for};
+use crate::lab::{self, Exporter, Exposition, Netns, NetnsFolder, describe, succeed};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -143,28 +145,28 @@ fn list_and_find_are_confined_as_well_and_work() {
     let (host, _web, folder) = host_with_veth();
     for command in ["list", "find"] {
         let query: &[&str] = if command == "find" { &["veth-web"] } else { &[] };
-        let strace = host.path().display().to_string();
         let output = Exporter::command(&host, &[&[command], query, &folder.arguments()[..]].concat())
             .output()
             .unwrap();
-        assert!(output.status.success() && output.stderr.is_empty(), "{strace}: {}", describe(&output));
+        assert!(output.status.success() && output.stderr.is_empty(), "{command}: {}", describe(&output));
         assert!(String::from_utf8_lossy(&output.stdout).contains("web"), "{}", describe(&output));
     }
 }
 
 #[test]
-fn nobody_else_can_look_into_its_memory() {
+fn not_even_another_process_of_the_same_user_can_look_into_its_memory() {
     let host = Netns::new("host");
-    let exporter = Exporter::start(&host, &[]);
-    // Files below /proc/PID belong to root, whoever runs it, once the process is not dumpable (proc(5)).
-    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
-    let look = |pid: u32| {
-        let path = format!("/proc/{pid}/environ");
-        let output = Command::new(nobody[0]).args(&nobody[1..]).args(["cat", &path]).output().unwrap();
-        output.status.success()
-    };
-    wait_for(LIMIT, "the exporter is up", || {
-        if exporter.get("/-/healthy").status == 200 { Ok(()) } else { Err("not yet") }
-    });
-    assert!(!look(exporter.pid()));
+    let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+    std::fs::set_permissions(lab::folder(), PermissionsExt::from_mode(0o711)).unwrap();
+    let binary = lab::folder().join(lab::unique_name("veth-exporter"));
+    succeed(Command::new("cp").args([Path::new(Exporter::BINARY), &binary]));
+    let becomes = format!("shift; exec {} \"$@\"", binary.display());
+    let through = [&user[..], &["sh", "-c", &becomes, "sh"]].concat();
+    for (flags, readable) in [(&[][..], false), (&["--sandbox.disable", "dumpable"], true)] {
+        let exporter = Exporter::start_through(&host, &through, flags);
+        let path = format!("/proc/{}/environ", exporter.pid());
+        let output = Command::new(user[0]).args(&user[1..]).args(["cat", &path]).output().unwrap();
+        assert_eq!(output.status.success(), readable, "{flags:?}: {}", describe(&output));
+    }
+    std::fs::remove_file(&binary).unwrap();
 }
