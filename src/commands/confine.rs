@@ -74,3 +74,37 @@ fn needs(flags: &Sources) -> Needs {
 fn folder_of(path: &Path) -> PathBuf {
     path.parent().map_or_else(PathBuf::new, Path::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser;
+
+    fn needs_of(flags: &[&str]) -> Needs {
+        let words = [&["veth-exporter", "--docker.host", "unix:///d/docker.sock"], flags].concat();
+        needs(&Cli::try_parse_from(words).unwrap().serve.sources)
+    }
+
+    #[test]
+    fn what_is_read_and_where_is_connected_to_follows_the_flags() {
+        let reads = |flags: &[&str], path: &str| needs_of(flags).read.contains(&PathBuf::from(path));
+        for path in ["/proc", "/run", "/run/netns", "/d", "/run/podman"] {
+            assert!(reads(&[], path), "{path}");
+        }
+        assert!(!reads(&[], "/etc") && !reads(&[], "/"));
+        assert!(!reads(&["--collector.disable", "docker"], "/d"));
+        assert!(reads(&["--cri.endpoint", "/c/cri.sock"], "/c"));
+        assert!(reads(&["--sandbox.read", "/a,/b"], "/a") && reads(&["--sandbox.read", "/a,/b"], "/b"));
+        assert_eq!(needs_of(&[]).ports, [] as [u16; 0]);
+        assert_eq!(needs_of(&[]).remove, [] as [PathBuf; 0]);
+        for address in ["10.0.0.1:2375", "[::1]:2375"] {
+            let flags = ["--podman.host", &format!("tcp://{address}")];
+            assert_eq!(needs_of(&flags).ports, [2375], "{address}");
+            assert!(!reads(&flags, "/etc"), "{address} needs no resolver");
+        }
+        let named = ["--podman.host", "tcp://engine:2375"];
+        assert_eq!(needs_of(&named).ports, [2375, DNS]);
+        assert!(reads(&named, "/etc"));
+    }
+}

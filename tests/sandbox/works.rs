@@ -1,10 +1,14 @@
 //! That the exporter's work goes on under the sandbox, where files and sockets come after it was set.
 
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
-use crate::lab::{DockerEngine, Exporter, Netns, empty_folder, needs_engine, wait_for};
+use crate::lab::{DockerEngine, Exporter, Netns, empty_folder, needs_engine, wait_for, within_netns};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -32,6 +36,39 @@ fn an_engine_that_comes_later_names_its_containers() {
             &[("runtime", "docker"), ("container", container.name()), ("interface", "eth0")],
         )
     });
+}
+
+/// Passes each connection to a port of this namespace on to the engine, until the test's process ends.
+fn proxy(engine: &'static DockerEngine) -> SocketAddr {
+    let listener = within_netns(&engine.netns().path(), || TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let pass_on = |mut from: TcpStream| {
+        let mut to = UnixStream::connect(engine.socket()).unwrap();
+        let (mut back, mut answers) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+        // Who has gone away is no error.
+        thread::spawn(move || {
+            _ = io::copy(&mut answers, &mut back).and_then(|_| back.shutdown(Shutdown::Both))
+        });
+        thread::spawn(move || _ = io::copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Both)));
+    };
+    thread::spawn(move || listener.incoming().flatten().for_each(pass_on));
+    address
+}
+
+#[test]
+fn an_engine_is_reached_by_tcp_under_a_number_and_under_a_name() {
+    needs_engine!();
+    let engine = DockerEngine::get();
+    let container = engine.run_idle("by-tcp", &[]);
+    let names = empty_folder("n").display().to_string();
+    let address = proxy(engine);
+    for host in [format!("tcp://{address}"), format!("tcp://localhost:{}", address.port())] {
+        let exporter = Exporter::start(engine.netns(), &["--docker.host", &host, "--path.netns", &names]);
+        exporter.wait_for(LIMIT, &host, |metrics| {
+            metrics.value("veth_device_up", &[("runtime", "docker"), ("container", container.name())])
+        });
+        assert_eq!(errors(&exporter), Vec::<String>::new(), "{host}");
+    }
 }
 
 #[test]
