@@ -40,6 +40,8 @@ pub enum Command {
     Find(Find),
     /// Say whether a file for --web.config.file is good
     CheckWebConfig(CheckWebConfig),
+    /// Exit with 0 if the exporter that serves here is well, else with 1: a container's health check
+    Healthy(Healthy),
 }
 
 /// Flags of `serve`.
@@ -119,6 +121,26 @@ impl Cli {
         checked.map_err(|why| Cli::command().error(ErrorKind::ArgumentConflict, why))?;
         Ok(cli)
     }
+}
+
+/// Flags of `healthy`.
+#[derive(Clone, Debug, Args)]
+pub struct Healthy {
+    /// Address that the exporter was told to serve on; of several the first is asked
+    #[arg(
+        long = "web.listen-address",
+        env = "VETH_EXPORTER_WEB_LISTEN_ADDRESS",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = ":10736"
+    )]
+    pub listen: Vec<ListenAddress>,
+    /// As it was given to the exporter: its path is the prefix of all paths
+    #[arg(long = "web.external-url", env = "VETH_EXPORTER_WEB_EXTERNAL_URL", value_name = "URL")]
+    pub external_url: Option<ExternalUrl>,
+    /// As it was given to the exporter
+    #[arg(long = "web.route-prefix", env = "VETH_EXPORTER_WEB_ROUTE_PREFIX", value_name = "PATH")]
+    pub route_prefix: Option<String>,
 }
 
 /// Flags of `list`.

@@ -3,6 +3,7 @@
 mod check_web_config;
 mod confine;
 mod find;
+mod healthy;
 mod list;
 mod log;
 mod look;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::List(flags)) => list::run(&flags),
         Some(Command::Find(flags)) => find::run(&flags),
         Some(Command::CheckWebConfig(flags)) => check_web_config::run(&flags),
+        Some(Command::Healthy(flags)) => healthy::run(&flags),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accept;
 mod body;
+mod client;
 mod connections;
 mod encoding;
 mod gate;
@@ -27,6 +28,7 @@ use metrics::Metrics;
 use routes::Route;
 use std::sync::Arc;
 
+pub use client::{Unhealthy, check_health};
 pub use gate::Gate;
 pub use listen::{ListenAddress, ListenError, Listener};
 pub use metrics::Limits;

@@ -73,6 +73,11 @@ impl Routes {
         }
     }
 
+    /// Where it says that it is healthy.
+    pub(super) fn health_path(&self) -> String {
+        format!("{}/-/healthy", self.prefix)
+    }
+
     /// How a page links to a path of ours.
     pub(super) fn link(&self, path: &str) -> String {
         format!("{}{path}", self.external)

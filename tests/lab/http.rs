@@ -38,6 +38,11 @@ pub fn connect(netns: &Path, address: SocketAddr) -> std::io::Result<TcpStream> 
     Ok(stream)
 }
 
+/// Gets a path once, as [`request`] does.
+pub fn get(netns: &Path, address: SocketAddr, target: &str) -> Result<Response, String> {
+    request(netns, address, "GET", target, &[])
+}
+
 /// Asks once. `Err` is what kept the answer from being whole and well-formed.
 pub fn request(
     netns: &Path,

@@ -25,6 +25,7 @@ mod podman;
 mod process;
 mod prometheus;
 mod python;
+mod static_binary;
 mod traffic;
 mod truth;
 
@@ -41,7 +42,7 @@ pub use containerd::{Containerd, Pod};
 pub use docker::{DockerEngine, DockerNetwork, IMAGE, PrivateEngine};
 pub use exporter::Exporter;
 pub use exposition::{Exposition, Family, Sample};
-pub use http::{Response, connect};
+pub use http::{Response, connect, get as http_get, request as http_request};
 pub use lxc::LxcContainer;
 pub use names::NetnsFolder;
 pub use netns::{Netns, ping, send_datagrams, transfer, within_netns};
@@ -49,6 +50,7 @@ pub use podman::{Podman, PodmanContainer};
 pub use process::Process;
 pub use prometheus::{Prometheus, promtool_check};
 pub use python::python;
+pub use static_binary::static_binary;
 pub use traffic::{Interface, Traffic, acquaint, silent_on, two_silent};
 pub use truth::{Pairs, SeenEnd, listed, pairs_by_ip, pairs_by_list};
 

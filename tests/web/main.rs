@@ -15,6 +15,7 @@ mod config;
 mod curl;
 mod fuzz;
 mod greedy;
+mod healthy;
 mod listen;
 mod load;
 mod passwords;

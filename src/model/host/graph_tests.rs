@@ -4,7 +4,7 @@
 use super::*;
 use crate::model::link::{Kind, Mac, Name};
 use crate::model::pairing::Role;
-use crate::model::workload::{Claim, Endpoint, Workload};
+use crate::model::workload::{Claim, Claims, Endpoint, Workload};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 

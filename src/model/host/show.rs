@@ -77,8 +77,7 @@ impl Host {
                 bookings.push(Booking::Held { labels, clue });
                 continue;
             }
-            let searched = |netns| self.searches.get(netns).is_some_and(|search| search.tries > 0);
-            let all_searched = unclaimed.iter().all(searched);
+            let all_searched = unclaimed.iter().all(|netns| self.searches.has_searched(*netns));
             if self.config.processes {
                 waiting.unclaimed.extend(unclaimed);
             }

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
 use crate::model::link::{Kind, Mac, Name};
 use crate::model::pairing::{EndState, Role};
-use crate::model::workload::{Claim, Endpoint, Network, Workload};
+use crate::model::workload::{Claim, Claims, Endpoint, Network, Workload};
 use std::collections::VecDeque;
 
 const NOW: Duration = Duration::from_secs(100);

@@ -1,6 +1,7 @@
 //! What the user does not want to see is in no scene, and is counted all the same.
 
 use super::*;
+use crate::model::event::Event;
 use crate::model::filter::{Choice, Filter};
 
 fn all_but(hidden: &'static str) -> Choice {

@@ -1,0 +1,16 @@
+//! `veth-exporter healthy`: whether the exporter that serves here is well.
+
+use crate::cli::Healthy;
+use crate::http::{ListenAddress, Routes, check_health};
+use anyhow::Context;
+
+/// Asks the exporter that was started with the same flags; the first of its addresses counts.
+///
+/// # Errors
+/// If it is not well, or cannot be reached.
+pub fn run(flags: &Healthy) -> anyhow::Result<()> {
+    let routes = Routes::new(flags.external_url.as_ref(), flags.route_prefix.as_deref(), "/metrics");
+    let first: &ListenAddress = flags.listen.first().context("--web.listen-address is empty")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(check_health(first, &routes))?)
+}

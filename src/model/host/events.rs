@@ -1,0 +1,143 @@
+//! What an event does to what is known; and what is read at the signs that a namespace ends.
+
+use super::{Host, Located, Request};
+use crate::model::event::Event;
+use crate::model::link::{End, Kind, Link, Name, NetnsId};
+use crate::model::topology::{Change, Topology};
+use crate::model::workload::Locator;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+impl Host {
+    pub(super) fn take_event(&mut self, event: Event, now: Duration) -> Vec<Request> {
+        self.status.events += 1;
+        match event {
+            Event::Link { source, link } => {
+                let netns = self.topology.netns(source);
+                let end = End { netns, ifindex: link.ifindex };
+                self.suspicions.clear(end);
+                self.note_last(end, &link);
+                if self.topology.upsert(netns, link) == Change::Shape {
+                    self.links_changed = true;
+                    self.touch(now);
+                }
+                Vec::new()
+            }
+            Event::Unlink { source, link, moved } => {
+                let end_now =
+                    |topology: &Topology| End { netns: topology.netns(source), ifindex: link.ifindex };
+                // It may be about to go before it has its account.
+                let unknown = link.kind == Kind::Veth && self.ledger.place(end_now(&self.topology)).is_none();
+                let requests = if unknown { self.judge_links(now) } else { Vec::new() };
+                // Judging may have found that the id is another namespace's.
+                let end = end_now(&self.topology);
+                self.note_last(end, &link);
+                if !moved {
+                    self.ledger.end(end);
+                }
+                self.suspicions.clear(end);
+                self.topology.unlink(end.netns, end.ifindex);
+                self.links_changed = true;
+                self.touch(now);
+                requests
+            }
+            Event::NewNsid(nsid) => {
+                self.refused.remove(&nsid);
+                self.names_wanted = true;
+                self.touch(now);
+                self.newcomers.awaited(nsid);
+                self.look_for_newcomers().into_iter().collect()
+            }
+            Event::DeletedNsid(nsid) => {
+                let netns = self.topology.netns(Some(nsid));
+                let unknown = self.topology.veths(netns).any(|end| self.ledger.place(end).is_none());
+                let mut requests = if unknown { self.judge_links(now) } else { Vec::new() };
+                requests.splice(0..0, self.parting_words(nsid));
+                self.suspicions.clear_all_of(netns);
+                self.topology.end_of(nsid);
+                self.others_awaited.remove(&nsid);
+                self.errors.retain(|end, _| end.netns != netns);
+                self.located.retain(|_, at| at.netns != Located::Nsid(nsid));
+                self.all_located = false;
+                self.inhabitants.remove(&netns);
+                self.newcomers.leave(netns);
+                self.questions.take_back(nsid);
+                self.searches.take_back(nsid);
+                self.links_changed = true;
+                self.touch(now);
+                requests
+            }
+            Event::Lost => {
+                self.status.lost += 1;
+                self.begin_round(now, Some("lost"))
+            }
+            Event::Bad => {
+                self.status.bad_messages += 1;
+                self.resync_owed.get_or_insert("unreadable");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Judges at once if links have changed: an end that is about to go may not have its account yet.
+    pub(super) fn judge_links(&mut self, now: Duration) -> Vec<Request> {
+        if self.rounds > 0 && self.links_changed { self.judge(now) } else { Vec::new() }
+    }
+
+    /// Notes what a link message counts, which may be the last that is heard of the end.
+    pub(super) fn note_last(&mut self, end: End, link: &Link) {
+        if link.kind != Kind::Veth {
+            return;
+        }
+        // An end that is being made has no peer either, and no account.
+        if link.iflink.is_none() {
+            self.ledger.observe_detached(end, &link.counters);
+        } else {
+            self.ledger.observe(end, &link.counters);
+        }
+    }
+
+    /// What a namespace that is about to die has sent shows on the host's ends of its pairs, and there only until they
+    /// are parted.
+    pub(super) fn last_words(&self, nsid: u32) -> Vec<Request> {
+        let ports = self.ports_of(nsid);
+        if ports.is_empty() { Vec::new() } else { vec![Request::LastWords(ports)] }
+    }
+
+    /// The same, with what was read at the very sign, if it was.
+    pub(super) fn parting_words(&mut self, nsid: u32) -> Vec<Request> {
+        for (ifindex, name) in self.ports_of(nsid) {
+            if let Some(counters) = self.parting.get(&name) {
+                self.ledger.observe(End { netns: NetnsId::Host, ifindex }, counters);
+            }
+        }
+        self.last_words(nsid)
+    }
+
+    /// The host's ends of a namespace's pairs, with their names.
+    pub(super) fn ports_of(&self, nsid: u32) -> Vec<(u32, Name)> {
+        let netns = self.topology.netns(Some(nsid));
+        let pairs = &self.topology.pairing().pairs;
+        let on_host = self.topology.veths(netns).filter_map(|end| {
+            let (pair, side) = self.ledger.place(end)?;
+            let host = pairs.get(pair)?.sides[1 - side];
+            Some((host.end.ifindex, host.link?.name)).filter(|_| host.end.netns == NetnsId::Host)
+        });
+        on_host.collect()
+    }
+
+    /// The first process of a namespace is the first sign of its death.
+    pub(super) fn watch_exits(&mut self) -> Vec<Request> {
+        let pids: BTreeSet<u32> = self
+            .located
+            .iter()
+            .filter_map(|(locator, at)| match (locator, at.netns) {
+                (Locator::Pid(pid), Located::Nsid(_)) => Some(*pid),
+                _ => None,
+            })
+            .collect();
+        let new: Vec<u32> = pids.difference(&self.watched).copied().collect();
+        self.watched.extend(&new);
+        new.into_iter().map(Request::WatchExit).collect()
+    }
+}

@@ -1,0 +1,64 @@
+//! Which namespaces are read in which turn, where reading all of them at once would take too long.
+
+use super::NetnsId;
+use crate::model::pairing::Pair;
+use std::collections::BTreeSet;
+
+/// How many namespaces are read at a scrape for links that are no veths: as many as 50 ms allow where there are 5,000.
+const READ_AT_A_SCRAPE: usize = 512;
+
+/// How many namespaces are read at a tick for pairs that have no end on the host.
+const READ_AT_A_TICK: usize = 64;
+
+/// How many namespaces are read to see whether an end receives past its port, and at every which tick.
+const SUSPECTS: usize = 8;
+const SUSPECTED_EVERY: u32 = 8;
+
+/// How far each of the readings has come.
+#[derive(Debug, Default)]
+pub struct Turns {
+    off_host: u32,
+    others: u32,
+    bypassed: u32,
+    /// Of all pairs, the next that may be one whose end receives past its port; and how many ticks there were.
+    suspect: usize,
+    ticks: u32,
+}
+
+impl Turns {
+    /// Those to read at this tick for pairs without an end on the host: their counters are in no other answer.
+    pub fn off_host(&mut self, nsids: &BTreeSet<u32>) -> Vec<u32> {
+        next(nsids, &mut self.off_host, READ_AT_A_TICK)
+    }
+
+    /// Those to read at this scrape for links that are no veths.
+    pub fn others(&mut self, nsids: &BTreeSet<u32>) -> Vec<u32> {
+        next(nsids, &mut self.others, READ_AT_A_SCRAPE)
+    }
+
+    /// Those to read at this tick because what they receive may go past the port on the host: those of which that is
+    /// known, and some others to find out.
+    pub fn past_the_port(&mut self, pairs: &[Pair], bypassed: impl Iterator<Item = usize>) -> Vec<u32> {
+        let inside = |pair: usize| match pairs.get(pair)?.sides.map(|side| side.end.netns) {
+            [NetnsId::Host, inside] => inside.nsid(),
+            _ => None,
+        };
+        let known: BTreeSet<u32> = bypassed.filter_map(inside).collect();
+        let mut read = next(&known, &mut self.bypassed, READ_AT_A_TICK);
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks.is_multiple_of(SUSPECTED_EVERY) {
+            let suspects = (0..pairs.len()).cycle().skip(self.suspect).take(SUSPECTS.min(pairs.len()));
+            read.extend(suspects.filter_map(inside));
+            self.suspect = (self.suspect + SUSPECTS).checked_rem(pairs.len()).unwrap_or(0);
+        }
+        read
+    }
+}
+
+/// The next of these, up to so many, behind the place up to which they were read before; and begins anew.
+fn next(nsids: &BTreeSet<u32>, read_up_to: &mut u32, at_most: usize) -> Vec<u32> {
+    let next = nsids.range(*read_up_to..).chain(nsids.range(..*read_up_to));
+    let turn: Vec<u32> = next.copied().take(at_most).collect();
+    *read_up_to = turn.last().map_or(0, |last| last.saturating_add(1));
+    turn
+}
