@@ -46,6 +46,9 @@ fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Resu
     for path in path.ancestors().filter(|path| path.parent().is_some()) {
         match PathFd::new(path) {
             Ok(opened) => {
+                // A file has no entries, and a right to them would count as one that the kernel lacks.
+                let of_file = AccessFs::from_file(RIGHTS);
+                let access = if path.is_dir() { access } else { access & of_file };
                 let rules = rules.add_rule(PathBeneath::new(opened, access));
                 return rules.map_err(|error| format!("{}: {error}", path.display()));
             }

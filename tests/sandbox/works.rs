@@ -88,6 +88,8 @@ fn a_web_configuration_behind_links_is_read_again_when_the_link_leads_elsewhere(
     let exporter = Exporter::start(&host, &["--web.config.file", &config]);
     let header = || exporter.get("/-/healthy").header("x-frame-options").map(str::to_owned);
     assert_eq!(header().as_deref(), Some("deny"));
+    let landlock = exporter.metrics().value("veth_exporter_sandbox_info", &[("landlock", "full")]);
+    assert_eq!(landlock, Some(1.0), "the rules for single files are all in force");
     put("2", "sameorigin");
     wait_for(LIMIT, "the new header is sent", || match header() {
         Some(now) if now == "sameorigin" => Ok(()),
