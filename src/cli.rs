@@ -1,6 +1,7 @@
 //! What the user typed -> what the program needs.
 
 mod selection;
+mod top;
 
 use crate::http::{ExternalUrl, ListenAddress};
 use crate::model::view::Source;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use selection::{Pattern, Selection};
+pub use top::Top;
 
 /// Prometheus exporter that knows every veth pair on a Linux host, who is at each end, and how much went through.
 #[derive(Debug, Parser)]
@@ -38,6 +40,8 @@ pub enum Command {
     List(List),
     /// Say whose a device, an address or a container's interface is
     Find(Find),
+    /// Show all pairs in the terminal, live
+    Top(Box<Top>),
     /// Say whether a file for --web.config.file is good
     CheckWebConfig(CheckWebConfig),
     /// Exit with 0 if the exporter that serves here is well, else with 1: a container's health check
@@ -115,6 +119,7 @@ impl Cli {
         let sources = match &cli.command {
             Some(Command::List(list)) => &list.sources,
             Some(Command::Find(find)) => &find.sources,
+            Some(Command::Top(top)) => &top.sources,
             _ => &serve.sources,
         };
         let checked = serve.selection.check().and_then(|()| sources.check());
@@ -386,9 +391,10 @@ fn may_be_disabled(name: &str) -> Result<Source, String> {
 
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
-        "/" | "/-/healthy" | "/-/ready" | "/api/v1/pairs" | "/metrics/cadvisor" => {
+        "/" | "/-/healthy" | "/-/ready" | "/api/v1/pairs" | "/api/v1/stream" | "/metrics/cadvisor" => {
             Err("this path is taken".into())
         }
+        _ if text.starts_with("/page/") => Err("this path is taken".into()),
         _ if text.starts_with('/') => Ok(text.to_owned()),
         _ => Err("a path begins with /".into()),
     }
@@ -447,6 +453,8 @@ mod tests {
             ("--web.telemetry-path", "metrics"),
             ("--web.telemetry-path", "/-/ready"),
             ("--web.telemetry-path", "/api/v1/pairs"),
+            ("--web.telemetry-path", "/api/v1/stream"),
+            ("--web.telemetry-path", "/page/main.js"),
             ("--web.telemetry-path", "/metrics/cadvisor"),
             ("--docker.host", "ftp://x"),
             ("--podman.host", "podman.sock"),

@@ -77,6 +77,8 @@ enum Message {
     Scrape(oneshot::Sender<Arc<Snapshot>>),
     /// A scrape that also wants what links count that are no veths.
     ScrapeWithOthers(oneshot::Sender<Arc<Snapshot>>),
+    /// To be answered when a tick has ended, with what it counted.
+    NextTick(oneshot::Sender<Arc<Snapshot>>),
     /// To be answered at once: the loop turns.
     Turn(oneshot::Sender<()>),
     Stop,
@@ -97,6 +99,14 @@ impl Handle {
     pub async fn scrape(&self) -> Option<Arc<Snapshot>> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::Scrape(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// A snapshot of the end of the next tick, with the counters that its rates are made of. `None` if the collector has
+    /// stopped.
+    pub async fn next_tick(&self) -> Option<Arc<Snapshot>> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::NextTick(reply)).ok()?;
         answer.await.ok()
     }
 
@@ -220,6 +230,7 @@ pub fn start(
         patience_ends: None,
         for_others: Vec::new(),
         others_end: None,
+        at_tick: Vec::new(),
         ready: Arc::clone(&handle.ready),
         engines: Arc::clone(&handle.engines),
         reported: BTreeMap::new(),
@@ -248,6 +259,8 @@ struct Collector {
     /// Scrapes that wait for links that are no veths, and how long they do.
     for_others: Vec<oneshot::Sender<Arc<Snapshot>>>,
     others_end: Option<Instant>,
+    /// Those who wait for the end of a tick.
+    at_tick: Vec<oneshot::Sender<Arc<Snapshot>>>,
     ready: Arc<AtomicBool>,
     engines: Arc<BTreeMap<Runtime, Notify>>,
     /// For each source, whether the log last said that it works.
@@ -287,6 +300,7 @@ impl Collector {
                 Ok(Message::Input(input)) => self.take(input),
                 Ok(Message::Scrape(reply)) => self.begin_scrape(reply),
                 Ok(Message::ScrapeWithOthers(reply)) => self.begin_others(reply),
+                Ok(Message::NextTick(reply)) => self.at_tick.push(reply),
                 // Who no longer waits for it is no error.
                 Ok(Message::Turn(reply)) => _ = reply.send(()),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -300,11 +314,15 @@ impl Collector {
             Input::Samples { answer, .. } => Some(answer.is_ok()),
             _ => None,
         };
+        let ticked = self.host.ticked();
         self.apply(input);
         match sample {
             Some(true) => {
                 self.sampling = false;
                 self.answer();
+                if self.host.ticked() > ticked {
+                    self.answer_at_tick();
+                }
                 self.turn_to_late();
             }
             Some(false) => {
@@ -391,15 +409,25 @@ impl Collector {
         if self.waiting.is_empty() {
             return;
         }
-        let snapshot = Arc::new(Snapshot {
-            view: self.host.view(),
-            status: self.host.status().clone(),
-            epoch: self.epoch,
-        });
+        let snapshot = self.snapshot();
         for reply in self.waiting.drain(..) {
             // A client that went away meanwhile is no error.
             let _ = reply.send(Arc::clone(&snapshot));
         }
+    }
+
+    fn answer_at_tick(&mut self) {
+        if self.at_tick.is_empty() {
+            return;
+        }
+        let snapshot = self.snapshot();
+        for reply in self.at_tick.drain(..) {
+            let _ = reply.send(Arc::clone(&snapshot));
+        }
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::new(Snapshot { view: self.host.view(), status: self.host.status().clone(), epoch: self.epoch })
     }
 
     /// Reads again for the scrapes that came while the last reading was under way.

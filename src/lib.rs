@@ -5,7 +5,7 @@
 //! ```text
 //!   kernel ──events, links────┐                       ┌── exposition ── http ── Prometheus
 //!                             ├─▶ collector ─▶ model ─┤
-//!   runtimes ──claims─────────┘   (the loop)  (pure)  └── commands (list, find)
+//!   runtimes ──claims─────────┘   (the loop)  (pure)  └── commands (list, find, top)
 //! ```
 //!
 //! - [`model`] decides everything and does no I/O: links become pairs ([`model::pairing`]), counters become
@@ -13,6 +13,7 @@
 //!   input at a time and says what to ask next. [`model::view`] is what is shown.
 //! - [`kernel`] speaks rtnetlink, [`runtimes`] ask who owns a namespace, [`exposition`] writes what Prometheus
 //!   reads, [`http`] serves it. They are edges: none imports another, and no foreign crate's type leaves them.
+//! - [`top`] is the terminal view: it knows nothing but the answer of the API, its own or another exporter's.
 //! - [`collector`] is the loop between them, [`sandbox`] gives up privileges, [`cli`] and [`commands`] are the
 //!   program.
 //!
@@ -28,3 +29,4 @@ pub mod kernel;
 pub mod model;
 pub mod runtimes;
 pub mod sandbox;
+pub mod top;

@@ -15,8 +15,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sandbox", &[]),
     ("collector", &["kernel", "model", "runtimes"]),
     ("http", &["collector", "exposition", "model"]),
+    ("top", &[]),
     ("cli", &["http", "model", "runtimes", "sandbox"]),
-    ("commands", &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox"]),
+    (
+        "commands",
+        &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox", "top"],
+    ),
 ];
 
 /// Which foreign crates belong to which of our modules. What is not listed may be used anywhere but in `model`.
@@ -40,6 +44,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("percent_encoding", &["http"]),
     ("base64", &["http"]),
     ("listenfd", &["http"]),
+    ("rustls_native_certs", &["http"]),
+    ("ratatui", &["top"]),
+    ("crossterm", &["top"]),
+    ("unicode_width", &["top"]),
     ("sd_notify", &["commands"]),
     ("clap", &["cli"]),
     ("regex", &["cli"]),

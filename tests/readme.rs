@@ -94,7 +94,14 @@ fn every_flag_and_every_command_of_the_readme_and_the_docs_is_there_and_the_read
     let subcommands: BTreeSet<String> =
         command.get_subcommands().map(|command| format!("veth-exporter {}", command.get_name())).collect();
     let readme = read("README.md");
-    for page in ["README.md", "docs/install.md", "docs/faq.md", "docs/security.md", "docs/web-config.md"] {
+    for page in [
+        "README.md",
+        "docs/install.md",
+        "docs/faq.md",
+        "docs/security.md",
+        "docs/top.md",
+        "docs/web-config.md",
+    ] {
         let text = read(page);
         // Ours have a dot; those of other programs here have none.
         for flag in words(&text, "--").into_iter().filter(|flag| flag.contains('.')) {

@@ -61,6 +61,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -s V -l versio
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "serve" -d 'Collect, and serve /metrics (the default)'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "list" -d 'Print all pairs once'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "find" -d 'Say whose a device, an address or a container\'s interface is'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "top" -d 'Show all pairs in the terminal, live'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "check-web-config" -d 'Say whether a file for --web.config.file is good'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "healthy" -d 'Exit with 0 if the exporter that serves here is well, else with 1: a container\'s health check'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -133,14 +134,34 @@ json\t'An object a line'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l format -d 'How to print what was found' -r -f -a "table\t'For a person'
 json\t'For a program'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url -d 'Exporter to ask, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: look at this host, without one]' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.ca-file -d 'PEM file with who may have signed its certificate [default: the system\'s]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.user -d 'User that it wants, in place of http://USER@HOST' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.password-file -d 'File with the user\'s password, in place of http://USER:PASSWORD@HOST, which others can see' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l interval -d 'How often the numbers are read' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l docker.host -d 'Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l podman.host -d 'Podman\'s service, as --docker.host [default: unix:///run/podman/podman.sock]' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l collector.disable -d 'Collector that is not to run: docker, podman, cri, named or process; may be given several times' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l cri.endpoint -d 'Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l path.procfs -d 'Where procfs is mounted' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
+info\t'What an operator wants to know'
+warn\t'What is missing'
+error\t'What failed'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'`key=value` pairs'
+json\t'An object a line'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.insecure-skip-verify -d 'Take any certificate for its own'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand check-web-config" -s h -l help -d 'Print help'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand healthy" -l web.listen-address -d 'Address that the exporter was told to serve on; of several the first is asked' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand healthy" -l web.external-url -d 'As it was given to the exporter: its path is the prefix of all paths' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand healthy" -l web.route-prefix -d 'As it was given to the exporter' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand healthy" -s h -l help -d 'Print help'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find check-web-config healthy help" -f -a "serve" -d 'Collect, and serve /metrics (the default)'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find check-web-config healthy help" -f -a "list" -d 'Print all pairs once'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find check-web-config healthy help" -f -a "find" -d 'Say whose a device, an address or a container\'s interface is'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find check-web-config healthy help" -f -a "check-web-config" -d 'Say whether a file for --web.config.file is good'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find check-web-config healthy help" -f -a "healthy" -d 'Exit with 0 if the exporter that serves here is well, else with 1: a container\'s health check'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find check-web-config healthy help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy help" -f -a "serve" -d 'Collect, and serve /metrics (the default)'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy help" -f -a "list" -d 'Print all pairs once'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy help" -f -a "find" -d 'Say whose a device, an address or a container\'s interface is'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy help" -f -a "top" -d 'Show all pairs in the terminal, live'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy help" -f -a "check-web-config" -d 'Say whether a file for --web.config.file is good'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy help" -f -a "healthy" -d 'Exit with 0 if the exporter that serves here is well, else with 1: a container\'s health check'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -3,7 +3,7 @@
 use crate::cli::Sources;
 use crate::model::view::Source;
 use crate::runtimes::docker::DockerHost;
-use crate::sandbox::{self, Needs, Sandbox};
+use crate::sandbox::{self, Needs, Part, Sandbox, Tier};
 use anyhow::anyhow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,16 @@ const RUNTIME_FOLDERS: [&str; 2] = ["/run", "/var/run"];
 const NAME_SERVICE: &str = "/etc";
 const DNS: u16 = 53;
 
-/// Gives up the capabilities that these flags do not keep, and says in the log what is missing then. `all_events` says that the
-/// events of every namespace arrive.
-pub(super) fn drop_privileges(flags: &Sources, all_events: bool) -> anyhow::Result<()> {
-    let tier = sandbox::drop_privileges(flags.privileges, &flags.unconfined());
-    if let Some(lack) = tier.map_err(|error| anyhow!(error))?.lacks(all_events, flags.privileges) {
-        tracing::warn!("{lack}");
-    }
-    Ok(())
+/// Gives up the capabilities that these flags do not keep.
+pub(super) fn drop_privileges(flags: &Sources) -> anyhow::Result<Tier> {
+    sandbox::drop_privileges(flags.privileges, &flags.unconfined()).map_err(|error| anyhow!(error))
+}
+
+/// Sets what does not hinder a program that drives a terminal: whoever does that opens it to write, and sends signals.
+pub(super) fn confine_beside_terminal(flags: &Sources) -> Sandbox {
+    let mut disabled = flags.unconfined();
+    disabled.extend([Part::Landlock, Part::Seccomp]);
+    sandbox::confine(&Needs::default(), &disabled)
 }
 
 /// Sets the sandbox for the sources that these flags name, for what else is read, and for unix sockets of our own

@@ -27,7 +27,9 @@ impl Look {
         let mut sources = super::open_kernel(flags)?;
         let mut engines = super::open_engines(flags)?;
         // One look needs no events.
-        confine::drop_privileges(flags, true)?;
+        if let Some(lack) = confine::drop_privileges(flags)?.lacks(true, flags.privileges) {
+            tracing::warn!("{lack}");
+        }
         confine::confine(flags, [], []);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let config = Config {

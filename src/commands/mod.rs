@@ -1,6 +1,7 @@
 //! What the user can call.
 
 mod check_web_config;
+mod collecting;
 mod confine;
 mod find;
 mod healthy;
@@ -10,6 +11,7 @@ mod look;
 mod notify;
 mod rows;
 mod serve;
+mod top;
 
 use crate::cli::{Cli, Command, LogLevel, Sources};
 use crate::collector::Engine;
@@ -36,6 +38,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Serve(flags)) => serve::run(&flags),
         Some(Command::List(flags)) => list::run(&flags),
         Some(Command::Find(flags)) => find::run(&flags),
+        Some(Command::Top(flags)) => top::run(&flags),
         Some(Command::CheckWebConfig(flags)) => check_web_config::run(&flags),
         Some(Command::Healthy(flags)) => healthy::run(&flags),
     }

@@ -1,4 +1,4 @@
-//! What is sent: a page, or a text that readers share.
+//! What is sent: a page, a text that readers share, or a stream without an end.
 
 use super::encoding::Encoding;
 use super::text::{GivenWay, Text};
@@ -6,8 +6,9 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::Receiver;
 
 /// The bytes of an answer.
 pub struct Body {
@@ -26,6 +27,8 @@ enum Rest {
         encoding: Encoding,
         next: usize,
     },
+    /// Whatever comes, until there is no sender any more.
+    Stream(Receiver<Bytes>),
 }
 
 impl Body {
@@ -38,11 +41,27 @@ impl Body {
     ) -> Body {
         Body { rest: Rest::Shared { text, encoding, next: 0 }, length, _permit: permit }
     }
+
+    /// What is sent as it comes; the place is kept until its end.
+    pub(super) fn stream(frames: Receiver<Bytes>, permit: OwnedSemaphorePermit) -> Body {
+        Body { rest: Rest::Stream(frames), length: 0, _permit: Some(permit) }
+    }
+
+    /// True if it has no end.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.rest, Rest::Stream(_))
+    }
 }
 
 impl From<String> for Body {
     fn from(page: String) -> Body {
-        Body { length: page.len(), rest: Rest::Page(page.into()), _permit: None }
+        Body::from(Bytes::from(page))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(page: Bytes) -> Body {
+        Body { length: page.len(), rest: Rest::Page(page), _permit: None }
     }
 }
 
@@ -52,7 +71,7 @@ impl HttpBody for Body {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, GivenWay>>> {
         let piece = match &mut self.rest {
             Rest::Page(page) => Ok(Some(std::mem::take(page)).filter(|page| !page.is_empty())),
@@ -60,6 +79,7 @@ impl HttpBody for Body {
                 *next += 1;
                 text.piece(*encoding, *next - 1)
             }
+            Rest::Stream(frames) => Ok(ready!(frames.poll_recv(context))),
         };
         if let Ok(Some(piece)) = &piece {
             self.length = self.length.saturating_sub(piece.len());
@@ -68,10 +88,13 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.length == 0
+        self.length == 0 && !self.is_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length as u64)
+        match self.rest {
+            Rest::Stream(_) => SizeHint::default(),
+            _ => SizeHint::with_exact(self.length as u64),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What asks an exporter whether it is well: one request, as a container's health check makes it.
 
+use super::anybody::Anybody;
 use super::{ListenAddress, Routes};
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -7,10 +8,9 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme};
+use rustls::crypto::ring;
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, ClientConfig, Error as TlsError};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -140,8 +140,9 @@ async fn status_over_tls(address: &Address, path: &str) -> Result<Option<StatusC
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|reason| garbage(address, reason))?
+        // The certificate of an exporter is for the name by which others call it.
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_custom_certificate_verifier(Arc::new(Anybody::new(provider)))
         .with_no_client_auth();
     let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
     let answered = match TlsConnector::from(Arc::new(config)).connect(name, dial(address).await?).await {
@@ -207,44 +208,4 @@ fn reachable(served: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, served.port())
-}
-
-/// Takes every certificate: nothing is told to the other end that it could misuse, and the certificate of an exporter is for the name by which
-/// others call it.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -21,7 +21,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection without a request is kept this long: longer than the time between two scrapes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// An answer is made and taken in this time. (A stream without an end would need another rule.)
+/// An answer is made and taken in this time, but for one that is a stream: whoever does not take what there is of it is cut off
+/// by who sends it, and what is written has to go out in this time as well.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often the times are looked at.
@@ -51,6 +52,8 @@ struct State {
     /// The answers that are being made or sent, the oldest first.
     answers: VecDeque<(u64, Instant)>,
     next_answer: u64,
+    /// Answers that have no end.
+    streams: usize,
     /// Since when something is written that has not gone out.
     unsent: Option<Instant>,
     /// Answers that are written; each keeps its place until all has gone out.
@@ -76,6 +79,7 @@ pub(super) struct Open {
 pub(super) struct Answer {
     connection: Arc<Connection>,
     id: u64,
+    is_stream: bool,
 }
 
 impl Connections {
@@ -123,7 +127,7 @@ impl Connections {
     /// Closes the connection that has taken longest over its answer, if that is more than `patience`.
     pub fn close_slowest(&self, patience: Duration, now: Instant) -> bool {
         let open = self.lock();
-        let slow = open.values().filter_map(|connection| Some((connection.busy_since()?, connection)));
+        let slow = open.values().filter_map(|connection| Some((connection.scraped_since()?, connection)));
         match slow.min_by_key(|(since, _)| *since) {
             Some((since, connection)) if now.saturating_duration_since(since) > patience => {
                 connection.close("others wait, and it has taken longest over its answer");
@@ -152,6 +156,7 @@ impl Connection {
             since: now,
             answers: VecDeque::new(),
             next_answer: 0,
+            streams: 0,
             unsent: None,
             written: Vec::new(),
         };
@@ -174,13 +179,13 @@ impl Connection {
         let id = state.next_answer;
         state.next_answer += 1;
         state.answers.push_back((id, now));
-        Answer { connection: Arc::clone(self), id }
+        Answer { connection: Arc::clone(self), id, is_stream: false }
     }
 
     /// Bytes have come.
     pub fn has_read(&self) {
         let mut state = self.state();
-        if state.waiting == Waiting::Request && state.busy_since().is_none() {
+        if state.waiting == Waiting::Request && state.is_idle() {
             state.waiting = Waiting::RestOfHead;
             state.since = Instant::now();
         }
@@ -203,14 +208,19 @@ impl Connection {
 
     fn idle_since(&self) -> Option<Instant> {
         let state = self.state();
-        state.busy_since().is_none().then_some(state.since)
+        state.is_idle().then_some(state.since)
+    }
+
+    fn scraped_since(&self) -> Option<Instant> {
+        self.state().scraped_since()
     }
 
     fn busy_since(&self) -> Option<Instant> {
         self.state().busy_since()
     }
 
-    fn close(&self, reason: &str) {
+    /// Ends it, whatever is under way.
+    pub fn close(&self, reason: &str) {
         tracing::debug!(reason, "closes a connection");
         self.state().closed = true;
         if let Some(task) = self.task.get() {
@@ -229,9 +239,21 @@ impl State {
         oldest.into_iter().chain(self.unsent).min()
     }
 
+    /// The same without what is written of a stream, which holds no place of a scrape.
+    fn scraped_since(&self) -> Option<Instant> {
+        let oldest = self.answers.front().map(|(_, since)| *since);
+        oldest.into_iter().chain(self.unsent.filter(|_| self.streams == 0)).min()
+    }
+
+    /// True if no answer is under way.
+    fn is_idle(&self) -> bool {
+        self.busy_since().is_none() && self.streams == 0
+    }
+
     fn overdue(&self, now: Instant) -> Option<&'static str> {
         let (since, limit, reason) = match (self.busy_since(), self.waiting) {
             (Some(since), _) => (since, ANSWER_TIMEOUT, "an answer was not taken in time"),
+            (None, _) if self.streams > 0 => return None,
             (None, Waiting::FirstRequest) => (self.since, HEAD_TIMEOUT, "no request has come"),
             (None, Waiting::RestOfHead) => {
                 (self.since, HEAD_TIMEOUT, "a request's head was not sent in time")
@@ -247,12 +269,23 @@ impl Answer {
     pub fn is_written(&self, body: Body) {
         self.connection.state().written.push(body);
     }
+
+    /// It has no end, and so no time to be taken in.
+    pub fn becomes_stream(&mut self) {
+        self.is_stream = true;
+        let mut state = self.connection.state();
+        state.answers.retain(|(id, _)| *id != self.id);
+        state.streams += 1;
+    }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
         let mut state = self.connection.state();
-        state.answers.retain(|(id, _)| *id != self.id);
+        match self.is_stream {
+            true => state.streams -= 1,
+            false => state.answers.retain(|(id, _)| *id != self.id),
+        }
         state.waiting = Waiting::Request;
         state.since = Instant::now();
     }
@@ -299,6 +332,23 @@ mod tests {
         open.connection.has_flushed();
         assert!(open.connection.state().written.is_empty());
         assert!(!overdue(&open.connection, Instant::now() + 31 * SECOND));
+    }
+
+    #[test]
+    fn a_stream_is_never_overdue_nor_idle_nor_in_the_way_of_a_scrape_unless_it_is_not_taken() {
+        let (connections, start) = (Connections::default(), Instant::now());
+        let open = connections.enter(start).unwrap();
+        let mut answer = open.connection.begin_answer(start);
+        answer.becomes_stream();
+        assert!(!overdue(&open.connection, start + 100_000 * SECOND));
+        assert!(open.connection.idle_since().is_none());
+        open.connection.has_written();
+        assert!(!connections.close_slowest(SECOND, Instant::now() + 20 * SECOND));
+        assert!(overdue(&open.connection, Instant::now() + 31 * SECOND));
+        open.connection.has_flushed();
+        assert!(!overdue(&open.connection, start + 100_000 * SECOND));
+        drop(answer);
+        assert!(open.connection.idle_since().is_some());
     }
 
     #[test]

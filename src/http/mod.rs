@@ -1,6 +1,7 @@
 //! Edge: HTTP. Which path gives what, and within which limits.
 
 mod accept;
+mod anybody;
 mod body;
 mod client;
 mod connections;
@@ -8,11 +9,14 @@ mod encoding;
 mod gate;
 mod listen;
 mod metrics;
+mod page;
 mod pairs;
 mod places;
 mod rate_limit;
+mod remote;
 mod routes;
 mod server;
+mod stream;
 mod text;
 mod users;
 mod web_config;
@@ -20,26 +24,33 @@ mod wire;
 
 use crate::collector::Handle;
 use body::Body;
-use connections::Connections;
+use connections::{Connection, Connections};
 use encoding::Encoding;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 use metrics::Metrics;
+use page::Page;
 use routes::Route;
 use std::sync::Arc;
+use stream::Streams;
 
 pub use client::{Unhealthy, check_health};
 pub use gate::Gate;
 pub use listen::{ListenAddress, ListenError, Listener};
 pub use metrics::Limits;
+pub use pairs::to_json as pairs_as_json;
+pub use remote::{Remote, RemoteConfigError, RemoteError, RemoteOptions, RemoteUrl};
 pub use routes::{ExternalUrl, Routes};
 pub use server::serve;
+pub use stream::About;
 pub use web_config::{WebConfig, WebConfigError};
 
 /// What is served.
 pub struct Site {
     collector: Handle,
     metrics: Metrics,
+    streams: Streams,
+    page: Page,
     routes: Routes,
     gate: Arc<Gate>,
     connections: Connections,
@@ -55,14 +66,16 @@ impl Site {
         routes: Routes,
         limits: Limits,
         gate: Arc<Gate>,
+        about: About,
         sandbox: &[(&'static str, &str)],
     ) -> Result<Site, prometheus::Error> {
         let connections = Connections::default();
         let metrics = Metrics::new(collector.clone(), limits, connections.clone(), sandbox)?;
-        Ok(Site { metrics, collector, routes, gate, connections })
+        let streams = Streams::new(collector.clone(), about);
+        Ok(Site { metrics, streams, page: Page::new(&routes), collector, routes, gate, connections })
     }
 
-    async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+    async fn answer<B>(&self, request: &Request<B>, connection: &Arc<Connection>) -> Response<Body> {
         let Some(route) = self.routes.route(request.uri().path()) else {
             return text(
                 StatusCode::NOT_FOUND,
@@ -75,7 +88,8 @@ impl Site {
             return refusal;
         }
         match route {
-            Route::Landing => self.landing_page(),
+            Route::Landing => self.page.index(request.headers()),
+            Route::PageFile(file) => self.page.file(file, request.headers()),
             Route::Healthy => text(StatusCode::OK, "Healthy\n"),
             Route::Ready if self.collector.is_ready() => text(StatusCode::OK, "Ready\n"),
             Route::Ready => {
@@ -88,22 +102,9 @@ impl Site {
             }
             Route::Cadvisor => self.metrics.answer_as_cadvisor(Encoding::negotiate(request.headers())).await,
             Route::Pairs => pairs::answer(&self.metrics, request).await,
+            Route::Stream => self.streams.answer(request, connection).await,
             Route::Redirect => self.redirect(),
         }
-    }
-
-    fn landing_page(&self) -> Response<Body> {
-        let escaped = |link: String| link.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
-        let page = include_str!("landing.html")
-            .replace("{version}", env!("CARGO_PKG_VERSION"))
-            .replace("{healthy}", &escaped(self.routes.link("/-/healthy")))
-            .replace("{ready}", &escaped(self.routes.link("/-/ready")))
-            .replace("{cadvisor}", &escaped(self.routes.link("/metrics/cadvisor")))
-            .replace("{pairs}", &escaped(self.routes.link("/api/v1/pairs")))
-            .replace("{metrics}", &escaped(self.routes.metrics_link()));
-        let mut response = Response::new(Body::from(page));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        response
     }
 
     fn redirect(&self) -> Response<Body> {

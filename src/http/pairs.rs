@@ -1,7 +1,7 @@
 //! `/api/v1/pairs`: the pairs as JSON. docs/api.md describes it, and docs/api.schema.json says it to programs.
 
 mod query;
-mod row;
+pub(super) mod row;
 
 use super::body::Body;
 use super::encoding::Encoding;
@@ -52,7 +52,7 @@ pub(super) async fn answer<B>(metrics: &Metrics, request: &Request<B>) -> Respon
 }
 
 /// True if the client says that it has the answer with this tag (RFC 9110, 13.1.2).
-fn client_has(headers: &HeaderMap, tag: &str) -> bool {
+pub(super) fn client_has(headers: &HeaderMap, tag: &str) -> bool {
     let lines = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|known| {
         let known = known.trim();
@@ -88,6 +88,16 @@ pub(super) fn write(
     serde_json::to_writer(&mut *out, &Answer { matched, pairs: Pairs { totals, chosen } })?;
     out.push("\n");
     Ok(())
+}
+
+/// All pairs as the API shows them, for what shows them without a request.
+///
+/// # Errors
+/// None that are known of: what is written can be written.
+pub fn to_json(view: &View, epoch: Duration) -> Result<Vec<u8>, serde_json::Error> {
+    let totals = Totals { view, epoch };
+    let (matched, chosen) = Query::default().choose(&totals);
+    serde_json::to_vec(&Answer { matched, pairs: Pairs { totals, chosen } })
 }
 
 #[derive(Serialize)]

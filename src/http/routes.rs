@@ -1,5 +1,6 @@
 //! Under which paths the site is, and what its links say: `--web.external-url` and `--web.route-prefix`, as in Prometheus.
 
+use super::page;
 use hyper::Uri;
 use std::str::FromStr;
 
@@ -30,6 +31,9 @@ pub(super) enum Route {
     /// As in kubelet.
     Cadvisor,
     Pairs,
+    Stream,
+    /// A file of the page: see [`page::file`].
+    PageFile(usize),
     /// To the landing page, which is not at `/`.
     Redirect,
 }
@@ -69,7 +73,8 @@ impl Routes {
             "/-/ready" => Some(Route::Ready),
             "/metrics/cadvisor" => Some(Route::Cadvisor),
             "/api/v1/pairs" => Some(Route::Pairs),
-            _ => None,
+            "/api/v1/stream" => Some(Route::Stream),
+            _ => inner.strip_prefix("/page/").and_then(page::file).map(Route::PageFile),
         }
     }
 

@@ -54,6 +54,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let graceful = Arc::new(GracefulShutdown::new());
+    let streams = site.streams.clone();
     let server = Server {
         connections: site.connections.clone(),
         site: Arc::new(site),
@@ -91,6 +92,7 @@ pub async fn serve(
     accepting.shutdown().await;
     drop(names);
     connections.close_idle();
+    streams.end().await;
     if let Some(graceful) = Arc::into_inner(graceful)
         && tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err()
     {
@@ -244,12 +246,15 @@ async fn answer(
     request: Request<Incoming>,
     send: fn(Body, Answer) -> Sent,
 ) -> Result<Response<Sent>, Infallible> {
-    let answer = connection.begin_answer(Instant::now());
+    let mut answer = connection.begin_answer(Instant::now());
     let config = site.gate.config();
     let mut response = match site.gate.refusal(&config, request.headers()).await {
         Some(refusal) => refusal,
-        None => site.answer(&request).await,
+        None => site.answer(&request, connection).await,
     };
+    if response.body().is_stream() {
+        answer.becomes_stream();
+    }
     for (name, value) in &config.headers {
         response.headers_mut().insert(name, value.clone());
     }

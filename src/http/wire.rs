@@ -187,7 +187,10 @@ impl HttpBody for Sent {
 
     fn size_hint(&self) -> SizeHint {
         let rest = self.copied.as_ref().map_or(0, |rest| rest.len() as u64);
-        SizeHint::with_exact(self.body.as_ref().map_or(0, |body| body.size_hint().lower()) + rest)
+        match self.body.as_ref().map_or(Some(0), |body| body.size_hint().exact()) {
+            Some(length) => SizeHint::with_exact(length + rest),
+            None => SizeHint::default(),
+        }
     }
 }
 

@@ -300,6 +300,7 @@ impl Host {
             rates: self.shown_of(self.ledger.rates()),
             networks: self.ledger.networks().map(|(_, traffic)| *traffic).collect(),
             others: self.scene.others.iter().map(|other| self.read_last(other.end)).collect(),
+            ticked: self.ticked,
         })
     }
 
@@ -315,6 +316,11 @@ impl Host {
         let link = self.topology.link(end.netns, end.ifindex);
         let counters = link.map_or_else(Counters::default, |link| link.counters);
         (counters, self.errors.get(&end).copied().unwrap_or_default())
+    }
+
+    /// When the last tick ended: when the first counters after it were there.
+    pub fn ticked(&self) -> Duration {
+        self.ticked
     }
 
     /// True once there is a view.

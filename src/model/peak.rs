@@ -78,7 +78,7 @@ impl Peaks {
 }
 
 /// Rounded to the nearest; a tick without a length has no rate.
-fn per_second(amount: u64, length: Duration) -> u64 {
+pub fn per_second(amount: u64, length: Duration) -> u64 {
     let nanos = length.as_nanos();
     if nanos == 0 {
         return 0;

@@ -26,6 +26,8 @@ pub struct View {
     pub networks: Vec<Traffic>,
     /// For each of `scene.others`, as last read: see [`Input::ReadOthers`](super::host::Input::ReadOthers).
     pub others: Vec<(Counters, Errors)>,
+    /// When the last tick ended, whose rates these are, in the time of the state machine.
+    pub ticked: Duration,
 }
 
 impl View {

@@ -65,6 +65,13 @@ const MINIMAL_WITHOUT_EVENTS: &str = "--privileges minimal, and no CAP_NET_BROAD
                                       CAP_NET_ADMIN show the former, CAP_NET_BROADCAST changes the latter";
 
 impl Tier {
+    /// The capabilities that are missing, as capabilities(7) names them; none if [`lacks`](Tier::lacks) has nothing to say.
+    pub fn missing(self, all_events: bool) -> Vec<&'static str> {
+        let needed = (self == Tier::HostOnly).then_some("CAP_NET_ADMIN");
+        let at_the_start = (!all_events || self == Tier::HostOnly).then_some("CAP_NET_BROADCAST");
+        needed.into_iter().chain(at_the_start).collect()
+    }
+
     /// What is missing, and what would give it; `None` if nothing is. `all_events` says that the events of every
     /// namespace arrive.
     pub fn lacks(self, all_events: bool, privileges: Privileges) -> Option<&'static str> {

@@ -12,6 +12,7 @@
 )]
 
 mod alertmanager;
+mod browser;
 mod container;
 mod containerd;
 mod docker;
@@ -37,6 +38,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub use alertmanager::{Alertmanager, Webhook};
+pub use browser::{Browser, Page};
 pub use container::{Container, Counters};
 pub use containerd::{Containerd, Pod};
 pub use docker::{DockerEngine, DockerNetwork, IMAGE, PrivateEngine};

@@ -29,6 +29,29 @@ impl Netns {
         netns
     }
 
+    /// Makes many at once.
+    pub fn many(prefix: &str, count: usize) -> Vec<Netns> {
+        let made: Vec<Netns> = (0..count).map(|_| Netns { name: unique_name(prefix), ours: true }).collect();
+        let mut batch = String::new();
+        for netns in &made {
+            record("netns", &netns.name, "");
+            batch.push_str(&format!("netns add {}\n", netns.name));
+        }
+        Netns::batch(&["-batch"], &batch);
+        made
+    }
+
+    /// `ip -n NAME -batch`: many commands in one process.
+    pub fn ip_batch(&self, commands: &str) {
+        Netns::batch(&["-n", &self.name, "-batch"], commands);
+    }
+
+    fn batch(arguments: &[&str], commands: &str) {
+        let file = super::folder().join(unique_name("batch"));
+        std::fs::write(&file, commands).expect("a file in the lab's folder");
+        succeed(Command::new("ip").args(arguments).arg(&file));
+    }
+
     /// One without IPv6, whose own messages nobody can count in advance: what its links count, the test has sent.
     pub fn quiet(prefix: &str) -> Netns {
         let netns = Netns::new(prefix);

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -24,12 +24,20 @@ pub struct Process {
 impl Process {
     /// Starts it with its standard error read as its log, and nothing on its other streams.
     pub fn start(name: &str, command: &mut Command) -> Process {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Process::spawn(name, command.stdin(Stdio::null()).stdout(Stdio::null()))
+    }
+
+    /// Starts it with its standard error read as its log, and its other streams in the caller's hands.
+    pub fn start_with_streams(name: &str, command: &mut Command) -> (Process, ChildStdin, ChildStdout) {
+        let mut process = Process::spawn(name, command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        let (stdin, stdout) = (process.child.stdin.take(), process.child.stdout.take());
+        let expected = "the stream that was asked for";
+        (process, stdin.expect(expected), stdout.expect(expected))
+    }
+
+    fn spawn(name: &str, command: &mut Command) -> Process {
+        let mut child =
+            command.stderr(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         record("processes", &child.id().to_string(), &start_time(child.id()));
         let mut stream = BufReader::new(child.stderr.take().expect("the stream that was asked for"));
         let log = Arc::new(Mutex::new(Vec::new()));

@@ -21,6 +21,7 @@ mod load;
 mod passwords;
 mod reload;
 mod routes;
+mod stream;
 mod systemd;
 mod tls;
 

@@ -84,6 +84,7 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
         rates: Vec::new(),
         networks: Vec::new(),
         others: vec![counted; scene.others.len()],
+        ticked: std::time::Duration::ZERO,
         scene: Arc::new(scene),
     }
 }

@@ -61,6 +61,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         peaks: vec![None; scene.workloads.len()],
         rates: vec![None; scene.workloads.len()],
         others: Vec::new(),
+        ticked: Duration::ZERO,
         scene: Arc::new(scene),
     }
 }

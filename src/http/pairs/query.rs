@@ -127,7 +127,11 @@ impl Query {
 }
 
 impl Filter {
+    /// What is hidden cannot be asked for either.
     fn fits(self, side: &ShownSide, value: &str) -> bool {
+        if side.hidden {
+            return false;
+        }
         let inhabitants =
             || side.tenant.iter().flat_map(|tenant| std::iter::once(&tenant.owner).chain(&tenant.members));
         let any = |of: fn(&Workload) -> &str| inhabitants().any(|workload| of(workload) == value);
@@ -151,10 +155,12 @@ impl Filter {
 impl Sort {
     /// Where a pair comes: what has no value comes last either way.
     fn rank(self, totals: Totals<'_>, pair: &ShownPair) -> Rank {
-        let labels = pair.sides.iter().filter_map(|side| side.labels.as_ref());
+        let shown = pair.sides.iter().filter(|side| !side.hidden);
+        let labels = shown.filter_map(|side| side.labels.as_ref());
         let value = match SORTS[self.by].1 {
             Key::Device => {
-                let ports = pair.ports().filter_map(|(_, port, _)| port.link);
+                let ports = pair.ports().filter(|(_, port, _)| !port.hidden);
+                let ports = ports.filter_map(|(_, port, _)| port.link);
                 ports.map(|link| Value::Text(link.name.to_string())).min()
             }
             Key::Text(text) => labels

@@ -7,6 +7,7 @@ use crate::model::peak::Rates;
 use crate::model::view::{ShownPair, ShownSide, View};
 use crate::model::workload::Workload;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -54,8 +55,20 @@ pub(super) struct PairRow<'a> {
 /// One end of it.
 #[derive(Serialize)]
 struct EndRow<'a> {
+    #[serde(flatten)]
+    place: PlaceRow<'a>,
+    carrier_changes: Option<u32>,
+    counters: Option<CounterRow>,
+    totals: Option<TotalRow>,
+    rates: Option<RateRow>,
+    peaks: Option<RateRow>,
+}
+
+/// What an end is, where, and whose: what only changes when something appears, vanishes or is renamed.
+#[derive(Serialize)]
+pub(in crate::http) struct PlaceRow<'a> {
     role: &'static str,
-    netns: &'a str,
+    netns: Cow<'a, str>,
     nsid: Option<u32>,
     ifindex: u32,
     name: Option<Shown<Name>>,
@@ -63,15 +76,10 @@ struct EndRow<'a> {
     up: Option<bool>,
     address: Option<Shown<Mac>>,
     bridge: Option<Shown<Name>>,
-    carrier_changes: Option<u32>,
-    counters: Option<CounterRow>,
     workload: Option<WorkloadRow<'a>>,
     members: Vec<WorkloadRow<'a>>,
     parent: &'a str,
     network: &'a str,
-    totals: Option<TotalRow>,
-    rates: Option<RateRow>,
-    peaks: Option<RateRow>,
 }
 
 /// Of a port the kernel's running counters, of an interface's labels what was booked to them.
@@ -140,34 +148,50 @@ impl<'a> PairRow<'a> {
 
 impl<'a> EndRow<'a> {
     fn new(totals: Totals<'a>, side: &'a ShownSide, counters: &Counters) -> EndRow<'a> {
-        let link: Option<&Link> = side.link.as_ref();
-        let (tenant, labels) = (side.tenant.as_deref(), side.labels.as_ref());
+        let link: Option<&Link> = side.link.as_ref().filter(|_| !side.hidden);
+        let labels = side.labels.as_ref().filter(|_| !side.hidden);
         EndRow {
-            role: match side.role {
-                Role::Port => "port",
-                Role::Interface => "interface",
-            },
-            netns: &side.netns,
-            nsid: side.end.netns.nsid(),
-            ifindex: side.end.ifindex,
-            name: link.map(|link| Shown(link.name)),
-            mtu: link.map(|link| link.mtu),
-            up: link.map(|link| link.up),
-            address: link.and_then(|link| link.address).map(Shown),
-            bridge: side.bridge.map(Shown),
+            place: PlaceRow::new(side),
             carrier_changes: link.map(|link| link.carrier_changes),
             // A namespace is not read at each scrape: what an interface counts is not known of now.
             counters: link.filter(|_| side.role == Role::Port).map(|_| CounterRow::of_link(counters)),
-            workload: tenant.map(|tenant| WorkloadRow::new(&tenant.owner)),
-            members: tenant.iter().flat_map(|tenant| &tenant.members).map(WorkloadRow::new).collect(),
-            parent: tenant.map_or("", |tenant| &tenant.parent),
-            network: labels.map_or("", |labels| &labels.network),
             totals: labels.and_then(|labels| {
                 let since = totals.begun(labels).map(|begun| begun.as_millis() as f64 / 1e3);
                 Some(TotalRow { since, counted: CounterRow::of_workload(totals.traffic(labels)?) })
             }),
             rates: labels.and_then(|labels| totals.rates(labels)).map(RateRow::new),
             peaks: labels.and_then(|labels| totals.peaks(labels)).map(RateRow::new),
+        }
+    }
+}
+
+impl<'a> PlaceRow<'a> {
+    /// Of an end that the user does not want to see no more than its namespace's id.
+    pub fn new(side: &'a ShownSide) -> PlaceRow<'a> {
+        let link = side.link.as_ref().filter(|_| !side.hidden);
+        let tenant = side.tenant.as_deref().filter(|_| !side.hidden);
+        let labels = side.labels.as_ref().filter(|_| !side.hidden);
+        PlaceRow {
+            role: match side.role {
+                Role::Port => "port",
+                Role::Interface => "interface",
+            },
+            // Empty for the host.
+            netns: match side.end.netns.nsid() {
+                Some(nsid) if side.hidden => Cow::Owned(format!("nsid-{nsid}")),
+                _ => Cow::Borrowed(&side.netns),
+            },
+            nsid: side.end.netns.nsid(),
+            ifindex: side.end.ifindex,
+            name: link.map(|link| Shown(link.name)),
+            mtu: link.map(|link| link.mtu),
+            up: link.map(|link| link.up),
+            address: link.and_then(|link| link.address).map(Shown),
+            bridge: side.bridge.filter(|_| !side.hidden).map(Shown),
+            workload: tenant.map(|tenant| WorkloadRow::new(&tenant.owner)),
+            members: tenant.iter().flat_map(|tenant| &tenant.members).map(WorkloadRow::new).collect(),
+            parent: tenant.map_or("", |tenant| &tenant.parent),
+            network: labels.map_or("", |labels| &labels.network),
         }
     }
 }
@@ -197,7 +221,7 @@ impl CounterRow {
 }
 
 impl<'a> WorkloadRow<'a> {
-    fn new(workload: &'a Workload) -> WorkloadRow<'a> {
+    pub fn new(workload: &'a Workload) -> WorkloadRow<'a> {
         WorkloadRow {
             runtime: workload.runtime.as_str(),
             container: &workload.name,

@@ -1,0 +1,55 @@
+//! Flags of `top`.
+
+use super::{Sources, interval};
+use crate::http::{RemoteOptions, RemoteUrl};
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Flags of `top`.
+#[derive(Clone, Debug, Args)]
+pub struct Top {
+    /// Exporter to ask, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: look at this host, without one]
+    #[arg(long, env = "VETH_EXPORTER_URL", value_name = "URL", hide_env_values = true)]
+    pub url: Option<RemoteUrl>,
+    /// PEM file with who may have signed its certificate [default: the system's]
+    #[arg(long = "url.ca-file", env = "VETH_EXPORTER_URL_CA_FILE", value_name = "FILE", requires = "url")]
+    ca_file: Option<PathBuf>,
+    /// Take any certificate for its own
+    #[arg(
+        long = "url.insecure-skip-verify",
+        env = "VETH_EXPORTER_URL_INSECURE_SKIP_VERIFY",
+        requires = "url",
+        conflicts_with = "ca_file"
+    )]
+    skip_verify: bool,
+    /// User that it wants, in place of http://USER@HOST
+    #[arg(long = "url.user", env = "VETH_EXPORTER_URL_USER", value_name = "NAME", requires = "url")]
+    user: Option<String>,
+    /// File with the user's password, in place of http://USER:PASSWORD@HOST, which others can see
+    #[arg(
+        long = "url.password-file",
+        env = "VETH_EXPORTER_URL_PASSWORD_FILE",
+        value_name = "FILE",
+        requires = "url"
+    )]
+    password_file: Option<PathBuf>,
+    /// How often the numbers are read
+    #[arg(long, env = "VETH_EXPORTER_INTERVAL", value_name = "DURATION", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// Flags of all commands.
+    #[command(flatten)]
+    pub sources: Sources,
+}
+
+impl Top {
+    /// How the exporter is to be believed, and believes us.
+    pub fn remote_options(&self) -> RemoteOptions {
+        RemoteOptions {
+            ca_file: self.ca_file.clone(),
+            skip_verify: self.skip_verify,
+            user: self.user.clone(),
+            password_file: self.password_file.clone(),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A collector that goes on, for the commands that do: `serve` and `top`.
+
+use crate::collector::{self, Engine, Handle};
+use crate::kernel::Reach;
+use crate::model::filter::Filter;
+use crate::model::host::{Config, Learning};
+use std::io;
+use std::time::Duration;
+
+/// How long an end without an owner is kept back while a runtime may still name it.
+const HOLD_BACK: Duration = Duration::from_secs(1);
+
+/// Changes are judged together, after so long and so much longer for each pair: judging 5,000 pairs takes some
+/// milliseconds, and must not take more than a small part of the time in any burst.
+const GATHER: Duration = Duration::from_millis(2);
+const GATHER_A_PAIR: Duration = Duration::from_micros(20);
+
+/// How often all is read again although events tell what changes.
+const RESYNC: Duration = Duration::from_secs(300);
+
+/// At least so long an owner stays after nobody claims the namespace any more.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// What the user may choose of it.
+pub(super) struct Wishes {
+    pub interval: Duration,
+    pub retention: Duration,
+    pub peak_window: Duration,
+    pub processes: bool,
+    pub filter: Filter,
+}
+
+/// Starts the collector, and what asks the engines. Must be called in a tokio runtime.
+///
+/// # Errors
+/// If the system gives no thread.
+pub(super) fn start(wishes: Wishes, sources: collector::Sources, engines: Vec<Engine>) -> io::Result<Handle> {
+    let config = Config {
+        retention: wishes.retention,
+        hold_back: HOLD_BACK,
+        leaving: LEAVING.max(2 * wishes.interval),
+        peak_window: wishes.peak_window,
+        learning: match sources.events.reach {
+            Reach::All => Learning::Events,
+            Reach::Host => Learning::Polling,
+        },
+        processes: wishes.processes,
+        gather: GATHER,
+        gather_a_pair: GATHER_A_PAIR,
+        resync: RESYNC,
+        pods: engines.iter().any(Engine::may_tell_of_pods),
+        filter: wishes.filter,
+    };
+    let (handle, exits) =
+        collector::start(config, wishes.interval, sources, engines.iter().map(Engine::runtime))?;
+    tokio::spawn(collector::watch_exits(exits, handle.clone()));
+    for engine in engines {
+        tokio::spawn(engine.follow(handle.clone()));
+    }
+    Ok(handle)
+}

@@ -1,0 +1,79 @@
+// What an operator should know before he believes the page: what cannot be seen, and what would change that.
+
+import { clock } from "./format.js";
+import { copyButton, element } from "./element.js";
+
+const CAPABILITIES = {
+  CAP_NET_ADMIN: "The insides of namespaces cannot be seen: interface names and addresses of containers, and pairs between containers.",
+  CAP_NET_BROADCAST: "Events of other namespaces do not arrive: all is read again at each tick, and what dies in between is counted less exactly.",
+};
+
+export class Notices {
+  shown = "";
+
+  constructor(place) {
+    this.place = place;
+  }
+
+  // Shows what there is to say of this.
+  show(model, restarted) {
+    const failed = model.sources.filter(({ failure }) => failure !== undefined);
+    const empty = model.pairs.size === 0;
+    const what = JSON.stringify([model.lacks, failed, empty, restarted]);
+    if (what === this.shown) return;
+    this.shown = what;
+    const notices = [
+      restarted === null ? null : notice("info", `The exporter was restarted; this is what the new one has seen since ${clock(restarted)}.`),
+      empty ? emptyHost() : null,
+      model.lacks.length ? privilege(model.lacks) : null,
+      // What is lacking from the start has just been said.
+      ...failed.filter(({ collector }) => collector !== "events" || !model.lacks.length).map(failure),
+    ];
+    this.place.replaceChildren(...notices.filter(Boolean));
+  }
+}
+
+function notice(kind, heading, ...rest) {
+  return element("section", { class: `notice ${kind}` }, element("h2", {}, heading), ...rest);
+}
+
+function command(what, text) {
+  return element("div", { class: "command" }, element("p", {}, what, copyButton(what, text)), element("pre", {}, text));
+}
+
+function privilege(lacks) {
+  const names = lacks.join(" ");
+  const flags = lacks.map((name) => `--cap-add ${name.replace("CAP_", "")}`).join(" ");
+  return notice(
+    "warn",
+    `The exporter runs without ${lacks.join(" and ")}`,
+    ...lacks.map((name) => element("p", {}, CAPABILITIES[name] ?? "")),
+    element("details", {},
+      element("summary", {}, "How to give it"),
+      command("In a container", `docker run --network host --pid host ${flags} ...`),
+      command("Under systemd: sudo systemctl edit veth-exporter", `[Service]\nAmbientCapabilities=${names}`),
+      command("By hand", `sudo setcap ${lacks.join(",").toLowerCase()}=ep "$(command -v veth-exporter)"`)),
+  );
+}
+
+function emptyHost() {
+  return notice(
+    "info",
+    "There is no veth pair on this host",
+    element("p", {}, "A pair appears here by itself as soon as a container, pod or namespace gets one. Containers on the host’s network and rootless ones (pasta, slirp4netns) have none."),
+    element("p", {}, "The exporter sees the network namespace that it runs in. In a container it needs the host’s:"),
+    command("In a container", "docker run --network host --pid host --cap-add NET_ADMIN --cap-add NET_BROADCAST ..."),
+    command("To see a pair for a minute", "docker run --rm -d busybox sleep 60"),
+    command("The same without an engine", "sudo ip netns add demo && sudo ip link add veth-demo up type veth peer name eth0 netns demo"),
+  );
+}
+
+function failure({ collector, failure: reason }) {
+  const denied = /denied|EACCES/i.test(reason);
+  return notice(
+    "warn",
+    `${collector} does not answer`,
+    element("p", { class: "reason" }, reason),
+    denied ? command("Let the exporter’s user read the socket", `sudo usermod -aG ${collector} veth-exporter && sudo systemctl restart veth-exporter`) : null,
+  );
+}

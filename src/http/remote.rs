@@ -1,0 +1,378 @@
+//! Asks a running exporter for its pairs, again and again over one connection.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, ETAG, HOST, HeaderValue, IF_NONE_MATCH, USER_AGENT};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use rustls::pki_types::ServerName;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+mod trust;
+
+/// From the question to the last byte of the answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// No answer is longer: 5,000 pairs are some 12 MB.
+const LONGEST_ANSWER: usize = 256 << 20;
+
+/// Where a running exporter is: `http://`, `https://` or `unix:PATH`. It is shown without a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemoteUrl {
+    place: Place,
+    tls: bool,
+    /// `host:port` as it was typed.
+    host: String,
+    /// Before each path: `""` or `/veth`.
+    prefix: String,
+    user: Option<String>,
+    password: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Place {
+    Inet { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+/// How an exporter is to be believed, and believes us.
+#[derive(Clone, Debug, Default)]
+pub struct RemoteOptions {
+    /// Certificates of who may have signed the exporter's, PEM; those of the system if none is given.
+    pub ca_file: Option<PathBuf>,
+    /// Any certificate is good.
+    pub skip_verify: bool,
+    /// In place of the URL's.
+    pub user: Option<String>,
+    /// A file with the password, in place of the URL's; a line's end behind it is no part of it.
+    pub password_file: Option<PathBuf>,
+}
+
+/// Why it cannot be asked at all.
+#[derive(Debug, Error)]
+pub enum RemoteConfigError {
+    /// A file that cannot be read.
+    #[error("cannot read {path}: {reason}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// A file without a certificate, or with one that is none.
+    #[error("{path}: {reason}", path = path.display())]
+    Certificates {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The system has none.
+    #[error("no certificates of this system's are to be found: {0}; name a file with --url.ca-file")]
+    NoSystemCertificates(String),
+    /// A password and nobody whose it is.
+    #[error("a password without a user: give one by --url.user or in the URL")]
+    NoUser,
+    /// What rustls does not take.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum RemoteError {
+    /// Nobody is there, or it is not who the certificate says.
+    #[error("cannot connect: {0}")]
+    NotThere(#[from] io::Error),
+    /// It takes too long.
+    #[error("no answer within {DEADLINE:?}")]
+    TooSlow,
+    /// The connection broke, or what came is no HTTP.
+    #[error("no HTTP answer: {0}")]
+    Garbage(#[from] hyper::Error),
+    /// The answer is too long or ended too early.
+    #[error("no whole answer: {0}")]
+    Broken(Box<dyn std::error::Error + Send + Sync>),
+    /// Another answer than 200 and 304.
+    #[error("it answers {status}{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    Refused {
+        /// The status of HTTP.
+        status: StatusCode,
+        /// Its `error`, or what is likely.
+        reason: Option<String>,
+    },
+}
+
+/// A running exporter, and the connection to it while there is one.
+pub struct Remote {
+    url: RemoteUrl,
+    authorization: Option<HeaderValue>,
+    tls: Option<TlsConnector>,
+    connection: Option<SendRequest<Empty<Bytes>>>,
+    /// Of the last answer.
+    tag: Option<HeaderValue>,
+}
+
+impl FromStr for RemoteUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<RemoteUrl, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path {
+                "" => Err("unix: without a path".into()),
+                path => Ok(RemoteUrl {
+                    place: Place::Unix(path.into()),
+                    tls: false,
+                    host: "localhost".into(),
+                    prefix: String::new(),
+                    user: None,
+                    password: None,
+                }),
+            };
+        }
+        let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => {
+                return Err("not a URL such as http://localhost:10736, https://host/veth or unix:PATH".into());
+            }
+        };
+        if uri.query().is_some() || text.contains('#') {
+            return Err("the URL must not have a query or a fragment".into());
+        }
+        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+        let (info, host) = match authority.rsplit_once('@') {
+            Some((info, host)) => (Some(info), host),
+            None => (None, authority),
+        };
+        let bare = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        if bare.is_empty() {
+            return Err("the URL names no host".into());
+        }
+        if uri.port_u16().is_none() && host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']')) {
+            return Err("the URL's port is none".into());
+        }
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let (user, password) = match info.map(|info| info.split_once(':').ok_or(info)) {
+            None => (None, None),
+            Some(Ok((user, password))) => (Some(decoded(user)), Some(decoded(password))),
+            Some(Err(user)) => (Some(decoded(user)), None),
+        };
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(RemoteUrl {
+            place: Place::Inet { host: bare, port },
+            tls,
+            host: host.to_owned(),
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            user,
+            password,
+        })
+    }
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Unix(path) => write!(f, "unix:{}", path.display()),
+            Place::Inet { .. } => {
+                write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.host, self.prefix)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Remote {
+    /// Reads the files that are named; nobody is asked yet.
+    ///
+    /// # Errors
+    /// If a file is not good, with its name, or a password has no user.
+    pub fn new(url: RemoteUrl, options: &RemoteOptions) -> Result<Remote, RemoteConfigError> {
+        let password = match &options.password_file {
+            Some(path) => Some(read(path)?.trim_end_matches(['\r', '\n']).to_owned()),
+            None => url.password.clone(),
+        };
+        let authorization = match (options.user.as_ref().or(url.user.as_ref()), password) {
+            (None, None) => None,
+            (None, Some(_)) => return Err(RemoteConfigError::NoUser),
+            (Some(user), password) => {
+                let encoded = STANDARD.encode(format!("{user}:{}", password.unwrap_or_default()));
+                // Base64 is what a header may hold.
+                HeaderValue::from_str(&format!("Basic {encoded}")).ok().map(|mut value| {
+                    value.set_sensitive(true);
+                    value
+                })
+            }
+        };
+        let tls = match url.tls {
+            true => Some(TlsConnector::from(Arc::new(trust::config(options)?))),
+            false => None,
+        };
+        Ok(Remote { url, authorization, tls, connection: None, tag: None })
+    }
+
+    /// The answer of `/api/v1/pairs`; `None` if it is the same as the last.
+    ///
+    /// # Errors
+    /// If there is none; the next call tries again, on a new connection.
+    pub async fn pairs(&mut self) -> Result<Option<Bytes>, RemoteError> {
+        let asked = timeout(DEADLINE, self.ask()).await.unwrap_or(Err(RemoteError::TooSlow));
+        if asked.is_err() {
+            self.connection = None;
+            self.tag = None;
+        }
+        asked
+    }
+
+    async fn ask(&mut self) -> Result<Option<Bytes>, RemoteError> {
+        let response = match self.connection.take() {
+            // It may have been closed since: then a new one is worth a try.
+            Some(connection) => match self.send(connection).await {
+                Ok(response) => response,
+                Err(_) => self.send(self.connect().await?).await?,
+            },
+            None => self.send(self.connect().await?).await?,
+        };
+        let status = response.status();
+        let tag = response.headers().get(ETAG).cloned();
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER);
+        let body = body.collect().await.map_err(RemoteError::Broken)?.to_bytes();
+        match status {
+            StatusCode::OK => {
+                self.tag = tag;
+                Ok(Some(body))
+            }
+            StatusCode::NOT_MODIFIED => Ok(None),
+            status => Err(RemoteError::Refused { status, reason: reason(status, &body) }),
+        }
+    }
+
+    async fn send(
+        &mut self,
+        mut connection: SendRequest<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, RemoteError> {
+        connection.ready().await?;
+        let mut request = Request::new(Empty::new());
+        let path = format!("{}/api/v1/pairs", self.url.prefix);
+        *request.uri_mut() = path.parse().unwrap_or_else(|_| Uri::from_static("/api/v1/pairs"));
+        let headers = request.headers_mut();
+        headers.extend(HeaderValue::from_str(&self.url.host).ok().map(|host| (HOST, host)));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("veth-exporter/", env!("CARGO_PKG_VERSION"))),
+        );
+        headers.extend(self.authorization.clone().map(|value| (AUTHORIZATION, value)));
+        headers.extend(self.tag.clone().map(|tag| (IF_NONE_MATCH, tag)));
+        let response = connection.send_request(request).await?;
+        self.connection = Some(connection);
+        Ok(response)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, RemoteError> {
+        match &self.url.place {
+            Place::Unix(path) => speak(UnixStream::connect(path).await?).await,
+            Place::Inet { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                match &self.tls {
+                    None => speak(stream).await,
+                    Some(tls) => {
+                        let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+                        speak(tls.connect(name, stream).await?).await
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn speak<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, RemoteError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // How it ends is in the next answer too.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn reason(status: StatusCode, body: &[u8]) -> Option<String> {
+    let answer: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let said = answer.as_ref().and_then(|answer| answer.get("error")?.as_str());
+    let likely = match status {
+        StatusCode::UNAUTHORIZED => Some("it wants a user and a password"),
+        StatusCode::NOT_FOUND => {
+            Some("it has no /api/v1/pairs: another server, or another --web.route-prefix")
+        }
+        _ => None,
+    };
+    said.or(likely).map(str::to_owned)
+}
+
+fn read(path: &Path) -> Result<String, RemoteConfigError> {
+    fs::read_to_string(path).map_err(|reason| RemoteConfigError::File { path: path.to_owned(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_where_and_who_and_is_shown_without_its_password() {
+        for (text, shown, host, port, user, password) in [
+            ("http://localhost:10736", "http://localhost:10736", "localhost", 10736, None, None),
+            ("http://localhost", "http://localhost", "localhost", 80, None, None),
+            ("https://example.org/veth/", "https://example.org/veth", "example.org", 443, None, None),
+            ("https://[::1]:7", "https://[::1]:7", "::1", 7, None, None),
+            ("http://[::1]/", "http://[::1]", "::1", 80, None, None),
+            ("http://me:p%40ss%3a@h:1", "http://h:1", "h", 1, Some("me"), Some("p@ss:")),
+            ("http://me@h", "http://h", "h", 80, Some("me"), None),
+        ] {
+            let url: RemoteUrl = text.parse().unwrap();
+            assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), shown.to_owned()));
+            assert!(url.place == Place::Inet { host: host.into(), port }, "{text}");
+            assert_eq!((url.user.as_deref(), url.password.as_deref()), (user, password), "{text}");
+        }
+        let url: RemoteUrl = "unix:/run/x.sock".parse().unwrap();
+        assert_eq!(url.to_string(), "unix:/run/x.sock");
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        for bad in [
+            "",
+            "localhost:10736",
+            "ftp://h",
+            "http://",
+            "unix:",
+            "http://h/?q",
+            "http://h/#f",
+            "http://h:99999",
+            "http://h:x",
+            "http://a b/",
+        ] {
+            assert!(bad.parse::<RemoteUrl>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+use super::*;
+use crate::model::ledger::{LabelSet, Traffic};
+use crate::model::link::{Link, Name, NetnsId};
+use crate::model::pairing::EndState;
+use crate::model::view::{ShownSide, Status, Tenant};
+use crate::model::workload::{Runtime, Workload};
+use serde_json::{Value, json};
+
+fn side(netns: NetnsId, ifindex: u32, name: &str, role: Role) -> ShownSide {
+    let name = Name::from_bytes(name.as_bytes()).unwrap();
+    ShownSide {
+        end: End { netns, ifindex },
+        link: Some(Link { ifindex, name, ..Link::default() }),
+        role,
+        netns: "".into(),
+        bridge: None,
+        tenant: None,
+        labels: None,
+        hidden: false,
+    }
+}
+
+/// A pair from a port of the host to a container in the namespace of this number.
+fn pair(nsid: u32, container: &str) -> ShownPair {
+    let owner = Workload::named(Runtime::Docker, container);
+    let interface = ShownSide {
+        labels: Some(LabelSet::of(&owner, "eth0".into(), String::new())),
+        tenant: Some(Arc::new(Tenant::alone(owner, None))),
+        ..side(NetnsId::Other { nsid, generation: 0 }, 2, "eth0", Role::Interface)
+    };
+    let port = side(NetnsId::Host, 10 + nsid, &format!("veth{nsid}"), Role::Port);
+    ShownPair { sides: [port, interface], state: EndState::Paired }
+}
+
+/// A second of the exporter's life: these pairs, whose ports have sent so many bytes, ten in a packet.
+fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
+    let mut workloads: Vec<LabelSet> =
+        pairs.iter().filter_map(|(pair, _)| pair.sides[1].labels.clone()).collect();
+    workloads.sort();
+    workloads.dedup();
+    let sent =
+        |bytes: u64| Counters { transmit_bytes: bytes, transmit_packets: bytes / 10, ..Counters::default() };
+    let rate = Rates { receive_bytes: 5, ..Rates::default() };
+    let view = View {
+        samples: pairs.iter().map(|(_, bytes)| [sent(*bytes), Counters::default()]).collect(),
+        workloads: vec![Traffic::default(); workloads.len()],
+        peaks: vec![Some(Rates { receive_bytes: 900, ..Rates::default() }); workloads.len()],
+        rates: vec![Some(rate); workloads.len()],
+        networks: Vec::new(),
+        others: Vec::new(),
+        ticked: Duration::from_secs(second),
+        scene: Arc::new(Scene {
+            pairs: pairs.iter().map(|(pair, _)| pair.clone()).collect(),
+            workloads,
+            ..Scene::default()
+        }),
+    };
+    Snapshot { view: Some(view), status: Status::default(), epoch: Duration::from_secs(1_000) }
+}
+
+fn feed(first: &Snapshot) -> Feed {
+    let about = About::new(Duration::from_secs(1), vec!["CAP_NET_ADMIN"]);
+    Feed::new(Arc::new(about), Ids::default(), first).unwrap()
+}
+
+fn told(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_tick_tells_only_of_what_is_other_than_before() {
+    let pairs = |web, db| [(pair(1, "web"), web), (pair(2, "db"), db)];
+    let mut feed = feed(&snapshot(1, &pairs(0, 0)));
+    let state = told(&feed.state());
+    // Until two ticks have counted, the rates are those of the labels.
+    assert_eq!(state["rates"], json!([[1, 5, 0, 0, 0], [2, 5, 0, 0, 0]]));
+    assert_eq!(state["lacks"], json!(["CAP_NET_ADMIN"]));
+    feed.tick(&snapshot(2, &pairs(0, 0))).unwrap();
+    let news = told(&feed.tick(&snapshot(4, &pairs(1_000, 0))).unwrap());
+    assert_eq!(news, json!({ "time": 1_004.0, "rates": [[1, 500, 0, 50, 0], [2, 0, 0, 0, 0]] }));
+    assert!(feed.tick(&snapshot(4, &pairs(1_000, 0))).is_none(), "no tick is told twice");
+    let news = told(&feed.tick(&snapshot(5, &pairs(1_500, 0))).unwrap());
+    assert_eq!(news["rates"], json!([]), "500 bytes in one second again");
+    assert_eq!(told(&feed.state())["rates"], json!([[1, 500, 0, 50, 0], [2, 0, 0, 0, 0]]));
+}
+
+#[test]
+fn pairs_appear_change_and_vanish_under_their_numbers() {
+    let mut feed = feed(&snapshot(1, &[(pair(1, "web"), 0), (pair(2, "db"), 0)]));
+    let news = told(&feed.tick(&snapshot(2, &[(pair(2, "data"), 0), (pair(3, "late"), 0)])).unwrap());
+    assert_eq!(news["vanished"], json!([1]));
+    let ids =
+        |what: &str| news[what].as_array().unwrap().iter().map(|pair| pair["id"].clone()).collect::<Vec<_>>();
+    assert_eq!((ids("changed"), ids("appeared")), (vec![json!(2)], vec![json!(3)]));
+    assert_eq!(news["changed"][0]["ends"][1]["workload"]["container"], "data");
+    // A number is never given again, also when nobody has listened meanwhile.
+    let about = Arc::clone(&feed.about);
+    let again = Feed::new(about, feed.into_ids(), &snapshot(9, &[(pair(1, "web"), 0), (pair(2, "data"), 0)]));
+    let ids: Vec<u64> = again.unwrap().pairs.iter().map(|told| told.id).collect();
+    assert_eq!(ids, [4, 2]);
+}
+
+#[test]
+fn pairs_that_share_their_labels_have_rates_of_their_own() {
+    let pairs = |one, another| [(pair(1, "twin"), one), (pair(2, "twin"), another)];
+    let mut feed = feed(&snapshot(1, &pairs(0, 0)));
+    assert_eq!(told(&feed.state())["rates"], json!([]), "whose the labels' rates are cannot be said");
+    feed.tick(&snapshot(2, &pairs(0, 0))).unwrap();
+    let news = told(&feed.tick(&snapshot(3, &pairs(100, 40))).unwrap());
+    assert_eq!(news["rates"], json!([[1, 100, 0, 10, 0], [2, 40, 0, 4, 0]]));
+}
+
+#[test]
+fn of_a_hidden_end_no_name_is_told() {
+    let mut hidden = pair(1, "secret");
+    hidden.sides[1].hidden = true;
+    let state = feed(&snapshot(1, &[(hidden, 0)])).state();
+    assert!(!state.contains("secret") && !state.contains("eth0") && state.contains("veth1"), "{state}");
+    assert_eq!(told(&state)["appeared"][0]["ends"][1]["netns"], "nsid-1");
+}

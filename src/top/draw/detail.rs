@@ -1,0 +1,152 @@
+//! What is before the table: all that is known of one pair, and the help.
+
+use super::{Theme, line, take_top};
+use crate::top::pairs::{Counters, End, Rates, Workload};
+use crate::top::promql;
+use crate::top::state::State;
+use crate::top::table::{Column, HISTORY, Row};
+use crate::top::text::{bytes, fit_right, printable, rate, sparkline};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Wrap};
+
+/// All that is known of the selected row's pair, from this line on.
+pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) {
+    let mut left = area;
+    let rule = "─".repeat(usize::from(area.width));
+    line(frame, take_top(&mut left, 1), Line::styled(rule, theme.heading()));
+    let lines = match state.selected() {
+        Some(row) => about(row, left.width, theme),
+        None => vec![Line::raw("No row is selected.")],
+    };
+    scrolled(frame, left, lines, from);
+}
+
+/// The keys and the notices, from this line on.
+pub(super) fn help(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) {
+    const KEYS: [(&str, &str); 9] = [
+        ("↑ ↓ pgup pgdn home end", "choose a row (also k j g G)"),
+        ("enter, esc", "open and close its details"),
+        ("/", "filter by words in names, networks, devices, ids, images, MAC addresses; esc clears it"),
+        ("space", "pause, and go on with what is known by then"),
+        ("< >, i", "sort by the column before or behind, or the other way round"),
+        ("ctrl-l", "paint anew"),
+        ("ctrl-z", "suspend"),
+        ("? h", "this help"),
+        ("q, ctrl-c", "quit"),
+    ];
+    let key = |key: &str, what: &str| {
+        Line::from(vec![Span::styled(format!("{key:24}"), theme.heading()), Span::raw(what.to_owned())])
+    };
+    let mut lines: Vec<Line<'_>> = KEYS.into_iter().map(|(keys, what)| key(keys, what)).collect();
+    let columns = Column::ALL.map(Column::name).map(|(c, name)| format!("{c} {name}"));
+    lines.push(key("sort by", &format!("{}; again: the other way round", columns.join(", "))));
+    lines.push(Line::raw(""));
+    lines.push(Line::raw(
+        "Receive and transmit are the workload's own view, in bytes a second of the exporter's last tick; peak is the highest \
+         tick in its window; drops are packets since it started.",
+    ));
+    for notice in &state.notices {
+        lines.push(Line::raw(""));
+        lines.push(Line::styled(notice.clone(), theme.warning()));
+    }
+    scrolled(frame, area, lines, from);
+}
+
+fn scrolled(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, from: u16) {
+    // The last line stays in sight: one line of text is one row at least.
+    let from = from.min(u16::try_from(lines.len().saturating_sub(1)).unwrap_or(u16::MAX));
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((from, 0)), area);
+}
+
+fn about(row: &Row, columns: u16, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::styled(format!("{} · {}", row.workload, row.pair.state), theme.title())];
+    let mut say = |what: &str, text: String| {
+        lines.push(Line::from(vec![
+            Span::styled(fit_right(what, 10), theme.heading()),
+            Span::raw(format!("  {text}")),
+        ]));
+    };
+    let end = row.end();
+    say("rates", pair_of_rates(end.rates.as_ref()));
+    say("peaks", pair_of_rates(end.peaks.as_ref()));
+    let room = usize::from(columns).saturating_sub(12).min(HISTORY);
+    let history = |of: fn(&Rates) -> u64| sparkline(row.history.iter().map(of), HISTORY, room);
+    say("receive", history(|rates| rates.receive_bytes_per_second));
+    say("transmit", history(|rates| rates.transmit_bytes_per_second));
+    if let Some(totals) = &end.totals {
+        say("total", counted(totals));
+    }
+    say("network", row.network.clone());
+    for end in &row.pair.ends {
+        say(if end.is_port() { "port" } else { "interface" }, place(end));
+        if let Some(counters) = &end.counters {
+            say("counters", counted(counters));
+        }
+        if let Some(workload) = &end.workload {
+            say("workload", person(workload));
+        }
+        if !end.parent.is_empty() {
+            say("inside", printable(&end.parent));
+        }
+        for member in &end.members {
+            say("member", person(member));
+        }
+    }
+    lines.push(Line::styled("PromQL", theme.heading()));
+    // From the first column on, to be copied.
+    lines.extend(promql::queries(&row.pair, row.own).into_iter().map(Line::raw));
+    lines
+}
+
+fn pair_of_rates(rates: Option<&Rates>) -> String {
+    match rates {
+        None => "not known".to_owned(),
+        Some(rates) => format!(
+            "receive {}, {} packets/s; transmit {}, {} packets/s",
+            rate(rates.receive_bytes_per_second),
+            rates.receive_packets_per_second,
+            rate(rates.transmit_bytes_per_second),
+            rates.transmit_packets_per_second
+        ),
+    }
+}
+
+fn counted(counters: &Counters) -> String {
+    format!(
+        "received {}, {} dropped; sent {}, {} dropped",
+        bytes(counters.receive_bytes),
+        counters.receive_packets_dropped,
+        bytes(counters.transmit_bytes),
+        counters.transmit_packets_dropped
+    )
+}
+
+/// `17: veth47c10e7 in the host, 32:e3:.., up, mtu 1500, in br0`.
+fn place(end: &End) -> String {
+    let name = end.name.as_deref().map_or_else(|| "(not to be seen)".to_owned(), printable);
+    let netns = match (end.netns.as_str(), end.nsid) {
+        ("", _) => "the host".to_owned(),
+        (netns, None) => printable(netns),
+        (netns, Some(nsid)) => format!("{} (nsid {nsid})", printable(netns)),
+    };
+    let mut text = format!("{}: {name} in {netns}", end.ifindex);
+    let up = end.up.map(|up| if up { "up" } else { "down" }.to_owned());
+    let mtu = end.mtu.map(|mtu| format!("mtu {mtu}"));
+    let bridge = end.bridge.as_deref().map(|bridge| format!("in {}", printable(bridge)));
+    for part in [end.address.as_deref().map(printable), up, mtu, bridge].into_iter().flatten() {
+        text.push_str(", ");
+        text.push_str(&part);
+    }
+    text
+}
+
+fn person(workload: &Workload) -> String {
+    let id = Some(&workload.id).filter(|id| !id.is_empty()).map(|id| format!("id {}", printable(id)));
+    let image = Some(&workload.image)
+        .filter(|image| !image.is_empty())
+        .map(|image| format!("image {}", printable(image)));
+    let parts = [Some(printable(&workload.title())), id, image];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,337 @@
+//! What is shown, and how keys and answers change it. The clock is an argument.
+
+use super::pairs::Answer;
+use super::table::{self, Column, Row, RowKey};
+use std::time::Duration;
+
+/// A key that somebody pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A character.
+    Char(char),
+    /// A character with Ctrl, in lower case.
+    Ctrl(char),
+    /// Of that name.
+    Enter,
+    /// Of that name.
+    Escape,
+    /// Of that name.
+    Backspace,
+    /// Of that name.
+    Up,
+    /// Of that name.
+    Down,
+    /// Of that name.
+    PageUp,
+    /// Of that name.
+    PageDown,
+    /// Of that name.
+    Home,
+    /// Of that name.
+    End,
+}
+
+/// What the terminal's edge has to do for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Nothing but show what has changed.
+    Show,
+    /// Paint everything anew, whatever is there.
+    Repaint,
+    /// Give the terminal back until the shell says to go on.
+    Suspend,
+    /// End.
+    Quit,
+}
+
+/// What is before the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing: keys are commands.
+    Table,
+    /// The line in which the filter is typed.
+    Filter,
+    /// The selected row's details, scrolled by so many lines.
+    Detail(u16),
+    /// The keys, scrolled by so many lines.
+    Help(u16),
+}
+
+/// How it stands with where the numbers come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// Nothing was told yet.
+    Waiting,
+    /// An answer came at this time.
+    Fresh(Duration),
+    /// It failed; the numbers, if there are any, are of this time.
+    Failed {
+        /// When the last answer came.
+        last: Option<Duration>,
+        /// What is in the way, printable.
+        reason: String,
+    },
+}
+
+/// What an answer was.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// The pairs.
+    Pairs(Answer),
+    /// They are as they were.
+    Unchanged,
+    /// Where nothing was to be had: why.
+    Failure(String),
+}
+
+/// All that is shown.
+#[derive(Debug)]
+pub struct State {
+    /// Where the numbers come from, printable.
+    pub source: String,
+    /// How often they are asked for.
+    pub interval: Duration,
+    /// What is missing and what would give it.
+    pub notices: Vec<String>,
+    /// How it stands with the source.
+    pub supply: Supply,
+    /// What is before the table.
+    pub mode: Mode,
+    /// What rows are sorted by, and whether the highest are first.
+    pub sort: (Column, bool),
+    /// As typed.
+    pub filter: String,
+    rows: Vec<Row>,
+    /// The rows when the user paused.
+    frozen: Option<Vec<Row>>,
+    /// The numbers of the rows that the filter lets through, in order.
+    order: Vec<usize>,
+    /// `None` is the first row, whichever it is.
+    selected: Option<RowKey>,
+    /// Its place in `order`.
+    place: usize,
+    /// The place in `order` of the row at the top of the window, and how many rows that has.
+    window: (usize, usize),
+}
+
+impl State {
+    /// Nothing known yet.
+    pub fn new(source: String, interval: Duration) -> State {
+        State {
+            source,
+            interval,
+            notices: Vec::new(),
+            supply: Supply::Waiting,
+            mode: Mode::Table,
+            sort: (Column::Busy, true),
+            filter: String::new(),
+            rows: Vec::new(),
+            frozen: None,
+            order: Vec::new(),
+            selected: None,
+            place: 0,
+            window: (0, 1),
+        }
+    }
+
+    /// Takes what was told at this time.
+    pub fn take(&mut self, told: Told, now: Duration) {
+        match told {
+            Told::Pairs(answer) => {
+                self.rows = table::rows(answer, std::mem::take(&mut self.rows));
+                self.supply = Supply::Fresh(now);
+            }
+            Told::Unchanged => {
+                table::unchanged(&mut self.rows);
+                self.supply = Supply::Fresh(now);
+            }
+            Told::Failure(reason) => {
+                let last = self.last_answer();
+                self.supply = Supply::Failed { last, reason: super::text::printable(&reason) };
+            }
+        }
+        if self.frozen.is_none() {
+            self.arrange();
+        }
+    }
+
+    /// When the last answer came.
+    pub fn last_answer(&self) -> Option<Duration> {
+        match self.supply {
+            Supply::Waiting => None,
+            Supply::Fresh(last) => Some(last),
+            Supply::Failed { last, .. } => last,
+        }
+    }
+
+    /// How old the numbers are, if they should not be so old.
+    pub fn stale(&self, now: Duration) -> Option<Duration> {
+        let age = now.saturating_sub(self.last_answer()?);
+        let failed = matches!(self.supply, Supply::Failed { .. });
+        (failed || age > 2 * self.interval + Duration::from_secs(1)).then_some(age)
+    }
+
+    /// True while the numbers stand still because the user wants it.
+    pub fn is_paused(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    fn table(&self) -> &[Row] {
+        self.frozen.as_deref().unwrap_or(&self.rows)
+    }
+
+    /// How many rows there are, and how many of them the filter lets through.
+    pub fn count(&self) -> (usize, usize) {
+        (self.table().len(), self.order.len())
+    }
+
+    /// Those that the window of so many rows shows, and the place of the selected one among them.
+    pub fn visible(&mut self, height: usize) -> (Vec<&Row>, Option<usize>) {
+        let place = self.place;
+        let (top, _) = self.window;
+        let highest = self.order.len().saturating_sub(height);
+        let top = top.min(place).max((place + 1).saturating_sub(height.max(1))).min(highest);
+        self.window = (top, height.max(1));
+        let rows =
+            self.order.iter().skip(top).take(height).map(|&row| &self.table()[row]).collect::<Vec<_>>();
+        let selected = (!rows.is_empty()).then_some(place - top);
+        (rows, selected)
+    }
+
+    /// The selected row, if there is one at all.
+    pub fn selected(&self) -> Option<&Row> {
+        self.order.get(self.place).map(|&row| &self.table()[row])
+    }
+
+    fn select(&mut self, place: usize) {
+        self.place = place.min(self.order.len().saturating_sub(1));
+        self.selected = self.order.get(self.place).map(|&row| self.table()[row].key.clone());
+    }
+
+    /// Filters and sorts anew.
+    fn arrange(&mut self) {
+        let words: Vec<String> = self.filter.split_whitespace().map(str::to_lowercase).collect();
+        let (column, falling) = self.sort;
+        let rows = self.table();
+        let mut order: Vec<usize> = (0..rows.len()).filter(|&row| rows[row].matches(&words)).collect();
+        order.sort_by(|&a, &b| rows[a].compare(&rows[b], column, falling));
+        self.order = order;
+        match &self.selected {
+            None => self.place = 0,
+            Some(key) => match self.order.iter().position(|&row| self.table()[row].key == *key) {
+                Some(place) => self.place = place,
+                // Whoever stands there now.
+                None => self.select(self.place),
+            },
+        }
+    }
+
+    /// Does what a key says.
+    pub fn press(&mut self, key: Key) -> Command {
+        match key {
+            Key::Ctrl('c') => return Command::Quit,
+            Key::Ctrl('z') => return Command::Suspend,
+            Key::Ctrl('l') => return Command::Repaint,
+            _ => {}
+        }
+        match self.mode {
+            Mode::Filter => self.type_filter(key),
+            Mode::Help(line) => {
+                self.mode = match key {
+                    Key::Down | Key::PageDown | Key::Char('j') => Mode::Help(line.saturating_add(1)),
+                    Key::Up | Key::PageUp | Key::Char('k') => Mode::Help(line.saturating_sub(1)),
+                    _ => Mode::Table,
+                };
+                Command::Show
+            }
+            Mode::Detail(line) => match key {
+                Key::PageDown => self.go_to(Mode::Detail(line.saturating_add(1))),
+                Key::PageUp => self.go_to(Mode::Detail(line.saturating_sub(1))),
+                Key::Escape | Key::Enter | Key::Char('q') => self.go_to(Mode::Table),
+                _ => self.command(key),
+            },
+            Mode::Table => self.command(key),
+        }
+    }
+
+    fn go_to(&mut self, mode: Mode) -> Command {
+        self.mode = mode;
+        Command::Show
+    }
+
+    fn command(&mut self, key: Key) -> Command {
+        let (place, page) = (self.place, self.window.1);
+        match key {
+            Key::Char('q') => return Command::Quit,
+            Key::Char('?' | 'h') => self.mode = Mode::Help(0),
+            Key::Char('/') => self.mode = Mode::Filter,
+            Key::Char(' ') => self.pause(),
+            Key::Enter => self.mode = Mode::Detail(0),
+            Key::Escape => self.filter_by(String::new()),
+            Key::Up | Key::Char('k') => self.select(place.saturating_sub(1)),
+            Key::Down | Key::Char('j') => self.select(place + 1),
+            Key::PageUp => self.select(place.saturating_sub(page)),
+            Key::PageDown => self.select(place + page),
+            Key::Home | Key::Char('g') => (self.selected, self.place) = (None, 0),
+            Key::End | Key::Char('G') => self.select(usize::MAX),
+            Key::Char('i') => self.sort_by(self.sort.0),
+            Key::Char('>') => self.next_column(1),
+            Key::Char('<') => self.next_column(Column::ALL.len() - 1),
+            Key::Char(c) => {
+                if let Some(column) = Column::ALL.into_iter().find(|column| column.name().0 == c) {
+                    self.sort_by(column);
+                }
+            }
+            _ => {}
+        }
+        Command::Show
+    }
+
+    /// By the same column again means the other way round.
+    fn sort_by(&mut self, column: Column) {
+        let (before, falling) = self.sort;
+        self.sort = (column, if before == column { !falling } else { column.falls() });
+        self.arrange();
+    }
+
+    fn next_column(&mut self, steps: usize) {
+        let at = Column::ALL.iter().position(|&column| column == self.sort.0).unwrap_or_default();
+        self.sort_by(Column::ALL[(at + steps) % Column::ALL.len()]);
+    }
+
+    fn pause(&mut self) {
+        self.frozen = match self.frozen {
+            None => Some(self.rows.clone()),
+            Some(_) => None,
+        };
+        self.arrange();
+    }
+
+    fn filter_by(&mut self, filter: String) {
+        self.filter = filter;
+        self.arrange();
+    }
+
+    fn type_filter(&mut self, key: Key) -> Command {
+        let mut filter = self.filter.clone();
+        match key {
+            Key::Enter => self.mode = Mode::Table,
+            Key::Escape => {
+                self.mode = Mode::Table;
+                filter.clear();
+            }
+            Key::Backspace => {
+                filter.pop();
+            }
+            Key::Ctrl('u') => filter.clear(),
+            Key::Char(c) => filter.push(c),
+            _ => return self.command(key),
+        }
+        self.filter_by(filter);
+        Command::Show
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

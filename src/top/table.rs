@@ -1,0 +1,278 @@
+//! Pairs as rows: one for each workload's interface, and one for a pair between two ports.
+
+use super::pairs::{Answer, End, Pair, Rates};
+use super::text::printable;
+use std::cmp::Ordering;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Rates of so many answers are kept for the sparklines: two minutes at one a second.
+pub const HISTORY: usize = 120;
+
+/// The end that a row is about, and the other: a namespace's name and id, and the ifindex.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RowKey([(String, Option<u32>, u32); 2]);
+
+/// A row.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Which it is, from one answer to the next.
+    pub key: RowKey,
+    /// The pair it is of.
+    pub pair: Arc<Pair>,
+    /// The number of the end that it is about.
+    pub own: usize,
+    /// Who lives there; the namespace's name if nobody is known to. Printable, as all that follows.
+    pub workload: String,
+    /// The network of the interface.
+    pub network: String,
+    /// The port: the name on the host.
+    pub device: String,
+    /// What the workload receives and sends, and what it did in the answers before.
+    pub history: VecDeque<Rates>,
+}
+
+/// What rows can be sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// By name.
+    Workload,
+    /// By name.
+    Network,
+    /// By name.
+    Device,
+    /// Bytes a second.
+    Receive,
+    /// Bytes a second.
+    Transmit,
+    /// Receive and transmit together.
+    Busy,
+    /// The higher of the two peaks.
+    Peak,
+    /// Packets, both ways together.
+    Drops,
+}
+
+impl Column {
+    /// In the order of the keys `<` and `>`.
+    pub const ALL: [Column; 8] = [
+        Column::Workload,
+        Column::Network,
+        Column::Device,
+        Column::Receive,
+        Column::Transmit,
+        Column::Busy,
+        Column::Peak,
+        Column::Drops,
+    ];
+
+    /// The key that sorts by it, and its name.
+    pub fn name(self) -> (char, &'static str) {
+        match self {
+            Column::Workload => ('w', "workload"),
+            Column::Network => ('n', "network"),
+            Column::Device => ('d', "device"),
+            Column::Receive => ('r', "receive"),
+            Column::Transmit => ('t', "transmit"),
+            Column::Busy => ('b', "busy"),
+            Column::Peak => ('p', "peak"),
+            Column::Drops => ('x', "drops"),
+        }
+    }
+
+    /// Names go up, numbers down, unless the user turns them round.
+    pub fn falls(self) -> bool {
+        !matches!(self, Column::Workload | Column::Network | Column::Device)
+    }
+}
+
+impl Row {
+    fn new(pair: &Arc<Pair>, own: usize, before: Option<Row>) -> Row {
+        let (end, other) = (&pair.ends[own], &pair.ends[1 - own]);
+        let named = |end: &End| printable(end.name.as_deref().unwrap_or("?"));
+        let mut history = before.map(|row| row.history).unwrap_or_default();
+        if let Some(rates) = end.rates {
+            if history.len() == HISTORY {
+                history.pop_front();
+            }
+            history.push_back(rates);
+        }
+        Row {
+            key: key(pair, own),
+            workload: match &end.workload {
+                Some(workload) => printable(&workload.title()),
+                None if end.netns.is_empty() => "-".to_owned(),
+                None => printable(&end.netns),
+            },
+            network: if end.network.is_empty() { "-".to_owned() } else { printable(&end.network) },
+            device: match (end.is_port(), other.is_port()) {
+                (true, true) => format!("{} {}", named(end), named(other)),
+                (false, false) => format!("{} {}", named(end), named(other)),
+                _ => named(other),
+            },
+            pair: Arc::clone(pair),
+            own,
+            history,
+        }
+    }
+
+    /// The end that it is about.
+    pub fn end(&self) -> &End {
+        &self.pair.ends[self.own]
+    }
+
+    /// What a number column shows, if it is known.
+    pub fn number(&self, column: Column) -> Option<u64> {
+        let end = self.end();
+        match column {
+            Column::Receive => Some(end.rates?.receive_bytes_per_second),
+            Column::Transmit => Some(end.rates?.transmit_bytes_per_second),
+            Column::Busy => {
+                let rates = end.rates?;
+                Some(rates.receive_bytes_per_second.saturating_add(rates.transmit_bytes_per_second))
+            }
+            Column::Peak => {
+                let peaks = end.peaks?;
+                Some(peaks.receive_bytes_per_second.max(peaks.transmit_bytes_per_second))
+            }
+            Column::Drops => {
+                let counted = end.totals.as_ref().or(end.counters.as_ref())?;
+                Some(counted.receive_packets_dropped.saturating_add(counted.transmit_packets_dropped))
+            }
+            Column::Workload | Column::Network | Column::Device => None,
+        }
+    }
+
+    /// Whether the words, which are in lower case, are each found in it.
+    pub fn matches(&self, words: &[String]) -> bool {
+        let end = self.end();
+        let ids =
+            end.workload.iter().chain(&end.members).flat_map(|one| [&one.id, &one.image, &one.container]);
+        let macs = self.pair.ends.iter().filter_map(|end| end.address.as_ref());
+        let texts: Vec<String> = [&self.workload, &self.network, &self.device]
+            .into_iter()
+            .chain(ids)
+            .chain(macs)
+            .map(|text| text.to_lowercase())
+            .collect();
+        words.iter().all(|word| texts.iter().any(|text| text.contains(word)))
+    }
+
+    /// The order by a column; what has no value is last whichever way it goes, and the workload's name decides between equals.
+    pub fn compare(&self, other: &Row, column: Column, falling: bool) -> Ordering {
+        let turned = |order: Ordering| if falling { order.reverse() } else { order };
+        let by = match column {
+            Column::Workload => turned(self.workload.cmp(&other.workload)),
+            Column::Network => turned(self.network.cmp(&other.network)),
+            Column::Device => turned(self.device.cmp(&other.device)),
+            number => match (self.number(number), other.number(number)) {
+                (Some(own), Some(other)) => turned(own.cmp(&other)),
+                (own, other) => other.is_some().cmp(&own.is_some()),
+            },
+        };
+        by.then_with(|| self.workload.cmp(&other.workload)).then_with(|| self.device.cmp(&other.device))
+    }
+}
+
+fn key(pair: &Pair, own: usize) -> RowKey {
+    let of = |end: &End| (end.netns.clone(), end.nsid, end.ifindex);
+    RowKey([of(&pair.ends[own]), of(&pair.ends[1 - own])])
+}
+
+/// The rows of an answer, each with the history of the row that it was before.
+pub fn rows(answer: Answer, before: Vec<Row>) -> Vec<Row> {
+    let mut before: HashMap<RowKey, Row> = before.into_iter().map(|row| (row.key.clone(), row)).collect();
+    let mut rows = Vec::new();
+    for pair in answer.pairs {
+        let pair = Arc::new(pair);
+        let interfaces: Vec<usize> = (0..2).filter(|&end| !pair.ends[end].is_port()).collect();
+        let owns = if interfaces.is_empty() { vec![0] } else { interfaces };
+        rows.extend(owns.into_iter().map(|own| Row::new(&pair, own, before.remove(&key(&pair, own)))));
+    }
+    rows
+}
+
+/// An answer that is the same as before: time has gone on, and the rates were the same.
+pub fn unchanged(rows: &mut [Row]) {
+    for row in rows {
+        let rates = row.end().rates;
+        row.history.extend(rates);
+        while row.history.len() > HISTORY {
+            row.history.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::pairs::tests::{bridge_pair, pair_of};
+
+    fn some(pairs: Vec<Pair>) -> Vec<Row> {
+        rows(Answer { pairs }, Vec::new())
+    }
+
+    fn order(rows: &[Row], column: Column, falling: bool) -> Vec<&str> {
+        let mut sorted: Vec<&Row> = rows.iter().collect();
+        sorted.sort_by(|a, b| a.compare(b, column, falling));
+        sorted.into_iter().map(|row| row.workload.as_str()).collect()
+    }
+
+    #[test]
+    fn a_pair_between_two_containers_has_a_row_for_each_and_one_between_ports_has_one() {
+        let mut between = pair_of("b", 3, 5, 6);
+        between.ends[0] = pair_of("a", 4, 1, 2).ends[1].clone();
+        let rows = some(vec![between, bridge_pair(), pair_of("c", 7, 1, 1)]);
+        let shown: Vec<(&str, &str)> =
+            rows.iter().map(|row| (row.workload.as_str(), row.device.as_str())).collect();
+        let wanted = [
+            ("docker/a", "eth0 eth0"),
+            ("docker/b", "eth0 eth0"),
+            ("-", "veth90 veth91"),
+            ("docker/c", "veth7"),
+        ];
+        assert_eq!(shown, wanted);
+        assert_eq!(rows[0].number(Column::Receive), Some(1));
+        assert_eq!(rows[2].number(Column::Receive), None);
+    }
+
+    #[test]
+    fn what_has_no_number_is_last_both_ways() {
+        let rows = some(vec![bridge_pair(), pair_of("a", 1, 5, 50), pair_of("b", 2, 7, 10)]);
+        assert_eq!(order(&rows, Column::Receive, true), ["docker/b", "docker/a", "-"]);
+        assert_eq!(order(&rows, Column::Receive, false), ["docker/a", "docker/b", "-"]);
+        assert_eq!(order(&rows, Column::Busy, true), ["docker/a", "docker/b", "-"]);
+        assert_eq!(order(&rows, Column::Peak, true), ["docker/a", "docker/b", "-"]);
+        assert_eq!(order(&rows, Column::Drops, true), ["docker/b", "docker/a", "-"]);
+        assert_eq!(order(&rows, Column::Workload, true), ["docker/b", "docker/a", "-"]);
+    }
+
+    #[test]
+    fn history_is_carried_on_and_bounded() {
+        let mut rows = some(vec![pair_of("web", 1, 1, 2)]);
+        for receive in 2..=2 * HISTORY as u64 {
+            rows = super::rows(Answer { pairs: vec![pair_of("web", 1, receive, 2), bridge_pair()] }, rows);
+        }
+        unchanged(&mut rows);
+        assert_eq!(rows[0].history.len(), HISTORY);
+        let last: Vec<u64> =
+            rows[0].history.iter().rev().take(3).map(|rates| rates.receive_bytes_per_second).collect();
+        assert_eq!(last, [240, 240, 239]);
+        assert!(rows[1].history.is_empty());
+        let rows = super::rows(Answer { pairs: vec![pair_of("web", 2, 1, 2)] }, rows);
+        assert_eq!(rows[0].history.len(), 1, "another ifindex is another pair");
+    }
+
+    #[test]
+    fn words_are_looked_for_in_names_ids_and_addresses() {
+        let row = &some(vec![pair_of("Web", 1, 1, 2)])[0];
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for found in ["web", "docker/web", "front", "veth1", "81686e", "shop/app", "02:42:ac", "web front"] {
+            assert!(row.matches(&words(found)), "{found}");
+        }
+        for missing in ["db", "web db", "veth2"] {
+            assert!(!row.matches(&words(missing)), "{missing}");
+        }
+        assert!(row.matches(&[]));
+    }
+}

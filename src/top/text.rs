@@ -1,0 +1,182 @@
+//! Text for a terminal: names that are shown and not obeyed, cells of a fixed width, numbers a person can read.
+
+use std::fmt::Write;
+use unicode_width::UnicodeWidthChar;
+
+/// What a terminal would obey, or what it shows otherwise than its characters say: controls, marks of direction, characters without
+/// a shape, and those that join or change the ones beside them, whose width no two terminals agree on.
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The text with `\x1b` and the like for what a terminal must not see.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // A string takes what is written to it.
+        let _ = match u32::from(c) {
+            code if misleads(c) && code <= 0xff => write!(out, "\\x{code:02x}"),
+            code if misleads(c) => write!(out, "\\u{{{code:x}}}"),
+            _ => out.write_char(c),
+        };
+    }
+    out
+}
+
+/// Columns that a printable text takes.
+pub fn width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or_default()).sum()
+}
+
+/// The text in exactly so many columns: padded, or cut with `…` at its end.
+pub fn fit(text: &str, columns: usize) -> String {
+    let wide = width(text);
+    if wide <= columns {
+        return format!("{text}{:pad$}", "", pad = columns - wide);
+    }
+    let mut out = String::new();
+    let mut left = columns.saturating_sub(1);
+    for c in text.chars() {
+        let wide = c.width().unwrap_or_default();
+        if wide > left {
+            break;
+        }
+        out.push(c);
+        left -= wide;
+    }
+    if columns > 0 {
+        out.push('…');
+    }
+    out.extend(std::iter::repeat_n(' ', left));
+    out
+}
+
+/// The same, at the right edge.
+pub fn fit_right(text: &str, columns: usize) -> String {
+    match width(text) {
+        wide if wide <= columns => format!("{:pad$}{text}", "", pad = columns - wide),
+        _ => fit(text, columns),
+    }
+}
+
+const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+
+/// `612 B/s`, `51.2 kB/s`: three digits and a decimal prefix.
+pub fn rate(bytes_per_second: u64) -> String {
+    format!("{}B/s", scaled(bytes_per_second))
+}
+
+/// `612 B`, `51.2 kB`.
+pub fn bytes(count: u64) -> String {
+    format!("{}B", scaled(count))
+}
+
+/// The number, a space and the prefix.
+fn scaled(number: u64) -> String {
+    let (mut value, mut steps) = (number as f64, 0);
+    // 999.5 would be shown as 1000.
+    while value >= 999.5 && steps + 1 < PREFIXES.len() {
+        value /= 1000.0;
+        steps += 1;
+    }
+    let digits = match (steps, value) {
+        (0, _) => 0,
+        (_, value) if value < 9.995 => 2,
+        (_, value) if value < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {}", PREFIXES[steps])
+}
+
+/// The values as blocks of eight heights, the last at the right edge; each block is the highest of as many as fit the width best.
+pub fn sparkline(values: impl ExactSizeIterator<Item = u64>, keep: usize, columns: usize) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let group = keep.div_ceil(columns.max(1)).max(1);
+    // The groups end with the newest value.
+    let ahead = (group - values.len() % group) % group;
+    let mut highest = vec![0; (ahead + values.len()) / group];
+    for (place, value) in values.enumerate() {
+        let of = &mut highest[(ahead + place) / group];
+        *of = value.max(*of);
+    }
+    let shown = &highest[highest.len().saturating_sub(columns)..];
+    let top = shown.iter().copied().max().unwrap_or_default();
+    let block = |&value: &u64| match value {
+        0 => ' ',
+        value => BLOCKS[((value as f64 / top as f64 * 8.0).ceil() as usize).clamp(1, 8) - 1],
+    };
+    fit_right(&shown.iter().map(block).collect::<String>(), columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_as_text() {
+        for (text, shown) in [
+            ("web", "web"),
+            ("caf\u{e9} 日本", "caf\u{e9} 日本"),
+            ("\u{1b}[2J\u{7}", r"\x1b[2J\x07"),
+            ("a\nb\tc", r"a\x0ab\x09c"),
+            ("\u{9b}31m\u{7f}", r"\x9b31m\x7f"),
+            ("\u{202e}evil\u{2066}", r"\u{202e}evil\u{2066}"),
+            ("a\u{200b}b\u{feff}", r"a\u{200b}b\u{feff}"),
+            ("👩\u{200d}💻", r"👩\u{200d}💻"),
+        ] {
+            assert_eq!(printable(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_cell_is_as_wide_as_it_is_said_to_be_whatever_is_in_it() {
+        for text in [
+            "",
+            "web",
+            "日本語の名前",
+            "a日b本c",
+            "e\u{301}e\u{301}e\u{301}",
+            "🦀🦀🦀",
+            "a long name of a container",
+        ] {
+            for columns in 0..30 {
+                for cell in [fit(text, columns), fit_right(text, columns)] {
+                    assert_eq!(width(&cell), columns, "{cell:?}");
+                }
+            }
+        }
+        assert_eq!(fit("container", 5), "cont…");
+        assert_eq!(fit("日本語", 4), "日… ");
+        assert_eq!(fit_right("7", 3), "  7");
+    }
+
+    #[test]
+    fn rates_have_three_digits() {
+        for (value, shown) in [
+            (0, "0 B/s"),
+            (999, "999 B/s"),
+            (1_000, "1.00 kB/s"),
+            (9_999, "10.0 kB/s"),
+            (51_249, "51.2 kB/s"),
+            (99_960, "100 kB/s"),
+            (999_499, "999 kB/s"),
+            (999_500, "1.00 MB/s"),
+            (u64::MAX, "18.4 EB/s"),
+        ] {
+            assert_eq!(rate(value), shown);
+        }
+    }
+
+    #[test]
+    fn a_sparkline_ends_with_the_newest_and_shows_the_highest_of_each_group() {
+        let line = |values: &[u64], keep, columns| sparkline(values.iter().copied(), keep, columns);
+        assert_eq!(line(&[], 8, 4), "    ");
+        assert_eq!(line(&[1, 2, 4, 8], 4, 4), "▁▂▄█");
+        assert_eq!(line(&[8, 0, 0], 4, 4), " █  ");
+        assert_eq!(line(&[1, 8, 0, 0, 4], 8, 4), " ▁█▄");
+        assert_eq!(line(&[0, 0], 8, 0), "");
+        assert_eq!(line(&[u64::MAX, 1], 2, 2), "█▁");
+    }
+}

@@ -1,0 +1,241 @@
+//! A real Chromium, driven by the DevTools protocol over a pipe: commands on its descriptor 3, answers and events from 4, each a JSON
+//! text that ends with a NUL.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::ChildStdin;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Netns, Process, empty_folder, wait_for};
+
+/// Any answer of the browser comes within this time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running browser with an empty profile. It is killed when this goes.
+pub struct Browser {
+    process: Process,
+    commands: ChildStdin,
+    messages: Receiver<Value>,
+    next: u64,
+}
+
+/// A tab of it, and what it has complained of so far.
+pub struct Page {
+    browser: Browser,
+    session: String,
+    origin: String,
+    complaints: Vec<String>,
+    requests: Vec<String>,
+}
+
+impl Browser {
+    /// Starts it in a network namespace.
+    pub fn start(netns: &Netns) -> Browser {
+        let profile = empty_folder("chromium");
+        // The descriptors that the protocol wants are made by the shell, which becomes the browser.
+        let mut command = netns.command("sh");
+        command.args(["-c", "exec chromium \"$@\" 3<&0 4>&1 </dev/null >/dev/null", "chromium"]).args([
+            "--remote-debugging-pipe",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            &format!("--user-data-dir={}", profile.display()),
+        ]);
+        let home = profile.display().to_string();
+        command.env("HOME", &home).env("XDG_CONFIG_HOME", &home).env("XDG_CACHE_HOME", &home);
+        let (process, commands, answers) = Process::start_with_streams("chromium", &mut command);
+        let (sender, messages) = channel();
+        std::thread::spawn(move || {
+            let mut answers = BufReader::new(answers);
+            let mut text = Vec::new();
+            while answers.read_until(0, &mut text).is_ok_and(|length| length > 0) {
+                let message = serde_json::from_slice(text.strip_suffix(b"\0").unwrap_or(&text));
+                // Whoever asked may be gone.
+                if !message.is_ok_and(|message| sender.send(message).is_ok()) {
+                    return;
+                }
+                text.clear();
+            }
+        });
+        Browser { process, commands, messages, next: 1 }
+    }
+
+    /// Opens a page in a tab, and takes the browser for it.
+    pub fn open(mut self, url: &str) -> Page {
+        let target = self.call(None, "Target.createTarget", &json!({ "url": "about:blank" }), &mut |_| ());
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let attached = self.call(None, "Target.attachToTarget", &attach, &mut |_| ());
+        let session = attached["sessionId"].as_str().expect("a session").to_owned();
+        let origin = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        let mut page = Page { browser: self, session, origin, complaints: Vec::new(), requests: Vec::new() };
+        for domain in ["Page", "Runtime", "Log", "Network"] {
+            page.call(&format!("{domain}.enable"), json!({}));
+        }
+        page.go(url);
+        page
+    }
+
+    fn call(
+        &mut self,
+        session: Option<&str>,
+        method: &str,
+        parameters: &Value,
+        heard: &mut dyn FnMut(&Value),
+    ) -> Value {
+        let id = self.next;
+        self.next += 1;
+        let mut command = json!({ "id": id, "method": method, "params": parameters });
+        if let Some(session) = session {
+            command["sessionId"] = session.into();
+        }
+        let text = format!("{command}\0");
+        self.commands.write_all(text.as_bytes()).expect("a browser that listens");
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let message = self.messages.recv_timeout(left).unwrap_or_else(|error| {
+                panic!("no answer to {method}: {error}\n{}", self.process.log().join("\n"))
+            });
+            if message["id"] == id {
+                assert!(message["error"].is_null(), "{method}: {}", message["error"]);
+                return message["result"].clone();
+            }
+            heard(&message);
+        }
+    }
+}
+
+impl Page {
+    /// Goes to an address.
+    pub fn go(&mut self, url: &str) {
+        let answer = self.call("Page.navigate", json!({ "url": url }));
+        assert!(answer["errorText"].is_null(), "{url}: {answer}");
+    }
+
+    /// A command of the protocol.
+    pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+        let Page { browser, session, origin, complaints, requests } = self;
+        browser.call(Some(session), method, &parameters, &mut |event| {
+            let of = &event["params"];
+            match event["method"].as_str().unwrap_or_default() {
+                "Runtime.exceptionThrown" => complaints.push(of["exceptionDetails"].to_string()),
+                "Log.entryAdded" if of["entry"]["level"] == "error" => {
+                    complaints.push(of["entry"].to_string())
+                }
+                "Runtime.consoleAPICalled" => complaints.push(of.to_string()),
+                "Network.requestWillBeSent" => {
+                    let url = of["request"]["url"].as_str().unwrap_or_default();
+                    if !url.starts_with(&format!("{origin}/")) {
+                        complaints.push(format!("a request to {url}"));
+                    }
+                    requests.push(url.to_owned());
+                }
+                _ => {}
+            }
+        })
+    }
+
+    /// What an expression gives, as JSON.
+    pub fn value(&mut self, expression: &str) -> Value {
+        let parameters = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let answer = self.call("Runtime.evaluate", parameters);
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer:#}");
+        answer["result"]["value"].clone()
+    }
+
+    /// What an expression gives, as text.
+    pub fn text(&mut self, expression: &str) -> String {
+        let value = self.value(expression);
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    }
+
+    /// Waits until an expression is true; says what the page shows if it does not become so.
+    pub fn wait_until(&mut self, within: Duration, expression: &str) {
+        wait_for(within, expression, || match self.value(expression) {
+            Value::Bool(true) => Ok(()),
+            other => Err(format!("{other}\n{}", self.text("document.body.innerText"))),
+        });
+    }
+
+    /// Presses a key: `ArrowDown`, `/`.
+    pub fn press(&mut self, key: &str) {
+        let text = if key.chars().count() == 1 { key } else { "" };
+        let text = if key == "Enter" { "\r" } else { text };
+        let event = |kind: &str| json!({ "type": kind, "key": key, "text": text, "code": key });
+        self.call("Input.dispatchKeyEvent", event(if text.is_empty() { "rawKeyDown" } else { "keyDown" }));
+        self.call("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key, "code": key }));
+    }
+
+    /// Types into what has the focus.
+    pub fn write(&mut self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text }));
+    }
+
+    /// Clicks into the middle of the element that an expression gives.
+    pub fn click(&mut self, element: &str) {
+        let place = self.value(&format!(
+            "(() => {{ const e = ({element}); e.scrollIntoView({{ block: 'center' }}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
+        ));
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event =
+                json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
+            self.call("Input.dispatchMouseEvent", event);
+        }
+    }
+
+    /// How large its window is, CSS pixels, and whether its user likes it dark.
+    pub fn look(&mut self, width: u32, height: u32, dark: bool) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.call("Emulation.setDeviceMetricsOverride", size);
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.call("Emulation.setEmulatedMedia", features);
+    }
+
+    /// Writes what its window shows to a file, as PNG.
+    pub fn screenshot(&mut self, file: &Path) {
+        let answer = self.call("Page.captureScreenshot", json!({ "format": "png" }));
+        let text = answer["data"].as_str().expect("a picture");
+        std::fs::write(file, from_base64(text)).expect("a file for the picture");
+    }
+
+    /// What the console has said, what went wrong, and what was asked of others than the exporter.
+    pub fn complaints(&mut self) -> &mut Vec<String> {
+        // What has happened until now has been told when this is answered.
+        self.value("0");
+        &mut self.complaints
+    }
+
+    /// All that was asked for.
+    pub fn requests(&self) -> &[String] {
+        &self.requests
+    }
+}
+
+/// RFC 4648, chapter 4: what the browser sends has no other letters.
+fn from_base64(text: &str) -> Vec<u8> {
+    let digit = |letter: u8| match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let letters = text.trim_end_matches('=').as_bytes();
+    let bytes = |four: &[u8]| {
+        let bits = four.iter().fold(0, |bits, letter| bits << 6 | u32::from(digit(*letter)));
+        let bits = bits << (6 * (4 - four.len()));
+        bits.to_be_bytes()[1..four.len()].to_vec()
+    };
+    letters.chunks(4).flat_map(bytes).collect()
+}
