@@ -145,6 +145,9 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l coll
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l cri.endpoint -d 'Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l path.procfs -d 'Where procfs is mounted' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
 info\t'What an operator wants to know'
 warn\t'What is missing'
