@@ -7,9 +7,11 @@ use crate::http::{ExternalUrl, ListenAddress};
 use crate::model::view::Source;
 use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
+use crate::sandbox::{Part, Privileges};
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -114,7 +116,14 @@ impl Cli {
             Some(Command::Serve(serve)) => serve.as_ref(),
             _ => &cli.serve,
         };
-        serve.selection.check().map_err(|why| Cli::command().error(ErrorKind::ArgumentConflict, why))?;
+        let sources = match &cli.command {
+            Some(Command::List(list)) => &list.sources,
+            Some(Command::Find(find)) => &find.sources,
+            Some(Command::Top(top)) => &top.sources,
+            _ => &serve.sources,
+        };
+        let checked = serve.selection.check().and_then(|()| sources.check());
+        checked.map_err(|why| Cli::command().error(ErrorKind::ArgumentConflict, why))?;
         Ok(cli)
     }
 }
@@ -203,6 +212,28 @@ pub struct Sources {
     /// Folder of the named network namespaces [default: /run/netns]
     #[arg(long = "path.netns", env = "VETH_EXPORTER_PATH_NETNS", value_name = "PATH")]
     netns: Option<PathBuf>,
+    /// What is kept of the privileges once the sockets are open
+    #[arg(long = "privileges", env = "VETH_EXPORTER_PRIVILEGES", value_name = "WHICH", default_value = "full",
+          value_parser = privileges)]
+    pub privileges: Privileges,
+    /// Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times
+    #[arg(
+        long = "sandbox.disable",
+        env = "VETH_EXPORTER_SANDBOX_DISABLE",
+        value_name = "PART",
+        value_delimiter = ',',
+        value_parser = part_or_all
+    )]
+    unconfined: Vec<PartOrAll>,
+    /// Folder that may be read besides, such as an engine's for its network namespaces; may be given several times
+    #[arg(
+        long = "sandbox.read",
+        env = "VETH_EXPORTER_SANDBOX_READ",
+        value_name = "PATH",
+        value_delimiter = ',',
+        value_parser = clap::builder::PathBufValueParser::new()
+    )]
+    pub read: Vec<PathBuf>,
     /// Only messages of this severity and above
     #[arg(long = "log.level", env = "VETH_EXPORTER_LOG_LEVEL", value_enum, default_value = "info")]
     pub log_level: LogLevel,
@@ -246,6 +277,23 @@ pub enum LogFormat {
 const OPTIONAL: [Source; 5] = [Source::Docker, Source::Podman, Source::Cri, Source::Named, Source::Process];
 
 impl Sources {
+    /// Parts of the sandbox that are not set.
+    pub fn unconfined(&self) -> BTreeSet<Part> {
+        self.unconfined.iter().flat_map(|chosen| chosen.parts()).copied().collect()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let off = self.unconfined();
+        let needed = off.contains(&Part::NoNewPrivs);
+        match [Part::Landlock, Part::Seccomp].into_iter().find(|part| needed && !off.contains(part)) {
+            Some(part) => Err(format!(
+                "--sandbox.disable no-new-privs: {} needs it, and must be disabled as well",
+                part.as_str()
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// True unless the user has disabled it.
     pub fn is_on(&self, source: Source) -> bool {
         !self.disabled.contains(&source)
@@ -288,6 +336,39 @@ impl Sources {
                 Err(error) => Err(format!("--path.netns {}: {error}", path.display())),
             },
         }
+    }
+}
+
+/// What `--sandbox.disable` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PartOrAll {
+    Part([Part; 1]),
+    All,
+}
+
+impl PartOrAll {
+    fn parts(&self) -> &[Part] {
+        match self {
+            PartOrAll::Part(part) => part,
+            PartOrAll::All => &Part::ALL,
+        }
+    }
+}
+
+fn part_or_all(name: &str) -> Result<PartOrAll, String> {
+    if name == "all" {
+        return Ok(PartOrAll::All);
+    }
+    let part = Part::ALL.into_iter().find(|part| part.as_str() == name);
+    part.map(|part| PartOrAll::Part([part]))
+        .ok_or_else(|| format!("what can be disabled is {}, or all", Part::ALL.map(Part::as_str).join(", ")))
+}
+
+fn privileges(name: &str) -> Result<Privileges, String> {
+    match name {
+        "full" => Ok(Privileges::Full),
+        "minimal" => Ok(Privileges::Minimal),
+        _ => Err("full (CAP_NET_ADMIN, if it is there) or minimal (none)".into()),
     }
 }
 
@@ -384,6 +465,8 @@ mod tests {
             ("--collector.disable", ""),
             ("--cri.endpoint", "tcp://x:1"),
             ("--log.level", "loud"),
+            ("--privileges", "all"),
+            ("--sandbox.disable", "sandbox"),
         ] {
             let error = Cli::try_parse_from(["veth-exporter", flag, value]).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{flag} {value}");

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("collector", &["kernel", "model", "runtimes"]),
     ("http", &["collector", "exposition", "model"]),
     ("top", &[]),
-    ("cli", &["http", "model", "runtimes"]),
+    ("cli", &["http", "model", "runtimes", "sandbox"]),
     (
         "commands",
         &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox", "top"],
@@ -54,6 +54,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("regex_syntax", &["cli"]),
     ("anyhow", &["commands"]),
     ("caps", &["sandbox"]),
+    ("landlock", &["sandbox"]),
+    ("libc", &["sandbox"]),
+    ("seccompiler", &["sandbox"]),
     ("tokio", &["collector", "commands", "http", "runtimes"]),
 ];
 
@@ -176,6 +179,8 @@ fn the_reader_of_imports_sees_lists_and_nested_lists() {
 #[test]
 fn no_namespace_is_ever_entered_and_no_code_is_unsafe() {
     for (module, code) in modules() {
+        // The sandbox names the call, to refuse it.
+        let code = code.replace("SYS_setns", "");
         for word in ["setns", "unshare(", "unsafe "] {
             assert!(!code.contains(word), "src/{module} has {word}");
         }

@@ -61,6 +61,15 @@ fn labels(series: Series) -> String {
     }
 }
 
+/// The labels that say how the process is confined; docs/sandbox.md has their values.
+const SANDBOX: [(&str, &str); 5] = [
+    ("capabilities", "none"),
+    ("no_new_privs", "true"),
+    ("dumpable", "false"),
+    ("seccomp", "full"),
+    ("landlock", "full"),
+];
+
 /// The exporter's own families: name, type, labels, help.
 fn telemetry() -> Vec<(String, String, String, String)> {
     // A family with labels is shown once it has a series.
@@ -70,7 +79,7 @@ fn telemetry() -> Vec<(String, String, String, String)> {
         resyncs: [("start", 1)].into(),
         ..Status::default()
     };
-    let families = Telemetry::new().unwrap().gather(&status, Some(&Scene::default()));
+    let families = Telemetry::new(&SANDBOX).unwrap().gather(&status, Some(&Scene::default()));
     let families = families.iter().map(|family| {
         let metrics = family.get_metric();
         let names: BTreeSet<&str> =

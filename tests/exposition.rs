@@ -109,10 +109,11 @@ fn normalised(text: &str) -> String {
             let (series, _) = line.rsplit_once(' ').unwrap();
             return format!("{series} VARIES\n");
         }
-        format!(
-            "{}\n",
-            line.replace(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), "version=\"VARIES\"")
-        )
+        let line = line.replace(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), "version=\"VARIES\"");
+        // As much as the kernel has.
+        let landlock = ["full", "partial", "unavailable"].map(|state| format!("landlock=\"{state}\""));
+        let line = landlock.iter().fold(line, |line, state| line.replace(state, "landlock=\"VARIES\""));
+        line + "\n"
     };
     text.lines().map(line).collect()
 }

@@ -65,7 +65,7 @@ _veth__exporter() {
 
     case "${cmd}" in
         veth__exporter)
-            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find top check-web-config healthy help"
+            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find top check-web-config healthy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -92,6 +92,18 @@ _veth__exporter() {
                     return 0
                     ;;
                 --path.netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --privileges)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox.disable)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox.read)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -185,7 +197,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__find)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --format --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -212,6 +224,18 @@ _veth__exporter() {
                     return 0
                     ;;
                 --path.netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --privileges)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox.disable)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox.read)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -373,7 +397,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__list)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --format --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -400,6 +424,18 @@ _veth__exporter() {
                     return 0
                     ;;
                 --path.netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --privileges)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox.disable)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox.read)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -423,7 +459,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__serve)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -450,6 +486,18 @@ _veth__exporter() {
                     return 0
                     ;;
                 --path.netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --privileges)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox.disable)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox.read)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -529,7 +577,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__top)
-            opts="-h --url --url.ca-file --url.insecure-skip-verify --url.user --url.password-file --interval --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --log.level --log.format --help"
+            opts="-h --url --url.ca-file --url.insecure-skip-verify --url.user --url.password-file --interval --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -576,6 +624,18 @@ _veth__exporter() {
                     return 0
                     ;;
                 --path.netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --privileges)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox.disable)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox.read)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_veth_exporter_global_optspecs
-    string join \n docker.host= podman.host= collector.disable= cri.endpoint= path.procfs= path.netns= log.level= log.format= web.listen-address= web.systemd-socket web.config.file= web.external-url= web.route-prefix= web.telemetry-path= web.max-requests= collector.interval= container.retention= peak.window= container.labels= container.include= container.exclude= device.include= device.exclude= device.metrics= h/help V/version
+    string join \n docker.host= podman.host= collector.disable= cri.endpoint= path.procfs= path.netns= privileges= sandbox.disable= sandbox.read= log.level= log.format= web.listen-address= web.systemd-socket web.config.file= web.external-url= web.route-prefix= web.telemetry-path= web.max-requests= collector.interval= container.retention= peak.window= container.labels= container.include= container.exclude= device.include= device.exclude= device.metrics= h/help V/version
 end
 
 function __fish_veth_exporter_needs_command
@@ -30,6 +30,9 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l collector.d
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l cri.endpoint -d 'Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l path.procfs -d 'Where procfs is mounted' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
 info\t'What an operator wants to know'
 warn\t'What is missing'
@@ -68,6 +71,9 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l co
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l cri.endpoint -d 'Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l path.procfs -d 'Where procfs is mounted' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
 info\t'What an operator wants to know'
 warn\t'What is missing'
@@ -98,6 +104,9 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l col
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l cri.endpoint -d 'Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l path.procfs -d 'Where procfs is mounted' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
 info\t'What an operator wants to know'
 warn\t'What is missing'
@@ -113,6 +122,9 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l col
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l cri.endpoint -d 'Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l path.procfs -d 'Where procfs is mounted' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
 info\t'What an operator wants to know'
 warn\t'What is missing'
@@ -133,6 +145,9 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l coll
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l cri.endpoint -d 'Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l path.procfs -d 'Where procfs is mounted' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
 info\t'What an operator wants to know'
 warn\t'What is missing'

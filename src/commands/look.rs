@@ -1,12 +1,12 @@
 //! One look at the host, for the commands that print and end.
 
+use super::confine;
 use crate::cli::Sources;
 use crate::collector::{self, Engine, Snapshot};
 use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
 use crate::model::view::{Source, View};
-use crate::sandbox;
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -26,11 +26,11 @@ impl Look {
         super::start_log(flags)?;
         let mut sources = super::open_kernel(flags)?;
         let mut engines = super::open_engines(flags)?;
-        let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
         // One look needs no events.
-        if let Some(lack) = tier.lacks(true) {
+        if let Some(lack) = confine::drop_privileges(flags)?.lacks(true, flags.privileges) {
             tracing::warn!("{lack}");
         }
+        confine::confine(flags, [], []);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let config = Config {
             retention: Duration::ZERO,

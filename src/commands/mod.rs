@@ -2,6 +2,7 @@
 
 mod check_web_config;
 mod collecting;
+mod confine;
 mod find;
 mod healthy;
 mod list;

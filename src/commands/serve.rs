@@ -1,13 +1,12 @@
 //! `veth-exporter serve`: collect, and serve /metrics.
 
 use super::collecting::{self, Wishes};
-use super::notify;
+use super::{confine, notify};
 use crate::cli::Serve;
-use crate::http::{self, About, Gate, Limits, Listener, Routes, Site, WebConfig};
+use crate::http::{self, About, Gate, Limits, ListenAddress, Listener, Routes, Site, WebConfig};
 use crate::kernel::Reach;
 use crate::model::view::Source;
-use crate::sandbox;
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,13 +19,15 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
     let sources = super::open_kernel(&flags.sources)?;
     let engines = super::open_engines(&flags.sources)?;
     let listeners = listen(flags)?;
-    let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
     let all_events = sources.events.reach == Reach::All;
-    if let Some(lack) = tier.lacks(all_events) {
+    let tier = confine::drop_privileges(&flags.sources)?;
+    if let Some(lack) = tier.lacks(all_events, flags.sources.privileges) {
         tracing::warn!("{lack}");
     }
     // Only now: it is read again whenever it changes, and what cannot be read then is better told at once.
     let config = flags.web_config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
+    let unix = flags.listen.iter().filter_map(ListenAddress::as_path);
+    let sandbox = confine::confine(&flags.sources, config.places(), unix);
     let gate = Arc::new(Gate::new(config)?);
     // The first thread starts here.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -45,7 +46,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
         let routes =
             Routes::new(flags.external_url.as_ref(), flags.route_prefix.as_deref(), &flags.telemetry_path);
         let about = About::new(flags.interval, tier.missing(all_events));
-        let site = Site::new(handle.clone(), routes, limits, Arc::clone(&gate), about)?;
+        let site = Site::new(handle.clone(), routes, limits, Arc::clone(&gate), about, &sandbox.labels())?;
         if let Some(path) = flags.web_config.clone() {
             tokio::spawn(async move { gate.follow(&path).await });
         }

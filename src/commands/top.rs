@@ -1,13 +1,13 @@
 //! `veth-exporter top`: the pairs in a terminal, live.
 
 use super::collecting::{self, Wishes};
+use super::confine;
 use crate::cli::Top;
 use crate::collector::{Handle, Snapshot};
 use crate::http::{self, Remote};
 use crate::kernel::Reach;
 use crate::model::filter::Filter;
 use crate::model::view::Source;
-use crate::sandbox;
 use crate::top::draw::Theme;
 use crate::top::pairs::Answer;
 use crate::top::state::{Command, State, Told};
@@ -84,8 +84,11 @@ fn open(flags: &Top) -> anyhow::Result<Opened> {
     }
     let sources = super::open_kernel(&flags.sources)?;
     let engines = super::open_engines(&flags.sources)?;
-    let tier = sandbox::drop_privileges().map_err(|error| anyhow!(error))?;
-    let lack = tier.lacks(sources.events.reach == Reach::All);
+    let tier = confine::drop_privileges(&flags.sources)?;
+    let lack = tier.lacks(sources.events.reach == Reach::All, flags.sources.privileges);
+    for missing in confine::confine_beside_terminal(&flags.sources).missing {
+        tracing::warn!("sandbox: without {missing}");
+    }
     Ok((sources, engines, lack))
 }
 

@@ -25,16 +25,19 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Registers all of them.
+    /// Registers all of them. `sandbox` are the labels that say how the process is confined.
     ///
     /// # Errors
     /// If two have one name: a mistake in this file.
-    pub fn new() -> Result<Telemetry, prometheus::Error> {
+    pub fn new(sandbox: &[(&'static str, &str)]) -> Result<Telemetry, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let build = opts("build_info", "Always 1: the exporter's version.");
         let build = registered(&registry, IntGaugeVec::new(build, &["version"])?)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let (names, values): (Vec<&str>, Vec<&str>) = sandbox.iter().copied().unzip();
+        let confined = opts("sandbox_info", "Always 1: what the exporter may still do.");
+        registered(&registry, IntGaugeVec::new(confined, &names)?)?.with_label_values(&values).set(1);
         let counter = |name, help| registered(&registry, IntCounter::with_opts(opts(name, help))?);
         Ok(Telemetry {
             collector_success: registered(

@@ -106,6 +106,16 @@ impl fmt::Display for Listener {
     }
 }
 
+impl ListenAddress {
+    /// Where a unix socket's file is.
+    pub fn as_path(&self) -> Option<&Path> {
+        match self {
+            ListenAddress::Unix(path) => Some(path),
+            ListenAddress::Inet { .. } => None,
+        }
+    }
+}
+
 impl Listener {
     /// Opens it. Must be called before the first thread starts: the mode of a unix socket comes from the process's umask.
     ///

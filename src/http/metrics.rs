@@ -103,9 +103,10 @@ impl Metrics {
         collector: Handle,
         limits: Limits,
         connections: Connections,
+        sandbox: &[(&'static str, &str)],
     ) -> Result<Metrics, prometheus::Error> {
-        let scrapes = Desk::new(limits, connections.clone())?;
-        let queries = Desk::new(limits, connections)?;
+        let scrapes = Desk::new(limits, connections.clone(), sandbox)?;
+        let queries = Desk::new(limits, connections, sandbox)?;
         Ok(Metrics { collector, scrapes, queries })
     }
 
@@ -180,11 +181,15 @@ impl Metrics {
 }
 
 impl Desk {
-    fn new(limits: Limits, connections: Connections) -> Result<Desk, prometheus::Error> {
+    fn new(
+        limits: Limits,
+        connections: Connections,
+        sandbox: &[(&'static str, &str)],
+    ) -> Result<Desk, prometheus::Error> {
         let writer = Writer {
             encoder: Encoder::default(),
             cadvisor: cadvisor::Encoder::default(),
-            telemetry: Telemetry::new()?,
+            telemetry: Telemetry::new(sandbox)?,
             pool: Pool::default(),
             memory: Memory::default(),
             last: Vec::new(),

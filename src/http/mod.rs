@@ -57,7 +57,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site that shows what this collector knows to whoever may pass the gate.
+    /// A site that shows what this collector knows to whoever may pass the gate, and by these labels how the process is confined.
     ///
     /// # Errors
     /// If the exporter's own metrics cannot be registered.
@@ -67,9 +67,10 @@ impl Site {
         limits: Limits,
         gate: Arc<Gate>,
         about: About,
+        sandbox: &[(&'static str, &str)],
     ) -> Result<Site, prometheus::Error> {
         let connections = Connections::default();
-        let metrics = Metrics::new(collector.clone(), limits, connections.clone())?;
+        let metrics = Metrics::new(collector.clone(), limits, connections.clone(), sandbox)?;
         let streams = Streams::new(collector.clone(), about);
         Ok(Site { metrics, streams, page: Page::new(&routes), collector, routes, gate, connections })
     }

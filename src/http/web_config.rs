@@ -11,6 +11,7 @@ pub(super) use files::Files;
 use hyper::header::{HeaderName, HeaderValue};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,11 @@ pub struct WebConfigError {
 }
 
 impl WebConfig {
+    /// Its files and their folders, with those that links lead to: whatever comes there is read when it changes.
+    pub fn places(&self) -> BTreeSet<PathBuf> {
+        self.files.places()
+    }
+
     /// Reads the file and the certificates that it names; names that are relative are meant from its folder.
     ///
     /// # Errors

@@ -107,7 +107,7 @@ fn a_family_is_one_block_with_its_help_and_type_and_whole_numbers() {
 
 #[test]
 fn in_openmetrics_a_family_is_called_as_its_type_demands_and_a_total_says_when_it_began() {
-    let telemetry = Telemetry::new().unwrap().gather(&Status::default(), None);
+    let telemetry = Telemetry::new(&[("seccomp", "full")]).unwrap().gather(&Status::default(), None);
     let view = view(&[(b"veth1", "web"), (b"veth2", "db")]);
     let text = encoded_as(Format::OpenMetrics, &mut Encoder::default(), Some(&view), &telemetry);
     let block = |name: &str| -> Vec<&str> {
@@ -187,7 +187,7 @@ fn a_new_scene_brings_new_labels_and_an_old_one_new_numbers() {
 
 #[test]
 fn the_exporters_own_metrics_are_there_also_without_a_view() {
-    let telemetry = Telemetry::new().unwrap();
+    let telemetry = Telemetry::new(&[("seccomp", "full")]).unwrap();
     let status = Status { bad_messages: 3, ..Status::default() };
     let text = encoded(&mut Encoder::default(), None, &telemetry.gather(&status, None));
     assert_eq!(lines(&text, "veth_exporter_bad_messages_total"), ["veth_exporter_bad_messages_total 3"]);
