@@ -1,5 +1,6 @@
 //! Engines that fail: real ones that are killed, and sockets where somebody answers as no engine does.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -113,13 +114,18 @@ fn containerd_that_is_killed_under_docker_takes_no_name_and_no_byte() {
     exporter.wait_for(SOON, "the new one has its name", |metrics| metrics.value("veth_device_up", &labels));
 }
 
-/// Those of the containers with this beginning that run, as the engine lists them.
-fn running(engine: &PrivateEngine, prefix: &str) -> Vec<String> {
+/// The containers with this beginning that run (or with `-a` all), as the engine lists them.
+fn containers(engine: &PrivateEngine, prefix: &str, all: &[&str]) -> BTreeSet<String> {
     let filter = format!("name={prefix}");
-    let names = engine.docker(&["ps", "--filter", &filter, "--format", "{{.Names}}"]);
-    let mut names: Vec<String> = names.lines().map(str::to_owned).collect();
-    names.sort();
-    names
+    let words = [&["ps", "--filter", &filter, "--format", "{{.Names}}"], all].concat();
+    engine.docker(&words).lines().map(str::to_owned).collect()
+}
+
+/// The veths of a namespace, as iproute2 tells them.
+fn veths(netns: &Netns) -> BTreeSet<String> {
+    let links = netns.ip_json(["link", "show", "type", "veth"]);
+    let names = links.as_array().unwrap().iter().filter_map(|link| link["ifname"].as_str());
+    names.map(str::to_owned).collect()
 }
 
 #[test]
@@ -163,14 +169,24 @@ fn an_engine_that_is_killed_and_restarted_amid_container_starts_ends_with_every_
         },
     );
     wait_for_source(&exporter, "docker", true);
-    // Whatever the engine has made of the interrupted ones: who runs is there by name, and nobody else.
-    let metrics = wait_for(Duration::from_secs(60), "the names are those of the engine", || {
-        let running = running(&engine, &prefix);
-        let metrics = exporter.metrics();
-        let mut shown: Vec<String> = named(&metrics).into_iter().map(|[_, name]| name).collect();
-        shown.sort();
-        if shown == running { Ok(metrics) } else { Err(format!("shown {shown:?}\nrunning {running:?}")) }
-    });
+    // A start that was interrupted may have left its interface behind: then it is still that container's, which does not run.
+    let metrics =
+        wait_for(Duration::from_secs(60), "each device of the kernel has its container's name", || {
+            let metrics = exporter.metrics();
+            let (devices, shown): (BTreeSet<String>, Vec<String>) =
+                named(&metrics).into_iter().map(|[device, name]| (device, name)).unzip();
+            let once: BTreeSet<String> = shown.iter().cloned().collect();
+            let [running, known] = [&[][..], &["-a"]].map(|all| containers(&engine, &prefix, all));
+            let there = veths(&netns);
+            let right = devices == there && once.len() == shown.len();
+            if right && once.is_superset(&running) && once.is_subset(&known) {
+                Ok(metrics)
+            } else {
+                Err(format!(
+                    "shown {shown:?} on {devices:?}\nrunning {running:?} of {known:?}\nthere {there:?}"
+                ))
+            }
+        });
     assert!(!named(&metrics).is_empty(), "{}", metrics.text);
     refuse_gaps(&metrics);
     note(&format!("{} of {count} starts survived the engine, {scrapes} scrapes", named(&metrics).len()));
@@ -366,16 +382,16 @@ fn an_engine_with_ten_thousand_containers_works_and_delays_no_scrape() {
         }
         took.sort();
         let used = Used::by(exporter);
-        let (half, longest) = (took[took.len() / 2], took[took.len() - 1]);
-        assert!(half < Duration::from_secs(2), "{took:?}");
+        let (half, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
+        assert!(p99 < Duration::from_secs(2), "{took:?}");
         assert!(used.resident < 256 << 20, "{used:?}");
         assert_eq!(said_of(exporter, kind.source()), Vec::<String>::new());
         note(&format!(
-            "{}: {} MiB, scrape p50 {} ms, longest {} ms",
+            "{}: {} MiB, scrape p50 {} ms, p99 {} ms",
             kind.source(),
             used.resident >> 20,
             half.as_millis(),
-            longest.as_millis()
+            p99.as_millis()
         ));
     }
 }
