@@ -15,12 +15,14 @@ const MEMORY: &str = "-rss_limit_mb=1024";
 /// Runs libFuzzer on this target, if `VETH_LAB_FUZZ` says for how many seconds. What it finds is put among the regressions.
 pub fn look_for_more(target: &Target) {
     let Ok(seconds) = std::env::var("VETH_LAB_FUZZ") else { return };
-    let fuzzer = std::env::var_os("VETH_LAB_FUZZER").expect("tests/run --fuzz builds the fuzzer and says where it is");
+    let fuzzer =
+        std::env::var_os("VETH_LAB_FUZZER").expect("tests/run --fuzz builds the fuzzer and says where it is");
     let (corpus, found) = (empty_folder("corpus"), empty_folder("found"));
     let known = ["corpus", "regressions"].map(|folder| format!("tests/fuzz/{folder}/{}", target.name));
     // A namespace of its own: what happens to the host's links is not what an input does.
     let mut command = Command::new("unshare");
-    command.arg("--net").arg(fuzzer).env("VETH_FUZZ_TARGET", target.name);
+    // The runtime of Rust ignores SIGPIPE, and is not started by libFuzzer's `main`.
+    command.args(["--net", "env", "--ignore-signal=PIPE"]).arg(fuzzer).env("VETH_FUZZ_TARGET", target.name);
     command.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={}", target.longest));
     command.args([TIMEOUT, MEMORY, "-print_final_stats=1", "-verbosity=1"]);
     command.arg(format!("-artifact_prefix={}/", found.display())).arg(&corpus);
@@ -58,11 +60,14 @@ fn tail(text: &str) -> &str {
 fn figures(said: &str, corpus: &Path, seconds: &str) -> String {
     let stat = |name: &str| -> u64 {
         let line = said.lines().find_map(|line| line.strip_prefix("stat::")?.strip_prefix(name));
-        line.and_then(|line| line.trim_matches([':', ' ']).parse().ok()).unwrap_or_else(|| panic!("no {name} in {said}"))
+        line.and_then(|line| line.trim_matches([':', ' ']).parse().ok())
+            .unwrap_or_else(|| panic!("no {name} in {said}"))
     };
     // `#1234	DONE   cov: 12 ft: 34 corp: 5/678b ...`
     let done = said.lines().rfind(|line| line.contains("DONE")).unwrap();
-    let after = |word: &str| done.split_whitespace().skip_while(|&found| found != word).nth(1).unwrap_or("no").to_owned();
+    let after = |word: &str| {
+        done.split_whitespace().skip_while(|&found| found != word).nth(1).unwrap_or("no").to_owned()
+    };
     let kept = fs::read_dir(corpus).unwrap().count();
     format!(
         "{} inputs in {seconds} s, {} places and {} features of the code reached, {kept} inputs new, {} MiB",

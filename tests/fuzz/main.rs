@@ -117,9 +117,15 @@ fn every_folder_of_inputs_is_of_a_target_and_small() {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
             let (name, path) = (entry.file_name(), entry.path());
             assert!(targets.contains(name.to_str().unwrap()), "{} is of no target", path.display());
-            let inputs: Vec<PathBuf> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
+            let inputs: Vec<PathBuf> =
+                fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
             let bytes: u64 = inputs.iter().map(|input| input.metadata().unwrap().len()).sum();
-            assert!(inputs.len() <= 100 && bytes <= 200 << 10, "{}: {} inputs of {bytes} bytes", path.display(), inputs.len());
+            assert!(
+                inputs.len() <= 100 && bytes <= 200 << 10,
+                "{}: {} inputs of {bytes} bytes",
+                path.display(),
+                inputs.len()
+            );
         }
     }
 }

@@ -84,28 +84,31 @@ fn are_good<E: Debug>(first: Result<Claims, E>, again: Result<Claims, E>) {
 /// The version, the list of containers, the networks, an inspection of whichever container, and events.
 pub fn docker(input: &[u8]) {
     thread_local!(static ENGINE: Engine = Engine::start("docker", serve_http));
-    ENGINE.with(|engine| engine.asked(input, async |socket| {
-        let podman = input.starts_with(b"podman");
-        let place = || {
-            let host = DockerHost::Unix(socket.to_owned());
-            let [docker, podman] = if podman { Place::both(None, Some(host)) } else { Place::both(Some(host), None) };
-            docker.or(podman).expect("one of both")
-        };
-        let mut docker = Docker::new(place());
-        let first = docker.refresh().await;
-        if let Err(error) = &first {
-            let said = error.to_string();
-            assert!(!said.contains(char::is_control) && said.len() < 2_048, "{said:?}");
-        }
-        are_good(first, docker.refresh().await);
-        let _told = docker.look_up("web").await;
-        let Ok(mut watch) = Watch::begin(place()).await else { return };
-        while let Some(mut news) = watch.news().await {
-            watch.learn(&mut news).await;
-            assert!(watch.expected().is_sorted(), "{:?}", watch.expected());
-            assert!(watch.containers().is_sorted(), "{:?}", watch.containers());
-        }
-    }));
+    ENGINE.with(|engine| {
+        engine.asked(input, async |socket| {
+            let podman = input.starts_with(b"podman");
+            let place = || {
+                let host = DockerHost::Unix(socket.to_owned());
+                let [docker, podman] =
+                    if podman { Place::both(None, Some(host)) } else { Place::both(Some(host), None) };
+                docker.or(podman).expect("one of both")
+            };
+            let mut docker = Docker::new(place());
+            let first = docker.refresh().await;
+            if let Err(error) = &first {
+                let said = error.to_string();
+                assert!(!said.contains(char::is_control) && said.len() < 2_048, "{said:?}");
+            }
+            are_good(first, docker.refresh().await);
+            let _told = docker.look_up("web").await;
+            let Ok(mut watch) = Watch::begin(place()).await else { return };
+            while let Some(mut news) = watch.news().await {
+                watch.learn(&mut news).await;
+                assert!(watch.expected().is_sorted(), "{:?}", watch.expected());
+                assert!(watch.containers().is_sorted(), "{:?}", watch.containers());
+            }
+        })
+    });
 }
 
 fn serve_http(mut stream: UnixStream, answers: Answers) {
@@ -127,7 +130,10 @@ fn serve_http(mut stream: UnixStream, answers: Answers) {
             path if path.contains("/networks/") => first_of(&networks),
             _ => inspection,
         };
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         // The client may have had enough.
         if mode != "raw" {
             let _ = stream.write_all(head.as_bytes()).await;
@@ -154,17 +160,19 @@ pub fn cri(input: &[u8]) {
         is_read_again::<PodSandboxStatusResponse>(status);
         is_read_again::<ListContainersResponse>(containers);
     });
-    ENGINE.with(|engine| engine.asked(input, async |socket| {
-        let endpoint: CriEndpoint = socket.to_str().expect("UTF-8").parse().expect("a path");
-        let mut cri = Cri::new(endpoint);
-        let first = cri.refresh().await;
-        if let Err(error) = &first {
-            let said = error.to_string();
-            assert!(!said.contains(char::is_control) && said.len() < 2_048, "{said:?}");
-        }
-        are_good(first, cri.refresh().await);
-        let _told = cri.look_up("shop/web").await;
-    }));
+    ENGINE.with(|engine| {
+        engine.asked(input, async |socket| {
+            let endpoint: CriEndpoint = socket.to_str().expect("UTF-8").parse().expect("a path");
+            let mut cri = Cri::new(endpoint);
+            let first = cri.refresh().await;
+            if let Err(error) = &first {
+                let said = error.to_string();
+                assert!(!said.contains(char::is_control) && said.len() < 2_048, "{said:?}");
+            }
+            are_good(first, cri.refresh().await);
+            let _told = cri.look_up("shop/web").await;
+        })
+    });
 }
 
 /// A message that is read, is the same when it is written and read again.
@@ -191,11 +199,16 @@ fn serve_grpc(mut stream: UnixStream, answers: Answers) {
             async move { Ok::<_, Infallible>(answer) }
         });
         // The client closes when it has had enough.
-        let _ = hyper::server::conn::http2::Builder::new(OnThisThread).serve_connection(TokioIo::new(stream), service).await;
+        let _ = hyper::server::conn::http2::Builder::new(OnThisThread)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
     });
 }
 
-fn grpc(path: &str, answers: &[Bytes; 6]) -> Response<impl hyper::body::Body<Data = Bytes, Error = Infallible> + use<>> {
+fn grpc(
+    path: &str,
+    answers: &[Bytes; 6],
+) -> Response<impl hyper::body::Body<Data = Bytes, Error = Infallible> + use<>> {
     let [_, version, sandboxes, status, containers, _] = answers;
     let message = match path.rsplit('/').next().unwrap_or_default() {
         "Version" => version,
@@ -207,7 +220,8 @@ fn grpc(path: &str, answers: &[Bytes; 6]) -> Response<impl hyper::body::Body<Dat
     frame.put_u8(0);
     frame.put_u32(u32::try_from(message.len()).expect("a short one"));
     frame.extend_from_slice(message);
-    let trailers = HeaderMap::from_iter([("grpc-status".parse().expect("a name"), HeaderValue::from_static("0"))]);
+    let trailers =
+        HeaderMap::from_iter([("grpc-status".parse().expect("a name"), HeaderValue::from_static("0"))]);
     let mut response = Response::new(Full::new(frame.freeze()).with_trailers(async { Some(Ok(trailers)) }));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response

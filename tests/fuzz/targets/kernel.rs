@@ -35,7 +35,9 @@ pub fn messages(input: &[u8]) {
         }
         2 => {
             let Some(ours) = in_memory_of(READING, || wire::stats(payload)) else { return };
-            if let Some(RouteNetlinkMessage::NewStats(theirs)) = another_implementation(wire::RTM_NEWSTATS, payload) {
+            if let Some(RouteNetlinkMessage::NewStats(theirs)) =
+                another_implementation(wire::RTM_NEWSTATS, payload)
+            {
                 let of_link = |attribute: &StatsAttribute| match attribute {
                     StatsAttribute::Link64(stats) => Some(counters(stats)),
                     _ => None,
@@ -46,7 +48,9 @@ pub fn messages(input: &[u8]) {
         }
         _ => {
             let Some(ours) = in_memory_of(READING, || wire::nsid(payload)) else { return };
-            if let Some(RouteNetlinkMessage::NewNsId(theirs)) = another_implementation(wire::RTM_NEWNSID, payload) {
+            if let Some(RouteNetlinkMessage::NewNsId(theirs)) =
+                another_implementation(wire::RTM_NEWNSID, payload)
+            {
                 let id = theirs.attributes.iter().find_map(|attribute| match attribute {
                     NsidAttribute::Id(id) => Some(u32::try_from(*id).ok()),
                     _ => None,
@@ -129,8 +133,11 @@ fn address_of_another_implementation(payload: &[u8]) -> Option<AddressMessage> {
             _ => {}
         }
     }
-    let address =
-        Address { ifindex: theirs.header.index, address: local.or(address)?, prefix: theirs.header.prefix_len };
+    let address = Address {
+        ifindex: theirs.header.index,
+        address: local.or(address)?,
+        prefix: theirs.header.prefix_len,
+    };
     Some(AddressMessage { address, target })
 }
 
@@ -140,10 +147,13 @@ const OWN: u32 = 3;
 /// A control message (its level, its type, its data), and the datagram that came with it.
 pub fn events(input: &[u8]) {
     let [control, datagram] = parts(input);
-    let source = match control.split_first_chunk::<4>().map(|(level, rest)| (level, rest.split_first_chunk::<4>())) {
-        Some((level, Some((kind, data)))) => wire::source(i32::from_ne_bytes(*level), i32::from_ne_bytes(*kind), data),
-        _ => None,
-    };
+    let source =
+        match control.split_first_chunk::<4>().map(|(level, rest)| (level, rest.split_first_chunk::<4>())) {
+            Some((level, Some((kind, data)))) => {
+                wire::source(i32::from_ne_bytes(*level), i32::from_ne_bytes(*kind), data)
+            }
+            _ => None,
+        };
     for own in [None, Some(OWN)] {
         let mut events = Vec::new();
         in_memory_of(ALWAYS + 64 * datagram.len(), || wire::datagram(datagram, source, own, &mut events));

@@ -10,10 +10,10 @@ use std::time::Duration;
 use clap::Parser as _;
 use serde_json::Value;
 use veth_exporter::cli::Cli;
+use veth_exporter::exposition::cadvisor;
 use veth_exporter::exposition::encode::{Encoder, Order};
 use veth_exporter::exposition::format::Format;
 use veth_exporter::exposition::pieces::Pool;
-use veth_exporter::exposition::cadvisor;
 use veth_exporter::model::filter::Choice;
 use veth_exporter::model::ledger::{LabelSet, NetworkLabels, Traffic};
 use veth_exporter::model::link::{Counters, End, Link, Name, NetnsId};
@@ -93,19 +93,26 @@ pub fn labels(input: &[u8]) {
     let view = view(&names);
     let written = |format| {
         let mut text = Pool::default().begin();
-        let order = Order { format, view: Some(&view), telemetry: &[], epoch: Duration::from_secs(1_700_000_000) };
+        let order =
+            Order { format, view: Some(&view), telemetry: &[], epoch: Duration::from_secs(1_700_000_000) };
         Encoder::default().encode(&order, &mut text);
         String::from_utf8(text.finish().concat()).expect("UTF-8")
     };
-    let (text, open_metrics) = in_memory_of(ALWAYS + 256 * input.len(), || (written(Format::Text), written(Format::OpenMetrics)));
+    let (text, open_metrics) =
+        in_memory_of(ALWAYS + 256 * input.len(), || (written(Format::Text), written(Format::OpenMetrics)));
     let strict = Exposition::parse(&text).unwrap_or_else(|wrong| panic!("{wrong}"));
-    let found = strict.families.into_iter().flat_map(|family| family.samples).map(|sample| (sample.name, sample.labels));
+    let found = strict
+        .families
+        .into_iter()
+        .flat_map(|family| family.samples)
+        .map(|sample| (sample.name, sample.labels));
     are_there(&names, &found.collect());
     are_there(&names, &by_reference("text", &text));
     are_there(&names, &by_reference("openmetrics", &open_metrics));
     let mut text = Pool::default().begin();
     cadvisor::Encoder::default().encode(Some(&view), &mut text);
-    Exposition::parse(&String::from_utf8(text.finish().concat()).expect("UTF-8")).unwrap_or_else(|wrong| panic!("{wrong}"));
+    Exposition::parse(&String::from_utf8(text.finish().concat()).expect("UTF-8"))
+        .unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
 type Series = BTreeSet<(String, BTreeMap<String, String>)>;
@@ -122,11 +129,14 @@ fn are_there(names: &Names<'_>, found: &Series) {
     ];
     let device = names.device.to_string();
     let device = [("device", device.as_str()), ("netns", netns)];
-    let label: String = names.label.0.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let label: String =
+        names.label.0.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     let label = format!("label_{label}");
+    let of_whole_pod = container.is_empty() && !pod.is_empty();
     let info = [
         ("container_id", id),
-        ("image", image),
+        // Each of its containers has one.
+        ("image", if of_whole_pod { "" } else { image }),
         (label.as_str(), names.label.1),
         ("compose_project", names.label.1),
     ];
@@ -139,7 +149,8 @@ fn are_there(names: &Names<'_>, found: &Series) {
 /// A series with just these labels; an empty one is left out.
 fn is_there(found: &Series, name: &str, labels: &[(&str, &str)]) {
     let labels = labels.iter().filter(|(_, value)| !value.is_empty());
-    let wanted = (name.to_owned(), labels.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+    let wanted =
+        (name.to_owned(), labels.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
     assert!(found.contains(&wanted), "no {wanted:?} in {found:#?}");
 }
 
@@ -208,14 +219,19 @@ impl Reference {
     fn start() -> Reference {
         let folder = std::env::var_os("VETH_LAB_DIR").expect("tests/run says where the packages are");
         let mut python = Command::new("python3");
-        python.args(["-B", "tests/python/exposition.py"]).env("PYTHONPATH", std::path::Path::new(&folder).join("python"));
+        python
+            .args(["-B", "tests/python/exposition.py"])
+            .env("PYTHONPATH", std::path::Path::new(&folder).join("python"));
         let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3");
-        let (questions, answers) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        let (questions, answers) =
+            (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
         Reference { child, questions, answers: BufReader::new(answers) }
     }
 
     fn ask(&mut self, format: &str, text: &str) -> Value {
-        write!(self.questions, "{format} {}\n{text}", text.len()).and_then(|()| self.questions.flush()).expect("it reads");
+        write!(self.questions, "{format} {}\n{text}", text.len())
+            .and_then(|()| self.questions.flush())
+            .expect("it reads");
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("it answers");
         serde_json::from_str(&line).expect("JSON")

@@ -47,8 +47,12 @@ fn counters(devices: &[u8]) {
         again.extend_from_slice(name.as_bytes());
         let Counters { receive_bytes, receive_packets, receive_dropped, .. } = counters;
         let Counters { transmit_bytes, transmit_packets, transmit_dropped, .. } = counters;
-        let receive = format!(": {receive_bytes:7} {receive_packets:7}    1 {receive_dropped:4}    2     3          4         5");
-        let transmit = format!(" {transmit_bytes:8} {transmit_packets:7}    6 {transmit_dropped:4}    7     8       9          0\n");
+        let receive = format!(
+            ": {receive_bytes:7} {receive_packets:7}    1 {receive_dropped:4}    2     3          4         5"
+        );
+        let transmit = format!(
+            " {transmit_bytes:8} {transmit_packets:7}    6 {transmit_dropped:4}    7     8       9          0\n"
+        );
         again.extend_from_slice(receive.as_bytes());
         again.extend_from_slice(transmit.as_bytes());
     }

@@ -50,6 +50,7 @@ pub fn requests(input: &[u8]) {
             Ok(length) => answers.extend_from_slice(&buffer[..length]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => _ = stream.shutdown(Shutdown::Write),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("{error}"),
         }
         // It has no end, and what is asked behind it is not looked at: who has enough closes.
@@ -93,7 +94,8 @@ fn answer(text: &[u8]) -> Result<&[u8], String> {
 fn chunks(mut rest: &[u8]) -> Result<&[u8], String> {
     loop {
         let Some(end) = rest.windows(2).position(|window| window == b"\r\n") else { return Ok(&[]) };
-        let length = std::str::from_utf8(&rest[..end]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
+        let length =
+            std::str::from_utf8(&rest[..end]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
         let length = length.ok_or("not a chunk's length")?;
         let Some(behind) = rest.get(end + 2 + length..) else { return Ok(&[]) };
         rest = match behind.strip_prefix(b"\r\n") {
@@ -114,10 +116,10 @@ fn server() -> &'static Path {
         let path = scratch().join("web.sock");
         let listener = Listener::bind(&ListenAddress::Unix(path.clone())).expect("a listener");
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let (handle, _exits) =
-                    collector::start(config(), TICK, kernel(), []).expect("a collector");
+                let (handle, _exits) = collector::start(config(), TICK, kernel(), []).expect("a collector");
                 let about = About::new(TICK, Vec::new());
                 let gate = Arc::new(Gate::new(WebConfig::default()).expect("a gate"));
                 let limits = Limits { max_requests: 8 };
@@ -171,7 +173,8 @@ pub fn accept(input: &[u8]) {
     let [lines, made] = parts(input);
     let lines: Vec<&str> = std::str::from_utf8(lines).unwrap_or_default().split('\n').collect();
     in_memory_of(ALWAYS + 256 * input.len(), || {
-        let (format, encoding) = (accept::negotiate(lines.iter().copied()), Encoding::liked_best(lines.iter().copied()));
+        let (format, encoding) =
+            (accept::negotiate(lines.iter().copied()), Encoding::liked_best(lines.iter().copied()));
         // Lines mean the same as one line with commas (RFC 9110, 5.3); a quoted string may not end within its line.
         let joined = lines.join(", ");
         if !joined.contains('"') {
@@ -270,7 +273,9 @@ fn encodings(made: &[u8]) {
 pub fn config_file(input: &[u8]) {
     let password = input.strip_prefix(b"password\n").and_then(|rest| std::str::from_utf8(rest).ok());
     let text = match password {
-        Some(password) => format!("basic_auth_users:\n  alice: {}\n", serde_json::json!(password)).into_bytes(),
+        Some(password) => {
+            format!("basic_auth_users:\n  alice: {}\n", serde_json::json!(password)).into_bytes()
+        }
         None => input.to_vec(),
     };
     let path = scratch().join("web.yml");
