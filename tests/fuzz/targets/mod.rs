@@ -2,7 +2,7 @@
 //! where the exporter breaks a promise.
 
 mod engines;
-#[allow(dead_code, reason = "the lab uses the rest")]
+#[allow(dead_code, clippy::duplicate_mod, reason = "the lab uses the rest, and the fuzzer has no lab")]
 #[path = "../../lab/exposition.rs"]
 mod exposition;
 mod kernel;

@@ -3,6 +3,7 @@
 //! The entry point that the macro makes for libFuzzer takes a pointer and a length: the only `unsafe` code is that of the macro.
 #![no_main]
 
+#[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../../targets/mod.rs"]
 mod targets;
 
