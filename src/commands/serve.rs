@@ -40,6 +40,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
             peak_window: flags.peak_window,
             processes: flags.sources.is_on(Source::Process),
             filter: flags.selection.filter(),
+            series: flags.series_limit(),
         };
         let handle = collecting::start(wishes, sources, engines)?;
         let limits = Limits { max_requests: flags.max_requests };

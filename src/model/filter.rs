@@ -88,8 +88,12 @@ impl Filter {
         }
     }
 
-    /// True if what is booked under these labels is shown. What is nobody's is no container's, and always shown.
+    /// True if what is booked under these labels is shown. What is nobody's is no container's, and always shown, and so is the rest
+    /// that there is no room for.
     pub fn shows(&self, labels: &LabelSet) -> bool {
+        if labels.is_rest() {
+            return !labels.is_hidden_rest();
+        }
         labels.runtime == Runtime::Unknown
             || self.shows_container(&labels.container, &labels.namespace, &labels.pod)
     }

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod link;
 pub mod pairing;
 pub mod peak;
+pub mod series;
 pub mod topology;
 pub mod view;
 pub mod workload;
