@@ -8,6 +8,7 @@
 
 mod backlog;
 mod engine;
+mod reports;
 
 use crate::kernel::{DeviceTable, Events, Mourner, Reach, Resolver, Sampler, Waker};
 use crate::model::event::Event;
@@ -19,6 +20,7 @@ use crate::runtimes::named::{self, NameChange};
 use crate::runtimes::process::{self, Processes};
 use backlog::{Place, Places};
 pub use engine::{Engine, Found};
+use reports::{Line, Report};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::Path;
@@ -242,7 +244,7 @@ pub fn start(
         engines: Arc::clone(&handle.engines),
         reported: BTreeMap::new(),
         names_asked: 0,
-        limited: false,
+        all_shown: Report::default(),
     };
     collector.apply(Input::Listening { answer: listening });
     thread::Builder::new().name("collector".into()).spawn(move || collector.run(messages, interval))?;
@@ -272,12 +274,12 @@ struct Collector {
     at_tick: Vec<oneshot::Sender<Arc<Snapshot>>>,
     ready: Arc<AtomicBool>,
     engines: Arc<BTreeMap<Runtime, Notify>>,
-    /// For each source, whether the log last said that it works.
-    reported: BTreeMap<Source, bool>,
+    /// What the log has said about each source.
+    reported: BTreeMap<Source, Report>,
     /// How often the names of namespaces are being asked for.
     names_asked: u8,
-    /// The log last said that there are more series than are shown.
-    limited: bool,
+    /// And about series that there is no room for.
+    all_shown: Report,
 }
 
 impl Collector {
@@ -469,28 +471,34 @@ impl Collector {
 
     /// One line in the log for a change of state, and not one a try.
     fn report_changes(&mut self) {
-        let series = self.host.status().series;
-        if std::mem::replace(&mut self.limited, series.is_limited()) != self.limited {
-            match self.limited {
-                true => tracing::warn!(
-                    limit = series.limit,
-                    "more series than --limits.series: newcomers are summed under other"
-                ),
-                false => tracing::info!(limit = series.limit, "every series is shown again"),
+        let (now, status) = (Instant::now(), self.host.status());
+        for (&source, asked) in &status.sources {
+            let name = source.as_str();
+            let report = self.reported.entry(source).or_default();
+            let Some(Line { first, changes }) = report.note(asked.result.is_ok(), now) else { continue };
+            match &asked.result {
+                Ok(()) if first => tracing::debug!(collector = name, "works"),
+                Ok(()) => tracing::info!(collector = name, changes, "works again"),
+                // What is missing from the start has been said with what would give it.
+                Err(reason) if first && source == Source::Events => {
+                    tracing::debug!(collector = name, %reason, "failed");
+                }
+                Err(reason) => tracing::warn!(collector = name, %reason, changes, "failed"),
             }
         }
-        for (&source, asked) in &self.host.status().sources {
-            let name = source.as_str();
-            match (self.reported.insert(source, asked.result.is_ok()), &asked.result) {
-                (Some(true), Ok(())) | (Some(false), Err(_)) => {}
-                (Some(false), Ok(())) => tracing::info!(collector = name, "works again"),
-                (None, Ok(())) => tracing::debug!(collector = name, "works"),
-                // What is missing from the start has been said with what would give it.
-                (None, Err(reason)) if source == Source::Events => {
-                    tracing::debug!(collector = name, %reason, "failed")
-                }
-                (_, Err(reason)) => tracing::warn!(collector = name, %reason, "failed"),
+        let limit = status.series.limit;
+        match self.all_shown.note(!status.series.is_limited(), now) {
+            Some(Line { first: false, changes }) if !status.series.is_limited() => {
+                tracing::info!(limit, changes, "every series is shown again");
             }
+            Some(Line { changes, .. }) if status.series.is_limited() => {
+                tracing::warn!(
+                    limit,
+                    changes,
+                    "more series than --limits.series: what is new is summed under other"
+                );
+            }
+            _ => {}
         }
     }
 }

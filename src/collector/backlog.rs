@@ -48,7 +48,7 @@ impl TaskPlaces {
 pub(super) enum Place {
     /// None: there is never more than one of its kind, or as many as were asked for.
     Known,
-    OfThread(OfThread),
+    OfThread(#[expect(dead_code, reason = "it is held")] OfThread),
     OfTask(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit),
 }
 

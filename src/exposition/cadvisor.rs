@@ -8,6 +8,7 @@ use super::encode::{LabelBlock, Names, Rows, label_of};
 use super::families::Type;
 use super::format::Format;
 use super::pieces::Pieces;
+use crate::model::label::bounded;
 use crate::model::link::{Counters, Errors, Name};
 use crate::model::pairing::Role;
 use crate::model::series::OTHER;
@@ -165,7 +166,7 @@ fn interface(block: &mut LabelBlock<'_>, names: Names, tenant: &Tenant, name: Na
     // Where the cgroup is not known, it is still another for each.
     match tenant.cgroup.as_str() {
         "" => block.label("id", format_args!("/{}", owner.id)),
-        cgroup => block.label("id", cgroup),
+        cgroup => block.label("id", bounded(cgroup)),
     }
     block.label("image", &owner.image);
     block.label("interface", name);

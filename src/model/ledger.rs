@@ -4,6 +4,7 @@
 //! pair is booked, by differences, to the label sets that the pair carries at that moment, so a total is the
 //! sum over every pair that ever carried its labels.
 
+use super::label;
 use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
 use super::peak::{Peaks, Rates};
@@ -95,7 +96,8 @@ pub struct LabelSet {
 
 impl LabelSet {
     /// Those of an owner's interface on a network.
-    pub fn of(owner: &Workload, interface: String, network: String) -> LabelSet {
+    pub fn of(owner: &Workload, interface: String, mut network: String) -> LabelSet {
+        label::bound(&mut network);
         LabelSet {
             runtime: owner.runtime,
             container: owner.name.clone(),

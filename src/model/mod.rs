@@ -8,6 +8,7 @@
 pub mod event;
 pub mod filter;
 pub mod host;
+pub mod label;
 pub mod ledger;
 pub mod link;
 pub mod pairing;

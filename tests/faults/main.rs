@@ -23,6 +23,7 @@ mod cri;
 mod engine;
 mod impostor;
 mod kernel;
+mod limits;
 mod process;
 mod soak;
 
