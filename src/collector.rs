@@ -504,7 +504,7 @@ impl Collector {
 }
 
 /// So many messages of the reader of events wait for the loop, each of up to [`EVENTS_AT_A_TIME`]; then the kernel keeps what comes.
-const EVENTS_WAITING: usize = 256;
+const EVENTS_WAITING: usize = 64;
 
 /// So many changes of names.
 const NAMES_WAITING: usize = 256;

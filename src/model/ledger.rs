@@ -18,9 +18,9 @@ use std::time::Duration;
 mod limits;
 mod rest;
 
-pub use limits::{Limits, Showing};
-use rest::Listing;
-pub use rest::{Rest, Row};
+pub use self::limits::{Limits, Showing};
+use self::rest::Listing;
+pub use self::rest::{Rest, Row};
 
 /// What went one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

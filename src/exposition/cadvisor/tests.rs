@@ -190,7 +190,7 @@ fn who_is_no_container_of_a_runtime_and_who_is_hidden_is_not_shown() {
 fn a_cgroup_and_an_image_from_hell_stay_in_their_quotes() {
     let mut view = view(&[Workload { image: "a\n} 1\n".into(), ..container() }], &["eth1"]);
     let scene = Arc::make_mut(&mut view.scene);
-    let cgroup = format!("/docker/\"{}\\\n# HELP", "x/".repeat(2_000));
+    let cgroup = format!("/docker/\"{}\\\n# HELP{}", "x/".repeat(200), "/y".repeat(2_000));
     let tenant = Tenant { cgroup, ..(*scene.others[0].tenant).clone() };
     scene.others[0].tenant = Arc::new(tenant);
     let text = encoded(&view);
@@ -199,7 +199,8 @@ fn a_cgroup_and_an_image_from_hell_stay_in_their_quotes() {
         assert!(begins.iter().any(|begin| line.starts_with(begin)), "{line}");
     }
     assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), 2 * CADVISOR.len());
-    assert!(text.contains("x/\\\\\\n# HELP\","), "escaped: {}", &text[..9_000.min(text.len())]);
+    assert!(text.contains("x/\\\\\\n# HELP/y/y"), "escaped: {}", &text[..9_000.min(text.len())]);
+    assert!(text.split("\",").all(|label| label.len() < 1_200), "bounded");
 }
 
 #[test]
