@@ -718,6 +718,9 @@ fn book(
     }
 }
 
+/// How many there may be, and what those are summed under that are more.
+type Most<L> = (usize, fn(&L) -> L);
+
 /// Adds the labels that are wanted, each with the time since when it is counted; drops those that were last wanted longer than `retention` ago. In place: most are
 /// the same each time, and there are thousands. Of more than `most` the new ones get the labels of their rest.
 fn renew<'a, L: Ord + Clone + 'a>(
@@ -725,7 +728,7 @@ fn renew<'a, L: Ord + Clone + 'a>(
     wanted: impl Iterator<Item = (Cow<'a, L>, Duration)>,
     now: Duration,
     retention: Duration,
-    most: Option<(usize, fn(&L) -> L)>,
+    most: Option<Most<L>>,
 ) {
     let mut new = Vec::new();
     for (labels, begun) in wanted {

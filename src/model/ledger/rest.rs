@@ -100,14 +100,14 @@ impl Account {
         let Listing::Rest(share) = &self.listing else { return };
         let seen = [0, 1].map(|side| self.seen(side, share.rows[side]));
         let Listing::Rest(share) = &mut self.listing else { return };
-        for side in 0..2 {
+        for (side, seen) in seen.iter().enumerate() {
             let sum = match share.rows[side] {
                 Row::Port => rest.ports.get_or_insert_default(),
                 Row::Container => rest.containers.get_or_insert_default(),
                 Row::Nothing => continue,
             };
-            add(sum, &seen[side], &share.counted[side]);
-            share.counted[side] = highest(&share.counted[side], &seen[side]);
+            add(sum, seen, &share.counted[side]);
+            share.counted[side] = highest(&share.counted[side], seen);
         }
     }
 }
