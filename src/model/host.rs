@@ -216,6 +216,11 @@ impl Host {
                 self.ledger.settle();
                 Vec::new()
             }
+            Input::Unmourned(requests) => {
+                // As with events that are lost: what dies now is not exact.
+                self.status.lost += requests as u64;
+                Vec::new()
+            }
             Input::Exited { pid } => {
                 self.watched.remove(&pid);
                 match self.located.get(&Locator::Pid(pid)).map(|at| at.netns) {
@@ -299,6 +304,7 @@ impl Host {
             rates: self.shown_of(self.ledger.rates()),
             networks: self.ledger.networks().map(|(_, traffic)| *traffic).collect(),
             others: self.scene.others.iter().map(|other| self.read_last(other.end)).collect(),
+            rest: self.ledger.rest(),
             ticked: self.ticked,
         })
     }

@@ -146,6 +146,7 @@ fn host_learning(learning: Learning) -> Host {
             resync: Duration::from_secs(300),
             pods: false,
             filter: Default::default(),
+            series: crate::model::series::USUAL,
             processes: true,
         },
         [Runtime::Docker],
@@ -623,6 +624,7 @@ fn an_id_that_nobody_has_is_asked_about_once_a_round() {
 }
 
 mod filtered;
+mod limited;
 mod live;
 
 #[test]
