@@ -127,6 +127,74 @@ fn search_order_and_keyboard_work() {
     assert_content(&mut page);
 }
 
+const TITLE: &str = "document.getElementById('detail-title')?.textContent";
+
+#[test]
+fn escape_closes_the_details_and_leaves_the_search() {
+    let (_host, _exporter, mut page) = three();
+    page.press("/");
+    page.write("beta");
+    page.press("Enter");
+    page.press("Enter");
+    page.wait_until(SOON, &format!("{TITLE} === 'beta'"));
+    page.press("Escape");
+    page.wait_until(SOON, "document.getElementById('detail').hidden");
+    assert_eq!(page.text("document.getElementById('search').value"), "beta");
+    page.press("Escape");
+    page.wait_until(SOON, &format!("({NAMES}).length === 3"));
+    assert_content(&mut page);
+}
+
+#[test]
+fn who_reads_details_keeps_the_focus_while_other_pairs_come_and_its_own_changes() {
+    let (mut host, _exporter, mut page) = three();
+    page.press("/");
+    page.write("beta");
+    page.press("Enter");
+    page.press("Enter");
+    page.wait_until(SOON, &format!("{TITLE} === 'beta'"));
+    let button = "[...document.querySelectorAll('#detail .copy')].find((button) => button.getAttribute('aria-label') === 'Copy MAC address')";
+    page.value(&format!("{button}.focus()"));
+    let mark = "document.activeElement.dataset.mark";
+    page.value(&format!("{mark} = 'mine'"));
+    host.add("delta");
+    page.wait_until(SOON, "document.getElementById('count').textContent === '1 of 4'");
+    assert_eq!(page.text(mark), "mine", "another pair is no reason to make the details anew");
+    host.netns.ip(["link", "set", "veth1", "mtu", "1400"]);
+    page.wait_until(SOON, "document.getElementById('detail').textContent.includes('1400 bytes')");
+    assert_eq!(page.text("document.activeElement.getAttribute('aria-label')"), "Copy MAC address");
+    assert_content(&mut page);
+}
+
+#[test]
+fn details_stay_the_same_workloads_when_the_exporter_restarts() {
+    let (host, exporter, mut page) = three();
+    page.press("/");
+    page.write("beta");
+    page.press("Enter");
+    page.press("Enter");
+    page.wait_until(SOON, &format!("{TITLE} === 'beta'"));
+    // To the next exporter this is the first pair, and the second is gamma.
+    host.netns.ip(["link", "del", "veth0"]);
+    page.wait_until(SOON, "document.getElementById('sum-pairs').textContent === '2'");
+    let address = exporter.address().to_string();
+    drop(exporter);
+    page.wait_until(SOON, "document.getElementById('live')?.dataset.state === 'lost'");
+    let [flag, path] = host.names.arguments();
+    let _again = Exporter::start(&host.netns, &[flag, path, "--web.listen-address", &address]);
+    page.wait_until(2 * SOON, "document.getElementById('notices').textContent.includes('restarted')");
+    page.wait_until(SOON, "document.getElementById('live')?.dataset.state === 'live'");
+    assert_eq!(page.text(TITLE), "beta");
+    assert_eq!(page.text("document.querySelector('#detail .gone').textContent"), "");
+    page.press("Escape");
+    // The picture's workloads are the new exporter's as well.
+    let node = "[...document.querySelectorAll('#picture .node[role=button]')].find((node) => node.textContent.includes('gamma')).querySelector('.hit')";
+    page.click(node);
+    page.wait_until(SOON, &format!("{TITLE} === 'gamma'"));
+    page.complaints().retain(|complaint| !complaint.contains("net::ERR_"));
+    assert_content(&mut page);
+}
+
 #[test]
 fn a_paused_page_stands_still_and_goes_on() {
     let (host, _exporter, mut page) = three();

@@ -19,7 +19,11 @@ let restarted = null;
 let others = true;
 let due = false;
 
-const detail = new Detail(by("detail"), () => table.draw());
+const detail = new Detail(by("detail"), () => {
+  // Whence it was opened may be gone.
+  if (document.activeElement === document.body) table.grid.focus({ preventScroll: true });
+  table.draw();
+});
 const open = (row) => row && detail.open(row);
 const table = new Table(by("table"), { open, changed: () => draw() });
 const picture = new Picture(by("picture"), open);
@@ -127,11 +131,20 @@ addEventListener("keydown", (event) => {
 
 // Dark or light as the system has it, until somebody wants it otherwise here.
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const wanted = localStorage.getItem("theme");
+const wanted = kept(() => localStorage.getItem("theme"));
 if (wanted === "dark" || wanted === "light") document.documentElement.dataset.theme = wanted;
 by("theme").addEventListener("click", () => {
   const now = document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
   const next = now === "dark" ? "light" : "dark";
   document.documentElement.dataset.theme = next;
-  localStorage.setItem("theme", next);
+  kept(() => localStorage.setItem("theme", next));
 });
+
+// A browser that is to keep nothing throws for the question alone; then the choice lasts as long as the page.
+function kept(ask) {
+  try {
+    return ask();
+  } catch {
+    return null;
+  }
+}
