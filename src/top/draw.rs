@@ -194,7 +194,7 @@ fn table(frame: &mut Frame<'_>, area: Rect, state: &mut State, now: Duration, th
         _ => None,
     };
     if let Some(words) = empty {
-        line(frame, take_top(&mut left, 1), Line::raw(words));
+        frame.render_widget(Paragraph::new(words).wrap(Wrap { trim: true }), take_top(&mut left, 3));
     }
     let (rows, selected) = state.visible(usize::from(left.height));
     for (number, row) in rows.into_iter().enumerate() {

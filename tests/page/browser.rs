@@ -114,7 +114,7 @@ fn search_order_and_keyboard_work() {
     let asked = page.text(query);
     for wanted in [
         r#"rate(veth_container_receive_bytes_total{runtime="named",container="beta",interface="eth0"}[5m])"#,
-        r#"rate(veth_device_receive_bytes_total{device="veth1"}[5m])"#,
+        r#"rate(veth_device_receive_bytes_total{device="veth1",netns=""}[5m])"#,
     ] {
         assert!(asked.contains(wanted), "no {wanted} in {asked}");
     }

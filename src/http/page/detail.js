@@ -71,7 +71,7 @@ export class Detail {
       element("figure", { class: "history" }, this.sparkline.node, this.scale),
       element("table", { class: "numbers" },
         element("thead", {}, element("tr", {}, element("td"), ...["Receive", "Transmit"].map((word) => element("th", { scope: "col" }, element("span", { class: `dot ${word.toLowerCase()}` }), word)))),
-        element("tbody", {}, this.line("Now", "now"), this.line("", "packets"), this.line("Peak, last minute", "peak"), this.line("Dropped packets", "dropped"))),
+        element("tbody", {}, this.line("Now", "now"), this.line("", "packets"), this.line("Peak", "peak"), this.line("Dropped packets", "dropped"))),
       ...section("Workload", who(row.workload)),
       ...members(row.end.members),
       ...section("Its end", end(row.end)),
@@ -160,7 +160,8 @@ function queries(row) {
   }
   const port = row.peer.role === "port" ? row.peer : row.end.role === "port" ? row.end : null;
   if (port?.name) {
-    const labels = selector({ device: port.name, netns: port.netns });
+    // Devices of the host have no netns: without that the query would take those of that name in namespaces as well.
+    const labels = selector({ device: port.name, netns: port.netns }, ["netns"]);
     asked.push(["The port’s receive (its workload’s transmit)", `rate(veth_device_receive_bytes_total${labels}[5m])`]);
   }
   return asked;

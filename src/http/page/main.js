@@ -15,6 +15,7 @@ const model = new Model();
 // What is shown: as it was when the page was paused, else the model itself.
 let shown = model;
 let link = "connecting";
+let refusal = null;
 let restarted = null;
 let others = true;
 let due = false;
@@ -40,8 +41,8 @@ function draw() {
   by("live").dataset.state = state;
   say(by("live"), state === "paused" ? "Paused" : LINKS[link]);
   document.body.classList.toggle("stale", link === "lost");
+  notices.show(shown, restarted, refusal);
   if (model.exporter === null) return;
-  notices.show(shown, restarted);
   const none = shown.rows.length === 0;
   by("picture-card").hidden = none;
   by("pairs").hidden = none;
@@ -63,8 +64,10 @@ function wish() {
 }
 
 follow({
-  link(now) {
+  link(now, reason = null) {
     link = now;
+    // While it is asked again the reason stays.
+    if (reason !== null || now === "live") refusal = reason;
     wish();
   },
   state(state) {

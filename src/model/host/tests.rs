@@ -340,7 +340,7 @@ fn who_left_and_is_claimed_again_without_being_found_is_not_judged_without_end()
 
 #[test]
 fn what_lives_is_not_judged_without_end_where_totals_are_not_retained() {
-    let mut world = World::with_containers(&[(0, 10), (1, 11)]);
+    let world = World::with_containers(&[(0, 10), (1, 11)]);
     let mut host = host_retaining(Duration::ZERO);
     world.tick(&mut host, NOW);
     world.tick(&mut host, NOW + SECOND);
