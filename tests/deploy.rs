@@ -79,7 +79,12 @@ fn the_exporter_serves_on_the_socket_unit_as_the_addition_tells_it() {
         http_get(&host.path(), address, "/metrics")
     });
     assert!(answer.status == 200 && answer.text().contains("veth_exporter_build_info{"), "{answer:?}");
-    assert!(process.log().iter().any(|line| line.contains(&format!("address=[::]:{port}"))));
+    // What waits in the unit's queue is answered before the line about it can be read.
+    wait_for(Duration::from_secs(10), "the line about the socket", || {
+        let log = process.log();
+        let said = log.iter().any(|line| line.contains(&format!("address=[::]:{port}")));
+        if said { Ok(()) } else { Err(log.join("\n")) }
+    });
 }
 
 /// The system calls of a set, those of the sets within it included.

@@ -18,6 +18,7 @@ use std::time::Duration;
 mod claims;
 mod events;
 mod input;
+mod locating;
 mod naming;
 mod newcomers;
 mod questions;
@@ -30,6 +31,7 @@ use claims::Heard;
 pub use input::{
     Config, Inhabitant, Input, Learning, Links, Located, Location, LookFailure, Request, Samples,
 };
+use locating::Locating;
 use naming::Naming;
 use newcomers::Newcomers;
 use questions::Questions;
@@ -62,9 +64,7 @@ pub struct Host {
     refused: BTreeSet<u32>,
     /// Namespaces whose links could not be read, and why.
     unreadable: BTreeMap<NetnsId, String>,
-    /// Claims that point to no namespace, since when, and whether they are counted; and how many ever were.
-    unlocated: BTreeMap<Locator, (Duration, bool)>,
-    unlocated_ever: u64,
+    locating: Locating,
     /// The processes whose end we want to hear of.
     watched: BTreeSet<u32>,
     /// All must be read again, and why: at the next tick, if nothing hinders it.
@@ -154,8 +154,7 @@ impl Host {
             resynced: Duration::ZERO,
             refused: BTreeSet::new(),
             unreadable: BTreeMap::new(),
-            unlocated: BTreeMap::new(),
-            unlocated_ever: 0,
+            locating: Locating::default(),
             watched: BTreeSet::new(),
             resync_owed: None,
             suspicions: Suspicions::default(),
@@ -618,12 +617,8 @@ impl Host {
                 more.extend(self.ask_names());
             }
             // A claim that was not located may be now.
-            let located = |locator: &Locator| {
-                self.located.get(locator).is_some_and(|at| at.netns != Located::WithoutId)
-            };
-            let lost = self.locators().into_iter().filter(|locator| !located(locator));
-            let lost = lost.map(Request::Locate).collect();
-            more.extend(self.ask(lost));
+            let wanted = self.locators().into_iter().filter(|locator| !self.is_located(locator)).collect();
+            more.extend(self.locate(wanted, now));
         }
         self.newcomers.keep(&waiting.nameless);
         more.extend(self.look_for_newcomers());
@@ -633,7 +628,7 @@ impl Host {
         let leaving = self.naming.leaves_at(self.config.leaving);
         let forgotten = self.ledger.forgets_at(now, self.config.retention);
         let estates = self.ledger.waits_since().map(|since| since + show::KEPT);
-        let doubt = self.ledger.in_transit() || self.naming.doubts() || !self.unlocated.is_empty();
+        let doubt = self.ledger.in_transit() || self.naming.doubts() || self.locating.doubts(now);
         let at_least = if doubt { JUDGED_IN_DOUBT } else { JUDGED_AT_LEAST };
         let ends = searches.chain(waiting.until).chain(estates).chain(leaving).chain(forgotten);
         // What is over now has just been judged.

@@ -1,5 +1,5 @@
 //! Somebody in a container who has all capabilities in a user and a network namespace of his own, and a neighbour whom he
-//! would harm: docs/threat-model.md says what he can and what he cannot do, and this is how it is known.
+//! would harm: the threat model in docs/security.md says what he can and what he cannot do, and this is how it is known.
 
 use std::fs;
 use std::net::UdpSocket;

@@ -13,22 +13,22 @@ use crate::book::{refuse_gaps, size};
 use crate::campaign::note;
 use crate::impostor::{Answer, Beside, DEVICE, Impostor, Kind, json};
 use crate::lab::{
-    Container, DockerEngine, Exporter, Exposition, IMAGE, Netns, Podman, PrivateEngine, Traffic,
-    empty_folder, needs_engine, ping, unique_name, wait_for,
+    Container, DockerEngine, Exporter, Exposition, IMAGE, Netns, Podman, Traffic, empty_folder, needs_engine,
+    ping, wait_for,
 };
 use crate::{OFTEN, SOON, Used, said_of, timed};
 
-fn wait_for_source(exporter: &Exporter, source: &str, works: bool) {
+pub fn wait_for_source(exporter: &Exporter, source: &str, works: bool) {
     exporter.wait_for(SOON, &format!("collector_success of {source} is {works}"), |metrics| {
         metrics.collector_success(source).filter(|success| *success == works)
     });
 }
 
-/// Every device with its container, without repetition.
-fn named(metrics: &Exposition) -> Vec<[String; 2]> {
+/// Every device with its container, or what else a label names.
+pub fn named(metrics: &Exposition, label: &str) -> Vec<[String; 2]> {
     let infos = metrics.all("veth_device_info").into_iter();
     let mut named: Vec<[String; 2]> = infos
-        .map(|(labels, _)| ["device", "container"].map(|name| labels.get(name).cloned().unwrap_or_default()))
+        .map(|(labels, _)| ["device", label].map(|name| labels.get(name).cloned().unwrap_or_default()))
         .collect();
     named.sort();
     named
@@ -57,10 +57,12 @@ fn dockerd_that_is_killed_with_live_restore_takes_no_name_and_no_byte() {
     let exporter = Exporter::for_engine(&engine, &OFTEN);
     let mut expected = containers.each_ref().map(|container| device_of(&engine, container));
     expected.sort();
-    let all_named =
-        || exporter.wait_for(SOON, "both have their names", |m| (named(m) == expected).then_some(()));
+    let all_named = || {
+        exporter
+            .wait_for(SOON, "both have their names", |m| (named(m, "container") == expected).then_some(()))
+    };
     all_named();
-    let always = |metrics: &Exposition| assert_eq!(named(metrics), expected, "{}", metrics.text);
+    let always = |metrics: &Exposition| assert_eq!(named(metrics, "container"), expected, "{}", metrics.text);
     exporter.while_scraping(always, || {
         for _ in 0..2 {
             engine.kill();
@@ -86,8 +88,8 @@ fn containerd_that_is_killed_under_docker_takes_no_name_and_no_byte() {
     let exporter = Exporter::for_engine(&engine, &OFTEN);
     let mut expected = containers.each_ref().map(|container| device_of(&engine, container));
     expected.sort();
-    exporter.wait_for(SOON, "both have their names", |m| (named(m) == expected).then_some(()));
-    let always = |metrics: &Exposition| assert_eq!(named(metrics), expected, "{}", metrics.text);
+    exporter.wait_for(SOON, "both have their names", |m| (named(m, "container") == expected).then_some(()));
+    let always = |metrics: &Exposition| assert_eq!(named(metrics, "container"), expected, "{}", metrics.text);
     let file = engine.root().join("exec/containerd/containerd.pid");
     let of_file = || fs::read_to_string(&file).ok()?.trim().parse::<i32>().ok();
     let before = of_file().unwrap();
@@ -111,69 +113,6 @@ fn containerd_that_is_killed_under_docker_takes_no_name_and_no_byte() {
     });
     let labels = [("container", "third"), ("interface", "eth0")];
     exporter.wait_for(SOON, "the new one has its name", |metrics| metrics.value("veth_device_up", &labels));
-}
-
-/// Those of the containers with this beginning that run, as the engine lists them.
-fn running(engine: &PrivateEngine, prefix: &str) -> Vec<String> {
-    let filter = format!("name={prefix}");
-    let names = engine.docker(&["ps", "--filter", &filter, "--format", "{{.Names}}"]);
-    let mut names: Vec<String> = names.lines().map(str::to_owned).collect();
-    names.sort();
-    names
-}
-
-#[test]
-fn an_engine_that_is_killed_and_restarted_amid_container_starts_ends_with_every_container_named_once() {
-    needs_engine!();
-    let count = size(10, 100);
-    let netns = Netns::new("amid");
-    let mut engine = DockerEngine::start_private_with(&netns, r#"{"live-restore": true}"#);
-    let exporter = Exporter::for_engine(&engine, &OFTEN);
-    let prefix = unique_name("amid");
-    let host = engine.host().to_owned();
-    let mut scrapes = 0;
-    exporter.while_scraping(
-        |_| scrapes += 1,
-        || {
-            std::thread::scope(|scope| {
-                // Four at a time; those that meet no engine fail, and that is the fault.
-                for worker in 0..4 {
-                    let (host, prefix) = (&host, &prefix);
-                    scope.spawn(move || {
-                        for number in (worker..count).step_by(4) {
-                            let name = format!("{prefix}-{number}");
-                            let mut docker = std::process::Command::new("timeout");
-                            let words = [
-                                "60", "docker", "-H", host, "run", "-d", "--name", &name, IMAGE, "sleep",
-                                "1000",
-                            ];
-                            docker.args(words).output().unwrap();
-                        }
-                    });
-                }
-                let filter = format!("name={prefix}");
-                wait_for(Duration::from_secs(120), "some have started", || {
-                    let there = engine.try_docker(&["ps", "-q", "--filter", &filter]);
-                    let there = String::from_utf8_lossy(&there.stdout).lines().count();
-                    if there >= count / 3 { Ok(()) } else { Err(there) }
-                });
-                engine.kill();
-                engine.restart();
-            });
-        },
-    );
-    wait_for_source(&exporter, "docker", true);
-    // Whatever the engine has made of the interrupted ones: who runs is there by name, and nobody else.
-    let metrics = wait_for(Duration::from_secs(60), "the names are those of the engine", || {
-        let running = running(&engine, &prefix);
-        let metrics = exporter.metrics();
-        let mut shown: Vec<String> = named(&metrics).into_iter().map(|[_, name]| name).collect();
-        shown.sort();
-        if shown == running { Ok(metrics) } else { Err(format!("shown {shown:?}\nrunning {running:?}")) }
-    });
-    assert!(!named(&metrics).is_empty(), "{}", metrics.text);
-    refuse_gaps(&metrics);
-    note(&format!("{} of {count} starts survived the engine, {scrapes} scrapes", named(&metrics).len()));
 }
 
 /// Docker and Podman played by somebody who answers so: a failed source that costs one line, bounded memory and no other
@@ -366,16 +305,16 @@ fn an_engine_with_ten_thousand_containers_works_and_delays_no_scrape() {
         }
         took.sort();
         let used = Used::by(exporter);
-        let (half, longest) = (took[took.len() / 2], took[took.len() - 1]);
+        let (half, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
         assert!(half < Duration::from_secs(2), "{took:?}");
         assert!(used.resident < 256 << 20, "{used:?}");
         assert_eq!(said_of(exporter, kind.source()), Vec::<String>::new());
         note(&format!(
-            "{}: {} MiB, scrape p50 {} ms, longest {} ms",
+            "{}: {} MiB, scrape p50 {} ms, p99 {} ms",
             kind.source(),
             used.resident >> 20,
             half.as_millis(),
-            longest.as_millis()
+            p99.as_millis()
         ));
     }
 }

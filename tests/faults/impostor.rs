@@ -129,8 +129,9 @@ impl Beside {
         let own = folder.arguments();
         let exporter = Exporter::start(&host, &[&own, &OFTEN[..], flags].concat());
         exporter.wait_ready();
-        exporter.wait_for(crate::SOON, "the pair has its name", |metrics| {
-            metrics.value("veth_device_up", &DEVICE)
+        // The kernel may say up to a second late that a carrier is there.
+        exporter.wait_for(crate::SOON, "the pair has its name and is up", |metrics| {
+            metrics.value("veth_device_up", &DEVICE).filter(|up| *up == 1.0)
         });
         Beside { exporter, _host: host, _web: web, _folder: folder }
     }

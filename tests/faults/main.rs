@@ -18,6 +18,7 @@ mod crowd;
 mod lab;
 
 mod adversary;
+mod amid;
 mod campaign;
 mod cri;
 mod engine;

@@ -1,6 +1,6 @@
 //! A real containerd with its CRI plugin and CNI's bridge: Kubernetes' pods without Kubernetes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,8 +11,8 @@ use prost::Message;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use veth_exporter::runtimes::cri::messages::{
-    ContainerMetadata, ImageSpec, NAMESPACE_NODE, NamespaceOption, PodSandboxMetadata,
-    PodSandboxStatusRequest, VersionRequest,
+    ContainerMetadata, ImageSpec, ListPodSandboxRequest, NAMESPACE_NODE, NamespaceOption, PodSandbox,
+    PodSandboxMetadata, PodSandboxStatusRequest, SANDBOX_READY, VersionRequest,
 };
 use veth_exporter::runtimes::cri::{Connection, CriEndpoint, Question};
 
@@ -45,9 +45,19 @@ impl Containerd {
 
     /// One that a test may stop and start.
     pub fn start() -> Containerd {
+        Containerd::start_with("")
+    }
+
+    /// The same with the names of its namespaces in its own folder: those of interrupted starts, which nobody removes,
+    /// go with it.
+    pub fn start_with_names_of_its_own() -> Containerd {
+        Containerd::start_with("netns_mounts_under_state_dir = true\n")
+    }
+
+    fn start_with(cri: &str) -> Containerd {
         let root = empty_folder("c");
         let netns = Netns::quiet("cri");
-        std::fs::write(root.join("config.toml"), configuration(&root)).expect("its configuration");
+        std::fs::write(root.join("config.toml"), configuration(&root, cri)).expect("its configuration");
         std::fs::create_dir(root.join("cni")).expect("a folder for CNI");
         std::fs::write(root.join("cni/10-lab.conflist"), network(&root)).expect("CNI's configuration");
         let process = Mutex::new(spawn(&root, &netns));
@@ -130,6 +140,40 @@ impl Containerd {
         pod
     }
 
+    /// Begins a pod without containers; what becomes of it is seen in [`Containerd::pods`].
+    ///
+    /// # Errors
+    /// If containerd cannot be asked, or is gone before it has answered.
+    pub fn try_run(&self, namespace: &str, name: &str) -> Result<(), veth_exporter::runtimes::cri::Error> {
+        let config = sandbox(namespace, name, LinuxPodSandboxConfig::default());
+        self.try_to_ask(RunPodSandboxRequest { config: Some(config) }).map(|_| ())
+    }
+
+    /// The names of the pods that are ready, and of all.
+    pub fn pods(&self) -> [BTreeSet<String>; 2] {
+        let all = self.ask(ListPodSandboxRequest::default()).items;
+        let name = |pod: &PodSandbox| pod.metadata.clone().unwrap_or_default().name;
+        [
+            all.iter().filter(|pod| pod.state == SANDBOX_READY).map(name).collect(),
+            all.iter().map(name).collect(),
+        ]
+    }
+
+    /// Removes all pods, and the namespaces that it has forgotten.
+    pub fn remove_pods(&self) {
+        for pod in self.ask(ListPodSandboxRequest::default()).items {
+            self.ask(StopPodSandboxRequest { pod_sandbox_id: pod.id.clone() });
+            self.ask(RemovePodSandboxRequest { pod_sandbox_id: pod.id });
+        }
+        for name in std::fs::read_dir(self.root.join("state/io.containerd.grpc.v1.cri/netns"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            succeed(Command::new("umount").arg(name.path()));
+        }
+    }
+
     /// Runs a pod without containers on the host's network.
     pub fn run_on_host<'a>(&'a self, namespace: &str, name: &str) -> Pod<'a> {
         let options = Some(NamespaceOption { network: NAMESPACE_NODE });
@@ -144,19 +188,11 @@ impl Containerd {
         name: &str,
         linux: LinuxPodSandboxConfig,
     ) -> (Pod<'a>, PodSandboxConfig) {
-        let metadata = PodSandboxMetadata {
-            name: name.to_owned(),
-            namespace: namespace.to_owned(),
-            uid: unique_name("uid"),
-            attempt: 0,
-        };
-        let config = PodSandboxConfig {
-            metadata: Some(metadata.clone()),
-            labels: [("app".to_owned(), name.to_owned())].into(),
-            linux: Some(linux),
-        };
+        let config = sandbox(namespace, name, linux);
         let id = self.ask(RunPodSandboxRequest { config: Some(config.clone()) }).pod_sandbox_id;
-        (Pod { engine: self, id, namespace: metadata.namespace, name: metadata.name, netns: None }, config)
+        let pod =
+            Pod { engine: self, id, namespace: namespace.to_owned(), name: name.to_owned(), netns: None };
+        (pod, config)
     }
 
     fn ask<Q: Question>(&self, question: Q) -> Q::Answer {
@@ -295,8 +331,22 @@ impl Drop for Pod<'_> {
     }
 }
 
+fn sandbox(namespace: &str, name: &str, linux: LinuxPodSandboxConfig) -> PodSandboxConfig {
+    let metadata = PodSandboxMetadata {
+        name: name.to_owned(),
+        namespace: namespace.to_owned(),
+        uid: unique_name("uid"),
+        attempt: 0,
+    };
+    PodSandboxConfig {
+        metadata: Some(metadata),
+        labels: [("app".to_owned(), name.to_owned())].into(),
+        linux: Some(linux),
+    }
+}
+
 /// Without restrict_oom_score_adj runc cannot start anything where root may not lower the score.
-fn configuration(root: &Path) -> String {
+fn configuration(root: &Path, cri: &str) -> String {
     let root = root.display();
     format!(
         "version = 2\n\
@@ -307,6 +357,7 @@ fn configuration(root: &Path) -> String {
          [plugins.\"io.containerd.grpc.v1.cri\"]\n\
          sandbox_image = \"{IMAGE}\"\n\
          restrict_oom_score_adj = true\n\
+         {cri}\
          [plugins.\"io.containerd.grpc.v1.cri\".cni]\n\
          bin_dir = \"/usr/lib/cni\"\n\
          conf_dir = \"{root}/cni\"\n\

@@ -67,9 +67,13 @@ impl Podman {
 
     /// Runs a container of the lab's image that only waits; it goes with its Podman.
     pub fn run(&self, name: &str, arguments: &[&str]) -> PodmanContainer<'_> {
-        let start = ["run", "-d", "--name", name, "--stop-signal", "KILL"];
-        self.podman(&[&start[..], arguments, &[IMAGE, "sleep", "1000"]].concat());
+        succeed(&mut self.client().start(name, arguments));
         PodmanContainer { podman: self, name: name.to_owned() }
+    }
+
+    /// Whoever starts containers while the service is stopped or killed: the program does it, and not the service.
+    pub fn client(&self) -> PodmanClient {
+        PodmanClient { root: self.root.clone(), netns: Netns::existing(self.netns.name()) }
     }
 
     /// Stops its service; its containers live on.
@@ -123,6 +127,22 @@ impl Drop for Podman {
         if !output.as_ref().is_ok_and(|output| output.status.success()) {
             eprintln!("{} stays: {output:?}", self.root.display());
         }
+    }
+}
+
+/// What starts containers of a [`Podman`].
+pub struct PodmanClient {
+    root: PathBuf,
+    netns: Netns,
+}
+
+impl PodmanClient {
+    /// The command that starts a container of the lab's image which only waits.
+    pub fn start(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = command(&self.root, &self.netns);
+        command.args(["run", "-d", "--name", name, "--stop-signal", "KILL"]);
+        command.args(arguments).args([IMAGE, "sleep", "1000"]);
+        command
     }
 }
 

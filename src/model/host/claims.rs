@@ -1,6 +1,6 @@
 //! What runtimes tell, and where in the kernel's network namespaces it is.
 
-use super::{Host, Located, Location, LookFailure, Request, SECOND};
+use super::{Host, Located, Location, LookFailure, Request};
 use crate::model::link::Mac;
 use crate::model::view::{Source, SourceStatus};
 use crate::model::workload::{Claims, Expected, Locator, Runtime, Workload};
@@ -148,11 +148,16 @@ impl Host {
         }
         let known = self.locators();
         self.located.retain(|locator, _| known.contains(locator));
-        self.unlocated.retain(|locator, _| known.contains(locator));
+        self.locating.keep_only(&known);
         self.all_located = known.iter().all(|locator| self.is_located(locator));
-        let new = known.into_iter().filter(|locator| !self.located.contains_key(locator));
-        let new = new.map(Request::Locate).collect();
-        self.ask(new)
+        let wanted = known.into_iter().filter(|locator| !self.located.contains_key(locator)).collect();
+        self.locate(wanted, now)
+    }
+
+    /// Asks where these claims are, as far as it is time to.
+    pub(super) fn locate(&mut self, wanted: BTreeSet<Locator>, now: Duration) -> Vec<Request> {
+        let chosen = self.locating.choose(wanted, now);
+        self.ask(chosen.into_iter().map(Request::Locate).collect())
     }
 
     /// True if a namespace with an id is known for it.
@@ -197,24 +202,18 @@ impl Host {
                     }
                 }
                 self.all_located &= found.netns != Located::WithoutId;
-                self.unlocated.remove(&locator);
+                self.locating.found(&locator);
                 let same = self.located.insert(locator, found.clone()) == Some(found);
                 if !same || in_round {
                     self.touch(now);
                 }
             }
-            // A container that vanishes is no error. What is no namespace, or may not be opened, is counted.
             Err(failure) => {
-                // A name is made a moment before its namespace is mounted on it.
-                let (since, counted) = self.unlocated.entry(locator.clone()).or_insert((now, false));
-                if failure != LookFailure::Gone && !*counted && now.saturating_sub(*since) >= SECOND {
-                    *counted = true;
-                    self.unlocated_ever += 1;
-                }
                 self.all_located = false;
                 if self.located.remove(&locator).is_some() || in_round {
                     self.touch(now);
                 }
+                self.locating.failed(locator, &failure, now);
             }
         }
         more

@@ -32,7 +32,7 @@ impl Host {
         };
         let residents = self.naming.residents(&told, now, self.config.leaving);
         self.inhabitants.retain(|netns, inhabitant| residents.is_home_of(*netns, &inhabitant.workload));
-        self.status.claims_rejected = self.naming.rejected_ever() + self.unlocated_ever;
+        self.status.claims_rejected = self.naming.rejected_ever() + self.locating.rejected_ever();
         let mut waiting = Waiting::default();
         let may_name = self.heard.values().any(|heard| heard.may_name);
         let engine_may_name =

@@ -1,0 +1,151 @@
+//! Claims that point to no namespace: how often to look again, and which of them count as rejected.
+
+use super::{LookFailure, SECOND};
+use crate::model::workload::Locator;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::time::Duration;
+
+/// So long each chance is taken: a claim may be a moment ahead of its namespace.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// Later the pauses grow with the time that the claim has pointed to nothing, up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// So many are looked for again at a time: a runtime may claim thousands of processes that do not exist, and nobody else
+/// shall wait behind them.
+const AGAIN_AT_ONCE: usize = 256;
+
+/// The claims that were looked for in vain.
+#[derive(Debug, Default)]
+pub struct Locating {
+    lost: BTreeMap<Locator, Lost>,
+    rejected_ever: u64,
+    /// The last that had its turn.
+    turn: Option<Locator>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    since: Duration,
+    next: Duration,
+    rejected: bool,
+}
+
+impl Locating {
+    /// Nothing was found. A container that vanishes is no error; what is no namespace, or may not be opened, counts as
+    /// rejected after a second: a name is made a moment before its namespace is mounted on it.
+    pub fn failed(&mut self, locator: Locator, failure: &LookFailure, now: Duration) {
+        let lost = self.lost.entry(locator).or_insert(Lost { since: now, next: now, rejected: false });
+        let age = now.saturating_sub(lost.since);
+        lost.next = if age < YOUNG { now } else { now + (age / 2).min(LONGEST_PAUSE) };
+        if *failure != LookFailure::Gone && !lost.rejected && age >= SECOND {
+            lost.rejected = true;
+            self.rejected_ever += 1;
+        }
+    }
+
+    /// It was found.
+    pub fn found(&mut self, locator: &Locator) {
+        self.lost.remove(locator);
+    }
+
+    /// Forgets those that nobody claims any more.
+    pub fn keep_only(&mut self, claimed: &BTreeSet<Locator>) {
+        self.lost.retain(|locator, _| claimed.contains(locator));
+    }
+
+    /// Which of these to look for now: all that were never looked for in vain, and of the others some, in turn, as far as
+    /// it is time.
+    pub fn choose(&mut self, wanted: BTreeSet<Locator>, now: Duration) -> Vec<Locator> {
+        let (again, mut chosen): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|locator| self.lost.contains_key(locator));
+        chosen.extend(self.in_turn(again.into_iter().filter(|l| self.is_due(l, now)).collect()));
+        chosen
+    }
+
+    fn is_due(&self, locator: &Locator, now: Duration) -> bool {
+        self.lost.get(locator).is_none_or(|lost| lost.next <= now)
+    }
+
+    fn in_turn(&mut self, due: BTreeSet<Locator>) -> Vec<Locator> {
+        let after = self.turn.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let later = due.range((after.clone(), Bound::Unbounded));
+        let chosen: Vec<Locator> = match &after {
+            Bound::Excluded(turn) => later.chain(due.range(..=turn)).take(AGAIN_AT_ONCE).cloned().collect(),
+            _ => later.take(AGAIN_AT_ONCE).cloned().collect(),
+        };
+        self.turn = chosen.last().cloned();
+        chosen
+    }
+
+    /// True while a claim may be a moment ahead of its namespace.
+    pub fn doubts(&self, now: Duration) -> bool {
+        self.lost.values().any(|lost| now.saturating_sub(lost.since) < YOUNG)
+    }
+
+    /// How many were ever rejected.
+    pub fn rejected_ever(&self) -> u64 {
+        self.rejected_ever
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pids(range: std::ops::Range<u32>) -> BTreeSet<Locator> {
+        range.map(Locator::Pid).collect()
+    }
+
+    fn lose(locating: &mut Locating, chosen: Vec<Locator>, now: Duration) -> usize {
+        let count = chosen.len();
+        chosen.into_iter().for_each(|locator| locating.failed(locator, &LookFailure::Gone, now));
+        count
+    }
+
+    #[test]
+    fn thousands_that_do_not_exist_are_looked_for_once_and_then_in_turn_less_and_less_often() {
+        let mut locating = Locating::default();
+        let wanted = pids(1..1_001);
+        let chosen = locating.choose(wanted.clone(), SECOND);
+        assert_eq!(lose(&mut locating, chosen, SECOND), 1_000);
+        let mut seen = BTreeSet::new();
+        for _ in 0..4 {
+            let chosen = locating.choose(wanted.clone(), 2 * SECOND);
+            assert!(chosen.len() <= AGAIN_AT_ONCE);
+            seen.extend(chosen);
+        }
+        assert_eq!(seen, wanted, "each has its turn");
+        // In an hour at one list a second each is looked for once a minute and no more.
+        let hour = (3_600..7_200).map(|second| {
+            let now = SECOND * second;
+            let chosen = locating.choose(wanted.clone(), now);
+            lose(&mut locating, chosen, now)
+        });
+        let looks: usize = hour.sum();
+        assert!((55_000..=65_000).contains(&looks), "{looks}");
+        assert!(!locating.doubts(7_200 * SECOND) && locating.rejected_ever() == 0);
+    }
+
+    #[test]
+    fn who_is_new_does_not_wait_behind_those_that_were_not_found() {
+        let mut locating = Locating::default();
+        let lost = locating.choose(pids(1..10_000), SECOND);
+        lose(&mut locating, lost, SECOND);
+        let chosen = locating.choose(pids(1..10_002), 2 * SECOND);
+        assert_eq!(chosen[..2], [Locator::Pid(10_000), Locator::Pid(10_001)]);
+        assert_eq!(chosen.len(), AGAIN_AT_ONCE + 2);
+    }
+
+    #[test]
+    fn what_may_not_be_opened_counts_as_rejected_once_and_not_in_its_first_second() {
+        let mut locating = Locating::default();
+        for (second, rejected) in [(1, 0), (2, 1), (3, 1)] {
+            locating.failed(Locator::Pid(1), &LookFailure::Denied, SECOND * second);
+            assert_eq!(locating.rejected_ever(), rejected);
+        }
+        locating.found(&Locator::Pid(1));
+        assert!(!locating.doubts(4 * SECOND));
+    }
+}
