@@ -2,6 +2,7 @@
 
 use crate::lab::{Browser, DockerEngine, Exporter, Page, needs_engine, wait_for, within_netns};
 use crate::{Host, url};
+use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -291,6 +292,44 @@ fn an_exporter_that_restarts_is_noticed() {
     page.wait_until(SOON, &format!("({NAMES}).length === 3"));
     // What the browser itself says of an exporter that is away is all there is.
     page.complaints().retain(|complaint| !complaint.contains("net::ERR_"));
+    assert_content(&mut page);
+}
+
+#[test]
+fn a_page_for_which_there_is_no_place_says_so_and_comes_when_there_is_one() {
+    let mut host = Host::new();
+    host.add("web");
+    let exporter = host.exporter(&[]);
+    exporter.wait_ready();
+    let listen = |_| {
+        let mut stream = within_netns(&host.netns.path(), || TcpStream::connect(exporter.address()).unwrap());
+        stream.write_all(b"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert_ne!(stream.read(&mut [0; 64]).unwrap(), 0);
+        stream
+    };
+    let others: Vec<TcpStream> = (0..64).map(listen).collect();
+    // All are kept from being too slow.
+    let ends: Vec<_> = others.iter().map(|stream| stream.try_clone().unwrap()).collect();
+    for mut stream in ends {
+        std::thread::spawn(move || drop(std::io::copy(&mut stream, &mut std::io::sink())));
+    }
+    let mut page = Browser::start(&host.netns).open(&url(&exporter));
+    let said = "document.getElementById('notices')?.textContent";
+    page.wait_until(SOON, &format!("{said}?.includes('64 clients follow the stream already')"));
+    for stream in &others {
+        // One that has ended already is as good.
+        drop(stream.shutdown(Shutdown::Both));
+    }
+    page.wait_until(SOON, &shows("web"));
+    page.wait_until(SOON, &format!("{said} === ''"));
+}
+
+#[test]
+fn whoever_searches_an_ip_address_is_told_who_knows_it() {
+    let (_host, _exporter, mut page) = three();
+    page.press("/");
+    page.write("10.100.0.2");
+    page.wait_until(SOON, "document.querySelector('.none').textContent.includes('veth-exporter find')");
     assert_content(&mut page);
 }
 
