@@ -632,7 +632,7 @@ impl Host {
         more.extend(self.watch_exits());
         let searches = self.searches.due().into_iter();
         let leaving = self.naming.leaves_at(self.config.leaving);
-        let forgotten = self.ledger.forgets_at(self.config.retention);
+        let forgotten = self.ledger.forgets_at(now, self.config.retention);
         let estates = self.ledger.waits_since().map(|since| since + show::KEPT);
         let doubt = self.ledger.in_transit() || self.naming.doubts() || self.locating.doubts(now);
         let at_least = if doubt { JUDGED_IN_DOUBT } else { JUDGED_AT_LEAST };

@@ -626,12 +626,11 @@ impl Ledger {
         self.accounts.iter().any(|account| account.in_transit)
     }
 
-    /// When the next total is to be forgotten, if nobody carries it until then.
-    pub fn forgets_at(&self, retention: Duration) -> Option<Duration> {
-        let last = self.totals.iter().map(|total| total.alive).max()?;
-        let idle = self.totals.iter().map(|total| total.alive).filter(|&alive| alive < last);
+    /// When the next total is to be forgotten that nobody carries at this time, at which all were assigned.
+    pub fn forgets_at(&self, now: Duration, retention: Duration) -> Option<Duration> {
+        let idle = self.totals.iter().map(|total| total.alive).filter(|&alive| alive < now);
         // `renew` forgets what is older, not what is as old.
-        idle.min().or(Some(last)).map(|alive| alive + retention + Duration::from_nanos(1))
+        idle.min().map(|alive| alive + retention + Duration::from_nanos(1))
     }
 
     /// Notes the rates of the tick that ends now and took `length`, and forgets those older than `window`.
