@@ -197,6 +197,7 @@ fn view(names: &Names<'_>) -> View {
         rates: vec![None],
         networks: vec![Traffic::default()],
         others: Vec::new(),
+        rest: Default::default(),
         ticked: Duration::ZERO,
     }
 }

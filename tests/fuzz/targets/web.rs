@@ -163,6 +163,7 @@ fn config() -> Config {
         resync: Duration::from_secs(3_600),
         pods: false,
         filter: Default::default(),
+        series: veth_exporter::model::series::USUAL,
     }
 }
 
