@@ -4,6 +4,7 @@ mod selection;
 mod top;
 
 use crate::http::{ExternalUrl, ListenAddress};
+use crate::model::series;
 use crate::model::view::Source;
 use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
@@ -99,9 +100,24 @@ pub struct Serve {
     #[arg(long = "peak.window", env = "VETH_EXPORTER_PEAK_WINDOW", value_name = "DURATION",
           default_value = "60s", value_parser = humantime::parse_duration)]
     pub peak_window: Duration,
+    /// Series of veths at most; what is more is summed under other. 0 for no limit
+    #[arg(
+        long = "limits.series",
+        env = "VETH_EXPORTER_LIMITS_SERIES",
+        value_name = "N",
+        default_value_t = series::USUAL
+    )]
+    series: usize,
     /// What of all that is shown.
     #[command(flatten)]
     pub selection: Selection,
+}
+
+impl Serve {
+    /// How many series there may be.
+    pub fn series_limit(&self) -> usize {
+        if self.series == 0 { usize::MAX } else { self.series }
+    }
 }
 
 impl Cli {

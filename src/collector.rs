@@ -6,7 +6,9 @@
 //! is about to go, behind nobody) and the watcher of names. Runtimes are asked by tasks of the caller's tokio runtime
 //! ([`Engine::follow`]).
 
+mod backlog;
 mod engine;
+mod reports;
 
 use crate::kernel::{DeviceTable, Events, Mourner, Reach, Resolver, Sampler, Waker};
 use crate::model::event::Event;
@@ -16,7 +18,9 @@ use crate::model::view::{Source, Status, View};
 use crate::model::workload::{Locator, Runtime};
 use crate::runtimes::named::{self, NameChange};
 use crate::runtimes::process::{self, Processes};
+use backlog::{Place, Places};
 pub use engine::{Engine, Found};
+use reports::{Line, Report};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::Path;
@@ -73,7 +77,8 @@ pub struct Sources {
 }
 
 enum Message {
-    Input(Input),
+    /// With what it takes until it is taken.
+    Input(Input, Place),
     Scrape(oneshot::Sender<Arc<Snapshot>>),
     /// A scrape that also wants what links count that are no veths.
     ScrapeWithOthers(oneshot::Sender<Arc<Snapshot>>),
@@ -149,7 +154,9 @@ pub fn start(
     engines: impl IntoIterator<Item = Runtime>,
 ) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
     let (watch_exit, exits) = unbounded_channel();
+    // Whoever tells of what nobody has asked for takes a place.
     let (inbox, messages) = channel();
+    // A question is not asked again before it is answered, so these are as short as there are namespaces and claims.
     let (requests, to_resolve) = channel();
     let (locate, to_locate) = channel();
     // One question at a time: it waits for no place and needs no memory.
@@ -184,14 +191,15 @@ pub fn start(
         });
     })?;
     let answers_of_mourner = inbox.clone();
-    let (mourn, to_mourn) = channel::<Vec<(u32, Name)>>();
+    let (mourn, to_mourn) = sync_channel::<Vec<(u32, Name)>>(MOURNED);
     thread::Builder::new().name("mourner".into()).spawn(move || {
+        let mourned = Places::new(1);
         while let Ok(mut links) = to_mourn.recv() {
             // Those that die together are read together.
             links.extend(to_mourn.try_iter().flatten());
             // Who is gone already has said what there was to say in an event.
             let last = mourner.last(links);
-            if answers_of_mourner.send(Message::Input(Input::LastWords(last))).is_err() {
+            if answers_of_mourner.send(Message::Input(Input::LastWords(last), mourned.take())).is_err() {
                 return;
             }
         }
@@ -205,7 +213,8 @@ pub fn start(
     let answers = inbox.clone();
     thread::Builder::new().name("sampler".into()).spawn(move || {
         for memory in to_sample {
-            if answers.send(Message::Input(take_sample(&mut sampler, memory))).is_err() {
+            let sample = take_sample(&mut sampler, memory);
+            if answers.send(Message::Input(sample, Place::Known)).is_err() {
                 return;
             }
         }
@@ -234,6 +243,8 @@ pub fn start(
         ready: Arc::clone(&handle.ready),
         engines: Arc::clone(&handle.engines),
         reported: BTreeMap::new(),
+        names_asked: 0,
+        all_shown: Report::default(),
     };
     collector.apply(Input::Listening { answer: listening });
     thread::Builder::new().name("collector".into()).spawn(move || collector.run(messages, interval))?;
@@ -247,7 +258,7 @@ struct Collector {
     epoch: Duration,
     requests: Sender<Request>,
     locate: Sender<Request>,
-    mourn: Sender<Vec<(u32, Name)>>,
+    mourn: SyncSender<Vec<(u32, Name)>>,
     watch_exit: UnboundedSender<u32>,
     sample: SyncSender<Samples>,
     sampling: bool,
@@ -263,8 +274,12 @@ struct Collector {
     at_tick: Vec<oneshot::Sender<Arc<Snapshot>>>,
     ready: Arc<AtomicBool>,
     engines: Arc<BTreeMap<Runtime, Notify>>,
-    /// For each source, whether the log last said that it works.
-    reported: BTreeMap<Source, bool>,
+    /// What the log has said about each source.
+    reported: BTreeMap<Source, Report>,
+    /// How often the names of namespaces are being asked for.
+    names_asked: u8,
+    /// And about series that there is no room for.
+    all_shown: Report,
 }
 
 impl Collector {
@@ -297,7 +312,10 @@ impl Collector {
                 .flatten()
                 .fold(next_tick, Instant::min);
             match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Input(input)) => self.take(input),
+                Ok(Message::Input(input, place)) => {
+                    drop(place);
+                    self.take(input);
+                }
                 Ok(Message::Scrape(reply)) => self.begin_scrape(reply),
                 Ok(Message::ScrapeWithOthers(reply)) => self.begin_others(reply),
                 Ok(Message::NextTick(reply)) => self.at_tick.push(reply),
@@ -314,6 +332,11 @@ impl Collector {
             Input::Samples { answer, .. } => Some(answer.is_ok()),
             _ => None,
         };
+        let of_names = matches!(
+            &input,
+            Input::Claims { runtime: Runtime::Named, .. } | Input::SameClaims { runtime: Runtime::Named, .. }
+        );
+        self.names_asked = self.names_asked.saturating_sub(u8::from(of_names));
         let ticked = self.host.ticked();
         self.apply(input);
         match sample {
@@ -335,22 +358,29 @@ impl Collector {
 
     fn apply(&mut self, input: Input) {
         let mut requests = self.host.apply(input, self.start.elapsed());
+        let mut unmourned = 0;
         for request in requests.drain(..) {
-            // Each of these fails only when the program is about to end.
+            // Each of these fails only when the program is about to end, but the first.
             match request {
-                Request::LastWords(links) => _ = self.mourn.send(links),
+                Request::LastWords(links) => unmourned += usize::from(self.mourn.try_send(links).is_err()),
                 Request::WatchExit(pid) => _ = self.watch_exit.send(pid),
                 Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
                     self.engines[&runtime].notify_one();
                 }
+                // The second is read after whatever a third could be asked for.
+                Request::Claims(_) if self.names_asked == 2 => {}
                 request @ (Request::Locate(_)
                 | Request::Newcomers(_)
                 | Request::Claims(_)
                 | Request::Echo) => {
+                    self.names_asked += u8::from(matches!(request, Request::Claims(_)));
                     _ = self.locate.send(request);
                 }
                 request => _ = self.requests.send(request),
             }
+        }
+        if unmourned > 0 {
+            self.host.apply(Input::Unmourned(unmourned), self.start.elapsed());
         }
         for named in self.host.take_named() {
             tracing::debug!(
@@ -441,21 +471,46 @@ impl Collector {
 
     /// One line in the log for a change of state, and not one a try.
     fn report_changes(&mut self) {
-        for (&source, asked) in &self.host.status().sources {
+        let (now, status) = (Instant::now(), self.host.status());
+        for (&source, asked) in &status.sources {
             let name = source.as_str();
-            match (self.reported.insert(source, asked.result.is_ok()), &asked.result) {
-                (Some(true), Ok(())) | (Some(false), Err(_)) => {}
-                (Some(false), Ok(())) => tracing::info!(collector = name, "works again"),
-                (None, Ok(())) => tracing::debug!(collector = name, "works"),
+            let report = self.reported.entry(source).or_default();
+            let Some(Line { first, changes }) = report.note(asked.result.is_ok(), now) else { continue };
+            match &asked.result {
+                Ok(()) if first => tracing::debug!(collector = name, "works"),
+                Ok(()) => tracing::info!(collector = name, changes, "works again"),
                 // What is missing from the start has been said with what would give it.
-                (None, Err(reason)) if source == Source::Events => {
-                    tracing::debug!(collector = name, %reason, "failed")
+                Err(reason) if first && source == Source::Events => {
+                    tracing::debug!(collector = name, %reason, "failed");
                 }
-                (_, Err(reason)) => tracing::warn!(collector = name, %reason, "failed"),
+                Err(reason) => tracing::warn!(collector = name, %reason, changes, "failed"),
             }
+        }
+        let limit = status.series.limit;
+        match self.all_shown.note(!status.series.is_limited(), now) {
+            Some(Line { first: false, changes }) if !status.series.is_limited() => {
+                tracing::info!(limit, changes, "every series is shown again");
+            }
+            Some(Line { changes, .. }) if status.series.is_limited() => {
+                tracing::warn!(
+                    limit,
+                    changes,
+                    "more series than --limits.series: what is new is summed under other"
+                );
+            }
+            _ => {}
         }
     }
 }
+
+/// So many messages of the reader of events wait for the loop, each of up to [`EVENTS_AT_A_TIME`]; then the kernel keeps what comes.
+const EVENTS_WAITING: usize = 64;
+
+/// So many changes of names.
+const NAMES_WAITING: usize = 256;
+
+/// So many signs of an end wait for the mourner.
+const MOURNED: usize = 1024;
 
 /// After an error the reader of events waits so long.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -474,6 +529,7 @@ const FOLDER_RETRY: Duration = Duration::from_secs(1);
 
 /// Tells the collector at once of names that come and go, until it has stopped.
 fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<Message>) {
+    let places = Places::new(NAMES_WAITING);
     loop {
         if let Ok(names) = named::Names::watch(folder) {
             // What came before we watched.
@@ -481,7 +537,7 @@ fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<Message>) {
             loop {
                 // At once: what is asked for by way of the state machine may be gone.
                 let gone = changes.iter().any(|change| matches!(change, NameChange::Went(_)));
-                if gone && !part(table, out) {
+                if gone && !part(table, out, &places) {
                     return;
                 }
                 for change in changes {
@@ -489,7 +545,7 @@ fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<Message>) {
                         NameChange::Came => Input::Named,
                         NameChange::Went(locator) => Input::Unnamed { locator },
                     };
-                    if out.send(Message::Input(input)).is_err() {
+                    if out.send(Message::Input(input, places.take())).is_err() {
                         return;
                     }
                 }
@@ -505,13 +561,16 @@ fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<Message>) {
 
 /// Passes on what the host's links count at this moment, as far as that can be read without waiting; false if nobody wants
 /// it any more.
-fn part(table: &mut DeviceTable, out: &Sender<Message>) -> bool {
+fn part(table: &mut DeviceTable, out: &Sender<Message>, places: &Places) -> bool {
     // Where it cannot be read, the mourner asks.
-    table.read().is_none_or(|counters| out.send(Message::Input(Input::Parting(counters))).is_ok())
+    table
+        .read()
+        .is_none_or(|counters| out.send(Message::Input(Input::Parting(counters), places.take())).is_ok())
 }
 
 /// Passes on events and answers, in their order, until nobody wants them any more.
 fn listen(mut events: Events, mut table: DeviceTable, answers: &Receiver<Input>, out: &Sender<Message>) {
+    let places = Places::new(EVENTS_WAITING);
     loop {
         events.wait();
         // Taken before the events are read: what they tell of was there before these answers.
@@ -522,7 +581,7 @@ fn listen(mut events: Events, mut table: DeviceTable, answers: &Receiver<Input>,
                 Ok(more) => more,
                 Err(error) => {
                     let answer = Err(error.to_string());
-                    if out.send(Message::Input(Input::Listening { answer })).is_err() {
+                    if out.send(Message::Input(Input::Listening { answer }, places.take())).is_err() {
                         return;
                     }
                     // Whatever it was: answers still pass here, and all is read again.
@@ -533,10 +592,10 @@ fn listen(mut events: Events, mut table: DeviceTable, answers: &Receiver<Input>,
             };
             let ends = read.iter().any(|event| matches!(event, Event::DeletedNsid(_)));
             // Where more has come meanwhile, a name may be another link's already.
-            if ends && !more && !part(&mut table, out) {
+            if ends && !more && !part(&mut table, out, &places) {
                 return;
             }
-            if !read.is_empty() && out.send(Message::Input(Input::Events(read))).is_err() {
+            if !read.is_empty() && out.send(Message::Input(Input::Events(read), places.take())).is_err() {
                 return;
             }
             if !more {
@@ -544,7 +603,7 @@ fn listen(mut events: Events, mut table: DeviceTable, answers: &Receiver<Input>,
             }
         }
         for input in answered {
-            if out.send(Message::Input(input)).is_err() {
+            if out.send(Message::Input(input, Place::Known)).is_err() {
                 return;
             }
         }
@@ -675,7 +734,7 @@ pub async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
         tokio::spawn(async move {
             if process::exit_of(pid).await {
                 // It fails only when the program is about to end.
-                let _ = inbox.send(Message::Input(Input::Exited { pid }));
+                let _ = inbox.send(Message::Input(Input::Exited { pid }, Place::Known));
             }
             drop(place);
         });

@@ -27,6 +27,7 @@ fn config() -> Config {
         processes: true,
         pods: false,
         filter: Default::default(),
+        series: veth_exporter::model::series::USUAL,
     }
 }
 

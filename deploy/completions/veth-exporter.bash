@@ -65,7 +65,7 @@ _veth__exporter() {
 
     case "${cmd}" in
         veth__exporter)
-            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find top check-web-config healthy help"
+            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --limits.series --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find top check-web-config healthy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -148,6 +148,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --peak.window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limits.series)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -459,7 +463,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__serve)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --limits.series --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -542,6 +546,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --peak.window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limits.series)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

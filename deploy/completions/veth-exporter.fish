@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_veth_exporter_global_optspecs
-    string join \n docker.host= podman.host= collector.disable= cri.endpoint= path.procfs= path.netns= privileges= sandbox.disable= sandbox.read= log.level= log.format= web.listen-address= web.systemd-socket web.config.file= web.external-url= web.route-prefix= web.telemetry-path= web.max-requests= collector.interval= container.retention= peak.window= container.labels= container.include= container.exclude= device.include= device.exclude= device.metrics= h/help V/version
+    string join \n docker.host= podman.host= collector.disable= cri.endpoint= path.procfs= path.netns= privileges= sandbox.disable= sandbox.read= log.level= log.format= web.listen-address= web.systemd-socket web.config.file= web.external-url= web.route-prefix= web.telemetry-path= web.max-requests= collector.interval= container.retention= peak.window= limits.series= container.labels= container.include= container.exclude= device.include= device.exclude= device.metrics= h/help V/version
 end
 
 function __fish_veth_exporter_needs_command
@@ -48,6 +48,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l web.max-req
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l collector.interval -d 'How often links and names are read' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.retention -d 'How long a workload\'s totals are kept after its last pair is gone' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l peak.window -d 'How far back the peaks look' -r
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l limits.series -d 'Series of veths at most; what is more is summed under other. 0 for no limit' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.labels -d 'Label of containers and pods to show as label_NAME of veth_container_info; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.include -d 'Show only these containers: a regular expression for the whole name, of a pod for NAMESPACE/POD' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.exclude -d 'Show all containers but these' -r
@@ -89,6 +90,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l we
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l collector.interval -d 'How often links and names are read' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.retention -d 'How long a workload\'s totals are kept after its last pair is gone' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l peak.window -d 'How far back the peaks look' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l limits.series -d 'Series of veths at most; what is more is summed under other. 0 for no limit' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.labels -d 'Label of containers and pods to show as label_NAME of veth_container_info; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.include -d 'Show only these containers: a regular expression for the whole name, of a pod for NAMESPACE/POD' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.exclude -d 'Show all containers but these' -r

@@ -1,5 +1,6 @@
 //! The runtimes that are asked over a socket, each by tasks of its own: one that hangs delays no other.
 
+use super::backlog::TaskPlaces;
 use super::{Handle, Message};
 use crate::model::host::Input;
 use crate::model::workload::{Claims, Runtime};
@@ -16,6 +17,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Nor, after a failure, more often than this.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// So much of what its events tell waits for the collector.
+const TOLD_WAITING: usize = 4;
 
 /// Where asking is dear and events tell of every change, it rests so many times as long as the answer took, up to the longest.
 const REST: u32 = 10;
@@ -157,6 +161,7 @@ impl Engine {
             tokio::spawn(watch_docker(place, self.runtime, Arc::clone(&news), collector.clone()));
         }
         let mut pods_watched = false;
+        let places = TaskPlaces::new(1);
         loop {
             tokio::select! {
                 () = asks.notified() => {}
@@ -173,7 +178,7 @@ impl Engine {
                 pods_watched = true;
             }
             let failed = matches!(answer, Input::Claims { answer: Some(Err(_)), .. });
-            if collector.inbox.send(Message::Input(answer)).is_err() {
+            if collector.inbox.send(Message::Input(answer, places.take().await)).is_err() {
                 return;
             }
             let rest = match self.runtime {
@@ -242,6 +247,8 @@ async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
 /// Tells the collector what Docker's events mean, until it has stopped: they tell names before the engine can be asked
 /// for them.
 async fn watch_docker(place: Place, runtime: Runtime, news: Arc<Notify>, collector: Handle) {
+    // The list of all containers is with each: the engine keeps what else it has to tell.
+    let places = TaskPlaces::new(TOLD_WAITING);
     loop {
         if let Ok(mut watch) = Watch::begin(place.clone()).await {
             // What has happened before we listened is in the list.
@@ -252,12 +259,15 @@ async fn watch_docker(place: Place, runtime: Runtime, news: Arc<Notify>, collect
                 }
                 for container in std::mem::take(&mut told.dying) {
                     // It fails as the next does.
-                    let _ = collector.inbox.send(Message::Input(Input::Dying { container }));
+                    let _ =
+                        collector.inbox.send(Message::Input(Input::Dying { container }, places.take().await));
                 }
                 watch.learn(&mut told).await;
                 let (expected, containers) = (watch.expected(), watch.containers());
                 let expected = Input::Expected { runtime, expected, containers };
-                if told.expected && collector.inbox.send(Message::Input(expected)).is_err() {
+                if told.expected
+                    && collector.inbox.send(Message::Input(expected, places.take().await)).is_err()
+                {
                     return;
                 }
             }

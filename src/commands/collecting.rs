@@ -28,6 +28,8 @@ pub(super) struct Wishes {
     pub peak_window: Duration,
     pub processes: bool,
     pub filter: Filter,
+    /// So many series at most.
+    pub series: usize,
 }
 
 /// Starts the collector, and what asks the engines. Must be called in a tokio runtime.
@@ -50,6 +52,7 @@ pub(super) fn start(wishes: Wishes, sources: collector::Sources, engines: Vec<En
         resync: RESYNC,
         pods: engines.iter().any(Engine::may_tell_of_pods),
         filter: wishes.filter,
+        series: wishes.series,
     };
     let (handle, exits) =
         collector::start(config, wishes.interval, sources, engines.iter().map(Engine::runtime))?;

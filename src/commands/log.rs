@@ -1,17 +1,42 @@
 //! Lines of the log, with the keys of exporter-toolkit: `ts`, `level`, `msg` and what belongs to the message.
 
+mod throttle;
+
 use crate::cli::LogFormat;
 use serde_json::Value;
 use std::fmt::{self, Debug, Write};
-use std::time::SystemTime;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+use throttle::Throttle;
+use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes an event as one line, whatever is in it.
-pub struct Lines(pub LogFormat);
+/// Writes an event as one line, whatever is in it; of a place that writes very many, not all. Who wants to debug gets all that
+/// is for him.
+pub struct Lines {
+    format: LogFormat,
+    throttle: Mutex<Throttle<Identifier>>,
+}
+
+impl Lines {
+    /// In this format.
+    pub fn new(format: LogFormat) -> Lines {
+        Lines { format, throttle: Mutex::default() }
+    }
+
+    /// How many lines of its place were not written since the last; `None` if this is not to be written either.
+    fn admit(&self, event: &Event<'_>) -> Option<u64> {
+        if *event.metadata().level() > Level::INFO {
+            return Some(0);
+        }
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        throttle.admit(event.metadata().callsite(), Instant::now())
+    }
+}
 
 /// The message, and what belongs to it in the order in which it was said.
 #[derive(Default)]
@@ -26,14 +51,18 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let Some(suppressed) = self.admit(event) else { return Ok(()) };
         let mut fields = Fields::default();
         event.record(&mut fields);
+        if suppressed > 0 {
+            fields.others.push(("suppressed", suppressed.into()));
+        }
         let ts = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let head =
             [("ts", ts), ("level", level(event.metadata().level()).to_owned()), ("msg", fields.message)];
         let head = head.into_iter().map(|(key, text)| (key, Value::String(text)));
         let line = head.chain(fields.others);
-        match self.0 {
+        match self.format {
             LogFormat::Logfmt => writeln!(out, "{}", logfmt(line)),
             LogFormat::Json => writeln!(out, "{}", json(line)),
         }

@@ -45,6 +45,7 @@ impl Look {
             pods: false,
             // A command shows all.
             filter: Filter::default(),
+            series: usize::MAX,
         };
         let Snapshot { view, status, .. } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));

@@ -55,7 +55,7 @@ fn start_log(flags: &Sources) -> anyhow::Result<()> {
     let own = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_default(LevelFilter::WARN.min(level));
-    let lines = tracing_subscriber::fmt::layer().event_format(Lines(flags.log_format));
+    let lines = tracing_subscriber::fmt::layer().event_format(Lines::new(flags.log_format));
     let lines = lines.with_ansi(false).with_writer(std::io::stderr).with_filter(own);
     tracing_subscriber::registry().with(lines).try_init().context("cannot start the log")
 }

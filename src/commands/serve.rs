@@ -10,6 +10,9 @@ use anyhow::Context;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// So many threads write and compress texts, and compare passwords; what is more waits.
+const BLOCKING: usize = 16;
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -30,7 +33,11 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
     let sandbox = confine::confine(&flags.sources, config.places(), unix);
     let gate = Arc::new(Gate::new(config)?);
     // The first thread starts here.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -40,6 +47,7 @@ pub fn run(flags: &Serve) -> anyhow::Result<()> {
             peak_window: flags.peak_window,
             processes: flags.sources.is_on(Source::Process),
             filter: flags.selection.filter(),
+            series: flags.series_limit(),
         };
         let handle = collecting::start(wishes, sources, engines)?;
         let limits = Limits { max_requests: flags.max_requests };

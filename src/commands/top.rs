@@ -7,6 +7,7 @@ use crate::collector::{Handle, Snapshot};
 use crate::http::{self, Remote};
 use crate::kernel::Reach;
 use crate::model::filter::Filter;
+use crate::model::series;
 use crate::model::view::Source;
 use crate::top::draw::Theme;
 use crate::top::pairs::Answer;
@@ -61,6 +62,7 @@ pub fn run(flags: &Top) -> anyhow::Result<()> {
                     processes: flags.sources.is_on(Source::Process),
                     // A command shows all.
                     filter: Filter::default(),
+                    series: series::USUAL,
                 };
                 Supplier::Own { handle: collecting::start(wishes, sources, engines)?, lack }
             }

@@ -8,10 +8,11 @@ use super::encode::{LabelBlock, Names, Rows, label_of};
 use super::families::Type;
 use super::format::Format;
 use super::pieces::Pieces;
+use crate::model::label::bounded;
 use crate::model::link::{Counters, Errors, Name};
 use crate::model::pairing::Role;
+use crate::model::series::OTHER;
 use crate::model::view::{Scene, Tenant, View};
-use crate::model::workload::Runtime;
 use std::sync::Arc;
 
 /// One of cAdvisor's families; all of them are counters.
@@ -84,6 +85,8 @@ enum Interface {
     Veth(usize, usize),
     /// This one of the other links.
     Other(usize),
+    /// All those of containers that there is no room for.
+    Rest,
 }
 
 impl Encoder {
@@ -106,6 +109,9 @@ impl Encoder {
                     let (counters, errors) = &view.others[index];
                     (family.value)(counters, errors)
                 }
+                Interface::Rest => {
+                    (family.value)(&view.rest.containers.unwrap_or_default(), &Errors::default())
+                }
             });
         }
     }
@@ -117,7 +123,9 @@ fn rows(scene: &Scene) -> Rows<Interface> {
     let mut rows = Rows::default();
     for (pair, shown) in scene.pairs.iter().enumerate() {
         for (index, side) in shown.sides.iter().enumerate() {
-            let Some(tenant) = side.tenant.as_deref().filter(|tenant| is_container(tenant)) else { continue };
+            let Some(tenant) = side.tenant.as_deref().filter(|tenant| tenant.is_container()) else {
+                continue;
+            };
             let Some(link) = side.link.filter(|_| side.role == Role::Interface && !side.hidden) else {
                 continue;
             };
@@ -127,12 +135,15 @@ fn rows(scene: &Scene) -> Rows<Interface> {
     for (index, other) in scene.others.iter().enumerate().filter(|(_, other)| !is_ignored(other.name)) {
         rows.add(Interface::Other(index), |block| interface(block, names, &other.tenant, other.name));
     }
+    if scene.rest.1 {
+        rows.add(Interface::Rest, |block| {
+            names.write(block, "", "", "");
+            for name in ["id", "interface", "name"] {
+                block.label(name, OTHER);
+            }
+        });
+    }
     rows.sorted()
-}
-
-/// True for what cAdvisor calls a container.
-fn is_container(tenant: &Tenant) -> bool {
-    matches!(tenant.owner.runtime, Runtime::Docker | Runtime::Podman | Runtime::Cri)
 }
 
 fn is_ignored(name: Name) -> bool {
@@ -155,7 +166,7 @@ fn interface(block: &mut LabelBlock<'_>, names: Names, tenant: &Tenant, name: Na
     // Where the cgroup is not known, it is still another for each.
     match tenant.cgroup.as_str() {
         "" => block.label("id", format_args!("/{}", owner.id)),
-        cgroup => block.label("id", cgroup),
+        cgroup => block.label("id", bounded(cgroup)),
     }
     block.label("image", &owner.image);
     block.label("interface", name);

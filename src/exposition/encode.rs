@@ -9,6 +9,7 @@ use super::pieces::Pieces;
 use crate::model::filter::cleaned;
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::Name;
+use crate::model::series::OTHER;
 use crate::model::view::{Scene, ShownSide, Tenant, View};
 use crate::model::workload::Workload;
 use prometheus::proto::{MetricFamily, MetricType};
@@ -62,12 +63,20 @@ impl Encoder {
 /// The label blocks of a scene, each table in the order in which its rows are written.
 #[derive(Default)]
 struct Blocks {
-    /// Keys: (pair, side).
-    devices: Rows<(usize, usize)>,
+    devices: Rows<Port>,
     device_infos: Rows<()>,
     workloads: Rows<usize>,
     workload_infos: Rows<()>,
     networks: Rows<usize>,
+}
+
+/// Where a port's counters are in a view.
+#[derive(Clone, Copy)]
+enum Port {
+    /// This side of this pair.
+    Of(usize, usize),
+    /// All those that there is no room for.
+    Rest,
 }
 
 /// Label blocks in one text, in the order of their rows; each with the key of what it belongs to.
@@ -179,8 +188,8 @@ impl Blocks {
             device_info(block, names, port, peer)
         };
         Blocks {
-            devices: ports(scene, |index, side| (index, side), each),
-            device_infos: ports(scene, |_, _| (), info),
+            devices: with_rest(ports(scene, Port::Of, each), scene.rest.0, names).sorted(),
+            device_infos: ports(scene, |_, _| (), info).sorted(),
             workloads: workloads(&scene.workloads, names),
             workload_infos: workload_infos(&scene.tenants, names),
             networks: networks(&scene.networks),
@@ -191,10 +200,15 @@ impl Blocks {
         let (format, head) = (order.format, (family.name, family.help, family.kind));
         match family.series {
             Series::DeviceCounter(value) => {
-                self.devices.write(out, format, head, |(pair, side)| value(&view.samples[pair][side]));
+                self.devices.write(out, format, head, |port| match port {
+                    Port::Of(pair, side) => value(&view.samples[pair][side]),
+                    Port::Rest => value(&view.rest.ports.unwrap_or_default()),
+                });
             }
-            Series::DeviceState(value) => self.devices.write(out, format, head, |(pair, side)| {
-                view.scene.pairs[pair].sides[side].link.as_ref().map_or(0, value)
+            // A sum of these would mean nothing.
+            Series::DeviceState(value) => self.devices.write_some(out, format, head, |port| match port {
+                Port::Of(pair, side) => view.scene.pairs[pair].sides[side].link.as_ref().map(value),
+                Port::Rest => None,
             }),
             Series::DeviceInfo => self.device_infos.write(out, format, head, |()| 1),
             Series::Workload(value) => self.workloads.write_totals(out, format, head, |row| {
@@ -238,7 +252,19 @@ fn ports<K: Copy>(
             rows.add(key(index, side), |block| labels(block, port, peer));
         }
     }
-    rows.sorted()
+    rows
+}
+
+/// No port has its labels: where there is an interface there is a runtime.
+fn with_rest(mut ports: Rows<Port>, rest: bool, names: Names) -> Rows<Port> {
+    if rest {
+        ports.add(Port::Rest, |block| {
+            block.label("device", OTHER);
+            names.write(block, OTHER, "", "");
+            block.label("interface", OTHER);
+        });
+    }
+    ports
 }
 
 fn workloads(sets: &[LabelSet], names: Names) -> Rows<usize> {

@@ -1,11 +1,11 @@
 //! What the exporter says of itself: a registry of the `prometheus` crate.
 
 use crate::model::pairing::EndState;
-use crate::model::view::{Scene, Status};
+use crate::model::view::{Scene, SeriesStatus, Status};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{Counter, MetricFamily};
-use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The exporter's own metrics.
@@ -14,6 +14,8 @@ pub struct Telemetry {
     collector_success: IntGaugeVec,
     collector_duration: GaugeVec,
     ends: IntGaugeVec,
+    series: IntGaugeVec,
+    series_limit: IntGauge,
     resyncs: IntCounterVec,
     events: IntCounter,
     lost: IntCounter,
@@ -61,6 +63,23 @@ impl Telemetry {
                     &["state"],
                 )?,
             )?,
+            series: registered(
+                &registry,
+                IntGaugeVec::new(
+                    opts(
+                        "series",
+                        "Series of veths in the metrics (shown), and those that there would be beyond --limits.series: summed in the rest, or left_out of /metrics/cadvisor.",
+                    ),
+                    &["state"],
+                )?,
+            )?,
+            series_limit: registered(
+                &registry,
+                IntGauge::with_opts(opts(
+                    "series_limit",
+                    "How many series are shown at most: --limits.series.",
+                ))?,
+            )?,
             resyncs: registered(
                 &registry,
                 IntCounterVec::new(
@@ -106,6 +125,11 @@ impl Telemetry {
             let count = scene.and_then(|scene| scene.ends.get(&state)).copied().unwrap_or(0);
             self.ends.with_label_values(&[state.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+        let SeriesStatus { limit, shown, summed, left_out } = status.series;
+        for (state, series) in [("shown", shown), ("summed", summed), ("left_out", left_out)] {
+            self.series.with_label_values(&[state]).set(i64::try_from(series).unwrap_or(i64::MAX));
+        }
+        self.series_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
         for (reason, &total) in &status.resyncs {
             let counter = self.resyncs.with_label_values(&[reason]);
             counter.inc_by(total.saturating_sub(counter.get()));

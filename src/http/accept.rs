@@ -2,7 +2,6 @@
 
 use super::encoding::{Quality, quality};
 use crate::exposition::format::Format;
-use hyper::header::{ACCEPT, HeaderMap};
 
 /// A member of the list, `text/plain;version=0.0.4;q=0.5`.
 struct MediaRange<'a> {
@@ -25,10 +24,10 @@ enum Closeness {
 
 /// What the client likes best of what there is. Of two that it likes the same, the one that it describes more closely, then
 /// OpenMetrics if it names that at all, else the text. A client that accepts neither gets the text, as one that says nothing.
-pub(super) fn negotiate(headers: &HeaderMap) -> Format {
-    let lines: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let ranges: Vec<MediaRange<'_>> =
-        lines.iter().flat_map(|line| unquoted_split(line, ',')).filter_map(media_range).collect();
+/// `lines` are the values of its `Accept` headers.
+pub fn negotiate<'a>(lines: impl IntoIterator<Item = &'a str>) -> Format {
+    let members = lines.into_iter().flat_map(|line| unquoted_split(line, ','));
+    let ranges: Vec<MediaRange<'_>> = members.filter_map(media_range).collect();
     let liked = |format| -> (Quality, Option<Closeness>) {
         let matching = ranges.iter().filter_map(|range| Some((range.describes(format)?, range.quality)));
         matching.max().map_or((0, None), |(closeness, quality)| (quality, Some(closeness)))
@@ -114,15 +113,10 @@ fn unquoted_split(text: &str, separator: char) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
     use proptest::prelude::*;
 
     fn negotiated(lines: &[&str]) -> Format {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append(ACCEPT, HeaderValue::from_str(line).unwrap());
-        }
-        negotiate(&headers)
+        negotiate(lines.iter().copied())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 /// How a body is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub enum Encoding {
     /// As it is.
     Identity,
     /// As RFC 1952 says.
@@ -22,10 +22,16 @@ pub(super) type Quality = u16;
 impl Encoding {
     /// What the client likes best of what there is; of two that it likes the same, the smaller one. A client that
     /// refuses both gets the plain text, as one that says nothing.
-    pub fn negotiate(headers: &HeaderMap) -> Encoding {
+    pub(super) fn negotiate(headers: &HeaderMap) -> Encoding {
+        let values = headers.get_all(ACCEPT_ENCODING).iter();
+        Encoding::liked_best(values.filter_map(|value| value.to_str().ok()))
+    }
+
+    /// The same from the values of the headers `Accept-Encoding`.
+    pub fn liked_best<'a>(lines: impl IntoIterator<Item = &'a str>) -> Encoding {
         let [mut gzip, mut identity, mut any] = [None; 3];
-        let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-        for (coding, quality) in lines.flat_map(|line| line.split(',')).filter_map(preference) {
+        let members = lines.into_iter().flat_map(|line| line.split(','));
+        for (coding, quality) in members.filter_map(preference) {
             let said: &mut Option<Quality> = match coding.to_ascii_lowercase().as_str() {
                 "gzip" | "x-gzip" => &mut gzip,
                 "identity" => &mut identity,

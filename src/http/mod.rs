@@ -1,6 +1,6 @@
 //! Edge: HTTP. Which path gives what, and within which limits.
 
-mod accept;
+pub mod accept;
 mod anybody;
 mod body;
 mod client;
@@ -25,8 +25,7 @@ mod wire;
 use crate::collector::Handle;
 use body::Body;
 use connections::{Connection, Connections};
-use encoding::Encoding;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 use metrics::Metrics;
 use page::Page;
@@ -35,6 +34,7 @@ use std::sync::Arc;
 use stream::Streams;
 
 pub use client::{Unhealthy, check_health};
+pub use encoding::Encoding;
 pub use gate::Gate;
 pub use listen::{ListenAddress, ListenError, Listener};
 pub use metrics::Limits;
@@ -96,9 +96,9 @@ impl Site {
                 text(StatusCode::SERVICE_UNAVAILABLE, "Not ready: the first look at the host is not over\n")
             }
             Route::Metrics => {
-                let (format, encoding) =
-                    (accept::negotiate(request.headers()), Encoding::negotiate(request.headers()));
-                self.metrics.answer(format, encoding).await
+                let wanted = request.headers().get_all(ACCEPT).iter();
+                let format = accept::negotiate(wanted.filter_map(|value| value.to_str().ok()));
+                self.metrics.answer(format, Encoding::negotiate(request.headers())).await
             }
             Route::Cadvisor => self.metrics.answer_as_cadvisor(Encoding::negotiate(request.headers())).await,
             Route::Pairs => pairs::answer(&self.metrics, request).await,

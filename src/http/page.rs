@@ -129,6 +129,7 @@ impl Prepared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn no_file_of_the_page_writes_markup_from_data_or_speaks_of_another_host() {
@@ -143,6 +144,72 @@ mod tests {
             for word in ["http:", "https:", "url(", "@import", "style=\"", "onclick="] {
                 assert!(!text.contains(word), "{name} has {word}");
             }
+        }
+    }
+
+    /// A colour's relative luminance (WCAG 2.1), from `#rrggbb`.
+    fn luminance(color: &str) -> f64 {
+        let channel = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    }
+
+    fn contrast(one: &str, another: &str) -> f64 {
+        let (one, another) = (luminance(one), luminance(another));
+        (one.max(another) + 0.05) / (one.min(another) + 0.05)
+    }
+
+    /// The two colours of a name, on light and on dark.
+    fn colors(style: &'static str, name: &str) -> [&'static str; 2] {
+        let rest =
+            style.split_once(&format!("--{name}: light-dark(")).unwrap_or_else(|| panic!("no {name}")).1;
+        let (light, dark) = rest.split_once(')').unwrap().0.split_once(", ").unwrap();
+        [light, dark]
+    }
+
+    #[test]
+    fn every_text_can_be_read_on_every_ground_by_day_and_by_night() {
+        const GROUNDS: [&str; 5] = ["ground", "card", "raised", "chosen", "warn-ground"];
+        let style = FILES.iter().find(|(name, _, _)| *name == "style.css").unwrap().2;
+        let named = |property: &'static str| {
+            style.split(property).skip(1).filter_map(|rest| rest.split_once(')')).map(|(name, _)| name)
+        };
+        // A pressed button's text has the colour of the ground, on that of text.
+        let texts: BTreeSet<&str> = named(" color: var(--").filter(|name| *name != "ground").collect();
+        assert!(
+            texts.is_superset(&BTreeSet::from(["text", "muted", "receive", "transmit", "bad"])),
+            "{texts:?}"
+        );
+        let pairs = texts
+            .iter()
+            .map(|text| (*text, 4.5))
+            .chain(["faint", "good", "warn", "focus"].map(|mark| (mark, 3.0)));
+        let mut poor = Vec::new();
+        for (name, least) in pairs {
+            for ground in GROUNDS {
+                // Marks are on cards and on the page.
+                if least < 4.5 && !matches!(ground, "ground" | "card") {
+                    continue;
+                }
+                for (own, below) in colors(style, name).into_iter().zip(colors(style, ground)) {
+                    let contrast = contrast(own, below);
+                    if contrast < least {
+                        poor.push(format!("{name} {own} on {ground} {below}: {contrast:.2}, not {least}"));
+                    }
+                }
+            }
+        }
+        assert!(poor.is_empty(), "{poor:#?}");
+        // What is half transparent has another contrast than its colours.
+        let opacities = style.split("opacity: ").zip(style.split("opacity: ").skip(1));
+        for (before, after) in opacities {
+            assert!(
+                before.ends_with("fill-") || before.ends_with("stroke-") || after.starts_with("1;"),
+                "opacity: {}",
+                after.split(';').next().unwrap_or_default()
+            );
         }
     }
 

@@ -32,6 +32,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// No answer is longer: 5,000 pairs are some 12 MB.
 const LONGEST_ANSWER: usize = 256 << 20;
 
+/// A line of an answer that is longer is no reason, but a page.
+const LONGEST_REASON: usize = 200;
+
 /// Where a running exporter is: `http://`, `https://` or `unix:PATH`. It is shown without a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteUrl {
@@ -98,7 +101,7 @@ pub enum RemoteConfigError {
 #[derive(Debug, Error)]
 pub enum RemoteError {
     /// Nobody is there, or it is not who the certificate says.
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {0}{advice}", advice = trust::advice(.0))]
     NotThere(#[from] io::Error),
     /// It takes too long.
     #[error("no answer within {DEADLINE:?}")]
@@ -327,7 +330,11 @@ fn reason(status: StatusCode, body: &[u8]) -> Option<String> {
         }
         _ => None,
     };
-    said.or(likely).map(str::to_owned)
+    // Servers say in a line of text what a client has mixed up, such as HTTP and HTTPS.
+    let line = std::str::from_utf8(body).ok().and_then(|text| text.lines().next()).map(str::trim);
+    let line =
+        line.filter(|line| (1..=LONGEST_REASON).contains(&line.len()) && !line.starts_with(['<', '{']));
+    said.or(likely).or(line).map(str::to_owned)
 }
 
 fn read(path: &Path) -> Result<String, RemoteConfigError> {

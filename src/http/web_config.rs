@@ -7,6 +7,7 @@ mod yaml;
 
 use super::rate_limit::Rate;
 use super::users::Users;
+use crate::model::link::one_line;
 pub(super) use files::Files;
 use hyper::header::{HeaderName, HeaderValue};
 use rustls::ServerConfig;
@@ -70,7 +71,8 @@ impl WebConfig {
             });
         match parsed {
             Ok(config) => Ok(WebConfig { files, ..config }),
-            Err(reason) => Err(WebConfigError { path: path.to_owned(), reason, files }),
+            // It may quote the file.
+            Err(reason) => Err(WebConfigError { path: path.to_owned(), reason: one_line(&reason), files }),
         }
     }
 

@@ -5,7 +5,6 @@ use super::OwnNsid;
 use super::socket::Error;
 use super::wire;
 use crate::model::event::Event;
-use netlink_packet_core::NetlinkBuffer;
 use netlink_sys::SocketAddr;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
@@ -20,10 +19,6 @@ use std::sync::Arc;
 /// From linux/rtnetlink.h.
 const RTNLGRP_LINK: u32 = 1;
 const RTNLGRP_NSID: u32 = 28;
-
-/// The control message with the namespace that an event comes from (linux/netlink.h).
-const SOL_NETLINK: i32 = 270;
-const NETLINK_LISTEN_ALL_NSID: i32 = 8;
 
 /// Holds the events of 1,000 namespaces that are made and killed in 2 s, with room to spare for a reader that is
 /// kept from running for a while; the default of 208 KiB loses some at any pause of 20 ms.
@@ -129,7 +124,7 @@ impl Events {
                     let source = received.cmsgs().ok().and_then(|mut messages| messages.find_map(source));
                     let (length, own) = (received.bytes, self.own_nsid.get());
                     let source = source.filter(|&nsid| Some(nsid) != own);
-                    parse(&self.buffer[..length], source, own, events);
+                    wire::datagram(&self.buffer[..length], source, own, events);
                 }
             }
         }
@@ -141,23 +136,5 @@ impl Events {
 fn source(message: ControlMessageOwned) -> Option<u32> {
     let ControlMessageOwned::Unknown(message) = message else { return None };
     let header = message.cmsg_header;
-    let ours = header.cmsg_level == SOL_NETLINK && header.cmsg_type == NETLINK_LISTEN_ALL_NSID;
-    let id = message.data_bytes.first_chunk().filter(|_| ours)?;
-    u32::try_from(i32::from_ne_bytes(*id)).ok()
-}
-
-/// Reads the messages of one datagram. One that cannot be read is skipped by the length in its header.
-fn parse(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: &mut Vec<Event>) {
-    while !rest.is_empty() {
-        let Ok(message) = NetlinkBuffer::new_checked(rest) else {
-            return events.push(Event::Bad);
-        };
-        let whole = message.length() as usize;
-        match wire::event(message.message_type(), message.payload(), source, own) {
-            Some(Some(event)) => events.push(event),
-            Some(None) => {}
-            None => events.push(Event::Bad),
-        }
-        rest = rest.get(whole.next_multiple_of(4).max(16)..).unwrap_or_default();
-    }
+    wire::source(header.cmsg_level, header.cmsg_type, &message.data_bytes)
 }

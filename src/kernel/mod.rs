@@ -2,18 +2,19 @@
 //!
 //! Three nouns: a [`Resolver`] asks which links and namespaces there are, a [`Sampler`] reads the counters,
 //! [`Events`] tells what changes, and each has a socket of its own so that the fast ones never wait behind the
-//! slow one. `wire` turns bytes into the model's types and does no I/O.
+//! slow one. [`wire`] turns bytes into the model's types, [`answer`] checks what belongs together; both do no I/O.
 //!
 //! No namespace is ever entered: other namespaces are asked about from here, by their nsid.
 
 mod addresses;
+pub mod answer;
 mod events;
 mod links;
 mod mourner;
 mod nsids;
 mod socket;
 mod stats;
-mod wire;
+pub mod wire;
 
 pub use events::{Events, Reach, Waker};
 pub use links::Resolver;

@@ -1,8 +1,8 @@
 //! A synchronous rtnetlink socket that believes nothing it has not checked.
 
+use super::answer::{Answer, Message, Until};
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
@@ -52,33 +52,12 @@ impl Error {
     }
 }
 
-/// How an answer ends.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Until {
-    /// NLMSG_DONE.
-    Done,
-    /// The first message.
-    First,
-    /// The acknowledgement.
-    Ack,
-}
-
-/// One message of an answer: its type (RTM_*) and what follows the netlink header.
-pub(super) struct Message<'a> {
-    pub kind: u16,
-    pub payload: &'a [u8],
-}
-
 pub(super) struct Socket {
     inner: netlink_sys::Socket,
     port: u32,
     sequence: u32,
     buffer: Vec<u8>,
 }
-
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-const HEADER: usize = 16;
 
 /// More than any datagram: of a dump the kernel fills at most 32 KiB (`netlink_dump` in net/netlink/af_netlink.c), and a single link's
 /// message has up to 64 KiB of alternative names and some KiB more.
@@ -207,63 +186,7 @@ impl Socket {
     }
 }
 
-/// An answer as it arrives, datagram by datagram: what is checked of it needs no socket.
-struct Answer {
-    /// The request's name in rtnetlink(7).
-    request: &'static str,
-    /// What a message must carry to belong to it.
-    sequence: u32,
-    port: u32,
-    until: Until,
-    /// A part of it carried NLM_F_DUMP_INTR.
-    interrupted: bool,
-}
-
-impl Answer {
-    /// Reads one datagram; true when the answer is whole.
-    fn read(&mut self, datagram: &[u8], each: &mut impl FnMut(Message<'_>)) -> Result<bool, Error> {
-        let malformed = |what| Error::Malformed { request: self.request, what };
-        let mut rest = datagram;
-        while !rest.is_empty() {
-            let buffer =
-                NetlinkBuffer::new_checked(rest).map_err(|_| malformed("a length beyond its datagram"))?;
-            let whole = buffer.length() as usize;
-            if whole < HEADER {
-                return Err(malformed("a length below that of its header"));
-            }
-            let (kind, payload) = (buffer.message_type(), &rest[HEADER..whole]);
-            let ours = buffer.sequence_number() == self.sequence && buffer.port_number() == self.port;
-            self.interrupted |= ours && buffer.flags() & NLM_F_DUMP_INTR != 0;
-            rest = rest.get(whole.next_multiple_of(4)..).unwrap_or_default();
-            if !ours {
-                continue; // an answer that an earlier, failed exchange left behind
-            }
-            match kind {
-                NLMSG_ERROR | NLMSG_DONE => {
-                    let errno = payload.first_chunk().map_or(0, |b| i32::from_ne_bytes(*b));
-                    return match (errno, kind == NLMSG_DONE || self.until == Until::Ack) {
-                        (0, true) => Ok(true),
-                        (0, false) => Err(malformed("an acknowledgement in place of an answer")),
-                        _ => Err(Error::Refused {
-                            request: self.request,
-                            source: io::Error::from_raw_os_error(errno.saturating_neg()),
-                        }),
-                    };
-                }
-                _ => each(Message { kind, payload }),
-            }
-            if self.until == Until::First {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
 /// recv(2)'s flag, the one constant that would need the libc crate.
 mod libc_flags {
     pub const MSG_TRUNC: i32 = 0x20;
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,16 +5,25 @@
 
 use crate::model::event::Event;
 use crate::model::link::{Address, Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
-use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NlaBuffer, NlasIterator};
+use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NetlinkBuffer, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
-/// Message types, from linux/rtnetlink.h.
+/// The message type of a link, from linux/rtnetlink.h as those below.
 pub const RTM_NEWLINK: u16 = 16;
+/// Of a link that is gone.
 pub const RTM_DELLINK: u16 = 17;
+/// Of an address.
 pub const RTM_NEWADDR: u16 = 20;
+/// Of a namespace's id.
 pub const RTM_NEWNSID: u16 = 88;
+/// Of an id that is free again.
 pub const RTM_DELNSID: u16 = 89;
+/// Of a link's counters.
 pub const RTM_NEWSTATS: u16 = 92;
+
+/// The control message with the namespace that an event comes from (linux/netlink.h): level and type.
+const SOL_NETLINK: i32 = 270;
+const NETLINK_LISTEN_ALL_NSID: i32 = 8;
 
 /// Attributes of a link message, from linux/if_link.h.
 mod ifla {
@@ -60,8 +69,11 @@ const RTGENMSG: usize = 4;
 /// A link message, and which namespace it says it is about (IFLA_TARGET_NETNSID; absent for the own one).
 #[derive(Debug, PartialEq)]
 pub struct LinkMessage {
+    /// The link, its peer's namespace in the id that the message has.
     pub link: Link,
+    /// From IFLA_STATS64 as well.
     pub errors: Errors,
+    /// IFLA_TARGET_NETNSID.
     pub target: Option<u32>,
     /// It is about the link itself (AF_UNSPEC); a bridge sends such messages about its ports (AF_BRIDGE), and its
     /// RTM_DELLINK means that the link has left the bridge.
@@ -116,6 +128,31 @@ pub fn name_the_host(link: &mut Link, own: u32) {
     }
 }
 
+/// The namespace that an event comes from, by a control message of this level and type; `None` for the host, and for what tells
+/// something else.
+pub fn source(level: i32, kind: i32, told: &[u8]) -> Option<u32> {
+    let ours = level == SOL_NETLINK && kind == NETLINK_LISTEN_ALL_NSID;
+    let id = told.first_chunk().filter(|_| ours)?;
+    u32::try_from(i32::from_ne_bytes(*id)).ok()
+}
+
+/// Reads the messages of one datagram that came unasked, each by [`event`]. One that cannot be read is [`Event::Bad`], and skipped
+/// by the length in its header.
+pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: &mut Vec<Event>) {
+    while !rest.is_empty() {
+        let Ok(message) = NetlinkBuffer::new_checked(rest) else {
+            return events.push(Event::Bad);
+        };
+        let whole = message.length() as usize;
+        match event(message.message_type(), message.payload(), source, own) {
+            Some(Some(event)) => events.push(event),
+            Some(None) => {}
+            None => events.push(Event::Bad),
+        }
+        rest = rest.get(whole.next_multiple_of(4).max(16)..).unwrap_or_default();
+    }
+}
+
 /// Reads a message that came unasked from the namespace `source` (`None` for the host); `own` is the host's id for
 /// itself. `Some(None)` for one that tells nothing of links, `None` if it breaks the protocol's form.
 pub fn event(kind: u16, payload: &[u8], source: Option<u32>, own: Option<u32>) -> Option<Option<Event>> {
@@ -143,7 +180,9 @@ pub fn event(kind: u16, payload: &[u8], source: Option<u32>, own: Option<u32>) -
 /// An address message, and which namespace it says it is about.
 #[derive(Debug, PartialEq)]
 pub struct AddressMessage {
+    /// The address.
     pub address: Address,
+    /// IFA_TARGET_NETNSID.
     pub target: Option<u32>,
 }
 

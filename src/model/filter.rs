@@ -1,6 +1,7 @@
 //! What the user wants to see. What is hidden is in no scene; what it counts is booked all the same, so that the totals of
 //! networks stay whole.
 
+use super::label;
 use super::ledger::LabelSet;
 use super::link::Name;
 use super::pairing::Role;
@@ -65,31 +66,34 @@ pub fn cleaned(letter: char) -> char {
     if letter.is_ascii_alphanumeric() { letter } else { '_' }
 }
 
-/// So much is kept of a label's value, characters.
-pub const LONGEST_LABEL: usize = 1024;
-
 impl Filter {
-    /// Takes every label away that is not wanted, and what is too long of the others.
+    /// Takes every label away that is not wanted, and [what is too long](label::bound) of all that is shown.
     pub fn strip(&self, claims: &mut Claims) {
         for claim in &mut claims.claims {
             self.strip_workload(&mut claim.owner);
             claim.members.iter_mut().for_each(|member| self.strip_workload(member));
+            claim.endpoints.iter_mut().for_each(|endpoint| label::bound(&mut endpoint.network));
         }
+        claims.networks.iter_mut().for_each(|network| label::bound(&mut network.name));
+        claims.backrooms.iter_mut().for_each(|backroom| label::bound(&mut backroom.name));
     }
 
     /// The same for one workload.
     pub fn strip_workload(&self, workload: &mut Workload) {
         workload.labels.retain(|name, _| self.labels.contains(name));
-        for value in workload.labels.values_mut() {
-            if let Some((end, _)) = value.char_indices().nth(LONGEST_LABEL) {
-                value.truncate(end);
-                value.shrink_to_fit();
-            }
+        workload.labels.values_mut().for_each(label::bound);
+        let Workload { name, namespace, pod, id, image, compose_project, compose_service, .. } = workload;
+        for value in [name, namespace, pod, id, image, compose_project, compose_service] {
+            label::bound(value);
         }
     }
 
-    /// True if what is booked under these labels is shown. What is nobody's is no container's, and always shown.
+    /// True if what is booked under these labels is shown. What is nobody's is no container's, and always shown, and so is the rest
+    /// that there is no room for.
     pub fn shows(&self, labels: &LabelSet) -> bool {
+        if labels.is_rest() {
+            return !labels.is_hidden_rest();
+        }
         labels.runtime == Runtime::Unknown
             || self.shows_container(&labels.container, &labels.namespace, &labels.pod)
     }
@@ -160,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn only_wanted_labels_are_kept_and_no_more_than_a_thousand_characters_of_them() {
+    fn only_wanted_labels_are_kept_and_nothing_is_longer_than_a_label_may_be() {
         let value = "é".repeat(10_000);
         let told = [("app", "web"), ("", "nameless"), ("long", value.as_str()), ("secret", "x")];
         let labels = told.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let owner = Workload { labels, ..Workload::named(Runtime::Docker, "web") };
+        let owner = Workload { labels, ..Workload::named(Runtime::Docker, value.as_str()) };
         let members = vec![owner.clone()];
         let claim = Claim { owner, locator: Locator::Pid(7), endpoints: Vec::new(), members };
         let mut claims = Claims { claims: vec![claim], ..Claims::default() };
@@ -172,9 +176,10 @@ mod tests {
             Filter { labels: ["app", "long", "none"].map(str::to_owned).into(), ..Filter::default() };
         filter.strip(&mut claims);
         let Claim { owner, members, .. } = &claims.claims[0];
-        let cut = "é".repeat(LONGEST_LABEL);
+        let cut = label::bounded(&value);
+        assert!(cut.len() <= label::LONGEST);
         let kept = [("app", "web"), ("long", cut.as_str())].map(|(name, value)| (name.into(), value.into()));
         assert_eq!(owner.labels, kept.into());
-        assert_eq!(members[0].labels, owner.labels);
+        assert_eq!((&members[0], &owner.name), (owner, &cut));
     }
 }

@@ -216,6 +216,11 @@ impl Host {
                 self.ledger.settle();
                 Vec::new()
             }
+            Input::Unmourned(requests) => {
+                // As with events that are lost: what dies now is not exact.
+                self.status.lost += requests as u64;
+                Vec::new()
+            }
             Input::Exited { pid } => {
                 self.watched.remove(&pid);
                 match self.located.get(&Locator::Pid(pid)).map(|at| at.netns) {
@@ -299,6 +304,7 @@ impl Host {
             rates: self.shown_of(self.ledger.rates()),
             networks: self.ledger.networks().map(|(_, traffic)| *traffic).collect(),
             others: self.scene.others.iter().map(|other| self.read_last(other.end)).collect(),
+            rest: self.ledger.rest(),
             ticked: self.ticked,
         })
     }
@@ -626,7 +632,7 @@ impl Host {
         more.extend(self.watch_exits());
         let searches = self.searches.due().into_iter();
         let leaving = self.naming.leaves_at(self.config.leaving);
-        let forgotten = self.ledger.forgets_at(self.config.retention);
+        let forgotten = self.ledger.forgets_at(now, self.config.retention);
         let estates = self.ledger.waits_since().map(|since| since + show::KEPT);
         let doubt = self.ledger.in_transit() || self.naming.doubts() || self.locating.doubts(now);
         let at_least = if doubt { JUDGED_IN_DOUBT } else { JUDGED_AT_LEAST };

@@ -4,14 +4,23 @@
 //! pair is booked, by differences, to the label sets that the pair carries at that moment, so a total is the
 //! sum over every pair that ever carried its labels.
 
+use super::label;
 use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
 use super::peak::{Peaks, Rates};
+use super::series;
 use super::workload::{Runtime, Workload};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::AddAssign;
 use std::time::Duration;
+
+mod limits;
+mod rest;
+
+pub use self::limits::{Limits, Showing};
+use self::rest::Listing;
+pub use self::rest::{Rest, Row};
 
 /// What went one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +96,8 @@ pub struct LabelSet {
 
 impl LabelSet {
     /// Those of an owner's interface on a network.
-    pub fn of(owner: &Workload, interface: String, network: String) -> LabelSet {
+    pub fn of(owner: &Workload, interface: String, mut network: String) -> LabelSet {
+        label::bound(&mut network);
         LabelSet {
             runtime: owner.runtime,
             container: owner.name.clone(),
@@ -118,6 +128,13 @@ pub struct NetworkLabels {
     pub network: String,
 }
 
+impl NetworkLabels {
+    /// What networks of this runtime are summed under that there is no room for.
+    fn rest(&self) -> NetworkLabels {
+        NetworkLabels { runtime: self.runtime, network: series::OTHER.to_owned() }
+    }
+}
+
 /// What one pair's counters showed, and how much of it is already booked.
 #[derive(Clone, Debug)]
 struct Account {
@@ -144,6 +161,9 @@ struct Account {
     received: [u64; 2],
     /// The end inside receives what its port never sent: packets are redirected past the port (bpf_redirect_peer).
     bypassed: bool,
+    /// It counts from 0: it came since we look.
+    born: bool,
+    listing: Listing,
 }
 
 impl Account {
@@ -162,7 +182,14 @@ impl Account {
             ended: false,
             received: [0, 0],
             bypassed: false,
+            born: true,
+            listing: Listing::Undecided,
         }
+    }
+
+    /// True if this side's traffic is booked to these labels.
+    fn is_booked_to(&self, side: usize, labels: &LabelSet) -> bool {
+        self.booked_to[side].is_some() && self.labels[side].as_ref() == Some(labels)
     }
 
     /// Ends a tick, for which the host's ends were read: what one of them had sent by then is at least what its peer had
@@ -234,6 +261,9 @@ impl Account {
         self.booked.swap(0, 1);
         self.labels.swap(0, 1);
         self.booked_to.swap(0, 1);
+        if let Listing::Rest(share) = &mut self.listing {
+            share.turn();
+        }
     }
 }
 
@@ -269,15 +299,9 @@ impl<L> Total<L> {
     }
 }
 
-/// A workload has at most this many label sets, the rest are one.
-const SETS_OF_A_WORKLOAD: usize = 64;
-
 /// A pair that a runtime has made on the host is moved into its container within this: 1.6 s were measured with 16 starts
 /// in parallel on two cores.
 const TRANSIT: Duration = Duration::from_secs(10);
-
-/// The interface of that one.
-const OTHER: &str = "other";
 
 /// The book of all pairs, workloads and networks.
 #[derive(Debug, Default)]
@@ -301,6 +325,9 @@ pub struct Ledger {
     estates: Vec<Estate>,
     /// Of these it is decided, and since when they are counted: they are booked by the next [`assign`](Ledger::assign).
     orphaned: Vec<(LabelSet, Traffic, Duration)>,
+    rest: Rest,
+    /// There may be so many networks, and one more for the others.
+    most_networks: Option<usize>,
 }
 
 /// What a pair had carried that died while it was held.
@@ -401,7 +428,13 @@ impl Ledger {
             .iter()
             .enumerate()
             .filter(move |(side, labels)| before.is_none_or(|before| before[*side] != **labels));
-        new.filter_map(|(_, labels)| labels.as_ref())
+        // Who is in the rest is not new each time.
+        let in_rest = move |side: usize| {
+            before
+                .and_then(|before| before[side].as_ref())
+                .is_some_and(|labels| labels.interface == series::OTHER)
+        };
+        new.filter(move |(side, _)| !in_rest(*side)).filter_map(|(_, labels)| labels.as_ref())
     }
 
     /// Since when the pair is where it is.
@@ -412,6 +445,7 @@ impl Ledger {
     /// Books what was noted since the last time.
     pub fn settle(&mut self) {
         for account in &mut self.accounts {
+            account.give(&mut self.rest);
             settle(account, &mut self.totals, &self.network_of, &mut self.networks);
         }
     }
@@ -468,6 +502,7 @@ impl Ledger {
             }
             if carried.last() == Some(&None) && !born(pair) {
                 account.booked = [account.traffic(0), account.traffic(1)];
+                account.born = false;
             }
             self.accounts.push(account);
         }
@@ -509,16 +544,15 @@ impl Ledger {
         self.estates.iter().map(|estate| estate.since).min()
     }
 
-    /// Says for whom each pair's traffic is booked from now on, and which networks are known; forgets the
-    /// totals that nobody has carried for `retention`. Then books what was waiting.
+    /// Says for whom each pair's traffic is booked from now on, [as far as there is room](Ledger::limit), and which networks are
+    /// known; forgets the totals that nobody has carried for `retention`. Then books what was waiting.
     pub fn assign(
         &mut self,
-        mut bookings: Vec<Booking>,
+        bookings: Vec<Booking>,
         known: impl Iterator<Item = NetworkLabels>,
         now: Duration,
         retention: Duration,
     ) {
-        self.limit(&mut bookings);
         let orphaned = std::mem::take(&mut self.orphaned);
         let wanted = bookings.iter().zip(&self.accounts).flat_map(|(booking, account)| {
             let labels = match booking {
@@ -536,12 +570,16 @@ impl Ledger {
         let lingering = lingering.flat_map(|(_, account)| &account.labels);
         let lingering = lingering.flatten().map(|labels| (Cow::Borrowed(labels), now));
         let inherited = orphaned.iter().map(|(labels, _, since)| (Cow::Borrowed(labels), *since));
-        renew(&mut self.totals, wanted.chain(lingering).chain(inherited), now, retention);
+        renew(&mut self.totals, wanted.chain(lingering).chain(inherited), now, retention, None);
         let carried =
             self.totals.iter().filter_map(|total| Some((Cow::Owned(total.labels.network()?), total.begun)));
         let known = known.map(|labels| (Cow::Owned(labels), now));
-        renew(&mut self.networks, known.chain(carried), now, retention);
-        let network_of = |total: &Total<LabelSet>| find(&self.networks, &total.labels.network()?);
+        let most = self.most_networks.map(|most| (most, NetworkLabels::rest as fn(&NetworkLabels) -> _));
+        renew(&mut self.networks, known.chain(carried), now, retention, most);
+        let network_of = |total: &Total<LabelSet>| {
+            let network = total.labels.network()?;
+            find(&self.networks, &network).or_else(|| find(&self.networks, &network.rest()))
+        };
         self.network_of = self.totals.iter().map(network_of).collect();
         for (labels, traffic, _) in orphaned {
             if let Some(index) = find(&self.totals, &labels) {
@@ -583,66 +621,16 @@ impl Ledger {
         self.settle();
     }
 
-    /// A workload with very many label sets gets no new ones: interfaces are named by whoever has them. The network
-    /// stays, so that its totals are whole.
-    fn limit(&self, bookings: &mut [Booking]) {
-        let of = |labels: &LabelSet| {
-            let (runtime, names) = labels.workload();
-            (runtime, names.map(str::to_owned))
-        };
-        let crowded = self.crowded(bookings);
-        if crowded.is_empty() {
-            return;
-        }
-        let mut sets: HashMap<(Runtime, [String; 3]), HashSet<LabelSet>> = HashMap::new();
-        for total in self.totals.iter().filter(|total| total.labels.interface != OTHER) {
-            if crowded.contains(&of(&total.labels)) {
-                sets.entry(of(&total.labels)).or_default().insert(total.labels.clone());
-            }
-        }
-        let labels = bookings.iter_mut().flat_map(|booking| {
-            let (Booking::To(labels) | Booking::Held { labels, .. }) = booking;
-            labels.iter_mut().flatten()
-        });
-        for labels in labels.filter(|labels| crowded.contains(&of(labels))) {
-            let sets = sets.entry(of(labels)).or_default();
-            if sets.contains(labels) {
-                continue;
-            }
-            if sets.len() < SETS_OF_A_WORKLOAD - 1 {
-                sets.insert(labels.clone());
-            } else {
-                OTHER.clone_into(&mut labels.interface);
-            }
-        }
-    }
-
-    /// The workloads that may have too many: nearly always none, and to look at each set of thousands would cost more than
-    /// all else here.
-    fn crowded(&self, bookings: &[Booking]) -> HashSet<(Runtime, [String; 3])> {
-        let booked = bookings.iter().flat_map(|booking| {
-            let (Booking::To(labels) | Booking::Held { labels, .. }) = booking;
-            labels.iter().flatten()
-        });
-        let mut counts: HashMap<(Runtime, [&str; 3]), usize> = HashMap::new();
-        for labels in self.totals.iter().map(|total| &total.labels).chain(booked) {
-            *counts.entry(labels.workload()).or_default() += 1;
-        }
-        let many = counts.into_iter().filter(|&(_, count)| count >= SETS_OF_A_WORKLOAD);
-        many.map(|((runtime, names), _)| (runtime, names.map(str::to_owned))).collect()
-    }
-
     /// True if a pair may yet move into its container, or turn out to stay where it is.
     pub fn in_transit(&self) -> bool {
         self.accounts.iter().any(|account| account.in_transit)
     }
 
-    /// When the next total is to be forgotten, if nobody carries it until then.
-    pub fn forgets_at(&self, retention: Duration) -> Option<Duration> {
-        let last = self.totals.iter().map(|total| total.alive).max()?;
-        let idle = self.totals.iter().map(|total| total.alive).filter(|&alive| alive < last);
+    /// When the next total is to be forgotten that nobody carries at this time, at which all were assigned.
+    pub fn forgets_at(&self, now: Duration, retention: Duration) -> Option<Duration> {
+        let idle = self.totals.iter().map(|total| total.alive).filter(|&alive| alive < now);
         // `renew` forgets what is older, not what is as old.
-        idle.min().or(Some(last)).map(|alive| alive + retention + Duration::from_nanos(1))
+        idle.min().map(|alive| alive + retention + Duration::from_nanos(1))
     }
 
     /// Notes the rates of the tick that ends now and took `length`, and forgets those older than `window`.
@@ -729,13 +717,17 @@ fn book(
     }
 }
 
+/// How many there may be, and what those are summed under that are more.
+type Most<L> = (usize, fn(&L) -> L);
+
 /// Adds the labels that are wanted, each with the time since when it is counted; drops those that were last wanted longer than `retention` ago. In place: most are
-/// the same each time, and there are thousands.
+/// the same each time, and there are thousands. Of more than `most` the new ones get the labels of their rest.
 fn renew<'a, L: Ord + Clone + 'a>(
     totals: &mut Vec<Total<L>>,
     wanted: impl Iterator<Item = (Cow<'a, L>, Duration)>,
     now: Duration,
     retention: Duration,
+    most: Option<Most<L>>,
 ) {
     let mut new = Vec::new();
     for (labels, begun) in wanted {
@@ -751,6 +743,19 @@ fn renew<'a, L: Ord + Clone + 'a>(
     // Of the same labels the earliest time.
     new.sort();
     new.dedup_by(|later, earlier| later.0 == earlier.0);
+    if let Some((most, rest)) = most {
+        let room = most.saturating_sub(totals.len()).min(new.len());
+        let mut others: Vec<_> = new.drain(room..).map(|(labels, begun)| (rest(&labels), begun)).collect();
+        others.sort();
+        others.dedup_by(|later, earlier| later.0 == earlier.0);
+        for (labels, begun) in others {
+            match find(totals, &labels) {
+                Some(index) => totals[index].alive = now,
+                None if new.iter().any(|(new, _)| *new == labels) => {}
+                None => new.push((labels, begun)),
+            }
+        }
+    }
     totals.reserve_exact(new.len());
     totals.extend(new.into_iter().map(|(labels, begun)| Total {
         labels,

@@ -100,6 +100,14 @@ impl fmt::Display for Readable<'_> {
     }
 }
 
+/// So much of what somebody else wrote is shown in a line of a log, characters.
+const LONGEST_LINE: usize = 500;
+
+/// What somebody else wrote, fit for a line of a log: control characters are blanks, and it ends somewhere.
+pub fn one_line(text: &str) -> String {
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_LINE).collect()
+}
+
 /// A hardware address of Ethernet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);
@@ -246,6 +254,12 @@ mod tests {
         assert_eq!(shown(br"v\xff"), r"v\\xff");
         assert_eq!(shown("é🦀".as_bytes()), "é🦀");
         assert_eq!(shown("a\n\x1b[31m\u{85}".as_bytes()), r"a\x0a\x1b[31m\xc2\x85");
+    }
+
+    #[test]
+    fn what_goes_to_a_log_is_one_line_and_ends() {
+        assert_eq!(one_line(" no\r\nsuch\x1b[2J\u{85}key\n"), "no  such [2J key");
+        assert_eq!(one_line(&"é".repeat(100_000)), "é".repeat(LONGEST_LINE));
     }
 
     #[test]

@@ -8,10 +8,12 @@
 pub mod event;
 pub mod filter;
 pub mod host;
+pub mod label;
 pub mod ledger;
 pub mod link;
 pub mod pairing;
 pub mod peak;
+pub mod series;
 pub mod topology;
 pub mod view;
 pub mod workload;

@@ -1,10 +1,10 @@
 //! What is shown: the one input of every output.
 
-use super::ledger::{LabelSet, NetworkLabels, Traffic};
+use super::ledger::{LabelSet, NetworkLabels, Rest, Traffic};
 use super::link::{Counters, End, Errors, Link, Name};
 use super::pairing::{EndState, Role};
 use super::peak::Rates;
-use super::workload::Workload;
+use super::workload::{Runtime, Workload};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub struct View {
     pub networks: Vec<Traffic>,
     /// For each of `scene.others`, as last read: see [`Input::ReadOthers`](super::host::Input::ReadOthers).
     pub others: Vec<(Counters, Errors)>,
+    /// What those pairs counted that there is no room to show one by one.
+    pub rest: Rest,
     /// When the last tick ended, whose rates these are, in the time of the state machine.
     pub ticked: Duration,
 }
@@ -70,6 +72,8 @@ pub struct Scene {
     pub others: Vec<OtherLink>,
     /// How many veth ends are in each state.
     pub ends: BTreeMap<EndState, usize>,
+    /// Whether there was ever a port, and an interface of a container, that there is no room to show by itself.
+    pub rest: (bool, bool),
 }
 
 /// A workload and the members that share its namespace.
@@ -90,6 +94,11 @@ impl Tenant {
     pub fn alone(owner: Workload, cgroup: Option<&str>) -> Tenant {
         let cgroup = cgroup.unwrap_or_default().to_owned();
         Tenant { owner, members: Vec::new(), parent: String::new(), cgroup }
+    }
+
+    /// True for what cAdvisor calls a container.
+    pub fn is_container(&self) -> bool {
+        matches!(self.owner.runtime, Runtime::Docker | Runtime::Podman | Runtime::Cri)
     }
 }
 
@@ -209,4 +218,26 @@ pub struct Status {
     pub stale_scrapes: u64,
     /// Ticks that began over half an interval late.
     pub late_ticks: u64,
+    /// How many series there are.
+    pub series: SeriesStatus,
+}
+
+/// How many series of veths there are, in `/metrics`; those of the rest are in none of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeriesStatus {
+    /// How many there may be.
+    pub limit: usize,
+    /// How many there are, at most: peaks end with their window.
+    pub shown: usize,
+    /// How many more there would be of pairs and label sets that are summed in the rest.
+    pub summed: usize,
+    /// How many more there would be in `/metrics/cadvisor` of links that are no veths.
+    pub left_out: usize,
+}
+
+impl SeriesStatus {
+    /// True while there is more than there is room for.
+    pub fn is_limited(&self) -> bool {
+        self.summed > 0 || self.left_out > 0
+    }
 }

@@ -271,11 +271,6 @@ impl SeenPod {
     }
 }
 
-/// What somebody else wrote, fit for a line of a log: control characters are blanks, and it ends somewhere.
-fn one_line(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
-}
-
 /// Why a server could not be asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

@@ -8,6 +8,7 @@ mod tests;
 mod transport;
 mod watch;
 
+use crate::model::link::one_line;
 use crate::model::workload::{Claims, Network, Runtime};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 pub use containers::{Attachment, Seen};
@@ -362,11 +363,6 @@ impl From<bollard::errors::Error> for Trouble {
 
 fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
-}
-
-/// What somebody else wrote, fit for a line of a log: control characters are blanks, and it ends somewhere.
-fn one_line(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 
 /// Why an engine could not be asked; the variants are what can be done about it. All but

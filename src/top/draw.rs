@@ -9,6 +9,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Wrap};
 use std::time::Duration;
 
 /// How things look; without colours only bold, dim and reversed.
@@ -40,25 +41,32 @@ impl Theme {
     }
 }
 
+/// What is in the way takes so many rows at most.
+const TROUBLE_ROWS: usize = 4;
+
 /// Paints all of it at this time, into whatever room there is.
 pub fn draw(frame: &mut Frame<'_>, state: &mut State, now: Duration, theme: Theme) {
     let mut left = frame.area();
     let title = title(state);
     line(frame, take_top(&mut left, 1), Line::styled(title, theme.title()));
     if let Some(words) = trouble(state, now) {
-        line(frame, take_top(&mut left, 1), Line::styled(words, theme.warning()));
+        // In a narrow window the reason is at the end.
+        let words = Paragraph::new(Span::styled(words, theme.warning())).wrap(Wrap { trim: true });
+        let rows = words.line_count(left.width).clamp(1, TROUBLE_ROWS) as u16;
+        let rows = if left.height > 6 { rows } else { 1 };
+        frame.render_widget(words, take_top(&mut left, rows));
     }
     let room = u16::from(left.height > 2);
     let bottom = take_bottom(&mut left, room);
     line(frame, bottom, footer(state, theme));
     match state.mode {
-        Mode::Help(from) => detail::help(frame, left, state, from, theme),
+        Mode::Help(from) => state.mode = Mode::Help(detail::help(frame, left, state, from, theme)),
         Mode::Detail(from) => {
             // The table keeps a few rows where there is room for both.
             let below = if left.height >= 12 { left.height - (left.height / 3).max(4) } else { left.height };
             let pane = take_bottom(&mut left, below);
             table(frame, left, state, now, theme);
-            detail::detail(frame, pane, state, from, theme);
+            state.mode = Mode::Detail(detail::detail(frame, pane, state, from, theme));
         }
         Mode::Table | Mode::Filter => table(frame, left, state, now, theme),
     }
@@ -125,7 +133,7 @@ fn footer(state: &State, theme: Theme) -> Line<'_> {
         ]),
         Mode::Help(_) => Line::raw("any key: back"),
         Mode::Detail(_) => Line::raw("esc back · ↑↓ row · pgup pgdn scroll · q back · ? help"),
-        Mode::Table => Line::raw("q quit · / filter · space pause · enter details · < > i sort · ? help"),
+        Mode::Table => Line::raw("q quit · ? help · / filter · enter details · space pause · < > i sort"),
     }
 }
 
@@ -179,11 +187,14 @@ fn table(frame: &mut Frame<'_>, area: Rect, state: &mut State, now: Duration, th
     let stale = state.stale(now).is_some();
     let empty = match (&state.supply, state.count()) {
         (Supply::Fresh(_), (0, _)) => Some("There is no veth pair on this host."),
+        (_, (1.., 0)) if is_ip_address(&state.filter) => {
+            Some("No row fits: IP addresses are not shown here. `veth-exporter find` looks for one.")
+        }
         (_, (1.., 0)) => Some("No row fits the filter."),
         _ => None,
     };
     if let Some(words) = empty {
-        line(frame, take_top(&mut left, 1), Line::raw(words));
+        frame.render_widget(Paragraph::new(words).wrap(Wrap { trim: true }), take_top(&mut left, 3));
     }
     let (rows, selected) = state.visible(usize::from(left.height));
     for (number, row) in rows.into_iter().enumerate() {
@@ -195,6 +206,10 @@ fn table(frame: &mut Frame<'_>, area: Rect, state: &mut State, now: Duration, th
         };
         line(frame, take_top(&mut left, 1), Line::styled(cells(row, &places), style));
     }
+}
+
+fn is_ip_address(filter: &str) -> bool {
+    filter.trim().parse::<std::net::IpAddr>().is_ok()
 }
 
 fn headings(places: &[Place], (sorted, falling): (Column, bool)) -> String {

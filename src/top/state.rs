@@ -110,6 +110,8 @@ pub struct State {
     selected: Option<RowKey>,
     /// Its place in `order`.
     place: usize,
+    /// The row whose details are open, as it was last told, and whether it is gone since.
+    opened: Option<(Row, bool)>,
     /// The place in `order` of the row at the top of the window, and how many rows that has.
     window: (usize, usize),
 }
@@ -130,6 +132,7 @@ impl State {
             order: Vec::new(),
             selected: None,
             place: 0,
+            opened: None,
             window: (0, 1),
         }
     }
@@ -198,14 +201,28 @@ impl State {
         (rows, selected)
     }
 
-    /// The selected row, if there is one at all.
-    pub fn selected(&self) -> Option<&Row> {
-        self.order.get(self.place).map(|&row| &self.table()[row])
+    /// The row whose details are open, as it was last told, and whether it is gone since.
+    pub fn opened(&self) -> Option<(&Row, bool)> {
+        self.opened.as_ref().map(|(row, gone)| (row, *gone))
     }
 
     fn select(&mut self, place: usize) {
         self.place = place.min(self.order.len().saturating_sub(1));
-        self.selected = self.order.get(self.place).map(|&row| self.table()[row].key.clone());
+        let row = self.order.get(self.place).map(|&row| &self.table()[row]);
+        let (selected, opened) = (row.map(|row| row.key.clone()), row.map(|row| (row.clone(), false)));
+        self.selected = selected;
+        if matches!(self.mode, Mode::Detail(_)) {
+            self.opened = opened;
+        }
+    }
+
+    /// Details that are open stay those of their row, be it gone.
+    fn follow_opened(&mut self) {
+        if let Some((row, _)) = &self.opened {
+            let now = self.table().iter().find(|one| one.key == row.key).cloned();
+            let gone = now.is_none();
+            self.opened = Some((now.unwrap_or_else(|| row.clone()), gone));
+        }
     }
 
     /// Filters and sorts anew.
@@ -220,10 +237,14 @@ impl State {
             None => self.place = 0,
             Some(key) => match self.order.iter().position(|&row| self.table()[row].key == *key) {
                 Some(place) => self.place = place,
+                None if self.opened.is_some() => {
+                    self.place = self.place.min(self.order.len().saturating_sub(1));
+                }
                 // Whoever stands there now.
                 None => self.select(self.place),
             },
         }
+        self.follow_opened();
     }
 
     /// Does what a key says.
@@ -247,11 +268,19 @@ impl State {
             Mode::Detail(line) => match key {
                 Key::PageDown => self.go_to(Mode::Detail(line.saturating_add(1))),
                 Key::PageUp => self.go_to(Mode::Detail(line.saturating_sub(1))),
-                Key::Escape | Key::Enter | Key::Char('q') => self.go_to(Mode::Table),
+                Key::Escape | Key::Enter | Key::Char('q') => self.close(),
                 _ => self.command(key),
             },
             Mode::Table => self.command(key),
         }
+    }
+
+    /// Closes the details. Where their row is gone, whoever stands there now is selected.
+    fn close(&mut self) -> Command {
+        self.opened = None;
+        self.mode = Mode::Table;
+        self.arrange();
+        Command::Show
     }
 
     fn go_to(&mut self, mode: Mode) -> Command {
@@ -263,16 +292,31 @@ impl State {
         let (place, page) = (self.place, self.window.1);
         match key {
             Key::Char('q') => return Command::Quit,
-            Key::Char('?' | 'h') => self.mode = Mode::Help(0),
-            Key::Char('/') => self.mode = Mode::Filter,
+            Key::Char('?' | 'h') => {
+                self.close();
+                self.mode = Mode::Help(0);
+            }
+            Key::Char('/') => {
+                self.close();
+                self.mode = Mode::Filter;
+            }
             Key::Char(' ') => self.pause(),
-            Key::Enter => self.mode = Mode::Detail(0),
+            Key::Enter => {
+                self.mode = Mode::Detail(0);
+                // Who is first may be another soon: the details stay.
+                self.select(place);
+            }
             Key::Escape => self.filter_by(String::new()),
             Key::Up | Key::Char('k') => self.select(place.saturating_sub(1)),
             Key::Down | Key::Char('j') => self.select(place + 1),
             Key::PageUp => self.select(place.saturating_sub(page)),
             Key::PageDown => self.select(place + page),
-            Key::Home | Key::Char('g') => (self.selected, self.place) = (None, 0),
+            Key::Home | Key::Char('g') => {
+                self.select(0);
+                if self.opened.is_none() {
+                    self.selected = None;
+                }
+            }
             Key::End | Key::Char('G') => self.select(usize::MAX),
             Key::Char('i') => self.sort_by(self.sort.0),
             Key::Char('>') => self.next_column(1),

@@ -22,7 +22,12 @@ fn shown(state: &mut State, height: usize) -> Vec<String> {
 }
 
 fn selected(state: &State) -> &str {
-    state.selected().unwrap().workload.trim_start_matches("docker/")
+    state.table()[state.order[state.place]].workload.trim_start_matches("docker/")
+}
+
+fn opened(state: &State) -> (&str, bool) {
+    let (row, gone) = state.opened().unwrap();
+    (row.workload.trim_start_matches("docker/"), gone)
 }
 
 fn type_in(state: &mut State, text: &str) {
@@ -77,7 +82,7 @@ fn the_selection_stays_with_its_pair_and_passes_on_when_that_goes() {
     state.take(told(&[("b", 8), ("c", 7)]), at(3));
     assert_eq!(selected(&state), "c", "the last that is left");
     state.take(told(&[]), at(4));
-    assert!(state.selected().is_none());
+    assert!(state.order.is_empty());
     for key in [Key::Up, Key::Down, Key::PageDown, Key::End, Key::Home, Key::Enter] {
         state.press(key);
     }
@@ -176,4 +181,24 @@ fn quitting_suspending_and_the_panes() {
     }
     state.press(Key::Escape);
     assert_eq!(state.press(Key::Char('q')), Command::Quit);
+}
+
+#[test]
+fn open_details_stay_those_of_their_row_whoever_is_first_and_when_it_is_gone() {
+    let mut state = with(&[("a", 7), ("b", 5)]);
+    state.press(Key::Enter);
+    assert_eq!(opened(&state), ("a", false));
+    state.take(told(&[("a", 1), ("b", 5)]), at(1));
+    assert_eq!((opened(&state), selected(&state)), (("a", false), "a"));
+    state.take(told(&[("b", 5)]), at(2));
+    assert_eq!(opened(&state), ("a", true));
+    state.take(told(&[("a", 2), ("b", 5)]), at(3));
+    assert_eq!(opened(&state), ("a", false));
+    assert_eq!(state.opened().unwrap().0.number(Column::Receive), Some(2));
+    state.take(told(&[("b", 5)]), at(4));
+    state.press(Key::Down);
+    assert_eq!(opened(&state), ("b", false));
+    state.press(Key::Escape);
+    assert!(state.opened().is_none());
+    assert_eq!(selected(&state), "b");
 }

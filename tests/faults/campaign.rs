@@ -38,7 +38,8 @@ fn faults() -> Vec<Fault<'static>> {
         .collect()
 }
 
-/// The source of a test: `engine::NAME` of target `cri` is in tests/cri/engine.rs, NAME of target `lib` somewhere below src.
+/// The source of a test: `engine::NAME` of target `cri` is in tests/cri/engine.rs, NAME of target `fuzz` in tests/fuzz/main.rs, NAME of
+/// target `lib` somewhere below src.
 fn source_of(fault: &Fault) -> String {
     let read =
         |path: &str| fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}: {fault:?}"));
@@ -48,6 +49,7 @@ fn source_of(fault: &Fault) -> String {
         ("lib", [modules @ .., module, _]) => {
             read(&format!("src/{}/tests/{module}.rs", modules[..modules.len() - 1].join("/")))
         }
+        ("fuzz", [_]) => read("tests/fuzz/main.rs"),
         (target, [_]) => read(&format!("tests/{target}.rs")),
         (target, [modules @ .., _]) => read(&format!("tests/{target}/{}.rs", modules.join("/"))),
         (_, []) => panic!("no test: {fault:?}"),
@@ -70,7 +72,7 @@ fn every_fault_of_the_table_is_a_test_that_there_is() {
 fn every_test_of_the_campaign_is_in_the_table() {
     let listed: BTreeSet<&str> =
         faults().iter().filter(|fault| fault.target == "faults").map(|fault| fault.test).collect();
-    for module in ["adversary", "cri", "engine", "kernel", "process", "soak"] {
+    for module in ["adversary", "cri", "engine", "kernel", "limits", "process", "soak"] {
         let path = Path::new("tests/faults").join(format!("{module}.rs"));
         let source = fs::read_to_string(path).unwrap();
         let tests =

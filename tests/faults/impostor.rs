@@ -89,7 +89,7 @@ impl Impostor {
 }
 
 /// Reads the head of a request, and says its path.
-fn read_request(stream: &mut UnixStream) -> std::io::Result<String> {
+pub fn read_request(stream: &mut UnixStream) -> std::io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

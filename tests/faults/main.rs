@@ -24,6 +24,7 @@ mod cri;
 mod engine;
 mod impostor;
 mod kernel;
+mod limits;
 mod process;
 mod soak;
 

@@ -163,7 +163,7 @@ impl Page {
     pub fn wait_until(&mut self, within: Duration, expression: &str) {
         wait_for(within, expression, || match self.value(expression) {
             Value::Bool(true) => Ok(()),
-            other => Err(format!("{other}\n{}", self.text("document.body.innerText"))),
+            other => Err(format!("{other}\n{}", self.text("document.body?.innerText"))),
         });
     }
 

@@ -2,6 +2,7 @@
 
 use crate::lab::{Browser, DockerEngine, Exporter, Page, needs_engine, wait_for, within_netns};
 use crate::{Host, url};
+use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -114,7 +115,7 @@ fn search_order_and_keyboard_work() {
     let asked = page.text(query);
     for wanted in [
         r#"rate(veth_container_receive_bytes_total{runtime="named",container="beta",interface="eth0"}[5m])"#,
-        r#"rate(veth_device_receive_bytes_total{device="veth1"}[5m])"#,
+        r#"rate(veth_device_receive_bytes_total{device="veth1",netns=""}[5m])"#,
     ] {
         assert!(asked.contains(wanted), "no {wanted} in {asked}");
     }
@@ -124,6 +125,74 @@ fn search_order_and_keyboard_work() {
     // Every control can be reached, and has a name.
     let nameless = "[...document.querySelectorAll('button, input, a, [tabindex=\"0\"]')].filter((node) => !(node.getAttribute('aria-label') || node.textContent.trim() || node.labels?.[0]?.textContent.trim())).map((node) => node.outerHTML).join()";
     assert_eq!(page.text(nameless), "");
+    assert_content(&mut page);
+}
+
+const TITLE: &str = "document.getElementById('detail-title')?.textContent";
+
+#[test]
+fn escape_closes_the_details_and_leaves_the_search() {
+    let (_host, _exporter, mut page) = three();
+    page.press("/");
+    page.write("beta");
+    page.press("Enter");
+    page.press("Enter");
+    page.wait_until(SOON, &format!("{TITLE} === 'beta'"));
+    page.press("Escape");
+    page.wait_until(SOON, "document.getElementById('detail').hidden");
+    assert_eq!(page.text("document.getElementById('search').value"), "beta");
+    page.press("Escape");
+    page.wait_until(SOON, &format!("({NAMES}).length === 3"));
+    assert_content(&mut page);
+}
+
+#[test]
+fn who_reads_details_keeps_the_focus_while_other_pairs_come_and_its_own_changes() {
+    let (mut host, _exporter, mut page) = three();
+    page.press("/");
+    page.write("beta");
+    page.press("Enter");
+    page.press("Enter");
+    page.wait_until(SOON, &format!("{TITLE} === 'beta'"));
+    let button = "[...document.querySelectorAll('#detail .copy')].find((button) => button.getAttribute('aria-label') === 'Copy MAC address')";
+    page.value(&format!("{button}.focus()"));
+    let mark = "document.activeElement.dataset.mark";
+    page.value(&format!("{mark} = 'mine'"));
+    host.add("delta");
+    page.wait_until(SOON, "document.getElementById('count').textContent === '1 of 4'");
+    assert_eq!(page.text(mark), "mine", "another pair is no reason to make the details anew");
+    host.netns.ip(["link", "set", "veth1", "mtu", "1400"]);
+    page.wait_until(SOON, "document.getElementById('detail').textContent.includes('1400 bytes')");
+    assert_eq!(page.text("document.activeElement.getAttribute('aria-label')"), "Copy MAC address");
+    assert_content(&mut page);
+}
+
+#[test]
+fn details_stay_the_same_workloads_when_the_exporter_restarts() {
+    let (host, exporter, mut page) = three();
+    page.press("/");
+    page.write("beta");
+    page.press("Enter");
+    page.press("Enter");
+    page.wait_until(SOON, &format!("{TITLE} === 'beta'"));
+    // To the next exporter this is the first pair, and the second is gamma.
+    host.netns.ip(["link", "del", "veth0"]);
+    page.wait_until(SOON, "document.getElementById('sum-pairs').textContent === '2'");
+    let address = exporter.address().to_string();
+    drop(exporter);
+    page.wait_until(SOON, "document.getElementById('live')?.dataset.state === 'lost'");
+    let [flag, path] = host.names.arguments();
+    let _again = Exporter::start(&host.netns, &[flag, path, "--web.listen-address", &address]);
+    page.wait_until(2 * SOON, "document.getElementById('notices').textContent.includes('restarted')");
+    page.wait_until(SOON, "document.getElementById('live')?.dataset.state === 'live'");
+    assert_eq!(page.text(TITLE), "beta");
+    assert_eq!(page.text("document.querySelector('#detail .gone').textContent"), "");
+    page.press("Escape");
+    // The picture's workloads are the new exporter's as well.
+    let node = "[...document.querySelectorAll('#picture .node[role=button]')].find((node) => node.textContent.includes('gamma')).querySelector('.hit')";
+    page.click(node);
+    page.wait_until(SOON, &format!("{TITLE} === 'gamma'"));
+    page.complaints().retain(|complaint| !complaint.contains("net::ERR_"));
     assert_content(&mut page);
 }
 
@@ -223,6 +292,44 @@ fn an_exporter_that_restarts_is_noticed() {
     page.wait_until(SOON, &format!("({NAMES}).length === 3"));
     // What the browser itself says of an exporter that is away is all there is.
     page.complaints().retain(|complaint| !complaint.contains("net::ERR_"));
+    assert_content(&mut page);
+}
+
+#[test]
+fn a_page_for_which_there_is_no_place_says_so_and_comes_when_there_is_one() {
+    let mut host = Host::new();
+    host.add("web");
+    let exporter = host.exporter(&[]);
+    exporter.wait_ready();
+    let listen = |_| {
+        let mut stream = within_netns(&host.netns.path(), || TcpStream::connect(exporter.address()).unwrap());
+        stream.write_all(b"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert_ne!(stream.read(&mut [0; 64]).unwrap(), 0);
+        stream
+    };
+    let others: Vec<TcpStream> = (0..64).map(listen).collect();
+    // All are kept from being too slow.
+    let ends: Vec<_> = others.iter().map(|stream| stream.try_clone().unwrap()).collect();
+    for mut stream in ends {
+        std::thread::spawn(move || drop(std::io::copy(&mut stream, &mut std::io::sink())));
+    }
+    let mut page = Browser::start(&host.netns).open(&url(&exporter));
+    let said = "document.getElementById('notices')?.textContent";
+    page.wait_until(SOON, &format!("{said}?.includes('64 clients follow the stream already')"));
+    for stream in &others {
+        // One that has ended already is as good.
+        drop(stream.shutdown(Shutdown::Both));
+    }
+    page.wait_until(SOON, &shows("web"));
+    page.wait_until(SOON, &format!("{said} === ''"));
+}
+
+#[test]
+fn whoever_searches_an_ip_address_is_told_who_knows_it() {
+    let (_host, _exporter, mut page) = three();
+    page.press("/");
+    page.write("10.100.0.2");
+    page.wait_until(SOON, "document.querySelector('.none').textContent.includes('veth-exporter find')");
     assert_content(&mut page);
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::Host;
-use crate::certificates::Authority;
+use crate::certificates::{Authority, self_signed_for};
 use crate::lab::{Exporter, describe, empty_folder, succeed};
 use crate::terminal::Terminal;
 
@@ -133,11 +133,40 @@ fn tls_and_passwords_are_as_the_flags_say() {
     let wrong: [(&str, &[&str], &str); 4] = [
         (&plain, &["--url.ca-file", &ca], "401 Unauthorized: it wants a user and a password"),
         (&named, &["--url.ca-file", &other], "cannot connect: invalid peer certificate"),
-        (&named, &[], "cannot connect: invalid peer certificate"),
-        (&format!("http://alice:p%40ss@{address}"), &[], "400 Bad Request"),
+        (&named, &[], "name who signed it with --url.ca-file"),
+        (&format!("http://alice:p%40ss@{address}"), &[], "Client sent an HTTP request to an HTTPS server"),
     ];
     for (url, flags, said) in wrong {
         let terminal = host.top_of(url, flags);
+        terminal.wait_for_text(said);
+        quit(terminal);
+    }
+}
+
+#[test]
+fn a_certificate_that_an_exporter_has_signed_itself_is_believed_if_it_is_named_and_fits() {
+    let host = Host::new();
+    let folder = empty_folder("own");
+    self_signed_for(&folder, "own", "IP:127.0.0.1", 2);
+    self_signed_for(&folder, "elsewhere", "IP:127.0.0.9", 2);
+    self_signed_for(&folder, "stranger", "IP:127.0.0.1", 2);
+    let serve = |name: &str| {
+        let config = format!("tls_server_config:\n  cert_file: {name}.pem\n  key_file: {name}.key\n");
+        host.exporter(&["--web.config.file", &written(&folder, &format!("{name}.yml"), &config)])
+    };
+    let file = |name: &str| folder.join(format!("{name}.pem")).display().to_string();
+    let own = serve("own");
+    let elsewhere = serve("elsewhere");
+    let plain = host.exporter(&[]);
+    let cases = [
+        (&own, "own", "named/web"),
+        (&own, "stranger", "name it itself with --url.ca-file"),
+        (&elsewhere, "elsewhere", "cannot connect: invalid peer certificate: certificate not valid for name"),
+        (&plain, "own", "perhaps it is http://"),
+    ];
+    for (exporter, named, said) in cases {
+        let terminal =
+            host.top_of(&format!("https://{}", exporter.address()), &["--url.ca-file", &file(named)]);
         terminal.wait_for_text(said);
         quit(terminal);
     }

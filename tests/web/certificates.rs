@@ -60,5 +60,11 @@ impl Authority {
 
 /// NAME.pem and NAME.key, signed by itself.
 pub fn self_signed(folder: &Path, name: &str) {
-    openssl(folder, &format!("req -x509 {EC} -keyout {name}.key -out {name}.pem -days 2 -subj /CN={name}"));
+    self_signed_for(folder, name, "DNS:localhost", 2);
+}
+
+/// The same for an alternative name and so many days.
+pub fn self_signed_for(folder: &Path, name: &str, alternative: &str, days: i32) {
+    let names = format!("-subj /CN={name} -addext subjectAltName={alternative}");
+    openssl(folder, &format!("req -x509 {EC} -keyout {name}.key -out {name}.pem -days {days} {names}"));
 }

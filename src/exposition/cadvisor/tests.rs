@@ -4,6 +4,7 @@ use crate::model::ledger::LabelSet;
 use crate::model::link::{End, Link, NetnsId};
 use crate::model::pairing::EndState;
 use crate::model::view::{OtherLink, ShownPair, ShownSide};
+use crate::model::workload::Runtime;
 use crate::model::workload::Workload;
 use std::collections::BTreeSet;
 
@@ -84,6 +85,7 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
         rates: Vec::new(),
         networks: Vec::new(),
         others: vec![counted; scene.others.len()],
+        rest: Default::default(),
         ticked: std::time::Duration::ZERO,
         scene: Arc::new(scene),
     }
@@ -188,7 +190,7 @@ fn who_is_no_container_of_a_runtime_and_who_is_hidden_is_not_shown() {
 fn a_cgroup_and_an_image_from_hell_stay_in_their_quotes() {
     let mut view = view(&[Workload { image: "a\n} 1\n".into(), ..container() }], &["eth1"]);
     let scene = Arc::make_mut(&mut view.scene);
-    let cgroup = format!("/docker/\"{}\\\n# HELP", "x/".repeat(2_000));
+    let cgroup = format!("/docker/\"{}\\\n# HELP{}", "x/".repeat(200), "/y".repeat(2_000));
     let tenant = Tenant { cgroup, ..(*scene.others[0].tenant).clone() };
     scene.others[0].tenant = Arc::new(tenant);
     let text = encoded(&view);
@@ -197,5 +199,21 @@ fn a_cgroup_and_an_image_from_hell_stay_in_their_quotes() {
         assert!(begins.iter().any(|begin| line.starts_with(begin)), "{line}");
     }
     assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), 2 * CADVISOR.len());
-    assert!(text.contains("x/\\\\\\n# HELP\","), "escaped: {}", &text[..9_000.min(text.len())]);
+    assert!(text.contains("x/\\\\\\n# HELP/y/y"), "escaped: {}", &text[..9_000.min(text.len())]);
+    assert!(text.split("\",").all(|label| label.len() < 1_200), "bounded");
+}
+
+#[test]
+fn the_interfaces_that_there_is_no_room_for_are_one_row() {
+    let mut view = view(&[container()], &[]);
+    view.rest.containers = Some(Counters { receive_bytes: 5, ..Counters::default() });
+    Arc::make_mut(&mut view.scene).rest.1 = true;
+    let text = encoded(&view);
+    let rest = r#"container_network_receive_bytes_total{id="other",interface="other",name="other"} 5"#;
+    assert!(text.lines().any(|line| line == rest), "{text}");
+}
+
+#[test]
+fn what_the_model_counts_as_series_of_a_link_is_in_the_table() {
+    assert_eq!(FAMILIES.len(), crate::model::series::OF_A_CADVISOR_LINK);
 }

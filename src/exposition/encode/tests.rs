@@ -4,6 +4,7 @@ use crate::exposition::telemetry::Telemetry;
 use crate::model::ledger::{Flow, LabelSet, NetworkLabels, Traffic};
 use crate::model::link::{Counters, End, Link, NetnsId};
 use crate::model::pairing::{EndState, Role};
+use crate::model::series;
 use crate::model::view::{ShownPair, Status, Tenant};
 use crate::model::workload::Runtime;
 use proptest::prelude::*;
@@ -61,6 +62,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         peaks: vec![None; scene.workloads.len()],
         rates: vec![None; scene.workloads.len()],
         others: Vec::new(),
+        rest: Default::default(),
         ticked: Duration::ZERO,
         scene: Arc::new(scene),
     }
@@ -264,4 +266,28 @@ fn the_runtimes_labels_are_cleaned_as_prometheus_demands_and_hold_whatever_they_
     let wanted = "label_0_=\"ü\",label_a_b_c=\"x\u{1b}[2J\r\\n\\\"\\\\\"} 1";
     let found: Vec<&str> = text.split_inclusive(" 1\n").filter(|line| line.contains(wanted)).collect();
     assert_eq!(found.len(), 2, "{text}");
+}
+
+#[test]
+fn what_the_model_counts_as_series_of_a_port_a_label_set_and_a_network_is_in_the_table() {
+    let of = |wanted: fn(&Series) -> bool| FAMILIES.iter().filter(|family| wanted(&family.series)).count();
+    let ports =
+        of(|series| matches!(series, Series::DeviceCounter(_) | Series::DeviceState(_) | Series::DeviceInfo));
+    assert_eq!(ports, series::OF_A_PORT);
+    assert_eq!(of(|series| matches!(series, Series::Workload(_) | Series::Peak(_))), series::OF_A_LABEL_SET);
+    assert_eq!(of(|series| matches!(series, Series::Network(_))), series::OF_A_NETWORK);
+    assert_eq!(of(|series| matches!(series, Series::WorkloadInfo)), series::OF_AN_INFO);
+}
+
+#[test]
+fn the_ports_that_there_is_no_room_for_are_one_row_of_counters() {
+    let mut view = view(&[(b"other", "other")]);
+    let counters = Counters { receive_bytes: 5, ..Counters::default() };
+    view.rest.ports = Some(counters);
+    Arc::make_mut(&mut view.scene).rest.0 = true;
+    let text = encoded(&mut Encoder::default(), Some(&view), &[]);
+    let rest = r#"veth_device_receive_bytes_total{device="other",container="other",interface="other"} 5"#;
+    assert_eq!(lines(&text, "veth_device_receive_bytes_total").len(), 2, "{text}");
+    assert!(text.lines().any(|line| line == rest), "{text}");
+    assert_eq!(lines(&text, "veth_device_mtu_bytes").len(), 1, "a sum of these would mean nothing");
 }

@@ -11,9 +11,6 @@ export class Detail {
   constructor(place, closed) {
     this.place = place;
     this.closed = closed;
-    place.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.close();
-    });
   }
 
   get isOpen() {
@@ -36,7 +33,7 @@ export class Detail {
     this.place.hidden = true;
     this.place.replaceChildren();
     document.body.classList.remove("has-detail");
-    this.before?.focus({ preventScroll: true });
+    if (this.before?.isConnected) this.before.focus({ preventScroll: true });
     this.before = null;
     this.closed();
   }
@@ -44,13 +41,13 @@ export class Detail {
   // Shows the row as it is now; it may be gone.
   update(rows, time) {
     if (!this.isOpen) return;
-    const now = rows.find((row) => row.key === this.row.key);
+    const now = rows.find((row) => row.key === this.row.key) ?? rows.find((row) => row.follows(this.row));
     if (!now) {
       if (!this.gone) say(this.state, `Gone since ${clock(time)}`);
       this.gone = true;
       return;
     }
-    const same = now === this.row && !this.gone;
+    const same = now.pair === this.row.pair && !this.gone;
     this.row = now;
     this.gone = false;
     if (same) this.numbers();
@@ -59,6 +56,8 @@ export class Detail {
 
   make() {
     const { row } = this;
+    // What has the focus is made anew too: whoever is there by keyboard stays where he was.
+    const held = this.place.contains(document.activeElement) ? (document.activeElement.getAttribute("aria-label") ?? "") : null;
     this.title = element("h2", { id: "detail-title", tabindex: "-1" }, row.name);
     this.state = element("p", { class: "gone", role: "status" });
     this.values = new Map();
@@ -72,7 +71,7 @@ export class Detail {
       element("figure", { class: "history" }, this.sparkline.node, this.scale),
       element("table", { class: "numbers" },
         element("thead", {}, element("tr", {}, element("td"), ...["Receive", "Transmit"].map((word) => element("th", { scope: "col" }, element("span", { class: `dot ${word.toLowerCase()}` }), word)))),
-        element("tbody", {}, this.line("Now", "now"), this.line("", "packets"), this.line("Peak, last minute", "peak"), this.line("Dropped packets", "dropped"))),
+        element("tbody", {}, this.line("Now", "now"), this.line("", "packets"), this.line("Peak", "peak"), this.line("Dropped packets", "dropped"))),
       ...section("Workload", who(row.workload)),
       ...members(row.end.members),
       ...section("Its end", end(row.end)),
@@ -81,6 +80,7 @@ export class Detail {
       ...queries(row).map(([what, query]) => element("div", { class: "query" }, element("p", {}, what, copyButton(`the query: ${what}`, query)), element("code", {}, query))),
     );
     this.numbers();
+    if (held !== null) ([...this.place.querySelectorAll("button")].find((button) => button.getAttribute("aria-label") === held) ?? this.title).focus({ preventScroll: true });
   }
 
   line(label, key) {
@@ -160,7 +160,8 @@ function queries(row) {
   }
   const port = row.peer.role === "port" ? row.peer : row.end.role === "port" ? row.end : null;
   if (port?.name) {
-    const labels = selector({ device: port.name, netns: port.netns });
+    // Devices of the host have no netns: without that the query would take those of that name in namespaces as well.
+    const labels = selector({ device: port.name, netns: port.netns }, ["netns"]);
     asked.push(["The port’s receive (its workload’s transmit)", `rate(veth_device_receive_bytes_total${labels}[5m])`]);
   }
   return asked;

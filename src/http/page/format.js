@@ -41,9 +41,9 @@ export function clock(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
-// Labels as PromQL selects them.
-export function selector(labels) {
+// Labels as PromQL selects them; empty ones are left out, but for those that must be empty.
+export function selector(labels, always = []) {
   const quoted = (value) => `"${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
-  const parts = Object.entries(labels).filter(([, value]) => value !== "");
+  const parts = Object.entries(labels).filter(([name, value]) => value !== "" || always.includes(name));
   return `{${parts.map(([name, value]) => `${name}=${quoted(value)}`).join(",")}}`;
 }

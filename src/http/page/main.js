@@ -15,11 +15,16 @@ const model = new Model();
 // What is shown: as it was when the page was paused, else the model itself.
 let shown = model;
 let link = "connecting";
+let refusal = null;
 let restarted = null;
 let others = true;
 let due = false;
 
-const detail = new Detail(by("detail"), () => table.draw());
+const detail = new Detail(by("detail"), () => {
+  // Whence it was opened may be gone.
+  if (document.activeElement === document.body) table.grid.focus({ preventScroll: true });
+  table.draw();
+});
 const open = (row) => row && detail.open(row);
 const table = new Table(by("table"), { open, changed: () => draw() });
 const picture = new Picture(by("picture"), open);
@@ -36,8 +41,8 @@ function draw() {
   by("live").dataset.state = state;
   say(by("live"), state === "paused" ? "Paused" : LINKS[link]);
   document.body.classList.toggle("stale", link === "lost");
+  notices.show(shown, restarted, refusal);
   if (model.exporter === null) return;
-  notices.show(shown, restarted);
   const none = shown.rows.length === 0;
   by("picture-card").hidden = none;
   by("pairs").hidden = none;
@@ -59,8 +64,10 @@ function wish() {
 }
 
 follow({
-  link(now) {
+  link(now, reason = null) {
     link = now;
+    // While it is asked again the reason stays.
+    if (reason !== null || now === "live") refusal = reason;
     wish();
   },
   state(state) {
@@ -127,11 +134,20 @@ addEventListener("keydown", (event) => {
 
 // Dark or light as the system has it, until somebody wants it otherwise here.
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const wanted = localStorage.getItem("theme");
+const wanted = kept(() => localStorage.getItem("theme"));
 if (wanted === "dark" || wanted === "light") document.documentElement.dataset.theme = wanted;
 by("theme").addEventListener("click", () => {
   const now = document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
   const next = now === "dark" ? "light" : "dark";
   document.documentElement.dataset.theme = next;
-  localStorage.setItem("theme", next);
+  kept(() => localStorage.setItem("theme", next));
 });
+
+// A browser that is to keep nothing throws for the question alone; then the choice lasts as long as the page.
+function kept(ask) {
+  try {
+    return ask();
+  } catch {
+    return null;
+  }
+}

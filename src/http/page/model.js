@@ -78,8 +78,8 @@ export class Model {
     this.rows = [];
     for (const pair of this.pairs.values()) {
       const [first, second] = pair.ends;
-      if (first.role === "interface") this.rows.push(new Row(pair, 0));
-      if (second.role === "interface" || first.role === "port") this.rows.push(new Row(pair, 1));
+      if (first.role === "interface") this.rows.push(new Row(this.exporter, pair, 0));
+      if (second.role === "interface" || first.role === "port") this.rows.push(new Row(this.exporter, pair, 1));
     }
   }
 
@@ -146,10 +146,12 @@ class History {
 
 // One workload's side of a pair.
 export class Row {
-  constructor(pair, side) {
+  constructor(exporter, pair, side) {
+    this.exporter = exporter;
     this.pair = pair;
     this.side = side;
-    this.key = `${pair.id}.${side}`;
+    // An exporter's ids are its own: the next one gives them to other pairs.
+    this.key = `${exporter} ${pair.id}.${side}`;
     this.end = pair.ends[side];
     this.peer = pair.ends[1 - side];
     this.workload = this.end.workload;
@@ -159,6 +161,12 @@ export class Row {
     this.bridge = this.peer.bridge ?? "";
     this.device = this.peer.name ?? "–";
     this.words = words(this).toLowerCase();
+  }
+
+  // Whether it is what another exporter has called `before`: the same ends, as the kernel numbers them.
+  follows(before) {
+    const same = (one, another) => one.netns === another.netns && one.nsid === another.nsid && one.ifindex === another.ifindex;
+    return this.exporter !== before.exporter && same(this.end, before.end) && same(this.peer, before.peer);
   }
 
   get receive() {

@@ -16,13 +16,14 @@ export class Notices {
   }
 
   // Shows what there is to say of this.
-  show(model, restarted) {
+  show(model, restarted, refusal) {
     const failed = model.sources.filter(({ failure }) => failure !== undefined);
-    const empty = model.pairs.size === 0;
-    const what = JSON.stringify([model.lacks, failed, empty, restarted]);
+    const empty = model.exporter !== null && model.pairs.size === 0;
+    const what = JSON.stringify([model.lacks, failed, empty, restarted, refusal]);
     if (what === this.shown) return;
     this.shown = what;
     const notices = [
+      refusal === null ? null : notice("warn", "The exporter refuses to tell this page anything", element("p", { class: "reason" }, refusal)),
       restarted === null ? null : notice("info", `The exporter was restarted; this is what the new one has seen since ${clock(restarted)}.`),
       empty ? emptyHost() : null,
       model.lacks.length ? privilege(model.lacks) : null,

@@ -22,6 +22,7 @@ export class Picture {
   age = 0;
   width = 0;
   drawn = "";
+  parts = { links: new Map(), workloads: new Map(), hubs: new Map() };
 
   constructor(place, open) {
     this.open = open;
@@ -45,7 +46,7 @@ export class Picture {
       this.chosen = choose(rows, this.width < 700 ? "narrow" : "wide");
     }
     const scene = gather(rows, this.chosen);
-    const shape = JSON.stringify([this.width, scene.workloads.map(({ key, name }) => [key, name]), scene.hubs.map(({ key, name }) => [key, name]), [...scene.links.keys()]]);
+    const shape = JSON.stringify([this.width, scene.workloads.map(({ key, name, row }) => [key, name, row]), scene.hubs.map(({ key, name }) => [key, name]), [...scene.links.keys()]]);
     if (shape !== this.drawn) {
       this.drawn = shape;
       this.draw(scene);
@@ -60,6 +61,8 @@ export class Picture {
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${height}`);
     this.svg.setAttribute("width", this.width);
     this.svg.setAttribute("height", height);
+    // Who has the focus keeps it, drawn anew.
+    const [held] = [...this.parts.workloads].find(([, { group }]) => group === document.activeElement) ?? [];
     this.parts = { links: new Map(), workloads: new Map(), hubs: new Map() };
     const links = drawing("g", { class: "links" });
     for (const [key, link] of scene.links) {
@@ -73,6 +76,7 @@ export class Picture {
     const left = drawing("g", {}, ...scene.workloads.map((node) => this.workload(node, size)));
     const right = drawing("g", {}, ...scene.hubs.map((node) => this.hub(node, size)));
     this.svg.replaceChildren(links, left, right);
+    this.parts.workloads.get(held)?.group.focus({ preventScroll: true });
   }
 
   workload(node, size) {
@@ -82,9 +86,10 @@ export class Picture {
     const act = () => node.row && this.open(this.rows.find((row) => row.key === node.row) ?? null);
     const press = (event) => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), act());
     const active = node.row ? { role: "button", tabindex: "0", click: act, keydown: press, "aria-label": `${node.name}: open` } : {};
-    this.parts.workloads.set(node.key, { flow });
     const area = drawing("rect", { class: "hit", x: 0, y: node.y - SLOT / 2, width: size.left + 4, height: SLOT, rx: 5 });
-    return drawing("g", { class: node.row ? "node" : "node rest", ...active }, drawing("title", {}, node.name), area, flow, name, bar);
+    const group = drawing("g", { class: node.row ? "node" : "node rest", ...active }, drawing("title", {}, node.name), area, flow, name, bar);
+    this.parts.workloads.set(node.key, { flow, group });
+    return group;
   }
 
   hub(node, size) {

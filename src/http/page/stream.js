@@ -6,7 +6,8 @@ const ADDRESS = new URL("../api/v1/stream", import.meta.url);
 const PATIENCE = 3;
 const AGAIN = 2000;
 
-// Calls `on.state`, `on.tick` with what was told, and `on.link` with what the connection is: connecting, live, lost, busy.
+// Calls `on.state`, `on.tick` with what was told, and `on.link` with what the connection is: connecting, live, lost; and why, if
+// the exporter has refused it.
 export function follow(on) {
   let source = null;
   let timer = 0;
@@ -38,10 +39,27 @@ export function follow(on) {
       if (source.readyState === EventSource.CLOSED) {
         clearTimeout(timer);
         timer = setTimeout(() => open("lost"), AGAIN);
+        const refused = source;
+        why().then((reason) => refused === source && refused.readyState === EventSource.CLOSED && on.link("lost", reason));
       }
     });
     watch();
   }
 
   open("connecting");
+}
+
+// Why the exporter refuses: an EventSource does not tell.
+async function why() {
+  const over = new AbortController();
+  try {
+    const answer = await fetch(ADDRESS, { cache: "no-store", signal: over.signal });
+    if (answer.ok) return null;
+    const said = await answer.json().catch(() => ({}));
+    return said.error ?? `${answer.status} ${answer.statusText}`;
+  } catch {
+    return null;
+  } finally {
+    over.abort();
+  }
 }

@@ -10,7 +10,7 @@ const COLUMNS = [
   { key: "device", label: "Device", of: (row) => row.device },
   { key: "receive", label: "Receive", of: (row) => row.receive ?? -1, number: true, title: "Into the workload, in the last tick" },
   { key: "transmit", label: "Transmit", of: (row) => row.transmit ?? -1, number: true, title: "Out of the workload, in the last tick" },
-  { key: "peak", label: "Peak", of: (row) => row.peak ?? -1, number: true, title: "The highest tick of the last minute, of either direction" },
+  { key: "peak", label: "Peak", of: (row) => row.peak ?? -1, number: true, title: "The highest tick of either direction within --peak.window, a minute by default" },
   { key: "drops", label: "Drops", of: (row) => row.drops, number: true, title: "Packets that the pair has dropped ever, both directions" },
   { key: "activity", label: "Last minutes", of: (row) => row.activity, number: true, title: "What flows now, both directions" },
 ];
@@ -40,7 +40,7 @@ export class Table {
       element("div", { class: "heads", role: "rowgroup" }, head),
       this.body,
     );
-    this.none = element("p", { class: "none", hidden: true }, "Nothing is called so.");
+    this.none = element("p", { class: "none", hidden: true });
     place.append(this.grid, this.none);
     for (const event of ["scroll", "resize"]) addEventListener(event, () => this.draw(), { passive: true });
     this.grid.addEventListener("focus", () => {
@@ -79,6 +79,7 @@ export class Table {
       if (head.getAttribute("aria-sort") !== sorting) head.setAttribute("aria-sort", sorting);
     }
     this.none.hidden = this.rows.length > 0 || this.terms.length === 0;
+    if (!this.none.hidden) say(this.none, this.terms.some(isAddress) ? "IP addresses are not shown here; on the host “veth-exporter find ADDRESS” says whose one is." : "Nothing is called so.");
     this.grid.setAttribute("aria-rowcount", this.rows.length + 1);
     this.draw();
   }
@@ -127,6 +128,11 @@ export class Table {
     }
     event.preventDefault();
   }
+}
+
+// Like an IP address; a MAC address has six parts and no empty one.
+function isAddress(term) {
+  return /^\d+\.\d+\.\d+(\.\d+)?(\/\d+)?$/.test(term) || (/^[0-9a-f:]+(\/\d+)?$/.test(term) && term.includes("::"));
 }
 
 const NAMES = new Intl.Collator(undefined, { numeric: true });

@@ -137,7 +137,8 @@ impl Host {
             })
             .collect();
         let new: Vec<u32> = pids.difference(&self.watched).copied().collect();
-        self.watched.extend(&new);
+        // A number that nobody is located by any more may be another process's later.
+        self.watched = pids;
         new.into_iter().map(Request::WatchExit).collect()
     }
 }

@@ -82,6 +82,8 @@ pub enum Input {
     },
     /// The answer to [`Request::LastWords`]: counters of the host's links, by ifindex.
     LastWords(Vec<(u32, Counters)>),
+    /// So many of [`Request::LastWords`] cannot be performed: too many are waiting.
+    Unmourned(usize),
     /// A process has ended whose namespace may die with it.
     Exited {
         /// Which, of [`Request::WatchExit`].
@@ -267,6 +269,8 @@ pub struct Config {
     pub pods: bool,
     /// What is shown.
     pub filter: Filter,
+    /// So many series are shown; the rest is summed. See [`series`](crate::model::series).
+    pub series: usize,
 }
 
 /// How changes are learned.

@@ -517,10 +517,7 @@ impl Residents {
             Inside::Seen(links) => Some((netns, links, &self.homes.get(&netns)?.tenant)),
             Inside::Denied => None,
         });
-        let told = |tenant: &Tenant| {
-            matches!(tenant.owner.runtime, Runtime::Docker | Runtime::Podman | Runtime::Cri)
-        };
-        homes.filter(move |(_, _, tenant)| told(tenant)).flat_map(|(netns, links, tenant)| {
+        homes.filter(move |(_, _, tenant)| tenant.is_container()).flat_map(|(netns, links, tenant)| {
             let others =
                 links.values().filter(|link| link.kind != Kind::Veth && link.ifindex != LOOPBACK_IFINDEX);
             others.map(move |link| OtherLink {

@@ -3,12 +3,15 @@
 use super::naming::Told;
 use super::newcomers::Newcomers;
 use super::{Heard, Host, Located};
-use crate::model::ledger::{Booking, Clue, Estate, LabelSet};
-use crate::model::link::NetnsId;
+use crate::model::ledger::{Booking, Clue, Estate, LabelSet, Limits, Row, Showing};
+use crate::model::link::{End, NetnsId};
 use crate::model::pairing::{EndState, Pairing, Role};
-use crate::model::view::{Scene, ShownPair, ShownSide};
+use crate::model::series::{
+    self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO, Word,
+};
+use crate::model::view::{OtherLink, Scene, SeriesStatus, ShownPair, ShownSide};
 use crate::model::workload::{Expected, Locator, Runtime};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,8 +45,8 @@ impl Host {
         let pods = self.pods || self.config.pods;
         let mut scene = Scene { pods, ends: ends(pairing), ..Scene::default() };
         let mut bookings = Vec::with_capacity(pairing.pairs.len());
-        let mut tenants = BTreeSet::new();
-        scene.pairs.reserve_exact(pairing.pairs.len());
+        let mut showing = Vec::with_capacity(pairing.pairs.len());
+        scene.pairs.reserve_exact(pairing.pairs.len().min(self.config.series / OF_A_PORT));
         self.shown.clear();
         self.off_host.clear();
         for (index, pair) in pairing.pairs.iter().enumerate() {
@@ -75,6 +78,7 @@ impl Host {
                 let nameless = |side: &&ShownSide| made_up || unclaimed.contains(&side.end.netns);
                 waiting.nameless.extend(shown.sides.iter().filter(nameless).map(|side| side.end.netns));
                 bookings.push(Booking::Held { labels, clue });
+                showing.push(None);
                 continue;
             }
             let all_searched = unclaimed.iter().all(|netns| self.searches.has_searched(*netns));
@@ -83,21 +87,33 @@ impl Host {
             }
             if self.config.processes && !all_searched {
                 bookings.push(Booking::Held { labels, clue });
+                showing.push(None);
                 continue;
             }
             self.named.extend(self.ledger.not_yet_booked_to(index, &labels).cloned());
             bookings.push(Booking::To(labels));
+            showing.push(Some(show(&shown)));
             let wanted = shown.sides.iter().any(|side| !side.hidden);
             if wanted || carried_by_network(&shown) {
                 self.off_host.extend(read_for(&shown));
             }
             if wanted {
-                tenants.extend(shown.sides.iter().filter_map(|side| side.tenant.clone()));
                 self.shown.push(index);
                 scene.pairs.push(shown);
             }
         }
         self.ledger.inherit(|estate| heir(estate, &self.heard, now));
+        let limits = Limits {
+            series: self.config.series,
+            hidden: &self.hidden,
+            shows: &|labels| filter.shows(labels),
+        };
+        let summed = self.ledger.limit(&mut bookings, &showing, &limits);
+        let mut pairs = self.shown.iter();
+        scene.pairs.retain(|_| pairs.next().is_some_and(|&pair| self.ledger.is_listed(pair)));
+        self.shown.retain(|&pair| self.ledger.is_listed(pair));
+        let sides = scene.pairs.iter().flat_map(|pair| &pair.sides);
+        let tenants: BTreeSet<_> = sides.filter_map(|side| side.tenant.clone()).collect();
         self.ledger.assign(bookings, residents.networks(), now, self.config.retention);
         scene.single = pairing.single.iter().map(|(side, why)| (residents.show_single(side), *why)).collect();
         self.hidden = self.ledger.workloads().map(|(labels, _)| !filter.shows(labels)).collect();
@@ -109,13 +125,86 @@ impl Host {
         scene.networks = self.ledger.networks().map(|(labels, _)| labels.clone()).collect();
         scene.tenants = tenants.into_iter().filter(|tenant| filter.shows_owner(&tenant.owner)).collect();
         let others = residents.others(self.topology.namespaces());
-        scene.others = others.filter(|other| filter.shows_owner(&other.tenant.owner)).collect();
+        let others = others.filter(|other| filter.shows_owner(&other.tenant.owner)).collect();
+        let left_out;
+        (scene.others, left_out) = self.limit_others(others, &scene.pairs);
+        let rest = self.ledger.rest();
+        scene.rest = (rest.ports.is_some(), rest.containers.is_some());
+        let limit = self.config.series;
+        self.status.series = SeriesStatus { limit, shown: count(&scene), summed, left_out };
         if *self.scene != scene {
             self.scene = Arc::new(scene);
         }
         self.naming.remember(residents);
         waiting
     }
+}
+
+impl Host {
+    /// The links that are no veths, as far as there is room for them besides the interfaces of the pairs: those that are shown
+    /// already come first. Who can make links in a container can make any number, so they take no more than their part. Says
+    /// also of how many series there is none.
+    fn limit_others(&self, mut others: Vec<OtherLink>, pairs: &[ShownPair]) -> (Vec<OtherLink>, usize) {
+        let taken =
+            OF_A_CADVISOR_LINK * pairs.iter().flat_map(|pair| &pair.sides).filter(is_container).count();
+        let room = series::of_found(self.config.series).min(self.config.series.saturating_sub(taken));
+        let most = room / OF_A_CADVISOR_LINK;
+        let all = others.len();
+        if all > most {
+            let before: HashSet<End> = self.scene.others.iter().map(|other| other.end).collect();
+            let (mut kept, new): (Vec<_>, Vec<_>) =
+                others.into_iter().partition(|other| before.contains(&other.end));
+            kept.extend(new);
+            kept.truncate(most);
+            kept.sort_by_key(|other| other.end);
+            others = kept;
+        }
+        let left_out = (all - others.len()) * OF_A_CADVISOR_LINK;
+        (others, left_out)
+    }
+}
+
+/// What is shown of a pair, if there is room.
+fn show(pair: &ShownPair) -> Showing {
+    let rows = pair.sides.each_ref().map(|side| match side.role {
+        Role::Port if side.link.is_some() && !side.hidden => Row::Port,
+        Role::Interface if is_container(&side) => Row::Container,
+        _ => Row::Nothing,
+    });
+    let count = |row| rows.iter().filter(|&&other| other == row).count();
+    let shown = || pair.sides.iter().filter(|side| !side.hidden);
+    let infos = shown().filter_map(|side| side.tenant.as_ref()).map(|tenant| 1 + tenant.members.len());
+    let told = |side: &ShownSide| {
+        let owner = side.labels.as_ref().map(|labels| labels.runtime);
+        side.end.netns == NetnsId::Host
+            || matches!(owner, Some(Runtime::Docker | Runtime::Podman | Runtime::Cri | Runtime::Named))
+    };
+    Showing {
+        rows,
+        series: (OF_A_PORT * count(Row::Port)).max(OF_A_CADVISOR_LINK * count(Row::Container))
+            + OF_AN_INFO * infos.sum::<usize>(),
+        word: if pair.sides.iter().any(told) { Word::Told } else { Word::Found },
+        hidden: pair.sides.each_ref().map(|side| side.hidden),
+    }
+}
+
+/// True for an interface that is in `/metrics/cadvisor`.
+fn is_container(side: &&ShownSide) -> bool {
+    side.role == Role::Interface
+        && side.link.is_some()
+        && !side.hidden
+        && side.tenant.as_ref().is_some_and(|tenant| tenant.is_container())
+}
+
+/// The series of a scene in `/metrics`, at most: peaks end with their window.
+fn count(scene: &Scene) -> usize {
+    let ports = scene.pairs.iter().flat_map(ShownPair::ports);
+    let ports = ports.filter(|(_, port, _)| port.link.is_some() && !port.hidden).count();
+    let infos = scene.tenants.iter().map(|tenant| 1 + tenant.members.len());
+    ports * OF_A_PORT
+        + scene.workloads.len() * OF_A_LABEL_SET
+        + scene.networks.len() * OF_A_NETWORK
+        + infos.sum::<usize>() * OF_AN_INFO
 }
 
 /// What some pairs are held back for.
@@ -195,7 +284,13 @@ fn heir(estate: &Estate, heard: &BTreeMap<Runtime, Heard>, now: Duration) -> Opt
 /// it had.
 fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>) {
     let (Some(link), Some(labels), Some(known)) = (side.link, side.labels.as_mut(), known) else { return };
-    if labels.workload() == known.workload() && labels.runtime == Runtime::Docker && !link.up {
+    if labels.runtime != Runtime::Docker || link.up {
+        return;
+    }
+    if known.is_rest() && known.runtime == labels.runtime {
+        labels.network.clone_from(&known.network);
+    }
+    if labels.workload() == known.workload() {
         labels.interface.clone_from(&known.interface);
         labels.network.clone_from(&known.network);
     }

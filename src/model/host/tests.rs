@@ -134,22 +134,28 @@ fn new_host() -> Host {
 }
 
 fn host_learning(learning: Learning) -> Host {
-    Host::new(
-        Config {
-            retention: 300 * SECOND,
-            hold_back: SECOND,
-            leaving: SECOND,
-            peak_window: 60 * SECOND,
-            learning,
-            gather: Duration::ZERO,
-            gather_a_pair: Duration::ZERO,
-            resync: Duration::from_secs(300),
-            pods: false,
-            filter: Default::default(),
-            processes: true,
-        },
-        [Runtime::Docker],
-    )
+    Host::new(config(learning), [Runtime::Docker])
+}
+
+fn host_retaining(retention: Duration) -> Host {
+    Host::new(Config { retention, ..config(Learning::Polling) }, [Runtime::Docker])
+}
+
+fn config(learning: Learning) -> Config {
+    Config {
+        retention: 300 * SECOND,
+        hold_back: SECOND,
+        leaving: SECOND,
+        peak_window: 60 * SECOND,
+        learning,
+        gather: Duration::ZERO,
+        gather_a_pair: Duration::ZERO,
+        resync: Duration::from_secs(300),
+        pods: false,
+        filter: Default::default(),
+        series: crate::model::series::USUAL,
+        processes: true,
+    }
 }
 
 fn bytes(received: u64, sent: u64) -> Counters {
@@ -328,6 +334,17 @@ fn who_left_and_is_claimed_again_without_being_found_is_not_judged_without_end()
     world.docker_says(&[("web", 700, 10)]);
     world.tick(&mut host, NOW + SECOND);
     assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+    let later = NOW + 3 * SECOND;
+    world.tell(&mut host, Input::Wake, later);
+    assert!(host.deadline().unwrap() >= later + SECOND, "{:?}", host.deadline());
+}
+
+#[test]
+fn what_lives_is_not_judged_without_end_where_totals_are_not_retained() {
+    let world = World::with_containers(&[(0, 10), (1, 11)]);
+    let mut host = host_retaining(Duration::ZERO);
+    world.tick(&mut host, NOW);
+    world.tick(&mut host, NOW + SECOND);
     let later = NOW + 3 * SECOND;
     world.tell(&mut host, Input::Wake, later);
     assert!(host.deadline().unwrap() >= later + SECOND, "{:?}", host.deadline());
@@ -623,6 +640,7 @@ fn an_id_that_nobody_has_is_asked_about_once_a_round() {
 }
 
 mod filtered;
+mod limited;
 mod live;
 
 #[test]

@@ -5,6 +5,7 @@ use crate::model::workload::{Backroom, Claim, Endpoint, Locator, Network, Runtim
 use crate::runtimes::named;
 use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettings};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 /// One line of the list of containers: what may change without a restart, and what shows a restart.
@@ -207,12 +208,11 @@ impl Seen {
 
 /// The claims of all containers that are listed and inspected, sorted.
 pub(super) fn claims<'a>(containers: impl Iterator<Item = (&'a Workload, &'a Inspected)>) -> Vec<Claim> {
-    let known: HashMap<&str, (&Workload, &Inspected)> =
-        containers.map(|(workload, inspected)| (workload.id.as_str(), (workload, inspected))).collect();
+    let known = Known::new(containers);
+    let owners = known.owners();
     let mut claims: HashMap<&str, Claim> = HashMap::new();
-    for (&id, &(workload, inspected)) in &known {
-        let Some(owner) = owner_of(id, &known) else { continue };
-        let (owner, lives) = known[owner];
+    for (id, &(workload, inspected)) in &known.by_id {
+        let Some((owner, lives)) = owners.get(id).copied().flatten() else { continue };
         let claim = claims.entry(&owner.id).or_insert_with(|| Claim {
             owner: owner.clone(),
             locator: Locator::Pid(lives.pid),
@@ -229,33 +229,56 @@ pub(super) fn claims<'a>(containers: impl Iterator<Item = (&'a Workload, &'a Ins
     claims
 }
 
-/// Follows `container:` to the container that the namespace was made for. `None` if that is the host, or is
-/// not running. The engine lets a member be joined in turn.
-fn owner_of<'a>(id: &'a str, known: &HashMap<&'a str, (&'a Workload, &'a Inspected)>) -> Option<&'a str> {
-    let mut reference = id;
-    // No chain is longer than this; one that goes in circles ends here.
-    for _ in 0..=known.len() {
-        let (workload, inspected) = find(reference, known)?;
-        match &inspected.netns {
-            Netns::Own => return Some(&workload.id),
-            Netns::Host => return None,
-            Netns::Of(next) => reference = next,
-        }
-    }
-    None
+type Container<'a> = (&'a Workload, &'a Inspected);
+
+/// All containers, and how one of them refers to another.
+struct Known<'a> {
+    by_id: BTreeMap<&'a str, Container<'a>>,
+    by_name: HashMap<&'a str, Container<'a>>,
 }
 
-/// By id, by name, by the beginning of one id only: the engine's own order.
-fn find<'a>(
-    reference: &str,
-    known: &HashMap<&'a str, (&'a Workload, &'a Inspected)>,
-) -> Option<(&'a Workload, &'a Inspected)> {
-    let named = || known.values().find(|(workload, _)| workload.name == reference);
-    let begun = || {
-        let mut found = known.values().filter(|(workload, _)| workload.id.starts_with(reference));
-        found.next().filter(|_| found.next().is_none())
-    };
-    known.get(reference).or_else(named).or_else(begun).copied()
+impl<'a> Known<'a> {
+    fn new(containers: impl Iterator<Item = Container<'a>>) -> Known<'a> {
+        let by_id: BTreeMap<_, _> =
+            containers.map(|container| (container.0.id.as_str(), container)).collect();
+        let by_name = by_id.values().map(|&container| (container.0.name.as_str(), container)).collect();
+        Known { by_id, by_name }
+    }
+
+    /// By id, by name, by the beginning of one id only: the engine's own order.
+    fn find(&self, reference: &str) -> Option<Container<'a>> {
+        let begun = || {
+            let from = (Bound::Included(reference), Bound::Unbounded);
+            let mut found = self.by_id.range::<str, _>(from).take_while(|(id, _)| id.starts_with(reference));
+            found.next().filter(|_| found.next().is_none()).map(|(_, container)| container)
+        };
+        self.by_id.get(reference).or_else(|| self.by_name.get(reference)).or_else(begun).copied()
+    }
+
+    /// By id, the container that its namespace was made for: `container:` is followed, as the engine lets a member be joined in turn.
+    /// `None` if that is the host, or is not running, or there is a circle.
+    fn owners(&self) -> HashMap<&'a str, Option<Container<'a>>> {
+        let mut owners: HashMap<&str, Option<Container<'a>>> = HashMap::new();
+        for &id in self.by_id.keys() {
+            let (mut followed, mut next) = (Vec::new(), self.by_id.get(id).copied());
+            let owner = loop {
+                let Some((workload, inspected)) = next else { break None };
+                if let Some(&owner) = owners.get(workload.id.as_str()) {
+                    break owner;
+                }
+                // Who comes back here is in a circle.
+                owners.insert(&workload.id, None);
+                followed.push(workload.id.as_str());
+                next = match &inspected.netns {
+                    Netns::Own => break next,
+                    Netns::Host => None,
+                    Netns::Of(reference) => self.find(reference),
+                };
+            };
+            owners.extend(followed.into_iter().map(|id| (id, owner)));
+        }
+        owners
+    }
 }
 
 /// The engine's own namespaces, as far as its folder can be read: those of overlay networks, of the swarm's ingress

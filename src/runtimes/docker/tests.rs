@@ -6,7 +6,7 @@
 //! container:logger.
 
 use super::*;
-use crate::model::workload::{Claim, Locator};
+use crate::model::workload::{Claim, Locator, Workload};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -501,6 +501,47 @@ async fn an_engine_in_trouble_is_quoted_in_one_line() {
     let message = "no space left on device".to_owned();
     let host = DockerHost::Unix(lab.socket());
     assert_eq!(error, Error::Refused { host, status: 500, message });
+}
+
+/// Inspected, with this process and network mode.
+fn inspected(pid: u32, mode: &str) -> Inspected {
+    let answer = serde_json::json!({"State": {"Pid": pid}, "HostConfig": {"NetworkMode": mode}});
+    Inspected::read(serde_json::from_value(answer).unwrap()).unwrap()
+}
+
+fn container(number: u32) -> Workload {
+    Workload { id: format!("{number:064x}"), ..Workload::named(Runtime::Docker, format!("c{number}")) }
+}
+
+#[test]
+fn twenty_thousand_containers_that_join_each_other_in_turn_take_no_time_to_speak_of() {
+    const MANY: u32 = 20_000;
+    let mode = |number| match number {
+        0 => "bridge".to_owned(),
+        _ if number % 2 == 0 => format!("container:{}", container(number - 1).id),
+        _ => format!("container:c{}", number - 1),
+    };
+    let all: Vec<_> =
+        (0..MANY).map(|number| (container(number), inspected(number + 1, &mode(number)))).collect();
+    let begin = std::time::Instant::now();
+    let claims = containers::claims(all.iter().map(|(workload, inspected)| (workload, inspected)));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert_eq!((claims.len(), claims[0].members.len()), (1, MANY as usize - 1));
+    assert!(matches!(claims[0].locator, Locator::Pid(1)));
+}
+
+#[test]
+fn containers_that_join_each_other_in_a_circle_are_claimed_by_nobody() {
+    let modes =
+        ["container:c1", "container:c2", "container:c1", "container:c3", "bridge", "container:c9", "host"];
+    let all: Vec<_> = modes
+        .iter()
+        .zip(0..)
+        .map(|(mode, number)| (container(number), inspected(number + 1, mode)))
+        .collect();
+    let claims = containers::claims(all.iter().map(|(workload, inspected)| (workload, inspected)));
+    assert_eq!(names(&claims), ["c4"]);
+    assert!(claims[0].members.is_empty());
 }
 
 #[tokio::test]

@@ -11,20 +11,26 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
-/// All that is known of the selected row's pair, from this line on.
-pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) {
+/// All that is known of the opened row's pair, from this line on, or from the last that leaves the pane full: returns which.
+pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) -> u16 {
     let mut left = area;
     let rule = "─".repeat(usize::from(area.width));
     line(frame, take_top(&mut left, 1), Line::styled(rule, theme.heading()));
-    let lines = match state.selected() {
-        Some(row) => about(row, left.width, theme),
+    let lines = match state.opened() {
+        Some((row, gone)) => {
+            let mut lines = about(row, left.width, theme);
+            if gone {
+                lines.insert(0, Line::styled("GONE: this is what was last known of it", theme.warning()));
+            }
+            lines
+        }
         None => vec![Line::raw("No row is selected.")],
     };
-    scrolled(frame, left, lines, from);
+    scrolled(frame, left, lines, from)
 }
 
-/// The keys and the notices, from this line on.
-pub(super) fn help(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) {
+/// The keys and the notices, from this line on, or from the last that leaves the pane full: returns which.
+pub(super) fn help(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) -> u16 {
     const KEYS: [(&str, &str); 9] = [
         ("↑ ↓ pgup pgdn home end", "choose a row (also k j g G)"),
         ("enter, esc", "open and close its details"),
@@ -51,13 +57,16 @@ pub(super) fn help(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, 
         lines.push(Line::raw(""));
         lines.push(Line::styled(notice.clone(), theme.warning()));
     }
-    scrolled(frame, area, lines, from);
+    scrolled(frame, area, lines, from)
 }
 
-fn scrolled(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, from: u16) {
-    // The last line stays in sight: one line of text is one row at least.
-    let from = from.min(u16::try_from(lines.len().saturating_sub(1)).unwrap_or(u16::MAX));
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((from, 0)), area);
+fn scrolled(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, from: u16) -> u16 {
+    let text = Paragraph::new(lines).wrap(Wrap { trim: false });
+    // A long line is several rows in a narrow window.
+    let rows = u16::try_from(text.line_count(area.width)).unwrap_or(u16::MAX);
+    let from = from.min(rows.saturating_sub(area.height));
+    frame.render_widget(text.scroll((from, 0)), area);
+    from
 }
 
 fn about(row: &Row, columns: u16, theme: Theme) -> Vec<Line<'static>> {

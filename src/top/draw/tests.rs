@@ -44,7 +44,7 @@ docker/db               front              veth11                 10 B/s   900 k
 docker/web              front              veth7               51.2 kB/s  1.00 kB/s   154 kB/s        7                    █
 -                       -                  veth90 veth91               -          -          -        0
 
-q quit · / filter · space pause · enter details · < > i sort · ? help";
+q quit · ? help · / filter · enter details · space pause · < > i sort";
     assert_eq!(lines(&painted(&mut three(), 0, 124, 7)).join("\n"), wanted);
 }
 
@@ -56,7 +56,7 @@ WORKLOAD             RECEIVE↓  TRANSMIT↓
 docker/db              10 B/s   900 kB/s
 docker/web          51.2 kB/s  1.00 kB/s
 -                           -          -
-q quit · / filter · space pause · enter";
+q quit · ? help · / filter · enter detai";
     assert_eq!(lines(&painted(&mut three(), 0, 40, 6)).join("\n"), wanted);
 }
 
@@ -156,4 +156,39 @@ fn without_colours_there_is_none() {
     terminal.draw(|frame| draw(frame, &mut state, Duration::ZERO, Theme { colors: false })).unwrap();
     let cells = &terminal.backend().buffer().content;
     assert!(cells.iter().all(|cell| (cell.fg, cell.bg) == (Color::Reset, Color::Reset)));
+}
+
+#[test]
+fn details_are_scrolled_to_their_last_line_and_no_further_in_a_narrow_window() {
+    let mut state = three();
+    state.press(Key::Enter);
+    for _ in 0..200 {
+        painted(&mut state, 0, 40, 14);
+        state.press(Key::PageDown);
+    }
+    let end = lines(&painted(&mut state, 0, 40, 14));
+    // The last query is that of the port.
+    assert!(end.iter().any(|line| line.contains("netns=\"\"}[1m])")), "{end:#?}");
+    state.press(Key::PageUp);
+    assert_ne!(lines(&painted(&mut state, 0, 40, 14)), end, "one step back is seen at once");
+}
+
+#[test]
+fn in_a_narrow_window_the_whole_reason_is_told() {
+    let mut state = three();
+    let reason = "cannot connect: Connection refused (os error 111)";
+    state.take(Told::Failure(reason.into()), Duration::from_secs(1));
+    let text = lines(&painted(&mut state, 9, 40, 14)).join(" ");
+    assert!(text.contains("(os error 111); trying again"), "{text}");
+    assert!(text.contains("docker/db"), "{text}");
+}
+
+#[test]
+fn whoever_looks_for_an_ip_address_is_told_who_knows_it() {
+    let mut state = three();
+    for key in "/172.18.0.2".chars().map(Key::Char) {
+        state.press(key);
+    }
+    let text = lines(&painted(&mut state, 0, 124, 8)).join("\n");
+    assert!(text.contains("`veth-exporter find` looks for one"), "{text}");
 }

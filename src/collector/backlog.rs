@@ -1,0 +1,95 @@
+//! How much waits for the loop. Whoever tells it something takes a place first, and the place is free when the loop has taken
+//! what it was told. So a loop that stands still fills no memory: the kernel keeps its events, and says when it has lost some.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The places of one thread.
+pub(super) struct Places(Arc<Shared>);
+
+struct Shared {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Places {
+    /// So many.
+    pub fn new(number: usize) -> Places {
+        Places(Arc::new(Shared { free: Mutex::new(number), freed: Condvar::new() }))
+    }
+
+    /// Waits for one. They are all free once the loop has ended, as nothing waits for it any more.
+    pub fn take(&self) -> Place {
+        let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free =
+            self.0.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Place::OfThread(OfThread(Arc::clone(&self.0)))
+    }
+}
+
+/// The places of one task.
+pub(super) struct TaskPlaces(Arc<Semaphore>);
+
+impl TaskPlaces {
+    /// So many.
+    pub fn new(number: usize) -> TaskPlaces {
+        TaskPlaces(Arc::new(Semaphore::new(number)))
+    }
+
+    /// Waits for one.
+    pub async fn take(&self) -> Place {
+        // Nobody closes it.
+        Arc::clone(&self.0).acquire_owned().await.map_or(Place::Known, Place::OfTask)
+    }
+}
+
+/// What is taken until the loop has taken a message.
+pub(super) enum Place {
+    /// None: there is never more than one of its kind, or as many as were asked for.
+    Known,
+    OfThread(#[expect(dead_code, reason = "it is held")] OfThread),
+    OfTask(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit),
+}
+
+pub(super) struct OfThread(Arc<Shared>);
+
+impl Drop for OfThread {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    #[test]
+    fn who_has_filled_his_places_waits_until_the_loop_takes_something() {
+        let (inbox, messages) = channel();
+        let sender = std::thread::spawn(move || {
+            let places = Places::new(3);
+            (0..10).take_while(|number| inbox.send((*number, places.take())).is_ok()).count()
+        });
+        let waiting: Vec<(i32, Place)> = (0..3).map(|_| messages.recv().unwrap()).collect();
+        // The fourth is not sent before one of these is gone, however long that takes.
+        assert!(messages.recv_timeout(Duration::from_millis(50)).is_err());
+        drop(waiting);
+        assert_eq!(messages.recv().unwrap().0, 3);
+        // A loop that has ended takes its messages with it, and nobody waits for it.
+        drop(messages);
+        assert!(sender.join().unwrap() < 10);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_has_filled_its_places_waits_too() {
+        let places = TaskPlaces::new(1);
+        let first = places.take().await;
+        assert!(tokio::time::timeout(Duration::from_millis(20), places.take()).await.is_err());
+        drop(first);
+        assert!(matches!(places.take().await, Place::OfTask(_)));
+    }
+}

@@ -1,0 +1,89 @@
+//! What makes messages of netlink an answer: its numbers, its end, its refusal. Pure.
+
+use super::socket::Error;
+use netlink_packet_core::{NLM_F_DUMP_INTR, NetlinkBuffer};
+use std::io;
+
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const HEADER: usize = 16;
+
+/// How an answer ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Until {
+    /// NLMSG_DONE.
+    Done,
+    /// The first message.
+    First,
+    /// The acknowledgement.
+    Ack,
+}
+
+/// One message of an answer.
+pub struct Message<'a> {
+    /// Its type (RTM_*).
+    pub kind: u16,
+    /// What follows the netlink header.
+    pub payload: &'a [u8],
+}
+
+/// An answer as it arrives, datagram by datagram: what is checked of it needs no socket.
+pub struct Answer {
+    /// The request's name in rtnetlink(7).
+    pub request: &'static str,
+    /// The sequence number that a message must carry to belong to it.
+    pub sequence: u32,
+    /// And the port, which is the asking socket's.
+    pub port: u32,
+    /// How it ends.
+    pub until: Until,
+    /// A part of it carried NLM_F_DUMP_INTR.
+    pub interrupted: bool,
+}
+
+impl Answer {
+    /// Reads one datagram, and hands each message that belongs to the answer to `each`; true when the answer is whole.
+    ///
+    /// # Errors
+    /// If the kernel refuses, or what came is not what the protocol promises.
+    pub fn read(&mut self, datagram: &[u8], each: &mut impl FnMut(Message<'_>)) -> Result<bool, Error> {
+        let malformed = |what| Error::Malformed { request: self.request, what };
+        let mut rest = datagram;
+        while !rest.is_empty() {
+            let buffer =
+                NetlinkBuffer::new_checked(rest).map_err(|_| malformed("a length beyond its datagram"))?;
+            let whole = buffer.length() as usize;
+            if whole < HEADER {
+                return Err(malformed("a length below that of its header"));
+            }
+            let (kind, payload) = (buffer.message_type(), &rest[HEADER..whole]);
+            let ours = buffer.sequence_number() == self.sequence && buffer.port_number() == self.port;
+            self.interrupted |= ours && buffer.flags() & NLM_F_DUMP_INTR != 0;
+            rest = rest.get(whole.next_multiple_of(4)..).unwrap_or_default();
+            if !ours {
+                continue; // an answer that an earlier, failed exchange left behind
+            }
+            match kind {
+                NLMSG_ERROR | NLMSG_DONE => {
+                    let errno = payload.first_chunk().map_or(0, |b| i32::from_ne_bytes(*b));
+                    return match (errno, kind == NLMSG_DONE || self.until == Until::Ack) {
+                        (0, true) => Ok(true),
+                        (0, false) => Err(malformed("an acknowledgement in place of an answer")),
+                        _ => Err(Error::Refused {
+                            request: self.request,
+                            source: io::Error::from_raw_os_error(errno.saturating_neg()),
+                        }),
+                    };
+                }
+                _ => each(Message { kind, payload }),
+            }
+            if self.until == Until::First {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! What the kernel sends: single messages, events with their control message, and whole answers.
+
+use netlink_packet_core::ParseableParametrized;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressAttribute;
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, State, Stats64};
+use netlink_packet_route::nsid::NsidAttribute;
+use netlink_packet_route::stats::StatsAttribute;
+use veth_exporter::kernel::answer::{Answer, Until};
+use veth_exporter::kernel::wire::{self, AddressMessage, LinkMessage};
+use veth_exporter::model::event::Event;
+use veth_exporter::model::link::{Address, Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
+
+use super::{ALWAYS, in_memory_of, parts};
+
+/// Reading takes no memory, but for the words of an error.
+const READING: usize = 4 << 10;
+
+/// The payload of one message; the first byte says of which type. What netlink-packet-route can read as well says the same there.
+pub fn messages(input: &[u8]) {
+    let Some((kind, payload)) = input.split_first() else { return };
+    match kind % 4 {
+        0 => {
+            let Some(ours) = in_memory_of(READING, || wire::link(payload)) else { return };
+            assert!(ours.link.ifindex != 0 && !ours.link.name.as_bytes().is_empty(), "{ours:?}");
+            if let Some(theirs) = link_of_another_implementation(payload) {
+                assert_eq!(ours, theirs);
+            }
+        }
+        1 => {
+            let Some(ours) = in_memory_of(READING, || wire::address(payload)) else { return };
+            if let Some(theirs) = address_of_another_implementation(payload) {
+                assert_eq!(ours, theirs);
+            }
+        }
+        2 => {
+            let Some(ours) = in_memory_of(READING, || wire::stats(payload)) else { return };
+            if let Some(RouteNetlinkMessage::NewStats(theirs)) =
+                another_implementation(wire::RTM_NEWSTATS, payload)
+            {
+                let of_link = |attribute: &StatsAttribute| match attribute {
+                    StatsAttribute::Link64(stats) => Some(counters(stats)),
+                    _ => None,
+                };
+                let theirs = (theirs.header.ifindex, theirs.attributes.iter().find_map(of_link));
+                assert_eq!((ours.0, Some(ours.1)), theirs);
+            }
+        }
+        _ => {
+            let Some(ours) = in_memory_of(READING, || wire::nsid(payload)) else { return };
+            if let Some(RouteNetlinkMessage::NewNsId(theirs)) =
+                another_implementation(wire::RTM_NEWNSID, payload)
+            {
+                let id = theirs.attributes.iter().find_map(|attribute| match attribute {
+                    NsidAttribute::Id(id) => Some(u32::try_from(*id).ok()),
+                    _ => None,
+                });
+                assert_eq!(Some(ours), id);
+            }
+        }
+    }
+}
+
+fn another_implementation(kind: u16, payload: &[u8]) -> Option<RouteNetlinkMessage> {
+    RouteNetlinkMessage::parse_with_param(payload, kind).ok()
+}
+
+fn link_of_another_implementation(payload: &[u8]) -> Option<LinkMessage> {
+    let RouteNetlinkMessage::NewLink(theirs) = another_implementation(wire::RTM_NEWLINK, payload)? else {
+        return None;
+    };
+    let about_link = u8::from(theirs.header.interface_family) == 0;
+    let mut link = Link { ifindex: theirs.header.index, ..Link::default() };
+    let (mut errors, mut target, mut moved) = (Errors::default(), None, false);
+    for attribute in theirs.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name = Name::from_bytes(name.as_bytes())?,
+            LinkAttribute::Address(address) => link.address = <[u8; 6]>::try_from(address).ok().map(Mac),
+            LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+            LinkAttribute::Link(index) => link.iflink = Some(index).filter(|&index| index != 0),
+            LinkAttribute::Controller(index) => link.master = Some(index).filter(|&index| index != 0),
+            LinkAttribute::OperState(state) => link.up = state == State::Up,
+            LinkAttribute::CarrierChanges(changes) => link.carrier_changes = changes,
+            LinkAttribute::LinkInfo(info) => {
+                link.kind = info.iter().find_map(driver).unwrap_or_default();
+            }
+            LinkAttribute::Stats64(stats) => {
+                link.counters = counters(&stats);
+                errors = Errors { receive: stats.rx_errors, transmit: stats.tx_errors };
+            }
+            LinkAttribute::LinkNetNsId(id) => {
+                link.peer_netns = u32::try_from(id).map_or(PeerNetns::Unassigned, PeerNetns::Nsid);
+            }
+            LinkAttribute::IfNetnsId(id) => target = u32::try_from(id).ok(),
+            LinkAttribute::NewNetnsId(_) => moved = true,
+            _ => {}
+        }
+    }
+    Some(LinkMessage { link, errors, target, about_link, moved })
+}
+
+fn driver(info: &LinkInfo) -> Option<Kind> {
+    match info {
+        LinkInfo::Kind(InfoKind::Veth) => Some(Kind::Veth),
+        LinkInfo::Kind(InfoKind::Bridge) => Some(Kind::Bridge),
+        LinkInfo::Kind(InfoKind::Other(other)) if other == "openvswitch" => Some(Kind::OpenVswitch),
+        LinkInfo::Kind(_) => Some(Kind::Other),
+        _ => None,
+    }
+}
+
+fn counters(stats: &Stats64) -> Counters {
+    Counters {
+        receive_bytes: stats.rx_bytes,
+        receive_packets: stats.rx_packets,
+        receive_dropped: stats.rx_dropped,
+        transmit_bytes: stats.tx_bytes,
+        transmit_packets: stats.tx_packets,
+        transmit_dropped: stats.tx_dropped,
+    }
+}
+
+fn address_of_another_implementation(payload: &[u8]) -> Option<AddressMessage> {
+    let RouteNetlinkMessage::NewAddress(theirs) = another_implementation(wire::RTM_NEWADDR, payload)? else {
+        return None;
+    };
+    let (mut local, mut address, mut target) = (None, None, None);
+    for attribute in theirs.attributes {
+        match attribute {
+            AddressAttribute::Local(ip) => local = Some(ip),
+            AddressAttribute::Address(ip) => address = Some(ip),
+            AddressAttribute::TargetNetNsId(id) => target = u32::try_from(id).ok(),
+            _ => {}
+        }
+    }
+    let address = Address {
+        ifindex: theirs.header.index,
+        address: local.or(address)?,
+        prefix: theirs.header.prefix_len,
+    };
+    Some(AddressMessage { address, target })
+}
+
+/// The id that the host has for itself where it has one.
+const OWN: u32 = 3;
+
+/// A control message (its level, its type, its data), and the datagram that came with it.
+pub fn events(input: &[u8]) {
+    let [control, datagram] = parts(input);
+    let source =
+        match control.split_first_chunk::<4>().map(|(level, rest)| (level, rest.split_first_chunk::<4>())) {
+            Some((level, Some((kind, data)))) => {
+                wire::source(i32::from_ne_bytes(*level), i32::from_ne_bytes(*kind), data)
+            }
+            _ => None,
+        };
+    for own in [None, Some(OWN)] {
+        let mut events = Vec::new();
+        in_memory_of(ALWAYS + 64 * datagram.len(), || wire::datagram(datagram, source, own, &mut events));
+        assert!(events.len() <= datagram.len() / 16 + 1, "{events:?}");
+        events.iter().for_each(|event| is_of(event, source, own));
+    }
+}
+
+fn is_of(event: &Event, of: Option<u32>, own: Option<u32>) {
+    match event {
+        Event::Link { source, link } | Event::Unlink { source, link, .. } => {
+            assert_eq!(*source, of, "{event:?}");
+            assert!(link.ifindex != 0 && !link.name.as_bytes().is_empty(), "{event:?}");
+            // An id of another namespace means nothing here, and the host is called by one name.
+            if let PeerNetns::Nsid(nsid) = link.peer_netns {
+                assert!(of.is_none() && Some(nsid) != own, "{event:?}");
+            }
+        }
+        Event::NewNsid(_) | Event::DeletedNsid(_) => assert_eq!(of, None, "{event:?}"),
+        Event::Bad | Event::Lost => {}
+    }
+}
+
+/// The datagrams of an answer to a socket at port 2 that asked with the sequence number 1; the first byte says how it should end.
+pub fn answers(input: &[u8]) {
+    let Some((until, datagrams)) = input.split_first() else { return };
+    let until = [Until::Done, Until::First, Until::Ack][usize::from(until % 3)];
+    let mut answer = Answer { request: "RTM_GETLINK", sequence: 1, port: 2, until, interrupted: false };
+    let (mut messages, mut bytes) = (0, 0);
+    for datagram in parts::<8>(datagrams) {
+        let read = in_memory_of(ALWAYS, || {
+            answer.read(datagram, &mut |message| {
+                messages += 1;
+                bytes += 16 + message.payload.len();
+            })
+        });
+        match read {
+            Ok(false) => {}
+            Ok(true) => break,
+            Err(error) => {
+                let said = error.to_string();
+                assert!(said.contains("RTM_GETLINK") && !said.contains('\n'), "{said:?}");
+                break;
+            }
+        }
+    }
+    assert!(bytes <= datagrams.len(), "{messages} messages of {bytes} bytes");
+    assert!(until != Until::First || messages <= 1, "{messages} messages");
+}
