@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,7 +12,9 @@ use crate::campaign::note;
 use crate::crowd::{Crowd, End, Host};
 use crate::impostor::{Beside, DEVICE, Impostor, json, read_request};
 use crate::kernel::{devices, devices_by_ip, ip_batch};
-use crate::lab::{DockerEngine, Exporter, Exposition, Traffic, connect, needs_engine, unique_name, wait_for};
+use crate::lab::{
+    DockerEngine, Exporter, Exposition, Frozen, Traffic, connect, needs_engine, unique_name, wait_for,
+};
 use crate::{OFTEN, SOON, Used, said_of};
 
 /// What is booked for one container, whatever its interface.
@@ -143,44 +143,6 @@ fn namespaces_that_come_and_go_faster_than_they_are_forgotten_make_no_more_serie
         rounds * 20,
         truth.receive_bytes
     ));
-}
-
-/// One thread of a process, which the freezer (cgroup v1) has stopped.
-struct Frozen {
-    cgroup: PathBuf,
-    thread: String,
-}
-
-impl Frozen {
-    fn thread(pid: u32, name: &str) -> Frozen {
-        let mut tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap());
-        let is_it = |path: PathBuf| fs::read_to_string(path.join("comm")).unwrap().trim() == name;
-        let task = tasks.find(|task| is_it(task.path())).expect("the thread is there");
-        let thread = task.file_name().into_string().unwrap();
-        let cgroup = PathBuf::from("/sys/fs/cgroup/freezer").join(unique_name("frozen"));
-        fs::create_dir(&cgroup).unwrap();
-        let frozen = Frozen { cgroup, thread };
-        fs::write(frozen.cgroup.join("tasks"), &frozen.thread).unwrap();
-        frozen.set("FROZEN");
-        frozen
-    }
-
-    fn set(&self, state: &str) {
-        fs::write(self.cgroup.join("freezer.state"), state).unwrap();
-        wait_for(SOON, state, || {
-            let now = fs::read_to_string(self.cgroup.join("freezer.state")).unwrap();
-            if now.trim() == state { Ok(()) } else { Err(now) }
-        });
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        self.set("THAWED");
-        // Nothing to move if the process has ended.
-        let _ = fs::write("/sys/fs/cgroup/freezer/tasks", &self.thread);
-        let _ = fs::remove_dir(&self.cgroup);
-    }
 }
 
 #[test]
