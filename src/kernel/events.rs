@@ -34,6 +34,8 @@ pub struct Events {
     own_nsid: OwnNsid,
     buffer: Vec<u8>,
     control: Vec<u8>,
+    /// The kernel had no room, and what it had has not been read to its end since.
+    overrun: bool,
     /// How far the reader sees.
     pub reach: Reach,
 }
@@ -85,7 +87,10 @@ impl Events {
         }
         let buffer = vec![0; DATAGRAM];
         let control = nix::cmsg_space!(i32, [i32; 4]);
-        Ok((Events { socket, wakeup, own_nsid, buffer, control, reach }, Waker(Arc::new(waker))))
+        Ok((
+            Events { socket, wakeup, own_nsid, buffer, control, overrun: false, reach },
+            Waker(Arc::new(waker)),
+        ))
     }
 
     /// Waits until there is an event or somebody wakes us.
@@ -102,7 +107,7 @@ impl Events {
 
     /// Reads all that has arrived by now, in order; at most `most` events at a time. True if there may be more.
     ///
-    /// Events that the kernel had no room for (ENOBUFS) are [`Event::Lost`], what cannot be read [`Event::Bad`].
+    /// Events that the kernel had no room for (ENOBUFS) are [`Event::Lost`], at once and when all that it had room for is read; what cannot be read [`Event::Bad`].
     ///
     /// # Errors
     /// If the socket fails otherwise.
@@ -112,9 +117,19 @@ impl Events {
             let flags = MsgFlags::MSG_DONTWAIT;
             let fd = self.socket.as_raw_fd();
             match recvmsg::<NetlinkAddr>(fd, &mut parts, Some(&mut self.control), flags) {
-                Err(Errno::EAGAIN) => return Ok(false),
+                Err(Errno::EAGAIN) => {
+                    if std::mem::take(&mut self.overrun) {
+                        events.push(Event::Lost);
+                    }
+                    return Ok(false);
+                }
                 Err(Errno::EINTR) => {}
-                Err(Errno::ENOBUFS) => events.push(Event::Lost),
+                // It is told once, and before what was there; until all of that is read the kernel goes on dropping without
+                // a word (netlink_overrun in net/netlink/af_netlink.c).
+                Err(Errno::ENOBUFS) => {
+                    self.overrun = true;
+                    events.push(Event::Lost);
+                }
                 Err(error) => {
                     return Err(Error::Socket { doing: "receive events", source: io::Error::from(error) });
                 }

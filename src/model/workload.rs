@@ -1,5 +1,6 @@
 //! Who lives in a namespace, as a runtime tells it.
 
+use super::label;
 use super::link::{Mac, Name};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -93,7 +94,8 @@ impl Workload {
     /// name.
     pub fn title(&self) -> String {
         let parts = [&self.namespace, &self.pod, &self.name];
-        parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("/")
+        let parts = parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str);
+        label::bounded(&parts.collect::<Vec<_>>().join("/"))
     }
 }
 

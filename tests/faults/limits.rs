@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,7 +12,9 @@ use crate::campaign::note;
 use crate::crowd::{Crowd, End, Host};
 use crate::impostor::{Beside, DEVICE, Impostor, json, read_request};
 use crate::kernel::{devices, devices_by_ip, ip_batch};
-use crate::lab::{DockerEngine, Exporter, Exposition, Traffic, connect, needs_engine, unique_name, wait_for};
+use crate::lab::{
+    DockerEngine, Exporter, Exposition, Frozen, Traffic, connect, needs_engine, unique_name, wait_for,
+};
 use crate::{OFTEN, SOON, Used, said_of};
 
 /// What is booked for one container, whatever its interface.
@@ -145,44 +145,6 @@ fn namespaces_that_come_and_go_faster_than_they_are_forgotten_make_no_more_serie
     ));
 }
 
-/// One thread of a process, which the freezer (cgroup v1) has stopped.
-struct Frozen {
-    cgroup: PathBuf,
-    thread: String,
-}
-
-impl Frozen {
-    fn thread(pid: u32, name: &str) -> Frozen {
-        let mut tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap());
-        let is_it = |path: PathBuf| fs::read_to_string(path.join("comm")).unwrap().trim() == name;
-        let task = tasks.find(|task| is_it(task.path())).expect("the thread is there");
-        let thread = task.file_name().into_string().unwrap();
-        let cgroup = PathBuf::from("/sys/fs/cgroup/freezer").join(unique_name("frozen"));
-        fs::create_dir(&cgroup).unwrap();
-        let frozen = Frozen { cgroup, thread };
-        fs::write(frozen.cgroup.join("tasks"), &frozen.thread).unwrap();
-        frozen.set("FROZEN");
-        frozen
-    }
-
-    fn set(&self, state: &str) {
-        fs::write(self.cgroup.join("freezer.state"), state).unwrap();
-        wait_for(SOON, state, || {
-            let now = fs::read_to_string(self.cgroup.join("freezer.state")).unwrap();
-            if now.trim() == state { Ok(()) } else { Err(now) }
-        });
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        self.set("THAWED");
-        // Nothing to move if the process has ended.
-        let _ = fs::write("/sys/fs/cgroup/freezer/tasks", &self.thread);
-        let _ = fs::remove_dir(&self.cgroup);
-    }
-}
-
 #[test]
 fn while_the_loop_stands_still_events_fill_no_memory_and_what_the_kernel_loses_is_read_again() {
     let host = Host::new();
@@ -287,7 +249,10 @@ fn a_container_with_endless_names_and_labels_has_short_ones_and_is_not_mistaken_
         assert_eq!(found.len(), 2, "{family}: {found:#?}");
         assert_ne!(found[0]["container"], found[1]["container"], "{family}");
     }
-    let values = |metrics: &Exposition| metrics.text.split('"').map(str::len).max().unwrap();
+    let values = |metrics: &Exposition| {
+        let samples = metrics.text.lines().filter(|line| !line.starts_with('#'));
+        samples.flat_map(|line| line.split('"')).map(str::len).max().unwrap()
+    };
     assert!(values(&metrics) <= 1024, "{}", values(&metrics));
     let infos = of(&metrics, "veth_container_info");
     assert_ne!(infos[0]["label_long"], infos[1]["label_long"]);

@@ -1,6 +1,5 @@
 //! Sockets that systemd has opened, and what systemd is told.
 
-use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::Host;
 use crate::curl::curl;
-use crate::lab::{Exporter, Process, connect, describe, wait_for};
+use crate::lab::{Exporter, Frozen, Process, connect, describe, wait_for};
 
 /// Starts it by systemd-socket-activate on these addresses, and wakes it by a connection to `wake`.
 fn activated(host: &Host, listen: &[&str], arguments: &[&str]) -> Process {
@@ -106,53 +105,13 @@ fn the_watchdog_hears_nothing_from_an_exporter_whose_collector_stands_still() {
     let exporter = host.exporter_through(&through, &[]);
     assert_eq!(manager.hears(LIMIT).as_deref(), Some("READY=1"));
     assert_eq!(manager.hears(LIMIT).as_deref(), Some("WATCHDOG=1"));
-    let freezer = Freezer::of_thread(&exporter, "collector");
+    let frozen = Frozen::thread(exporter.pid(), "collector");
     wait_for(LIMIT, "the watchdog falls silent", || match manager.hears(Duration::from_secs(2)) {
         None => Ok(()),
         Some(said) => Err(said),
     });
     // The rest of the program runs.
     assert_eq!(exporter.get("/-/healthy").status, 200);
-    drop(freezer);
+    drop(frozen);
     assert_eq!(manager.hears(LIMIT).as_deref(), Some("WATCHDOG=1"));
-}
-
-/// A thread that stands still until this goes: a debugger holds it.
-struct Freezer(std::process::Child);
-
-impl Freezer {
-    fn of_thread(exporter: &Exporter, name: &str) -> Freezer {
-        let tasks = format!("/proc/{}/task", exporter.pid());
-        let thread = std::fs::read_dir(tasks).unwrap().map(|entry| entry.unwrap()).find(|entry| {
-            std::fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
-        });
-        let thread = thread.unwrap().file_name().into_string().unwrap();
-        // PTRACE_SEIZE and PTRACE_INTERRUPT of one thread, until standard input ends.
-        let program = "import ctypes, sys\n\
-                       libc, tid = ctypes.CDLL(None, use_errno=True), int(sys.argv[1])\n\
-                       assert libc.ptrace(0x4206, tid, None, None) == 0, ctypes.get_errno()\n\
-                       assert libc.ptrace(0x4207, tid, None, None) == 0, ctypes.get_errno()\n\
-                       print('held', flush=True)\n\
-                       sys.stdin.read()\n";
-        let mut child = std::process::Command::new("python3")
-            .args(["-c", program, &thread])
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut said)
-            .unwrap();
-        assert_eq!(said, "held\n");
-        Freezer(child)
-    }
-}
-
-impl Drop for Freezer {
-    fn drop(&mut self) {
-        let mut input = self.0.stdin.take().unwrap();
-        let _ = input.flush();
-        drop(input);
-        let _ = self.0.wait();
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::newcomers::{self, Newcomers};
 use super::{Heard, Inhabitant, Located, Location};
+use crate::model::label;
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
 use crate::model::pairing::{self, Inside, Namespaces, Pair, Place, Role, Side};
@@ -410,6 +411,7 @@ impl Residents {
             let mut name = told
                 .or_else(|| self.homes.get(&netns).map(by_owner))
                 .unwrap_or_else(|| format!("nsid-{nsid}"));
+            label::bound(&mut name);
             while !taken.insert(name.clone()) {
                 name.push_str(&format!("~{nsid}"));
             }
