@@ -225,6 +225,8 @@ fn a_container_of_docker_is_shown_with_its_network_and_goes() {
     terminal.wait_for_text(&format!("network  {}", network.name()));
     let name = format!("docker/{}", web.name());
     drop(web);
+    terminal.wait_for_text("GONE");
+    terminal.press("\x1b");
     terminal.wait_until_gone(&name);
     terminal.press("\x1bq");
 }
