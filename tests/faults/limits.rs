@@ -158,9 +158,10 @@ fn while_the_loop_stands_still_events_fill_no_memory_and_what_the_kernel_loses_i
     let mut truth = stays.talk(&mut dice);
     let before = Used::by(&exporter);
     let frozen = Frozen::thread(exporter.pid(), "collector");
+    // No MTU so small that the host would cut a datagram in two.
     let mut flood = String::new();
     for number in 0..30_000 {
-        writeln!(flood, "link set v0 mtu {}", 1_300 + number % 2).unwrap();
+        writeln!(flood, "link set v0 mtu {}", 1_498 + number % 2).unwrap();
     }
     ip_batch(&host.netns, &flood);
     for (name, more) in stays.talk(&mut dice) {
