@@ -2,35 +2,42 @@
 //! nothing.
 //!
 //! Its threads: this loop, the reader of events (which must never wait), the resolver (which may wait for the
-//! kernel's RTNL lock), the locator (which asks what does not), the sampler (which must not wait behind it), the mourner (which asks for the last counters of what
-//! is about to go, behind nobody) and the watcher of names. Runtimes are asked by tasks of the caller's tokio runtime
-//! ([`Engine::follow`]).
+//! kernel's RTNL lock), the locator (which asks what does not), the sampler (which must not wait behind it), the mourner
+//! (which asks for the last counters of what is about to go, behind nobody) and the watcher of names. Runtimes are asked
+//! by threads of the caller ([`Engine::follow`]).
 
+mod asking;
 mod backlog;
 mod engine;
+mod handle;
+mod listening;
+mod look;
 mod reports;
 
 use crate::kernel::{DeviceTable, Events, Mourner, Reach, Resolver, Sampler, Waker};
-use crate::model::event::Event;
-use crate::model::host::{Config, Host, Inhabitant, Input, Location, Request, Samples};
+use crate::model::host::{Config, Host, Input, Request, Samples};
 use crate::model::link::Name;
 use crate::model::view::{Source, Status, View};
-use crate::model::workload::{Locator, Runtime};
-use crate::runtimes::named::{self, NameChange};
-use crate::runtimes::process::{self, Processes};
-use backlog::{Place, Places};
+use crate::model::workload::Runtime;
+use crate::runtimes::named;
+use crate::runtimes::process::Processes;
+use asking::{answer_all, mourn_all, resolve, sample_all};
 pub use engine::{Engine, Found};
+pub use handle::Handle;
+use handle::Message;
+pub use listening::watch_exits;
+use listening::{listen, watch_names};
+pub use look::{LOOK_STEP, look_once};
 use reports::{Line, Report};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 /// A scrape waits this long for counters of its own.
 const SCRAPE_PATIENCE: Duration = Duration::from_millis(50);
@@ -76,71 +83,6 @@ pub struct Sources {
     pub processes: Processes,
 }
 
-enum Message {
-    /// With what it takes until it is taken.
-    Input(Input, Place),
-    Scrape(oneshot::Sender<Arc<Snapshot>>),
-    /// A scrape that also wants what links count that are no veths.
-    ScrapeWithOthers(oneshot::Sender<Arc<Snapshot>>),
-    /// To be answered when a tick has ended, with what it counted.
-    NextTick(oneshot::Sender<Arc<Snapshot>>),
-    /// To be answered at once: the loop turns.
-    Turn(oneshot::Sender<()>),
-    Stop,
-}
-
-/// How the rest of the program speaks with a running collector.
-#[derive(Clone)]
-pub struct Handle {
-    inbox: Sender<Message>,
-    ready: Arc<AtomicBool>,
-    /// Wakes the task that asks a runtime.
-    engines: Arc<BTreeMap<Runtime, Notify>>,
-}
-
-impl Handle {
-    /// A snapshot with counters of now; those of the last tick if the kernel takes too long. Calls that arrive
-    /// together share one. `None` if the collector has stopped.
-    pub async fn scrape(&self) -> Option<Arc<Snapshot>> {
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::Scrape(reply)).ok()?;
-        answer.await.ok()
-    }
-
-    /// A snapshot of the end of the next tick, with the counters that its rates are made of. `None` if the collector has
-    /// stopped.
-    pub async fn next_tick(&self) -> Option<Arc<Snapshot>> {
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::NextTick(reply)).ok()?;
-        answer.await.ok()
-    }
-
-    /// Waits until the collector's loop comes round; `false` if it has stopped.
-    pub async fn turns(&self) -> bool {
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::Turn(reply)).is_ok() && answer.await.is_ok()
-    }
-
-    /// The same as [`Handle::scrape`], and what links count that are no veths is of now too, as far as it can be read in as
-    /// long again: each namespace that has one must be asked.
-    pub async fn scrape_with_others(&self) -> Option<Arc<Snapshot>> {
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::ScrapeWithOthers(reply)).ok()?;
-        answer.await.ok()
-    }
-
-    /// True once there is a view to show.
-    pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
-    }
-
-    /// Ends the collector's threads.
-    pub fn stop(&self) {
-        // It fails only if they have ended.
-        let _ = self.inbox.send(Message::Stop);
-    }
-}
-
 /// Starts the threads. These runtimes will be asked by [`Engine::follow`].
 ///
 /// Besides the handle there is what must run as a task: [`watch_exits`].
@@ -166,8 +108,8 @@ pub fn start(
         waker,
         mut resolver,
         mut locator,
-        mut sampler,
-        mut mourner,
+        sampler,
+        mourner,
         table,
         mut netns_folder,
         processes,
@@ -190,35 +132,17 @@ pub fn start(
             resolve(&mut locator, netns_folder.as_mut(), &processes, request)
         });
     })?;
-    let answers_of_mourner = inbox.clone();
-    let (mourn, to_mourn) = sync_channel::<Vec<(u32, Name)>>(MOURNED);
-    thread::Builder::new().name("mourner".into()).spawn(move || {
-        let mourned = Places::new(1);
-        while let Ok(mut links) = to_mourn.recv() {
-            // Those that die together are read together.
-            links.extend(to_mourn.try_iter().flatten());
-            // Who is gone already has said what there was to say in an event.
-            let last = mourner.last(links);
-            if answers_of_mourner.send(Message::Input(Input::LastWords(last), mourned.take())).is_err() {
-                return;
-            }
-        }
-    })?;
+    let (mourn, signs) = sync_channel(MOURNED);
+    let out = inbox.clone();
+    thread::Builder::new().name("mourner".into()).spawn(move || mourn_all(mourner, &signs, &out))?;
     if let Some(folder) = named {
         let (out, mut table) = (inbox.clone(), table.clone());
         thread::Builder::new().name("names".into()).spawn(move || watch_names(&folder, &mut table, &out))?;
     }
     let out = inbox.clone();
     thread::Builder::new().name("events".into()).spawn(move || listen(events, table, &answers, &out))?;
-    let answers = inbox.clone();
-    thread::Builder::new().name("sampler".into()).spawn(move || {
-        for memory in to_sample {
-            let sample = take_sample(&mut sampler, memory);
-            if answers.send(Message::Input(sample, Place::Known)).is_err() {
-                return;
-            }
-        }
-    })?;
+    let out = inbox.clone();
+    thread::Builder::new().name("sampler".into()).spawn(move || sample_all(sampler, to_sample, &out))?;
     let engines: BTreeMap<Runtime, Notify> =
         engines.into_iter().map(|runtime| (runtime, Notify::new())).collect();
     let runtimes = runtimes.into_iter().chain(engines.keys().copied());
@@ -503,284 +427,11 @@ impl Collector {
     }
 }
 
-/// So many messages of the reader of events wait for the loop, each of up to [`EVENTS_AT_A_TIME`]; then the kernel keeps what comes.
-const EVENTS_WAITING: usize = 64;
-
-/// So many changes of names.
-const NAMES_WAITING: usize = 256;
-
 /// So many signs of an end wait for the mourner.
 const MOURNED: usize = 1024;
 
-/// After an error the reader of events waits so long.
-const LISTEN_AGAIN: Duration = Duration::from_secs(1);
-
-/// Events that are passed on together, at most.
-const EVENTS_AT_A_TIME: usize = 256;
-
-/// Of all processes so many are looked at for who has just come: some 40 were enough with 8 containers starting at a time.
-const NEWEST: usize = 128;
-
 /// What it means that only the host's events arrive, and what would change that.
 const NO_EVENTS: &str = "no CAP_NET_BROADCAST at the start: only the events of the host arrive";
-
-/// A folder of names that is not there is looked for again after this.
-const FOLDER_RETRY: Duration = Duration::from_secs(1);
-
-/// Tells the collector at once of names that come and go, until it has stopped.
-fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<Message>) {
-    let places = Places::new(NAMES_WAITING);
-    loop {
-        if let Ok(names) = named::Names::watch(folder) {
-            // What came before we watched.
-            let mut changes = vec![NameChange::Came];
-            loop {
-                // At once: what is asked for by way of the state machine may be gone.
-                let gone = changes.iter().any(|change| matches!(change, NameChange::Went(_)));
-                if gone && !part(table, out, &places) {
-                    return;
-                }
-                for change in changes {
-                    let input = match change {
-                        NameChange::Came => Input::Named,
-                        NameChange::Went(locator) => Input::Unnamed { locator },
-                    };
-                    if out.send(Message::Input(input, places.take())).is_err() {
-                        return;
-                    }
-                }
-                match names.changes() {
-                    Some(new) => changes = new,
-                    None => break,
-                }
-            }
-        }
-        thread::sleep(FOLDER_RETRY);
-    }
-}
-
-/// Passes on what the host's links count at this moment, as far as that can be read without waiting; false if nobody wants
-/// it any more.
-fn part(table: &mut DeviceTable, out: &Sender<Message>, places: &Places) -> bool {
-    // Where it cannot be read, the mourner asks.
-    table
-        .read()
-        .is_none_or(|counters| out.send(Message::Input(Input::Parting(counters), places.take())).is_ok())
-}
-
-/// Passes on events and answers, in their order, until nobody wants them any more.
-fn listen(mut events: Events, mut table: DeviceTable, answers: &Receiver<Input>, out: &Sender<Message>) {
-    let places = Places::new(EVENTS_WAITING);
-    loop {
-        events.wait();
-        // Taken before the events are read: what they tell of was there before these answers.
-        let answered: Vec<Input> = answers.try_iter().collect();
-        loop {
-            let mut read = Vec::new();
-            let more = match events.read(EVENTS_AT_A_TIME, &mut read) {
-                Ok(more) => more,
-                Err(error) => {
-                    let answer = Err(error.to_string());
-                    if out.send(Message::Input(Input::Listening { answer }, places.take())).is_err() {
-                        return;
-                    }
-                    // Whatever it was: answers still pass here, and all is read again.
-                    read.push(Event::Lost);
-                    thread::sleep(LISTEN_AGAIN);
-                    false
-                }
-            };
-            let ends = read.iter().any(|event| matches!(event, Event::DeletedNsid(_)));
-            // Where more has come meanwhile, a name may be another link's already.
-            if ends && !more && !part(&mut table, out, &places) {
-                return;
-            }
-            if !read.is_empty() && out.send(Message::Input(Input::Events(read), places.take())).is_err() {
-                return;
-            }
-            if !more {
-                break;
-            }
-        }
-        for input in answered {
-            if out.send(Message::Input(input, Place::Known)).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Answers questions of one kind until nobody asks any more. The answers go through the reader of events.
-fn answer_all(
-    requests: Receiver<Request>,
-    answered: &Sender<Input>,
-    waker: &Waker,
-    mut answer: impl FnMut(Request) -> Option<Input>,
-) {
-    for request in requests {
-        let Some(input) = answer(request) else { continue };
-        if answered.send(input).is_err() {
-            return;
-        }
-        waker.wake();
-    }
-}
-
-/// Performs one request of the state machine; `None` if it is not for this thread.
-fn resolve(
-    resolver: &mut Resolver,
-    netns_folder: Option<&mut NetnsFolder>,
-    processes: &Processes,
-    request: Request,
-) -> Option<Input> {
-    Some(match request {
-        Request::Links { nsid } => Input::Links { nsid, answer: resolver.links(nsid) },
-        Request::Locate(locator) => {
-            let cgroup = match locator {
-                Locator::Pid(pid) => processes.cgroup(pid),
-                Locator::Path(_) => None,
-            };
-            let answer = resolver.locate(&locator).map(|netns| Location { netns, cgroup });
-            Input::Located { locator, answer }
-        }
-        Request::Claims(Runtime::Named) => {
-            let begin = Instant::now();
-            let NetnsFolder { names, expected } = netns_folder?;
-            let answer = match names.claims() {
-                Some(Ok(named::Found::Same)) => {
-                    return Some(Input::SameClaims { runtime: Runtime::Named, took: begin.elapsed() });
-                }
-                Some(Ok(named::Found::Claims(claims))) => Some(Ok(claims)),
-                Some(Err(error)) => Some(Err(format!("cannot read {}: {error}", names.path().display()))),
-                None if *expected => Some(Err(format!("{} is gone", names.path().display()))),
-                None => None,
-            };
-            Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
-        }
-        Request::Echo => Input::Echo,
-        Request::Claims(_) | Request::LastWords(_) | Request::WatchExit(_) => return None,
-        Request::Newcomers(nsids) => {
-            let answer = newcomers(resolver, processes, &nsids)
-                .map_err(|error| format!("cannot read the processes: {error}"));
-            Input::Newcomers { nsids, answer }
-        }
-        Request::Search(nsids) => {
-            let begin = Instant::now();
-            let answer = search(resolver, processes, &nsids)
-                .map_err(|error| format!("cannot read the processes: {error}"));
-            Input::Inhabitants { answer, nsids, took: begin.elapsed() }
-        }
-    })
-}
-
-/// Looks for a process in each of these namespaces: the oldest, which is what the others came from.
-fn search(
-    resolver: &mut Resolver,
-    processes: &Processes,
-    nsids: &BTreeSet<u32>,
-) -> io::Result<Vec<Inhabitant>> {
-    Ok(inhabitants(resolver, processes, nsids, processes.pids()?))
-}
-
-/// Looks for the newest processes of these namespaces: who has just come is among the newest of all.
-fn newcomers(
-    resolver: &mut Resolver,
-    processes: &Processes,
-    nsids: &BTreeSet<u32>,
-) -> io::Result<Vec<Inhabitant>> {
-    Ok(inhabitants(resolver, processes, nsids, processes.pids()?.into_iter().rev().take(NEWEST)))
-}
-
-/// The first of these processes in each of the namespaces.
-fn inhabitants(
-    resolver: &mut Resolver,
-    processes: &Processes,
-    nsids: &BTreeSet<u32>,
-    pids: impl IntoIterator<Item = u32>,
-) -> Vec<Inhabitant> {
-    let mut found: BTreeMap<u32, Inhabitant> = BTreeMap::new();
-    for pid in pids {
-        let Ok(Some(nsid)) = resolver.nsid_of(pid) else { continue };
-        if !nsids.contains(&nsid) || found.contains_key(&nsid) {
-            continue;
-        }
-        // Between the two questions the number may have passed to another process.
-        if let Some(workload) = processes.workload(pid)
-            && resolver.nsid_of(pid) == Ok(Some(nsid))
-        {
-            found.insert(nsid, Inhabitant { nsid, pid, workload, cgroup: processes.cgroup(pid) });
-        }
-        if found.len() == nsids.len() {
-            break;
-        }
-    }
-    found.into_values().collect()
-}
-
-/// Samples into this memory.
-fn take_sample(sampler: &mut Sampler, mut samples: Samples) -> Input {
-    let begin = Instant::now();
-    let answer = sampler.sample(&mut samples).map(|()| samples).map_err(|error| error.to_string());
-    Input::Samples { answer, took: begin.elapsed() }
-}
-
-/// Tells the collector of the end of each process that it names, until it has stopped.
-pub async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
-    // Each takes a descriptor: some are left for all else. Whoever is not watched has other signs.
-    let places = Arc::new(Semaphore::new(process::descriptors() / 2));
-    while let Some(pid) = pids.recv().await {
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let inbox = collector.inbox.clone();
-        tokio::spawn(async move {
-            if process::exit_of(pid).await {
-                // It fails only when the program is about to end.
-                let _ = inbox.send(Message::Input(Input::Exited { pid }, Place::Known));
-            }
-            drop(place);
-        });
-    }
-}
-
-/// In one look time goes by steps: all that is asked is answered within one, and judged together at its end.
-pub const LOOK_STEP: Duration = Duration::from_millis(1);
-
-/// One look takes no longer than this: what is known by then is shown.
-const LOOK_LIMIT: Duration = Duration::from_secs(30);
-
-/// Looks at the host once, in the calling thread; each engine is asked once.
-pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
-    let (start, epoch) = (Instant::now(), since_1970());
-    let named = sources.netns_folder.iter().map(|_| Runtime::Named);
-    let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain(named).collect();
-    let mut host = Host::new(config, runtimes);
-    let mut now = Duration::ZERO;
-    let mut requests = VecDeque::from(host.apply(Input::Tick, now));
-    let mut asked = BTreeSet::new();
-    while start.elapsed() < LOOK_LIMIT {
-        let Some(request) = requests.pop_front() else {
-            now += LOOK_STEP;
-            requests.extend(host.apply(Input::Wake, now));
-            if requests.is_empty() {
-                break;
-            }
-            continue;
-        };
-        let engine = match request {
-            Request::Claims(runtime) => engines.iter_mut().find(|engine| engine.runtime() == runtime),
-            _ => None,
-        };
-        let folder = sources.netns_folder.as_mut();
-        let input = match engine {
-            Some(engine) if asked.insert(engine.runtime()) => Some(engine.ask().await),
-            Some(_) => None,
-            None => resolve(&mut sources.resolver, folder, &sources.processes, request),
-        };
-        let Some(input) = input else { continue };
-        requests.extend(host.apply(input, now));
-    }
-    host.apply(take_sample(&mut sources.sampler, Samples::default()), now);
-    Snapshot { view: host.view(), status: host.status().clone(), epoch }
-}
 
 /// The time of the clock on the wall; a clock that stands before 1970 counts as 1970.
 fn since_1970() -> Duration {

@@ -1,7 +1,7 @@
-//! The runtimes that are asked over a socket, each by tasks of its own: one that hangs delays no other.
+//! The runtimes that are asked over a socket, each on a thread of its own: one that hangs delays no other.
 
 use super::backlog::TaskPlaces;
-use super::{Handle, Message};
+use super::handle::{Handle, Message};
 use crate::model::host::Input;
 use crate::model::workload::{Claims, Runtime};
 use crate::runtimes;

@@ -5,6 +5,7 @@ use crate::kernel::Reach;
 use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
 use std::io;
+use std::thread;
 use std::time::Duration;
 
 /// How long an end without an owner is kept back while a runtime may still name it.
@@ -58,7 +59,15 @@ pub(super) fn start(wishes: Wishes, sources: collector::Sources, engines: Vec<En
         collector::start(config, wishes.interval, sources, engines.iter().map(Engine::runtime))?;
     tokio::spawn(collector::watch_exits(exits, handle.clone()));
     for engine in engines {
-        tokio::spawn(engine.follow(handle.clone()));
+        follow(engine, handle.clone())?;
     }
     Ok(handle)
+}
+
+/// Asks the engine on a thread of its own: to understand a long answer must delay neither a scrape nor another engine.
+fn follow(engine: Engine, collector: Handle) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let name = engine.runtime().as_str().to_owned();
+    thread::Builder::new().name(name).spawn(move || runtime.block_on(engine.follow(collector)))?;
+    Ok(())
 }

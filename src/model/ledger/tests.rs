@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::link::{Link, NetnsId};
 use crate::model::pairing::Side;
+use crate::model::workload::Runtime;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
