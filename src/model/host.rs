@@ -5,10 +5,9 @@
 //! feed the ledger with the counters they carry; changes are gathered for some milliseconds and judged together.
 //! Where only the host's events arrive, each tick begins a round.
 
-use super::ledger::{self, Carried, LabelSet, Ledger};
-use super::link::{Counters, End, Errors, Kind, Link, Name, NetnsId, PeerNetns};
-use super::pairing::Pair;
-use super::topology::{Change, Topology};
+use super::ledger::{LabelSet, Ledger};
+use super::link::{Counters, End, Errors, Name, NetnsId};
+use super::topology::Topology;
 use super::view::{Scene, Source, SourceStatus, Status, View};
 use super::workload::{Locator, Runtime};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,10 +17,13 @@ use std::time::Duration;
 mod claims;
 mod events;
 mod input;
+mod judging;
 mod locating;
 mod naming;
 mod newcomers;
 mod questions;
+mod residents;
+mod rounds;
 mod searches;
 mod show;
 mod suspicions;
@@ -111,28 +113,6 @@ pub struct Host {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// How often who lives where is judged at least: where something may yet turn out otherwise without a change, and where
-/// nothing can.
-const JUDGED_IN_DOUBT: Duration = Duration::from_secs(10);
-const JUDGED_AT_LEAST: Duration = Duration::from_secs(60);
-
-/// Nothing that ends with time is judged again sooner.
-const JUDGED_AT_MOST: Duration = Duration::from_millis(1);
-
-/// A reading of everything.
-#[derive(Debug, Default)]
-struct Round {
-    /// The questions that are open.
-    open: BTreeSet<Request>,
-    /// The namespaces that were asked about.
-    asked: BTreeSet<u32>,
-    /// The host's links were read: what is not asked about in this round is gone.
-    whole: bool,
-    /// What differs from what was known is something that the events have missed.
-    checks_events: bool,
-    began: Duration,
-}
 
 impl Host {
     /// A host of which nothing is known, that will be told of by these runtimes.
@@ -387,144 +367,12 @@ impl Host {
         !self.others_awaited.is_empty()
     }
 
-    /// Reads everything, unless that is under way; `reason` says why events are not enough.
-    fn begin_round(&mut self, now: Duration, reason: Option<&'static str>) -> Vec<Request> {
-        if !self.questions.round.open.is_empty() {
-            // What was read before this reason came may be out of date.
-            self.resync_owed = self.resync_owed.or(reason);
-            return Vec::new();
-        }
-        let reason = if self.rounds == 0 { Some("start") } else { reason };
-        if let Some(reason) = reason.filter(|_| self.config.learning == Learning::Events) {
-            *self.status.resyncs.entry(reason).or_default() += 1;
-        }
-        let checks_events = self.rounds > 0 && self.config.learning == Learning::Events;
-        self.questions.round = Round { began: now, checks_events, ..Round::default() };
-        self.resynced = now;
-        self.refused.clear();
-        let runtimes = self.heard.keys().map(|&runtime| Request::Claims(runtime));
-        let locators = self.locators().into_iter().map(Request::Locate);
-        let asked: Vec<Request> = runtimes.chain([Request::Links { nsid: None }]).chain(locators).collect();
-        self.open(asked)
-    }
-
-    /// Asks what belongs to the round.
-    fn open(&mut self, asked: Vec<Request>) -> Vec<Request> {
-        self.questions.open_in_round(&asked);
-        self.note_asked(&asked);
-        asked
-    }
-
-    /// Asks what is not asked already.
-    fn ask(&mut self, mut wanted: Vec<Request>) -> Vec<Request> {
-        self.questions.open_apart(&mut wanted);
-        self.note_asked(&wanted);
-        wanted
-    }
-
-    fn note_asked(&mut self, requests: &[Request]) {
-        for request in requests {
-            if let Request::Links { nsid } = request {
-                self.topology.ask(self.topology.netns(*nsid));
-            }
-        }
-    }
-
     /// Something has changed: it is judged with what else changes in the next milliseconds.
     fn touch(&mut self, now: Duration) {
         let places = self.samples.len().max(self.topology.namespaces().len());
         let places = u32::try_from(places).unwrap_or(u32::MAX);
         let due = now + self.config.gather + self.config.gather_a_pair.saturating_mul(places);
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
-    }
-
-    fn take_links(
-        &mut self,
-        nsid: Option<u32>,
-        answer: Result<Links, LookFailure>,
-        now: Duration,
-    ) -> Vec<Request> {
-        nsid.inspect(|nsid| _ = self.others_awaited.remove(nsid));
-        if !self.questions.links_answered(nsid) {
-            return Vec::new();
-        }
-        let netns = self.topology.netns(nsid);
-        let touched = self.topology.answered(netns);
-        let in_round = self.questions.is_of_round(&Request::Links { nsid });
-        if !self.questions.answered(&Request::Links { nsid }) {
-            return Vec::new(); // the namespace that was asked about is gone
-        }
-        self.questions.round.asked.extend(nsid);
-        let (mut missed, mut change) = (Vec::new(), Change::Shape);
-        let mut more = Vec::new();
-        match answer {
-            Ok(Links { links, errors, bad_messages }) => {
-                self.errors.retain(|end, _| end.netns != netns);
-                let ends = errors.into_iter().map(|(ifindex, errors)| (End { netns, ifindex }, errors));
-                self.errors.extend(ends);
-                self.status.bad_messages += bad_messages;
-                self.questions.round.whole |= nsid.is_none() && in_round;
-                if in_round {
-                    more = self.look_behind(&links);
-                }
-                self.note_counters(netns, &links);
-                (missed, change) = self.topology.replace(netns, links, &touched);
-            }
-            Err(LookFailure::Denied) if nsid.is_some() => self.topology.hide(netns),
-            // The kernel refuses a namespace from its last user's end on. Its event comes when it is dismantled, which can be
-            // seconds later where many are: none is missed.
-            Err(LookFailure::Gone) if nsid.is_some() => {
-                self.refused.extend(nsid);
-                self.topology.forget(netns);
-            }
-            // What was known stays until a round says otherwise.
-            Err(failure) => {
-                self.refused.extend(nsid);
-                self.resync_owed.get_or_insert("failed");
-                self.unreadable.insert(netns, failure.to_string());
-                self.report_links(now.saturating_sub(self.questions.round.began));
-                if in_round {
-                    self.touch(now);
-                }
-                return Vec::new();
-            }
-        }
-        self.unreadable.remove(&netns);
-        if in_round && self.questions.round.checks_events {
-            // An event may be on its way that tells of it.
-            self.suspicions.raise(missed.into_iter().map(|ifindex| End { netns, ifindex }), now);
-        }
-        // A round is complete only when it is judged.
-        if change == Change::Shape || in_round {
-            self.links_changed = true;
-            self.touch(now);
-        }
-        self.open(more)
-    }
-
-    /// The namespaces that these links lead to and that were not asked about in this round.
-    fn look_behind(&mut self, links: &[Link]) -> Vec<Request> {
-        let peers = links.iter().filter_map(|link| match link.peer_netns {
-            PeerNetns::Nsid(nsid) => Some(nsid),
-            _ => None,
-        });
-        let new: BTreeSet<u32> = peers.filter(|nsid| self.questions.round.asked.insert(*nsid)).collect();
-        new.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }).collect()
-    }
-
-    /// Counters of pairs that have no end on the host come with the links alone.
-    fn note_counters(&mut self, netns: NetnsId, links: &[Link]) {
-        if netns == NetnsId::Host {
-            return;
-        }
-        for link in links.iter().filter(|link| link.kind == Kind::Veth && link.iflink.is_some()) {
-            let end = End { netns, ifindex: link.ifindex };
-            if let Some((pair, side)) = self.ledger.observe(end, &link.counters)
-                && let Some(samples) = self.samples.get_mut(pair)
-            {
-                samples[side] = ledger::highest(&samples[side], &link.counters);
-            }
-        }
     }
 
     fn take_inhabitants(
@@ -589,106 +437,6 @@ impl Host {
         });
         self.status.sources.insert(Source::Counters, SourceStatus { result, took });
     }
-
-    /// Before the first round is complete nothing is known; where all is polled, answers are judged together.
-    fn may_judge(&self) -> bool {
-        match self.config.learning {
-            Learning::Events if self.rounds > 0 => true,
-            _ => self.questions.round.open.is_empty() && (self.rounds > 0 || self.questions.round.whole),
-        }
-    }
-
-    /// Says what all that is known means together, and what is missing.
-    fn judge(&mut self, now: Duration) -> Vec<Request> {
-        self.due = None;
-        if self.questions.round.whole && self.questions.round.open.is_empty() {
-            self.complete_round(now);
-        }
-        if std::mem::take(&mut self.links_changed) {
-            self.pair_up(now);
-        }
-        let waiting = self.attribute(now);
-        let wanted = self.topology.wanted().into_iter().filter(|nsid| !self.refused.contains(nsid));
-        let mut more = self.ask(wanted.map(|nsid| Request::Links { nsid: Some(nsid) }).collect());
-        if waiting.for_runtimes {
-            // An engine says whose it is when the container has started. The folder of names would answer at once,
-            // again and again.
-            let engines =
-                self.heard.iter().filter(|(runtime, heard)| **runtime != Runtime::Named && heard.may_name);
-            more.extend(engines.map(|(&runtime, _)| Request::Claims(runtime)));
-        }
-        if std::mem::take(&mut self.names_wanted) {
-            // A name in /run/netns is there before the namespace has its first veth.
-            if self.heard.contains_key(&Runtime::Named) {
-                more.extend(self.ask_names());
-            }
-            // A claim that was not located may be now.
-            let wanted = self.locators().into_iter().filter(|locator| !self.is_located(locator)).collect();
-            more.extend(self.locate(wanted, now));
-        }
-        self.newcomers.keep(&waiting.nameless);
-        more.extend(self.look_for_newcomers());
-        more.extend(self.searches.question(waiting.unclaimed, now));
-        more.extend(self.watch_exits());
-        let searches = self.searches.due().into_iter();
-        let leaving = self.naming.leaves_at(self.config.leaving);
-        let forgotten = self.ledger.forgets_at(now, self.config.retention);
-        let estates = self.ledger.waits_since().map(|since| since + show::KEPT);
-        let doubt = self.ledger.in_transit() || self.naming.doubts() || self.locating.doubts(now);
-        let at_least = if doubt { JUDGED_IN_DOUBT } else { JUDGED_AT_LEAST };
-        let ends = searches.chain(waiting.until).chain(estates).chain(leaving).chain(forgotten);
-        // What is over now has just been judged.
-        self.again = ends.fold(now + at_least, Duration::min).max(now + JUDGED_AT_MOST);
-        more
-    }
-
-    fn complete_round(&mut self, now: Duration) {
-        self.questions.round.whole = false;
-        self.report_links(now.saturating_sub(self.questions.round.began));
-        self.topology.keep_only(&self.questions.round.asked);
-        self.errors.retain(|end, _| self.topology.knows(end.netns));
-        if self.rounds == 0 {
-            self.started = now;
-        }
-        self.rounds += 1;
-    }
-
-    fn report_links(&mut self, took: Duration) {
-        let topology = &self.topology;
-        self.unreadable.retain(|&netns, _| topology.netns(netns.nsid()) == netns);
-        let result = match (self.unreadable.get(&NetnsId::Host), self.unreadable.values().next()) {
-            (Some(why), _) => Err(why.clone()),
-            (None, Some(why)) => {
-                Err(format!("{} network namespaces could not be read: {why}", self.unreadable.len()))
-            }
-            (None, None) => Ok(()),
-        };
-        self.status.sources.insert(Source::Links, SourceStatus { result, took });
-    }
-
-    /// Joins the links, and carries over what was counted for the pairs that were there before.
-    fn pair_up(&mut self, now: Duration) {
-        self.topology.pair_up();
-        let pairs = &self.topology.pairing().pairs;
-        let born = |pair: &Pair| self.topology.born(pair);
-        let there = |end: End| self.topology.link(end.netns, end.ifindex).is_some();
-        let carried = self.ledger.reconcile(pairs, now, born, there);
-        let before = std::mem::take(&mut self.samples);
-        self.samples =
-            pairs.iter().zip(carried).map(|(pair, carried)| samples(pair, carried, &before)).collect();
-    }
-}
-
-/// The counters of a pair's sides: those of the links, and never less than what was read of them before. The
-/// links may have been read before the last sample, though they arrive after it.
-fn samples(pair: &Pair, carried: Option<Carried>, before: &[[Counters; 2]]) -> [Counters; 2] {
-    // An end that was left alone for a while has no sample.
-    let mut earlier = carried.and_then(|carried| before.get(carried.index)).copied().unwrap_or_default();
-    if carried.is_some_and(|carried| carried.turned) {
-        earlier.swap(0, 1);
-    }
-    let linked = pair.sides.map(|side| side.link.map_or_else(Counters::default, |link| link.counters));
-    [ledger::highest(&linked[0], &earlier[0]), ledger::highest(&linked[1], &earlier[1])]
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! written from the words of the rules and knows the truth that the first has to find.
 
 use super::*;
-use crate::model::link::{Kind, Mac, Name};
+use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
 use crate::model::pairing::Role;
 use crate::model::workload::{Claim, Claims, Endpoint, Workload};
 use proptest::prelude::*;

@@ -1,6 +1,7 @@
 //! What was asked and is not answered yet; and which answers have become void since.
 
-use super::{Request, Round};
+use super::Request;
+use super::rounds::Round;
 use crate::model::workload::Locator;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
-use crate::model::link::{Kind, Mac, Name};
+use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
 use crate::model::pairing::{EndState, Role};
 use crate::model::workload::{Claim, Claims, Endpoint, Network, Workload};
 use std::collections::VecDeque;

@@ -1,0 +1,181 @@
+//! Readings of everything: what belongs to one, and what its answers mean.
+
+use super::{Host, Learning, Links, LookFailure, Request};
+use crate::model::ledger;
+use crate::model::link::{End, Kind, Link, NetnsId, PeerNetns};
+use crate::model::topology::Change;
+use crate::model::view::{Source, SourceStatus};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A reading of everything.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// The questions that are open.
+    pub(super) open: BTreeSet<Request>,
+    /// The namespaces that were asked about.
+    pub(super) asked: BTreeSet<u32>,
+    /// The host's links were read: what is not asked about in this round is gone.
+    pub(super) whole: bool,
+    /// What differs from what was known is something that the events have missed.
+    pub(super) checks_events: bool,
+    pub(super) began: Duration,
+}
+
+impl Host {
+    /// Reads everything, unless that is under way; `reason` says why events are not enough.
+    pub(super) fn begin_round(&mut self, now: Duration, reason: Option<&'static str>) -> Vec<Request> {
+        if !self.questions.round.open.is_empty() {
+            // What was read before this reason came may be out of date.
+            self.resync_owed = self.resync_owed.or(reason);
+            return Vec::new();
+        }
+        let reason = if self.rounds == 0 { Some("start") } else { reason };
+        if let Some(reason) = reason.filter(|_| self.config.learning == Learning::Events) {
+            *self.status.resyncs.entry(reason).or_default() += 1;
+        }
+        let checks_events = self.rounds > 0 && self.config.learning == Learning::Events;
+        self.questions.round = Round { began: now, checks_events, ..Round::default() };
+        self.resynced = now;
+        self.refused.clear();
+        let runtimes = self.heard.keys().map(|&runtime| Request::Claims(runtime));
+        let locators = self.locators().into_iter().map(Request::Locate);
+        let asked: Vec<Request> = runtimes.chain([Request::Links { nsid: None }]).chain(locators).collect();
+        self.open(asked)
+    }
+
+    /// Asks what belongs to the round.
+    pub(super) fn open(&mut self, asked: Vec<Request>) -> Vec<Request> {
+        self.questions.open_in_round(&asked);
+        self.note_asked(&asked);
+        asked
+    }
+
+    /// Asks what is not asked already.
+    pub(super) fn ask(&mut self, mut wanted: Vec<Request>) -> Vec<Request> {
+        self.questions.open_apart(&mut wanted);
+        self.note_asked(&wanted);
+        wanted
+    }
+
+    fn note_asked(&mut self, requests: &[Request]) {
+        for request in requests {
+            if let Request::Links { nsid } = request {
+                self.topology.ask(self.topology.netns(*nsid));
+            }
+        }
+    }
+
+    pub(super) fn take_links(
+        &mut self,
+        nsid: Option<u32>,
+        answer: Result<Links, LookFailure>,
+        now: Duration,
+    ) -> Vec<Request> {
+        nsid.inspect(|nsid| _ = self.others_awaited.remove(nsid));
+        if !self.questions.links_answered(nsid) {
+            return Vec::new();
+        }
+        let netns = self.topology.netns(nsid);
+        let touched = self.topology.answered(netns);
+        let in_round = self.questions.is_of_round(&Request::Links { nsid });
+        if !self.questions.answered(&Request::Links { nsid }) {
+            return Vec::new(); // the namespace that was asked about is gone
+        }
+        self.questions.round.asked.extend(nsid);
+        let (mut missed, mut change) = (Vec::new(), Change::Shape);
+        let mut more = Vec::new();
+        match answer {
+            Ok(Links { links, errors, bad_messages }) => {
+                self.errors.retain(|end, _| end.netns != netns);
+                let ends = errors.into_iter().map(|(ifindex, errors)| (End { netns, ifindex }, errors));
+                self.errors.extend(ends);
+                self.status.bad_messages += bad_messages;
+                self.questions.round.whole |= nsid.is_none() && in_round;
+                if in_round {
+                    more = self.look_behind(&links);
+                }
+                self.note_counters(netns, &links);
+                (missed, change) = self.topology.replace(netns, links, &touched);
+            }
+            Err(LookFailure::Denied) if nsid.is_some() => self.topology.hide(netns),
+            // The kernel refuses a namespace from its last user's end on. Its event comes when it is dismantled, which can be
+            // seconds later where many are: none is missed.
+            Err(LookFailure::Gone) if nsid.is_some() => {
+                self.refused.extend(nsid);
+                self.topology.forget(netns);
+            }
+            // What was known stays until a round says otherwise.
+            Err(failure) => {
+                self.refused.extend(nsid);
+                self.resync_owed.get_or_insert("failed");
+                self.unreadable.insert(netns, failure.to_string());
+                self.report_links(now.saturating_sub(self.questions.round.began));
+                if in_round {
+                    self.touch(now);
+                }
+                return Vec::new();
+            }
+        }
+        self.unreadable.remove(&netns);
+        if in_round && self.questions.round.checks_events {
+            // An event may be on its way that tells of it.
+            self.suspicions.raise(missed.into_iter().map(|ifindex| End { netns, ifindex }), now);
+        }
+        // A round is complete only when it is judged.
+        if change == Change::Shape || in_round {
+            self.links_changed = true;
+            self.touch(now);
+        }
+        self.open(more)
+    }
+
+    /// The namespaces that these links lead to and that were not asked about in this round.
+    fn look_behind(&mut self, links: &[Link]) -> Vec<Request> {
+        let peers = links.iter().filter_map(|link| match link.peer_netns {
+            PeerNetns::Nsid(nsid) => Some(nsid),
+            _ => None,
+        });
+        let new: BTreeSet<u32> = peers.filter(|nsid| self.questions.round.asked.insert(*nsid)).collect();
+        new.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }).collect()
+    }
+
+    /// Counters of pairs that have no end on the host come with the links alone.
+    fn note_counters(&mut self, netns: NetnsId, links: &[Link]) {
+        if netns == NetnsId::Host {
+            return;
+        }
+        for link in links.iter().filter(|link| link.kind == Kind::Veth && link.iflink.is_some()) {
+            let end = End { netns, ifindex: link.ifindex };
+            if let Some((pair, side)) = self.ledger.observe(end, &link.counters)
+                && let Some(samples) = self.samples.get_mut(pair)
+            {
+                samples[side] = ledger::highest(&samples[side], &link.counters);
+            }
+        }
+    }
+
+    pub(super) fn complete_round(&mut self, now: Duration) {
+        self.questions.round.whole = false;
+        self.report_links(now.saturating_sub(self.questions.round.began));
+        self.topology.keep_only(&self.questions.round.asked);
+        self.errors.retain(|end, _| self.topology.knows(end.netns));
+        if self.rounds == 0 {
+            self.started = now;
+        }
+        self.rounds += 1;
+    }
+
+    fn report_links(&mut self, took: Duration) {
+        let topology = &self.topology;
+        self.unreadable.retain(|&netns, _| topology.netns(netns.nsid()) == netns);
+        let result = match (self.unreadable.get(&NetnsId::Host), self.unreadable.values().next()) {
+            (Some(why), _) => Err(why.clone()),
+            (None, Some(why)) => {
+                Err(format!("{} network namespaces could not be read: {why}", self.unreadable.len()))
+            }
+            (None, None) => Ok(()),
+        };
+        self.status.sources.insert(Source::Links, SourceStatus { result, took });
+    }
+}
