@@ -35,7 +35,7 @@ enum Supplier {
 struct Message {
     told: Told,
     /// What is missing and what would give it.
-    notices: Vec<String>,
+    lacks: Vec<String>,
 }
 
 /// Shows the pairs until the user has seen enough.
@@ -119,23 +119,23 @@ impl Supplier {
                     Ok(None) => Told::Unchanged,
                     Err(error) => Told::Failure(error.to_string()),
                 };
-                Some(Message { told, notices: Vec::new() })
+                Some(Message { told, lacks: Vec::new() })
             }
             Supplier::Own { handle, lack } => {
                 let Some(snapshot) = handle.scrape().await else {
                     let told = Told::Failure("the collector has stopped".into());
-                    return Some(Message { told, notices: Vec::new() });
+                    return Some(Message { told, lacks: Vec::new() });
                 };
                 let Snapshot { view, status, epoch } = snapshot.as_ref();
                 let failed = status.sources.iter().filter_map(|(source, asked)| {
                     Some(format!("{}: {}", source.as_str(), asked.result.as_ref().err()?))
                 });
-                let notices = lack.iter().map(|&lack| lack.to_owned()).chain(failed).collect();
+                let lacks = lack.iter().map(|&lack| lack.to_owned()).chain(failed).collect();
                 let told = match http::pairs_as_json(view.as_ref()?, *epoch) {
                     Ok(json) => read(&json),
                     Err(error) => Told::Failure(error.to_string()),
                 };
-                Some(Message { told, notices })
+                Some(Message { told, lacks })
             }
         }
     }
@@ -188,8 +188,8 @@ async fn show(mut state: State, mut messages: Receiver<Message>) -> anyhow::Resu
                 None => bail!("the terminal is gone"),
             },
             message = messages.recv() => match message {
-                Some(Message { told, notices }) => {
-                    state.notices = notices.iter().map(|notice| crate::top::printable(notice)).collect();
+                Some(Message { told, lacks }) => {
+                    state.lacks = lacks.iter().map(|lack| crate::top::printable(lack)).collect();
                     state.take(told, start.elapsed());
                     Command::Show
                 }

@@ -83,9 +83,7 @@ pub(super) fn write(
     query: &Query,
     out: &mut Pieces,
 ) -> Result<(), serde_json::Error> {
-    let totals = Totals { view, epoch };
-    let (matched, chosen) = query.choose(&totals);
-    serde_json::to_writer(&mut *out, &Answer { matched, pairs: Pairs { totals, chosen } })?;
+    serde_json::to_writer(&mut *out, &Answer::new(view, epoch, query))?;
     out.push("\n");
     Ok(())
 }
@@ -95,15 +93,22 @@ pub(super) fn write(
 /// # Errors
 /// None that are known of: what is written can be written.
 pub fn to_json(view: &View, epoch: Duration) -> Result<Vec<u8>, serde_json::Error> {
-    let totals = Totals { view, epoch };
-    let (matched, chosen) = Query::default().choose(&totals);
-    serde_json::to_vec(&Answer { matched, pairs: Pairs { totals, chosen } })
+    serde_json::to_vec(&Answer::new(view, epoch, &Query::default()))
 }
 
 #[derive(Serialize)]
 struct Answer<'a> {
     matched: usize,
+    summed: usize,
     pairs: Pairs<'a>,
+}
+
+impl<'a> Answer<'a> {
+    fn new(view: &'a View, epoch: Duration, query: &Query) -> Answer<'a> {
+        let totals = Totals { view, epoch };
+        let (matched, chosen) = query.choose(&totals);
+        Answer { matched, summed: view.scene.summed, pairs: Pairs { totals, chosen } }
+    }
 }
 
 /// Each row is made when it is written.

@@ -31,6 +31,9 @@ pub use self::traffic::{Flow, Traffic};
 /// in parallel on two cores.
 const TRANSIT: Duration = Duration::from_secs(10);
 
+/// So many dead pairs wait for an heir.
+const ESTATES: usize = 4096;
+
 /// The book of all pairs, workloads and networks.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -256,11 +259,15 @@ impl Ledger {
         }
     }
 
-    /// Asks of each dead pair's traffic to whom it goes; it waits while the answer is `None`.
+    /// Asks of each dead pair's traffic to whom it goes; it waits while the answer is `None`. Where very many wait, the
+    /// oldest go to whom they would go without an answer.
     pub fn inherit(&mut self, heir: impl Fn(&Estate) -> Option<[Option<LabelSet>; 2]>) {
         let orphaned = &mut self.orphaned;
+        let mut excess = self.estates.len().saturating_sub(ESTATES);
         self.estates.retain(|estate| {
-            let Some(labels) = heir(estate) else { return true };
+            let labels = heir(estate).or_else(|| (excess > 0).then(|| estate.labels.clone()));
+            let Some(labels) = labels else { return true };
+            excess = excess.saturating_sub(1);
             let of_each = labels.into_iter().zip(estate.traffic);
             orphaned.extend(of_each.filter_map(|(labels, traffic)| Some((labels?, traffic, estate.arrived))));
             false

@@ -74,6 +74,8 @@ pub struct Scene {
     pub ends: BTreeMap<EndState, usize>,
     /// Whether there was ever a port, and an interface of a container, that there is no room to show by itself.
     pub rest: (bool, bool),
+    /// How many pairs the user would see were there room for them.
+    pub summed: usize,
 }
 
 /// A workload and the members that share its namespace.

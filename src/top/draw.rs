@@ -111,7 +111,7 @@ fn trouble(state: &State, now: Duration) -> Option<String> {
             Some(format!("{}: {reason}; trying again", age(stale.unwrap_or_default())))
         }
         (Supply::Fresh(_), Some(stale)) => Some(format!("{}: no answer yet", age(stale))),
-        (Supply::Fresh(_), None) => match state.notices.as_slice() {
+        (Supply::Fresh(_), None) => match state.notices().as_slice() {
             [] => None,
             [only] => Some(only.clone()),
             [first, more @ ..] => Some(format!("(and {} more, see ?) {first}", more.len())),

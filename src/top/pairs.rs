@@ -6,7 +6,10 @@ use serde::Deserialize;
 /// The pairs of a host at one time.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub struct Answer {
-    /// All of them.
+    /// How many more there is no room for.
+    #[serde(default)]
+    pub summed: u64,
+    /// All others.
     pub pairs: Vec<Pair>,
 }
 

@@ -92,7 +92,7 @@ pub struct State {
     /// How often they are asked for.
     pub interval: Duration,
     /// What is missing and what would give it.
-    pub notices: Vec<String>,
+    pub lacks: Vec<String>,
     /// How it stands with the source.
     pub supply: Supply,
     /// What is before the table.
@@ -102,6 +102,8 @@ pub struct State {
     /// As typed.
     pub filter: String,
     rows: Vec<Row>,
+    /// How many pairs have no row, because there is no room for them.
+    summed: u64,
     /// The rows when the user paused.
     frozen: Option<Vec<Row>>,
     /// The numbers of the rows that the filter lets through, in order.
@@ -122,12 +124,13 @@ impl State {
         State {
             source,
             interval,
-            notices: Vec::new(),
+            lacks: Vec::new(),
             supply: Supply::Waiting,
             mode: Mode::Table,
             sort: (Column::Busy, true),
             filter: String::new(),
             rows: Vec::new(),
+            summed: 0,
             frozen: None,
             order: Vec::new(),
             selected: None,
@@ -141,6 +144,7 @@ impl State {
     pub fn take(&mut self, told: Told, now: Duration) {
         match told {
             Told::Pairs(answer) => {
+                self.summed = answer.summed;
                 self.rows = table::rows(answer, std::mem::take(&mut self.rows));
                 self.supply = Supply::Fresh(now);
             }
@@ -156,6 +160,18 @@ impl State {
         if self.frozen.is_none() {
             self.arrange();
         }
+    }
+
+    /// What the user should know before he believes the table.
+    pub fn notices(&self) -> Vec<String> {
+        let summed = match self.summed {
+            0 => None,
+            1 => Some("1 more pair is not shown: there are more series than --limits.series".to_owned()),
+            more => {
+                Some(format!("{more} more pairs are not shown: there are more series than --limits.series"))
+            }
+        };
+        self.lacks.iter().cloned().chain(summed).collect()
     }
 
     /// When the last answer came.

@@ -13,7 +13,7 @@ fn with(names_and_rates: &[(&str, u64)]) -> State {
 
 fn told(names_and_rates: &[(&str, u64)]) -> Told {
     let pair = |&(name, rate): &(&str, u64)| pair_of(name, name.bytes().map(u32::from).sum(), rate, 0);
-    Told::Pairs(Answer { pairs: names_and_rates.iter().map(pair).collect() })
+    Told::Pairs(Answer { summed: 0, pairs: names_and_rates.iter().map(pair).collect() })
 }
 
 fn shown(state: &mut State, height: usize) -> Vec<String> {

@@ -209,7 +209,7 @@ mod tests {
     use crate::top::pairs::tests::{bridge_pair, pair_of};
 
     fn some(pairs: Vec<Pair>) -> Vec<Row> {
-        rows(Answer { pairs }, Vec::new())
+        rows(Answer { summed: 0, pairs }, Vec::new())
     }
 
     fn order(rows: &[Row], column: Column, falling: bool) -> Vec<&str> {
@@ -251,7 +251,10 @@ mod tests {
     fn history_is_carried_on_and_bounded() {
         let mut rows = some(vec![pair_of("web", 1, 1, 2)]);
         for receive in 2..=2 * HISTORY as u64 {
-            rows = super::rows(Answer { pairs: vec![pair_of("web", 1, receive, 2), bridge_pair()] }, rows);
+            rows = super::rows(
+                Answer { summed: 0, pairs: vec![pair_of("web", 1, receive, 2), bridge_pair()] },
+                rows,
+            );
         }
         unchanged(&mut rows);
         assert_eq!(rows[0].history.len(), HISTORY);
@@ -259,7 +262,7 @@ mod tests {
             rows[0].history.iter().rev().take(3).map(|rates| rates.receive_bytes_per_second).collect();
         assert_eq!(last, [240, 240, 239]);
         assert!(rows[1].history.is_empty());
-        let rows = super::rows(Answer { pairs: vec![pair_of("web", 2, 1, 2)] }, rows);
+        let rows = super::rows(Answer { summed: 0, pairs: vec![pair_of("web", 2, 1, 2)] }, rows);
         assert_eq!(rows[0].history.len(), 1, "another ifindex is another pair");
     }
 

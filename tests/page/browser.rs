@@ -364,6 +364,24 @@ fn a_missing_privilege_is_explained_with_the_command_that_gives_it() {
     assert_content(&mut page);
 }
 
+#[test]
+fn pairs_that_there_is_no_room_for_are_said_until_there_is() {
+    let mut host = Host::new();
+    for name in ["web", "db", "cache"] {
+        host.add(name);
+    }
+    // Each pair has 21 series.
+    let exporter = host.exporter(&["--limits.series", "25", "--container.retention", "1s"]);
+    let mut page = open(&exporter, &host.netns);
+    let said = "document.getElementById('notices').textContent";
+    page.wait_until(SOON, &format!("{said}.includes('2 more pairs are not shown here')"));
+    assert_content(&mut page);
+    for number in 1..=2 {
+        host.netns.ip(["link", "del", &format!("veth{number}")]);
+    }
+    page.wait_until(SOON, &format!("{said} === ''"));
+}
+
 /// Passes connections on to the exporter, until they are cut.
 struct Way {
     address: SocketAddr,

@@ -16,6 +16,7 @@ export class Model {
   time = 0;
   lacks = [];
   sources = [];
+  summed = 0;
   pairs = new Map();
   rows = [];
   ticks = 0;
@@ -53,6 +54,7 @@ export class Model {
   takeNumbers(told) {
     this.time = told.time;
     if (told.sources) this.sources = told.sources;
+    this.summed = told.summed ?? this.summed;
     const note = (name, rows) => {
       for (const [id, ...values] of rows ?? []) {
         const pair = this.pairs.get(id);

@@ -18,14 +18,15 @@ export class Notices {
   // Shows what there is to say of this.
   show(model, restarted, refusal) {
     const failed = model.sources.filter(({ failure }) => failure !== undefined);
-    const empty = model.exporter !== null && model.pairs.size === 0;
-    const what = JSON.stringify([model.lacks, failed, empty, restarted, refusal]);
+    const empty = model.exporter !== null && model.pairs.size === 0 && model.summed === 0;
+    const what = JSON.stringify([model.lacks, failed, empty, model.summed, restarted, refusal]);
     if (what === this.shown) return;
     this.shown = what;
     const notices = [
       refusal === null ? null : notice("warn", "The exporter refuses to tell this page anything", element("p", { class: "reason" }, refusal)),
       restarted === null ? null : notice("info", `The exporter was restarted; this is what the new one has seen since ${clock(restarted)}.`),
       empty ? emptyHost() : null,
+      model.summed ? beyondLimit(model.summed) : null,
       model.lacks.length ? privilege(model.lacks) : null,
       // What is lacking from the start has just been said.
       ...failed.filter(({ collector }) => collector !== "events" || !model.lacks.length).map(failure),
@@ -66,6 +67,14 @@ function emptyHost() {
     command("In a container", "docker run --network host --pid host --cap-add NET_ADMIN --cap-add NET_BROADCAST ..."),
     command("To see a pair for a minute", "docker run --rm -d busybox sleep 60"),
     command("The same without an engine", "sudo ip netns add demo && sudo ip link add veth-demo up type veth peer name eth0 netns demo"),
+  );
+}
+
+function beyondLimit(summed) {
+  return notice(
+    "warn",
+    `${summed} more ${summed === 1 ? "pair is" : "pairs are"} not shown here`,
+    element("p", {}, "There are more series than --limits.series. In /metrics these pairs are one sum, under the label value other."),
   );
 }
 

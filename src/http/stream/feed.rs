@@ -91,6 +91,8 @@ struct Now<'a> {
     time: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     sources: Option<&'a [SourceRow]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summed: Option<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     vanished: Vec<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -154,6 +156,7 @@ impl Feed {
         let told = || self.scene.pairs.iter().zip(&self.pairs);
         let mut now = Now::new(self);
         now.sources = Some(&self.sources);
+        now.summed = Some(self.scene.summed);
         now.appeared = told().map(|(shown, told)| PairRow::new(shown, told)).collect();
         for told in &self.pairs {
             now.add(told.id, &Numbers::default(), &told.numbers);
@@ -175,6 +178,7 @@ impl Feed {
         let sources = source_rows(snapshot);
         let other_sources = self.sources != sources;
         self.sources = sources;
+        let other_summed = self.scene.summed != view.scene.summed;
         let change = match Arc::ptr_eq(&self.scene, &view.scene) {
             true => Change::default(),
             false => self.take_scene(&view.scene),
@@ -189,6 +193,7 @@ impl Feed {
         }
         let mut now = Now::new(self);
         now.sources = other_sources.then_some(&self.sources);
+        now.summed = other_summed.then_some(self.scene.summed);
         now.vanished = change.vanished;
         let row = |&pair: &usize| PairRow::new(&self.scene.pairs[pair], &self.pairs[pair]);
         now.appeared = change.appeared.iter().map(row).collect();
@@ -271,6 +276,7 @@ impl Now<'_> {
         Now {
             time: (feed.epoch + feed.ticked).as_millis() as f64 / 1e3,
             sources: None,
+            summed: None,
             vanished: Vec::new(),
             appeared: Vec::new(),
             changed: Vec::new(),

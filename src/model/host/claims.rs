@@ -16,8 +16,8 @@ pub struct Heard {
     pub claims: Claims,
     /// When it was last asked with an answer.
     pub asked: Duration,
-    /// The interfaces that it is about to make or has made, by their address.
-    pub expected: BTreeMap<Mac, Vec<Expected>>,
+    /// The interfaces that it is about to make or has made, by their address, with the time when each was first told.
+    pub expected: BTreeMap<Mac, Vec<(Expected, Duration)>>,
     /// The containers that exist, running or not, by their id.
     pub containers: HashMap<String, Workload>,
 }
@@ -90,10 +90,12 @@ impl Host {
     ) {
         let filter = &self.config.filter;
         let heard = self.heard.entry(runtime).or_default();
-        heard.expected.clear();
+        let before = std::mem::take(&mut heard.expected);
         for mut expected in expected {
             filter.strip_workload(&mut expected.workload);
-            heard.expected.entry(expected.address).or_default().push(expected);
+            let known = before.get(&expected.address).into_iter().flatten();
+            let told = known.filter(|(known, _)| *known == expected).map(|(_, told)| *told).next();
+            heard.expected.entry(expected.address).or_default().push((expected, told.unwrap_or(now)));
         }
         containers.iter_mut().for_each(|workload| filter.strip_workload(workload));
         heard.containers = containers.into_iter().map(|workload| (workload.id.clone(), workload)).collect();

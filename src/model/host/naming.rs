@@ -4,7 +4,7 @@ use super::newcomers::Newcomers;
 use super::residents::{Home, Residents, switches};
 use super::{Heard, Inhabitant, Located, Location};
 use crate::model::ledger::NetworkLabels;
-use crate::model::link::{Mac, NetnsId};
+use crate::model::link::{End, Mac, NetnsId};
 use crate::model::pairing::{Inside, Namespaces};
 use crate::model::workload::{Claim, Locator, Runtime, Workload};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -28,6 +28,10 @@ pub(super) struct Told<'a> {
     pub newcomers: &'a Newcomers,
     pub located: &'a BTreeMap<Locator, Location>,
     pub namespaces: &'a Namespaces,
+    /// Since when an end's pair is where it is.
+    pub arrived: &'a dyn Fn(End) -> Option<Duration>,
+    /// How long an end is held back for which there is no name yet.
+    pub hold_back: Duration,
 }
 
 /// One claim on one namespace: the runtime's id of the owner, how it was located, and where.
@@ -42,7 +46,7 @@ impl Naming {
     /// Checks all claims, those of the earlier runtimes first; where nobody claims, a process gives the name. Who
     /// is not claimed any more stays for the time `leaving`.
     pub fn residents(&mut self, told: &Told<'_>, now: Duration, leaving: Duration) -> Residents {
-        let Told { heard, inhabitants, newcomers, located, namespaces } = *told;
+        let Told { heard, inhabitants, newcomers, located, namespaces, .. } = *told;
         let netns_of: HashMap<u32, NetnsId> =
             namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
         let mut residents = Residents { switches: switches(namespaces), ..Residents::default() };
@@ -86,7 +90,7 @@ impl Naming {
         }
         let held: HashSet<NetnsId> = made_up.iter().map(|(_, netns)| *netns).collect();
         self.keep_leaving(&mut residents, &mut called, told, &held, now, leaving);
-        residents.settle_expected(heard, namespaces);
+        residents.settle_expected(told);
         residents.settle_newcomers(heard, newcomers, namespaces);
         for (claim, netns) in made_up {
             if !residents.homes.contains_key(&netns) {
@@ -123,9 +127,12 @@ impl Naming {
             .filter(|claim| !told.located.contains_key(&claim.locator))
             .map(|claim| (claim.owner.id.as_str(), &claim.locator))
             .collect();
+        let mistaken = residents.mistaken(&self.homes, told.namespaces);
         for (netns, mut home) in std::mem::take(&mut self.homes) {
             let owner = &home.tenant.owner;
-            let gone = residents.homes.contains_key(&netns) || !told.namespaces.contains_key(&netns);
+            let gone = residents.homes.contains_key(&netns)
+                || !told.namespaces.contains_key(&netns)
+                || mistaken.contains(&netns);
             // Whom only a process told of is not claimed by anybody.
             let of_process = matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process);
             if gone || of_process || is_made_up(owner) {

@@ -2,14 +2,14 @@
 
 use super::Heard;
 use super::Inhabitant;
-use super::naming::is_made_up;
+use super::naming::{Told, is_made_up};
 use super::newcomers::{self, Newcomers};
 use crate::model::label;
 use crate::model::ledger::{LabelSet, NetworkLabels};
-use crate::model::link::{End, Kind, Link, Name, NetnsId, PeerNetns};
+use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
 use crate::model::pairing::{self, Inside, Namespaces, Pair, Place, Role, Side};
 use crate::model::view::{OtherLink, ShownPair, ShownSide, Tenant};
-use crate::model::workload::{Claim, Endpoint, Locator, Runtime, Workload};
+use crate::model::workload::{Claim, Endpoint, Expected, Locator, Runtime, Workload};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,7 +111,11 @@ impl Residents {
     /// In a namespace that nobody claims yet lives he for whom an interface is expected that has come there: with the
     /// address that the runtime gave it, and its port on the network's bridge. Of whom only a process told, the interface
     /// tells the network.
-    pub(super) fn settle_expected(&mut self, heard: &BTreeMap<Runtime, Heard>, namespaces: &Namespaces) {
+    ///
+    /// What an engine that was killed has left behind can have the same address on the same bridge: it was there before
+    /// the runtime told of the interface, or the container is found elsewhere with it, or a first process says whose it is.
+    pub(super) fn settle_expected(&mut self, told: &Told<'_>) {
+        let Told { heard, newcomers, namespaces, .. } = *told;
         let Some(Inside::Seen(host)) = namespaces.get(&NetnsId::Host) else { return };
         if heard.values().all(|heard| heard.expected.is_empty()) {
             return;
@@ -136,14 +140,27 @@ impl Residents {
             }
             for link in links.values().filter(|link| link.kind == Kind::Veth) {
                 let Some(address) = link.address else { continue };
+                let arrived = (told.arrived)(End { netns, ifindex: link.ifindex });
                 let candidates = heard.values().filter_map(|heard| heard.expected.get(&address)).flatten();
+                let candidates = candidates
+                    .filter(|(_, told_at)| arrived.is_none_or(|arrived| arrived + told.hold_back >= *told_at))
+                    .map(|(expected, _)| expected);
                 let bridge = port_bridge(netns, link);
                 found.extend(
                     candidates
                         .filter(|expected| bridge.is_some() && expected.bridge == bridge)
+                        .filter(|expected| {
+                            newcomers.container(netns).is_none_or(|id| *id == expected.workload.id)
+                        })
                         .map(|expected| (netns, expected.clone())),
                 );
             }
+        }
+        if !found.is_empty() {
+            let claimed = self.claimed();
+            found.retain(|(netns, expected)| {
+                !is_elsewhere(*netns, &expected.workload, expected.address, &claimed, namespaces)
+            });
         }
         for (netns, expected) in found {
             let endpoint = Endpoint { network: expected.network, address: Some(expected.address) };
@@ -156,6 +173,32 @@ impl Residents {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Where each workload lives that was not only expected, by its id.
+    fn claimed(&self) -> HashMap<&str, NetnsId> {
+        let claimed = self.homes.iter().filter(|(_, home)| home.locator.is_some());
+        claimed.map(|(&netns, home)| (home.tenant.owner.id.as_str(), netns)).collect()
+    }
+
+    /// Those of these homes that an interface had told of while its owner is found elsewhere, with an interface of the same
+    /// address.
+    pub(super) fn mistaken(
+        &self,
+        homes: &HashMap<NetnsId, Home>,
+        namespaces: &Namespaces,
+    ) -> HashSet<NetnsId> {
+        let mut told = homes.iter().filter(|(_, home)| home.locator.is_none()).peekable();
+        if told.peek().is_none() {
+            return HashSet::new();
+        }
+        let claimed = self.claimed();
+        told.filter(|(netns, home)| {
+            let mut addresses = home.endpoints.iter().filter_map(|endpoint| endpoint.address);
+            addresses.any(|address| is_elsewhere(**netns, &home.tenant.owner, address, &claimed, namespaces))
+        })
+        .map(|(&netns, _)| netns)
+        .collect()
     }
 
     /// In a namespace that nobody claims yet lives the container whose first process is there, if it lives nowhere else:
@@ -362,6 +405,21 @@ impl Residents {
             Some(home) => LabelSet::of(&home.tenant.owner, interface, network),
             None => LabelSet::of(&Workload::named(Runtime::Unknown, ""), interface, network),
         })
+    }
+}
+
+/// True if a workload is known to live in another namespace, with an interface of this address.
+fn is_elsewhere(
+    netns: NetnsId,
+    workload: &Workload,
+    address: Mac,
+    claimed: &HashMap<&str, NetnsId>,
+    namespaces: &Namespaces,
+) -> bool {
+    let elsewhere = claimed.get(workload.id.as_str()).filter(|home| **home != netns);
+    match elsewhere.and_then(|home| namespaces.get(home)) {
+        Some(Inside::Seen(links)) => links.values().any(|link| link.address == Some(address)),
+        Some(Inside::Denied) | None => false,
     }
 }
 

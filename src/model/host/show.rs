@@ -32,6 +32,8 @@ impl Host {
             newcomers: &self.newcomers,
             located: &self.located,
             namespaces: self.topology.namespaces(),
+            arrived: &|end| self.ledger.place(end).and_then(|(pair, _)| self.ledger.arrived(pair)),
+            hold_back: self.config.hold_back,
         };
         let residents = self.naming.residents(&told, now, self.config.leaving);
         self.inhabitants.retain(|netns, inhabitant| residents.is_home_of(*netns, &inhabitant.workload));
@@ -109,9 +111,11 @@ impl Host {
             shows: &|labels| filter.shows(labels),
         };
         let summed = self.ledger.limit(&mut bookings, &showing, &limits);
+        let wanted = self.shown.len();
         let mut pairs = self.shown.iter();
         scene.pairs.retain(|_| pairs.next().is_some_and(|&pair| self.ledger.is_listed(pair)));
         self.shown.retain(|&pair| self.ledger.is_listed(pair));
+        scene.summed = wanted - self.shown.len();
         let sides = scene.pairs.iter().flat_map(|pair| &pair.sides);
         let tenants: BTreeSet<_> = sides.filter_map(|side| side.tenant.clone()).collect();
         self.ledger.assign(bookings, residents.networks(), now, self.config.retention);
@@ -251,11 +255,12 @@ fn heir(estate: &Estate, heard: &BTreeMap<Runtime, Heard>, now: Duration) -> Opt
     let told = clue.and_then(|clue| {
         heard.values().find_map(|heard| {
             let interfaces = clue.address.and_then(|address| heard.expected.get(&address));
+            let interfaces = interfaces.into_iter().flatten().map(|(expected, _)| expected);
             let here = |expected: &&Expected| expected.bridge.is_some() && expected.bridge == clue.bridge;
             // An address is given to another container as soon as it is free: the first process knows better.
             let same =
                 |expected: &&Expected| clue.container.as_ref().is_none_or(|id| *id == expected.workload.id);
-            let expected = interfaces.into_iter().flatten().filter(here).find(same);
+            let expected = interfaces.filter(here).find(same);
             let owner = clue.container.as_ref().and_then(|id| heard.containers.get(id));
             let owner = owner.or(expected.map(|expected| &expected.workload))?;
             let mut carried = heard.claims.networks.iter().filter(|network| network.bridge.is_some());

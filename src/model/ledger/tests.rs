@@ -76,6 +76,26 @@ fn a_pair_that_was_only_found_counts_from_there() {
 }
 
 #[test]
+fn of_very_many_that_died_unnamed_the_oldest_are_booked_to_nobody_and_no_byte_is_lost() {
+    let mut ledger = Ledger::default();
+    let pairs: Vec<Pair> =
+        (0..ESTATES as u32 + 3).map(|n| pair([end(None, 5 + n), end(Some(n), 2)], [1, 0])).collect();
+    ledger.reconcile(&pairs, MINUTE, |_| true, |_| false);
+    assign(&mut ledger, pairs.iter().map(|_| held([None, Some(labels("nobody"))])).collect(), MINUTE);
+    ledger.reconcile(&[], 2 * MINUTE, |_| true, |_| false);
+    let wait = |ledger: &mut Ledger, heir: Option<[Option<LabelSet>; 2]>| {
+        ledger.inherit(|_| heir.clone());
+        ledger.assign(Vec::new(), std::iter::empty(), 2 * MINUTE, 5 * MINUTE);
+    };
+    wait(&mut ledger, None);
+    assert_eq!(totals(&ledger), [("nobody", 3, 0)]);
+    wait(&mut ledger, None);
+    assert_eq!(totals(&ledger), [("nobody", 3, 0)]);
+    wait(&mut ledger, Some([None, Some(labels("web"))]));
+    assert_eq!(totals(&ledger), [("nobody", 3, 0), ("web", ESTATES as u64, 0)]);
+}
+
+#[test]
 fn a_total_goes_on_when_its_container_is_recreated() {
     let mut ledger = Ledger::default();
     for life in 1..=3 {

@@ -53,9 +53,9 @@ pub(super) fn help(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, 
         "Receive and transmit are the workload's own view, in bytes a second of the exporter's last tick; peak is the highest \
          tick in its window; drops are packets since it started.",
     ));
-    for notice in &state.notices {
+    for notice in state.notices() {
         lines.push(Line::raw(""));
-        lines.push(Line::styled(notice.clone(), theme.warning()));
+        lines.push(Line::styled(notice, theme.warning()));
     }
     scrolled(frame, area, lines, from)
 }

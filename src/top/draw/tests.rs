@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 
 fn state_of(pairs: Vec<Pair>) -> State {
     let mut state = State::new("http://localhost:10736".into(), Duration::from_secs(1));
-    state.take(Told::Pairs(Answer { pairs }), Duration::ZERO);
+    state.take(Told::Pairs(Answer { summed: 0, pairs }), Duration::ZERO);
     state
 }
 
@@ -30,7 +30,7 @@ fn three() -> State {
         state_of(vec![pair_of("web", 7, 51_200, 1_000), pair_of("db", 11, 10, 900_000), bridge_pair()]);
     for rate in [0, 10_000, 900_000] {
         let pairs = vec![pair_of("web", 7, 51_200, 1_000), pair_of("db", 11, 10, rate), bridge_pair()];
-        state.take(Told::Pairs(Answer { pairs }), Duration::ZERO);
+        state.take(Told::Pairs(Answer { summed: 0, pairs }), Duration::ZERO);
     }
     state
 }
@@ -109,6 +109,18 @@ fn a_host_without_pairs_and_a_filter_without_a_row_are_said() {
     assert!(shown[2].contains("No row fits") && shown[5].starts_with("filter: none"), "{shown:?}");
 }
 
+#[test]
+fn pairs_that_there_is_no_room_for_are_said() {
+    for (summed, wanted) in [(0, ""), (1, "1 more pair is not shown: "), (7, "7 more pairs are not shown: ")]
+    {
+        let mut state = three();
+        state.take(Told::Pairs(Answer { summed, pairs: vec![pair_of("web", 1, 1, 1)] }), Duration::ZERO);
+        let shown = lines(&painted(&mut state, 0, 120, 6));
+        assert!(wanted.is_empty() || shown.iter().any(|line| line.contains(wanted)), "{shown:?}");
+        assert_eq!(shown.iter().any(|line| line.contains("not shown")), summed > 0, "{shown:?}");
+    }
+}
+
 /// Sizes from nothing up, in every mode, with names that are as bad as names get.
 #[test]
 fn nothing_is_too_small_and_no_name_too_bad() {
@@ -121,7 +133,7 @@ fn nothing_is_too_small_and_no_name_too_bad() {
         "",
     ];
     let mut state = state_of(bad.iter().zip(1..).map(|(name, n)| pair_of(name, n, 5, u64::MAX)).collect());
-    state.notices = vec!["something is missing".repeat(9); 2];
+    state.lacks = vec!["something is missing".repeat(9); 2];
     let modes =
         [Mode::Table, Mode::Filter, Mode::Detail(0), Mode::Detail(u16::MAX), Mode::Help(0), Mode::Help(9)];
     let sizes = (0..30).flat_map(|columns| (0..16).map(move |rows| (columns, rows)));
@@ -151,7 +163,7 @@ fn wide_characters_do_not_move_the_columns_behind_them() {
 #[test]
 fn without_colours_there_is_none() {
     let mut state = three();
-    state.notices.push("a notice".into());
+    state.lacks.push("a notice".into());
     let mut terminal = Terminal::new(TestBackend::new(120, 20)).unwrap();
     terminal.draw(|frame| draw(frame, &mut state, Duration::ZERO, Theme { colors: false })).unwrap();
     let cells = &terminal.backend().buffer().content;

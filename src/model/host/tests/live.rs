@@ -104,6 +104,70 @@ fn what_was_born_and_died_before_anything_was_answered_is_booked_to_the_byte() {
     assert_eq!(host.status().corrections, 0);
 }
 
+/// What an engine that was killed has left behind: another container gets its address as soon as the engine is there
+/// again.
+#[test]
+fn what_was_there_long_before_an_interface_was_told_of_is_not_that_interface() {
+    let (_, mut host) = live_host();
+    expect(&mut host, &[("other", 9, "br-front")]);
+    hear(&mut host, born(0, 10));
+    let now = NOW + 2 * SECOND;
+    host.apply(Input::Wake, now);
+    let told = |containers: &[(&str, u32)]| {
+        let expected = containers.iter().map(|&(container, address)| Expected {
+            workload: Workload { id: container.into(), ..Workload::named(Runtime::Docker, container) },
+            network: "front".into(),
+            address: mac(address),
+            bridge: Some(name("br-front")),
+        });
+        let expected = expected.collect();
+        Input::Expected { runtime: Runtime::Docker, expected, containers: Vec::new() }
+    };
+    host.apply(told(&[("web", 10)]), now);
+    host.apply(Input::Wake, now + SECOND / 10);
+    assert_eq!(of_web(&host), [""; 0]);
+    let eth0_of_web = |port| Link { address: Some(mac(10)), ..eth0(2, port, Counters::default()) };
+    let mut events = born(1, 11);
+    events[2] = Event::Link { source: Some(1), link: eth0_of_web(11) };
+    for event in events {
+        host.apply(Input::Events(vec![event]), now + SECOND / 5);
+    }
+    host.apply(told(&[("web", 10), ("db", 12)]), now + 5 * SECOND);
+    host.apply(Input::Wake, now + 6 * SECOND);
+    assert_eq!(of_web(&host), ["veth11 docker/web/eth0/front"]);
+}
+
+fn of_web(host: &Host) -> Vec<String> {
+    names(host).into_iter().filter(|name| name.contains("web")).collect()
+}
+
+#[test]
+fn an_owner_that_is_found_elsewhere_is_not_that_of_what_was_left_behind() {
+    let (mut world, mut host) = live_host();
+    // An exporter that comes later does not know who was first.
+    expect(&mut host, &[("web", 10, "br-front")]);
+    hear(&mut host, born(0, 10));
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+    world.start(0, 10);
+    world.start(1, 11);
+    let Some(Ok(links)) = world.links.get_mut(&Some(1)) else { panic!() };
+    links[0].address = Some(mac(10));
+    world.pids.insert(100, Located::Nsid(1));
+    world.docker_says(&[("web", 100, 10)]);
+    let Some(Ok(claims)) = &mut world.docker else { panic!() };
+    claims.claims[0].owner.id = Workload::named(Runtime::Docker, "web").id;
+    let mut events = born(1, 11);
+    events[2] = Event::Link {
+        source: Some(1),
+        link: Link { address: Some(mac(10)), ..eth0(2, 11, Counters::default()) },
+    };
+    for event in events {
+        world.tell(&mut host, Input::Events(vec![event]), NOW + SECOND / 10);
+    }
+    settle(&world, &mut host);
+    assert_eq!(of_web(&host), ["veth11 docker/web/eth0/front"]);
+}
+
 #[test]
 fn a_burst_that_is_heard_at_once_is_booked_as_if_heard_one_by_one() {
     let (_, mut host) = live_host();
