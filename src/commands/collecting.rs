@@ -22,6 +22,9 @@ const RESYNC: Duration = Duration::from_secs(300);
 /// At least so long an owner stays after nobody claims the namespace any more.
 const LEAVING: Duration = Duration::from_secs(2);
 
+/// So many threads of an engine look names up.
+const LOOK_UPS: usize = 2;
+
 /// What the user may choose of it.
 pub(super) struct Wishes {
     pub interval: Duration,
@@ -66,7 +69,8 @@ pub(super) fn start(wishes: Wishes, sources: collector::Sources, engines: Vec<En
 
 /// Asks the engine on a thread of its own: to understand a long answer must delay neither a scrape nor another engine.
 fn follow(engine: Engine, collector: Handle) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().max_blocking_threads(LOOK_UPS).enable_all().build()?;
     let name = engine.runtime().as_str().to_owned();
     thread::Builder::new().name(name).spawn(move || runtime.block_on(engine.follow(collector)))?;
     Ok(())

@@ -1,7 +1,9 @@
 //! Engines that fail: real ones that are killed, and sockets where somebody answers as no engine does.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use crate::campaign::note;
 use crate::impostor::{Answer, Beside, DEVICE, Impostor, Kind, json};
 use crate::lab::{
     Container, DockerEngine, Exporter, Exposition, IMAGE, Netns, Podman, Traffic, empty_folder, needs_engine,
-    ping, wait_for,
+    ping, wait_for, within_netns,
 };
 use crate::{OFTEN, SOON, Used, said_of, timed};
 
@@ -317,6 +319,56 @@ fn an_engine_with_ten_thousand_containers_works_and_delays_no_scrape() {
             p99.as_millis()
         ));
     }
+}
+
+/// The answer to a question of DNS: that the name is 127.0.0.1 (RFC 1035, 4.1).
+fn loopback(question: &[u8]) -> Vec<u8> {
+    let mut answer = question.to_vec();
+    answer[2..4].copy_from_slice(&[0x81, 0x80]);
+    // Not for AAAA: its type is before the class, at the end.
+    if question[question.len() - 4..] == [0, 1, 0, 1] {
+        answer[7] = 1;
+        answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+    }
+    answer
+}
+
+#[test]
+fn a_name_server_that_is_silent_costs_the_engine_alone_and_no_look_ups_pile_up() {
+    let file = empty_folder("dns").join("resolv.conf");
+    fs::write(&file, "nameserver 127.0.0.1\noptions timeout:5 attempts:2\n").unwrap();
+    let script = "mount --bind $0 /etc/resolv.conf && exec \"$@\"";
+    let through = ["unshare", "-m", "sh", "-c", script, file.to_str().unwrap()];
+    let bind = || (UdpSocket::bind("127.0.0.1:53").unwrap(), TcpListener::bind("127.0.0.1:2375").unwrap());
+    let (beside, (server, engine)) = Beside::start_through(
+        |host| within_netns(&host.path(), bind),
+        &through,
+        &["--docker.host", "tcp://engine.test:2375"],
+    );
+    let exporter = &beside.exporter;
+    server.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let (mut asked, mut slowest, mut buffer) = (BTreeSet::new(), Duration::ZERO, [0; 512]);
+    let begin = Instant::now();
+    // The system gives up after 10 s.
+    while begin.elapsed() < Duration::from_secs(9) {
+        if let Ok((_, from)) = server.recv_from(&mut buffer) {
+            asked.insert(from);
+        }
+        let (metrics, took) = timed(exporter);
+        assert_eq!(metrics.value("veth_device_up", &DEVICE), Some(1.0), "{}", metrics.text);
+        slowest = slowest.max(took);
+    }
+    assert!(!asked.is_empty() && asked.len() <= 2, "{asked:?}");
+    assert_eq!(said_of(exporter, "docker").len(), 1, "{:#?}", said_of(exporter, "docker"));
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    engine.set_nonblocking(true).unwrap();
+    wait_for(SOON, "the engine is dialled when its name is known", || {
+        if let Ok((length, from)) = server.recv_from(&mut buffer) {
+            server.send_to(&loopback(&buffer[..length]), from).unwrap();
+        }
+        engine.accept().map_err(|error| error.to_string())
+    });
+    note(&format!("{} look-ups in 9 s, slowest scrape {} ms", asked.len(), slowest.as_millis()));
 }
 
 #[test]

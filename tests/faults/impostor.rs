@@ -123,16 +123,26 @@ pub const DEVICE: [(&str, &str); 2] = [("device", "veth-web"), ("container", "we
 
 impl Beside {
     pub fn start(flags: &[&str]) -> Beside {
+        Beside::start_through(|_| (), &[], flags).0
+    }
+
+    /// The same, after something was done with the host's network namespace, and through another program.
+    pub fn start_through<T>(
+        first: impl FnOnce(&Netns) -> T,
+        through: &[&str],
+        flags: &[&str],
+    ) -> (Beside, T) {
         let (host, web, folder) = (Netns::quiet("host"), Netns::quiet("web"), NetnsFolder::new());
         folder.name("web", &web);
         host.veth("veth-web", &web, "eth0");
+        let done = first(&host);
         let own = folder.arguments();
-        let exporter = Exporter::start(&host, &[&own, &OFTEN[..], flags].concat());
+        let exporter = Exporter::start_through(&host, through, &[&own, &OFTEN[..], flags].concat());
         exporter.wait_ready();
         // The kernel may say up to a second late that a carrier is there.
         exporter.wait_for(crate::SOON, "the pair has its name and is up", |metrics| {
             metrics.value("veth_device_up", &DEVICE).filter(|up| *up == 1.0)
         });
-        Beside { exporter, _host: host, _web: web, _folder: folder }
+        (Beside { exporter, _host: host, _web: web, _folder: folder }, done)
     }
 }

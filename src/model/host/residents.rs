@@ -9,7 +9,7 @@ use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
 use crate::model::pairing::{self, Inside, Namespaces, Pair, Place, Role, Side};
 use crate::model::view::{OtherLink, ShownPair, ShownSide, Tenant};
-use crate::model::workload::{Claim, Endpoint, Expected, Locator, Runtime, Workload};
+use crate::model::workload::{Claim, Endpoint, Locator, Runtime, Workload};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,12 +8,14 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::{Response, Uri};
 use hyper_util::rt::TokioIo;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::sync::Semaphore;
 
 /// A way to the engine: one connection for each request.
 #[derive(Clone, Debug)]
@@ -25,6 +27,10 @@ pub(super) struct Transport {
     /// and bollard leaves it out: it joins its base address with an absolute path.
     pub(super) prefix: String,
 }
+
+/// So many names are looked up at a time: the system's look-up cannot be cancelled, so whoever waits no longer leaves his
+/// behind.
+static LOOK_UPS: Semaphore = Semaphore::const_new(2);
 
 /// How many bytes may come.
 #[derive(Clone, Debug)]
@@ -69,11 +75,28 @@ impl Transport {
                     .await
             }
             DockerHost::Tcp(address) => {
-                exchange(Limited { stream: TcpStream::connect(address).await?, limit: self.limit }, request)
-                    .await
+                let addresses = look_up(address).await?;
+                let stream = TcpStream::connect(&*addresses).await?;
+                exchange(Limited { stream, limit: self.limit }, request).await
             }
         }
     }
+}
+
+/// The addresses of a `host:port`.
+async fn look_up(address: &str) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = address.parse() {
+        return Ok(vec![address]);
+    }
+    // It is never closed.
+    let turn = LOOK_UPS.acquire().await.map_err(io::Error::other)?;
+    let address = address.to_owned();
+    let found = tokio::spawn(async move {
+        let found = lookup_host(address).await.map(Iterator::collect);
+        drop(turn);
+        found
+    });
+    found.await.map_err(io::Error::other)?
 }
 
 async fn exchange<S>(stream: S, request: BollardRequest) -> Result<Response<Incoming>, bollard::errors::Error>
