@@ -46,10 +46,11 @@ pub fn drop_privileges(privileges: Privileges, disabled: &BTreeSet<Part>) -> Res
             caps::drop(None, CapSet::Bounding, capability).map_err(failed)?;
         }
     }
-    for &capability in all(CapSet::Ambient)?.difference(&kept) {
-        caps::drop(None, CapSet::Ambient, capability).map_err(failed)?;
+    // Nothing is executed, so nothing has to be passed on.
+    for set in [CapSet::Ambient, CapSet::Inheritable] {
+        caps::clear(None, set).map_err(failed)?;
     }
-    for set in [CapSet::Effective, CapSet::Inheritable, CapSet::Permitted] {
+    for set in [CapSet::Effective, CapSet::Permitted] {
         let narrowed: CapsHashSet = all(set)?.intersection(&kept).copied().collect();
         caps::set(None, set, &narrowed).map_err(failed)?;
     }
