@@ -15,6 +15,9 @@ pub struct Topology {
     paired: BTreeSet<NetnsId>,
     /// For each veth end whether it was born before our eyes: it was not in its namespace when we looked there before.
     births: HashMap<End, bool>,
+    /// Which ends say of their peers that they are in the namespace with this id: those of the last
+    /// [`pair_up`](Topology::pair_up), and those that were told of since.
+    leading: BTreeSet<(u32, End)>,
     /// Namespaces of which only events have told: they may have more links.
     partial: BTreeSet<NetnsId>,
     /// Of each namespace whose links are being read: how often, and which of them events have told of since they were asked
@@ -113,7 +116,11 @@ impl Topology {
             }
             _ => Vec::new(),
         };
-        self.namespaces.insert(netns, Inside::Seen(new));
+        let inside = Inside::Seen(new);
+        if change == Change::Shape {
+            self.leading.extend(leading((&netns, &inside)));
+        }
+        self.namespaces.insert(netns, inside);
         (differ, change)
     }
 
@@ -137,12 +144,33 @@ impl Topology {
         self.namespaces.retain(|netns, _| stays(netns));
     }
 
-    /// The nsid was taken back: who gets it next is another.
+    /// The nsid was taken back: who gets it next is another, and no link that is there leads to it. Where many links are
+    /// dismantled at once, those go only seconds later.
     pub fn end_of(&mut self, nsid: u32) {
+        let first = End { netns: NetnsId::Host, ifindex: 0 };
+        let led: Vec<_> =
+            self.leading.range((nsid, first)..).take_while(|(to, _)| *to == nsid).copied().collect();
+        for led in led {
+            self.leading.remove(&led);
+            self.lose_peer(nsid, led.1);
+        }
         let netns = self.netns(Some(nsid));
         self.forget(netns);
         self.asked.remove(&netns);
         *self.generations.entry(nsid).or_default() += 1;
+    }
+
+    /// An end that led to the namespace which had this id leads nowhere now, whatever an older answer says.
+    fn lose_peer(&mut self, nsid: u32, end: End) {
+        let Some(Inside::Seen(links)) = self.namespaces.get_mut(&end.netns) else { return };
+        let Some(link) = links.get_mut(&end.ifindex).filter(|link| link.peer_netns == PeerNetns::Nsid(nsid))
+        else {
+            return;
+        };
+        link.peer_netns = PeerNetns::Unassigned;
+        if let Some((_, touched)) = self.asked.get_mut(&end.netns) {
+            touched.insert(end.ifindex);
+        }
     }
 
     /// Takes one link as an event tells it.
@@ -159,6 +187,9 @@ impl Topology {
         let old = links.get(&link.ifindex).map(|old| **old);
         if let Some(old) = old {
             link = placed(link, &old);
+        }
+        if let PeerNetns::Nsid(nsid) = link.peer_netns {
+            self.leading.insert((nsid, End { netns, ifindex: link.ifindex }));
         }
         **links.entry(link.ifindex).or_default() = link;
         if old.is_some_and(|old| !differs(&old, &link)) { Change::Counters } else { Change::Shape }
@@ -221,6 +252,7 @@ impl Topology {
         let births = |end: End| *self.births.get(&end).unwrap_or(&self.paired.contains(&end.netns));
         self.births = ends.map(|end| (end, births(end))).collect();
         self.paired = self.namespaces.keys().copied().collect();
+        self.leading = self.namespaces.iter().flat_map(leading).collect();
     }
 
     /// True if a pair was made before our eyes, so that all it counted is news.
@@ -272,6 +304,16 @@ fn partners(joined: impl Iterator<Item = (u32, u32)>) -> HashMap<u32, BTreeSet<u
         partners.entry(nsid).or_default().insert(ifindex);
     }
     partners
+}
+
+/// The ends in a namespace that say of their peers in which other one these are.
+fn leading((&netns, inside): (&NetnsId, &Inside)) -> Vec<(u32, End)> {
+    let Inside::Seen(links) = inside else { return Vec::new() };
+    let led = links.values().filter_map(|link| match link.peer_netns {
+        PeerNetns::Nsid(nsid) => Some((nsid, End { netns, ifindex: link.ifindex })),
+        _ => None,
+    });
+    led.collect()
 }
 
 /// A link as an event tells it, with its peer's place as a dump told that of the same peer.

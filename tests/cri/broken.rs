@@ -97,8 +97,10 @@ fn assert_others_go_on_beside(answer: fn(UnixStream) -> std::io::Result<()>, wor
     let exporter =
         Exporter::start(&host, &[flag, path, "--cri.endpoint", &endpoint, "--collector.interval", "100ms"]);
     let device = [("device", "veth-web"), ("container", "web")];
-    exporter.wait_for(Duration::from_secs(10), "the source has failed", |metrics| {
-        metrics.collector_success("cri").filter(|success| !success)
+    // The kernel takes a link up when it comes to it.
+    exporter.wait_for(Duration::from_secs(10), "the source has failed, and the device is up", |metrics| {
+        let up = metrics.value("veth_device_up", &device) == Some(1.0);
+        metrics.collector_success("cri").filter(|success| !success && up)
     });
     // Again and again, without another line.
     let mut scrapes = 0;

@@ -28,7 +28,7 @@ fn a_docker_container_that_holds_a_pod_is_the_pod_and_those_in_its_network_are_i
     exporter.wait_for(Duration::from_secs(20), "the pod and its container are there", |metrics| {
         metrics.value("veth_container_info", &member)?;
         metrics.value("veth_container_info", &[&own[..], &[("container_id", sandbox.id())]].concat())?;
-        metrics.value("veth_container_receive_bytes_total", &own)
+        metrics.value("veth_device_up", &own).filter(|up| *up == 1.0)
     });
     let metrics = exporter.metrics();
     let device = sandbox.host_device(engine.netns(), "eth0");

@@ -21,7 +21,9 @@ pub fn labels<'a>(namespace: &'a str, pod: &'a str) -> [(&'a str, &'a str); 5] {
 
 /// Waits until a pod has its device, and that is the one that `ip` tells.
 pub fn wait_for_device(exporter: &Exporter, pod: &Pod<'_>, labels: &[(&str, &str)]) {
-    exporter.wait_for(LIMIT, "the pod has its device", |m| m.value("veth_device_up", labels));
+    exporter.wait_for(LIMIT, "the pod has its device, which is up", |metrics| {
+        metrics.value("veth_device_up", labels).filter(|up| *up == 1.0)
+    });
     let device = pod.host_device();
     let device = [labels, &[("device", device.as_str())]].concat();
     let metrics = exporter.metrics();

@@ -69,6 +69,16 @@ fn born(nsid: u32, ifindex: u32) -> [Event; 4] {
     ]
 }
 
+/// The same, its eth0 made inside: that is told of first, before it has a peer.
+fn born_inside(nsid: u32, ifindex: u32) -> [Event; 3] {
+    let none = Counters::default();
+    [
+        Event::NewNsid(nsid),
+        Event::Link { source: Some(nsid), link: detached(eth0(2, ifindex, none)) },
+        Event::Link { source: None, link: port(ifindex, 2, PeerNetns::Nsid(nsid), none) },
+    ]
+}
+
 /// As the engine ends it: eth0 goes first, and each end's last message has what that end itself has counted.
 fn ended(nsid: u32, ifindex: u32, received: u64, sent: u64) -> [Event; 3] {
     let [inner, outer] = [sent, received].map(|own| bytes(own, 0));
@@ -238,6 +248,28 @@ fn an_nsid_that_is_used_again_at_once_is_another_namespace() {
     assert_eq!(names(&host), ["veth12 docker/db/eth0/front"]);
     hear(&mut host, ended(0, 12, 70, 7));
     assert_eq!(totals(&host), [("db".to_owned(), 70, 7), ("web".to_owned(), 500, 0)]);
+}
+
+/// Where very many links are dismantled at once, a port outlives the id of its dead peer's namespace by seconds: the next
+/// that has the id has as well an eth0 with the same index, and that does not say at first who its peer is.
+#[test]
+fn a_port_whose_namespace_is_dead_is_not_joined_to_who_has_its_id_next() {
+    let (world, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-front"), ("db", 12, "br-front")]);
+    hear(&mut host, born(0, 10));
+    hear(&mut host, [Event::Link { source: None, link: port(10, 2, PeerNetns::Nsid(0), bytes(53, 0)) }]);
+    hear(&mut host, [Event::DeletedNsid(0)]);
+    hear(&mut host, born_inside(0, 12));
+    let died = eth0(2, 12, bytes(0, 64));
+    host.apply(Input::Events(vec![Event::Link { source: Some(0), link: died }]), NOW);
+    let last = port(12, 2, PeerNetns::Nsid(0), bytes(64, 0));
+    hear(&mut host, [Event::Link { source: None, link: last }]);
+    assert_eq!(names(&host), ["veth12 docker/db/eth0/front"]);
+    hear(&mut host, ended(0, 12, 64, 0));
+    let last = detached(port(10, 2, PeerNetns::Same, bytes(53, 0)));
+    hear(&mut host, [Event::Unlink { source: None, link: last, moved: false }]);
+    world.tick(&mut host, NOW + 20 * SECOND);
+    assert_eq!(totals(&host), [("db".to_owned(), 64, 0), ("web".to_owned(), 53, 0)]);
 }
 
 #[test]
@@ -497,14 +529,17 @@ fn a_whole_life_on_a_used_nsid_that_is_heard_with_the_end_of_the_one_before_is_b
 /// One thing that happens; `which` of the living it happens to is a number of any size.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A container comes, and takes the lowest free nsid; the engine has told its address or never will.
-    Start { told: bool },
+    /// A container comes, and takes the lowest free nsid; the engine has told its address or never will. Its eth0 is made
+    /// beside the port, or inside: then that is told of before it has a peer.
+    Start { told: bool, inside: bool },
     /// It receives and sends so many bytes.
     Carry { which: usize, received: u64, sent: u64 },
-    /// An event with its port's counters, as for a change of its state.
-    Change { which: usize },
+    /// An event with its port's counters, or its eth0's, as for a change of its state.
+    Change { which: usize, inside: bool },
     /// It ends: eth0 first, or the whole namespace at once.
     End { which: usize, abrupt: bool },
+    /// The ports of namespaces that ended at once are dismantled: their ids are free since then.
+    Dismantle,
     /// The reader passes on this many events, at most.
     Hear(usize),
     /// The counters of the ports are read.
@@ -520,11 +555,13 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let which = any::<usize>;
     let step = prop_oneof![
-        2 => prop::bool::weighted(0.8).prop_map(|told| Step::Start { told }),
+        2 => (prop::bool::weighted(0.8), any::<bool>())
+            .prop_map(|(told, inside)| Step::Start { told, inside }),
         4 => (which(), 0..1000u64, 0..1000u64)
             .prop_map(|(which, received, sent)| Step::Carry { which, received, sent }),
-        1 => which().prop_map(|which| Step::Change { which }),
+        2 => (which(), any::<bool>()).prop_map(|(which, inside)| Step::Change { which, inside }),
         2 => (which(), any::<bool>()).prop_map(|(which, abrupt)| Step::End { which, abrupt }),
+        1 => Just(Step::Dismantle),
         3 => (1..6usize).prop_map(Step::Hear),
         1 => Just(Step::Sample),
         1 => Just(Step::Resync),
@@ -550,6 +587,8 @@ struct Truth {
     lives: Vec<Life>,
     carried: BTreeMap<String, (u64, u64)>,
     unheard: VecDeque<Event>,
+    /// The dead whose ports are still there.
+    lingering: Vec<Life>,
     /// By its port, whom the engine has connected.
     told: BTreeMap<u32, String>,
     next_port: u32,
@@ -557,7 +596,7 @@ struct Truth {
 }
 
 impl Truth {
-    fn start(&mut self, told: bool) {
+    fn start(&mut self, told: bool, inside: bool) {
         let port = self.next_port;
         if port > 250 {
             return; // the MAC addresses of these tests end here
@@ -569,7 +608,11 @@ impl Truth {
         if told {
             self.told.insert(port, name.clone());
         }
-        self.unheard.extend(born(nsid, port));
+        self.unheard.extend(if inside {
+            born_inside(nsid, port).to_vec()
+        } else {
+            born(nsid, port).to_vec()
+        });
         self.lives.push(Life { name, nsid, port, received: 0, sent: 0 });
     }
 
@@ -582,10 +625,23 @@ impl Truth {
         }
         let life = self.lives.remove(which);
         let events = ended(life.nsid, life.port, life.received, life.sent);
-        let [_, outer, deleted] = events.clone();
-        self.unheard.extend(if abrupt { vec![deleted, outer] } else { events.to_vec() });
-        let total = self.carried.entry(life.name).or_default();
+        let deleted = Event::DeletedNsid(life.nsid);
+        let total = self.carried.entry(life.name.clone()).or_default();
         *total = (total.0 + life.received, total.1 + life.sent);
+        if abrupt {
+            self.unheard.push_back(deleted);
+            self.lingering.push(life);
+        } else {
+            self.unheard.extend(events);
+        }
+    }
+
+    fn dismantle(&mut self) {
+        let ports = self.lingering.drain(..).map(|life| {
+            let [_, outer, _] = ended(life.nsid, life.port, life.received, life.sent);
+            outer
+        });
+        self.unheard.extend(ports);
     }
 
     fn hear(&mut self, host: &mut Host, most: usize) {
@@ -617,6 +673,10 @@ impl Truth {
             inside[0].up = true;
             world.pids.insert(1_000 + life.port, Located::Nsid(life.nsid));
         }
+        for life in &self.lingering {
+            let counters = bytes(life.received, life.sent);
+            world.host_links().push(port(life.port, 2, PeerNetns::Unassigned, counters));
+        }
         let told = self.lives.iter().filter(|life| !life.name.is_empty());
         let told: Vec<(&str, u32, u32)> =
             told.map(|life| (life.name.as_str(), 1_000 + life.port, life.port)).collect();
@@ -638,20 +698,26 @@ impl Truth {
 
     fn step(&mut self, host: &mut Host, step: Step) {
         match step {
-            Step::Start { told } => self.start(told),
+            Step::Start { told, inside } => self.start(told, inside),
             Step::Carry { which, received, sent } => {
                 let Some(which) = which.checked_rem(self.lives.len()) else { return };
                 self.lives[which].received += received;
                 self.lives[which].sent += sent;
             }
-            Step::Change { which } => {
+            Step::Change { which, inside } => {
                 let Some(which) = which.checked_rem(self.lives.len()) else { return };
                 let Life { nsid, port: ifindex, received, sent, .. } = self.lives[which];
-                let link = port(ifindex, 2, PeerNetns::Nsid(nsid), bytes(received, sent));
-                self.unheard.push_back(Event::Link { source: None, link });
+                self.unheard.push_back(match inside {
+                    true => Event::Link { source: Some(nsid), link: eth0(2, ifindex, bytes(sent, received)) },
+                    false => Event::Link {
+                        source: None,
+                        link: port(ifindex, 2, PeerNetns::Nsid(nsid), bytes(received, sent)),
+                    },
+                });
             }
             Step::End { which, abrupt } => self.end(which, abrupt, host),
             Step::Hear(most) => self.hear(host, most),
+            Step::Dismantle => self.dismantle(),
             Step::Sample => self.sample(host),
             Step::Resync => {
                 let asked = host.apply(Input::Events(vec![Event::Lost]), self.now);
@@ -676,6 +742,7 @@ proptest! {
             lives: Vec::new(),
             carried: BTreeMap::new(),
             unheard: VecDeque::new(),
+            lingering: Vec::new(),
             told: BTreeMap::new(),
             next_port: 10,
             now: NOW,
@@ -688,6 +755,7 @@ proptest! {
                 prop_assert!(before.0 <= received && before.1 <= sent, "{name}: {before:?}, {received}, {sent}");
             }
         }
+        truth.dismantle();
         truth.hear(&mut host, usize::MAX);
         // Longer than a dead pair waits for its name.
         for _ in 0..48 {
