@@ -26,11 +26,16 @@ pub fn wait_for_source(exporter: &Exporter, source: &str, works: bool) {
     });
 }
 
-/// Every device with its container, or what else a label names.
+/// Every device with its container, or what else a label names; nobody's has an empty name. In what an interrupted start has
+/// left behind there may be runc's own process: by that its namespace is called if the engine has never told of the container.
 pub fn named(metrics: &Exposition, label: &str) -> Vec<[String; 2]> {
     let infos = metrics.all("veth_device_info").into_iter();
     let mut named: Vec<[String; 2]> = infos
-        .map(|(labels, _)| ["device", label].map(|name| labels.get(name).cloned().unwrap_or_default()))
+        .map(|(labels, _)| {
+            let told = labels.get("runtime").is_some_and(|runtime| runtime != "process");
+            let name = labels.get(label).filter(|_| told).cloned().unwrap_or_default();
+            [labels["device"].clone(), name]
+        })
         .collect();
     named.sort();
     named
