@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::book::{Dice, size, sum};
 use crate::campaign::note;
-use crate::crowd::{Crowd, Host, called};
-use crate::lab::{
+use crate::{OFTEN, SOON, Used, timed};
+use lab::book::{Dice, size, sum};
+use lab::crowd::{Crowd, Host, called};
+use lab::{
     DockerEngine, Exporter, Exposition, Netns, NetnsFolder, Process, Traffic, needs_engine, promtool_check,
     succeed, two_silent, wait_for, within_netns,
 };
-use crate::{OFTEN, SOON, Used, timed};
 
 /// The adversary: the first process of a pid namespace, in a user, network, mount and pid namespace of its own; all that it
 /// starts dies with it.
@@ -412,7 +412,7 @@ fn a_link_with_names_too_long_for_a_dump_hides_neither_its_port_nor_a_byte() {
     let names: String = (0..600)
         .map(|number| format!("link property add dev eth0 altname {}{number}\n", "x".repeat(120)))
         .collect();
-    let batch = crate::lab::empty_folder("names").join("batch");
+    let batch = lab::empty_folder("names").join("batch");
     fs::write(&batch, names).unwrap();
     let mut ip = Command::new("ip");
     ip.args(["-n", web.name(), "-force", "-batch"]).arg(&batch).output().unwrap();
@@ -430,7 +430,7 @@ fn a_link_with_names_too_long_for_a_dump_hides_neither_its_port_nor_a_byte() {
     named("eth1");
     host.address("veth-web", "10.99.0.1", &web, "eth1", "10.99.0.2");
     web.address("eth1", "10.99.0.2", &host, "veth-web", "10.99.0.1");
-    crate::lab::send_datagrams(&web.path(), &host.path(), "10.99.0.1".parse().unwrap(), 20, 1_000);
+    lab::send_datagrams(&web.path(), &host.path(), "10.99.0.1".parse().unwrap(), 20, 1_000);
     exporter.wait_for(SOON, "what it sent is booked", |metrics| {
         let labels = [("container", "web"), ("interface", "eth1")];
         Traffic::booked(metrics, &labels).filter(|booked| booked.transmit_bytes == 20 * 1_042)

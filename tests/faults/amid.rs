@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::book::{refuse_gaps, size};
 use crate::campaign::note;
 use crate::engine::{named, wait_for_source};
-use crate::lab::{
+use crate::{OFTEN, SOON};
+use lab::book::{refuse_gaps, size};
+use lab::{
     Containerd, DockerEngine, Exporter, Exposition, IMAGE, Netns, Podman, empty_folder, needs_engine,
     unique_name, wait_for,
 };
-use crate::{OFTEN, SOON};
 
 /// Starts containers, four at a time, and does harm when a third of them has a name. Those that meet no engine fail, and
 /// that is the fault.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::lab::folder;
+use lab::folder;
 
 /// Leaves a figure for the table of docs/reliability.md, in the run's folder.
 pub fn note(figure: &str) {

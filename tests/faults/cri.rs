@@ -17,11 +17,11 @@ use veth_exporter::runtimes::cri::messages::{
     PodSandboxStatusResponse, VersionResponse,
 };
 
-use crate::book::size;
 use crate::campaign::note;
 use crate::impostor::{Beside, DEVICE, Impostor};
-use crate::lab::{Containerd, empty_folder, needs_engine, ping, unique_name, wait_for};
 use crate::{SOON, Used, said_of, timed};
+use lab::book::size;
+use lab::{Containerd, empty_folder, needs_engine, ping, unique_name, wait_for};
 
 /// What must hold while the server fails, until that was seen again and again.
 fn assert_others_go_on(beside: &Beside, words: &[&str]) {

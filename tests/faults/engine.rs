@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::book::{refuse_gaps, size};
 use crate::campaign::note;
 use crate::impostor::{Answer, Beside, DEVICE, Impostor, Kind, json};
-use crate::lab::{
+use crate::{OFTEN, SOON, Used, said_of, timed};
+use lab::book::{refuse_gaps, size};
+use lab::{
     Container, DockerEngine, Exporter, Exposition, IMAGE, Netns, Podman, Traffic, empty_folder, needs_engine,
     ping, wait_for, within_netns,
 };
-use crate::{OFTEN, SOON, Used, said_of, timed};
 
 pub fn wait_for_source(exporter: &Exporter, source: &str, works: bool) {
     exporter.wait_for(SOON, &format!("collector_success of {source} is {works}"), |metrics| {
@@ -47,7 +47,7 @@ fn device_of(engine: &DockerEngine, container: &Container) -> [String; 2] {
 
 /// What two containers send each other meanwhile is booked to the byte.
 fn assert_exact(exporter: &Exporter, [one, two]: &[Container; 2], to: std::net::IpAddr, pid: u32) {
-    let eth0 = crate::lab::Interface::new("docker", one.name(), "eth0", pid);
+    let eth0 = lab::Interface::new("docker", one.name(), "eth0", pid);
     let (first, own_first) = eth0.at_rest(exporter);
     ping(&eth0.netns_path(), to, 10, 500);
     let (last, own_last) = eth0.at_rest(exporter);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::OFTEN;
-use crate::lab::{Exporter, Netns, NetnsFolder, empty_folder};
+use lab::{Exporter, Netns, NetnsFolder, empty_folder};
 
 /// Which engine is played, by its API's shape and the exporter's flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

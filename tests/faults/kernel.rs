@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::book::{Dice, booked, size};
 use crate::campaign::note;
-use crate::crowd::{Crowd, Host};
-use crate::lab::{Exporter, Exposition, Netns, NetnsFolder, describe, promtool_check, wait_for};
 use crate::{OFTEN, SOON, Used, sum_of, timed};
+use lab::book::{Dice, booked, size};
+use lab::crowd::{Crowd, Host};
+use lab::{Exporter, Exposition, Netns, NetnsFolder, describe, promtool_check, wait_for};
 
 /// `ip -batch` in a namespace.
 pub fn ip_batch(netns: &Netns, lines: &str) {

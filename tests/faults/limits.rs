@@ -7,15 +7,15 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::book::{Dice, booked, refuse_gaps, size, sum};
 use crate::campaign::note;
-use crate::crowd::{Crowd, End, Host};
 use crate::impostor::{Beside, DEVICE, Impostor, json, read_request};
 use crate::kernel::{devices, devices_by_ip, ip_batch};
-use crate::lab::{
+use crate::{OFTEN, SOON, Used, said_of};
+use lab::book::{Dice, booked, refuse_gaps, size, sum};
+use lab::crowd::{Crowd, End, Host};
+use lab::{
     DockerEngine, Exporter, Exposition, Frozen, Traffic, connect, needs_engine, unique_name, wait_for,
 };
-use crate::{OFTEN, SOON, Used, said_of};
 
 /// What is booked for one container, whatever its interface.
 fn booked_for(metrics: &Exposition, container: &str) -> Traffic {

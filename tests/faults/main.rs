@@ -8,15 +8,6 @@
     reason = "clippy knows a test by its attribute, and not what only tests call"
 )]
 
-#[allow(dead_code, reason = "the ledger's tests use the rest")]
-#[path = "../ledger/book.rs"]
-mod book;
-#[allow(dead_code, reason = "the ledger's tests use the rest")]
-#[path = "../ledger/crowd.rs"]
-mod crowd;
-#[path = "../lab/mod.rs"]
-mod lab;
-
 mod adversary;
 mod amid;
 mod campaign;

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::book::{Dice, booked, refuse_gaps, size};
 use crate::campaign::note;
-use crate::crowd::{Crowd, Host, called};
 use crate::impostor::{Impostor, Kind, json};
-use crate::lab::{Exporter, Exposition, Traffic, connect, empty_folder, succeed, unique_name, wait_for};
 use crate::{OFTEN, SOON, Used};
+use lab::book::{Dice, booked, refuse_gaps, size};
+use lab::crowd::{Crowd, Host, called};
+use lab::{Exporter, Exposition, Traffic, connect, empty_folder, succeed, unique_name, wait_for};
 
 /// Some namespaces that stay, joined to their host, with names, up.
 fn inhabited(host: &Host, count: u32) -> Crowd<'_> {
@@ -37,7 +37,7 @@ fn wait_for_book(exporter: &Exporter, truth: &BTreeMap<String, Traffic>) -> Expo
     wait_for(SOON, "the book is the truth", || {
         let metrics = exporter.metrics();
         let booked = booked(&metrics);
-        match crate::book::differences(truth, &booked) {
+        match lab::book::differences(truth, &booked) {
             wrong if wrong.is_empty() => Ok(metrics),
             wrong => Err(wrong.join("\n")),
         }

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::book::{Dice, booked, differences, refuse_gaps, refuse_the_unknown, size, sum};
 use crate::campaign::note;
-use crate::crowd::{Crowd, End, Host, called};
-use crate::lab::{Traffic, promtool_check, wait_for};
 use crate::{SOON, Used, sum_of};
+use lab::book::{Dice, booked, differences, refuse_gaps, refuse_the_unknown, size, sum};
+use lab::crowd::{Crowd, End, Host, called};
+use lab::{Traffic, promtool_check, wait_for};
 
 /// At a time, and in each second.
 const CROWD: u32 = 20;

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::lab::{empty_folder, folder};
-use crate::targets::Target;
+use fuzz_targets::Target;
+use lab::{empty_folder, folder};
 
 /// An input that takes longer, or needs more memory, is one as good as a panic.
 const TIMEOUT: &str = "-timeout=5";

@@ -7,17 +7,14 @@
     reason = "clippy knows a test by its attribute, and not what only tests call"
 )]
 
-#[path = "../lab/mod.rs"]
-mod lab;
 mod libfuzzer;
-mod targets;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use targets::{TARGETS, Target};
+use fuzz_targets::{TARGETS, Target};
 
 /// For one input in a debug build on a machine that has other work to do; one of a mebibyte is a hundred times as long as any here.
 const SOON: Duration = Duration::from_secs(10);

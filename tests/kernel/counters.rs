@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{Exporter, Exposition, Netns, NetnsFolder, send_datagrams, succeed, wait_for};
+use lab::{Exporter, Exposition, Netns, NetnsFolder, send_datagrams, succeed, wait_for};
 
 /// A host and the container `web` with addresses 10.99.0.1 and 10.99.0.2, joined by veth-web and eth0; nothing has passed yet.
 fn host_and_web() -> (Netns, Netns, NetnsFolder) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lab::{Exporter, Netns, NetnsFolder, wait_for};
+use lab::{Exporter, Netns, NetnsFolder, wait_for};
 
 /// What the process has open, when it has only what it keeps: `Err` shows a moment in which a connection or a file is in use.
 fn kept_open(pid: u32) -> Result<Vec<String>, String> {

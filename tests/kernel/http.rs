@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::lab::{Exporter, Netns, NetnsFolder, connect, wait_for};
+use lab::{Exporter, Netns, NetnsFolder, connect, wait_for};
 
 /// An exporter on a host without any veth and any name.
 fn exporter(arguments: &[&str]) -> (Netns, NetnsFolder, Exporter) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::lab::{Exporter, Exposition, Netns, NetnsFolder, connect, describe, wait_for};
+use lab::{Exporter, Exposition, Netns, NetnsFolder, connect, describe, wait_for};
 
 /// A host with so many pairs, so that its exposition is larger than what the server and the kernel buffer for a reader.
 fn crowded(pairs: usize) -> Netns {

@@ -1,5 +1,5 @@
-//! What the exporter says of network namespaces and veths that the test has made, compared with another implementation: `ip`,
-//! sysfs, procfs, promtool. The exporter's host is a namespace of the test's own.
+//! Ring 2: the exporter in real network namespaces with real veths that the test makes, without any engine. Another implementation (`ip -j`,
+//! sysfs, procfs, promtool) or arithmetic gives the expected values. A test belongs here if the kernel alone is its peer.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,13 +7,16 @@
     reason = "clippy knows a test by its attribute, and not what only tests call"
 )]
 
-#[path = "../lab/mod.rs"]
-mod lab;
-
+mod bad_input;
 mod counters;
 mod descriptors;
 mod http;
+mod ledger;
 mod limits;
 mod names;
 mod pairs;
+mod privileges;
+mod sandbox;
+mod steady;
+mod topologies;
 mod totals;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{Exporter, Exposition, Netns, NetnsFolder, promtool_check, succeed};
+use lab::{Exporter, Exposition, Netns, NetnsFolder, promtool_check, succeed};
 
 /// Names of interfaces as the kernel has them, and as they are shown.
 const NAMES: [(&[u8], &str); 7] = [

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{Exporter, Netns, NetnsFolder, listed, pairs_by_ip, wait_for};
+use lab::{Exporter, Netns, NetnsFolder, listed, pairs_by_ip, wait_for};
 
 /// The row of `list` that has this device at one of its ends.
 fn row<'a>(rows: &'a Value, device: &str) -> &'a Value {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::{Exporter, Exposition, Netns, NetnsFolder, send_datagrams};
+use lab::{Exporter, Exposition, Netns, NetnsFolder, send_datagrams};
 
 const LIMIT: Duration = Duration::from_secs(5);
 

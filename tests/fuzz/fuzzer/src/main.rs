@@ -3,16 +3,12 @@
 //! The entry point that the macro makes for libFuzzer takes a pointer and a length: the only `unsafe` code is that of the macro.
 #![no_main]
 
-#[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../targets/mod.rs"]
-mod targets;
-
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
 static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
     let name = std::env::var("VETH_FUZZ_TARGET").unwrap_or_default();
-    let target = targets::TARGETS.iter().find(|target| target.name == name);
+    let target = fuzz_targets::TARGETS.iter().find(|target| target.name == name);
     target.unwrap_or_else(|| panic!("VETH_FUZZ_TARGET={name:?} is no target")).run
 });
 

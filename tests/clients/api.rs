@@ -1,0 +1,228 @@
+//! /api/v1/pairs as curl sees it, held against docs/api.schema.json, `ip -j` and the metrics.
+
+use std::path::Path;
+use std::time::Duration;
+
+use lab::{Exporter, Netns, NetnsFolder, Response, describe, python, send_datagrams, wait_for};
+use serde_json::Value;
+
+const API: &str = "/api/v1/pairs";
+
+/// A host with pairs to namespaces of these names, and one between two of its own.
+struct Scene {
+    host: Netns,
+    inside: Vec<Netns>,
+    _folder: NetnsFolder,
+    exporter: Exporter,
+}
+
+const NAMES: [&str; 3] = ["web", "d\"b\\", "caf\u{e9} & co"];
+
+impl Scene {
+    fn new() -> Scene {
+        Scene::with(&[])
+    }
+
+    fn with(arguments: &[&str]) -> Scene {
+        let (host, folder) = (Netns::quiet("host"), NetnsFolder::new());
+        let inside: Vec<Netns> = NAMES.iter().map(|_| Netns::quiet("inside")).collect();
+        for (number, (netns, name)) in inside.iter().zip(NAMES).enumerate() {
+            folder.name(name, netns);
+            let (port, [ours, theirs]) =
+                (format!("veth{number}"), [1, 2].map(|n| format!("10.99.{number}.{n}")));
+            host.veth(&port, netns, "eth0");
+            host.address(&port, &ours, netns, "eth0", &theirs);
+            netns.address("eth0", &theirs, &host, &port, &ours);
+        }
+        host.ip(["link", "add", "name", "br0", "type", "bridge"]);
+        host.veth("one", &host, "two");
+        host.ip(["link", "set", "one", "master", "br0", "mtu", "1400"]);
+        let exporter = Exporter::start(&host, &[&folder.arguments()[..], arguments].concat());
+        exporter.wait_for(Duration::from_secs(5), "all are named, with peaks", |metrics| {
+            let peaks = metrics.all("veth_container_receive_peak_bytes_per_second").len();
+            let ports = metrics.all("veth_device_up").len();
+            (peaks == NAMES.len() && ports == NAMES.len() + 2).then_some(())
+        });
+        Scene { host, inside, _folder: folder, exporter }
+    }
+
+    fn send(&self, number: usize, datagrams: u32) {
+        let address = format!("10.99.{number}.1").parse().unwrap();
+        send_datagrams(&self.inside[number].path(), &self.host.path(), address, datagrams, 1_000);
+    }
+
+    /// The answer to this query, which must be as the schema says.
+    fn pairs(&self, query: &str) -> Value {
+        let response = self.exporter.get(&format!("{API}?{query}"));
+        assert_eq!(response.status, 200, "{query}: {}", response.text());
+        checked(&response)
+    }
+
+    /// The ports' names in the order of the answer.
+    fn ports(&self, query: &str) -> Vec<String> {
+        let answer = self.pairs(query);
+        let name = |pair: &Value| pair["ends"][0]["name"].as_str().unwrap().to_owned();
+        answer["pairs"].as_array().unwrap().iter().map(name).collect()
+    }
+}
+
+fn against_schema(body: &[u8]) -> std::process::Output {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.schema.json");
+    python("schema.py", &[&schema.display().to_string()], body)
+}
+
+fn checked(response: &Response) -> Value {
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    let output = against_schema(&response.body);
+    assert!(output.status.success(), "{}\nin:\n{}", describe(&output), response.text());
+    serde_json::from_slice(&response.body).unwrap()
+}
+
+#[test]
+fn both_ends_are_as_ip_shows_them_and_totals_as_the_metrics() {
+    let scene = Scene::new();
+    scene.send(1, 5);
+    let answer = wait_for(Duration::from_secs(5), "what was sent is a rate and a peak", || {
+        let answer = scene.pairs("device=veth1");
+        let peak = &answer["pairs"][0]["ends"][1]["peaks"]["transmit_packets_per_second"];
+        if peak.as_u64() > Some(0) { Ok(answer) } else { Err(answer) }
+    });
+    let [port, interface] = [0, 1].map(|end| &answer["pairs"][0]["ends"][end]);
+    assert_eq!(answer["matched"], 1);
+    for (end, link, inside) in [
+        (port, scene.host.ip_json(["-s", "link", "show", "veth1"]), false),
+        (interface, scene.inside[1].ip_json(["-s", "link", "show", "eth0"]), true),
+    ] {
+        let link = &link[0];
+        for (ours, theirs) in [
+            ("name", &link["ifname"]),
+            ("ifindex", &link["ifindex"]),
+            ("mtu", &link["mtu"]),
+            ("address", &link["address"]),
+        ] {
+            assert_eq!(&end[ours], theirs, "{ours} in {end:#}");
+        }
+        assert_eq!(end["up"], link["operstate"] == "UP", "{end:#} {link:#}");
+        let counts = if inside { &end["totals"] } else { &end["counters"] };
+        assert_eq!(counts["receive_bytes"], link["stats64"]["rx"]["bytes"], "{end:#} {link:#}");
+        assert_eq!(counts["transmit_packets"], link["stats64"]["tx"]["packets"], "{end:#} {link:#}");
+        assert_eq!(end["role"], if inside { "interface" } else { "port" });
+    }
+    assert_eq!(
+        (&port["bridge"], &port["netns"], &port["workload"]),
+        (&Value::Null, &"".into(), &Value::Null)
+    );
+    let workload = &interface["workload"];
+    assert_eq!((&workload["runtime"], &workload["container"]), (&"named".into(), &"d\"b\\\\".into()));
+    let enslaved = scene.pairs("device=one");
+    let ends = enslaved["pairs"][0]["ends"].as_array().unwrap();
+    let one = ends.iter().find(|end| end["name"] == "one").unwrap();
+    assert_eq!((&one["bridge"], &one["mtu"]), (&"br0".into(), &1400.into()), "{one:#}");
+    let metrics = scene.exporter.metrics();
+    let labels = [("container", "d\"b\\\\")];
+    let metric = |name: &str| metrics.value(&format!("veth_container_{name}"), &labels).unwrap();
+    assert_eq!(interface["totals"]["transmit_packets"].as_f64(), Some(metric("transmit_packets_total")));
+    assert_eq!(interface["totals"]["transmit_bytes"].as_f64(), Some(metric("transmit_bytes_total")));
+    let peak = &interface["peaks"]["transmit_bytes_per_second"];
+    assert_eq!(peak.as_f64(), Some(metric("transmit_peak_bytes_per_second")));
+}
+
+#[test]
+fn rates_are_those_of_the_last_tick() {
+    let scene = Scene::with(&["--collector.interval", "2s"]);
+    let rate = |scene: &Scene| scene.pairs("device=veth0")["pairs"][0]["ends"][1]["rates"].clone();
+    let per_second = |rates: &Value| rates["transmit_packets_per_second"].as_u64();
+    wait_for(Duration::from_secs(10), "a tick without traffic", || {
+        let rates = rate(&scene);
+        if per_second(&rates) == Some(0) { Ok(()) } else { Err(rates) }
+    });
+    scene.send(0, 1_000);
+    wait_for(Duration::from_secs(10), "a tick with it: 1,000 packets in 2 s, or in two ticks", || {
+        let rates = rate(&scene);
+        if per_second(&rates) > Some(100) && per_second(&rates) <= Some(1_000) { Ok(()) } else { Err(rates) }
+    });
+    wait_for(Duration::from_secs(10), "and it is over, while the peak is kept", || {
+        let answer = scene.pairs("device=veth0");
+        let end = &answer["pairs"][0]["ends"][1];
+        let peak = per_second(&end["peaks"]);
+        if per_second(&end["rates"]) == Some(0) && peak > Some(100) { Ok(()) } else { Err(answer) }
+    });
+}
+
+#[test]
+fn filters_order_and_limit_are_as_asked() {
+    let scene = Scene::new();
+    scene.send(0, 2);
+    scene.send(2, 9);
+    assert_eq!(scene.pairs("")["matched"], 4);
+    for (query, wanted) in [
+        ("container=web", &["veth0"][..]),
+        ("container=d%22b%5C%5C", &["veth1"]),
+        ("container=caf%C3%A9+%26+co", &["veth2"]),
+        ("container=web&container=nobody", &["veth0"]),
+        ("container=web&device=veth1", &[]),
+        ("runtime=named&sort=device", &["veth0", "veth1", "veth2"]),
+        ("runtime=named&sort=-device&limit=2", &["veth2", "veth1"]),
+        ("runtime=docker", &[]),
+        ("network=none", &[]),
+        ("sort=-transmit_total&limit=2", &["veth2", "veth0"]),
+        ("limit=0", &[]),
+    ] {
+        assert_eq!(scene.ports(query), wanted, "{query}");
+    }
+    assert_eq!(scene.pairs("runtime=named&limit=1")["matched"], 3, "the limit does not count");
+    let on_the_host = scene.ports("device=two");
+    assert_eq!((on_the_host.len(), &scene.ports("device=one")), (1, &on_the_host), "both ends are ports");
+    for order in ["container", "-container"] {
+        let sorted = scene.ports(&format!("sort={order}"));
+        assert_eq!(sorted[3..], on_the_host, "what has no container comes last: {sorted:?}");
+    }
+}
+
+#[test]
+fn a_parameter_that_means_nothing_is_refused_with_what_is_wrong() {
+    let scene = Scene::new();
+    for (query, wrong) in [
+        ("contianer=web", "contianer"),
+        ("sort=speed", "sort=speed"),
+        ("limit=many", "limit=many"),
+        ("runtime=dokcer", "runtime=dokcer"),
+        ("pod=%zz", "%zz"),
+        ("pod=%ff", "UTF-8"),
+    ] {
+        let response = scene.exporter.get(&format!("{API}?{query}"));
+        assert_eq!(response.status, 400, "{query}");
+        let error = checked(&response)["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(wrong), "{query}: {error}");
+    }
+    assert_eq!(scene.exporter.request("POST", API, &[]).status, 405);
+    assert_eq!(scene.exporter.get("/api/v1/pairs/").status, 404);
+    assert!(
+        !against_schema(b"{\"matched\": 1, \"pairs\": [{}]}").status.success(),
+        "a schema that takes all"
+    );
+}
+
+#[test]
+fn what_a_client_has_is_not_sent_again_until_it_is_another() {
+    let scene = Scene::new();
+    let asked = |headers: &[(&str, &str)]| scene.exporter.request("GET", API, headers);
+    // Peaks end with their window and rates with their tick: the same again is waited for.
+    let (first, again) = wait_for(Duration::from_secs(10), "two answers are the same", || {
+        let first = asked(&[]);
+        let tag = first.header("etag").unwrap().to_owned();
+        let again = asked(&[("If-None-Match", &tag)]);
+        if again.status == 304 { Ok((first, again)) } else { Err(format!("{tag}, {again:?}")) }
+    });
+    assert!(again.body.is_empty() && again.header("etag") == first.header("etag"), "{again:?}");
+    let packed = asked(&[("Accept-Encoding", "gzip")]);
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert!(packed.body.len() < first.body.len() / 2);
+    let head = scene.exporter.request("HEAD", API, &[]);
+    assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
+    scene.send(0, 3);
+    let tag = first.header("etag").unwrap();
+    let other = asked(&[("If-None-Match", tag)]);
+    assert!(other.status == 200 && other.header("etag") != Some(tag), "{other:?}");
+    checked(&other);
+}

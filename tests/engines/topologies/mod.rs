@@ -1,0 +1,5 @@
+//! Topologies that need an engine: containers that move and restart, Swarm's overlays, containers in containers.
+
+mod engine;
+mod nested;
+mod swarm;

@@ -1,0 +1,247 @@
+//! Names: patterns for them, and how they get into the exposition and out of it again.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser as _;
+use serde_json::Value;
+use veth_exporter::cli::Cli;
+use veth_exporter::exposition::cadvisor;
+use veth_exporter::exposition::encode::{Encoder, Order};
+use veth_exporter::exposition::format::Format;
+use veth_exporter::exposition::pieces::Pool;
+use veth_exporter::model::filter::Choice;
+use veth_exporter::model::ledger::{LabelSet, NetworkLabels, Traffic};
+use veth_exporter::model::link::{Counters, End, Link, Name, NetnsId};
+use veth_exporter::model::pairing::{EndState, Role};
+use veth_exporter::model::view::{Scene, ShownPair, ShownSide, Tenant, View};
+use veth_exporter::model::workload::{Runtime, Workload};
+
+use super::{ALWAYS, in_memory_of, parts};
+use lab::Exposition;
+
+// ---------------------------------------------------------------- patterns
+
+/// For one pattern: the exporter lets it take 1 MiB when it is compiled, and on the way there it is in memory in other forms.
+const COMPILED: usize = 16 << 20;
+
+/// A regular expression, and a name that it may match. It is refused by an error that names the flag and it, or it is a pattern, and
+/// the escaped name is one that matches this name alone.
+pub fn patterns(input: &[u8]) {
+    let [pattern, name] = parts(input).map(|part| String::from_utf8_lossy(part).into_owned());
+    match in_memory_of(COMPILED, || matches(&pattern)) {
+        Ok(matches) => {
+            // One that is a pattern between anchors, is one by itself.
+            let alone = regex::Regex::new(&format!("(?s:{pattern})"));
+            let found = matches(&name);
+            assert!(!found || alone.is_ok_and(|alone| alone.is_match(&name)), "{pattern:?} {name:?}");
+        }
+        Err(said) => {
+            let shown = said.contains(&pattern) || pattern.contains(char::is_control);
+            assert!(said.contains("--container.include") && shown, "{said:?}");
+        }
+    }
+    if name.is_empty() || name.contains('\0') {
+        return;
+    }
+    match matches(&regex::escape(&name)) {
+        Ok(matches) => {
+            assert!(matches(&name), "{name:?}");
+            assert!(!matches(&format!("{name}x")) && !matches(&format!("x{name}")), "{name:?}");
+        }
+        Err(said) => panic!("{name:?}: {said}"),
+    }
+}
+
+/// What a pattern matches, by the way that it comes from the command line.
+fn matches(pattern: &str) -> Result<impl Fn(&str) -> bool, String> {
+    let flag = format!("--container.include={pattern}");
+    let cli = Cli::try_parse_from(["veth-exporter", &flag]).map_err(|error| error.to_string())?;
+    match cli.serve.selection.filter().containers {
+        Choice::Only(matches) => Ok(move |name: &str| matches(name)),
+        other => panic!("{other:?}"),
+    }
+}
+
+// ---------------------------------------------------------------- labels
+
+/// What things are called.
+struct Names<'a> {
+    device: Name,
+    bridge: Option<Name>,
+    /// container, namespace, pod, interface, network, netns, id, image.
+    texts: [&'a str; 8],
+    /// A label of the runtime's.
+    label: (&'a str, &'a str),
+}
+
+/// Names in their parts: each comes out of the exposition as it was put in, in both formats and by two parsers.
+pub fn labels(input: &[u8]) {
+    let all: [&[u8]; 12] = parts(input);
+    let texts = all.map(String::from_utf8_lossy);
+    let short = |bytes: &[u8]| Name::from_bytes(&bytes[..bytes.len().min(15)]).unwrap_or_default();
+    let names = Names {
+        device: short(all[0]),
+        bridge: Some(short(all[1])),
+        texts: std::array::from_fn(|index| &*texts[2 + index]),
+        label: (&texts[10], &texts[11]),
+    };
+    let view = view(&names);
+    let written = |format| {
+        let mut text = Pool::default().begin();
+        let order =
+            Order { format, view: Some(&view), telemetry: &[], epoch: Duration::from_secs(1_700_000_000) };
+        Encoder::default().encode(&order, &mut text);
+        String::from_utf8(text.finish().concat()).expect("UTF-8")
+    };
+    let (text, open_metrics) =
+        in_memory_of(ALWAYS + 256 * input.len(), || (written(Format::Text), written(Format::OpenMetrics)));
+    let strict = Exposition::parse(&text).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let found = strict
+        .families
+        .into_iter()
+        .flat_map(|family| family.samples)
+        .map(|sample| (sample.name, sample.labels));
+    are_there(&names, &found.collect());
+    are_there(&names, &by_reference("text", &text));
+    are_there(&names, &by_reference("openmetrics", &open_metrics));
+    let mut text = Pool::default().begin();
+    cadvisor::Encoder::default().encode(Some(&view), &mut text);
+    Exposition::parse(&String::from_utf8(text.finish().concat()).expect("UTF-8"))
+        .unwrap_or_else(|wrong| panic!("{wrong}"));
+}
+
+type Series = BTreeSet<(String, BTreeMap<String, String>)>;
+
+fn are_there(names: &Names<'_>, found: &Series) {
+    let [container, namespace, pod, interface, network, netns, id, image] = names.texts;
+    let common = [
+        ("runtime", "cri"),
+        ("container", container),
+        ("namespace", namespace),
+        ("pod", pod),
+        ("interface", interface),
+        ("network", network),
+    ];
+    let device = names.device.to_string();
+    let device = [("device", device.as_str()), ("netns", netns)];
+    let label: String =
+        names.label.0.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let label = format!("label_{label}");
+    let of_whole_pod = container.is_empty() && !pod.is_empty();
+    let info = [
+        ("container_id", id),
+        // Each of its containers has one.
+        ("image", if of_whole_pod { "" } else { image }),
+        (label.as_str(), names.label.1),
+        ("compose_project", names.label.1),
+    ];
+    is_there(found, "veth_device_up", &[&device[..], &common].concat());
+    is_there(found, "veth_container_receive_bytes_total", &common);
+    is_there(found, "veth_network_receive_bytes_total", &[common[0], common[5]]);
+    is_there(found, "veth_container_info", &[&common[..4], &info].concat());
+}
+
+/// A series with just these labels; an empty one is left out.
+fn is_there(found: &Series, name: &str, labels: &[(&str, &str)]) {
+    let labels = labels.iter().filter(|(_, value)| !value.is_empty());
+    let wanted =
+        (name.to_owned(), labels.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+    assert!(found.contains(&wanted), "no {wanted:?} in {found:#?}");
+}
+
+fn view(names: &Names<'_>) -> View {
+    let [container, namespace, pod, interface, network, netns, id, image] = names.texts.map(str::to_owned);
+    let owner = Workload {
+        namespace,
+        pod,
+        id,
+        image,
+        compose_project: names.label.1.to_owned(),
+        labels: [(names.label.0.to_owned(), names.label.1.to_owned())].into(),
+        ..Workload::named(Runtime::Cri, container)
+    };
+    let labels = LabelSet::of(&owner, interface, network.clone());
+    let tenant = Arc::new(Tenant::alone(owner, None));
+    let side = |netns, role| ShownSide {
+        end: End { netns, ifindex: 2 },
+        link: Some(Link { ifindex: 2, name: names.device, ..Link::default() }),
+        role,
+        netns: "".into(),
+        bridge: None,
+        tenant: None,
+        labels: None,
+        hidden: false,
+    };
+    let port = ShownSide { netns: netns.into(), bridge: names.bridge, ..side(NetnsId::Host, Role::Port) };
+    let inside = side(NetnsId::Other { nsid: 1, generation: 0 }, Role::Interface);
+    let inside = ShownSide { labels: Some(labels.clone()), tenant: Some(Arc::clone(&tenant)), ..inside };
+    let scene = Scene {
+        pairs: vec![ShownPair { sides: [port, inside], state: EndState::Paired }],
+        workloads: vec![labels],
+        workloads_begun: vec![Duration::ZERO],
+        networks: vec![NetworkLabels { runtime: Runtime::Cri, network }],
+        networks_begun: vec![Duration::ZERO],
+        tenants: vec![tenant],
+        ..Scene::default()
+    };
+    View {
+        scene: Arc::new(scene),
+        samples: vec![[Counters::default(); 2]],
+        workloads: vec![Traffic::default()],
+        peaks: vec![None],
+        rates: vec![None],
+        networks: vec![Traffic::default()],
+        others: Vec::new(),
+        rest: Default::default(),
+        ticked: Duration::ZERO,
+    }
+}
+
+/// tests/python/exposition.py, which goes on as long as this thread.
+struct Reference {
+    child: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Reference {
+    fn start() -> Reference {
+        let folder = std::env::var_os("VETH_LAB_DIR").expect("tests/run says where the packages are");
+        let mut python = Command::new("python3");
+        python
+            .args(["-B", "tests/python/exposition.py"])
+            .env("PYTHONPATH", std::path::Path::new(&folder).join("python"));
+        let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3");
+        let (questions, answers) =
+            (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        Reference { child, questions, answers: BufReader::new(answers) }
+    }
+
+    fn ask(&mut self, format: &str, text: &str) -> Value {
+        write!(self.questions, "{format} {}\n{text}", text.len())
+            .and_then(|()| self.questions.flush())
+            .expect("it reads");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("it answers");
+        serde_json::from_str(&line).expect("JSON")
+    }
+}
+
+/// The series as the reference parsers of Prometheus' Python client read them.
+fn by_reference(format: &str, text: &str) -> Series {
+    thread_local!(static REFERENCE: RefCell<Reference> = RefCell::new(Reference::start()));
+    let read = REFERENCE.with_borrow_mut(|reference| reference.ask(format, text));
+    serde_json::from_value(read.clone()).unwrap_or_else(|_| panic!("{format}: {read} of\n{text}"))
+}

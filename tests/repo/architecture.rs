@@ -1,0 +1,188 @@
+//! The import rules of ARCHITECTURE.md, held by reading the source.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which of our modules each may name. What is not listed may be named by nobody but itself.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("kernel", &["model"]),
+    ("runtimes", &["model"]),
+    ("exposition", &["model"]),
+    ("sandbox", &[]),
+    ("collector", &["kernel", "model", "runtimes"]),
+    ("http", &["collector", "exposition", "model"]),
+    ("top", &[]),
+    ("cli", &["http", "model", "runtimes", "sandbox"]),
+    (
+        "commands",
+        &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox", "top"],
+    ),
+];
+
+/// Which foreign crates belong to which of our modules. What is not listed may be used anywhere but in `model`.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("netlink_sys", &["kernel"]),
+    ("netlink_packet_core", &["kernel"]),
+    ("netlink_packet_route", &["kernel"]),
+    ("socket2", &["kernel"]),
+    ("bollard", &["runtimes"]),
+    ("tonic", &["runtimes"]),
+    ("prost", &["runtimes"]),
+    ("procfs", &["runtimes"]),
+    ("prometheus", &["exposition", "http"]),
+    ("flate2", &["http"]),
+    ("hyper", &["http", "runtimes"]),
+    ("hyper_util", &["http", "runtimes"]),
+    ("rustls", &["http"]),
+    ("x509_cert", &["http"]),
+    ("yaml_serde", &["http"]),
+    ("bcrypt", &["http"]),
+    ("percent_encoding", &["http"]),
+    ("base64", &["http"]),
+    ("listenfd", &["http"]),
+    ("rustls_native_certs", &["http"]),
+    ("ratatui", &["top"]),
+    ("crossterm", &["top"]),
+    ("unicode_width", &["top"]),
+    ("sd_notify", &["commands"]),
+    ("clap", &["cli"]),
+    ("regex", &["cli"]),
+    ("regex_syntax", &["cli"]),
+    ("anyhow", &["commands"]),
+    ("caps", &["sandbox"]),
+    ("landlock", &["sandbox"]),
+    ("libc", &["sandbox"]),
+    ("seccompiler", &["sandbox"]),
+    ("tokio", &["collector", "commands", "http", "runtimes"]),
+];
+
+/// What a path in `model` may begin with.
+const MODEL_MAY_USE: &[&str] = &["std", "core", "crate", "super", "self"];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Each of our top modules with its code: comments and tests left out.
+fn modules() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut modules: BTreeMap<String, String> = BTreeMap::new();
+    for file in files {
+        let inside = file.strip_prefix(&root).unwrap();
+        let top = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
+        let of_tests =
+            inside.iter().any(|part| part == "tests" || part.to_string_lossy().ends_with("tests.rs"));
+        if ["lib", "main"].contains(&top) || of_tests {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        modules.entry(top.to_owned()).or_default().extend(code.map(|line| format!("{line}\n")));
+    }
+    modules
+}
+
+/// The names that follow `prefix` anywhere in the code, those of `use prefix{a, b}` included.
+fn named_after(code: &str, prefix: &str) -> Vec<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
+        match rest.strip_prefix('{') {
+            None => names.push(word(rest)),
+            Some(list) => {
+                let mut depth = 0;
+                let mut begins = true;
+                for (i, c) in list.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => begins = true,
+                        c if begins && !c.is_whitespace() => {
+                            names.push(word(&list[i..]));
+                            begins = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn modules_import_only_what_they_may() {
+    let mut broken = Vec::new();
+    for (module, code) in modules() {
+        let (_, allowed) = MAY_IMPORT.iter().find(|(name, _)| *name == module).unwrap_or_else(|| {
+            panic!("src/{module} is new: say in MAY_IMPORT and in ARCHITECTURE.md what it may import")
+        });
+        for name in named_after(&code, "crate::") {
+            if name != module && !allowed.contains(&name.as_str()) {
+                broken.push(format!("src/{module} names crate::{name}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn a_foreign_crate_stays_in_the_edge_that_owns_it() {
+    let mut broken = Vec::new();
+    for (module, code) in modules() {
+        for (foreign, owners) in OWNERS {
+            let used = code.contains(&format!("{foreign}::"));
+            if used && !owners.contains(&module.as_str()) {
+                broken.push(format!("src/{module} names {foreign}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_model_uses_nothing_but_the_standard_library() {
+    let code = &modules()["model"];
+    let foreign: Vec<&str> = code
+        .lines()
+        .filter_map(|line| line.trim_start().trim_start_matches("pub ").strip_prefix("use "))
+        .map(|path| path.split("::").next().unwrap_or(path))
+        // `use Role::..` and the like: types of the file itself.
+        .filter(|name| name.starts_with(|c: char| c.is_lowercase()) && !MODEL_MAY_USE.contains(name))
+        .filter(|name| !std::path::Path::new("src/model/host").join(name).with_extension("rs").exists()) // its own submodules
+        .collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+}
+
+#[test]
+fn the_reader_of_imports_sees_lists_and_nested_lists() {
+    let code = "use crate::{a::{b, c}, d};\nuse crate::e::f; let x = crate::g::h();";
+    assert_eq!(named_after(code, "crate::"), ["a", "d", "e", "g"]);
+}
+
+#[test]
+fn no_namespace_is_ever_entered_and_no_code_is_unsafe() {
+    for (module, code) in modules() {
+        // The sandbox names the call, to refuse it.
+        let code = code.replace("SYS_setns", "");
+        for word in ["setns", "unshare(", "unsafe "] {
+            assert!(!code.contains(word), "src/{module} has {word}");
+        }
+    }
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+}

@@ -1,0 +1,277 @@
+//! The docs: links lead somewhere, blocks are what they say, the list of metrics is that of the program, and so are the messages.
+//! `UPDATE_GOLDEN=1` writes docs/metrics.md; read the difference before it goes in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use lab::{Exporter, Exposition, Netns, describe, empty_folder, folder, succeed, wait_for};
+use veth_exporter::exposition::families::{FAMILIES, Series, Type};
+use veth_exporter::exposition::telemetry::Telemetry;
+use veth_exporter::model::view::{Scene, Source, SourceStatus, Status};
+
+fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every page, with its text.
+fn pages() -> BTreeMap<PathBuf, String> {
+    let folders = ["", "docs", "dashboards"].map(|folder| checkout().join(folder));
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let pages = files.map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    pages.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+// ---------------------------------------------------------------- docs/metrics.md
+
+const WORKLOAD: &str = "`runtime`, `container`, `namespace`, `pod`, `interface`, `network`";
+
+/// As the text format says it, which has no type for information.
+fn word(kind: Type) -> &'static str {
+    match kind {
+        Type::Counter => "counter",
+        Type::Gauge | Type::Info => "gauge",
+    }
+}
+
+fn labels(series: Series) -> String {
+    match series {
+        Series::DeviceCounter(_) | Series::DeviceState(_) => format!("`device`, `netns`, {WORKLOAD}"),
+        Series::DeviceInfo => format!(
+            "`device`, `netns`, {WORKLOAD}, `ifindex`, `peer_ifindex`, `peer_netns`, `bridge`, `address`, \
+             `peer_address`, `container_id`, `image`"
+        ),
+        Series::Workload(_) | Series::Peak(_) => WORKLOAD.to_owned(),
+        Series::WorkloadInfo => "`runtime`, `container`, `namespace`, `pod`, `container_id`, `image`, \
+                                 `network_owner`, `parent`, `compose_project`, `compose_service`"
+            .to_owned(),
+        Series::Network(_) => "`runtime`, `network`".to_owned(),
+    }
+}
+
+/// The labels that say how the process is confined; docs/sandbox.md has their values.
+const SANDBOX: [(&str, &str); 5] = [
+    ("capabilities", "none"),
+    ("no_new_privs", "true"),
+    ("dumpable", "false"),
+    ("seccomp", "full"),
+    ("landlock", "full"),
+];
+
+/// The exporter's own families: name, type, labels, help.
+fn telemetry() -> Vec<(String, String, String, String)> {
+    // A family with labels is shown once it has a series.
+    let answered = SourceStatus { result: Ok(()), took: Duration::ZERO };
+    let status = Status {
+        sources: [(Source::Links, answered)].into(),
+        resyncs: [("start", 1)].into(),
+        ..Status::default()
+    };
+    let families = Telemetry::new(&SANDBOX).unwrap().gather(&status, Some(&Scene::default()));
+    let families = families.iter().map(|family| {
+        let metrics = family.get_metric();
+        let names: BTreeSet<&str> =
+            metrics.iter().flat_map(|metric| metric.get_label()).map(|label| label.name()).collect();
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let kind = format!("{:?}", family.get_field_type()).to_lowercase();
+        (family.name().to_owned(), kind, names.join(", "), family.help().to_owned())
+    });
+    families.collect()
+}
+
+fn list_of_metrics() -> String {
+    let mut page = String::from(
+        "# Metrics\n\nMade from the program's own tables (`UPDATE_GOLDEN=1 tests/run --small --test docs`), and held equal to them by a test. A \
+         label that is empty is left out, but for `container`, `namespace` and `pod` where there are pods. In OpenMetrics a gauge whose \
+         name ends in `_info` is of the type info.\n\n\
+         ## Veths\n\n| family | type | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for family in FAMILIES {
+        let (name, kind, labels) = (family.name, word(family.kind), labels(family.series));
+        writeln!(page, "| `{name}` | {kind} | {labels} | {} |", family.help).unwrap();
+    }
+    page.push_str("\n## The exporter itself\n\n| family | type | labels | meaning |\n|---|---|---|---|\n");
+    for (name, kind, labels, help) in telemetry() {
+        writeln!(page, "| `{name}` | {kind} | {labels} | {help} |").unwrap();
+    }
+    page
+}
+
+#[test]
+fn the_list_of_metrics_is_that_of_the_program() {
+    let path = checkout().join("docs/metrics.md");
+    let list = list_of_metrics();
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+        fs::write(&path, &list).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap();
+    assert_eq!(written, list, "docs/metrics.md is not what UPDATE_GOLDEN=1 would write");
+}
+
+#[test]
+fn a_real_exporter_has_no_family_and_no_label_that_the_list_lacks() {
+    let (host, web) = (Netns::quiet("host"), Netns::quiet("web"));
+    let names = lab::NetnsFolder::new();
+    names.name("web", &web);
+    host.veth("veth-web", &web, "eth0");
+    let exporter = Exporter::start(&host, &names.arguments());
+    let shown: Exposition = exporter.wait_for(Duration::from_secs(5), "the pair", |metrics| {
+        metrics.value("veth_container_info", &[("container", "web")]).map(|_| metrics.clone())
+    });
+    let page = list_of_metrics();
+    let mut checked = 0;
+    for line in shown.text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let row = page.lines().find(|row| row.starts_with(&format!("| `{name}` | {kind} |")));
+        let row = row.unwrap_or_else(|| panic!("no {line} in docs/metrics.md"));
+        for (labels, _) in shown.all(name) {
+            for label in labels.keys() {
+                assert!(row.contains(&format!("`{label}`")), "no {label} in {row}");
+            }
+        }
+        checked += 1;
+    }
+    assert!(checked > FAMILIES.len(), "{checked} families in:\n{}", shown.text);
+}
+
+// ---------------------------------------------------------------- links and blocks
+
+#[test]
+fn every_link_within_the_repository_leads_to_a_file() {
+    let mut broken = Vec::new();
+    let mut seen = 0;
+    for (page, text) in pages() {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            seen += 1;
+            if !page.parent().unwrap().join(target).exists() {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty() && seen >= 10, "{seen} links, broken: {broken:#?}");
+}
+
+/// All blocks of one of these languages: page and text.
+fn blocks(languages: &[&str]) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for (page, text) in pages() {
+        // Every second piece is inside.
+        for block in text.split("```").skip(1).step_by(2) {
+            let (language, block) = block.split_once('\n').unwrap();
+            if languages.contains(&language.trim()) {
+                found.push((page.clone(), block.to_owned()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no block of {languages:?}");
+    found
+}
+
+#[test]
+fn every_block_of_shell_is_shell() {
+    for (page, block) in blocks(&["sh", "bash"]) {
+        let output = Command::new("bash").args(["-n", "-c", &block]).output().unwrap();
+        assert!(output.status.success(), "{}: {}\n{block}", page.display(), describe(&output));
+    }
+}
+
+#[test]
+fn every_block_of_yaml_is_yaml() {
+    let packages = folder().join("kubernetes-python");
+    assert!(
+        packages.join("yaml").exists(),
+        "{} is missing: see what tests/run says of pip",
+        packages.display()
+    );
+    for (page, block) in blocks(&["yaml", "yml"]) {
+        let read = "import sys, yaml; list(yaml.safe_load_all(sys.argv[1]))";
+        let output =
+            Command::new("python3").env("PYTHONPATH", &packages).args(["-c", read, &block]).output().unwrap();
+        assert!(output.status.success(), "{}: {}\n{block}", page.display(), describe(&output));
+    }
+}
+
+// ---------------------------------------------------------------- the messages in docs/faq.md
+
+/// What the FAQ shows as printed.
+fn messages() -> BTreeSet<String> {
+    let text = fs::read_to_string(checkout().join("docs/faq.md")).unwrap();
+    let blocks = text.split("```text\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    let messages: BTreeSet<String> = blocks.map(str::to_owned).collect();
+    assert_eq!(messages.len(), 5, "{messages:#?}");
+    messages
+}
+
+fn assert_in_faq(what: &str, said: &str) {
+    let found = messages().into_iter().find(|message| message.starts_with(what));
+    let message = found.unwrap_or_else(|| panic!("nothing in the FAQ begins with {what}"));
+    assert!(said.contains(&message), "the FAQ has\n{message}\nand the program said\n{said}");
+}
+
+/// A log until it has this; as root, or through a program that becomes the exporter.
+fn log_of(through: &[&str], arguments: &[&str], wanted: &str) -> String {
+    let host = Netns::quiet("host");
+    let names = lab::NetnsFolder::new();
+    let exporter = Exporter::start_through(&host, through, &[&names.arguments()[..], arguments].concat());
+    wait_for(Duration::from_secs(10), wanted, || {
+        let log = exporter.log().join("\n");
+        if log.contains(wanted) { Ok(log) } else { Err(log) }
+    })
+}
+
+/// As an ordinary user with these capabilities; a copy of the binary, because the original may be where only root can go.
+fn log_as_nobody(capabilities: &[&str], arguments: &[&str], wanted: &str) -> String {
+    fs::set_permissions(folder(), PermissionsExt::from_mode(0o711)).unwrap();
+    let copy = empty_folder("binary").join("veth-exporter");
+    succeed(Command::new("cp").args([Path::new(Exporter::binary()), &copy]));
+    let shell = format!("shift; exec {} \"$@\"", copy.display());
+    let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    log_of(&[&user, capabilities, &["sh", "-c", &shell, "sh"]].concat(), arguments, wanted)
+}
+
+#[test]
+fn the_faq_has_what_a_wrong_socket_path_gets() {
+    let missing = empty_folder("socket").join("docker.sock");
+    let host = format!("unix://{}", missing.display());
+    let log = log_of(&["env"], &["--docker.host", &host], "no engine at");
+    assert_in_faq("no engine at", &log.replace(&host, "unix:///var/run/docker.sock"));
+}
+
+#[test]
+fn the_faq_has_what_no_permission_on_dockers_socket_gets() {
+    let socket = empty_folder("socket").join("docker.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    fs::set_permissions(&socket, PermissionsExt::from_mode(0o660)).unwrap();
+    let host = format!("unix://{}", socket.display());
+    let log = log_as_nobody(&["--inh-caps=-all"], &["--docker.host", &host], "permission denied at");
+    assert_in_faq("permission denied at", &log.replace(&host, "unix:///var/run/docker.sock"));
+}
+
+#[test]
+fn the_faq_has_what_missing_capabilities_get() {
+    let log = log_as_nobody(&["--inh-caps=-all"], &[], "no CAP_NET_ADMIN");
+    assert_in_faq("no CAP_NET_ADMIN", &log);
+    let admin = ["--inh-caps=-all,+net_admin", "--ambient-caps=+net_admin"];
+    let log = log_as_nobody(&admin, &[], "no CAP_NET_BROADCAST");
+    assert_in_faq("no CAP_NET_BROADCAST", &log);
+}
+
+#[test]
+fn the_faq_has_what_a_port_that_is_taken_gets() {
+    let host = Netns::quiet("host");
+    let _taken = host.within(|| std::net::TcpListener::bind("127.0.0.1:10736").unwrap());
+    let names = lab::NetnsFolder::new();
+    let arguments = [&names.arguments()[..], &["--web.listen-address", "127.0.0.1:10736"]].concat();
+    let output = Exporter::command(&host, &arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", describe(&output));
+    assert_in_faq("veth-exporter: cannot listen on", &String::from_utf8_lossy(&output.stderr));
+}
