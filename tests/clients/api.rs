@@ -1,9 +1,8 @@
 //! /api/v1/pairs as curl sees it, held against docs/api.schema.json, `ip -j` and the metrics.
 
-use std::path::Path;
 use std::time::Duration;
 
-use lab::{Exporter, Netns, NetnsFolder, Response, describe, python, send_datagrams, wait_for};
+use lab::{Exporter, Netns, NetnsFolder, Response, checkout, describe, python, send_datagrams, wait_for};
 use serde_json::Value;
 
 const API: &str = "/api/v1/pairs";
@@ -67,7 +66,7 @@ impl Scene {
 }
 
 fn against_schema(body: &[u8]) -> std::process::Output {
-    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.schema.json");
+    let schema = checkout().join("docs/api.schema.json");
     python("schema.py", &[&schema.display().to_string()], body)
 }
 

@@ -3,10 +3,9 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::time::Duration;
 
-use lab::{Exporter, Netns, NetnsFolder, promtool_check, send_datagrams, wait_for};
+use lab::{Exporter, Netns, NetnsFolder, checkout, promtool_check, send_datagrams, wait_for};
 
 /// A host with fixed indexes, addresses and nsids, and its containers.
 struct Scene {
@@ -131,7 +130,7 @@ fn the_exposition_of_a_fixed_scene_is_the_golden_file() {
     });
     promtool_check(&metrics.text).unwrap();
     let seen = normalised(&metrics.text);
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/golden/scene.prom");
+    let golden = checkout().join("tests/clients/golden/scene.prom");
     if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(golden.parent().unwrap()).unwrap();
         std::fs::write(&golden, &seen).unwrap();

@@ -2,22 +2,17 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use lab::{
-    DockerEngine, Exposition, Netns, Response, describe, empty_folder, http_get, needs_engine, static_binary,
-    succeed, unique_name, wait_for,
+    DockerEngine, Exposition, Netns, Response, checkout, describe, empty_folder, http_get, needs_engine,
+    static_binary, succeed, unique_name, wait_for,
 };
 use serde_json::Value;
 
 const MIB: u64 = 1 << 20;
-
-fn checkout() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// The image in the engine that all tests share, and that goes with it.
 struct Image {

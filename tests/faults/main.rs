@@ -22,7 +22,7 @@ mod soak;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use lab::{Exporter, Exposition};
+use lab::{Exporter, Exposition, memory};
 
 /// Longer than a recovery takes.
 const SOON: Duration = Duration::from_secs(20);
@@ -41,11 +41,8 @@ struct Used {
 impl Used {
     fn by(exporter: &Exporter) -> Used {
         let of = |what: &str| format!("/proc/{}/{what}", exporter.pid());
-        let status = fs::read_to_string(of("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
         let count = |what| fs::read_dir(of(what)).unwrap().count();
-        Used { resident: kib << 10, descriptors: count("fd"), threads: count("task") }
+        Used { resident: memory(exporter, "VmRSS") << 10, descriptors: count("fd"), threads: count("task") }
     }
 
     /// The least of some looks: a connection or a file is open for a moment.

@@ -17,7 +17,7 @@ use crate::impostor::{Impostor, Kind, json};
 use crate::{OFTEN, SOON, Used};
 use lab::book::{Dice, booked, refuse_gaps, size};
 use lab::crowd::{Crowd, Host, called};
-use lab::{Exporter, Exposition, Traffic, connect, empty_folder, succeed, unique_name, wait_for};
+use lab::{Exporter, Exposition, Traffic, checkout, connect, empty_folder, succeed, unique_name, wait_for};
 
 /// Some namespaces that stay, joined to their host, with names, up.
 fn inhabited(host: &Host, count: u32) -> Crowd<'_> {
@@ -288,7 +288,7 @@ fn an_exporter_in_a_small_memory_cgroup_lives_through_greedy_scrapes_and_an_engi
 fn clocks_that_jump_ten_years_move_no_total_no_peak_and_no_name() {
     let (host, folder) = (Host::new(), empty_folder("clock"));
     let (library, offset) = (folder.join("clock.so"), folder.join("offset"));
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/clock.c");
+    let source = checkout().join("tests/faults/clock.c");
     succeed(Command::new("cc").args(["-shared", "-fPIC", "-O2", "-o"]).arg(&library).arg(source).arg("-ldl"));
     // The file stays the same: it is mapped.
     let jump = |seconds: i64| {

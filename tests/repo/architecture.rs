@@ -1,5 +1,6 @@
 //! The import rules of ARCHITECTURE.md, held by reading the source.
 
+use lab::checkout;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// Each of our top modules with its code: comments and tests left out.
 fn modules() -> BTreeMap<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = checkout().join("src");
     let mut files = Vec::new();
     sources(&root, &mut files);
     let mut modules: BTreeMap<String, String> = BTreeMap::new();
@@ -183,6 +184,6 @@ fn no_namespace_is_ever_entered_and_no_code_is_unsafe() {
             assert!(!code.contains(word), "src/{module} has {word}");
         }
     }
-    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(checkout().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"forbid\""));
 }

@@ -4,20 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lab::{
-    Container, DockerEngine, DockerNetwork, Exporter, Process, Prometheus, describe, empty_folder, folder,
-    needs_engine, silent_on, succeed, wait_for, within_netns,
+    Container, DockerEngine, DockerNetwork, Exporter, Process, Prometheus, checkout, describe, empty_folder,
+    folder, needs_engine, silent_on, succeed, wait_for, within_netns,
 };
 use serde_json::Value;
-
-fn checkout() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// All dashboards, by uid.
 fn dashboards() -> BTreeMap<String, Value> {

@@ -7,16 +7,12 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use lab::{
-    DockerEngine, Exporter, Netns, Process, Prometheus, describe, empty_folder, folder, http_get,
+    DockerEngine, Exporter, Netns, Process, Prometheus, checkout, describe, empty_folder, folder, http_get,
     needs_engine, succeed, wait_for,
 };
 
-fn checkout(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
 fn read(path: &str) -> String {
-    fs::read_to_string(checkout(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(checkout().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 // ---------------------------------------------------------------- systemd
@@ -124,7 +120,7 @@ fn the_unit_lets_through_every_system_call_of_the_exporter_and_no_other_privileg
     names.name("web", &web);
     let trace = empty_folder("trace").join("calls");
     let file = trace.display().to_string();
-    let web_config = checkout("deploy/systemd/web.yml").display().to_string();
+    let web_config = checkout().join("deploy/systemd/web.yml").display().to_string();
     let mut exporter = Exporter::start_through(
         &host,
         &["strace", "-D", "-f", "-qq", "-e", "signal=none", "-o", &file],
@@ -170,7 +166,9 @@ fn the_default_file_is_what_the_unit_reads() {
     let unit = read("deploy/systemd/veth-exporter.service");
     assert!(unit.contains("EnvironmentFile=-/etc/default/veth-exporter\n") && unit.contains(" $ARGS\n"));
     let mut shell = Command::new("sh");
-    shell.args(["-euc", r#". "$0"; echo "$ARGS""#]).arg(checkout("deploy/systemd/veth-exporter.default"));
+    shell
+        .args(["-euc", r#". "$0"; echo "$ARGS""#])
+        .arg(checkout().join("deploy/systemd/veth-exporter.default"));
     assert_eq!(succeed(&mut shell), "--web.config.file=/etc/veth-exporter/web.yml\n");
 }
 
@@ -178,7 +176,7 @@ fn the_default_file_is_what_the_unit_reads() {
 fn the_web_configuration_as_it_is_shipped_is_good_and_so_it_is_with_what_it_proposes() {
     let check =
         |path: &Path| Command::new(Exporter::binary()).arg("check-web-config").arg(path).output().unwrap();
-    let shipped = check(&checkout("deploy/systemd/web.yml"));
+    let shipped = check(&checkout().join("deploy/systemd/web.yml"));
     assert!(shipped.status.success(), "{}", describe(&shipped));
     let text = read("deploy/systemd/web.yml").replace(
         "<what `htpasswd -nBC 10 \"\"` prints behind the colon>",
@@ -198,8 +196,8 @@ fn docker_compose_accepts_the_files_and_finds_what_they_mount() {
     for file in ["deploy/compose/compose.yaml", "deploy/socket-proxy/compose.yaml", "deploy/swarm/stack.yaml"]
     {
         let mut compose = Command::new("docker-compose");
-        let shown = succeed(compose.arg("-f").arg(checkout(file)).arg("config"));
-        let own = checkout("").display().to_string();
+        let shown = succeed(compose.arg("-f").arg(checkout().join(file)).arg("config"));
+        let own = checkout().display().to_string();
         let mounted = shown.lines().filter_map(|line| line.trim().strip_prefix("- ")?.split(':').next());
         for path in mounted.filter(|path| path.starts_with(&own)) {
             assert!(Path::new(path).exists(), "{file} mounts {path}:\n{shown}");
@@ -231,7 +229,7 @@ fn a_swarm_takes_the_stack_as_a_global_service() {
     let netns = Netns::new("swarm");
     let engine = DockerEngine::start_private(&netns);
     engine.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
-    let stack = checkout("deploy/swarm/stack.yaml").display().to_string();
+    let stack = checkout().join("deploy/swarm/stack.yaml").display().to_string();
     // The image is in no registry that could be asked here.
     let output = engine.try_docker(&["stack", "deploy", "--resolve-image", "never", "-c", &stack, "veth"]);
     let said = describe(&output);
@@ -283,7 +281,7 @@ fn kubernetes_relabelling_names_the_node_and_leaves_the_pods_labels_alone() {
 #[test]
 fn promtool_accepts_every_scrape_configuration() {
     let folder = empty_folder("prometheus");
-    succeed(Command::new("cp").arg("-r").arg(checkout("dashboards/rules")).arg(folder.join("rules")));
+    succeed(Command::new("cp").arg("-r").arg(checkout().join("dashboards/rules")).arg(folder.join("rules")));
     for file in [
         "deploy/compose/prometheus.yml",
         "deploy/prometheus/host.yml",
@@ -299,14 +297,16 @@ fn promtool_accepts_every_scrape_configuration() {
 
 #[test]
 fn amtool_accepts_the_configuration_of_alertmanager() {
-    succeed(Command::new("amtool").arg("check-config").arg(checkout("deploy/compose/alertmanager.yml")));
+    succeed(
+        Command::new("amtool").arg("check-config").arg(checkout().join("deploy/compose/alertmanager.yml")),
+    );
 }
 
 // ---------------------------------------------------------------- Kubernetes
 
 /// What kustomize makes of the folder: what `kubectl apply -k` would send.
 fn kustomized() -> String {
-    succeed(Command::new("kubectl").arg("kustomize").arg(checkout("deploy/kubernetes")))
+    succeed(Command::new("kubectl").arg("kustomize").arg(checkout().join("deploy/kubernetes")))
 }
 
 /// kubernetes-validate, strict, on these documents.
@@ -356,7 +356,7 @@ fn check_monitor(from: &str, to: &str) -> Output {
     let file = own.join("monitor.json");
     fs::write(&file, json).unwrap();
     let mut check = Command::new("node");
-    check.arg(checkout("tests/kubernetes/check.mjs")).arg(own);
+    check.arg(checkout().join("tests/kubernetes/check.mjs")).arg(own);
     check.stdin(fs::File::open(file).unwrap()).output().unwrap()
 }
 

@@ -9,14 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use lab::{Exporter, Exposition, Netns, describe, empty_folder, folder, succeed, wait_for};
+use lab::{Exporter, Exposition, Netns, checkout, describe, empty_folder, folder, succeed, wait_for};
 use veth_exporter::exposition::families::{FAMILIES, Series, Type};
 use veth_exporter::exposition::telemetry::Telemetry;
 use veth_exporter::model::view::{Scene, Source, SourceStatus, Status};
-
-fn checkout() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// Every page, with its text.
 fn pages() -> BTreeMap<PathBuf, String> {

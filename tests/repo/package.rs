@@ -9,17 +9,14 @@ use std::time::Duration;
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 use lab::{
-    Netns, NetnsFolder, Process, describe, empty_folder, folder, http_get, static_binary, succeed, wait_for,
+    Netns, NetnsFolder, Process, checkout, describe, empty_folder, folder, http_get, static_binary, succeed,
+    wait_for,
 };
 use serde_json::Value;
 use veth_exporter::cli::Cli;
 
-fn checkout(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
 fn assert_written(path: &str, made: &[u8]) {
-    let file = checkout(path);
+    let file = checkout().join(path);
     if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
         fs::write(&file, made).unwrap();
     }
@@ -55,7 +52,7 @@ fn the_man_page_is_that_of_the_flags_and_man_reads_it() {
     assert_written("deploy/man/veth-exporter.1", &man_page());
     let mut man = Command::new("man");
     man.env("LC_ALL", "C.UTF-8").env("MANWIDTH", "100").args(["--warnings", "-l"]);
-    let output = man.arg(checkout("deploy/man/veth-exporter.1")).output().unwrap();
+    let output = man.arg(checkout().join("deploy/man/veth-exporter.1")).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", describe(&output));
     let shown = String::from_utf8_lossy(&output.stdout);
     for word in ["--collector.interval", "--web.listen-address", "COMMAND FIND", "VETH_EXPORTER_PEAK_WINDOW"]
@@ -79,7 +76,7 @@ fn the_completions_are_those_of_the_flags() {
 
 #[test]
 fn bash_completes_a_flag_and_a_command() {
-    let file = checkout("deploy/completions/veth-exporter.bash");
+    let file = checkout().join("deploy/completions/veth-exporter.bash");
     for (typed, wanted) in [("--collector.i", "--collector.interval"), ("hea", "healthy")] {
         let script = r#". "$0"; COMP_WORDS=(veth-exporter "$1"); COMP_CWORD=1
             function=$(complete -p veth-exporter | sed 's/.*-F \([^ ]*\).*/\1/')
@@ -100,7 +97,7 @@ fn the_debian_package_installs_runs_and_leaves_nothing_behind() {
     let mut deb = Command::new(env!("CARGO"));
     deb.args(["deb", "--no-build", "--no-strip", "--locked", "--offline", "--target"]);
     deb.arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH)).arg("-o").arg(&file);
-    succeed(deb.current_dir(checkout("")).env("CARGO_TARGET_DIR", target));
+    succeed(deb.current_dir(checkout()).env("CARGO_TARGET_DIR", target));
     let host = root.join("host");
     let admin = host.join("var/lib/dpkg");
     for folder in ["info", "updates"] {
@@ -175,7 +172,7 @@ fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn the_crate_has_what_it_needs_and_no_more() {
     let mut list = Command::new(env!("CARGO"));
-    list.args(["package", "--list", "--allow-dirty", "--offline"]).current_dir(checkout(""));
+    list.args(["package", "--list", "--allow-dirty", "--offline"]).current_dir(checkout());
     let files = succeed(&mut list);
     for needed in
         ["Cargo.lock", "LICENSE", "README.md", "src/http/page/index.html", "deploy/man/veth-exporter.1"]
@@ -190,7 +187,7 @@ fn the_crate_has_what_it_needs_and_no_more() {
 #[test]
 fn cargo_would_publish_the_crate_and_has_nothing_to_say_against_it() {
     let mut publish = Command::new(env!("CARGO"));
-    publish.args(["publish", "--dry-run", "--locked", "--allow-dirty"]).current_dir(checkout(""));
+    publish.args(["publish", "--dry-run", "--locked", "--allow-dirty"]).current_dir(checkout());
     let output = publish.output().unwrap();
     let said = describe(&output);
     let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning")).collect();
@@ -204,7 +201,7 @@ fn cargo_would_publish_the_crate_and_has_nothing_to_say_against_it() {
 fn linked() -> Vec<Value> {
     let mut metadata = Command::new(env!("CARGO"));
     metadata.args(["metadata", "--format-version", "1", "--locked", "--offline"]);
-    metadata.args(["--filter-platform", "x86_64-unknown-linux-gnu"]).current_dir(checkout(""));
+    metadata.args(["--filter-platform", "x86_64-unknown-linux-gnu"]).current_dir(checkout());
     let told: Value = serde_json::from_str(&succeed(&mut metadata)).unwrap();
     told["packages"].as_array().unwrap().clone()
 }
@@ -215,15 +212,15 @@ fn deny(policy: &Path) -> Output {
     assert!(program.exists(), "{} is missing: see what tests/run says of pip", program.display());
     let mut deny = Command::new(program);
     deny.arg("--offline").arg("--config").arg(policy).args(["check", "licenses", "bans", "sources"]);
-    deny.current_dir(checkout("")).output().unwrap()
+    deny.current_dir(checkout()).output().unwrap()
 }
 
 #[test]
 fn licences_duplicates_and_sources_of_what_is_linked_are_those_of_the_policy() {
-    let output = deny(&checkout("deny.toml"));
+    let output = deny(&checkout().join("deny.toml"));
     assert!(output.status.success(), "{}", describe(&output));
     // Each list in turn without one of its lines.
-    let policy = fs::read_to_string(checkout("deny.toml")).unwrap();
+    let policy = fs::read_to_string(checkout().join("deny.toml")).unwrap();
     for (line, told) in [("    \"ISC\",\n", "licenses FAILED"), ("    \"syn@2\",\n", "bans FAILED")] {
         assert!(policy.contains(line), "no {line} in deny.toml");
         let stricter = empty_folder("deny").join("deny.toml");

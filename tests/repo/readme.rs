@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
-use lab::{Netns, Process, static_binary, succeed, wait_for};
+use lab::{Netns, Process, checkout, static_binary, succeed, wait_for};
 use veth_exporter::cli::Cli;
 
 fn read(page: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap()
+    fs::read_to_string(checkout().join(page)).unwrap()
 }
 
 fn chapter<'a>(readme: &'a str, title: &str) -> &'a str {
@@ -30,7 +29,7 @@ fn cargo_run(host: &Netns, command: &str) -> Process {
     let binary = static_binary();
     let (target, folder) = (binary.ancestors().nth(2).unwrap(), binary.ancestors().nth(3).unwrap());
     let mut shell = host.command("sh");
-    shell.args(["-c", &format!("exec {command}")]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    shell.args(["-c", &format!("exec {command}")]).current_dir(checkout());
     shell.env("CARGO_TARGET_DIR", folder).env("CARGO_BUILD_TARGET", target.file_name().unwrap());
     shell.env("RUSTFLAGS", "-C target-feature=+crt-static").env_remove("DOCKER_HOST");
     Process::start("cargo run", &mut shell)
@@ -114,7 +113,7 @@ fn every_flag_and_every_command_of_the_readme_and_the_docs_is_there_and_the_read
 
 #[test]
 fn tests_run_and_benches_run_explain_themselves() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = checkout();
     assert!(succeed(Command::new(root.join("tests/run")).arg("--help")).contains("--small"));
     assert!(succeed(Command::new(root.join("benches/run")).arg("--help")).contains("benches/run"));
 }

@@ -8,13 +8,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lab::{
-    Alertmanager, DockerEngine, Exporter, Prometheus, Webhook, describe, empty_folder, needs_engine,
-    two_silent, wait_for,
+    Alertmanager, DockerEngine, Exporter, Prometheus, Webhook, checkout, describe, empty_folder,
+    needs_engine, two_silent, wait_for,
 };
 use serde_json::Value;
 
 fn rules() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards/rules")
+    checkout().join("dashboards/rules")
 }
 
 fn yaml_files(folder: &Path) -> Vec<PathBuf> {

@@ -7,17 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::stream::{Client, STREAM};
 use super::town::Town;
-use lab::{Exporter, connect, succeed, wait_for};
+use lab::{Exporter, connect, memory, succeed, wait_for};
 
 const STREAMS: usize = 32;
 const SCRAPERS: usize = 8;
-
-/// A number out of /proc/PID/status, in KiB.
-fn resident(exporter: &Exporter) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/status", exporter.pid())).unwrap();
-    let line = text.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 /// CPU time that it has used so far, in hundredths of a second.
 fn used(exporter: &Exporter) -> u64 {
@@ -71,7 +64,7 @@ fn thirty_two_streams_and_eight_scrapers_at_a_thousand_pairs_delay_no_tick_and_g
         }
         while Instant::now() < end {
             std::thread::sleep(Duration::from_millis(500));
-            sizes.lock().unwrap().push(resident(&exporter));
+            sizes.lock().unwrap().push(memory(&exporter, "VmRSS"));
         }
     });
     let (mut gaps, mut counts, sizes) =

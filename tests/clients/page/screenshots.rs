@@ -3,7 +3,7 @@
 
 use super::town::Town;
 use super::url;
-use lab::{Browser, empty_folder, wait_for};
+use lab::{Browser, checkout, empty_folder, wait_for};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 fn wanted() -> Option<PathBuf> {
     let folder = std::env::var_os("VETH_LAB_SCREENSHOTS")?;
-    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+    Some(checkout().join(folder))
 }
 
 /// Writes it with so few colours that it is small.

@@ -2,11 +2,10 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Host;
-use lab::{Exporter, connect, describe, python, send_datagrams, wait_for};
+use lab::{Exporter, checkout, connect, describe, python, send_datagrams, wait_for};
 use serde_json::Value;
 
 pub const STREAM: &str = "/api/v1/stream";
@@ -75,7 +74,7 @@ impl Client {
 
 /// What an event says must be as its schema.
 fn check(event: &Event) {
-    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/stream.schema.json");
+    let schema = checkout().join("docs/stream.schema.json");
     let output = python("schema.py", &[&schema.display().to_string()], event.data.to_string().as_bytes());
     assert!(output.status.success(), "{}\nin {}: {}", describe(&output), event.name, event.data);
 }

@@ -2,7 +2,7 @@
 
 use super::Host;
 use crate::certificates::Authority;
-use lab::{Exporter, describe};
+use lab::{Exporter, checkout, describe};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 const HASH: &str = "$2y$10$N9qo8uLOickgx2ZMRZoMye7y6ZydGdLZn0h79aqy52Sg7bnV/o7l.";
@@ -312,7 +312,7 @@ fn what_only_an_owner_may_read_is_refused_at_the_start_once_root_has_given_up_it
 #[test]
 fn the_examples_of_the_documentation_are_good() {
     let host = host();
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples");
+    let folder = checkout().join("docs/examples");
     let mut checked = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -15,7 +15,7 @@ mod stream;
 mod systemd;
 mod tls;
 
-use lab::{Exporter, Netns, NetnsFolder, empty_folder};
+use lab::{Exporter, Netns, NetnsFolder, empty_folder, memory};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,11 +58,4 @@ impl Host {
 fn brief_or_long(brief: u64, long: u64) -> Duration {
     let asked = std::env::var("VETH_LAB_LONG").is_ok_and(|value| value == "1");
     Duration::from_secs(if asked { long } else { brief })
-}
-
-/// A number out of /proc/PID/status, in KiB.
-fn memory(exporter: &Exporter, key: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/status", exporter.pid())).unwrap();
-    let line = text.lines().find(|line| line.starts_with(key)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use lab::book::{Dice, refuse_gaps};
 use lab::crowd::{Crowd, Host, called};
-use lab::{Exporter, Exposition, Traffic, wait_for};
+use lab::{Exporter, Exposition, Traffic, memory, wait_for};
 
 /// Longer than a last event takes.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -22,12 +22,6 @@ fn come_and_go(host: &Host, count: u32) -> Duration {
         Crowd::new(host, first..first + 100).join();
     }
     begin.elapsed()
-}
-
-fn resident_kib(exporter: &Exporter) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", exporter.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 fn descriptors(exporter: &Exporter) -> usize {
@@ -56,7 +50,7 @@ fn a_thousand_namespaces_in_some_seconds_lose_no_event_and_leave_nothing_behind(
     for _ in 0..2 {
         let took = exporter.while_scraping(|_| scrapes += 1, || come_and_go(&host, 1_000));
         refuse_gaps(&wait_until_alone(&exporter));
-        rounds.push((took, resident_kib(&exporter), descriptors(&exporter)));
+        rounds.push((took, memory(&exporter, "VmRSS"), descriptors(&exporter)));
     }
     println!(
         "1,000 namespaces made and killed, then resident KiB and descriptors: {rounds:?}; {scrapes} scrapes"

@@ -170,6 +170,15 @@ impl Exporter {
     }
 }
 
+/// Returns a figure of the exporter's /proc/PID/status in KiB: `VmRSS`, `VmHWM`, `VmSize` (proc(5)).
+pub fn memory(exporter: &Exporter, key: &str) -> u64 {
+    let path = format!("/proc/{}/status", exporter.pid());
+    let status = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let figure = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    figure.unwrap_or_else(|| panic!("no {key} in kB in {path}:\n{status}"))
+}
+
 struct SetOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {

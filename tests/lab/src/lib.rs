@@ -46,7 +46,7 @@ pub use browser::{Browser, Page};
 pub use container::{Container, Counters};
 pub use containerd::{Containerd, Pod};
 pub use docker::{DockerEngine, DockerNetwork, IMAGE, PrivateEngine};
-pub use exporter::Exporter;
+pub use exporter::{Exporter, memory};
 pub use exposition::{Exposition, Family, Sample};
 pub use frozen::Frozen;
 pub use http::{Response, connect, get as http_get, request as http_request};
