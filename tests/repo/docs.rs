@@ -82,7 +82,7 @@ fn telemetry() -> Vec<(String, String, String, String)> {
 
 fn list_of_metrics() -> String {
     let mut page = String::from(
-        "# Metrics\n\nMade from the program's own tables (`UPDATE_GOLDEN=1 tests/run --small --test docs`), and held equal to them by a test. A \
+        "# Metrics\n\nMade from the program's own tables (`UPDATE_GOLDEN=1 tests/run --small --test repo docs::`), and held equal to them by a test. A \
          label that is empty is left out, but for `container`, `namespace` and `pod` where there are pods. In OpenMetrics a gauge whose \
          name ends in `_info` is of the type info.\n\n\
          ## Veths\n\n| family | type | labels | meaning |\n|---|---|---|---|\n",
