@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lab::{
     Container, Counters, DockerEngine, DockerNetwork, Exporter, Exposition, Netns, Prometheus, needs_engine,
-    promtool_check, silent_on, succeed, two_silent, unique_name, wait_for,
+    promtool_check, silent_on, succeed, two_silent, unique_device, unique_name, wait_for,
 };
 
 const PATH: &str = "/metrics/cadvisor";
@@ -107,7 +107,7 @@ struct Macvlan {
 
 impl Macvlan {
     fn new(engine: &DockerEngine) -> Macvlan {
-        let parent = format!("mv{}", std::process::id());
+        let parent = unique_device("mv");
         let netns: &Netns = engine.netns();
         netns.veth(&parent, netns, &format!("{parent}p"));
         let option = format!("parent={parent}");

@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use lab::{
-    Container, DockerEngine, Exporter, Netns, NetnsFolder, describe, needs_engine, succeed, unique_name,
+    Container, DockerEngine, Exporter, Netns, NetnsFolder, describe, needs_engine, succeed, unique_device,
+    unique_name,
 };
 use serde_json::Value;
 
@@ -373,7 +374,7 @@ fn a_container_on_a_macvlan_has_no_veth_and_it_says_so() {
     needs_engine!();
     let engine = DockerEngine::get();
     // Its parent is a veth of the test's: what the container has is none for all that.
-    let parent = format!("mv{}", std::process::id());
+    let parent = unique_device("mv");
     engine.netns().ip(["link", "add", &parent, "up", "type", "veth", "peer", "name", &format!("{parent}p")]);
     let name = unique_name("macvlan");
     engine.docker(&["network", "create", "-d", "macvlan", "-o", &format!("parent={parent}"), &name]);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 use lab::{
-    Netns, NetnsFolder, Process, checkout, describe, empty_folder, folder, http_get, static_binary, succeed,
-    wait_for,
+    Netns, NetnsFolder, Process, cargo, checkout, describe, empty_folder, folder, http_get, static_binary,
+    succeed, wait_for,
 };
 use serde_json::Value;
 use veth_exporter::cli::Cli;
@@ -94,10 +94,10 @@ fn the_debian_package_installs_runs_and_leaves_nothing_behind() {
     let file = root.join("veth-exporter.deb");
     // The binary that is there already, in the place where a release build would have it.
     let target = static_binary().ancestors().nth(3).unwrap();
-    let mut deb = Command::new(env!("CARGO"));
+    let mut deb = cargo();
     deb.args(["deb", "--no-build", "--no-strip", "--locked", "--offline", "--target"]);
     deb.arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH)).arg("-o").arg(&file);
-    succeed(deb.current_dir(checkout()).env("CARGO_TARGET_DIR", target));
+    succeed(deb.env("CARGO_TARGET_DIR", target));
     let host = root.join("host");
     let admin = host.join("var/lib/dpkg");
     for folder in ["info", "updates"] {
@@ -171,8 +171,8 @@ fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn the_crate_has_what_it_needs_and_no_more() {
-    let mut list = Command::new(env!("CARGO"));
-    list.args(["package", "--list", "--allow-dirty", "--offline"]).current_dir(checkout());
+    let mut list = cargo();
+    list.args(["package", "--list", "--allow-dirty", "--offline"]);
     let files = succeed(&mut list);
     for needed in
         ["Cargo.lock", "LICENSE", "README.md", "src/http/page/index.html", "deploy/man/veth-exporter.1"]
@@ -186,8 +186,8 @@ fn the_crate_has_what_it_needs_and_no_more() {
 
 #[test]
 fn cargo_would_publish_the_crate_and_has_nothing_to_say_against_it() {
-    let mut publish = Command::new(env!("CARGO"));
-    publish.args(["publish", "--dry-run", "--locked", "--allow-dirty"]).current_dir(checkout());
+    let mut publish = cargo();
+    publish.args(["publish", "--dry-run", "--locked", "--allow-dirty"]);
     let output = publish.output().unwrap();
     let said = describe(&output);
     let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning")).collect();
@@ -199,9 +199,9 @@ fn cargo_would_publish_the_crate_and_has_nothing_to_say_against_it() {
 
 /// The packages that are linked into the program.
 fn linked() -> Vec<Value> {
-    let mut metadata = Command::new(env!("CARGO"));
+    let mut metadata = cargo();
     metadata.args(["metadata", "--format-version", "1", "--locked", "--offline"]);
-    metadata.args(["--filter-platform", "x86_64-unknown-linux-gnu"]).current_dir(checkout());
+    metadata.args(["--filter-platform", "x86_64-unknown-linux-gnu"]);
     let told: Value = serde_json::from_str(&succeed(&mut metadata)).unwrap();
     told["packages"].as_array().unwrap().clone()
 }

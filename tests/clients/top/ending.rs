@@ -80,7 +80,7 @@ fn program_that_panics() {
 fn a_panic_restores_the_terminal_and_its_message_can_be_read() {
     let netns = Netns::new("host");
     let program = std::env::current_exe().unwrap().display().to_string();
-    let words = ["--exact", "ending::program_that_panics", "--nocapture"];
+    let words = ["--exact", "top::ending::program_that_panics", "--nocapture"];
     let mut terminal = Terminal::start(&netns, &program, &words, &[(PANICS, "1")], (30, 120));
     terminal.wait_for_text("about to panic");
     assert!(terminal.is_taken());

@@ -119,6 +119,20 @@ pub fn unique_name(prefix: &str) -> String {
     format!("{prefix}-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A name for an interface that nothing else on this machine has, of at most 14 bytes: IFNAMSIZ leaves 15, and some tests append one.
+pub fn unique_device(prefix: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(1);
+    format!("{prefix}{:x}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Returns the command `cargo` as the user has it in PATH. rustup's proxy then hands its toolchain on to rustc: cargo itself, called
+/// past the proxy, would let each dependency's own rust-toolchain file choose one.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(checkout());
+    cargo
+}
+
 /// Asks until the answer is `Ok`, and panics with the last `Err` when it is not so in time.
 pub fn wait_for<T, E: Display>(
     within: Duration,

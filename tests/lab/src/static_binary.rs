@@ -1,10 +1,9 @@
 //! The release build as it is shipped: static, for an empty root. Cargo keeps it below the target folder for the next run.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
-use super::{Exporter, checkout, succeed};
+use super::{Exporter, cargo, succeed};
 
 /// Builds it, if that was not done yet; its path.
 pub fn static_binary() -> &'static Path {
@@ -14,11 +13,10 @@ pub fn static_binary() -> &'static Path {
         // target/debug/veth-exporter is the test's own.
         let folder =
             Path::new(Exporter::binary()).ancestors().nth(2).expect("a target folder").join("static");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--locked", "--release", "--target", &target]);
-        cargo.arg("--manifest-path").arg(checkout().join("Cargo.toml"));
-        cargo.env("CARGO_TARGET_DIR", &folder).env("RUSTFLAGS", "-C target-feature=+crt-static");
-        succeed(&mut cargo);
+        let mut build = cargo();
+        build.args(["build", "--locked", "--release", "--target", &target]);
+        build.env("CARGO_TARGET_DIR", &folder).env("RUSTFLAGS", "-C target-feature=+crt-static");
+        succeed(&mut build);
         folder.join(target).join("release/veth-exporter")
     })
 }
