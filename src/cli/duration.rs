@@ -4,21 +4,21 @@ use jiff::fmt::friendly::SpanParser;
 use jiff::{Span, SpanRelativeTo};
 use std::time::Duration;
 
-/// Forms that a message shows.
-const EXAMPLES: &str = "write it like 500ms, 5m, 1h30m or 2d";
+/// What to do about a text that jiff refuses; jiff's own words name units that are refused here.
+const FORM: &str = "cannot be read as a duration; write units from the largest to the smallest, like 500ms, 5m, \
+                    1h30m, 2d or 1w, days and weeks in whole numbers";
 
 /// Parses a duration such as `500ms`, `1 min`, `1h30m` or `2d`: a day is 24 hours.
 ///
 /// # Errors
 /// If the text is no duration, is negative, or has months or years, which differ in length.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let span: Span =
-        SpanParser::new().parse_span(text.trim()).map_err(|error| format!("{error}; {EXAMPLES}"))?;
+    let span: Span = SpanParser::new().parse_span(text.trim()).map_err(|_| FORM)?;
     if span.get_years() != 0 || span.get_months() != 0 {
         return Err("months and years differ in length; write days, like 365d".into());
     }
     if span.is_negative() {
-        return Err(format!("a duration cannot be negative; {EXAMPLES}"));
+        return Err("a duration cannot be negative; leave the sign out, like 5m".into());
     }
     let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
     Ok(exact.unsigned_abs())
@@ -60,7 +60,7 @@ mod tests {
             ("2 weeks", seconds(1_209_600)),
             ("365d", seconds(31_536_000)),
             (" 5m ", seconds(300)),
-            // What humantime took not: hours, minutes and seconds with colons, and commas between units.
+            // Hours, minutes and seconds with colons, and commas between units.
             ("01:30:00", seconds(5_400)),
             ("1h, 30m", seconds(5_400)),
         ] {
@@ -71,20 +71,20 @@ mod tests {
     #[test]
     fn what_is_no_duration_is_refused_with_a_hint() {
         for (text, hint) in [
-            ("", EXAMPLES),
-            ("soon", EXAMPLES),
-            ("5", EXAMPLES),
-            ("0", EXAMPLES),
-            ("5x", EXAMPLES),
-            ("1e3s", EXAMPLES),
-            ("s", EXAMPLES),
-            ("5 m s", EXAMPLES),
-            ("1.5d", EXAMPLES),
-            ("30m1h", EXAMPLES),
-            ("1s 1s", EXAMPLES),
-            ("1M", EXAMPLES),
-            ("PT5M", EXAMPLES),
-            ("99999999999999999999s", EXAMPLES),
+            ("", FORM),
+            ("soon", FORM),
+            ("5", FORM),
+            ("0", FORM),
+            ("5x", FORM),
+            ("1e3s", FORM),
+            ("s", FORM),
+            ("5 m s", FORM),
+            ("1.5d", FORM),
+            ("30m1h", FORM),
+            ("1s 1s", FORM),
+            ("1M", FORM),
+            ("PT5M", FORM),
+            ("99999999999999999999s", FORM),
             ("-5m", "negative"),
             ("5m ago", "negative"),
             ("1month", "365d"),
