@@ -1,5 +1,6 @@
 //! What the user typed -> what the program needs.
 
+mod duration;
 mod selection;
 mod top;
 
@@ -17,6 +18,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use duration::duration;
 pub use selection::{Pattern, Selection};
 pub use top::Top;
 
@@ -94,11 +96,11 @@ pub struct Serve {
     pub interval: Duration,
     /// How long a workload's totals are kept after its last pair is gone
     #[arg(long = "container.retention", env = "VETH_EXPORTER_CONTAINER_RETENTION", value_name = "DURATION",
-          default_value = "5m", value_parser = humantime::parse_duration)]
+          default_value = "5m", value_parser = duration)]
     pub retention: Duration,
     /// How far back the peaks look
     #[arg(long = "peak.window", env = "VETH_EXPORTER_PEAK_WINDOW", value_name = "DURATION",
-          default_value = "60s", value_parser = humantime::parse_duration)]
+          default_value = "60s", value_parser = duration)]
     pub peak_window: Duration,
     /// Series of veths at most; what is more is summed under other. 0 for no limit
     #[arg(
@@ -417,7 +419,7 @@ fn telemetry_path(text: &str) -> Result<String, String> {
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
-    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let interval = duration(text)?;
     if interval < Duration::from_millis(100) {
         Err("at least 100ms".into())
     } else if interval > Duration::from_secs(24 * 60 * 60) {

@@ -3,10 +3,11 @@
 mod throttle;
 
 use crate::cli::LogFormat;
+use jiff::Timestamp;
 use serde_json::Value;
 use std::fmt::{self, Debug, Write};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 use throttle::Throttle;
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
@@ -57,7 +58,7 @@ where
         if suppressed > 0 {
             fields.others.push(("suppressed", suppressed.into()));
         }
-        let ts = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let ts = format!("{:.3}", Timestamp::now());
         let head =
             [("ts", ts), ("level", level(event.metadata().level()).to_owned()), ("msg", fields.message)];
         let head = head.into_iter().map(|(key, text)| (key, Value::String(text)));

@@ -1,16 +1,16 @@
 //! What the exporter says of itself: a registry of the `prometheus` crate.
 
+use super::process::OwnProcess;
 use crate::model::pairing::EndState;
 use crate::model::view::{Scene, SeriesStatus, Status};
 use prometheus::core::Collector;
-use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::{Counter, MetricFamily};
+use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
-use rustix::time::{ClockId, clock_gettime};
 
 /// The exporter's own metrics.
 pub struct Telemetry {
     registry: Registry,
+    process: OwnProcess,
     collector_success: IntGaugeVec,
     collector_duration: GaugeVec,
     ends: IntGaugeVec,
@@ -33,7 +33,6 @@ impl Telemetry {
     /// If two have one name: a mistake in this file.
     pub fn new(sandbox: &[(&'static str, &str)]) -> Result<Telemetry, prometheus::Error> {
         let registry = Registry::new();
-        registry.register(Box::new(ProcessCollector::for_self()))?;
         let build = opts("build_info", "Always 1: the exporter's version.");
         let build = registered(&registry, IntGaugeVec::new(build, &["version"])?)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -110,6 +109,7 @@ impl Telemetry {
                 "Scrapes that got the counters of the last tick, because new ones took over 50 ms.",
             )?,
             registry,
+            process: OwnProcess::new(),
         })
     }
 
@@ -145,15 +145,9 @@ impl Telemetry {
         ] {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
-        let mut families = self.registry.gather();
-        // The crate counts whole seconds alone.
-        if let Some(cpu) = families.iter_mut().find(|family| family.name() == "process_cpu_seconds_total") {
-            let spent = clock_gettime(ClockId::ProcessCPUTime);
-            let seconds = spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9;
-            let mut counter = Counter::default();
-            counter.set_value(seconds);
-            cpu.mut_metric().iter_mut().for_each(|metric| metric.set_counter(counter.clone()));
-        }
+        // Sorted: `process_` is before `veth_exporter_`.
+        let mut families = self.process.families();
+        families.extend(self.registry.gather());
         families
     }
 }

@@ -1,12 +1,11 @@
 //! What makes messages of netlink an answer: its numbers, its end, its refusal. Pure.
 
 use super::socket::Error;
-use netlink_packet_core::{NLM_F_DUMP_INTR, NetlinkBuffer};
+use netlink_packet_core::{NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer};
 use std::io;
 
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-const HEADER: usize = 16;
+/// Length of a message's header.
+pub(super) const HEADER: usize = size_of::<libc::nlmsghdr>();
 
 /// How an answer ends.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,6 +5,7 @@ use super::OwnNsid;
 use super::socket::Error;
 use super::wire;
 use crate::model::event::Event;
+use libc::{RTNLGRP_LINK, RTNLGRP_NSID};
 use netlink_sys::SocketAddr;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
@@ -15,10 +16,6 @@ use std::io::{self, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-
-/// From linux/rtnetlink.h.
-const RTNLGRP_LINK: u32 = 1;
-const RTNLGRP_NSID: u32 = 28;
 
 /// Holds the events of 1,000 namespaces that are made and killed in 2 s, with room to spare for a reader that is
 /// kept from running for a while; the default of 208 KiB loses some at any pause of 20 ms.

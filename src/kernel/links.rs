@@ -7,13 +7,10 @@ use crate::model::host::{Links, LookFailure};
 use crate::model::link::{Errors, Link, PeerNetns};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use nix::errno::Errno;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 const RTM_GETLINK: &str = "RTM_GETLINK";
-const EPERM: i32 = 1;
-const ENOENT: i32 = 2;
-const EACCES: i32 = 13;
-const EINVAL: i32 = 22;
 
 /// Asks which links and namespaces there are. Its answers can take as long as the kernel's RTNL lock is held
 /// by somebody else.
@@ -146,8 +143,8 @@ impl Attempts {
 /// What the caller can do about an error when it looked into a namespace.
 pub(super) fn look_failure(error: Error) -> LookFailure {
     match error.errno() {
-        Some(EPERM | EACCES) => LookFailure::Denied,
-        Some(EINVAL | ENOENT) => LookFailure::Gone,
+        Some(Errno::EPERM | Errno::EACCES) => LookFailure::Denied,
+        Some(Errno::EINVAL | Errno::ENOENT) => LookFailure::Gone,
         _ => LookFailure::Failed(error.to_string()),
     }
 }

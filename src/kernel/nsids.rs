@@ -7,14 +7,12 @@ use crate::model::host::{Located, LookFailure};
 use crate::model::workload::Locator;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
+use nix::errno::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-
-const O_NONBLOCK: i32 = 0x800;
-const ESRCH: i32 = 3;
 
 impl Resolver {
     /// Finds the namespace of a claim, and gives it an id if it has none (which needs CAP_NET_ADMIN).
@@ -38,14 +36,14 @@ impl Resolver {
     /// The id of the namespace in which a process lives, if it has one; gives it none.
     pub fn nsid_of(&mut self, pid: u32) -> Result<Option<u32>, LookFailure> {
         self.nsid(NsidAttribute::Pid(pid)).map_err(|error| match error.errno() {
-            Some(ESRCH) => LookFailure::Gone,
+            Some(Errno::ESRCH) => LookFailure::Gone,
             _ => look_failure(error),
         })
     }
 
     fn locate_by(&mut self, which: NsidAttribute) -> Result<Located, LookFailure> {
         let failure = |error: Error| match error.errno() {
-            Some(ESRCH) => LookFailure::Gone,
+            Some(Errno::ESRCH) => LookFailure::Gone,
             _ => look_failure(error),
         };
         let mut nsid = self.nsid(which.clone()).map_err(failure)?;
@@ -93,7 +91,7 @@ fn open_namespace(path: &Path) -> io::Result<File> {
     if !fs::metadata(path)?.is_file() {
         return Err(not_one());
     }
-    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     // The namespaces' file system has the device of every other namespace, our own included.
     let own = fs::metadata("/proc/self/ns/net")?;
     if file.metadata()?.dev() != own.dev() { Err(not_one()) } else { Ok(file) }

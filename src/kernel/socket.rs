@@ -6,6 +6,8 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
+use nix::errno::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use std::io;
 use std::thread;
 use std::time::Duration;
@@ -43,10 +45,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// The errno of a refusal.
-    pub fn errno(&self) -> Option<i32> {
+    /// Returns the errno of a refusal.
+    pub fn errno(&self) -> Option<Errno> {
         match self {
-            Error::Refused { source, .. } => source.raw_os_error(),
+            Error::Refused { source, .. } => source.raw_os_error().map(Errno::from_raw),
             _ => None,
         }
     }
@@ -75,7 +77,8 @@ impl Socket {
         let failed = |doing| move |source| Error::Socket { doing, source };
         let mut inner = netlink_sys::Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
         let address = inner.bind_auto().map_err(failed("bind"))?;
-        socket2::SockRef::from(&inner).set_read_timeout(Some(TIMEOUT)).map_err(failed("set a time limit"))?;
+        set_socket_timeout(&inner, Timeout::Recv, Some(TIMEOUT))
+            .map_err(|error| failed("set a time limit")(error.into()))?;
         // Without it a kernel that does not know IFLA_TARGET_NETNSID ignores it, and answers about the host.
         inner.set_netlink_get_strict_chk(true).map_err(failed("ask for strict checking (Linux 4.20)"))?;
         Ok(Socket { inner, port: address.port_number(), sequence: 0, buffer: Vec::with_capacity(BUFFER) })
@@ -173,7 +176,7 @@ impl Socket {
             self.buffer.reserve_exact(BUFFER);
             // With MSG_TRUNC the length is that of the datagram, also where it did not fit.
             let mut room = bytes::BufMut::limit(&mut self.buffer, BUFFER);
-            match self.inner.recv_from(&mut room, libc_flags::MSG_TRUNC) {
+            match self.inner.recv_from(&mut room, libc::MSG_TRUNC) {
                 Err(source) if source.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => return Err(Error::Socket { doing: "receive", source }),
                 Ok((_, sender)) if sender.port_number() != 0 => {} // not the kernel
@@ -184,9 +187,4 @@ impl Socket {
             }
         }
     }
-}
-
-/// recv(2)'s flag, the one constant that would need the libc crate.
-mod libc_flags {
-    pub const MSG_TRUNC: i32 = 0x20;
 }

@@ -6,8 +6,7 @@ use crate::model::host::Samples;
 use crate::model::link::Counters;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::stats::{StatsFilterMask, StatsMessage};
-
-const ENODEV: i32 = 19;
+use nix::errno::Errno;
 
 /// Reads counters, on a socket of its own.
 pub struct Sampler {
@@ -35,7 +34,7 @@ impl Sampler {
         });
         match answer {
             Ok(counters) => Ok(Some(counters)),
-            Err(error) if error.errno() == Some(ENODEV) => Ok(None),
+            Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -3,27 +3,16 @@
 //! The attributes are walked here and not by netlink-packet-route's decoder, which demands that a name is
 //! UTF-8 and fails the whole message if it is not: any container may name its own end `v\xff\xfe`.
 
+use super::answer::HEADER;
 use crate::model::event::Event;
 use crate::model::link::{Address, Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
 use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NetlinkBuffer, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
-/// The message type of a link, from linux/rtnetlink.h as those below.
-pub const RTM_NEWLINK: u16 = 16;
-/// Of a link that is gone.
-pub const RTM_DELLINK: u16 = 17;
-/// Of an address.
-pub const RTM_NEWADDR: u16 = 20;
-/// Of a namespace's id.
-pub const RTM_NEWNSID: u16 = 88;
-/// Of an id that is free again.
-pub const RTM_DELNSID: u16 = 89;
-/// Of a link's counters.
-pub const RTM_NEWSTATS: u16 = 92;
+pub use libc::{RTM_DELLINK, RTM_DELNSID, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID};
 
-/// The control message with the namespace that an event comes from (linux/netlink.h): level and type.
-const SOL_NETLINK: i32 = 270;
-const NETLINK_LISTEN_ALL_NSID: i32 = 8;
+/// Message type of a link's counters, from linux/rtnetlink.h: libc names it for glibc alone.
+pub const RTM_NEWSTATS: u16 = 92;
 
 /// Attributes of a link message, from linux/if_link.h.
 mod ifla {
@@ -50,19 +39,19 @@ mod ifa {
     pub const TARGET_NETNSID: u16 = 10;
 }
 
-/// From linux/socket.h.
-const AF_UNSPEC: u8 = 0;
+/// AF_UNSPEC, as wide as `struct ifinfomsg` has it.
+const AF_UNSPEC: u8 = libc::AF_UNSPEC as u8;
 
 /// NETNSA_NSID, from linux/net_namespace.h.
 const NETNSA_NSID: u16 = 1;
 
-/// IF_OPER_UP, from linux/if.h.
-const IF_OPER_UP: u8 = 6;
+/// IF_OPER_UP, as wide as IFLA_OPERSTATE has it.
+const IF_OPER_UP: u8 = libc::IF_OPER_UP as u8;
 
 /// Lengths of `struct ifinfomsg`, `struct ifaddrmsg`, `struct if_stats_msg` and `struct rtgenmsg`, the last one
 /// padded.
-const IFINFOMSG: usize = 16;
-const IFADDRMSG: usize = 8;
+const IFINFOMSG: usize = size_of::<libc::ifinfomsg>();
+const IFADDRMSG: usize = size_of::<libc::ifaddrmsg>();
 const IF_STATS_MSG: usize = 12;
 const RTGENMSG: usize = 4;
 
@@ -131,7 +120,7 @@ pub fn name_the_host(link: &mut Link, own: u32) {
 /// The namespace that an event comes from, by a control message of this level and type; `None` for the host, and for what tells
 /// something else.
 pub fn source(level: i32, kind: i32, told: &[u8]) -> Option<u32> {
-    let ours = level == SOL_NETLINK && kind == NETLINK_LISTEN_ALL_NSID;
+    let ours = level == libc::SOL_NETLINK && kind == libc::NETLINK_LISTEN_ALL_NSID;
     let id = told.first_chunk().filter(|_| ours)?;
     u32::try_from(i32::from_ne_bytes(*id)).ok()
 }
@@ -149,7 +138,7 @@ pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: 
             Some(None) => {}
             None => events.push(Event::Bad),
         }
-        rest = rest.get(whole.next_multiple_of(4).max(16)..).unwrap_or_default();
+        rest = rest.get(whole.next_multiple_of(4).max(HEADER)..).unwrap_or_default();
     }
 }
 

@@ -1,11 +1,15 @@
 //! Capabilities: all are given up but the one that is needed for longer than a moment.
 
 use super::Part;
-use caps::{CapSet, Capability, CapsHashSet};
+use rustix::io;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities,
+};
 use std::collections::BTreeSet;
 
 /// What is needed for longer than a moment: to look inside other network namespaces.
-const NEEDED: Capability = Capability::CAP_NET_ADMIN;
+const NEEDED: CapabilitySet = CapabilitySet::NET_ADMIN;
 
 /// How many privileges the user lets the process keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,29 +36,41 @@ pub enum Tier {
 /// # Errors
 /// What the system said.
 pub fn drop_privileges(privileges: Privileges, disabled: &BTreeSet<Part>) -> Result<Tier, String> {
-    let all = |set| caps::read(None, set).map_err(|error| format!("cannot read capabilities: {error}"));
-    let permitted = all(CapSet::Permitted)?;
+    let now = capabilities(None).map_err(|error| format!("cannot read capabilities: {error}"))?;
+    let available = now.permitted.contains(NEEDED);
     if disabled.contains(&Part::Capabilities) {
-        return Ok(if permitted.contains(&NEEDED) { Tier::AllNamespaces } else { Tier::HostOnly });
+        return Ok(if available { Tier::AllNamespaces } else { Tier::HostOnly });
     }
-    let keep = privileges == Privileges::Full && permitted.contains(&NEEDED);
-    let kept: CapsHashSet = keep.then_some(NEEDED).into_iter().collect();
-    let failed = |error| format!("cannot give up capabilities: {error}");
+    let keep = privileges == Privileges::Full && available;
+    let kept = if keep { NEEDED } else { CapabilitySet::empty() };
+    drop_all_but(kept, now).map_err(|error| format!("cannot give up capabilities: {error}"))?;
+    Ok(if keep { Tier::AllNamespaces } else { Tier::HostOnly })
+}
+
+/// Removes every capability but `kept` from all five sets of the calling thread, which has `now`.
+fn drop_all_but(kept: CapabilitySet, now: CapabilitySets) -> io::Result<()> {
     // The bounding set is what a program that we executed could get back; without CAP_SETPCAP it stays.
-    if all(CapSet::Effective)?.contains(&Capability::CAP_SETPCAP) {
-        for &capability in all(CapSet::Bounding)?.difference(&kept) {
-            caps::drop(None, CapSet::Bounding, capability).map_err(failed)?;
+    if now.effective.contains(CapabilitySet::SETPCAP) {
+        for capability in (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
+            match capability_is_in_bounding_set(capability) {
+                Ok(true) if !kept.contains(capability) => remove_capability_from_bounding_set(capability)?,
+                Ok(_) => {}
+                // This kernel's last capability is below.
+                Err(io::Errno::INVAL) => break,
+                Err(error) => return Err(error),
+            }
         }
     }
     // Nothing is executed, so nothing has to be passed on.
-    for set in [CapSet::Ambient, CapSet::Inheritable] {
-        caps::clear(None, set).map_err(failed)?;
-    }
-    for set in [CapSet::Effective, CapSet::Permitted] {
-        let narrowed: CapsHashSet = all(set)?.intersection(&kept).copied().collect();
-        caps::set(None, set, &narrowed).map_err(failed)?;
-    }
-    Ok(if kept.is_empty() { Tier::HostOnly } else { Tier::AllNamespaces })
+    clear_ambient_capability_set()?;
+    set_capabilities(
+        None,
+        CapabilitySets {
+            effective: now.effective & kept,
+            permitted: now.permitted & kept,
+            inheritable: CapabilitySet::empty(),
+        },
+    )
 }
 
 /// What the user has chosen to do without.
@@ -98,11 +114,8 @@ impl Tier {
 
 /// The effective capabilities of the calling thread, as in systemd's units but short: `net_admin`, several with commas; `none`.
 pub(super) fn effective() -> String {
-    let Ok(now) = caps::read(None, CapSet::Effective) else { return "unknown".into() };
-    let mut names: Vec<String> = now
-        .iter()
-        .map(|capability| capability.to_string().trim_start_matches("CAP_").to_lowercase())
-        .collect();
+    let Ok(now) = capabilities(None) else { return "unknown".into() };
+    let mut names: Vec<String> = now.effective.iter_names().map(|(name, _)| name.to_lowercase()).collect();
     names.sort();
     if names.is_empty() { "none".into() } else { names.join(",") }
 }

@@ -1,8 +1,9 @@
 use super::*;
+use libc::RTM_NEWLINK;
+use nix::errno::Errno;
 
 const SEQUENCE: u32 = 7;
 const PORT: u32 = 1_234;
-const RTM_NEWLINK: u16 = 16;
 
 /// `struct nlmsghdr` and a payload, padded.
 fn message(kind: u16, flags: u16, sequence: u32, port: u32, payload: &[u8]) -> Vec<u8> {
@@ -87,8 +88,8 @@ fn an_interruption_is_noticed_in_any_part() {
 fn an_errno_is_a_refusal_also_at_the_end_of_a_dump() {
     for kind in [NLMSG_ERROR, NLMSG_DONE] {
         for until in [Until::Done, Until::First, Until::Ack] {
-            let error = read(until, &[end(kind, -13)]).0.unwrap_err();
-            assert_eq!(error.errno(), Some(13), "{error}");
+            let error = read(until, &[end(kind, -libc::EACCES)]).0.unwrap_err();
+            assert_eq!(error.errno(), Some(Errno::EACCES), "{error}");
             assert!(error.to_string().contains("RTM_GETLINK: Permission denied"), "{error}");
         }
     }

@@ -7,6 +7,7 @@
 
 use super::*;
 use crate::model::workload::{Claim, Locator, Workload};
+use rustix::net;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -430,9 +431,9 @@ async fn closes_all(lab: &Lab) {
 #[tokio::test]
 async fn a_queue_that_nobody_takes_connections_from_is_too_slow() {
     let lab = Lab::new();
-    let listener = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
-    listener.bind(&socket2::SockAddr::unix(lab.socket()).unwrap()).unwrap();
-    listener.listen(0).unwrap();
+    let listener = net::socket(net::AddressFamily::UNIX, net::SocketType::STREAM, None).unwrap();
+    net::bind(&listener, &net::SocketAddrUnix::new(lab.socket()).unwrap()).unwrap();
+    net::listen(&listener, 0).unwrap();
     let _queued = UnixStream::connect(lab.socket()).unwrap();
     let mut docker = lab.docker();
     docker.deadline = Duration::from_millis(200);
