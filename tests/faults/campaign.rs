@@ -38,8 +38,8 @@ fn faults() -> Vec<Fault<'static>> {
         .collect()
 }
 
-/// The source of a test: `engine::NAME` of target `cri` is in tests/cri/engine.rs, NAME of target `fuzz` in tests/fuzz/main.rs, NAME of
-/// target `lib` somewhere below src.
+/// Returns the source of a test: `a::b::NAME` of binary `engines` is in tests/engines/a/b.rs or tests/engines/a.rs, NAME of binary `fuzz` in
+/// tests/fuzz/main.rs, NAME of `lib` somewhere below src.
 fn source_of(fault: &Fault) -> String {
     let read =
         |path: &str| fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}: {fault:?}"));
@@ -50,9 +50,10 @@ fn source_of(fault: &Fault) -> String {
             read(&format!("src/{}/tests/{module}.rs", modules[..modules.len() - 1].join("/")))
         }
         ("fuzz", [_]) => read("tests/fuzz/main.rs"),
-        (target, [_]) => read(&format!("tests/{target}.rs")),
-        (target, [modules @ .., _]) => read(&format!("tests/{target}/{}.rs", modules.join("/"))),
-        (_, []) => panic!("no test: {fault:?}"),
+        (target, [modules @ .., _]) if !modules.is_empty() => {
+            read(&format!("tests/{target}/{}.rs", modules.join("/")))
+        }
+        _ => panic!("no module and test: {fault:?}"),
     }
 }
 

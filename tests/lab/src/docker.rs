@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::netns::nsenter;
 use super::{Container, Netns, Process, describe, folder, succeed, unique_name, wait_for};
 
 /// The image that every engine of the lab has: a static busybox with links for its applets.
@@ -103,7 +104,7 @@ impl DockerEngine {
 }
 
 /// The docker client, which `tests/run` has freed from the user's configuration. It would wait forever for an engine that hangs.
-pub(super) fn docker_command(host: &str) -> Command {
+pub(crate) fn docker_command(host: &str) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--foreground", "60", "docker", "-H", host]);
     command
@@ -267,12 +268,18 @@ impl Drop for PrivateEngine {
 }
 
 fn spawn(root: &Path, netns: &Netns) -> Process {
+    Process::start_apart("dockerd", &mut dockerd(root, &netns.path()))
+}
+
+/// Returns dockerd with all its state below `root`, in a network namespace. The command becomes dockerd, so that its process id is dockerd's;
+/// `ip netns exec` would mount /sys anew, and the cgroups below it would be out of sight.
+pub(crate) fn dockerd(root: &Path, netns: &Path) -> Command {
     let path = |name: &str| root.join(name).display().to_string();
-    let mut command = netns.command("dockerd");
+    let mut command = nsenter(netns, "dockerd");
     command.args(["--config-file", &path("daemon.json"), "--data-root", &path("data")]);
     command.args(["--exec-root", &path("exec"), "-p", &path("docker.pid")]);
     command.args(["-H", &format!("unix://{}", path("docker.sock"))]);
-    Process::start_apart("dockerd", &mut command)
+    command
 }
 
 fn read_pid(file: &Path) -> Option<i32> {

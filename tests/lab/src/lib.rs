@@ -17,6 +17,7 @@ mod container;
 mod containerd;
 pub mod crowd;
 mod docker;
+pub mod door;
 mod exporter;
 mod exposition;
 mod frozen;

@@ -224,7 +224,7 @@ pub fn transfer(from: &Path, to: &Path, address: IpAddr, bytes: u64) {
 }
 
 /// `nsenter` becomes the program, so that the child's process id is the program's.
-fn nsenter(path: &Path, program: impl AsRef<OsStr>) -> Command {
+pub(super) fn nsenter(path: &Path, program: impl AsRef<OsStr>) -> Command {
     let mut net = std::ffi::OsString::from("--net=");
     net.push(path);
     let mut command = Command::new("nsenter");

@@ -147,7 +147,7 @@ impl Drop for Process {
 }
 
 /// Field 22 of /proc/PID/stat (proc(5)): with it `tests/run` never takes a later process of the same number for this one.
-fn start_time(pid: u32) -> String {
+pub(crate) fn start_time(pid: u32) -> String {
     let stat =
         std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a child that nobody has waited for");
     let (_, behind_the_name) = stat.rsplit_once(") ").expect("a name in brackets");

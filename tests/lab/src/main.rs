@@ -1,0 +1,7 @@
+//! `lab`: installs what the tests need, starts the shared engine, runs the tests and takes everything down.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lab::door::main()
+}
