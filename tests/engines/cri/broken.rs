@@ -1,6 +1,7 @@
 //! A CRI server that is broken is one failed source with one line in the log; everything else goes on.
 
 use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
@@ -46,7 +47,10 @@ fn read_question(stream: &mut UnixStream) -> std::io::Result<()> {
 fn half_a_message(mut stream: UnixStream) -> std::io::Result<()> {
     read_question(&mut stream)?;
     stream.write_all(&headers(1))?;
-    stream.write_all(&frame(0, 1, 1, &[head(1_000), vec![18, 200]].concat()))
+    stream.write_all(&frame(0, 1, 1, &[head(1_000), vec![18, 200]].concat()))?;
+    // A server that closes at once can be met by the client's own acknowledgement: then the client names that, a broken pipe.
+    stream.shutdown(Shutdown::Write)?;
+    hangs(stream)
 }
 
 fn hangs(mut stream: UnixStream) -> std::io::Result<()> {
