@@ -7,7 +7,7 @@ mod capabilities;
 mod files;
 mod seccomp;
 
-pub use capabilities::{Privileges, Tier, drop_privileges};
+pub(crate) use capabilities::{Privileges, Tier, drop_privileges};
 use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
 use rustix::thread::{no_new_privs, set_no_new_privs};
 use std::collections::BTreeSet;

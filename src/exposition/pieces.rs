@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The length of a piece, bytes. Who reads slowly keeps at most some of them to himself.
-pub const PIECE: usize = 64 * 1024;
+pub(crate) const PIECE: usize = 64 * 1024;
 
 /// The memory of texts that are gone, for the next one. Clones are the same pool.
 #[derive(Clone, Debug, Default)]

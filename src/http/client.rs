@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Why an exporter is not healthy, as far as it can be seen from here.
 #[derive(Debug, thiserror::Error)]
-pub enum Unhealthy {
+pub(crate) enum Unhealthy {
     /// The name means no address.
     #[error("{0} means no address")]
     NoAddress(ListenAddress),
@@ -69,7 +69,7 @@ type Reason = Box<dyn Error + Send + Sync>;
 
 /// Where an exporter is asked.
 #[derive(Clone, Debug)]
-pub enum Address {
+pub(crate) enum Address {
     /// Of the host, most often over loopback.
     Tcp(SocketAddr),
     /// A unix socket.
@@ -82,7 +82,7 @@ pub enum Address {
 ///
 /// # Errors
 /// If the answer is another, or none comes within two seconds.
-pub async fn check_health(served: &ListenAddress, routes: &Routes) -> Result<(), Unhealthy> {
+pub(crate) async fn check_health(served: &ListenAddress, routes: &Routes) -> Result<(), Unhealthy> {
     let mut seen = Err(Unhealthy::NoAddress(served.clone()));
     for address in Address::of(served) {
         seen = match timeout(DEADLINE, ask(&address, &routes.health_path())).await {

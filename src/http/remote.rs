@@ -69,7 +69,7 @@ pub struct RemoteOptions {
 
 /// Why it cannot be asked at all.
 #[derive(Debug, Error)]
-pub enum RemoteConfigError {
+pub(crate) enum RemoteConfigError {
     /// A file that cannot be read.
     #[error("cannot read {path}: {reason}", path = path.display())]
     File {
@@ -99,7 +99,7 @@ pub enum RemoteConfigError {
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
-pub enum RemoteError {
+pub(crate) enum RemoteError {
     /// Nobody is there, or it is not who the certificate says.
     #[error("cannot connect: {0}{advice}", advice = trust::advice(.0))]
     NotThere(#[from] io::Error),
@@ -123,7 +123,7 @@ pub enum RemoteError {
 }
 
 /// A running exporter, and the connection to it while there is one.
-pub struct Remote {
+pub(crate) struct Remote {
     url: RemoteUrl,
     authorization: Option<HeaderValue>,
     tls: Option<TlsConnector>,
@@ -212,7 +212,7 @@ impl Remote {
     ///
     /// # Errors
     /// If a file is not good, with its name, or a password has no user.
-    pub fn new(url: RemoteUrl, options: &RemoteOptions) -> Result<Remote, RemoteConfigError> {
+    pub(crate) fn new(url: RemoteUrl, options: &RemoteOptions) -> Result<Remote, RemoteConfigError> {
         let password = match &options.password_file {
             Some(path) => Some(read(path)?.trim_end_matches(['\r', '\n']).to_owned()),
             None => url.password.clone(),
@@ -240,7 +240,7 @@ impl Remote {
     ///
     /// # Errors
     /// If there is none; the next call tries again, on a new connection.
-    pub async fn pairs(&mut self) -> Result<Option<Bytes>, RemoteError> {
+    pub(crate) async fn pairs(&mut self) -> Result<Option<Bytes>, RemoteError> {
         let asked = timeout(DEADLINE, self.ask()).await.unwrap_or(Err(RemoteError::TooSlow));
         if asked.is_err() {
             self.connection = None;

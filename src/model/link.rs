@@ -104,7 +104,7 @@ impl fmt::Display for Readable<'_> {
 const LONGEST_LINE: usize = 500;
 
 /// What somebody else wrote, fit for a line of a log: control characters are blanks, and it ends somewhere.
-pub fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_LINE).collect()
 }
 

@@ -4,7 +4,7 @@
 //! are its members.
 
 mod connection;
-pub mod messages;
+pub(crate) mod messages;
 mod pods;
 #[cfg(test)]
 mod tests;
@@ -25,7 +25,7 @@ use std::str::FromStr;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
-pub use watch::Watch;
+pub(crate) use watch::Watch;
 
 /// For one answer.
 const QUESTION: Duration = Duration::from_secs(2);

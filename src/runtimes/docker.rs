@@ -11,10 +11,10 @@ mod watch;
 use crate::model::link::one_line;
 use crate::model::workload::{Claims, Network, Runtime};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
-pub use containers::{Attachment, Seen};
+pub(crate) use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, Listed};
 use host::Kind;
-pub use host::{BadHost, DockerHost, Place};
+pub use host::{DockerHost, Place};
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::io;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use transport::{Limit, OverLimit, Transport};
-pub use watch::{News, Watch};
+pub use watch::Watch;
 
 /// For one refresh, from the first dial to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -138,7 +138,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A container on the network `front`, with these rates.
-    pub fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64) -> Pair {
+    pub(crate) fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64) -> Pair {
         let counted = |times| Counters {
             receive_bytes: receive.saturating_mul(times),
             transmit_bytes: transmit.saturating_mul(times),
@@ -185,7 +185,7 @@ pub(super) mod tests {
     }
 
     /// Two ports of the host.
-    pub fn bridge_pair() -> Pair {
+    pub(crate) fn bridge_pair() -> Pair {
         let mut pair = pair_of("none", 90, 0, 0);
         pair.ends[1] = End { ifindex: 91, name: Some("veth91".into()), ..pair.ends[0].clone() };
         pair

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Rates of so many answers are kept for the sparklines: two minutes at one a second.
-pub const HISTORY: usize = 120;
+pub(crate) const HISTORY: usize = 120;
 
 /// The end that a row is about, and the other: a namespace's name and id, and the ifindex.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -180,7 +180,7 @@ fn key(pair: &Pair, own: usize) -> RowKey {
 }
 
 /// The rows of an answer, each with the history of the row that it was before.
-pub fn rows(answer: Answer, before: Vec<Row>) -> Vec<Row> {
+pub(crate) fn rows(answer: Answer, before: Vec<Row>) -> Vec<Row> {
     let mut before: HashMap<RowKey, Row> = before.into_iter().map(|row| (row.key.clone(), row)).collect();
     let mut rows = Vec::new();
     for pair in answer.pairs {
@@ -193,7 +193,7 @@ pub fn rows(answer: Answer, before: Vec<Row>) -> Vec<Row> {
 }
 
 /// An answer that is the same as before: time has gone on, and the rates were the same.
-pub fn unchanged(rows: &mut [Row]) {
+pub(crate) fn unchanged(rows: &mut [Row]) {
     for row in rows {
         let rates = row.end().rates;
         row.history.extend(rates);

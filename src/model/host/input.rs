@@ -269,7 +269,7 @@ pub struct Config {
     pub pods: bool,
     /// What is shown.
     pub filter: Filter,
-    /// So many series are shown; the rest is summed. See [`series`](crate::model::series).
+    /// So many series are shown; the rest is summed. See `model::series`.
     pub series: usize,
 }
 

@@ -8,7 +8,7 @@ use crate::model::link::Counters;
 
 /// What an end's counters are a row of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Row {
+pub(crate) enum Row {
     /// Of the ports.
     Port,
     /// Of the interfaces of containers and pods, as these see them.

@@ -27,7 +27,7 @@ questions! {
 pub const SANDBOX_READY: i32 = 0;
 
 /// The value of ContainerState for a container that runs.
-pub const CONTAINER_RUNNING: i32 = 1;
+pub(crate) const CONTAINER_RUNNING: i32 = 1;
 
 /// The value of NamespaceMode for a pod that uses the host's network.
 pub const NAMESPACE_NODE: i32 = 2;
@@ -173,7 +173,7 @@ pub struct NamespaceOption {
 
 /// Which containers are there?
 #[derive(Clone, PartialEq, Message)]
-pub struct ListContainersRequest {
+pub(crate) struct ListContainersRequest {
     /// Only these; all without.
     #[prost(message, optional, tag = "1")]
     pub filter: Option<ContainerFilter>,
@@ -181,13 +181,13 @@ pub struct ListContainersRequest {
 
 /// A choice of containers.
 #[derive(Clone, PartialEq, Message)]
-pub struct ContainerFilter {
+pub(crate) struct ContainerFilter {
     /// Only those in this state.
     #[prost(message, optional, tag = "2")]
     pub state: Option<State>,
 }
 
-/// The answer to [`ListContainersRequest`].
+/// The answer to `ListContainersRequest`.
 #[derive(Clone, PartialEq, Message)]
 pub struct ListContainersResponse {
     /// In any order.
@@ -239,8 +239,8 @@ pub struct ImageSpec {
 
 /// Tell what happens from now on.
 #[derive(Clone, PartialEq, Message)]
-pub struct GetEventsRequest {}
+pub(crate) struct GetEventsRequest {}
 
 /// Something has happened to a container or a pod. What it was does not matter: the lists say how things are.
 #[derive(Clone, PartialEq, Message)]
-pub struct ContainerEventResponse {}
+pub(crate) struct ContainerEventResponse {}
