@@ -55,7 +55,6 @@ pub struct Snapshot {
 
 /// Where namespaces have names.
 pub struct NetnsFolder {
-    /// The folder.
     pub names: named::Folder,
     /// The user named it: if it is not there, that is a failure.
     pub expected: bool,
@@ -71,7 +70,7 @@ pub struct Sources {
     pub resolver: Resolver,
     /// For namespaces alone: these questions do not wait for the kernel's RTNL lock.
     pub locator: Resolver,
-    /// For counters.
+    /// Reads the counters of the host's links.
     pub sampler: Sampler,
     /// For the last counters of what is about to go: these questions wait behind nobody.
     pub mourner: Mourner,

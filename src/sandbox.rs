@@ -93,7 +93,7 @@ impl State {
 }
 
 /// Sets every part that is not disabled, in the calling thread and all that it starts: must be called before the first
-/// other thread starts, after [`drop_privileges`].
+/// other thread starts, after `drop_privileges`.
 pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
     let mut missing = Vec::new();
     let mut set = |part: Part, how: &dyn Fn() -> Result<State, String>| {

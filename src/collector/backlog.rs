@@ -13,7 +13,6 @@ struct Shared {
 }
 
 impl Places {
-    /// So many.
     pub(super) fn new(number: usize) -> Places {
         Places(Arc::new(Shared { free: Mutex::new(number), freed: Condvar::new() }))
     }
@@ -32,12 +31,10 @@ impl Places {
 pub(super) struct TaskPlaces(Arc<Semaphore>);
 
 impl TaskPlaces {
-    /// So many.
     pub(super) fn new(number: usize) -> TaskPlaces {
         TaskPlaces(Arc::new(Semaphore::new(number)))
     }
 
-    /// Waits for one.
     pub(super) async fn take(&self) -> Place {
         // Nobody closes it.
         Arc::clone(&self.0).acquire_owned().await.map_or(Place::Known, Place::OfTask)

@@ -206,9 +206,7 @@ impl Engine {
 
 /// What [`Engine::look_up`] finds.
 pub(crate) enum Found {
-    /// By Docker's API.
     Container(Seen),
-    /// By CRI.
     Pod(SeenPod),
 }
 

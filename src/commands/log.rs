@@ -24,7 +24,6 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// In this format.
     pub(super) fn new(format: LogFormat) -> Lines {
         Lines { format, throttle: Mutex::default() }
     }

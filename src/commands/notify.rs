@@ -25,7 +25,6 @@ pub(super) async fn follow(collector: Handle) {
     }
 }
 
-/// STOPPING=1.
 pub(super) fn stopping() {
     tell(NotifyState::Stopping);
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// A text that is to be written.
 pub struct Order<'a> {
-    /// How.
+    /// The exposition format to write.
     pub format: Format,
     /// What is shown; without one there is only the telemetry.
     pub view: Option<&'a View>,
@@ -29,7 +29,7 @@ pub struct Order<'a> {
     pub epoch: Duration,
 }
 
-/// Writes views.
+/// Writes views as expositions, behind label blocks that it keeps.
 #[derive(Default)]
 pub struct Encoder {
     blocks: Blocks,

@@ -19,7 +19,7 @@ struct Spare {
 }
 
 impl Pool {
-    /// Begins a text.
+    /// Returns an empty text in memory of this pool.
     pub fn begin(&self) -> Pieces {
         Pieces { pool: self.clone(), whole: Vec::new(), last: BytesMut::new() }
     }
@@ -51,7 +51,6 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// Adds some text.
     pub fn push(&mut self, text: &str) {
         self.extend(text.as_bytes());
     }

@@ -42,14 +42,10 @@ pub(crate) enum Unhealthy {
     },
     /// Somebody takes the connection and does not answer in time.
     #[error("{address} did not answer within {DEADLINE:?}")]
-    TooSlow {
-        /// Who is slow.
-        address: Address,
-    },
+    TooSlow { address: Address },
     /// What answers there does not speak HTTP, in plain or over TLS.
     #[error("{address} does not speak HTTP: {reason}")]
     Garbage {
-        /// Who answered.
         address: Address,
         /// What was not understood.
         reason: Reason,
@@ -57,7 +53,6 @@ pub(crate) enum Unhealthy {
     /// An answer that no exporter that is well gives.
     #[error("{address} answered {status}")]
     Refused {
-        /// Who answered.
         address: Address,
         /// The status of HTTP.
         status: StatusCode,
@@ -72,7 +67,6 @@ type Reason = Box<dyn Error + Send + Sync>;
 pub(crate) enum Address {
     /// Of the host, most often over loopback.
     Tcp(SocketAddr),
-    /// A unix socket.
     Unix(PathBuf),
 }
 

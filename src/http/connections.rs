@@ -182,7 +182,6 @@ impl Connection {
         Answer { connection: Arc::clone(self), id, is_stream: false }
     }
 
-    /// Bytes have come.
     pub(super) fn has_read(&self) {
         let mut state = self.state();
         if state.waiting == Waiting::Request && state.is_idle() {

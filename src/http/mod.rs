@@ -46,7 +46,7 @@ pub use server::serve;
 pub use stream::About;
 pub use web_config::WebConfig;
 
-/// What is served.
+/// Everything that the server answers with.
 pub struct Site {
     collector: Handle,
     metrics: Metrics,

@@ -56,7 +56,7 @@ struct Prepared {
     kind: &'static str,
     plain: Bytes,
     gzip: Bytes,
-    /// Without quotes.
+    /// The entity tag without its quotes.
     tag: String,
 }
 
@@ -77,7 +77,7 @@ impl Page {
         self.index.answer(headers)
     }
 
-    /// Answers a request for one of its files, by what [`file`] said.
+    /// Answers a request for one of its files, by what `file` said.
     pub(super) fn file(&self, file: usize, headers: &HeaderMap) -> Response<Body> {
         self.files[file].answer(headers)
     }

@@ -18,7 +18,6 @@ pub(super) struct Places {
     connections: Connections,
 }
 
-/// None is free.
 #[derive(Debug)]
 pub(super) struct Full;
 

@@ -37,7 +37,7 @@ const LONGEST_REASON: usize = 200;
 
 /// Where a running exporter is: `http://`, `https://` or `unix:PATH`. It is shown without a password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RemoteUrl {
+pub(crate) struct RemoteUrl {
     place: Place,
     tls: bool,
     /// `host:port` as it was typed.
@@ -56,7 +56,7 @@ enum Place {
 
 /// How an exporter is to be believed, and believes us.
 #[derive(Clone, Debug, Default)]
-pub struct RemoteOptions {
+pub(crate) struct RemoteOptions {
     /// Certificates of who may have signed the exporter's, PEM; those of the system if none is given.
     pub ca_file: Option<PathBuf>,
     /// Any certificate is good.
@@ -73,19 +73,13 @@ pub(crate) enum RemoteConfigError {
     /// A file that cannot be read.
     #[error("cannot read {path}: {reason}", path = path.display())]
     File {
-        /// Which.
         path: PathBuf,
         /// What the system said.
         reason: io::Error,
     },
     /// A file without a certificate, or with one that is none.
     #[error("{path}: {reason}", path = path.display())]
-    Certificates {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    Certificates { path: PathBuf, reason: String },
     /// The system has none.
     #[error("no certificates of this system's are to be found: {0}; name a file with --url.ca-file")]
     NoSystemCertificates(String),

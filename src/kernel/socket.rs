@@ -18,7 +18,6 @@ pub enum Error {
     /// The socket could not be opened, written or read.
     #[error("netlink: cannot {doing}: {source}")]
     Socket {
-        /// What was tried.
         doing: &'static str,
         /// What the system said.
         source: io::Error,
@@ -28,7 +27,7 @@ pub enum Error {
     Refused {
         /// The request's name in rtnetlink(7).
         request: &'static str,
-        /// The errno.
+        /// The error that the kernel gave.
         source: io::Error,
     },
     /// The links changed during each of several dumps (NLM_F_DUMP_INTR): there is no consistent answer now.

@@ -63,7 +63,7 @@ pub struct LinkMessage {
     pub link: Link,
     /// From IFLA_STATS64 as well.
     pub errors: Errors,
-    /// IFLA_TARGET_NETNSID.
+    /// The attribute IFLA_TARGET_NETNSID of the message.
     pub target: Option<u32>,
     /// It is about the link itself (AF_UNSPEC); a bridge sends such messages about its ports (AF_BRIDGE), and its
     /// RTM_DELLINK means that the link has left the bridge.
@@ -175,9 +175,9 @@ pub(crate) fn event(
 /// An address message, and which namespace it says it is about.
 #[derive(Debug, PartialEq)]
 pub struct AddressMessage {
-    /// The address.
+    /// The address and the interface that has it.
     pub address: Address,
-    /// IFA_TARGET_NETNSID.
+    /// The attribute IFA_TARGET_NETNSID of the message.
     pub target: Option<u32>,
 }
 

@@ -17,14 +17,14 @@ pub(crate) type Matches = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 /// Which names are shown.
 #[derive(Clone, Default)]
 pub enum Choice {
-    /// Every one.
+    /// Every name is shown (the default).
     #[default]
     All,
     /// Those that are meant.
     Only(Matches),
-    /// All others.
+    /// Every name but the matching ones is shown.
     AllBut(Matches),
-    /// None.
+    /// No name is shown at all.
     Nothing,
 }
 

@@ -47,9 +47,7 @@ pub(crate) struct Ledger {
     at: HashMap<End, (usize, usize)>,
     /// Where the end is looked for first that is observed next: a dump comes in the order of the accounts.
     next: usize,
-    /// Sorted by labels.
     totals: Vec<Total<LabelSet>>,
-    /// Sorted by labels.
     networks: Vec<Total<NetworkLabels>>,
     /// For each of `totals` its place in `networks`.
     network_of: Vec<Option<usize>>,
@@ -79,7 +77,6 @@ pub(crate) struct Estate {
 /// What a runtime may know an interface by that nobody has claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Clue {
-    /// Its MAC address.
     pub address: Option<Mac>,
     /// The host's bridge that its port is enslaved to.
     pub bridge: Option<Name>,
@@ -90,7 +87,6 @@ pub(crate) struct Clue {
 /// How a pair is carried over from the last reconciliation, if it was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Carried {
-    /// Its place then.
     pub index: usize,
     /// True if its sides are the other way round now: an end moved to another namespace.
     pub turned: bool,

@@ -43,7 +43,7 @@ impl EndState {
         EndState::Contradicted,
     ];
 
-    /// The label `state`.
+    /// Returns the value of the label `state`.
     pub fn as_str(self) -> &'static str {
         match self {
             EndState::Paired => "paired",
@@ -59,7 +59,6 @@ impl EndState {
 /// One side of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Side {
-    /// Where it is.
     pub end: End,
     /// What the kernel says of it; `None` if its namespace may not be looked into.
     pub link: Option<Link>,
@@ -172,7 +171,6 @@ pub enum Role {
 pub(crate) enum Place {
     /// The exporter's own namespace.
     Host,
-    /// Nobody claims it.
     Unclaimed,
     /// A workload lives there.
     Workload,

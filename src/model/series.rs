@@ -62,7 +62,6 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// For so many.
     pub(crate) fn new(limit: usize) -> Room {
         Room { limit, taken: 0, found: 0, refused: 0 }
     }

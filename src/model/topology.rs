@@ -28,7 +28,6 @@ pub(crate) struct Topology {
 /// What an event or a dump did to what was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Nothing but counters.
     Counters,
     /// Something that pairs, roles or labels may depend on.
     Shape,
@@ -129,7 +128,6 @@ impl Topology {
         self.namespaces.insert(netns, Inside::Denied);
     }
 
-    /// Forgets a namespace.
     pub(crate) fn forget(&mut self, netns: NetnsId) {
         self.partial.remove(&netns);
         self.namespaces.remove(&netns);

@@ -21,7 +21,6 @@ pub struct Folder {
 pub enum Found {
     /// The names that were there before.
     Same,
-    /// All names, claimed.
     Claims(Claims),
 }
 
@@ -31,7 +30,6 @@ impl Folder {
         Folder { path, read: None }
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -13,11 +13,10 @@ const NEEDED: CapabilitySet = CapabilitySet::NET_ADMIN;
 
 /// How many privileges the user lets the process keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Privileges {
+pub(crate) enum Privileges {
     /// CAP_NET_ADMIN, if it is there.
     #[default]
     Full,
-    /// None.
     Minimal,
 }
 

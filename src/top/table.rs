@@ -13,7 +13,6 @@ pub(crate) const HISTORY: usize = 120;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RowKey([(String, Option<u32>, u32); 2]);
 
-/// A row.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// Which it is, from one answer to the next.
@@ -35,15 +34,10 @@ pub struct Row {
 /// What rows can be sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// By name.
     Workload,
-    /// By name.
     Network,
-    /// By name.
     Device,
-    /// Bytes a second.
     Receive,
-    /// Bytes a second.
     Transmit,
     /// Receive and transmit together.
     Busy,

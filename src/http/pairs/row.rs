@@ -35,7 +35,6 @@ impl<'a> Totals<'a> {
         self.view.rates.get(self.place(labels)?)?.as_ref()
     }
 
-    /// Their highest rates.
     pub(super) fn peaks(self, labels: &LabelSet) -> Option<&'a Rates> {
         self.view.peaks.get(self.place(labels)?)?.as_ref()
     }
@@ -45,7 +44,6 @@ impl<'a> Totals<'a> {
     }
 }
 
-/// A pair.
 #[derive(Serialize)]
 pub(super) struct PairRow<'a> {
     state: &'static str,

@@ -74,7 +74,6 @@ struct Numbers {
     dropped: [u64; 2],
 }
 
-/// All there is.
 #[derive(Serialize)]
 struct State<'a> {
     exporter: &'a str,
@@ -85,7 +84,6 @@ struct State<'a> {
     now: Now<'a>,
 }
 
-/// What is new.
 #[derive(Serialize)]
 struct Now<'a> {
     time: f64,

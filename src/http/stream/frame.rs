@@ -11,7 +11,6 @@ const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// A client that was cut off comes again after this, milliseconds.
 const RETRY: u32 = 2_000;
 
-/// A text.
 pub(super) struct Frame {
     plain: Bytes,
     /// `None` if it cannot be compressed. It refers to no other text, so that all clients can share it, whenever they came.

@@ -45,7 +45,6 @@ impl Locating {
         }
     }
 
-    /// It was found.
     pub(super) fn found(&mut self, locator: &Locator) {
         self.lost.remove(locator);
     }

@@ -9,7 +9,6 @@ use tonic::codec::Streaming;
 /// Events that are taken together, if they are there.
 const AT_A_TIME: usize = 256;
 
-/// Follows one server.
 pub(crate) struct Watch {
     connection: Connection,
     /// `None` until the server has said something.
