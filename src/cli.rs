@@ -19,8 +19,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use duration::duration;
-pub use selection::{Pattern, Selection};
-pub use top::Top;
+pub(crate) use selection::Selection;
+pub(crate) use top::Top;
 
 /// Prometheus exporter that knows every veth pair on a Linux host, who is at each end, and how much went through.
 #[derive(Debug, Parser)]
@@ -28,15 +28,15 @@ pub use top::Top;
 pub struct Cli {
     /// What to do; `serve` if nothing is said.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
     /// The flags of `serve`.
     #[command(flatten)]
-    pub serve: Serve,
+    pub(crate) serve: Serve,
 }
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Collect, and serve /metrics (the default)
     Serve(Box<Serve>),
     /// Print all pairs once
@@ -51,12 +51,11 @@ pub enum Command {
     Healthy(Healthy),
 }
 
-/// Flags of `serve`.
 #[derive(Clone, Debug, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Flags of all commands.
     #[command(flatten)]
-    pub sources: Sources,
+    pub(crate) sources: Sources,
     /// Address to serve on, HOST:PORT, :PORT or unix:PATH; may be given several times
     #[arg(
         long = "web.listen-address",
@@ -65,23 +64,23 @@ pub struct Serve {
         value_delimiter = ',',
         default_value = ":10736"
     )]
-    pub listen: Vec<ListenAddress>,
+    pub(crate) listen: Vec<ListenAddress>,
     /// Serve on the sockets that systemd has opened, and not on addresses
     #[arg(long = "web.systemd-socket", env = "VETH_EXPORTER_WEB_SYSTEMD_SOCKET")]
-    pub systemd_socket: bool,
+    pub(crate) systemd_socket: bool,
     /// File with TLS, passwords and more, in the format of exporter-toolkit
     #[arg(long = "web.config.file", env = "VETH_EXPORTER_WEB_CONFIG_FILE", value_name = "FILE")]
-    pub web_config: Option<PathBuf>,
+    pub(crate) web_config: Option<PathBuf>,
     /// URL by which others reach the exporter, for links and redirects
     #[arg(long = "web.external-url", env = "VETH_EXPORTER_WEB_EXTERNAL_URL", value_name = "URL")]
-    pub external_url: Option<ExternalUrl>,
+    pub(crate) external_url: Option<ExternalUrl>,
     /// Prefix of all paths [default: the path of --web.external-url]
     #[arg(long = "web.route-prefix", env = "VETH_EXPORTER_WEB_ROUTE_PREFIX", value_name = "PATH")]
-    pub route_prefix: Option<String>,
+    pub(crate) route_prefix: Option<String>,
     /// Path under which the metrics are
     #[arg(long = "web.telemetry-path", env = "VETH_EXPORTER_WEB_TELEMETRY_PATH", value_name = "PATH",
           default_value = "/metrics", value_parser = telemetry_path)]
-    pub telemetry_path: String,
+    pub(crate) telemetry_path: String,
     /// Scrapes served at a time; more get 503. 0 for no limit
     #[arg(
         long = "web.max-requests",
@@ -89,19 +88,19 @@ pub struct Serve {
         value_name = "N",
         default_value_t = 8
     )]
-    pub max_requests: usize,
+    pub(crate) max_requests: usize,
     /// How often links and names are read
     #[arg(long = "collector.interval", env = "VETH_EXPORTER_COLLECTOR_INTERVAL", value_name = "DURATION",
           default_value = "1s", value_parser = interval)]
-    pub interval: Duration,
+    pub(crate) interval: Duration,
     /// How long a workload's totals are kept after its last pair is gone
     #[arg(long = "container.retention", env = "VETH_EXPORTER_CONTAINER_RETENTION", value_name = "DURATION",
           default_value = "5m", value_parser = duration)]
-    pub retention: Duration,
+    pub(crate) retention: Duration,
     /// How far back the peaks look
     #[arg(long = "peak.window", env = "VETH_EXPORTER_PEAK_WINDOW", value_name = "DURATION",
           default_value = "60s", value_parser = duration)]
-    pub peak_window: Duration,
+    pub(crate) peak_window: Duration,
     /// Series of veths at most; what is more is summed under other. 0 for no limit
     #[arg(
         long = "limits.series",
@@ -112,12 +111,12 @@ pub struct Serve {
     series: usize,
     /// What of all that is shown.
     #[command(flatten)]
-    pub selection: Selection,
+    pub(crate) selection: Selection,
 }
 
 impl Serve {
     /// How many series there may be.
-    pub fn series_limit(&self) -> usize {
+    pub(crate) fn series_limit(&self) -> usize {
         if self.series == 0 { usize::MAX } else { self.series }
     }
 }
@@ -146,9 +145,8 @@ impl Cli {
     }
 }
 
-/// Flags of `healthy`.
 #[derive(Clone, Debug, Args)]
-pub struct Healthy {
+pub(crate) struct Healthy {
     /// Address that the exporter was told to serve on; of several the first is asked
     #[arg(
         long = "web.listen-address",
@@ -157,50 +155,47 @@ pub struct Healthy {
         value_delimiter = ',',
         default_value = ":10736"
     )]
-    pub listen: Vec<ListenAddress>,
+    pub(crate) listen: Vec<ListenAddress>,
     /// As it was given to the exporter: its path is the prefix of all paths
     #[arg(long = "web.external-url", env = "VETH_EXPORTER_WEB_EXTERNAL_URL", value_name = "URL")]
-    pub external_url: Option<ExternalUrl>,
+    pub(crate) external_url: Option<ExternalUrl>,
     /// As it was given to the exporter
     #[arg(long = "web.route-prefix", env = "VETH_EXPORTER_WEB_ROUTE_PREFIX", value_name = "PATH")]
-    pub route_prefix: Option<String>,
+    pub(crate) route_prefix: Option<String>,
 }
 
-/// Flags of `list`.
 #[derive(Clone, Debug, Args)]
-pub struct List {
+pub(crate) struct List {
     /// Flags of all commands.
     #[command(flatten)]
-    pub sources: Sources,
+    pub(crate) sources: Sources,
     /// How to print them
     #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
-    pub format: Format,
+    pub(crate) format: Format,
 }
 
-/// Flags of `find`.
 #[derive(Clone, Debug, Args)]
-pub struct Find {
+pub(crate) struct Find {
     /// A container's name, id or the beginning of its id, a device, an ifindex, a MAC or IP address, a network
     #[arg(value_parser = clap::builder::OsStringValueParser::new().try_map(some_query))]
-    pub query: OsString,
+    pub(crate) query: OsString,
     /// Flags of all commands.
     #[command(flatten)]
-    pub sources: Sources,
+    pub(crate) sources: Sources,
     /// How to print what was found
     #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
-    pub format: Format,
+    pub(crate) format: Format,
 }
 
-/// Arguments of `check-web-config`.
 #[derive(Clone, Debug, Args)]
-pub struct CheckWebConfig {
-    /// The file
-    pub file: PathBuf,
+pub(crate) struct CheckWebConfig {
+    /// The web configuration file to check
+    pub(crate) file: PathBuf,
 }
 
 /// Where things are, and how to log.
 #[derive(Clone, Debug, Args)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]
     #[arg(long = "docker.host", env = "VETH_EXPORTER_DOCKER_HOST", value_name = "HOST")]
     docker_host: Option<DockerHost>,
@@ -218,7 +213,7 @@ pub struct Sources {
     disabled: Vec<Source>,
     /// Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]
     #[arg(long = "cri.endpoint", env = "VETH_EXPORTER_CRI_ENDPOINT", value_name = "ENDPOINT")]
-    pub cri_endpoint: Option<CriEndpoint>,
+    pub(crate) cri_endpoint: Option<CriEndpoint>,
     /// Where procfs is mounted
     #[arg(
         long = "path.procfs",
@@ -226,14 +221,14 @@ pub struct Sources {
         value_name = "PATH",
         default_value = "/proc"
     )]
-    pub procfs: PathBuf,
+    pub(crate) procfs: PathBuf,
     /// Folder of the named network namespaces [default: /run/netns]
     #[arg(long = "path.netns", env = "VETH_EXPORTER_PATH_NETNS", value_name = "PATH")]
     netns: Option<PathBuf>,
     /// What is kept of the privileges once the sockets are open
     #[arg(long = "privileges", env = "VETH_EXPORTER_PRIVILEGES", value_name = "WHICH", default_value = "full",
           value_parser = privileges)]
-    pub privileges: Privileges,
+    pub(crate) privileges: Privileges,
     /// Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times
     #[arg(
         long = "sandbox.disable",
@@ -251,43 +246,43 @@ pub struct Sources {
         value_delimiter = ',',
         value_parser = clap::builder::PathBufValueParser::new()
     )]
-    pub read: Vec<PathBuf>,
+    pub(crate) read: Vec<PathBuf>,
     /// Only messages of this severity and above
     #[arg(long = "log.level", env = "VETH_EXPORTER_LOG_LEVEL", value_enum, default_value = "info")]
-    pub log_level: LogLevel,
+    pub(crate) log_level: LogLevel,
     /// How log messages are written
     #[arg(long = "log.format", env = "VETH_EXPORTER_LOG_FORMAT", value_enum, default_value = "logfmt")]
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
 }
 
-/// How `list` prints.
+/// The output formats of `list` and `find`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For a person.
+pub(crate) enum Format {
+    /// A table for a person to read
     Table,
-    /// For a program.
+    /// JSON for a program to read
     Json,
 }
 
 /// The levels of exporter-toolkit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    /// All.
+pub(crate) enum LogLevel {
+    /// Everything, for the search of a fault
     Debug,
-    /// What an operator wants to know.
+    /// What an operator wants to know
     Info,
-    /// What is missing.
+    /// What is missing, and what failed
     Warn,
-    /// What failed.
+    /// What failed, and nothing else
     Error,
 }
 
 /// The formats of exporter-toolkit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// `key=value` pairs.
+pub(crate) enum LogFormat {
+    /// A line of `key=value` pairs for each message
     Logfmt,
-    /// An object a line.
+    /// A JSON object on a line for each message
     Json,
 }
 
@@ -296,7 +291,7 @@ const OPTIONAL: [Source; 5] = [Source::Docker, Source::Podman, Source::Cri, Sour
 
 impl Sources {
     /// Parts of the sandbox that are not set.
-    pub fn unconfined(&self) -> BTreeSet<Part> {
+    pub(crate) fn unconfined(&self) -> BTreeSet<Part> {
         self.unconfined.iter().flat_map(|chosen| chosen.parts()).copied().collect()
     }
 
@@ -313,12 +308,12 @@ impl Sources {
     }
 
     /// True unless the user has disabled it.
-    pub fn is_on(&self, source: Source) -> bool {
+    pub(crate) fn is_on(&self, source: Source) -> bool {
         !self.disabled.contains(&source)
     }
 
     /// Podman's service to ask, and whether the user named it.
-    pub fn podman(&self) -> (DockerHost, bool) {
+    pub(crate) fn podman(&self) -> (DockerHost, bool) {
         match &self.podman_host {
             Some(host) => (host.clone(), true),
             None => (DockerHost::Unix("/run/podman/podman.sock".into()), false),
@@ -329,7 +324,7 @@ impl Sources {
     ///
     /// # Errors
     /// If DOCKER_HOST is not understood, which is no reason not to run: others may (`ssh://`). One line that names it.
-    pub fn docker(&self) -> Result<(DockerHost, bool), String> {
+    pub(crate) fn docker(&self) -> Result<(DockerHost, bool), String> {
         if let Some(host) = &self.docker_host {
             return Ok((host.clone(), true));
         }
@@ -346,7 +341,7 @@ impl Sources {
     ///
     /// # Errors
     /// If it cannot be read: one line that names it.
-    pub fn netns_folder(&self) -> Result<(PathBuf, bool), String> {
+    pub(crate) fn netns_folder(&self) -> Result<(PathBuf, bool), String> {
         match &self.netns {
             None => Ok(("/run/netns".into(), false)),
             Some(path) => match std::fs::read_dir(path) {

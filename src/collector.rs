@@ -22,12 +22,12 @@ use crate::model::workload::Runtime;
 use crate::runtimes::named;
 use crate::runtimes::process::Processes;
 use asking::{answer_all, mourn_all, resolve, sample_all};
-pub use engine::{Engine, Found};
-pub use handle::Handle;
+pub(crate) use engine::{Engine, Found};
+pub(crate) use handle::Handle;
 use handle::Message;
-pub use listening::watch_exits;
+pub(crate) use listening::watch_exits;
 use listening::{listen, watch_names};
-pub use look::{LOOK_STEP, look_once};
+pub(crate) use look::{LOOK_STEP, look_once};
 use reports::{Line, Report};
 use std::collections::BTreeMap;
 use std::io;
@@ -55,7 +55,6 @@ pub struct Snapshot {
 
 /// Where namespaces have names.
 pub struct NetnsFolder {
-    /// The folder.
     pub names: named::Folder,
     /// The user named it: if it is not there, that is a failure.
     pub expected: bool,
@@ -71,7 +70,7 @@ pub struct Sources {
     pub resolver: Resolver,
     /// For namespaces alone: these questions do not wait for the kernel's RTNL lock.
     pub locator: Resolver,
-    /// For counters.
+    /// Reads the counters of the host's links.
     pub sampler: Sampler,
     /// For the last counters of what is about to go: these questions wait behind nobody.
     pub mourner: Mourner,
@@ -83,9 +82,9 @@ pub struct Sources {
     pub processes: Processes,
 }
 
-/// Starts the threads. These runtimes will be asked by [`Engine::follow`].
+/// Starts the threads. These runtimes will be asked by `Engine::follow`.
 ///
-/// Besides the handle there is what must run as a task: [`watch_exits`].
+/// Besides the handle there is what must run as a task: `watch_exits`.
 ///
 /// # Errors
 /// If the system gives us no thread.

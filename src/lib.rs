@@ -8,25 +8,27 @@
 //!   runtimes ──claims─────────┘   (the loop)  (pure)  └── commands (list, find, top)
 //! ```
 //!
-//! - [`model`] decides everything and does no I/O: links become pairs ([`model::pairing`]), counters become
-//!   totals ([`model::ledger`]), claims become names, and [`model::host`] is the state machine that takes one
-//!   input at a time and says what to ask next. [`model::view`] is what is shown.
-//! - [`kernel`] speaks rtnetlink, [`runtimes`] ask who owns a namespace, [`exposition`] writes what Prometheus
-//!   reads, [`http`] serves it. They are edges: none imports another, and no foreign crate's type leaves them.
-//! - [`top`] is the terminal view: it knows nothing but the answer of the API, its own or another exporter's.
-//! - [`collector`] is the loop between them, [`sandbox`] gives up privileges, [`cli`] and [`commands`] are the
+//! - `model` decides everything and does no I/O: links become pairs (`model::pairing`), counters become
+//!   totals (`model::ledger`), claims become names, and `model::host` is the state machine that takes one
+//!   input at a time and says what to ask next. `model::view` is what is shown.
+//! - `kernel` speaks rtnetlink, `runtimes` ask who owns a namespace, `exposition` writes what Prometheus
+//!   reads, `http` serves it. They are edges: none imports another, and no foreign crate's type leaves them.
+//! - `top` is the terminal view: it knows nothing but the answer of the API, its own or another exporter's.
+//! - `collector` is the loop between them, `sandbox` gives up privileges, [`cli`] and [`commands`] are the
 //!   program.
 //!
 //! The way of one byte count: `kernel::stats` (bytes) -> `model::ledger` (totals) -> `model::view` ->
 //! `exposition::encode` -> `http`. ARCHITECTURE.md has the reasons and the invariants.
 
 pub mod cli;
-pub mod collector;
+mod collector;
 pub mod commands;
-pub mod exposition;
-pub mod http;
-pub mod kernel;
-pub mod model;
-pub mod runtimes;
-pub mod sandbox;
-pub mod top;
+mod exposition;
+mod http;
+mod kernel;
+mod model;
+mod runtimes;
+mod sandbox;
+#[doc(hidden)]
+pub mod testing;
+mod top;

@@ -7,7 +7,7 @@ mod capabilities;
 mod files;
 mod seccomp;
 
-pub use capabilities::{Privileges, Tier, drop_privileges};
+pub(crate) use capabilities::{Privileges, Tier, drop_privileges};
 use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
 use rustix::thread::{no_new_privs, set_no_new_privs};
 use std::collections::BTreeSet;
@@ -93,7 +93,7 @@ impl State {
 }
 
 /// Sets every part that is not disabled, in the calling thread and all that it starts: must be called before the first
-/// other thread starts, after [`drop_privileges`].
+/// other thread starts, after `drop_privileges`.
 pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
     let mut missing = Vec::new();
     let mut set = |part: Part, how: &dyn Fn() -> Result<State, String>| {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, setns};
 
 /// The host. What it has made goes with `benches/run`, which deletes every namespace with this run's prefix.
-pub struct Bed {
+pub(crate) struct Bed {
     prefix: String,
     folder: PathBuf,
     pairs: usize,
@@ -20,7 +20,7 @@ pub struct Bed {
 
 impl Bed {
     /// Makes the host's namespace and takes the calling thread there, for good; what it starts from now on is there too.
-    pub fn enter(prefix: &str, folder: &Path) -> Bed {
+    pub(crate) fn enter(prefix: &str, folder: &Path) -> Bed {
         ip(&["netns", "add", prefix]);
         ip(&["-n", prefix, "link", "set", "lo", "up"]);
         let file = File::open(Path::new("/run/netns").join(prefix)).expect("the namespace that was made");
@@ -34,12 +34,12 @@ impl Bed {
     }
 
     /// For `--path.netns`: every pair's other namespace by its name.
-    pub fn names(&self) -> &Path {
+    pub(crate) fn names(&self) -> &Path {
         &self.folder
     }
 
     /// Adds pairs until there are so many, all up, each with some bytes on its counters.
-    pub fn grow(&mut self, pairs: usize) {
+    pub(crate) fn grow(&mut self, pairs: usize) {
         let new = self.pairs..pairs;
         let name = |number| format!("{}-{number}", self.prefix);
         let mut batch = String::new();

@@ -17,28 +17,28 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr as KernelAddress};
 
 /// Milliseconds, in order.
-pub struct Times(Vec<f64>);
+pub(crate) struct Times(Vec<f64>);
 
 impl Times {
     /// Measures what `act` says that it took, so many times.
-    pub fn of(count: usize, mut act: impl FnMut() -> Duration) -> Times {
+    pub(crate) fn of(count: usize, mut act: impl FnMut() -> Duration) -> Times {
         let mut times: Vec<f64> = (0..count).map(|_| act().as_secs_f64() * 1e3).collect();
         times.sort_by(f64::total_cmp);
         Times(times)
     }
 
-    pub fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         self.0[self.0.len() / 2]
     }
 
-    pub fn p95(&self) -> f64 {
+    pub(crate) fn p95(&self) -> f64 {
         self.0[self.0.len() * 95 / 100]
     }
 }
 
 /// The floor: how long RTM_GETSTATS of all links takes, and how many milliseconds of CPU; read into one buffer and not
 /// looked at. The kernel does its work for a dump in the thread that reads it.
-pub fn bare_dump() -> (Times, f64) {
+pub(crate) fn bare_dump() -> (Times, f64) {
     const COUNT: usize = 101;
     const NLMSG_DONE: u8 = 3;
     let mut socket = Socket::new(NETLINK_ROUTE).expect("a netlink socket");
@@ -92,14 +92,14 @@ fn get(address: SocketAddr, path: &str, header: &str, mut each: impl FnMut(&[u8]
 }
 
 /// A whole answer as text.
-pub fn text(address: SocketAddr, path: &str) -> Option<String> {
+pub(crate) fn text(address: SocketAddr, path: &str) -> Option<String> {
     let mut answer = Vec::new();
     get(address, path, "", |part| answer.extend_from_slice(part))?;
     Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// So many scrapes one after another.
-pub struct Scrapes {
+pub(crate) struct Scrapes {
     /// From the connection to the last byte.
     pub times: Times,
     /// Milliseconds of CPU for each, of the process that is scraped.
@@ -109,7 +109,7 @@ pub struct Scrapes {
 }
 
 impl Scrapes {
-    pub fn of(server: &Server, count: usize, header: &str) -> Scrapes {
+    pub(crate) fn of(server: &Server, count: usize, header: &str) -> Scrapes {
         let mut bytes = 0;
         let mut scrape = || {
             bytes = 0;
@@ -128,21 +128,21 @@ impl Scrapes {
 }
 
 /// A program that serves /metrics. It is killed when this goes.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     started: Instant,
 }
 
 impl Server {
-    pub fn start(mut command: Command, address: SocketAddr) -> Server {
+    pub(crate) fn start(mut command: Command, address: SocketAddr) -> Server {
         let started = Instant::now();
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Server { child, address, started }
     }
 
     /// Asks for a path until the answer is good; how long that took since the start.
-    pub fn wait_for(&self, path: &str, good: impl Fn(&str) -> bool) -> Duration {
+    pub(crate) fn wait_for(&self, path: &str, good: impl Fn(&str) -> bool) -> Duration {
         loop {
             if text(self.address, path).is_some_and(|answer| good(&answer)) {
                 return self.started.elapsed();
@@ -153,20 +153,20 @@ impl Server {
     }
 
     /// What each of its threads has used so far.
-    pub fn cpu(&self) -> BTreeMap<OsString, Duration> {
+    pub(crate) fn cpu(&self) -> BTreeMap<OsString, Duration> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
         let used = |thread: DirEntry| Some((thread.file_name(), used(&thread.path().join("schedstat"))?));
         threads.flatten().filter_map(used).collect()
     }
 
     /// What its threads have used since then. One that has ended meanwhile is left out: tokio's do after 10 s without work.
-    pub fn cpu_since(&self, before: &BTreeMap<OsString, Duration>) -> Duration {
+    pub(crate) fn cpu_since(&self, before: &BTreeMap<OsString, Duration>) -> Duration {
         let now = self.cpu().into_iter();
         now.map(|(thread, now)| now - before.get(&thread).copied().unwrap_or_default()).sum()
     }
 
     /// What /proc/PID/status says, in MiB.
-    pub fn memory(&self, field: &str) -> f64 {
+    pub(crate) fn memory(&self, field: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("this field");
         let kib: f64 =

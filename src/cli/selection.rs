@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Flags of what is shown.
 #[derive(Clone, Debug, Args)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// Label of containers and pods to show as label_NAME of veth_container_info; may be given several times
     #[arg(
         long = "container.labels",
@@ -56,8 +56,8 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// What is shown.
-    pub fn filter(&self) -> Filter {
+    /// Returns the filter that these flags mean.
+    pub(crate) fn filter(&self) -> Filter {
         Filter {
             devices: match self.device_metrics {
                 true => choice(self.device_include.as_ref(), self.device_exclude.as_ref()),
@@ -100,7 +100,7 @@ fn choice(include: Option<&Pattern>, exclude: Option<&Pattern>) -> Choice {
 
 /// A regular expression that a whole name must match.
 #[derive(Clone, Debug)]
-pub struct Pattern(Regex);
+pub(crate) struct Pattern(Regex);
 
 /// A pattern may take so much memory when it is compiled, bytes: `(a{1000}){1000}` would take some 100 MB.
 const LARGEST: usize = 1 << 20;
@@ -129,14 +129,14 @@ impl FromStr for Pattern {
 
 /// Why a text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadPattern {
+pub(crate) enum BadPattern {
     /// It would match what has no name.
     #[error("a regular expression must not be empty")]
     Empty,
     /// It is no regular expression.
     #[error("at character {position}: {why}")]
     Syntax {
-        /// From 1.
+        /// The position in the pattern, from 1.
         position: usize,
         /// What is wrong there.
         why: String,
@@ -144,13 +144,13 @@ pub enum BadPattern {
     /// It is one that would take too much memory.
     #[error("it takes more than {limit} bytes when it is compiled")]
     TooLarge {
-        /// Bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
     /// It is one by itself and none between anchors.
     #[error("it cannot be anchored: {why}")]
     Unanchored {
-        /// The library's explanation.
+        /// The explanation of the library regex.
         why: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Flags of `top`.
+//! The flags of the command `top`.
 
 use super::{Sources, interval};
 use crate::http::{RemoteOptions, RemoteUrl};
@@ -6,12 +6,11 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Flags of `top`.
 #[derive(Clone, Debug, Args)]
-pub struct Top {
+pub(crate) struct Top {
     /// Exporter to ask, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: look at this host, without one]
     #[arg(long, env = "VETH_EXPORTER_URL", value_name = "URL", hide_env_values = true)]
-    pub url: Option<RemoteUrl>,
+    pub(crate) url: Option<RemoteUrl>,
     /// PEM file with who may have signed its certificate [default: the system's]
     #[arg(long = "url.ca-file", env = "VETH_EXPORTER_URL_CA_FILE", value_name = "FILE", requires = "url")]
     ca_file: Option<PathBuf>,
@@ -36,15 +35,15 @@ pub struct Top {
     password_file: Option<PathBuf>,
     /// How often the numbers are read
     #[arg(long, env = "VETH_EXPORTER_INTERVAL", value_name = "DURATION", default_value = "1s", value_parser = interval)]
-    pub interval: Duration,
+    pub(crate) interval: Duration,
     /// Flags of all commands.
     #[command(flatten)]
-    pub sources: Sources,
+    pub(crate) sources: Sources,
 }
 
 impl Top {
     /// How the exporter is to be believed, and believes us.
-    pub fn remote_options(&self) -> RemoteOptions {
+    pub(crate) fn remote_options(&self) -> RemoteOptions {
         RemoteOptions {
             ca_file: self.ca_file.clone(),
             skip_verify: self.skip_verify,

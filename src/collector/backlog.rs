@@ -13,13 +13,12 @@ struct Shared {
 }
 
 impl Places {
-    /// So many.
-    pub fn new(number: usize) -> Places {
+    pub(super) fn new(number: usize) -> Places {
         Places(Arc::new(Shared { free: Mutex::new(number), freed: Condvar::new() }))
     }
 
     /// Waits for one. They are all free once the loop has ended, as nothing waits for it any more.
-    pub fn take(&self) -> Place {
+    pub(super) fn take(&self) -> Place {
         let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free =
             self.0.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
@@ -32,13 +31,11 @@ impl Places {
 pub(super) struct TaskPlaces(Arc<Semaphore>);
 
 impl TaskPlaces {
-    /// So many.
-    pub fn new(number: usize) -> TaskPlaces {
+    pub(super) fn new(number: usize) -> TaskPlaces {
         TaskPlaces(Arc::new(Semaphore::new(number)))
     }
 
-    /// Waits for one.
-    pub async fn take(&self) -> Place {
+    pub(super) async fn take(&self) -> Place {
         // Nobody closes it.
         Arc::clone(&self.0).acquire_owned().await.map_or(Place::Known, Place::OfTask)
     }

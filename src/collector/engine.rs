@@ -30,7 +30,7 @@ const LONGEST_REST: Duration = Duration::from_secs(10);
 const NO_EVENTS: Duration = Duration::from_secs(600);
 
 /// A runtime's engine, which may not be there, or not yet.
-pub struct Engine {
+pub(crate) struct Engine {
     runtime: Runtime,
     /// What it speaks; or why its address is not understood.
     api: Result<Api, String>,
@@ -47,33 +47,33 @@ enum Api {
 
 impl Engine {
     /// Docker or Podman, at this place; `configured` if the user named it.
-    pub fn docker(place: Place, configured: bool) -> Engine {
+    pub(crate) fn docker(place: Place, configured: bool) -> Engine {
         let docker = Docker::new(place);
         let (runtime, api) = (docker.runtime(), Ok(Api::Docker(docker)));
         Engine { runtime, api, strange_pids: None, expected: configured }
     }
 
     /// The server of the Container Runtime Interface at the endpoint that the user named, else at one of the usual ones.
-    pub fn cri(endpoint: Option<CriEndpoint>) -> Engine {
+    pub(crate) fn cri(endpoint: Option<CriEndpoint>) -> Engine {
         let expected = endpoint.is_some();
         let api = Ok(Api::Cri(endpoint.map_or_else(Cri::usual, Cri::new)));
         Engine { runtime: Runtime::Cri, api, strange_pids: None, expected }
     }
 
     /// True if it will tell of pods, unless it turns out that it does not.
-    pub fn may_tell_of_pods(&self) -> bool {
+    pub(crate) fn may_tell_of_pods(&self) -> bool {
         matches!(&self.api, Ok(Api::Cri(cri)) if cri.is_thinkable())
     }
 
     /// An engine that cannot be asked, because of how it is configured: a source that has failed.
-    pub fn unusable(runtime: Runtime, reason: String) -> Engine {
+    pub(crate) fn unusable(runtime: Runtime, reason: String) -> Engine {
         Engine { runtime, api: Err(reason), strange_pids: None, expected: true }
     }
 
     /// The same engine, which is not asked if the processes of this procfs are not the host's: what engines tell are
     /// process ids.
     #[must_use]
-    pub fn in_pid_namespace_of(mut self, procfs: &Path) -> Engine {
+    pub(crate) fn in_pid_namespace_of(mut self, procfs: &Path) -> Engine {
         self.strange_pids = match runtimes::in_host_pid_namespace(procfs) {
             Ok(true) => None,
             Ok(false) => Some(
@@ -86,12 +86,12 @@ impl Engine {
     }
 
     /// Whose claims it makes.
-    pub fn runtime(&self) -> Runtime {
+    pub(crate) fn runtime(&self) -> Runtime {
         self.runtime
     }
 
     /// Asks once; says nothing of an engine that nobody expects.
-    pub async fn ask(&mut self) -> Input {
+    pub(crate) async fn ask(&mut self) -> Input {
         let begin = Instant::now();
         let answer = self.claims().await;
         Input::Claims { runtime: self.runtime, answer, took: begin.elapsed() }
@@ -136,7 +136,7 @@ impl Engine {
     ///
     /// # Errors
     /// One line that says why the engine could not be asked.
-    pub async fn look_up(&mut self, query: &str) -> Result<Option<Found>, String> {
+    pub(crate) async fn look_up(&mut self, query: &str) -> Result<Option<Found>, String> {
         if !self.expected {
             return Ok(None);
         }
@@ -153,7 +153,7 @@ impl Engine {
     }
 
     /// Answers the collector whenever it asks, and tells it of the engine's events, until it has stopped.
-    pub async fn follow(mut self, collector: Handle) {
+    pub(crate) async fn follow(mut self, collector: Handle) {
         let Some(asks) = collector.engines.get(&self.runtime) else { return };
         let news = Arc::new(Notify::new());
         if let Ok(Api::Docker(docker)) = self.usable() {
@@ -205,16 +205,14 @@ impl Engine {
 }
 
 /// What [`Engine::look_up`] finds.
-pub enum Found {
-    /// By Docker's API.
+pub(crate) enum Found {
     Container(Seen),
-    /// By CRI.
     Pod(SeenPod),
 }
 
 impl Found {
     /// The whole id of the container or of the pod's sandbox.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         match self {
             Found::Container(seen) => &seen.id,
             Found::Pod(pod) => &pod.id,

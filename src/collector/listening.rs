@@ -119,7 +119,7 @@ fn part(table: &mut DeviceTable, out: &Sender<Message>, places: &Places) -> bool
 }
 
 /// Tells the collector of the end of each process that it names, until it has stopped.
-pub async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
+pub(crate) async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
     // Each takes a descriptor: some are left for all else. Whoever is not watched has other signs.
     let places = Arc::new(Semaphore::new(process::descriptors() / 2));
     while let Some(pid) = pids.recv().await {

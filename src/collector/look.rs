@@ -8,13 +8,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// In one look time goes by steps: all that is asked is answered within one, and judged together at its end.
-pub const LOOK_STEP: Duration = Duration::from_millis(1);
+pub(crate) const LOOK_STEP: Duration = Duration::from_millis(1);
 
 /// One look takes no longer than this: what is known by then is shown.
 const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Looks at the host once, in the calling thread; each engine is asked once.
-pub async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
+pub(crate) async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
     let (start, epoch) = (Instant::now(), since_1970());
     let named = sources.netns_folder.iter().map(|_| Runtime::Named);
     let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain(named).collect();

@@ -30,7 +30,7 @@ pub(super) struct Line {
 
 impl Report {
     /// Notes how it is now; says whether to write that.
-    pub fn note(&mut self, works: bool, now: Instant) -> Option<Line> {
+    pub(super) fn note(&mut self, works: bool, now: Instant) -> Option<Line> {
         if self.seen.replace(works) != Some(works) {
             self.changes += 1;
         }

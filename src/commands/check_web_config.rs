@@ -7,7 +7,7 @@ use crate::http::WebConfig;
 ///
 /// # Errors
 /// What is wrong with it: one line that names the file.
-pub fn run(flags: &CheckWebConfig) -> anyhow::Result<()> {
+pub(super) fn run(flags: &CheckWebConfig) -> anyhow::Result<()> {
     WebConfig::load(&flags.file)?;
     println!("{}: good", flags.file.display());
     Ok(())

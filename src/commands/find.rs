@@ -29,7 +29,7 @@ const SHORTEST_ID: usize = 4;
 ///
 /// # Errors
 /// If nothing is found: one line, with the nearest names.
-pub fn run(flags: &Find) -> anyhow::Result<()> {
+pub(super) fn run(flags: &Find) -> anyhow::Result<()> {
     let mut look = Look::take(&flags.sources)?;
     let mut rows = rows(&look.view);
     let query = Query::read(&flags.query);

@@ -8,7 +8,7 @@ use anyhow::Context;
 ///
 /// # Errors
 /// If it is not well, or cannot be reached.
-pub fn run(flags: &Healthy) -> anyhow::Result<()> {
+pub(super) fn run(flags: &Healthy) -> anyhow::Result<()> {
     let routes = Routes::new(flags.external_url.as_ref(), flags.route_prefix.as_deref(), "/metrics");
     let first: &ListenAddress = flags.listen.first().context("--web.listen-address is empty")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -8,7 +8,7 @@ use crate::cli::{Format, List};
 ///
 /// # Errors
 /// If the host's links cannot be read.
-pub fn run(flags: &List) -> anyhow::Result<()> {
+pub(super) fn run(flags: &List) -> anyhow::Result<()> {
     let look = Look::take(&flags.sources)?;
     let rows = rows(&look.view);
     match flags.format {

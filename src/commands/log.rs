@@ -18,14 +18,13 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Writes an event as one line, whatever is in it; of a place that writes very many, not all. Who wants to debug gets all that
 /// is for him.
-pub struct Lines {
+pub(super) struct Lines {
     format: LogFormat,
     throttle: Mutex<Throttle<Identifier>>,
 }
 
 impl Lines {
-    /// In this format.
-    pub fn new(format: LogFormat) -> Lines {
+    pub(super) fn new(format: LogFormat) -> Lines {
         Lines { format, throttle: Mutex::default() }
     }
 

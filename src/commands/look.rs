@@ -22,7 +22,7 @@ pub(super) struct Look {
 
 impl Look {
     /// Looks; what cannot be seen is said in the log, and the rest is still shown.
-    pub fn take(flags: &Sources) -> anyhow::Result<Look> {
+    pub(super) fn take(flags: &Sources) -> anyhow::Result<Look> {
         super::start_log(flags)?;
         let mut sources = super::open_kernel(flags)?;
         let mut engines = super::open_engines(flags)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// READY=1 once the host was looked at, then WATCHDOG=1 at twice the asked rate for as long as the collector answers; for ever.
-pub async fn follow(collector: Handle) {
+pub(super) async fn follow(collector: Handle) {
     // systemd sends no span as short as this.
     let asked = sd_notify::watchdog_enabled().filter(|limit| *limit >= LOOK);
     let mut alive = asked.map(|limit| tokio::time::interval(limit / 2));
@@ -25,8 +25,7 @@ pub async fn follow(collector: Handle) {
     }
 }
 
-/// STOPPING=1.
-pub fn stopping() {
+pub(super) fn stopping() {
     tell(NotifyState::Stopping);
 }
 

@@ -8,14 +8,14 @@ use serde::Serialize;
 
 /// A pair, or an end that has none.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub(super) struct Row {
     pub state: &'static str,
     pub ends: Vec<EndRow>,
 }
 
 /// One end of it.
 #[derive(Clone, Debug, Serialize)]
-pub struct EndRow {
+pub(super) struct EndRow {
     pub role: &'static str,
     /// Empty for the host.
     pub netns: String,
@@ -53,14 +53,14 @@ pub struct EndRow {
 
 impl EndRow {
     /// `runtime/container` or `runtime/namespace/pod`, if somebody lives in its namespace.
-    pub fn owner(&self) -> Option<String> {
+    pub(super) fn owner(&self) -> Option<String> {
         Some(format!("{}/{}", self.runtime?, self.title.as_deref()?))
     }
 }
 
 /// The end's own view, named as in /proc/net/dev.
 #[derive(Clone, Debug, Serialize)]
-pub struct CounterRow {
+pub(super) struct CounterRow {
     pub rx_bytes: u64,
     pub rx_packets: u64,
     pub rx_dropped: u64,
@@ -70,7 +70,7 @@ pub struct CounterRow {
 }
 
 /// Every pair, and every end that has none.
-pub fn rows(view: &View) -> Vec<Row> {
+pub(super) fn rows(view: &View) -> Vec<Row> {
     let pairs = view.scene.pairs.iter().zip(&view.samples).map(|(pair, samples)| {
         let mut ends: Vec<EndRow> =
             pair.sides.iter().zip(samples).map(|(side, counters)| end(side, counters)).collect();
@@ -140,6 +140,6 @@ fn end(side: &ShownSide, counters: &Counters) -> EndRow {
 }
 
 /// Names may hold anything; a terminal must not obey them.
-pub fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }

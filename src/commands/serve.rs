@@ -17,7 +17,7 @@ const BLOCKING: usize = 16;
 ///
 /// # Errors
 /// If it cannot start: one line that names what is in the way.
-pub fn run(flags: &Serve) -> anyhow::Result<()> {
+pub(super) fn run(flags: &Serve) -> anyhow::Result<()> {
     super::start_log(&flags.sources)?;
     let sources = super::open_kernel(&flags.sources)?;
     let engines = super::open_engines(&flags.sources)?;

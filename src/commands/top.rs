@@ -42,7 +42,7 @@ struct Message {
 ///
 /// # Errors
 /// If there is no terminal, the exporter cannot be asked at all, or the host's links cannot be read.
-pub fn run(flags: &Top) -> anyhow::Result<()> {
+pub(super) fn run(flags: &Top) -> anyhow::Result<()> {
     Screen::is_possible()
         .map_err(|why| anyhow!("top needs a terminal: {why}; `veth-exporter list` prints the pairs once"))?;
     let (source, opened) = match &flags.url {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// A text that is to be written.
 pub struct Order<'a> {
-    /// How.
+    /// The exposition format to write.
     pub format: Format,
     /// What is shown; without one there is only the telemetry.
     pub view: Option<&'a View>,
@@ -29,7 +29,7 @@ pub struct Order<'a> {
     pub epoch: Duration,
 }
 
-/// Writes views.
+/// Writes views as expositions, behind label blocks that it keeps.
 #[derive(Default)]
 pub struct Encoder {
     blocks: Blocks,
@@ -94,7 +94,7 @@ impl<K> Default for Rows<K> {
 
 impl<K: Copy> Rows<K> {
     /// Adds a row with the labels that `write` writes.
-    pub fn add(&mut self, key: K, write: impl FnOnce(&mut LabelBlock<'_>)) {
+    pub(super) fn add(&mut self, key: K, write: impl FnOnce(&mut LabelBlock<'_>)) {
         let mut block = LabelBlock { text: &mut self.text, empty: true };
         write(&mut block);
         if !block.empty {
@@ -110,7 +110,7 @@ impl<K: Copy> Rows<K> {
     }
 
     /// The same in order, and in no more memory than it needs: it is read from begin to end at each scrape.
-    pub fn sorted(&self) -> Rows<K> {
+    pub(super) fn sorted(&self) -> Rows<K> {
         let mut blocks: Vec<(&str, K)> = self.blocks().collect();
         blocks.sort_by_key(|&(block, _)| block);
         // Two processes of one name are one line of information.
@@ -124,7 +124,7 @@ impl<K: Copy> Rows<K> {
         sorted
     }
 
-    pub fn write(&self, out: &mut Pieces, format: Format, head: Head, value: impl Fn(K) -> u64) {
+    pub(super) fn write(&self, out: &mut Pieces, format: Format, head: Head, value: impl Fn(K) -> u64) {
         self.write_some(out, format, head, |key| Some(value(key)));
     }
 
@@ -233,7 +233,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub fn write(self, block: &mut LabelBlock<'_>, container: &str, namespace: &str, pod: &str) {
+    pub(super) fn write(self, block: &mut LabelBlock<'_>, container: &str, namespace: &str, pod: &str) {
         for (name, value) in [("container", container), ("namespace", namespace), ("pod", pod)] {
             if self.pods { block.label_even_if_empty(name, value) } else { block.label(name, value) }
         }
@@ -374,7 +374,7 @@ pub(super) struct LabelBlock<'a> {
 
 impl LabelBlock<'_> {
     /// Adds a label; an empty value is left out.
-    pub fn label(&mut self, name: &str, value: impl Display) {
+    pub(super) fn label(&mut self, name: &str, value: impl Display) {
         self.add(name, value, false);
     }
 

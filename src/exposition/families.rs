@@ -4,7 +4,7 @@ use crate::model::ledger::Traffic;
 use crate::model::link::{Counters, Link};
 use crate::model::peak::Rates;
 
-/// A family's type.
+/// The type of a metric family, as in `# TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     /// It only rises while the process lives; its name ends in `_total`.
@@ -45,12 +45,9 @@ macro_rules! peak_help {
     };
 }
 
-/// One metric family.
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
-    /// Its whole name.
     pub name: &'static str,
-    /// Its type.
     pub kind: Type,
     /// Meaning, direction, and the kernel's field.
     pub help: &'static str,

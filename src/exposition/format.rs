@@ -15,7 +15,7 @@ pub enum Format {
 const UNITS: [&str; 3] = ["bytes_per_second", "bytes", "seconds"];
 
 impl Format {
-    /// The media type.
+    /// Returns the media type for the header Content-Type.
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Text => "text/plain; version=0.0.4; charset=utf-8",

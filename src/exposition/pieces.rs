@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The length of a piece, bytes. Who reads slowly keeps at most some of them to himself.
-pub const PIECE: usize = 64 * 1024;
+pub(crate) const PIECE: usize = 64 * 1024;
 
 /// The memory of texts that are gone, for the next one. Clones are the same pool.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ struct Spare {
 }
 
 impl Pool {
-    /// Begins a text.
+    /// Returns an empty text in memory of this pool.
     pub fn begin(&self) -> Pieces {
         Pieces { pool: self.clone(), whole: Vec::new(), last: BytesMut::new() }
     }
@@ -51,7 +51,6 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// Adds some text.
     pub fn push(&mut self, text: &str) {
         self.extend(text.as_bytes());
     }

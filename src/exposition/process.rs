@@ -5,7 +5,7 @@ use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The exporter's own process.
-pub struct OwnProcess {
+pub(super) struct OwnProcess {
     /// In seconds since the epoch. Read once: the kernel's boot time moves when the clock is set, and a start time that moves reads
     /// as a restart.
     start_time: Option<u64>,
@@ -13,7 +13,7 @@ pub struct OwnProcess {
 
 impl OwnProcess {
     /// Reads when the process started.
-    pub fn new() -> OwnProcess {
+    pub(super) fn new() -> OwnProcess {
         let start_time = || {
             let ticks = Process::myself()?.stat()?.starttime;
             procfs::boot_time_secs().map(|boot| boot + ticks / procfs::ticks_per_second())
@@ -22,7 +22,7 @@ impl OwnProcess {
     }
 
     /// Returns the process's families as they are now, sorted by name. A figure that cannot be read has no family.
-    pub fn families(&self) -> Vec<MetricFamily> {
+    pub(super) fn families(&self) -> Vec<MetricFamily> {
         let process = Process::myself().ok();
         let stat = process.as_ref().and_then(|process| process.stat().ok());
         let open = process.as_ref().and_then(|process| process.fd_count().ok());

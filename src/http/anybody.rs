@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(super) struct Anybody(Arc<CryptoProvider>);
 
 impl Anybody {
-    pub fn new(provider: Arc<CryptoProvider>) -> Anybody {
+    pub(super) fn new(provider: Arc<CryptoProvider>) -> Anybody {
         Anybody(provider)
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 
 /// The bytes of an answer.
-pub struct Body {
+pub(super) struct Body {
     rest: Rest,
     /// Bytes that are still to be sent.
     length: usize,

@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Why an exporter is not healthy, as far as it can be seen from here.
 #[derive(Debug, thiserror::Error)]
-pub enum Unhealthy {
+pub(crate) enum Unhealthy {
     /// The name means no address.
     #[error("{0} means no address")]
     NoAddress(ListenAddress),
@@ -42,14 +42,10 @@ pub enum Unhealthy {
     },
     /// Somebody takes the connection and does not answer in time.
     #[error("{address} did not answer within {DEADLINE:?}")]
-    TooSlow {
-        /// Who is slow.
-        address: Address,
-    },
+    TooSlow { address: Address },
     /// What answers there does not speak HTTP, in plain or over TLS.
     #[error("{address} does not speak HTTP: {reason}")]
     Garbage {
-        /// Who answered.
         address: Address,
         /// What was not understood.
         reason: Reason,
@@ -57,7 +53,6 @@ pub enum Unhealthy {
     /// An answer that no exporter that is well gives.
     #[error("{address} answered {status}")]
     Refused {
-        /// Who answered.
         address: Address,
         /// The status of HTTP.
         status: StatusCode,
@@ -69,10 +64,9 @@ type Reason = Box<dyn Error + Send + Sync>;
 
 /// Where an exporter is asked.
 #[derive(Clone, Debug)]
-pub enum Address {
+pub(crate) enum Address {
     /// Of the host, most often over loopback.
     Tcp(SocketAddr),
-    /// A unix socket.
     Unix(PathBuf),
 }
 
@@ -82,7 +76,7 @@ pub enum Address {
 ///
 /// # Errors
 /// If the answer is another, or none comes within two seconds.
-pub async fn check_health(served: &ListenAddress, routes: &Routes) -> Result<(), Unhealthy> {
+pub(crate) async fn check_health(served: &ListenAddress, routes: &Routes) -> Result<(), Unhealthy> {
     let mut seen = Err(Unhealthy::NoAddress(served.clone()));
     for address in Address::of(served) {
         seen = match timeout(DEADLINE, ask(&address, &routes.health_path())).await {

@@ -84,7 +84,7 @@ pub(super) struct Answer {
 
 impl Connections {
     /// A place for a new connection; `None` as long as all others are busy with answers and none of them has been for long.
-    pub fn enter(&self, now: Instant) -> Option<Open> {
+    pub(super) fn enter(&self, now: Instant) -> Option<Open> {
         let mut open = self.lock();
         if open.len() >= ROOM {
             let idle = open.iter().filter_map(|(id, connection)| Some((connection.idle_since()?, *id)));
@@ -108,7 +108,7 @@ impl Connections {
     }
 
     /// Closes what is overdue.
-    pub fn look_at_times(&self, now: Instant) {
+    pub(super) fn look_at_times(&self, now: Instant) {
         for connection in self.lock().values() {
             let overdue = connection.state().overdue(now);
             if let Some(reason) = overdue {
@@ -118,14 +118,14 @@ impl Connections {
     }
 
     /// Closes those that have no answer to wait for.
-    pub fn close_idle(&self) {
+    pub(super) fn close_idle(&self) {
         for connection in self.lock().values().filter(|connection| connection.idle_since().is_some()) {
             connection.close("the exporter stops");
         }
     }
 
     /// Closes the connection that has taken longest over its answer, if that is more than `patience`.
-    pub fn close_slowest(&self, patience: Duration, now: Instant) -> bool {
+    pub(super) fn close_slowest(&self, patience: Duration, now: Instant) -> bool {
         let open = self.lock();
         let slow = open.values().filter_map(|connection| Some((connection.scraped_since()?, connection)));
         match slow.min_by_key(|(since, _)| *since) {
@@ -164,7 +164,7 @@ impl Connection {
     }
 
     /// The task whose end is the connection's.
-    pub fn runs_in(&self, task: AbortHandle) {
+    pub(super) fn runs_in(&self, task: AbortHandle) {
         // It is set once, by whoever has made the connection.
         let task = self.task.get_or_init(|| task);
         // Another may have taken its place before it had a task.
@@ -174,7 +174,7 @@ impl Connection {
     }
 
     /// A request's head is there.
-    pub fn begin_answer(self: &Arc<Connection>, now: Instant) -> Answer {
+    pub(super) fn begin_answer(self: &Arc<Connection>, now: Instant) -> Answer {
         let mut state = self.state();
         let id = state.next_answer;
         state.next_answer += 1;
@@ -182,8 +182,7 @@ impl Connection {
         Answer { connection: Arc::clone(self), id, is_stream: false }
     }
 
-    /// Bytes have come.
-    pub fn has_read(&self) {
+    pub(super) fn has_read(&self) {
         let mut state = self.state();
         if state.waiting == Waiting::Request && state.is_idle() {
             state.waiting = Waiting::RestOfHead;
@@ -192,12 +191,12 @@ impl Connection {
     }
 
     /// Bytes are to go out.
-    pub fn has_written(&self) {
+    pub(super) fn has_written(&self) {
         self.state().unsent.get_or_insert_with(Instant::now);
     }
 
     /// All that was written has gone out.
-    pub fn has_flushed(&self) {
+    pub(super) fn has_flushed(&self) {
         let mut state = self.state();
         state.unsent = None;
         if !state.written.is_empty() {
@@ -220,7 +219,7 @@ impl Connection {
     }
 
     /// Ends it, whatever is under way.
-    pub fn close(&self, reason: &str) {
+    pub(super) fn close(&self, reason: &str) {
         tracing::debug!(reason, "closes a connection");
         self.state().closed = true;
         if let Some(task) = self.task.get() {
@@ -266,12 +265,12 @@ impl State {
 
 impl Answer {
     /// All of it is written; its place is kept until that has gone out.
-    pub fn is_written(&self, body: Body) {
+    pub(super) fn is_written(&self, body: Body) {
         self.connection.state().written.push(body);
     }
 
     /// It has no end, and so no time to be taken in.
-    pub fn becomes_stream(&mut self) {
+    pub(super) fn becomes_stream(&mut self) {
         self.is_stream = true;
         let mut state = self.connection.state();
         state.answers.retain(|(id, _)| *id != self.id);

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 /// How a body is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// No compression: the text as it is.
     Identity,
     /// As RFC 1952 says.
     Gzip,

@@ -21,7 +21,7 @@ const SOCKET_UMASK: Mode = Mode::from_raw_mode(0o117);
 /// So many connections may wait until they are accepted.
 const BACKLOG: i32 = 128;
 
-/// Where to serve.
+/// An address that the exporter serves on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// `HOST:PORT`, or `:PORT` for every address of the host.
@@ -31,7 +31,7 @@ pub enum ListenAddress {
         /// In the order in which they are tried.
         candidates: Vec<SocketAddr>,
     },
-    /// `unix:PATH`.
+    /// A unix socket: `unix:PATH` on the command line.
     Unix(PathBuf),
 }
 

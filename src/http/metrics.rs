@@ -89,17 +89,17 @@ struct Shown {
 
 impl Ready {
     /// A tag that another text does not have.
-    pub fn tag(&self) -> Option<&str> {
+    pub(super) fn tag(&self) -> Option<&str> {
         self.text.tag()
     }
 
-    pub fn into_body(self) -> Body {
+    pub(super) fn into_body(self) -> Body {
         Body::shared(self.text, self.encoding, self.length, self.permit)
     }
 }
 
 impl Metrics {
-    pub fn new(
+    pub(super) fn new(
         collector: Handle,
         limits: Limits,
         connections: Connections,
@@ -110,7 +110,7 @@ impl Metrics {
         Ok(Metrics { collector, scrapes, queries })
     }
 
-    pub async fn answer(&self, format: Format, wanted: Encoding) -> Response<Body> {
+    pub(super) async fn answer(&self, format: Format, wanted: Encoding) -> Response<Body> {
         match self.compose(Kind::Metrics(format), wanted).await {
             Ok(ready) => exposition(format, "Accept, Accept-Encoding", ready),
             Err(refusal) => unavailable(&format!("503: {refusal}\n")),
@@ -118,7 +118,7 @@ impl Metrics {
     }
 
     /// The same as cAdvisor would show it, which is always in the text format.
-    pub async fn answer_as_cadvisor(&self, wanted: Encoding) -> Response<Body> {
+    pub(super) async fn answer_as_cadvisor(&self, wanted: Encoding) -> Response<Body> {
         match self.compose(Kind::Cadvisor, wanted).await {
             Ok(ready) => exposition(Format::Text, "Accept-Encoding", ready),
             Err(refusal) => unavailable(&format!("503: {refusal}\n")),
@@ -138,7 +138,7 @@ impl Metrics {
     ///
     /// # Errors
     /// If there is no place for the answer, or nothing to show.
-    pub async fn compose(&self, kind: Kind, wanted: Encoding) -> Result<Ready, Refusal> {
+    pub(super) async fn compose(&self, kind: Kind, wanted: Encoding) -> Result<Ready, Refusal> {
         let desk = match kind {
             Kind::Metrics(_) | Kind::Cadvisor => &self.scrapes,
             Kind::Pairs(_) => &self.queries,

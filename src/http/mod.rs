@@ -33,19 +33,20 @@ use routes::Route;
 use std::sync::Arc;
 use stream::Streams;
 
-pub use client::{Unhealthy, check_health};
+pub(crate) use client::check_health;
 pub use encoding::Encoding;
 pub use gate::Gate;
-pub use listen::{ListenAddress, ListenError, Listener};
+pub use listen::{ListenAddress, Listener};
 pub use metrics::Limits;
-pub use pairs::to_json as pairs_as_json;
-pub use remote::{Remote, RemoteConfigError, RemoteError, RemoteOptions, RemoteUrl};
-pub use routes::{ExternalUrl, Routes};
+pub(crate) use pairs::to_json as pairs_as_json;
+pub(crate) use remote::{Remote, RemoteOptions, RemoteUrl};
+pub(crate) use routes::ExternalUrl;
+pub use routes::Routes;
 pub use server::serve;
 pub use stream::About;
-pub use web_config::{WebConfig, WebConfigError};
+pub use web_config::WebConfig;
 
-/// What is served.
+/// Everything that the server answers with.
 pub struct Site {
     collector: Handle,
     metrics: Metrics,

@@ -56,13 +56,13 @@ struct Prepared {
     kind: &'static str,
     plain: Bytes,
     gzip: Bytes,
-    /// Without quotes.
+    /// The entity tag without its quotes.
     tag: String,
 }
 
 impl Page {
     /// With links that lead where these routes are.
-    pub fn new(routes: &Routes) -> Page {
+    pub(super) fn new(routes: &Routes) -> Page {
         let escaped = |link: String| link.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
         let index = INDEX
             .replace("{version}", env!("CARGO_PKG_VERSION"))
@@ -73,12 +73,12 @@ impl Page {
     }
 
     /// Answers a request for the page itself.
-    pub fn index(&self, headers: &HeaderMap) -> Response<Body> {
+    pub(super) fn index(&self, headers: &HeaderMap) -> Response<Body> {
         self.index.answer(headers)
     }
 
-    /// Answers a request for one of its files, by what [`file`] said.
-    pub fn file(&self, file: usize, headers: &HeaderMap) -> Response<Body> {
+    /// Answers a request for one of its files, by what `file` said.
+    pub(super) fn file(&self, file: usize, headers: &HeaderMap) -> Response<Body> {
         self.files[file].answer(headers)
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn write(
 ///
 /// # Errors
 /// None that are known of: what is written can be written.
-pub fn to_json(view: &View, epoch: Duration) -> Result<Vec<u8>, serde_json::Error> {
+pub(crate) fn to_json(view: &View, epoch: Duration) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&Answer::new(view, epoch, &Query::default()))
 }
 

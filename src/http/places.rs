@@ -18,13 +18,12 @@ pub(super) struct Places {
     connections: Connections,
 }
 
-/// None is free.
 #[derive(Debug)]
 pub(super) struct Full;
 
 impl Places {
     /// So many of them, 0 for any number.
-    pub fn new(number: usize, connections: Connections) -> Places {
+    pub(super) fn new(number: usize, connections: Connections) -> Places {
         Places { places: (number > 0).then(|| Arc::new(Semaphore::new(number))), connections }
     }
 
@@ -32,7 +31,7 @@ impl Places {
     ///
     /// # Errors
     /// If all are taken by clients that have not had them for long.
-    pub async fn take(&self) -> Result<Option<OwnedSemaphorePermit>, Full> {
+    pub(super) async fn take(&self) -> Result<Option<OwnedSemaphorePermit>, Full> {
         let Some(places) = &self.places else { return Ok(None) };
         if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
             return Ok(Some(permit));

@@ -23,7 +23,7 @@ struct Level {
 
 impl Bucket {
     /// Whether a request may pass now.
-    pub fn take(&self, rate: Rate, now: Instant) -> bool {
+    pub(super) fn take(&self, rate: Rate, now: Instant) -> bool {
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let full = Level { rate, tokens: f64::from(rate.burst), at: now };
         let last = level.filter(|level| level.rate == rate).unwrap_or(full);

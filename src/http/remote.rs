@@ -37,7 +37,7 @@ const LONGEST_REASON: usize = 200;
 
 /// Where a running exporter is: `http://`, `https://` or `unix:PATH`. It is shown without a password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RemoteUrl {
+pub(crate) struct RemoteUrl {
     place: Place,
     tls: bool,
     /// `host:port` as it was typed.
@@ -56,7 +56,7 @@ enum Place {
 
 /// How an exporter is to be believed, and believes us.
 #[derive(Clone, Debug, Default)]
-pub struct RemoteOptions {
+pub(crate) struct RemoteOptions {
     /// Certificates of who may have signed the exporter's, PEM; those of the system if none is given.
     pub ca_file: Option<PathBuf>,
     /// Any certificate is good.
@@ -69,23 +69,17 @@ pub struct RemoteOptions {
 
 /// Why it cannot be asked at all.
 #[derive(Debug, Error)]
-pub enum RemoteConfigError {
+pub(crate) enum RemoteConfigError {
     /// A file that cannot be read.
     #[error("cannot read {path}: {reason}", path = path.display())]
     File {
-        /// Which.
         path: PathBuf,
         /// What the system said.
         reason: io::Error,
     },
     /// A file without a certificate, or with one that is none.
     #[error("{path}: {reason}", path = path.display())]
-    Certificates {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    Certificates { path: PathBuf, reason: String },
     /// The system has none.
     #[error("no certificates of this system's are to be found: {0}; name a file with --url.ca-file")]
     NoSystemCertificates(String),
@@ -99,7 +93,7 @@ pub enum RemoteConfigError {
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
-pub enum RemoteError {
+pub(crate) enum RemoteError {
     /// Nobody is there, or it is not who the certificate says.
     #[error("cannot connect: {0}{advice}", advice = trust::advice(.0))]
     NotThere(#[from] io::Error),
@@ -123,7 +117,7 @@ pub enum RemoteError {
 }
 
 /// A running exporter, and the connection to it while there is one.
-pub struct Remote {
+pub(crate) struct Remote {
     url: RemoteUrl,
     authorization: Option<HeaderValue>,
     tls: Option<TlsConnector>,
@@ -212,7 +206,7 @@ impl Remote {
     ///
     /// # Errors
     /// If a file is not good, with its name, or a password has no user.
-    pub fn new(url: RemoteUrl, options: &RemoteOptions) -> Result<Remote, RemoteConfigError> {
+    pub(crate) fn new(url: RemoteUrl, options: &RemoteOptions) -> Result<Remote, RemoteConfigError> {
         let password = match &options.password_file {
             Some(path) => Some(read(path)?.trim_end_matches(['\r', '\n']).to_owned()),
             None => url.password.clone(),
@@ -240,7 +234,7 @@ impl Remote {
     ///
     /// # Errors
     /// If there is none; the next call tries again, on a new connection.
-    pub async fn pairs(&mut self) -> Result<Option<Bytes>, RemoteError> {
+    pub(crate) async fn pairs(&mut self) -> Result<Option<Bytes>, RemoteError> {
         let asked = timeout(DEADLINE, self.ask()).await.unwrap_or(Err(RemoteError::TooSlow));
         if asked.is_err() {
             self.connection = None;

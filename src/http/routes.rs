@@ -11,12 +11,11 @@ pub struct ExternalUrl {
     path: String,
 }
 
-/// The paths.
+/// The paths that the server answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
     /// Before each path that is served: `""` or `/veth`.
     prefix: String,
-    /// Before each link.
     external: String,
     telemetry_path: String,
 }
@@ -28,7 +27,6 @@ pub(super) enum Route {
     Healthy,
     Ready,
     Metrics,
-    /// As in kubelet.
     Cadvisor,
     Pairs,
     Stream,

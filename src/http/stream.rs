@@ -78,13 +78,17 @@ struct Client {
 }
 
 impl Streams {
-    pub fn new(collector: Handle, about: About) -> Streams {
+    pub(super) fn new(collector: Handle, about: About) -> Streams {
         let places = Arc::new(Semaphore::new(CLIENTS));
         Streams(Arc::new(Inner { collector, about: Arc::new(about), places, state: Arc::default() }))
     }
 
     /// Answers a request for the stream.
-    pub async fn answer<B>(&self, request: &Request<B>, connection: &Arc<Connection>) -> Response<Body> {
+    pub(super) async fn answer<B>(
+        &self,
+        request: &Request<B>,
+        connection: &Arc<Connection>,
+    ) -> Response<Body> {
         let encoding = Encoding::negotiate(request.headers());
         let body = match *request.method() {
             Method::HEAD => Ok(Body::from(String::new())),
@@ -150,7 +154,7 @@ impl Streams {
     }
 
     /// Ends all streams; there will be no others.
-    pub async fn end(&self) {
+    pub(super) async fn end(&self) {
         let mut state = self.lock().await;
         state.ended = true;
         state.clients.clear();

@@ -39,17 +39,17 @@ struct Held {
 /// A text has given way to another: its reader was too slow.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("read too slowly: the text has given way to a newer one")]
-pub struct GivenWay;
+pub(super) struct GivenWay;
 
 impl Text {
-    pub fn new(plain: Vec<Bytes>, pool: Pool, room: Room) -> Text {
+    pub(super) fn new(plain: Vec<Bytes>, pool: Pool, room: Room) -> Text {
         let held = Held { plain, gzip: Vec::new(), taken: Instant::now(), _room: room };
         Text { pool, held: Mutex::new(Some(held)), compressed: OnceLock::new(), tag: OnceLock::new() }
     }
 
     /// In which of the two ways it can be sent, and its length then. Compresses at the first call that wants that;
     /// those that come meanwhile wait for that one.
-    pub fn prepare(&self, wanted: Encoding) -> (Encoding, usize) {
+    pub(super) fn prepare(&self, wanted: Encoding) -> (Encoding, usize) {
         if wanted == Encoding::Gzip {
             self.compressed.get_or_init(|| self.compress());
         }
@@ -63,7 +63,7 @@ impl Text {
     }
 
     /// A piece of it, by its number; `None` after the last.
-    pub fn piece(&self, encoding: Encoding, number: usize) -> Result<Option<Bytes>, GivenWay> {
+    pub(super) fn piece(&self, encoding: Encoding, number: usize) -> Result<Option<Bytes>, GivenWay> {
         let mut held = self.held();
         let Held { plain, gzip, taken, .. } = held.as_mut().ok_or(GivenWay)?;
         *taken = Instant::now();
@@ -75,7 +75,7 @@ impl Text {
     }
 
     /// Gives it a tag: another text has another one.
-    pub fn make_tag(&self) {
+    pub(super) fn make_tag(&self) {
         self.tag.get_or_init(|| {
             let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
             // Nobody waits for the lock meanwhile.
@@ -87,7 +87,7 @@ impl Text {
     }
 
     /// Its tag, if it has been given one.
-    pub fn tag(&self) -> Option<&str> {
+    pub(super) fn tag(&self) -> Option<&str> {
         self.tag.get().map(String::as_str)
     }
 
@@ -151,7 +151,7 @@ impl Default for Memory {
 
 impl Memory {
     /// Waits for room; says whether that took time. `None` never happens: it is not closed.
-    pub async fn make_room(&mut self) -> Option<(Room, bool)> {
+    pub(super) async fn make_room(&mut self) -> Option<(Room, bool)> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Some((Room { _permit: permit }, false));
         }
@@ -177,12 +177,12 @@ impl Memory {
     }
 
     /// True if nobody need wait.
-    pub fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.free.available_permits() > 0
     }
 
     /// Notes who has taken it.
-    pub fn note(&mut self, text: &Arc<Text>) {
+    pub(super) fn note(&mut self, text: &Arc<Text>) {
         self.taken.retain(|(_, text)| text.strong_count() > 0);
         self.taken.push_back((Instant::now(), Arc::downgrade(text)));
     }

@@ -90,12 +90,12 @@ impl std::fmt::Debug for Hash {
 }
 
 impl Users {
-    pub fn new(users: BTreeMap<String, Hash>) -> Users {
+    pub(super) fn new(users: BTreeMap<String, Hash>) -> Users {
         Users(users)
     }
 
     /// Nobody has to say who they are.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -103,7 +103,7 @@ impl Users {
 impl Passwords {
     /// # Errors
     /// If the system has no random numbers.
-    pub fn new() -> Result<Passwords, ring::error::Unspecified> {
+    pub(super) fn new() -> Result<Passwords, ring::error::Unspecified> {
         Ok(Passwords {
             key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?,
             right: Mutex::default(),
@@ -115,7 +115,7 @@ impl Passwords {
     }
 
     /// Whether this user has this password. It takes the same time for users that are not there.
-    pub async fn check(&self, users: &Users, user: &str, password: &[u8]) -> Verdict {
+    pub(super) async fn check(&self, users: &Users, user: &str, password: &[u8]) -> Verdict {
         let known = users.0.get(user);
         // For a stranger the hash of one of the users, always of the same one: so a stranger's check costs what a user's does.
         let Some(hash) = known.or_else(|| users.0.values().nth(self.pick(user, users.0.len()))) else {

@@ -40,13 +40,13 @@ pub(super) struct Sent {
 
 impl<S: AsyncRead + Unpin> Begun<S> {
     /// Reads the first byte; `None` if there is none.
-    pub async fn new(mut stream: S) -> io::Result<Begun<S>> {
+    pub(super) async fn new(mut stream: S) -> io::Result<Begun<S>> {
         let mut first = [0];
         let length = stream.read(&mut first).await?;
         Ok(Begun { first: (length > 0).then_some(first[0]), stream })
     }
 
-    pub fn first(&self) -> Option<u8> {
+    pub(super) fn first(&self) -> Option<u8> {
         self.first
     }
 }
@@ -86,11 +86,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
 }
 
 impl<S> Watched<S> {
-    pub fn http1(stream: S, connection: Arc<Connection>) -> Watched<S> {
+    pub(super) fn http1(stream: S, connection: Arc<Connection>) -> Watched<S> {
         Watched { stream, connection, reads_heads: true }
     }
 
-    pub fn http2(stream: S, connection: Arc<Connection>) -> Watched<S> {
+    pub(super) fn http2(stream: S, connection: Arc<Connection>) -> Watched<S> {
         Watched { stream, connection, reads_heads: false }
     }
 }
@@ -146,16 +146,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 }
 
 impl Sent {
-    pub fn http1(body: Body, answer: Answer) -> Sent {
+    pub(super) fn http1(body: Body, answer: Answer) -> Sent {
         Sent { body: Some(body), answer, copied: None }
     }
 
-    pub fn http2(body: Body, answer: Answer) -> Sent {
+    pub(super) fn http2(body: Body, answer: Answer) -> Sent {
         Sent { body: Some(body), answer, copied: Some(Bytes::new()) }
     }
 
     /// Nothing of it is sent.
-    pub fn leave_out(&mut self) {
+    pub(super) fn leave_out(&mut self) {
         self.body = None;
     }
 }

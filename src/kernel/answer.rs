@@ -10,17 +10,17 @@ pub(super) const HEADER: usize = size_of::<libc::nlmsghdr>();
 /// How an answer ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Until {
-    /// NLMSG_DONE.
+    /// The message NLMSG_DONE ends it.
     Done,
-    /// The first message.
+    /// The first message is the whole reply.
     First,
-    /// The acknowledgement.
+    /// The kernel's acknowledgement (NLMSG_ERROR with 0) ends the reply.
     Ack,
 }
 
 /// One message of an answer.
 pub struct Message<'a> {
-    /// Its type (RTM_*).
+    /// The type of the message: one of RTM_*.
     pub kind: u16,
     /// What follows the netlink header.
     pub payload: &'a [u8],
@@ -34,7 +34,7 @@ pub struct Answer {
     pub sequence: u32,
     /// And the port, which is the asking socket's.
     pub port: u32,
-    /// How it ends.
+    /// The message that ends the reply.
     pub until: Until,
     /// A part of it carried NLM_F_DUMP_INTR.
     pub interrupted: bool,

@@ -24,7 +24,7 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 /// One event is a few KB; that of a link with as many alternative names as there can be, 64 KiB more.
 const DATAGRAM: usize = 128 * 1024;
 
-/// Reads events.
+/// The socket that receives the kernel's events.
 pub struct Events {
     socket: netlink_sys::Socket,
     wakeup: UnixStream,

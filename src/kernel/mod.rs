@@ -7,19 +7,19 @@
 //! No namespace is ever entered: other namespaces are asked about from here, by their nsid.
 
 mod addresses;
-pub mod answer;
+pub(crate) mod answer;
 mod events;
 mod links;
 mod mourner;
 mod nsids;
 mod socket;
 mod stats;
-pub mod wire;
+pub(crate) mod wire;
 
-pub use events::{Events, Reach, Waker};
+pub use events::Events;
+pub(crate) use events::{Reach, Waker};
 pub use links::Resolver;
 pub use mourner::{DeviceTable, Mourner};
-pub use socket::Error;
 pub use stats::Sampler;
 
 use std::sync::Arc;

@@ -18,7 +18,6 @@ pub enum Error {
     /// The socket could not be opened, written or read.
     #[error("netlink: cannot {doing}: {source}")]
     Socket {
-        /// What was tried.
         doing: &'static str,
         /// What the system said.
         source: io::Error,
@@ -28,7 +27,7 @@ pub enum Error {
     Refused {
         /// The request's name in rtnetlink(7).
         request: &'static str,
-        /// The errno.
+        /// The error that the kernel gave.
         source: io::Error,
     },
     /// The links changed during each of several dumps (NLM_F_DUMP_INTR): there is no consistent answer now.
@@ -73,7 +72,7 @@ const PAUSES: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Socket {
-    pub fn open() -> Result<Socket, Error> {
+    pub(super) fn open() -> Result<Socket, Error> {
         let failed = |doing| move |source| Error::Socket { doing, source };
         let mut inner = netlink_sys::Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
         let address = inner.bind_auto().map_err(failed("bind"))?;
@@ -85,7 +84,7 @@ impl Socket {
     }
 
     /// Dumps until an answer is consistent: `begin` is called before each attempt, `each` for each message.
-    pub fn dump<C>(
+    pub(super) fn dump<C>(
         &mut self,
         name: &'static str,
         request: RouteNetlinkMessage,
@@ -105,7 +104,7 @@ impl Socket {
     }
 
     /// Dumps once, for what is worth something even if it was interrupted.
-    pub fn dump_once(
+    pub(super) fn dump_once(
         &mut self,
         name: &'static str,
         request: RouteNetlinkMessage,
@@ -115,7 +114,7 @@ impl Socket {
     }
 
     /// Asks for one message; `parse` reads it.
-    pub fn ask<T>(
+    pub(super) fn ask<T>(
         &mut self,
         name: &'static str,
         request: RouteNetlinkMessage,
@@ -127,7 +126,7 @@ impl Socket {
     }
 
     /// Asks for a change, and waits for its acknowledgement.
-    pub fn change(&mut self, name: &'static str, request: RouteNetlinkMessage) -> Result<(), Error> {
+    pub(super) fn change(&mut self, name: &'static str, request: RouteNetlinkMessage) -> Result<(), Error> {
         self.exchange(name, request, Until::Ack, |_| ()).map(|_| ())
     }
 

@@ -9,34 +9,35 @@ use crate::model::link::{Address, Counters, Errors, Kind, Link, Mac, Name, PeerN
 use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NetlinkBuffer, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
-pub use libc::{RTM_DELLINK, RTM_DELNSID, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID};
+pub(crate) use libc::{RTM_DELLINK, RTM_DELNSID};
+pub use libc::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID};
 
 /// Message type of a link's counters, from linux/rtnetlink.h: libc names it for glibc alone.
 pub const RTM_NEWSTATS: u16 = 92;
 
 /// Attributes of a link message, from linux/if_link.h.
 mod ifla {
-    pub const ADDRESS: u16 = 1;
-    pub const IFNAME: u16 = 3;
-    pub const MTU: u16 = 4;
-    pub const LINK: u16 = 5;
-    pub const MASTER: u16 = 10;
-    pub const OPERSTATE: u16 = 16;
-    pub const LINKINFO: u16 = 18;
-    pub const INFO_KIND: u16 = 1;
-    pub const STATS64: u16 = 23;
-    pub const CARRIER_CHANGES: u16 = 35;
-    pub const LINK_NETNSID: u16 = 37;
-    pub const NEW_NETNSID: u16 = 45;
-    pub const TARGET_NETNSID: u16 = 46;
-    pub const STATS_LINK_64: u16 = 1;
+    pub(super) const ADDRESS: u16 = 1;
+    pub(super) const IFNAME: u16 = 3;
+    pub(super) const MTU: u16 = 4;
+    pub(super) const LINK: u16 = 5;
+    pub(super) const MASTER: u16 = 10;
+    pub(super) const OPERSTATE: u16 = 16;
+    pub(super) const LINKINFO: u16 = 18;
+    pub(super) const INFO_KIND: u16 = 1;
+    pub(super) const STATS64: u16 = 23;
+    pub(super) const CARRIER_CHANGES: u16 = 35;
+    pub(super) const LINK_NETNSID: u16 = 37;
+    pub(super) const NEW_NETNSID: u16 = 45;
+    pub(super) const TARGET_NETNSID: u16 = 46;
+    pub(super) const STATS_LINK_64: u16 = 1;
 }
 
 /// Attributes of an address message, from linux/if_addr.h.
 mod ifa {
-    pub const ADDRESS: u16 = 1;
-    pub const LOCAL: u16 = 2;
-    pub const TARGET_NETNSID: u16 = 10;
+    pub(super) const ADDRESS: u16 = 1;
+    pub(super) const LOCAL: u16 = 2;
+    pub(super) const TARGET_NETNSID: u16 = 10;
 }
 
 /// AF_UNSPEC, as wide as `struct ifinfomsg` has it.
@@ -62,7 +63,7 @@ pub struct LinkMessage {
     pub link: Link,
     /// From IFLA_STATS64 as well.
     pub errors: Errors,
-    /// IFLA_TARGET_NETNSID.
+    /// The attribute IFLA_TARGET_NETNSID of the message.
     pub target: Option<u32>,
     /// It is about the link itself (AF_UNSPEC); a bridge sends such messages about its ports (AF_BRIDGE), and its
     /// RTM_DELLINK means that the link has left the bridge.
@@ -111,7 +112,7 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
 }
 
 /// Whatever has the host's own id is the host.
-pub fn name_the_host(link: &mut Link, own: u32) {
+pub(crate) fn name_the_host(link: &mut Link, own: u32) {
     if link.peer_netns == PeerNetns::Nsid(own) {
         link.peer_netns = PeerNetns::Host;
     }
@@ -125,7 +126,7 @@ pub fn source(level: i32, kind: i32, told: &[u8]) -> Option<u32> {
     u32::try_from(i32::from_ne_bytes(*id)).ok()
 }
 
-/// Reads the messages of one datagram that came unasked, each by [`event`]. One that cannot be read is [`Event::Bad`], and skipped
+/// Reads the messages of one datagram that came unasked, each by `event`. One that cannot be read is [`Event::Bad`], and skipped
 /// by the length in its header.
 pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: &mut Vec<Event>) {
     while !rest.is_empty() {
@@ -144,7 +145,12 @@ pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: 
 
 /// Reads a message that came unasked from the namespace `source` (`None` for the host); `own` is the host's id for
 /// itself. `Some(None)` for one that tells nothing of links, `None` if it breaks the protocol's form.
-pub fn event(kind: u16, payload: &[u8], source: Option<u32>, own: Option<u32>) -> Option<Option<Event>> {
+pub(crate) fn event(
+    kind: u16,
+    payload: &[u8],
+    source: Option<u32>,
+    own: Option<u32>,
+) -> Option<Option<Event>> {
     Some(match kind {
         RTM_NEWLINK | RTM_DELLINK => {
             let LinkMessage { mut link, about_link, moved, .. } = self::link(payload)?;
@@ -169,9 +175,9 @@ pub fn event(kind: u16, payload: &[u8], source: Option<u32>, own: Option<u32>) -
 /// An address message, and which namespace it says it is about.
 #[derive(Debug, PartialEq)]
 pub struct AddressMessage {
-    /// The address.
+    /// The address and the interface that has it.
     pub address: Address,
-    /// IFA_TARGET_NETNSID.
+    /// The attribute IFA_TARGET_NETNSID of the message.
     pub target: Option<u32>,
 }
 

@@ -12,19 +12,19 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Says of a name whether it is meant.
-pub type Matches = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+pub(crate) type Matches = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Which names are shown.
 #[derive(Clone, Default)]
 pub enum Choice {
-    /// Every one.
+    /// Every name is shown (the default).
     #[default]
     All,
     /// Those that are meant.
     Only(Matches),
-    /// All others.
+    /// Every name but the matching ones is shown.
     AllBut(Matches),
-    /// None.
+    /// No name is shown at all.
     Nothing,
 }
 
@@ -62,7 +62,7 @@ pub struct Filter {
 }
 
 /// A character of a label's name as Prometheus takes it: `[a-zA-Z0-9_]`, and `_` for any other.
-pub fn cleaned(letter: char) -> char {
+pub(crate) fn cleaned(letter: char) -> char {
     if letter.is_ascii_alphanumeric() { letter } else { '_' }
 }
 

@@ -30,9 +30,8 @@ mod suspicions;
 mod turns;
 
 use claims::Heard;
-pub use input::{
-    Config, Inhabitant, Input, Learning, Links, Located, Location, LookFailure, Request, Samples,
-};
+pub use input::{Config, Input, Learning, Links, Located, Location, Request, Samples};
+pub(crate) use input::{Inhabitant, LookFailure};
 use locating::Locating;
 use naming::Naming;
 use newcomers::Newcomers;

@@ -3,13 +3,13 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A value has at most so many bytes.
-pub const LONGEST: usize = 1024;
+pub(crate) const LONGEST: usize = 1024;
 
 /// Behind what is cut off of a value there are so many digits that tell two long values apart.
 const DIGITS: usize = 16;
 
 /// Cuts a value that is too long, and says with what follows `~` which one it was.
-pub fn bound(value: &mut String) {
+pub(crate) fn bound(value: &mut String) {
     if value.len() <= LONGEST {
         return;
     }
@@ -25,7 +25,7 @@ pub fn bound(value: &mut String) {
 }
 
 /// The same of a value that is kept elsewhere.
-pub fn bounded(value: &str) -> String {
+pub(crate) fn bounded(value: &str) -> String {
     let mut value = value.to_owned();
     bound(&mut value);
     value

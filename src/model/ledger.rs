@@ -20,12 +20,13 @@ mod totals;
 mod traffic;
 
 use self::account::Account;
-pub use self::account::highest;
+pub(crate) use self::account::highest;
 pub use self::labels::{LabelSet, NetworkLabels};
-pub use self::limits::{Limits, Showing};
-pub use self::rest::{Rest, Row};
+pub(crate) use self::limits::{Limits, Showing};
+pub(crate) use self::rest::{Rest, Row};
 use self::totals::{Total, find, renew};
-pub use self::traffic::{Flow, Traffic};
+pub(crate) use self::traffic::Flow;
+pub use self::traffic::Traffic;
 
 /// A pair that a runtime has made on the host is moved into its container within this: 1.6 s were measured with 16 starts
 /// in parallel on two cores.
@@ -36,7 +37,7 @@ const ESTATES: usize = 4096;
 
 /// The book of all pairs, workloads and networks.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// One for each pair of the last [`reconcile`](Ledger::reconcile), in its order; behind them those of pairs of
     /// which only one end is left, until that is gone too: it may bring the last numbers.
     accounts: Vec<Account>,
@@ -46,9 +47,7 @@ pub struct Ledger {
     at: HashMap<End, (usize, usize)>,
     /// Where the end is looked for first that is observed next: a dump comes in the order of the accounts.
     next: usize,
-    /// Sorted by labels.
     totals: Vec<Total<LabelSet>>,
-    /// Sorted by labels.
     networks: Vec<Total<NetworkLabels>>,
     /// For each of `totals` its place in `networks`.
     network_of: Vec<Option<usize>>,
@@ -63,7 +62,7 @@ pub struct Ledger {
 
 /// What a pair had carried that died while it was held.
 #[derive(Clone, Debug)]
-pub struct Estate {
+pub(crate) struct Estate {
     /// For whom it was held.
     pub labels: [Option<LabelSet>; 2],
     /// What may tell for whom else.
@@ -77,8 +76,7 @@ pub struct Estate {
 
 /// What a runtime may know an interface by that nobody has claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Clue {
-    /// Its MAC address.
+pub(crate) struct Clue {
     pub address: Option<Mac>,
     /// The host's bridge that its port is enslaved to.
     pub bridge: Option<Name>,
@@ -88,8 +86,7 @@ pub struct Clue {
 
 /// How a pair is carried over from the last reconciliation, if it was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Carried {
-    /// Its place then.
+pub(crate) struct Carried {
     pub index: usize,
     /// True if its sides are the other way round now: an end moved to another namespace.
     pub turned: bool,
@@ -97,7 +94,7 @@ pub struct Carried {
 
 /// For whom a pair's traffic is booked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Booking {
+pub(crate) enum Booking {
     /// It is not known yet: it is kept, and booked when it is, or to these labels if the pair dies before.
     Held {
         /// These labels; a side without any is a port.
@@ -111,7 +108,7 @@ pub enum Booking {
 
 impl Ledger {
     /// Notes the counters of an end; says which pair and which side of it that is.
-    pub fn observe(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
+    pub(crate) fn observe(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
         let living = &self.accounts[..self.living];
         let (index, side) = match living.get(self.next) {
             Some(account) if account.ends[0] == end => (self.next, 0),
@@ -123,14 +120,14 @@ impl Ledger {
     }
 
     /// Notes the counters of an end that has no peer any more: then each end keeps only what it counted itself.
-    pub fn observe_detached(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
+    pub(crate) fn observe_detached(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
         let (index, side) = self.place(end)?;
         self.accounts[index].observe_detached(side, seen);
         Some((index, side))
     }
 
     /// The end was deleted, and with it its pair: whatever comes under its id is another.
-    pub fn end(&mut self, end: End) {
+    pub(crate) fn end(&mut self, end: End) {
         if let Some((index, _)) = self.place(end) {
             self.accounts[index].ended = true;
             self.at.remove(&end);
@@ -138,18 +135,18 @@ impl Ledger {
     }
 
     /// The pair and the side of it that an end is, as of the last [`reconcile`](Ledger::reconcile).
-    pub fn place(&self, end: End) -> Option<(usize, usize)> {
+    pub(crate) fn place(&self, end: End) -> Option<(usize, usize)> {
         self.at.get(&end).copied()
     }
 
     /// For whom each side of a pair is booked, or would be if it were not held.
-    pub fn labels(&self, pair: usize) -> [Option<&LabelSet>; 2] {
+    pub(crate) fn labels(&self, pair: usize) -> [Option<&LabelSet>; 2] {
         let labels = self.accounts.get(pair).map(|account| account.held.as_ref().unwrap_or(&account.labels));
         [0, 1].map(|side| labels.and_then(|labels| labels[side].as_ref()))
     }
 
     /// Those of these labels that nothing has been booked to for this pair.
-    pub fn not_yet_booked_to<'a>(
+    pub(crate) fn not_yet_booked_to<'a>(
         &self,
         pair: usize,
         labels: &'a [Option<LabelSet>; 2],
@@ -169,12 +166,12 @@ impl Ledger {
     }
 
     /// Since when the pair is where it is.
-    pub fn arrived(&self, pair: usize) -> Option<Duration> {
+    pub(crate) fn arrived(&self, pair: usize) -> Option<Duration> {
         self.accounts.get(pair).map(|account| account.arrived)
     }
 
     /// Books what was noted since the last time.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for account in &mut self.accounts {
             account.give(&mut self.rest);
             settle(account, &mut self.totals, &self.network_of, &mut self.networks);
@@ -186,7 +183,7 @@ impl Ledger {
     ///
     /// `born` says of a pair that was not there before whether it is truly new, and so counts from 0; any
     /// other was only found, and what it counted before is its baseline.
-    pub fn reconcile(
+    pub(crate) fn reconcile(
         &mut self,
         pairs: &[Pair],
         now: Duration,
@@ -261,7 +258,7 @@ impl Ledger {
 
     /// Asks of each dead pair's traffic to whom it goes; it waits while the answer is `None`. Where very many wait, the
     /// oldest go to whom they would go without an answer.
-    pub fn inherit(&mut self, heir: impl Fn(&Estate) -> Option<[Option<LabelSet>; 2]>) {
+    pub(crate) fn inherit(&mut self, heir: impl Fn(&Estate) -> Option<[Option<LabelSet>; 2]>) {
         let orphaned = &mut self.orphaned;
         let mut excess = self.estates.len().saturating_sub(ESTATES);
         self.estates.retain(|estate| {
@@ -275,13 +272,13 @@ impl Ledger {
     }
 
     /// Since when the first of the dead pairs waits for an heir.
-    pub fn waits_since(&self) -> Option<Duration> {
+    pub(crate) fn waits_since(&self) -> Option<Duration> {
         self.estates.iter().map(|estate| estate.since).min()
     }
 
     /// Says for whom each pair's traffic is booked from now on, [as far as there is room](Ledger::limit), and which networks are
     /// known; forgets the totals that nobody has carried for `retention`. Then books what was waiting.
-    pub fn assign(
+    pub(crate) fn assign(
         &mut self,
         bookings: Vec<Booking>,
         known: impl Iterator<Item = NetworkLabels>,
@@ -357,19 +354,19 @@ impl Ledger {
     }
 
     /// True if a pair may yet move into its container, or turn out to stay where it is.
-    pub fn in_transit(&self) -> bool {
+    pub(crate) fn in_transit(&self) -> bool {
         self.accounts.iter().any(|account| account.in_transit)
     }
 
     /// When the next total is to be forgotten that nobody carries at this time, at which all were assigned.
-    pub fn forgets_at(&self, now: Duration, retention: Duration) -> Option<Duration> {
+    pub(crate) fn forgets_at(&self, now: Duration, retention: Duration) -> Option<Duration> {
         let idle = self.totals.iter().map(|total| total.alive).filter(|&alive| alive < now);
         // `renew` forgets what is older, not what is as old.
         idle.min().map(|alive| alive + retention + Duration::from_nanos(1))
     }
 
     /// Notes the rates of the tick that ends now and took `length`, and forgets those older than `window`.
-    pub fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
+    pub(crate) fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
         self.accounts.iter_mut().for_each(Account::end_tick);
         for index in self.accounts.iter().flat_map(|account| account.booked_to).flatten() {
             self.totals[index].carried = true;
@@ -386,38 +383,38 @@ impl Ledger {
     }
 
     /// The pairs, by their place, whose end inside of a namespace knows more than its port.
-    pub fn bypassed(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn bypassed(&self) -> impl Iterator<Item = usize> {
         self.accounts.iter().enumerate().filter(|(_, account)| account.bypassed).map(|(pair, _)| pair)
     }
 
     /// For each of [`workloads`](Ledger::workloads) its highest rates; `None` where no pair has carried it in the
     /// window.
-    pub fn peaks(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
+    pub(crate) fn peaks(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
         self.totals.iter().map(|total| total.peaks.peak())
     }
 
     /// For each of [`workloads`](Ledger::workloads) its rates of the last tick; `None` where no pair carried it then.
-    pub fn rates(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
+    pub(crate) fn rates(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
         self.totals.iter().map(|total| total.peaks.last())
     }
 
     /// For each of [`workloads`](Ledger::workloads) when its total began.
-    pub fn workloads_begun(&self) -> impl ExactSizeIterator<Item = Duration> {
+    pub(crate) fn workloads_begun(&self) -> impl ExactSizeIterator<Item = Duration> {
         self.totals.iter().map(|total| total.begun)
     }
 
     /// For each of [`networks`](Ledger::networks) when its total began.
-    pub fn networks_begun(&self) -> impl ExactSizeIterator<Item = Duration> {
+    pub(crate) fn networks_begun(&self) -> impl ExactSizeIterator<Item = Duration> {
         self.networks.iter().map(|total| total.begun)
     }
 
     /// The totals of workloads, sorted by labels.
-    pub fn workloads(&self) -> impl ExactSizeIterator<Item = (&LabelSet, &Traffic)> {
+    pub(crate) fn workloads(&self) -> impl ExactSizeIterator<Item = (&LabelSet, &Traffic)> {
         self.totals.iter().map(|total| (&total.labels, &total.traffic))
     }
 
     /// The totals of networks, sorted by labels.
-    pub fn networks(&self) -> impl ExactSizeIterator<Item = (&NetworkLabels, &Traffic)> {
+    pub(crate) fn networks(&self) -> impl ExactSizeIterator<Item = (&NetworkLabels, &Traffic)> {
         self.networks.iter().map(|total| (&total.labels, &total.traffic))
     }
 }

@@ -104,7 +104,7 @@ impl fmt::Display for Readable<'_> {
 const LONGEST_LINE: usize = 500;
 
 /// What somebody else wrote, fit for a line of a log: control characters are blanks, and it ends somewhere.
-pub fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_LINE).collect()
 }
 
@@ -141,9 +141,9 @@ impl fmt::Debug for Mac {
 /// An IP address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// The interface's ifindex.
+    /// The ifindex of the interface.
     pub ifindex: u32,
-    /// Its own address.
+    /// The address without its prefix.
     pub address: IpAddr,
     /// The length of the network's prefix, bits.
     pub prefix: u8,
@@ -152,11 +152,11 @@ pub struct Address {
 /// What a driver calls itself in IFLA_INFO_KIND, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Kind {
-    /// `veth`.
+    /// The driver `veth`: one end of a pair.
     Veth,
-    /// `bridge`.
+    /// The driver `bridge` of the kernel.
     Bridge,
-    /// `openvswitch`.
+    /// The driver `openvswitch`, a datapath's own interface.
     OpenVswitch,
     /// Any other, and none.
     #[default]
@@ -183,53 +183,53 @@ pub enum PeerNetns {
 /// A running count of what one end sent and received, as `struct rtnl_link_stats64` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// `rx_bytes`.
+    /// The field `rx_bytes` of struct rtnl_link_stats64.
     pub receive_bytes: u64,
-    /// `rx_packets`.
+    /// The field `rx_packets` of struct rtnl_link_stats64.
     pub receive_packets: u64,
-    /// `rx_dropped`.
+    /// The field `rx_dropped` of struct rtnl_link_stats64.
     pub receive_dropped: u64,
-    /// `tx_bytes`.
+    /// The field `tx_bytes` of struct rtnl_link_stats64.
     pub transmit_bytes: u64,
-    /// `tx_packets`.
+    /// The field `tx_packets` of struct rtnl_link_stats64.
     pub transmit_packets: u64,
-    /// `tx_dropped`.
+    /// The field `tx_dropped` of struct rtnl_link_stats64.
     pub transmit_dropped: u64,
 }
 
 /// One interface, from one RTM_NEWLINK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Link {
-    /// `ifi_index`.
+    /// The field `ifi_index` of struct ifinfomsg.
     pub ifindex: u32,
-    /// IFLA_IFNAME.
+    /// The attribute IFLA_IFNAME, in bytes.
     pub name: Name,
-    /// IFLA_INFO_KIND.
+    /// The attribute IFLA_INFO_KIND, as far as it is known.
     pub kind: Kind,
     /// IFLA_LINK, the peer's ifindex; `None` if it is absent or 0 (not yet paired, or detached).
     pub iflink: Option<u32>,
-    /// IFLA_LINK_NETNSID.
+    /// The attribute IFLA_LINK_NETNSID, in the host's ids.
     pub peer_netns: PeerNetns,
-    /// IFLA_MASTER.
+    /// The attribute IFLA_MASTER, an ifindex.
     pub master: Option<u32>,
     /// IFLA_ADDRESS, if it is six bytes.
     pub address: Option<Mac>,
-    /// IFLA_MTU, bytes.
+    /// The attribute IFLA_MTU, in bytes.
     pub mtu: u32,
-    /// IFLA_OPERSTATE is IF_OPER_UP.
+    /// True if the attribute IFLA_OPERSTATE is IF_OPER_UP.
     pub up: bool,
-    /// IFLA_CARRIER_CHANGES.
+    /// The attribute IFLA_CARRIER_CHANGES: ups and downs together.
     pub carrier_changes: u32,
-    /// IFLA_STATS64.
+    /// The attribute IFLA_STATS64 of the message.
     pub counters: Counters,
 }
 
 /// Packets that a link could not receive or send because something was wrong with them or with it; a veth has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Errors {
-    /// `rx_errors`.
+    /// The field `rx_errors` of struct rtnl_link_stats64.
     pub receive: u64,
-    /// `tx_errors`.
+    /// The field `tx_errors` of struct rtnl_link_stats64.
     pub transmit: u64,
 }
 

@@ -5,15 +5,15 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)] // clippy.toml has the list
 
-pub mod event;
-pub mod filter;
-pub mod host;
-pub mod label;
-pub mod ledger;
-pub mod link;
-pub mod pairing;
-pub mod peak;
-pub mod series;
-pub mod topology;
-pub mod view;
-pub mod workload;
+pub(crate) mod event;
+pub(crate) mod filter;
+pub(crate) mod host;
+pub(crate) mod label;
+pub(crate) mod ledger;
+pub(crate) mod link;
+pub(crate) mod pairing;
+pub(crate) mod peak;
+pub(crate) mod series;
+pub(crate) mod topology;
+pub(crate) mod view;
+pub(crate) mod workload;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What is known of the inside of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inside {
+pub(crate) enum Inside {
     /// All its links, by ifindex; boxed because most namespaces have two, and a map has room for eleven.
     Seen(BTreeMap<u32, Box<Link>>),
     /// The kernel does not let us look (CAP_NET_ADMIN).
@@ -13,7 +13,7 @@ pub enum Inside {
 }
 
 /// Every namespace that was asked about, by id.
-pub type Namespaces = BTreeMap<NetnsId, Inside>;
+pub(crate) type Namespaces = BTreeMap<NetnsId, Inside>;
 
 /// What a veth end turned out to be. Everything but the first two says why it has no pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,7 +43,7 @@ impl EndState {
         EndState::Contradicted,
     ];
 
-    /// The label `state`.
+    /// Returns the value of the label `state`.
     pub fn as_str(self) -> &'static str {
         match self {
             EndState::Paired => "paired",
@@ -58,8 +58,7 @@ impl EndState {
 
 /// One side of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Side {
-    /// Where it is.
+pub(crate) struct Side {
     pub end: End,
     /// What the kernel says of it; `None` if its namespace may not be looked into.
     pub link: Option<Link>,
@@ -67,14 +66,14 @@ pub struct Side {
 
 /// Two ends that are joined; the lesser end first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// The two sides. At least one has a link.
     pub sides: [Side; 2],
 }
 
 impl Pair {
     /// `Paired`, or `PeerHidden` if one side could not be seen.
-    pub fn state(&self) -> EndState {
+    pub(crate) fn state(&self) -> EndState {
         let seen = self.sides.iter().all(|side| side.link.is_some());
         if seen { EndState::Paired } else { EndState::PeerHidden }
     }
@@ -82,7 +81,7 @@ impl Pair {
 
 /// All pairs, and every veth end that has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pairing {
+pub(crate) struct Pairing {
     /// In the order of their first ends.
     pub pairs: Vec<Pair>,
     /// In order, with the reason; never `Paired` or `PeerHidden`.
@@ -90,7 +89,7 @@ pub struct Pairing {
 }
 
 /// Joins the veth ends of all namespaces: linear in the number of links.
-pub fn pair(namespaces: &Namespaces) -> Pairing {
+pub(crate) fn pair(namespaces: &Namespaces) -> Pairing {
     let netns_of: HashMap<u32, NetnsId> =
         namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
     let ends: BTreeMap<End, &Link> = namespaces.iter().flat_map(veths).collect();
@@ -169,10 +168,9 @@ pub enum Role {
 
 /// Whose place a namespace is, in the order in which it makes an end the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub(crate) enum Place {
     /// The exporter's own namespace.
     Host,
-    /// Nobody claims it.
     Unclaimed,
     /// A workload lives there.
     Workload,
@@ -181,7 +179,7 @@ pub enum Place {
 /// Decides the roles of a pair's two sides. `places` says whose place each is, `outer` which side's workload
 /// holds the other's (a container that runs containers), `switched` whether each end is enslaved to a bridge or
 /// Open vSwitch.
-pub fn roles(pair: &Pair, places: [Place; 2], outer: Option<usize>, switched: [bool; 2]) -> [Role; 2] {
+pub(crate) fn roles(pair: &Pair, places: [Place; 2], outer: Option<usize>, switched: [bool; 2]) -> [Role; 2] {
     use Role::{Interface, Port};
     let [a, b] = pair.sides;
     if a.end.netns == b.end.netns {

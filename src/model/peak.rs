@@ -19,7 +19,7 @@ pub struct Rates {
 
 /// The rates of a moving window, of which only those are kept that may still become its highest.
 #[derive(Clone, Debug, Default)]
-pub struct Peaks {
+pub(crate) struct Peaks {
     /// In the order of `Rates`' fields.
     highest: [Highest; 4],
     /// Of the last tick; `None` if it was not noted.
@@ -30,7 +30,7 @@ pub struct Peaks {
 
 impl Peaks {
     /// Notes the total at a tick; `length` is the tick's true length.
-    pub fn tick(&mut self, total: &Traffic, now: Duration, length: Duration) {
+    pub(crate) fn tick(&mut self, total: &Traffic, now: Duration, length: Duration) {
         let new = total.since(self.counted);
         self.counted = *total;
         let amounts = [new.receive.bytes, new.receive.packets, new.transmit.bytes, new.transmit.packets];
@@ -43,29 +43,29 @@ impl Peaks {
     }
 
     /// Notes that there is nothing to note at a tick: no pair carries the total.
-    pub fn pause(&mut self) {
+    pub(crate) fn pause(&mut self) {
         self.last = None;
     }
 
     /// The rates of the last tick; `None` if no pair carried the total.
-    pub fn last(&self) -> Option<Rates> {
+    pub(crate) fn last(&self) -> Option<Rates> {
         self.last
     }
 
     /// Takes a total as it is, without a rate: what it grew by is of an unknown time.
-    pub fn skip_to(&mut self, total: &Traffic) {
+    pub(crate) fn skip_to(&mut self, total: &Traffic) {
         self.counted = *total;
     }
 
     /// Drops what is older than `window`.
-    pub fn forget(&mut self, now: Duration, window: Duration) {
+    pub(crate) fn forget(&mut self, now: Duration, window: Duration) {
         for highest in &mut self.highest {
             highest.forget(now.saturating_sub(window));
         }
     }
 
     /// The highest rates that are kept; `None` if there was no tick in the window.
-    pub fn peak(&self) -> Option<Rates> {
+    pub(crate) fn peak(&self) -> Option<Rates> {
         let [receive_bytes, receive_packets, transmit_bytes, transmit_packets] =
             self.highest.each_ref().map(Highest::get);
         Some(Rates {
@@ -78,7 +78,7 @@ impl Peaks {
 }
 
 /// Rounded to the nearest; a tick without a length has no rate.
-pub fn per_second(amount: u64, length: Duration) -> u64 {
+pub(crate) fn per_second(amount: u64, length: Duration) -> u64 {
     let nanos = length.as_nanos();
     if nanos == 0 {
         return 0;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The links of the host and of every namespace that was looked into.
 #[derive(Debug, Default)]
-pub struct Topology {
+pub(crate) struct Topology {
     namespaces: Namespaces,
     /// How many namespaces have had each nsid.
     generations: HashMap<u32, u32>,
@@ -27,8 +27,7 @@ pub struct Topology {
 
 /// What an event or a dump did to what was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Nothing but counters.
+pub(crate) enum Change {
     Counters,
     /// Something that pairs, roles or labels may depend on.
     Shape,
@@ -36,7 +35,7 @@ pub enum Change {
 
 impl Topology {
     /// The namespace that has this nsid now; `None` is the host.
-    pub fn netns(&self, nsid: Option<u32>) -> NetnsId {
+    pub(crate) fn netns(&self, nsid: Option<u32>) -> NetnsId {
         match nsid {
             None => NetnsId::Host,
             Some(nsid) => {
@@ -46,28 +45,28 @@ impl Topology {
     }
 
     /// What is known of every namespace.
-    pub fn namespaces(&self) -> &Namespaces {
+    pub(crate) fn namespaces(&self) -> &Namespaces {
         &self.namespaces
     }
 
     /// The pairs as of the last [`pair_up`](Topology::pair_up).
-    pub fn pairing(&self) -> &Pairing {
+    pub(crate) fn pairing(&self) -> &Pairing {
         &self.pairing
     }
 
     /// True if the links of this namespace are known, or known to be hidden.
-    pub fn knows(&self, netns: NetnsId) -> bool {
+    pub(crate) fn knows(&self, netns: NetnsId) -> bool {
         self.namespaces.contains_key(&netns)
     }
 
     /// The links of this namespace are asked for. What events tell of a link from now on stands against the answer: it
     /// may be older than they are, and whatever they have not told yet they will.
-    pub fn ask(&mut self, netns: NetnsId) {
+    pub(crate) fn ask(&mut self, netns: NetnsId) {
         self.asked.entry(netns).or_default().0 += 1;
     }
 
     /// An answer has come: the links that events have told of since it was asked for.
-    pub fn answered(&mut self, netns: NetnsId) -> BTreeSet<u32> {
+    pub(crate) fn answered(&mut self, netns: NetnsId) -> BTreeSet<u32> {
         match self.asked.remove(&netns) {
             Some((open @ 2.., touched)) => {
                 self.asked.insert(netns, (open - 1, touched.clone()));
@@ -80,7 +79,7 @@ impl Topology {
 
     /// Takes a whole dump; of the `touched` links events have told since it was asked for. Returns how many links were not as
     /// they were known, counters aside, of a namespace that was known; and whether anything is known now that was not.
-    pub fn replace(
+    pub(crate) fn replace(
         &mut self,
         netns: NetnsId,
         links: Vec<Link>,
@@ -125,18 +124,17 @@ impl Topology {
     }
 
     /// Notes that we may not look into a namespace.
-    pub fn hide(&mut self, netns: NetnsId) {
+    pub(crate) fn hide(&mut self, netns: NetnsId) {
         self.namespaces.insert(netns, Inside::Denied);
     }
 
-    /// Forgets a namespace.
-    pub fn forget(&mut self, netns: NetnsId) {
+    pub(crate) fn forget(&mut self, netns: NetnsId) {
         self.partial.remove(&netns);
         self.namespaces.remove(&netns);
     }
 
     /// Forgets every namespace but the host, these, and those of which events have told since.
-    pub fn keep_only(&mut self, nsids: &BTreeSet<u32>) {
+    pub(crate) fn keep_only(&mut self, nsids: &BTreeSet<u32>) {
         let partial = &self.partial;
         let stays = |netns: &NetnsId| {
             netns.nsid().is_none_or(|nsid| nsids.contains(&nsid)) || partial.contains(netns)
@@ -146,7 +144,7 @@ impl Topology {
 
     /// The nsid was taken back: who gets it next is another, and no link that is there leads to it. Where many links are
     /// dismantled at once, those go only seconds later.
-    pub fn end_of(&mut self, nsid: u32) {
+    pub(crate) fn end_of(&mut self, nsid: u32) {
         let first = End { netns: NetnsId::Host, ifindex: 0 };
         let led: Vec<_> =
             self.leading.range((nsid, first)..).take_while(|(to, _)| *to == nsid).copied().collect();
@@ -174,7 +172,7 @@ impl Topology {
     }
 
     /// Takes one link as an event tells it.
-    pub fn upsert(&mut self, netns: NetnsId, mut link: Link) -> Change {
+    pub(crate) fn upsert(&mut self, netns: NetnsId, mut link: Link) -> Change {
         if !self.knows(netns) {
             self.partial.insert(netns);
         }
@@ -196,7 +194,7 @@ impl Topology {
     }
 
     /// Takes a link away.
-    pub fn unlink(&mut self, netns: NetnsId, ifindex: u32) {
+    pub(crate) fn unlink(&mut self, netns: NetnsId, ifindex: u32) {
         if let Some((_, touched)) = self.asked.get_mut(&netns) {
             touched.insert(ifindex);
         }
@@ -206,7 +204,7 @@ impl Topology {
     }
 
     /// One link, if it can be seen.
-    pub fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
+    pub(crate) fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
         match self.namespaces.get(&netns)? {
             Inside::Seen(links) => links.get(&ifindex).map(Box::as_ref),
             Inside::Denied => None,
@@ -214,7 +212,7 @@ impl Topology {
     }
 
     /// The veth ends in a namespace that have a peer.
-    pub fn veths(&self, netns: NetnsId) -> impl Iterator<Item = End> {
+    pub(crate) fn veths(&self, netns: NetnsId) -> impl Iterator<Item = End> {
         let links = self.namespaces.get(&netns).and_then(|inside| match inside {
             Inside::Seen(links) => Some(links.values()),
             Inside::Denied => None,
@@ -226,7 +224,7 @@ impl Topology {
 
     /// Namespaces whose links would tell of pairs that are not known yet: a link leads there, or an end there cannot
     /// say where its peer is.
-    pub fn wanted(&self) -> BTreeSet<u32> {
+    pub(crate) fn wanted(&self) -> BTreeSet<u32> {
         let links = self.namespaces.values().flat_map(|inside| match inside {
             Inside::Seen(links) => Some(links.values()),
             Inside::Denied => None,
@@ -244,7 +242,7 @@ impl Topology {
     }
 
     /// Joins the links that are known now.
-    pub fn pair_up(&mut self) {
+    pub(crate) fn pair_up(&mut self) {
         self.raise_generations();
         self.pairing = pairing::pair(&self.namespaces);
         let pairs = self.pairing.pairs.iter().flat_map(|pair| pair.sides);
@@ -256,7 +254,7 @@ impl Topology {
     }
 
     /// True if a pair was made before our eyes, so that all it counted is news.
-    pub fn born(&self, pair: &Pair) -> bool {
+    pub(crate) fn born(&self, pair: &Pair) -> bool {
         pair.sides.iter().any(|side| self.births.get(&side.end) == Some(&true))
     }
 

@@ -107,20 +107,17 @@ impl Tenant {
 /// A link in a container's or pod's namespace that is no veth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OtherLink {
-    /// Where it is.
     pub end: End,
-    /// Its name.
     pub name: Name,
-    /// Whose it is.
     pub tenant: Arc<Tenant>,
 }
 
 /// A pair as it is shown; the side of the lesser end first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShownPair {
-    /// The two sides.
+    /// The two sides of the pair.
     pub sides: [ShownSide; 2],
-    /// `Paired` or `PeerHidden`.
+    /// The state: `Paired` or `PeerHidden`.
     pub state: EndState,
 }
 
@@ -135,11 +132,11 @@ impl ShownPair {
 /// One end as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShownSide {
-    /// Where it is.
+    /// The namespace and the ifindex of the end.
     pub end: End,
     /// What the kernel says of it, without the counters; `None` if we may not look there.
     pub link: Option<Link>,
-    /// Port or interface.
+    /// The role of the end: port or interface.
     pub role: Role,
     /// The label `netns`: empty on the host, else unique for the namespace.
     pub netns: Arc<str>,
@@ -158,13 +155,13 @@ pub struct ShownSide {
 pub enum Source {
     /// Which links there are.
     Links,
-    /// Their counters.
+    /// The counters of the host's links.
     Counters,
     /// What the kernel tells unasked.
     Events,
-    /// The Docker engine.
+    /// The API of a Docker engine.
     Docker,
-    /// Podman's service.
+    /// The API of Podman's service.
     Podman,
     /// The server of the Container Runtime Interface.
     Cri,
@@ -175,7 +172,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The label's value.
+    /// Returns the value of the label `collector`.
     pub fn as_str(self) -> &'static str {
         match self {
             Source::Links => "links",

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 /// What told us of a workload; the label `runtime`. Earlier ones are believed before later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Runtime {
-    /// A Docker container.
+    /// A container of a Docker engine.
     Docker,
-    /// A Podman container.
+    /// A container or pod of Podman.
     Podman,
     /// A Kubernetes pod, told by its container runtime over CRI.
     Cri,
@@ -30,7 +30,7 @@ pub enum Runtime {
 }
 
 impl Runtime {
-    /// The label's value.
+    /// Returns the value of the label `runtime`.
     pub fn as_str(self) -> &'static str {
         match self {
             Runtime::Docker => "docker",
@@ -48,7 +48,7 @@ impl Runtime {
 /// The owner of a network namespace, or a further container in it (a member).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Workload {
-    /// Who told us.
+    /// The runtime that the workload is known from.
     pub runtime: Runtime,
     /// The container's or namespace's name: the label `container`. Empty for a pod as a whole.
     pub name: String,
@@ -147,7 +147,6 @@ impl Ord for Locator {
 /// A network's address in a workload, as the runtime knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {
-    /// The network's name.
     pub network: String,
     /// The MAC address the runtime gave the interface.
     pub address: Option<Mac>,
@@ -156,9 +155,9 @@ pub struct Endpoint {
 /// A runtime's word that a workload owns a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Claim {
-    /// Who.
+    /// The workload that owns the namespace.
     pub owner: Workload,
-    /// Where.
+    /// The process or file that leads to the namespace.
     pub locator: Locator,
     /// The networks it is on. If any has an address, one of the addresses must be found there.
     pub endpoints: Vec<Endpoint>,
@@ -169,9 +168,7 @@ pub struct Claim {
 /// An interface that a runtime is about to make, or has made, for a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Expected {
-    /// For whom.
     pub workload: Workload,
-    /// The network's name.
     pub network: String,
     /// The MAC address it will have.
     pub address: Mac,
@@ -193,7 +190,6 @@ pub struct Network {
 pub struct Backroom {
     /// What the runtime calls it.
     pub name: String,
-    /// Where it is.
     pub locator: Locator,
 }
 

@@ -4,7 +4,7 @@
 //! are its members.
 
 mod connection;
-pub mod messages;
+pub(crate) mod messages;
 mod pods;
 #[cfg(test)]
 mod tests;
@@ -25,9 +25,9 @@ use std::str::FromStr;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
-pub use watch::Watch;
+pub(crate) use watch::Watch;
 
-/// For one answer.
+/// The time that one answer may take.
 const QUESTION: Duration = Duration::from_secs(2);
 
 /// For all that one refresh asks of single pods; those that are left are asked about at the next.
@@ -248,9 +248,8 @@ impl Cri {
 pub struct SeenPod {
     /// The id of its sandbox.
     pub id: String,
-    /// Kubernetes' namespace.
+    /// The Kubernetes namespace of the pod.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// It can run containers.
     pub ready: bool,
@@ -294,13 +293,13 @@ pub enum Error {
     /// Somebody answers by gRPC, and does not serve this: Docker's own containerd has CRI switched off.
     #[error("{endpoint} does not serve CRI's runtime.v1")]
     Unserved {
-        /// Who was asked.
+        /// The server that was asked.
         endpoint: CriEndpoint,
     },
     /// The server takes connections, and does not answer in time.
     #[error("{endpoint} did not answer within {deadline:?}")]
     TooSlow {
-        /// Who is slow.
+        /// The server that was asked.
         endpoint: CriEndpoint,
         /// How long it was waited for.
         deadline: Duration,
@@ -308,7 +307,7 @@ pub enum Error {
     /// One message was longer than anything a server has to say.
     #[error("{endpoint} answered with more than {limit} bytes")]
     TooLarge {
-        /// Who sent it.
+        /// The server that was asked.
         endpoint: CriEndpoint,
         /// How much would have been taken.
         limit: usize,
@@ -316,7 +315,7 @@ pub enum Error {
     /// The server said no, or what came is no answer.
     #[error("asking {endpoint} failed: {reason}")]
     Failed {
-        /// Who was asked.
+        /// The server that was asked.
         endpoint: CriEndpoint,
         /// The server's explanation, or what was wrong with it.
         reason: String,

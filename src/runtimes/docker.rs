@@ -11,10 +11,10 @@ mod watch;
 use crate::model::link::one_line;
 use crate::model::workload::{Claims, Network, Runtime};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
-pub use containers::{Attachment, Seen};
+pub(crate) use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, Listed};
 use host::Kind;
-pub use host::{BadHost, DockerHost, Place};
+pub use host::{DockerHost, Place};
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::io;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use transport::{Limit, OverLimit, Transport};
-pub use watch::{News, Watch};
+pub use watch::Watch;
 
 /// For one refresh, from the first dial to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ impl Docker {
         }
     }
 
-    /// Where it looks.
+    /// Returns where the engine is looked for.
     pub fn place(&self) -> &Place {
         &self.place
     }
@@ -386,7 +386,6 @@ pub enum Error {
     /// The engine takes connections, if that, and does not answer in time.
     #[error("{host} did not answer within {deadline:?}")]
     TooSlow {
-        /// Who is slow.
         host: DockerHost,
         /// How long it was waited for.
         deadline: Duration,
@@ -394,7 +393,6 @@ pub enum Error {
     /// One answer was longer than anything an engine has to say.
     #[error("{host} answered with more than {limit} bytes")]
     TooLarge {
-        /// Who sent it.
         host: DockerHost,
         /// How much would have been taken.
         limit: u64,
@@ -402,7 +400,6 @@ pub enum Error {
     /// What answers there does not speak HTTP, or not Docker's API.
     #[error("{host} does not speak Docker's API: {reason}")]
     Garbage {
-        /// Who sent it.
         host: DockerHost,
         /// What was not understood.
         reason: String,
@@ -410,33 +407,22 @@ pub enum Error {
     /// Podman listens where Docker was looked for.
     #[error("{host} is Podman, and not the one that is asked: name it with --podman.host")]
     Podman {
-        /// Where.
         host: DockerHost,
         /// It is asked by who looks for Podman, if anybody does; no failure then.
         asked: bool,
     },
     /// Docker listens where Podman was looked for.
     #[error("{host} is not Podman: a Docker engine is named with --docker.host")]
-    NotPodman {
-        /// Where.
-        host: DockerHost,
-    },
+    NotPodman { host: DockerHost },
     /// The connection ended before the answer did: the engine was stopped, say.
     #[error("the connection to {host} broke: {reason}")]
-    Broken {
-        /// Who was asked.
-        host: DockerHost,
-        /// How it broke.
-        reason: String,
-    },
+    Broken { host: DockerHost, reason: String },
     /// The engine understood and said no.
     #[error("{host} refused with status {status}: {message}")]
     Refused {
-        /// Who was asked.
         host: DockerHost,
         /// The status of HTTP.
         status: u16,
-        /// The engine's explanation.
         message: String,
     },
 }

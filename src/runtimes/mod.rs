@@ -1,10 +1,10 @@
 //! Edge: who owns a namespace, asked of those who know. Each source yields
 //! [`Claims`](crate::model::workload::Claims).
 
-pub mod cri;
-pub mod docker;
-pub mod named;
-pub mod process;
+pub(crate) mod cri;
+pub(crate) mod docker;
+pub(crate) mod named;
+pub(crate) mod process;
 
 use std::io;
 use std::path::Path;
@@ -17,7 +17,7 @@ const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 ///
 /// # Errors
 /// If `procfs` is not what proc(5) describes.
-pub fn in_host_pid_namespace(procfs: &Path) -> io::Result<bool> {
+pub(crate) fn in_host_pid_namespace(procfs: &Path) -> io::Result<bool> {
     let read = || {
         let myself = procfs::process::Process::new_with_root(procfs.join("self"))?;
         Ok(myself.namespaces()?.0.values().any(|namespace| namespace.identifier == FIRST_PID_NAMESPACE))

@@ -21,7 +21,6 @@ pub struct Folder {
 pub enum Found {
     /// The names that were there before.
     Same,
-    /// All names, claimed.
     Claims(Claims),
 }
 
@@ -31,7 +30,6 @@ impl Folder {
         Folder { path, read: None }
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -95,14 +93,14 @@ pub(super) fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 }
 
 /// A folder of names that is watched (inotify).
-pub struct Names {
+pub(crate) struct Names {
     inotify: Inotify,
     folder: PathBuf,
 }
 
 /// What has happened in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NameChange {
+pub(crate) enum NameChange {
     /// A name has come.
     Came,
     /// A name is gone, by which a namespace was located.
@@ -114,7 +112,7 @@ impl Names {
     ///
     /// # Errors
     /// If the folder is not there or may not be read.
-    pub fn watch(folder: &Path) -> io::Result<Names> {
+    pub(crate) fn watch(folder: &Path) -> io::Result<Names> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
         let what = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_MOVED_TO
@@ -127,7 +125,7 @@ impl Names {
     }
 
     /// Waits for changes; `None` when the folder itself is gone.
-    pub fn changes(&self) -> Option<Vec<NameChange>> {
+    pub(crate) fn changes(&self) -> Option<Vec<NameChange>> {
         let events = self.inotify.read_events().ok()?;
         let gone = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
         let mut changes = Vec::new();

@@ -58,7 +58,7 @@ impl Processes {
 }
 
 /// How many descriptors this process may have open (RLIMIT_NOFILE), after the soft limit was raised to the hard one.
-pub fn descriptors() -> usize {
+pub(crate) fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     let now = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
@@ -67,7 +67,7 @@ pub fn descriptors() -> usize {
 
 /// Waits until a process has ended (pidfd_open(2), Linux 5.3); false, and at once, if it cannot be watched. The
 /// descriptor holds no namespace of a process that is dead.
-pub async fn exit_of(pid: u32) -> bool {
+pub(crate) async fn exit_of(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
     let process = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
         Ok(process) => process,

@@ -13,17 +13,16 @@ const NEEDED: CapabilitySet = CapabilitySet::NET_ADMIN;
 
 /// How many privileges the user lets the process keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Privileges {
+pub(crate) enum Privileges {
     /// CAP_NET_ADMIN, if it is there.
     #[default]
     Full,
-    /// None.
     Minimal,
 }
 
 /// What the process may still do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
+pub(crate) enum Tier {
     /// The host's links, and which container is behind each.
     HostOnly,
     /// Besides, the inside of every namespace: names, addresses, pairs between containers.
@@ -35,7 +34,7 @@ pub enum Tier {
 ///
 /// # Errors
 /// What the system said.
-pub fn drop_privileges(privileges: Privileges, disabled: &BTreeSet<Part>) -> Result<Tier, String> {
+pub(crate) fn drop_privileges(privileges: Privileges, disabled: &BTreeSet<Part>) -> Result<Tier, String> {
     let now = capabilities(None).map_err(|error| format!("cannot read capabilities: {error}"))?;
     let available = now.permitted.contains(NEEDED);
     if disabled.contains(&Part::Capabilities) {
@@ -83,7 +82,7 @@ const MINIMAL_WITHOUT_EVENTS: &str = "--privileges minimal, and no CAP_NET_BROAD
 
 impl Tier {
     /// The capabilities that are missing, as capabilities(7) names them; none if [`lacks`](Tier::lacks) has nothing to say.
-    pub fn missing(self, all_events: bool) -> Vec<&'static str> {
+    pub(crate) fn missing(self, all_events: bool) -> Vec<&'static str> {
         let needed = (self == Tier::HostOnly).then_some("CAP_NET_ADMIN");
         let at_the_start = (!all_events || self == Tier::HostOnly).then_some("CAP_NET_BROADCAST");
         needed.into_iter().chain(at_the_start).collect()
@@ -91,7 +90,7 @@ impl Tier {
 
     /// What is missing, and what would give it; `None` if nothing is. `all_events` says that the events of every
     /// namespace arrive.
-    pub fn lacks(self, all_events: bool, privileges: Privileges) -> Option<&'static str> {
+    pub(crate) fn lacks(self, all_events: bool, privileges: Privileges) -> Option<&'static str> {
         if privileges == Privileges::Minimal {
             return Some(if all_events { MINIMAL } else { MINIMAL_WITHOUT_EVENTS });
         }

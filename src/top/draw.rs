@@ -45,7 +45,7 @@ impl Theme {
 const TROUBLE_ROWS: usize = 4;
 
 /// Paints all of it at this time, into whatever room there is.
-pub fn draw(frame: &mut Frame<'_>, state: &mut State, now: Duration, theme: Theme) {
+pub(crate) fn draw(frame: &mut Frame<'_>, state: &mut State, now: Duration, theme: Theme) {
     let mut left = frame.area();
     let title = title(state);
     line(frame, take_top(&mut left, 1), Line::styled(title, theme.title()));

@@ -1,12 +1,12 @@
 //! The terminal view. All but [`terminal`] is pure: what was told of the pairs ([`pairs`]) becomes rows ([`table`]), keys change the
 //! [`state`], and [`draw`] paints it.
 
-pub mod draw;
-pub mod pairs;
+pub(crate) mod draw;
+pub(crate) mod pairs;
 mod promql;
-pub mod state;
-pub mod table;
-pub mod terminal;
+pub(crate) mod state;
+pub(crate) mod table;
+pub(crate) mod terminal;
 mod text;
 
-pub use text::printable;
+pub(crate) use text::printable;

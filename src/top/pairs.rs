@@ -9,16 +9,13 @@ pub struct Answer {
     /// How many more there is no room for.
     #[serde(default)]
     pub summed: u64,
-    /// All others.
     pub pairs: Vec<Pair>,
 }
 
 /// A veth pair; a port comes before an interface.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub struct Pair {
-    /// `paired`, or `peer_hidden`.
     pub state: String,
-    /// The two ends.
     pub ends: [End; 2],
 }
 
@@ -26,7 +23,6 @@ pub struct Pair {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct End {
-    /// `port` or `interface`.
     pub role: String,
     /// Empty for the host.
     pub netns: String,
@@ -40,7 +36,6 @@ pub struct End {
     pub mtu: Option<u32>,
     /// The operational state is up.
     pub up: Option<bool>,
-    /// The MAC address.
     pub address: Option<String>,
     /// The bridge or Open vSwitch that it is enslaved to.
     pub bridge: Option<String>,
@@ -70,9 +65,7 @@ pub struct Workload {
     pub runtime: String,
     /// Empty, as what follows, is what there is not.
     pub container: String,
-    /// Of Kubernetes.
     pub namespace: String,
-    /// Of Kubernetes.
     pub pod: String,
     /// The runtime's id of it.
     pub id: String,
@@ -138,7 +131,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A container on the network `front`, with these rates.
-    pub fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64) -> Pair {
+    pub(crate) fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64) -> Pair {
         let counted = |times| Counters {
             receive_bytes: receive.saturating_mul(times),
             transmit_bytes: transmit.saturating_mul(times),
@@ -185,7 +178,7 @@ pub(super) mod tests {
     }
 
     /// Two ports of the host.
-    pub fn bridge_pair() -> Pair {
+    pub(crate) fn bridge_pair() -> Pair {
         let mut pair = pair_of("none", 90, 0, 0);
         pair.ends[1] = End { ifindex: 91, name: Some("veth91".into()), ..pair.ends[0].clone() };
         pair

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// The queries that show in Prometheus what this end's row shows: the workload's rates and peaks, and the other end's own counters if it is a
 /// port.
-pub fn queries(pair: &Pair, own: usize) -> Vec<String> {
+pub(super) fn queries(pair: &Pair, own: usize) -> Vec<String> {
     let mut queries = Vec::new();
     for (end, other) in [(own, 1 - own), (1 - own, own)] {
         let (end, other) = (&pair.ends[end], &pair.ends[other]);

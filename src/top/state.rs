@@ -7,27 +7,17 @@ use std::time::Duration;
 /// A key that somebody pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// A character.
     Char(char),
     /// A character with Ctrl, in lower case.
     Ctrl(char),
-    /// Of that name.
     Enter,
-    /// Of that name.
     Escape,
-    /// Of that name.
     Backspace,
-    /// Of that name.
     Up,
-    /// Of that name.
     Down,
-    /// Of that name.
     PageUp,
-    /// Of that name.
     PageDown,
-    /// Of that name.
     Home,
-    /// Of that name.
     End,
 }
 
@@ -40,7 +30,6 @@ pub enum Command {
     Repaint,
     /// Give the terminal back until the shell says to go on.
     Suspend,
-    /// End.
     Quit,
 }
 
@@ -76,7 +65,6 @@ pub enum Supply {
 /// What an answer was.
 #[derive(Clone, Debug)]
 pub enum Told {
-    /// The pairs.
     Pairs(Answer),
     /// They are as they were.
     Unchanged,
@@ -99,7 +87,7 @@ pub struct State {
     pub mode: Mode,
     /// What rows are sorted by, and whether the highest are first.
     pub sort: (Column, bool),
-    /// As typed.
+    /// The search text as it was typed.
     pub filter: String,
     rows: Vec<Row>,
     /// How many pairs have no row, because there is no room for them.
@@ -119,7 +107,7 @@ pub struct State {
 }
 
 impl State {
-    /// Nothing known yet.
+    /// Returns the state before the first answer has come.
     pub fn new(source: String, interval: Duration) -> State {
         State {
             source,

@@ -7,13 +7,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Rates of so many answers are kept for the sparklines: two minutes at one a second.
-pub const HISTORY: usize = 120;
+pub(crate) const HISTORY: usize = 120;
 
 /// The end that a row is about, and the other: a namespace's name and id, and the ifindex.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RowKey([(String, Option<u32>, u32); 2]);
 
-/// A row.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// Which it is, from one answer to the next.
@@ -35,15 +34,10 @@ pub struct Row {
 /// What rows can be sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// By name.
     Workload,
-    /// By name.
     Network,
-    /// By name.
     Device,
-    /// Bytes a second.
     Receive,
-    /// Bytes a second.
     Transmit,
     /// Receive and transmit together.
     Busy,
@@ -180,7 +174,7 @@ fn key(pair: &Pair, own: usize) -> RowKey {
 }
 
 /// The rows of an answer, each with the history of the row that it was before.
-pub fn rows(answer: Answer, before: Vec<Row>) -> Vec<Row> {
+pub(crate) fn rows(answer: Answer, before: Vec<Row>) -> Vec<Row> {
     let mut before: HashMap<RowKey, Row> = before.into_iter().map(|row| (row.key.clone(), row)).collect();
     let mut rows = Vec::new();
     for pair in answer.pairs {
@@ -193,7 +187,7 @@ pub fn rows(answer: Answer, before: Vec<Row>) -> Vec<Row> {
 }
 
 /// An answer that is the same as before: time has gone on, and the rates were the same.
-pub fn unchanged(rows: &mut [Row]) {
+pub(crate) fn unchanged(rows: &mut [Row]) {
     for row in rows {
         let rates = row.end().rates;
         row.history.extend(rates);

@@ -29,7 +29,7 @@ pub struct Screen {
 
 /// What the user did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub(crate) enum Input {
     /// Pressed a key that may mean something.
     Key(Key),
     /// Changed the size of the terminal, which is looked at when it is painted.
@@ -136,7 +136,7 @@ fn restore_on_panic() {
 }
 
 /// What the user does, until the terminal is gone. Must be called in a tokio runtime.
-pub fn inputs() -> impl Stream<Item = io::Result<Input>> + Unpin {
+pub(crate) fn inputs() -> impl Stream<Item = io::Result<Input>> + Unpin {
     EventStream::new().filter_map(|event| std::future::ready(event.map(input).transpose()))
 }
 

@@ -12,7 +12,7 @@ fn misleads(c: char) -> bool {
 }
 
 /// The text with `\x1b` and the like for what a terminal must not see.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // A string takes what is written to it.
@@ -26,12 +26,12 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Columns that a printable text takes.
-pub fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or_default()).sum()
 }
 
 /// The text in exactly so many columns: padded, or cut with `…` at its end.
-pub fn fit(text: &str, columns: usize) -> String {
+pub(super) fn fit(text: &str, columns: usize) -> String {
     let wide = width(text);
     if wide <= columns {
         return format!("{text}{:pad$}", "", pad = columns - wide);
@@ -54,7 +54,7 @@ pub fn fit(text: &str, columns: usize) -> String {
 }
 
 /// The same, at the right edge.
-pub fn fit_right(text: &str, columns: usize) -> String {
+pub(super) fn fit_right(text: &str, columns: usize) -> String {
     match width(text) {
         wide if wide <= columns => format!("{:pad$}{text}", "", pad = columns - wide),
         _ => fit(text, columns),
@@ -64,12 +64,12 @@ pub fn fit_right(text: &str, columns: usize) -> String {
 const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 
 /// `612 B/s`, `51.2 kB/s`: three digits and a decimal prefix.
-pub fn rate(bytes_per_second: u64) -> String {
+pub(super) fn rate(bytes_per_second: u64) -> String {
     format!("{}B/s", scaled(bytes_per_second))
 }
 
 /// `612 B`, `51.2 kB`.
-pub fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     format!("{}B", scaled(count))
 }
 
@@ -91,7 +91,7 @@ fn scaled(number: u64) -> String {
 }
 
 /// The values as blocks of eight heights, the last at the right edge; each block is the highest of as many as fit the width best.
-pub fn sparkline(values: impl ExactSizeIterator<Item = u64>, keep: usize, columns: usize) -> String {
+pub(super) fn sparkline(values: impl ExactSizeIterator<Item = u64>, keep: usize, columns: usize) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let group = keep.div_ceil(columns.max(1)).max(1);
     // The groups end with the newest value.

@@ -6,7 +6,7 @@ use std::process::Command;
 use lab::succeed;
 
 /// A certificate authority in a folder, with its certificate in NAME.pem.
-pub struct Authority {
+pub(crate) struct Authority {
     folder: PathBuf,
     name: String,
 }
@@ -18,7 +18,7 @@ fn openssl(folder: &Path, words: &str) {
 const EC: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
 
 impl Authority {
-    pub fn new(folder: &Path, name: &str) -> Authority {
+    pub(crate) fn new(folder: &Path, name: &str) -> Authority {
         openssl(
             folder,
             &format!("req -x509 {EC} -keyout {name}.key -out {name}.pem -days 2 -subj /CN={name}"),
@@ -27,17 +27,17 @@ impl Authority {
     }
 
     /// NAME.pem and NAME.key for these alternative names.
-    pub fn issue(&self, name: &str, alternative: &str) {
+    pub(crate) fn issue(&self, name: &str, alternative: &str) {
         self.issue_with(name, EC, alternative, "-days 2");
     }
 
     /// The same with an RSA key.
-    pub fn issue_rsa(&self, name: &str, alternative: &str) {
+    pub(crate) fn issue_rsa(&self, name: &str, alternative: &str) {
         self.issue_with(name, "-newkey rsa:2048 -nodes", alternative, "-days 2");
     }
 
     /// The same, but it was over a day ago.
-    pub fn issue_expired(&self, name: &str, alternative: &str) {
+    pub(crate) fn issue_expired(&self, name: &str, alternative: &str) {
         self.issue_with(name, EC, alternative, "-days -1");
     }
 
@@ -59,12 +59,12 @@ impl Authority {
 }
 
 /// NAME.pem and NAME.key, signed by itself.
-pub fn self_signed(folder: &Path, name: &str) {
+pub(crate) fn self_signed(folder: &Path, name: &str) {
     self_signed_for(folder, name, "DNS:localhost", 2);
 }
 
 /// The same for an alternative name and so many days.
-pub fn self_signed_for(folder: &Path, name: &str, alternative: &str, days: i32) {
+pub(crate) fn self_signed_for(folder: &Path, name: &str, alternative: &str, days: i32) {
     let names = format!("-subj /CN={name} -addext subjectAltName={alternative}");
     openssl(folder, &format!("req -x509 {EC} -keyout {name}.key -out {name}.pem -days {days} {names}"));
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use lab::folder;
 
 /// Leaves a figure for the table of docs/reliability.md, in the run's folder.
-pub fn note(figure: &str) {
+pub(crate) fn note(figure: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     println!("{test}: {figure}");
     let mut notes = fs::File::options().create(true).append(true).open(folder().join("figures")).unwrap();

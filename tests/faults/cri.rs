@@ -12,7 +12,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
-use veth_exporter::runtimes::cri::messages::{
+use veth_exporter::testing::runtimes::cri::messages::{
     ListContainersResponse, ListPodSandboxResponse, PodSandbox, PodSandboxMetadata, PodSandboxStatusRequest,
     PodSandboxStatusResponse, VersionResponse,
 };

@@ -20,7 +20,7 @@ use lab::{
     ping, wait_for, within_netns,
 };
 
-pub fn wait_for_source(exporter: &Exporter, source: &str, works: bool) {
+pub(crate) fn wait_for_source(exporter: &Exporter, source: &str, works: bool) {
     exporter.wait_for(SOON, &format!("collector_success of {source} is {works}"), |metrics| {
         metrics.collector_success(source).filter(|success| *success == works)
     });
@@ -28,7 +28,7 @@ pub fn wait_for_source(exporter: &Exporter, source: &str, works: bool) {
 
 /// Every device with its container, or what else a label names; nobody's has an empty name. In what an interrupted start has
 /// left behind there may be runc's own process: by that its namespace is called if the engine has never told of the container.
-pub fn named(metrics: &Exposition, label: &str) -> Vec<[String; 2]> {
+pub(crate) fn named(metrics: &Exposition, label: &str) -> Vec<[String; 2]> {
     let infos = metrics.all("veth_device_info").into_iter();
     let mut named: Vec<[String; 2]> = infos
         .map(|(labels, _)| {

@@ -11,13 +11,13 @@ use lab::{Exporter, Netns, NetnsFolder, empty_folder};
 
 /// Which engine is played, by its API's shape and the exporter's flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Docker,
     Podman,
 }
 
 impl Kind {
-    pub fn source(self) -> &'static str {
+    pub(crate) fn source(self) -> &'static str {
         match self {
             Kind::Docker => "docker",
             Kind::Podman => "podman",
@@ -36,17 +36,17 @@ impl Kind {
 }
 
 /// How it answers a request for this path.
-pub type Answer = fn(&str, &mut UnixStream) -> std::io::Result<()>;
+pub(crate) type Answer = fn(&str, &mut UnixStream) -> std::io::Result<()>;
 
 /// A socket on which somebody answers so, until the test process ends.
-pub struct Impostor {
+pub(crate) struct Impostor {
     socket: PathBuf,
     asked: Arc<AtomicUsize>,
 }
 
 impl Impostor {
     /// It tells truly who it is; all else it answers in this way.
-    pub fn start(kind: Kind, answer: Answer) -> Impostor {
+    pub(crate) fn start(kind: Kind, answer: Answer) -> Impostor {
         Impostor::listen(move |stream| {
             let path = read_request(stream)?;
             if path.ends_with("/version") { json(stream, kind.version()) } else { answer(&path, stream) }
@@ -54,7 +54,9 @@ impl Impostor {
     }
 
     /// It does this with each connection.
-    pub fn listen(act: impl Fn(&mut UnixStream) -> std::io::Result<()> + Send + Sync + 'static) -> Impostor {
+    pub(crate) fn listen(
+        act: impl Fn(&mut UnixStream) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Impostor {
         let socket = empty_folder("i").join("i.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let (asked, act) = (Arc::new(AtomicUsize::new(0)), Arc::new(act));
@@ -73,23 +75,23 @@ impl Impostor {
     }
 
     /// Its path.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         self.socket.display().to_string()
     }
 
     /// As the flags for Docker and Podman take it.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.path())
     }
 
     /// How many connections have ended.
-    pub fn answered(&self) -> usize {
+    pub(crate) fn answered(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
 }
 
 /// Reads the head of a request, and says its path.
-pub fn read_request(stream: &mut UnixStream) -> std::io::Result<String> {
+pub(crate) fn read_request(stream: &mut UnixStream) -> std::io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -102,7 +104,7 @@ pub fn read_request(stream: &mut UnixStream) -> std::io::Result<String> {
 }
 
 /// A good answer with this body.
-pub fn json(stream: &mut UnixStream, body: &str) -> std::io::Result<()> {
+pub(crate) fn json(stream: &mut UnixStream, body: &str) -> std::io::Result<()> {
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
@@ -111,7 +113,7 @@ pub fn json(stream: &mut UnixStream, body: &str) -> std::io::Result<()> {
 }
 
 /// A host with the container `web`, which has a name whatever engines do; and an exporter that looks often.
-pub struct Beside {
+pub(crate) struct Beside {
     pub exporter: Exporter,
     _host: Netns,
     _web: Netns,
@@ -119,15 +121,15 @@ pub struct Beside {
 }
 
 /// The labels of its device.
-pub const DEVICE: [(&str, &str); 2] = [("device", "veth-web"), ("container", "web")];
+pub(crate) const DEVICE: [(&str, &str); 2] = [("device", "veth-web"), ("container", "web")];
 
 impl Beside {
-    pub fn start(flags: &[&str]) -> Beside {
+    pub(crate) fn start(flags: &[&str]) -> Beside {
         Beside::start_through(|_| (), &[], flags).0
     }
 
     /// The same, after something was done with the host's network namespace, and through another program.
-    pub fn start_through<T>(
+    pub(crate) fn start_through<T>(
         first: impl FnOnce(&Netns) -> T,
         through: &[&str],
         flags: &[&str],

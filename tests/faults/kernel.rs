@@ -17,7 +17,7 @@ use lab::crowd::{Crowd, Host};
 use lab::{Exporter, Exposition, Netns, NetnsFolder, describe, promtool_check, wait_for};
 
 /// `ip -batch` in a namespace.
-pub fn ip_batch(netns: &Netns, lines: &str) {
+pub(crate) fn ip_batch(netns: &Netns, lines: &str) {
     let output = try_ip_batch(netns, lines);
     assert!(output.status.success(), "{}", describe(&output));
 }
@@ -36,12 +36,12 @@ fn try_ip_batch(netns: &Netns, lines: &str) -> std::process::Output {
 }
 
 /// The devices of the host and the interfaces behind them, as the exporter shows them.
-pub fn devices(metrics: &Exposition) -> BTreeSet<String> {
+pub(crate) fn devices(metrics: &Exposition) -> BTreeSet<String> {
     metrics.all("veth_device_up").into_iter().map(|(labels, _)| labels["device"].clone()).collect()
 }
 
 /// The same as `ip` sees them.
-pub fn devices_by_ip(host: &Netns) -> BTreeSet<String> {
+pub(crate) fn devices_by_ip(host: &Netns) -> BTreeSet<String> {
     let links = host.ip_json(["link", "show", "type", "veth"]);
     links.as_array().unwrap().iter().map(|link| link["ifname"].as_str().unwrap().to_owned()).collect()
 }

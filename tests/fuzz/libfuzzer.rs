@@ -13,7 +13,7 @@ const TIMEOUT: &str = "-timeout=5";
 const MEMORY: &str = "-rss_limit_mb=1024";
 
 /// Runs libFuzzer on this target, if `VETH_LAB_FUZZ` says for how many seconds. What it finds is put among the regressions.
-pub fn look_for_more(target: &Target) {
+pub(crate) fn look_for_more(target: &Target) {
     let Ok(seconds) = std::env::var("VETH_LAB_FUZZ") else { return };
     let fuzzer =
         std::env::var_os("VETH_LAB_FUZZER").expect("tests/run --fuzz builds the fuzzer and says where it is");

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use allocation_counter::measure;
-use veth_exporter::model::event::Event;
-use veth_exporter::model::host::{Config, Host, Input, Learning, Links, Located, Location, Request, Samples};
-use veth_exporter::model::link::{Counters, Kind, Link, Name, PeerNetns};
-use veth_exporter::model::workload::{Claim, Claims, Locator, Runtime, Workload};
+use veth_exporter::testing::model::event::Event;
+use veth_exporter::testing::model::host::{
+    Config, Host, Input, Learning, Links, Located, Location, Request, Samples,
+};
+use veth_exporter::testing::model::link::{Counters, Kind, Link, Name, PeerNetns};
+use veth_exporter::testing::model::workload::{Claim, Claims, Locator, Runtime, Workload};
 
 const PAIRS: u32 = 100;
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,7 +27,7 @@ fn config() -> Config {
         processes: true,
         pods: false,
         filter: Default::default(),
-        series: veth_exporter::model::series::USUAL,
+        series: veth_exporter::testing::model::series::USUAL,
     }
 }
 

@@ -10,9 +10,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use lab::{Exporter, Exposition, Netns, checkout, describe, empty_folder, folder, succeed, wait_for};
-use veth_exporter::exposition::families::{FAMILIES, Series, Type};
-use veth_exporter::exposition::telemetry::Telemetry;
-use veth_exporter::model::view::{Scene, Source, SourceStatus, Status};
+use veth_exporter::testing::exposition::families::{FAMILIES, Series, Type};
+use veth_exporter::testing::exposition::telemetry::Telemetry;
+use veth_exporter::testing::model::view::{Scene, Source, SourceStatus, Status};
 
 /// Every page, with its text.
 fn pages() -> BTreeMap<PathBuf, String> {

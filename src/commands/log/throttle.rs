@@ -27,7 +27,7 @@ impl<P> Default for Throttle<P> {
 
 impl<P: Eq + Hash> Throttle<P> {
     /// Whether the place may write a line now; if so, how many it was not allowed to write since its last one.
-    pub fn admit(&mut self, place: P, now: Instant) -> Option<u64> {
+    pub(super) fn admit(&mut self, place: P, now: Instant) -> Option<u64> {
         let fresh = Minute { began: now, lines: 0, suppressed: 0 };
         let minute = self.minutes.entry(place).or_insert(fresh);
         if now.saturating_duration_since(minute.began) >= MINUTE {

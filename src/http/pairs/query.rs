@@ -84,7 +84,7 @@ impl Query {
     ///
     /// # Errors
     /// In words for the client: the parameter that is not known, or given twice, or whose value means nothing.
-    pub fn parse(text: &str) -> Result<Query, String> {
+    pub(crate) fn parse(text: &str) -> Result<Query, String> {
         let mut query = Query::default();
         for parameter in text.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));

@@ -26,17 +26,16 @@ impl<'a> Totals<'a> {
     }
 
     /// What was booked to these labels.
-    pub fn traffic(self, labels: &LabelSet) -> Option<&'a Traffic> {
+    pub(super) fn traffic(self, labels: &LabelSet) -> Option<&'a Traffic> {
         self.view.workloads.get(self.place(labels)?)
     }
 
     /// Their rates of the last tick.
-    pub fn rates(self, labels: &LabelSet) -> Option<&'a Rates> {
+    pub(super) fn rates(self, labels: &LabelSet) -> Option<&'a Rates> {
         self.view.rates.get(self.place(labels)?)?.as_ref()
     }
 
-    /// Their highest rates.
-    pub fn peaks(self, labels: &LabelSet) -> Option<&'a Rates> {
+    pub(super) fn peaks(self, labels: &LabelSet) -> Option<&'a Rates> {
         self.view.peaks.get(self.place(labels)?)?.as_ref()
     }
 
@@ -45,7 +44,6 @@ impl<'a> Totals<'a> {
     }
 }
 
-/// A pair.
 #[derive(Serialize)]
 pub(super) struct PairRow<'a> {
     state: &'static str,
@@ -134,7 +132,7 @@ impl<T: Display> Serialize for Shown<T> {
 
 impl<'a> PairRow<'a> {
     /// The view's pair of this number; a port comes before an interface.
-    pub fn new(totals: &Totals<'a>, pair: usize) -> PairRow<'a> {
+    pub(super) fn new(totals: &Totals<'a>, pair: usize) -> PairRow<'a> {
         let view = totals.view;
         let ShownPair { sides: [first, second], state } = &view.scene.pairs[pair];
         let [a, b] = &view.samples[pair];
@@ -167,7 +165,7 @@ impl<'a> EndRow<'a> {
 
 impl<'a> PlaceRow<'a> {
     /// Of an end that the user does not want to see no more than its namespace's id.
-    pub fn new(side: &'a ShownSide) -> PlaceRow<'a> {
+    pub(crate) fn new(side: &'a ShownSide) -> PlaceRow<'a> {
         let link = side.link.as_ref().filter(|_| !side.hidden);
         let tenant = side.tenant.as_deref().filter(|_| !side.hidden);
         let labels = side.labels.as_ref().filter(|_| !side.hidden);
@@ -221,7 +219,7 @@ impl CounterRow {
 }
 
 impl<'a> WorkloadRow<'a> {
-    pub fn new(workload: &'a Workload) -> WorkloadRow<'a> {
+    pub(crate) fn new(workload: &'a Workload) -> WorkloadRow<'a> {
         WorkloadRow {
             runtime: workload.runtime.as_str(),
             container: &workload.name,

@@ -74,7 +74,6 @@ struct Numbers {
     dropped: [u64; 2],
 }
 
-/// All there is.
 #[derive(Serialize)]
 struct State<'a> {
     exporter: &'a str,
@@ -85,7 +84,6 @@ struct State<'a> {
     now: Now<'a>,
 }
 
-/// What is new.
 #[derive(Serialize)]
 struct Now<'a> {
     time: f64,
@@ -122,7 +120,7 @@ struct PairRow<'a> {
 
 impl Feed {
     /// Begins with what is shown now; `None` if there is nothing yet.
-    pub fn new(about: Arc<About>, ids: Ids, snapshot: &Snapshot) -> Option<Feed> {
+    pub(super) fn new(about: Arc<About>, ids: Ids, snapshot: &Snapshot) -> Option<Feed> {
         let view = snapshot.view.as_ref()?;
         let mut feed = Feed {
             about,
@@ -142,17 +140,17 @@ impl Feed {
     }
 
     /// Ends it; whoever comes later finds the pairs by the same numbers.
-    pub fn into_ids(self) -> Ids {
+    pub(super) fn into_ids(self) -> Ids {
         self.ids
     }
 
     /// What the events of this tick are called: two of one name say the same.
-    pub fn event_id(&self) -> String {
+    pub(super) fn event_id(&self) -> String {
         format!("{}-{}", self.about.instance, self.ticked.as_millis())
     }
 
     /// All there is, as JSON.
-    pub fn state(&self) -> String {
+    pub(super) fn state(&self) -> String {
         let told = || self.scene.pairs.iter().zip(&self.pairs);
         let mut now = Now::new(self);
         now.sources = Some(&self.sources);
@@ -171,7 +169,7 @@ impl Feed {
     }
 
     /// What is new at this tick, as JSON; `None` if it is none that was not told already.
-    pub fn tick(&mut self, snapshot: &Snapshot) -> Option<String> {
+    pub(super) fn tick(&mut self, snapshot: &Snapshot) -> Option<String> {
         let view = snapshot.view.as_ref().filter(|view| view.ticked > self.ticked)?;
         let length = view.ticked - self.ticked;
         self.ticked = view.ticked;

@@ -11,7 +11,6 @@ const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// A client that was cut off comes again after this, milliseconds.
 const RETRY: u32 = 2_000;
 
-/// A text.
 pub(super) struct Frame {
     plain: Bytes,
     /// `None` if it cannot be compressed. It refers to no other text, so that all clients can share it, whenever they came.
@@ -28,13 +27,13 @@ pub(super) fn opening(encoding: Encoding) -> Option<Bytes> {
 
 impl Frame {
     /// An event with its data, which has no line end in it.
-    pub fn event(name: &str, id: &str, data: &str) -> Frame {
+    pub(super) fn event(name: &str, id: &str, data: &str) -> Frame {
         let retry = if name == "state" { format!("retry: {RETRY}\n") } else { String::new() };
         Frame::new(format!("event: {name}\nid: {id}\n{retry}data: {data}\n\n"))
     }
 
     /// What says nothing but that the exporter is there.
-    pub fn heartbeat() -> Frame {
+    pub(super) fn heartbeat() -> Frame {
         Frame::new(":\n\n".to_owned())
     }
 
@@ -43,7 +42,7 @@ impl Frame {
     }
 
     /// The text as this client reads it.
-    pub fn encoded(&self, encoding: Encoding) -> Option<Bytes> {
+    pub(super) fn encoded(&self, encoding: Encoding) -> Option<Bytes> {
         match encoding {
             Encoding::Identity => Some(self.plain.clone()),
             Encoding::Gzip => self.deflated.get_or_init(|| deflate(&self.plain)).clone(),

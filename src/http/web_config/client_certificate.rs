@@ -20,7 +20,7 @@ use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 const CLIENT_USAGES: [&str; 2] = ["1.3.6.1.5.5.7.3.2", "2.5.29.37.0"];
 
 /// What a certificate has to be.
-pub enum Demand {
+pub(super) enum Demand {
     /// Whatever it is: the client only proves that it has the key.
     Any,
     /// Signed by one of these authorities, or one of them.
@@ -29,7 +29,7 @@ pub enum Demand {
 
 /// The judge of client certificates.
 #[derive(Debug)]
-pub struct ClientCertificates {
+pub(super) struct ClientCertificates {
     /// `None` if any will do.
     chain: Option<Arc<dyn ClientCertVerifier>>,
     authorities: Vec<CertificateDer<'static>>,
@@ -47,7 +47,7 @@ struct NoAllowedName;
 impl ClientCertificates {
     /// # Errors
     /// If the authorities cannot be used.
-    pub fn new(
+    pub(super) fn new(
         demand: Demand,
         mandatory: bool,
         sans: Option<Vec<String>>,
@@ -182,7 +182,7 @@ fn shown(name: &GeneralName) -> Option<String> {
 }
 
 /// When the certificate ends, in seconds since 1970; `None` if it cannot be read.
-pub fn end_of(certificate: &CertificateDer<'_>) -> Option<u64> {
+pub(super) fn end_of(certificate: &CertificateDer<'_>) -> Option<u64> {
     let parsed = x509_cert::Certificate::from_der(certificate.as_ref()).ok()?;
     Some(parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs())
 }

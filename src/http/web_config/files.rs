@@ -22,19 +22,19 @@ struct Look {
 
 impl Files {
     /// Looks at one more. It must be called before the file is read, so that a change since then is not missed.
-    pub fn look_at(&mut self, path: &Path) {
+    pub(crate) fn look_at(&mut self, path: &Path) {
         self.0.push((path.to_owned(), look(path)));
     }
 
     /// Them and the folders that they are in, by the names that they have and by those that links lead to.
-    pub fn places(&self) -> BTreeSet<PathBuf> {
+    pub(crate) fn places(&self) -> BTreeSet<PathBuf> {
         let meant = self.0.iter().filter_map(|(path, _)| fs::canonicalize(path).ok());
         let all = self.0.iter().map(|(path, _)| path.clone()).chain(meant);
         all.flat_map(|path| [path.parent().map(Path::to_owned), Some(path)]).flatten().collect()
     }
 
     /// The same files now.
-    pub fn again(&self) -> Files {
+    pub(crate) fn again(&self) -> Files {
         Files(self.0.iter().map(|(path, _)| (path.clone(), look(path))).collect())
     }
 }

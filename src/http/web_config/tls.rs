@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 /// A cipher suite by Go's name.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CipherSuite(SupportedCipherSuite);
+pub(super) struct CipherSuite(SupportedCipherSuite);
 
 /// A group for the key exchange by Go's name.
 #[derive(Clone, Copy, Debug)]
-pub struct Curve(&'static dyn SupportedKxGroup);
+pub(super) struct Curve(&'static dyn SupportedKxGroup);
 
 /// Those that TLS 1.2 and 1.3 have in rustls.
 const SUITES: &[(&str, SupportedCipherSuite)] = &[
@@ -83,20 +83,20 @@ impl FromStr for Curve {
 
 impl TlsServerConfig {
     /// Whether TLS is asked for: by the same keys as in exporter-toolkit.
-    pub fn is_enabled(&self) -> bool {
+    pub(super) fn is_enabled(&self) -> bool {
         let texts =
             [&self.cert, &self.cert_file, &self.key.0, &self.key_file, &self.client_ca, &self.client_ca_file];
         texts.iter().any(|text| !text.is_empty()) || self.client_auth_type.0.is_some()
     }
 
     /// The files that it names, beside the configuration's own folder.
-    pub fn files(&self, folder: &Path) -> Vec<PathBuf> {
+    pub(super) fn files(&self, folder: &Path) -> Vec<PathBuf> {
         let named = [&self.cert_file, &self.key_file, &self.client_ca_file];
         named.into_iter().filter(|name| !name.is_empty()).map(|name| folder.join(name)).collect()
     }
 
     /// The configuration for connections, with the certificates as they are now; and the server's own.
-    pub fn build(
+    pub(super) fn build(
         &self,
         folder: &Path,
         http2: bool,

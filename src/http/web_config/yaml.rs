@@ -15,7 +15,7 @@ use std::time::Duration;
 /// The file; whatever it leaves out, or leaves empty, is as if it had the default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map")]
-pub struct File {
+pub(super) struct File {
     #[serde(deserialize_with = "or_default")]
     pub tls_server_config: TlsServerConfig,
     #[serde(deserialize_with = "or_default")]
@@ -28,7 +28,7 @@ pub struct File {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map")]
-pub struct TlsServerConfig {
+pub(super) struct TlsServerConfig {
     #[serde(deserialize_with = "or_default")]
     pub cert: String,
     #[serde(deserialize_with = "or_default")]
@@ -55,7 +55,7 @@ pub struct TlsServerConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map")]
-pub struct HttpServerConfig {
+pub(super) struct HttpServerConfig {
     pub http2: Option<Switch>,
     #[serde(deserialize_with = "headers")]
     pub headers: BTreeMap<String, (HeaderName, HeaderValue)>,
@@ -63,7 +63,7 @@ pub struct HttpServerConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map")]
-pub struct RateLimit {
+pub(super) struct RateLimit {
     pub interval: Option<Word<GoDuration>>,
     pub burst: Option<u32>,
 }
@@ -71,7 +71,7 @@ pub struct RateLimit {
 /// What is not to be shown, whatever is printed.
 #[derive(Default, Deserialize)]
 #[serde(transparent)]
-pub struct Secret(pub String);
+pub(super) struct Secret(pub String);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,7 +81,7 @@ impl fmt::Debug for Secret {
 
 /// Whether a client is asked for a certificate, and what it must be; the names are those of Go's crypto/tls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientAuth {
+pub(super) enum ClientAuth {
     /// Asked for, and any will do, none as well.
     Request,
     /// There must be one, of whatever origin.
@@ -94,22 +94,22 @@ pub enum ClientAuth {
 
 /// A version that rustls speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
+pub(super) enum Version {
     Tls12,
     Tls13,
 }
 
 /// A duration in the notation of Go's time.ParseDuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GoDuration(pub Duration);
+pub(super) struct GoDuration(pub Duration);
 
 /// A scalar that is read by its `FromStr`.
 #[derive(Debug, Default)]
-pub struct Word<T>(pub T);
+pub(super) struct Word<T>(pub T);
 
 /// A boolean as YAML 1.1 spells them.
 #[derive(Clone, Copy, Debug)]
-pub struct Switch(pub bool);
+pub(super) struct Switch(pub bool);
 
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
     Option::<T>::deserialize(from).map(Option::unwrap_or_default)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// What a runtime last said.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub(super) struct Heard {
     /// It answered last time, or has not had the time to.
     pub may_name: bool,
     /// The last good answer: names stay while an engine is away and its containers live on.
@@ -24,12 +24,12 @@ pub struct Heard {
 
 impl Heard {
     /// True if it tells of containers before they are there: it may yet tell of one that is gone.
-    pub fn foresees(&self) -> bool {
+    pub(super) fn foresees(&self) -> bool {
         !self.expected.is_empty() || !self.containers.is_empty()
     }
 
     /// Notes whether it has answered; true if that is news.
-    pub fn answered(&mut self, well: bool, now: Duration) -> bool {
+    pub(super) fn answered(&mut self, well: bool, now: Duration) -> bool {
         self.asked = now;
         std::mem::replace(&mut self.may_name, well) != well
     }

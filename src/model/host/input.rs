@@ -15,14 +15,14 @@ pub enum Input {
     Tick,
     /// The links of the host (`None`) or of a namespace.
     Links {
-        /// Whose.
+        /// The nsid of the namespace; `None` for the host's.
         nsid: Option<u32>,
         /// The answer to [`Request::Links`].
         answer: Result<Links, LookFailure>,
     },
     /// The namespace that a claim means.
     Located {
-        /// Which claim's.
+        /// The locator of the claim.
         locator: Locator,
         /// The answer to [`Request::Locate`].
         answer: Result<Location, LookFailure>,
@@ -38,7 +38,7 @@ pub enum Input {
     },
     /// What a runtime says; `None` if it is neither configured nor there.
     Claims {
-        /// Which runtime.
+        /// The runtime that answered.
         runtime: Runtime,
         /// The answer, or why there is none.
         answer: Option<Result<Claims, String>>,
@@ -47,14 +47,14 @@ pub enum Input {
     },
     /// What a runtime says is what it said last.
     SameClaims {
-        /// Which runtime.
+        /// The runtime that answered.
         runtime: Runtime,
         /// How long it took to know that.
         took: Duration,
     },
     /// What a runtime is about to make or has made; all that it knows of.
     Expected {
-        /// Which runtime.
+        /// The runtime that announced them.
         runtime: Runtime,
         /// Interfaces, in any order.
         expected: Vec<Expected>,
@@ -123,7 +123,7 @@ pub enum Input {
 pub enum Request {
     /// The links of the host (`None`) or of a namespace.
     Links {
-        /// Whose.
+        /// The nsid of the namespace; `None` for the host's.
         nsid: Option<u32>,
     },
     /// Which namespace a claim means.
@@ -201,7 +201,7 @@ pub enum LookFailure {
 /// An answer to [`Request::Locate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// Where.
+    /// The namespace that was found.
     pub netns: Located,
     /// For a process: the path of its cgroup.
     pub cgroup: Option<String>,
@@ -210,9 +210,7 @@ pub struct Location {
 /// A process in a namespace that no runtime claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inhabitant {
-    /// The namespace.
     pub nsid: u32,
-    /// The process.
     pub pid: u32,
     /// What it is called: a machine, a unit or a command.
     pub workload: Workload,
@@ -233,7 +231,7 @@ impl fmt::Display for LookFailure {
 /// The namespace that a claim means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Located {
-    /// The exporter's own.
+    /// The exporter's own namespace.
     Host,
     /// The one with this id.
     Nsid(u32),
@@ -260,16 +258,16 @@ pub struct Config {
     /// How long changes are gathered before they are judged; and how much longer for each pair or namespace there is, so that a
     /// host with very many does not spend its time on judging.
     pub gather: Duration,
-    /// See `gather`.
+    /// The further time for each pair or namespace: see `gather`.
     pub gather_a_pair: Duration,
     /// How often all is read again although events tell what changes.
     pub resync: Duration,
     /// Somebody may tell of pods: true until he turns out not to be there. See
     /// [`Scene::pods`](crate::model::view::Scene::pods).
     pub pods: bool,
-    /// What is shown.
+    /// The filter of names that are shown.
     pub filter: Filter,
-    /// So many series are shown; the rest is summed. See [`series`](crate::model::series).
+    /// So many series are shown; the rest is summed. See `model::series`.
     pub series: usize,
 }
 

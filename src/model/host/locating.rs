@@ -18,7 +18,7 @@ const AGAIN_AT_ONCE: usize = 256;
 
 /// The claims that were looked for in vain.
 #[derive(Debug, Default)]
-pub struct Locating {
+pub(super) struct Locating {
     lost: BTreeMap<Locator, Lost>,
     rejected_ever: u64,
     /// The last that had its turn.
@@ -35,7 +35,7 @@ struct Lost {
 impl Locating {
     /// Nothing was found. A container that vanishes is no error; what is no namespace, or may not be opened, counts as
     /// rejected after a second: a name is made a moment before its namespace is mounted on it.
-    pub fn failed(&mut self, locator: Locator, failure: &LookFailure, now: Duration) {
+    pub(super) fn failed(&mut self, locator: Locator, failure: &LookFailure, now: Duration) {
         let lost = self.lost.entry(locator).or_insert(Lost { since: now, next: now, rejected: false });
         let age = now.saturating_sub(lost.since);
         lost.next = if age < YOUNG { now } else { now + (age / 2).min(LONGEST_PAUSE) };
@@ -45,19 +45,18 @@ impl Locating {
         }
     }
 
-    /// It was found.
-    pub fn found(&mut self, locator: &Locator) {
+    pub(super) fn found(&mut self, locator: &Locator) {
         self.lost.remove(locator);
     }
 
     /// Forgets those that nobody claims any more.
-    pub fn keep_only(&mut self, claimed: &BTreeSet<Locator>) {
+    pub(super) fn keep_only(&mut self, claimed: &BTreeSet<Locator>) {
         self.lost.retain(|locator, _| claimed.contains(locator));
     }
 
     /// Which of these to look for now: all that were never looked for in vain, and of the others some, in turn, as far as
     /// it is time.
-    pub fn choose(&mut self, wanted: BTreeSet<Locator>, now: Duration) -> Vec<Locator> {
+    pub(super) fn choose(&mut self, wanted: BTreeSet<Locator>, now: Duration) -> Vec<Locator> {
         let (again, mut chosen): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|locator| self.lost.contains_key(locator));
         chosen.extend(self.in_turn(again.into_iter().filter(|l| self.is_due(l, now)).collect()));
@@ -80,12 +79,12 @@ impl Locating {
     }
 
     /// True while a claim may be a moment ahead of its namespace.
-    pub fn doubts(&self, now: Duration) -> bool {
+    pub(super) fn doubts(&self, now: Duration) -> bool {
         self.lost.values().any(|lost| now.saturating_sub(lost.since) < YOUNG)
     }
 
     /// How many were ever rejected.
-    pub fn rejected_ever(&self) -> u64 {
+    pub(super) fn rejected_ever(&self) -> u64 {
         self.rejected_ever
     }
 }

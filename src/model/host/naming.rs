@@ -39,13 +39,13 @@ type Checked = (Runtime, String, Locator, NetnsId);
 
 impl Naming {
     /// How many claims were rejected since the start; each once for a namespace.
-    pub fn rejected_ever(&self) -> u64 {
+    pub(super) fn rejected_ever(&self) -> u64 {
         self.rejected_ever
     }
 
     /// Checks all claims, those of the earlier runtimes first; where nobody claims, a process gives the name. Who
     /// is not claimed any more stays for the time `leaving`.
-    pub fn residents(&mut self, told: &Told<'_>, now: Duration, leaving: Duration) -> Residents {
+    pub(super) fn residents(&mut self, told: &Told<'_>, now: Duration, leaving: Duration) -> Residents {
         let Told { heard, inhabitants, newcomers, located, namespaces, .. } = *told;
         let netns_of: HashMap<u32, NetnsId> =
             namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
@@ -154,13 +154,13 @@ impl Naming {
     }
 
     /// The namespaces of which the container with this id was the owner when it was last judged.
-    pub fn homes_of(&self, id: &str) -> impl Iterator<Item = NetnsId> {
+    pub(super) fn homes_of(&self, id: &str) -> impl Iterator<Item = NetnsId> {
         let homes = self.homes.iter().filter(move |(_, home)| home.tenant.owner.id == id);
         homes.map(|(&netns, _)| netns)
     }
 
     /// Notes who lives where, until it is judged again.
-    pub fn remember(&mut self, residents: Residents) {
+    pub(super) fn remember(&mut self, residents: Residents) {
         self.homes = residents.homes;
     }
 
@@ -194,12 +194,12 @@ impl Naming {
     }
 
     /// True if a claim does not fit and that is not counted yet.
-    pub fn doubts(&self) -> bool {
+    pub(super) fn doubts(&self) -> bool {
         self.rejected.values().any(|(_, counted)| !counted)
     }
 
     /// When the first of those who have left their namespace stops to be its owner.
-    pub fn leaves_at(&self, leaving: Duration) -> Option<Duration> {
+    pub(super) fn leaves_at(&self, leaving: Duration) -> Option<Duration> {
         self.homes
             .values()
             .filter_map(|home| home.left)

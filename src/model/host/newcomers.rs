@@ -23,18 +23,18 @@ pub(super) struct Newcomers {
 
 impl Newcomers {
     /// An nsid was given: somebody may have moved in.
-    pub fn awaited(&mut self, nsid: u32) {
+    pub(super) fn awaited(&mut self, nsid: u32) {
         self.awaited.insert(nsid);
     }
 
     /// A runtime has told of more: whoever was nowhere to be found may have come.
-    pub fn look_again(&mut self) {
+    pub(super) fn look_again(&mut self) {
         let empty = std::mem::take(&mut self.empty);
         self.awaited.extend(empty.into_iter().filter_map(NetnsId::nsid));
     }
 
     /// The next question, if it is time for one. Where no runtime has `told` of containers, nobody asks for one.
-    pub fn question(&mut self, told: bool) -> Option<super::Request> {
+    pub(super) fn question(&mut self, told: bool) -> Option<super::Request> {
         if self.open || !told || self.awaited.is_empty() {
             return None;
         }
@@ -43,7 +43,7 @@ impl Newcomers {
     }
 
     /// Takes the answer about these namespaces. True if somebody was found.
-    pub fn answer(
+    pub(super) fn answer(
         &mut self,
         nsids: &BTreeSet<u32>,
         found: Vec<Inhabitant>,
@@ -62,7 +62,7 @@ impl Newcomers {
     }
 
     /// The namespace is gone.
-    pub fn leave(&mut self, netns: NetnsId) {
+    pub(super) fn leave(&mut self, netns: NetnsId) {
         self.found.remove(&netns);
         self.empty.remove(&netns);
         if let Some(nsid) = netns.nsid() {
@@ -74,18 +74,18 @@ impl Newcomers {
     }
 
     /// Forgets where nobody was found, but for the namespaces that somebody waits for a name of.
-    pub fn keep(&mut self, nameless: &BTreeSet<NetnsId>) {
+    pub(super) fn keep(&mut self, nameless: &BTreeSet<NetnsId>) {
         self.empty.retain(|netns| nameless.contains(netns));
     }
 
     /// The container whose first process was found in a namespace: its id, by the last part of the process's cgroup,
     /// as runc and crun make it for every engine. A cgroup below that one is the container's own doing.
-    pub fn container(&self, netns: NetnsId) -> Option<&str> {
+    pub(super) fn container(&self, netns: NetnsId) -> Option<&str> {
         container_id(self.found.get(&netns)?.cgroup.as_deref()?)
     }
 
     /// All that were found: where, the id of the container, and the process.
-    pub fn containers(&self) -> impl Iterator<Item = (NetnsId, &str, &Inhabitant)> {
+    pub(super) fn containers(&self) -> impl Iterator<Item = (NetnsId, &str, &Inhabitant)> {
         self.found.iter().filter_map(|(&netns, newcomer)| Some((netns, self.container(netns)?, newcomer)))
     }
 }

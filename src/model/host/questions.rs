@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The open questions, those of a round and others.
 #[derive(Debug, Default)]
-pub struct Questions {
+pub(super) struct Questions {
     pub round: Round,
     /// Those that belong to no round.
     apart: BTreeSet<Request>,
@@ -23,13 +23,13 @@ pub struct Questions {
 impl Questions {
     /// Notes which questions must be answered before the round is complete: not those to runtimes, which may take
     /// their time, and not searches.
-    pub fn open_in_round(&mut self, asked: &[Request]) {
+    pub(super) fn open_in_round(&mut self, asked: &[Request]) {
         self.round.open.extend(asked.iter().filter(|request| request.is_of_kernel()).cloned());
         self.count(asked);
     }
 
     /// Leaves out what is asked already, and notes the rest.
-    pub fn open_apart(&mut self, wanted: &mut Vec<Request>) {
+    pub(super) fn open_apart(&mut self, wanted: &mut Vec<Request>) {
         wanted.retain(|request| {
             !request.is_of_kernel()
                 || !self.round.open.contains(request) && self.apart.insert(request.clone())
@@ -46,19 +46,19 @@ impl Questions {
     }
 
     /// True if the question belongs to the round.
-    pub fn is_of_round(&self, request: &Request) -> bool {
+    pub(super) fn is_of_round(&self, request: &Request) -> bool {
         self.round.open.contains(request)
     }
 
     /// An answer has come; false if nobody waits for it any more.
-    pub fn answered(&mut self, request: &Request) -> bool {
+    pub(super) fn answered(&mut self, request: &Request) -> bool {
         let (in_round, apart) = (self.round.open.remove(request), self.apart.remove(request));
         in_round || apart
     }
 
     /// An answer about links has come; false if it is to a question that was asked before the id was taken back: answers
     /// come in the order of their questions.
-    pub fn links_answered(&mut self, nsid: Option<u32>) -> bool {
+    pub(super) fn links_answered(&mut self, nsid: Option<u32>) -> bool {
         let void = nsid.and_then(|nsid| Some((nsid, self.void.get_mut(&nsid)?)));
         if let Some((nsid, left)) = void {
             *left -= 1;
@@ -74,12 +74,12 @@ impl Questions {
     }
 
     /// The nsids that were taken back while this was being located.
-    pub fn located(&mut self, locator: &Locator) -> BTreeSet<u32> {
+    pub(super) fn located(&mut self, locator: &Locator) -> BTreeSet<u32> {
         self.taken_back.remove(locator).unwrap_or_default()
     }
 
     /// The id was taken back: what was asked about it is about the namespace that had it.
-    pub fn take_back(&mut self, nsid: u32) {
+    pub(super) fn take_back(&mut self, nsid: u32) {
         for request in self.apart.iter().chain(&self.round.open) {
             if let Request::Locate(locator) = request {
                 self.taken_back.entry(locator.clone()).or_default().insert(nsid);

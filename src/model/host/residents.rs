@@ -274,24 +274,24 @@ impl Residents {
     }
 
     /// True if this workload is what the namespace is named for.
-    pub fn is_home_of(&self, netns: NetnsId, workload: &Workload) -> bool {
+    pub(super) fn is_home_of(&self, netns: NetnsId, workload: &Workload) -> bool {
         self.homes.get(&netns).is_some_and(|home| home.tenant.owner == *workload)
     }
 
     /// Every network that a runtime knows.
-    pub fn networks(&self) -> impl Iterator<Item = NetworkLabels> {
+    pub(super) fn networks(&self) -> impl Iterator<Item = NetworkLabels> {
         self.networks.iter().cloned()
     }
 
     /// The namespaces that nobody claims and that have an end of this pair.
-    pub fn unclaimed(&self, pair: &ShownPair) -> Vec<NetnsId> {
+    pub(super) fn unclaimed(&self, pair: &ShownPair) -> Vec<NetnsId> {
         let places = pair.sides.iter().map(|side| side.end.netns);
         places.filter(|&netns| self.place(netns) == Place::Unclaimed).collect()
     }
 
     /// True if an interface of the pair has no name yet that will stay: an engine moves it in under another, renames it and
     /// takes it up last. Until then its carrier has changed once, when it was made.
-    pub fn unfinished(&self, pair: &ShownPair) -> bool {
+    pub(super) fn unfinished(&self, pair: &ShownPair) -> bool {
         let mut interfaces = pair.sides.iter().filter(|side| side.role == Role::Interface);
         interfaces.any(|side| {
             let of_engine =
@@ -301,12 +301,12 @@ impl Residents {
     }
 
     /// True if who lives at an end is only known by a name that a runtime has made up: it may still tell who that is.
-    pub fn is_made_up(&self, pair: &ShownPair) -> bool {
+    pub(super) fn is_made_up(&self, pair: &ShownPair) -> bool {
         pair.sides.iter().any(|side| side.tenant.as_ref().is_some_and(|tenant| is_made_up(&tenant.owner)))
     }
 
     /// Gives a pair its roles, its owners and its labels.
-    pub fn show(&self, pair: &Pair) -> ShownPair {
+    pub(super) fn show(&self, pair: &Pair) -> ShownPair {
         let places = pair.sides.map(|side| self.place(side.end.netns));
         let outer = self.outer(pair.sides.map(|side| side.end.netns));
         let switched = pair.sides.map(|side| self.bridge(&side).is_some());
@@ -318,7 +318,7 @@ impl Residents {
     }
 
     /// An end without a pair: it is nobody's interface.
-    pub fn show_single(&self, side: &Side) -> ShownSide {
+    pub(super) fn show_single(&self, side: &Side) -> ShownSide {
         self.side(side, Role::Port)
     }
 
@@ -368,7 +368,7 @@ impl Residents {
     }
 
     /// The links of containers and pods that are no veths.
-    pub fn others<'a>(&'a self, namespaces: &'a Namespaces) -> impl Iterator<Item = OtherLink> + 'a {
+    pub(super) fn others<'a>(&'a self, namespaces: &'a Namespaces) -> impl Iterator<Item = OtherLink> + 'a {
         let homes = namespaces.iter().filter_map(|(&netns, inside)| match inside {
             Inside::Seen(links) => Some((netns, links, &self.homes.get(&netns)?.tenant)),
             Inside::Denied => None,

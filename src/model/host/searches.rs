@@ -9,7 +9,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 
 /// By namespace, how it was searched.
 #[derive(Debug, Default)]
-pub struct Searches {
+pub(super) struct Searches {
     by_netns: BTreeMap<NetnsId, Search>,
     /// The nsids that were taken back while processes were searched for: the answer may be about the namespaces that had them
     /// before.
@@ -27,7 +27,7 @@ struct Search {
 
 impl Searches {
     /// Asks who lives in these namespaces, as far as it is time to ask; forgets all others.
-    pub fn question(&mut self, unclaimed: BTreeSet<NetnsId>, now: Duration) -> Option<Request> {
+    pub(super) fn question(&mut self, unclaimed: BTreeSet<NetnsId>, now: Duration) -> Option<Request> {
         self.by_netns.retain(|netns, _| unclaimed.contains(netns));
         let mut nsids = BTreeSet::new();
         for netns in unclaimed {
@@ -41,7 +41,11 @@ impl Searches {
     }
 
     /// These were searched, by the nsids that they have now. Returns the nsids of which the answer tells nothing.
-    pub fn answered(&mut self, searched: impl Iterator<Item = NetnsId>, now: Duration) -> BTreeSet<u32> {
+    pub(super) fn answered(
+        &mut self,
+        searched: impl Iterator<Item = NetnsId>,
+        now: Duration,
+    ) -> BTreeSet<u32> {
         for netns in searched {
             let search = self.by_netns.entry(netns).or_default();
             search.open = false;
@@ -55,19 +59,19 @@ impl Searches {
     }
 
     /// The id was taken back.
-    pub fn take_back(&mut self, nsid: u32) {
+    pub(super) fn take_back(&mut self, nsid: u32) {
         if self.by_netns.values().any(|search| search.open) {
             self.taken_back.insert(nsid);
         }
     }
 
     /// True if the namespace was searched at least once.
-    pub fn has_searched(&self, netns: NetnsId) -> bool {
+    pub(super) fn has_searched(&self, netns: NetnsId) -> bool {
         self.by_netns.get(&netns).is_some_and(|search| search.tries > 0)
     }
 
     /// When it is time for the next question.
-    pub fn due(&self) -> Option<Duration> {
+    pub(super) fn due(&self) -> Option<Duration> {
         self.by_netns.values().filter(|search| !search.open).map(|search| search.next).min()
     }
 }

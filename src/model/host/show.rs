@@ -214,7 +214,6 @@ fn count(scene: &Scene) -> usize {
 /// What some pairs are held back for.
 #[derive(Default)]
 pub(super) struct Waiting {
-    /// A runtime's answer.
     pub for_runtimes: bool,
     /// When the first of them has waited long enough for that.
     pub until: Option<Duration>,

@@ -9,7 +9,7 @@ const EVENT_ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// The ends of which no event has told what was found, and when that was.
 #[derive(Debug, Default)]
-pub struct Suspicions {
+pub(super) struct Suspicions {
     found: BTreeMap<End, Duration>,
     /// When an echo was asked for that has not come back.
     echo_asked: Option<Duration>,
@@ -17,22 +17,22 @@ pub struct Suspicions {
 
 impl Suspicions {
     /// A round has found these to be otherwise.
-    pub fn raise(&mut self, ends: impl IntoIterator<Item = End>, now: Duration) {
+    pub(super) fn raise(&mut self, ends: impl IntoIterator<Item = End>, now: Duration) {
         self.found.extend(ends.into_iter().map(|end| (end, now)));
     }
 
     /// An event has told of it.
-    pub fn clear(&mut self, end: End) {
+    pub(super) fn clear(&mut self, end: End) {
         self.found.remove(&end);
     }
 
     /// An event has told of the end of the namespace.
-    pub fn clear_all_of(&mut self, netns: NetnsId) {
+    pub(super) fn clear_all_of(&mut self, netns: NetnsId) {
         self.found.retain(|end, _| end.netns != netns);
     }
 
     /// True if it is time for an echo: events have had the time to tell what the last round found.
-    pub fn ask_echo(&mut self, now: Duration) -> bool {
+    pub(super) fn ask_echo(&mut self, now: Duration) -> bool {
         let due = |found: &Duration| now.saturating_sub(*found) >= EVENT_ON_ITS_WAY;
         let ask = self.echo_asked.is_none() && self.found.values().any(due);
         if ask {
@@ -42,7 +42,7 @@ impl Suspicions {
     }
 
     /// The echo has come back. What events that were there before it was asked for have not told, they have missed: so much.
-    pub fn take_echo(&mut self) -> usize {
+    pub(super) fn take_echo(&mut self) -> usize {
         let Some(asked) = self.echo_asked.take() else { return 0 };
         let before = self.found.len();
         self.found.retain(|_, found| asked.saturating_sub(*found) < EVENT_ON_ITS_WAY);

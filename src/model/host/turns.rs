@@ -16,7 +16,7 @@ const SUSPECTED_EVERY: u32 = 8;
 
 /// How far each of the readings has come.
 #[derive(Debug, Default)]
-pub struct Turns {
+pub(super) struct Turns {
     off_host: u32,
     others: u32,
     bypassed: u32,
@@ -27,18 +27,22 @@ pub struct Turns {
 
 impl Turns {
     /// Those to read at this tick for pairs without an end on the host: their counters are in no other answer.
-    pub fn off_host(&mut self, nsids: &BTreeSet<u32>) -> Vec<u32> {
+    pub(super) fn off_host(&mut self, nsids: &BTreeSet<u32>) -> Vec<u32> {
         next(nsids, &mut self.off_host, READ_AT_A_TICK)
     }
 
     /// Those to read at this scrape for links that are no veths.
-    pub fn others(&mut self, nsids: &BTreeSet<u32>) -> Vec<u32> {
+    pub(super) fn others(&mut self, nsids: &BTreeSet<u32>) -> Vec<u32> {
         next(nsids, &mut self.others, READ_AT_A_SCRAPE)
     }
 
     /// Those to read at this tick because what they receive may go past the port on the host: those of which that is
     /// known, and some others to find out.
-    pub fn past_the_port(&mut self, pairs: &[Pair], bypassed: impl Iterator<Item = usize>) -> Vec<u32> {
+    pub(super) fn past_the_port(
+        &mut self,
+        pairs: &[Pair],
+        bypassed: impl Iterator<Item = usize>,
+    ) -> Vec<u32> {
         let inside = |pair: usize| match pairs.get(pair)?.sides.map(|side| side.end.netns) {
             [NetnsId::Host, inside] => inside.nsid(),
             _ => None,

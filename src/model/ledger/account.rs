@@ -138,7 +138,7 @@ impl Account {
 }
 
 /// Of each counter the higher value.
-pub fn highest(a: &Counters, b: &Counters) -> Counters {
+pub(crate) fn highest(a: &Counters, b: &Counters) -> Counters {
     Counters {
         receive_bytes: a.receive_bytes.max(b.receive_bytes),
         receive_packets: a.receive_packets.max(b.receive_packets),

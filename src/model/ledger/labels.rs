@@ -7,7 +7,7 @@ use crate::model::workload::{Runtime, Workload};
 /// The labels of a workload's totals.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LabelSet {
-    /// `runtime`.
+    /// The value of the label `runtime`.
     pub runtime: Runtime,
     /// `container`; empty for a pod, and if nobody claims the traffic.
     pub container: String,
@@ -49,9 +49,9 @@ impl LabelSet {
 /// The labels of a network's totals.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetworkLabels {
-    /// `runtime`.
+    /// The value of the label `runtime`.
     pub runtime: Runtime,
-    /// `network`.
+    /// The value of the label `network`.
     pub network: String,
 }
 

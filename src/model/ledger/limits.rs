@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 const SETS_OF_A_WORKLOAD: usize = 64;
 
 /// How much is shown.
-pub struct Limits<'a> {
+pub(crate) struct Limits<'a> {
     /// So many series, and those of the rest besides.
     pub series: usize,
     /// For each of [`workloads`](Ledger::workloads) whether the user does not want to see it.
@@ -21,7 +21,7 @@ pub struct Limits<'a> {
 
 /// What is shown of a pair, if there is room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Showing {
+pub(crate) struct Showing {
     /// What its sides are rows of.
     pub rows: [Row; 2],
     /// The series of these rows and of the information on who lives there.
@@ -76,7 +76,7 @@ impl Ledger {
     /// Says of each pair that is booked whether it is shown by itself, and books what there is no room for to the rest: who was shown
     /// stays, newcomers come in their order, and who is in the rest stays there as long as it lives. Returns how many series
     /// there would be more.
-    pub fn limit(
+    pub(crate) fn limit(
         &mut self,
         bookings: &mut [Booking],
         showing: &[Option<Showing>],
@@ -121,12 +121,12 @@ impl Ledger {
     }
 
     /// True if the pair is shown by itself.
-    pub fn is_listed(&self, pair: usize) -> bool {
+    pub(crate) fn is_listed(&self, pair: usize) -> bool {
         self.accounts.get(pair).is_some_and(|account| matches!(account.listing, Listing::Listed))
     }
 
     /// What those pairs counted that are not.
-    pub fn rest(&self) -> Rest {
+    pub(crate) fn rest(&self) -> Rest {
         self.rest
     }
 

@@ -8,8 +8,7 @@ use crate::model::link::Counters;
 
 /// What an end's counters are a row of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Row {
-    /// Of the ports.
+pub(crate) enum Row {
     Port,
     /// Of the interfaces of containers and pods, as these see them.
     Container,
@@ -23,9 +22,7 @@ pub(super) enum Listing {
     /// It is not decided yet.
     #[default]
     Undecided,
-    /// By itself.
     Listed,
-    /// With the rest.
     Rest(Box<Share>),
 }
 
@@ -39,7 +36,6 @@ pub(super) struct Share {
 /// What the pairs counted that are shown as one, since each came to the rest; `None` before the first has. It never falls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rest {
-    /// At their ports.
     pub ports: Option<Counters>,
     /// At the interfaces of containers and pods, as these see it.
     pub containers: Option<Counters>,

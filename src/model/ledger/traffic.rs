@@ -34,9 +34,9 @@ impl AddAssign for Flow {
 /// What a workload received and sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Into the workload.
+    /// What went into the workload.
     pub receive: Flow,
-    /// Out of it.
+    /// What went out of the workload.
     pub transmit: Flow,
 }
 

@@ -27,12 +27,12 @@ questions! {
 pub const SANDBOX_READY: i32 = 0;
 
 /// The value of ContainerState for a container that runs.
-pub const CONTAINER_RUNNING: i32 = 1;
+pub(crate) const CONTAINER_RUNNING: i32 = 1;
 
 /// The value of NamespaceMode for a pod that uses the host's network.
 pub const NAMESPACE_NODE: i32 = 2;
 
-/// Who answers?
+/// The request for the server's name and version.
 #[derive(Clone, PartialEq, Message)]
 pub struct VersionRequest {
     /// The version of kubelet's API, which servers ignore.
@@ -43,10 +43,10 @@ pub struct VersionRequest {
 /// The answer to [`VersionRequest`].
 #[derive(Clone, PartialEq, Message)]
 pub struct VersionResponse {
-    /// `containerd`, `cri-o` ...
+    /// The server's name: `containerd`, `cri-o` ...
     #[prost(string, tag = "2")]
     pub runtime_name: String,
-    /// Its version.
+    /// The version of the server.
     #[prost(string, tag = "3")]
     pub runtime_version: String,
 }
@@ -70,7 +70,6 @@ pub struct PodSandboxFilter {
 /// PodSandboxStateValue and ContainerStateValue: a state that is there, even if it is the first of its enumeration.
 #[derive(Clone, PartialEq, Message)]
 pub struct State {
-    /// Its number.
     #[prost(int32, tag = "1")]
     pub state: i32,
 }
@@ -78,7 +77,7 @@ pub struct State {
 /// The answer to [`ListPodSandboxRequest`].
 #[derive(Clone, PartialEq, Message)]
 pub struct ListPodSandboxResponse {
-    /// In any order.
+    /// The sandboxes in any order.
     #[prost(message, repeated, tag = "1")]
     pub items: Vec<PodSandbox>,
 }
@@ -86,13 +85,13 @@ pub struct ListPodSandboxResponse {
 /// A pod's sandbox: what its containers share, the network namespace among it.
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandbox {
-    /// The runtime's id.
+    /// The runtime's id of the sandbox.
     #[prost(string, tag = "1")]
     pub id: String,
-    /// The pod's name.
+    /// The name and namespace of the pod.
     #[prost(message, optional, tag = "2")]
     pub metadata: Option<PodSandboxMetadata>,
-    /// See [`SANDBOX_READY`].
+    /// The state: [`SANDBOX_READY`] or another.
     #[prost(int32, tag = "3")]
     pub state: i32,
     /// The pod's labels, and kubelet's own.
@@ -103,13 +102,13 @@ pub struct PodSandbox {
 /// What a pod is called.
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandboxMetadata {
-    /// Its name.
+    /// The name of the pod.
     #[prost(string, tag = "1")]
     pub name: String,
     /// Kubernetes' unique id of it.
     #[prost(string, tag = "2")]
     pub uid: String,
-    /// Kubernetes' namespace.
+    /// The Kubernetes namespace of the pod.
     #[prost(string, tag = "3")]
     pub namespace: String,
     /// How often its sandbox was made anew.
@@ -120,7 +119,7 @@ pub struct PodSandboxMetadata {
 /// How is this pod?
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandboxStatusRequest {
-    /// Which.
+    /// The id of the sandbox.
     #[prost(string, tag = "1")]
     pub pod_sandbox_id: String,
     /// With what the runtime alone knows.
@@ -150,7 +149,6 @@ pub struct PodSandboxStatus {
 /// The state of a pod's sandbox on Linux.
 #[derive(Clone, PartialEq, Message)]
 pub struct LinuxPodSandboxStatus {
-    /// Its namespaces.
     #[prost(message, optional, tag = "1")]
     pub namespaces: Option<Namespaces>,
 }
@@ -173,7 +171,7 @@ pub struct NamespaceOption {
 
 /// Which containers are there?
 #[derive(Clone, PartialEq, Message)]
-pub struct ListContainersRequest {
+pub(crate) struct ListContainersRequest {
     /// Only these; all without.
     #[prost(message, optional, tag = "1")]
     pub filter: Option<ContainerFilter>,
@@ -181,16 +179,16 @@ pub struct ListContainersRequest {
 
 /// A choice of containers.
 #[derive(Clone, PartialEq, Message)]
-pub struct ContainerFilter {
+pub(crate) struct ContainerFilter {
     /// Only those in this state.
     #[prost(message, optional, tag = "2")]
     pub state: Option<State>,
 }
 
-/// The answer to [`ListContainersRequest`].
+/// The answer to `ListContainersRequest`.
 #[derive(Clone, PartialEq, Message)]
 pub struct ListContainersResponse {
-    /// In any order.
+    /// The containers in any order.
     #[prost(message, repeated, tag = "1")]
     pub containers: Vec<Container>,
 }
@@ -198,7 +196,6 @@ pub struct ListContainersResponse {
 /// A container of a pod.
 #[derive(Clone, PartialEq, Message)]
 pub struct Container {
-    /// The runtime's id.
     #[prost(string, tag = "1")]
     pub id: String,
     /// The pod's sandbox that it is in.
@@ -210,7 +207,7 @@ pub struct Container {
     /// What it was made from.
     #[prost(message, optional, tag = "4")]
     pub image: Option<ImageSpec>,
-    /// Kubelet's labels.
+    /// The labels that kubelet gave it.
     #[prost(map = "string, string", tag = "8")]
     pub labels: HashMap<String, String>,
 }
@@ -226,7 +223,7 @@ pub struct ContainerMetadata {
     pub attempt: u32,
 }
 
-/// An image.
+/// The name of an image.
 #[derive(Clone, PartialEq, Message)]
 pub struct ImageSpec {
     /// A name, or what kubelet has made of it: an id.
@@ -239,8 +236,8 @@ pub struct ImageSpec {
 
 /// Tell what happens from now on.
 #[derive(Clone, PartialEq, Message)]
-pub struct GetEventsRequest {}
+pub(crate) struct GetEventsRequest {}
 
 /// Something has happened to a container or a pod. What it was does not matter: the lists say how things are.
 #[derive(Clone, PartialEq, Message)]
-pub struct ContainerEventResponse {}
+pub(crate) struct ContainerEventResponse {}

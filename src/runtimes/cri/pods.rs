@@ -14,12 +14,10 @@ const SHORTEST_ID: usize = 4;
 pub(super) enum Place {
     /// In a namespace of its own.
     Own {
-        /// Which.
         locator: Locator,
         /// The image of what holds it, or empty.
         image: String,
     },
-    /// In the host's.
     Host,
     /// The server does not say.
     Untold,

@@ -9,8 +9,7 @@ use tonic::codec::Streaming;
 /// Events that are taken together, if they are there.
 const AT_A_TIME: usize = 256;
 
-/// Follows one server.
-pub struct Watch {
+pub(crate) struct Watch {
     connection: Connection,
     /// `None` until the server has said something.
     events: Option<Streaming<ContainerEventResponse>>,
@@ -21,7 +20,7 @@ impl Watch {
     ///
     /// # Errors
     /// If nobody listens there.
-    pub async fn begin(endpoint: &CriEndpoint) -> Result<Watch, Error> {
+    pub(crate) async fn begin(endpoint: &CriEndpoint) -> Result<Watch, Error> {
         Ok(Watch { connection: Connection::open(endpoint, QUESTION).await?, events: None })
     }
 
@@ -29,7 +28,7 @@ impl Watch {
     ///
     /// # Errors
     /// If the server has ended the stream; [`Error::Unserved`] if it has none.
-    pub async fn news(&mut self) -> Result<(), Error> {
+    pub(crate) async fn news(&mut self) -> Result<(), Error> {
         let events = match &mut self.events {
             Some(events) => events,
             None => self.events.insert(self.connection.listen(GetEventsRequest {}).await?),

@@ -144,9 +144,7 @@ impl Inspected {
 /// A container as one sees it who looks for its veth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Its name.
     pub name: String,
-    /// Its whole id.
     pub id: String,
     /// The engine's word for its state: `running`, `exited` ...
     pub state: String,
@@ -159,7 +157,6 @@ pub struct Seen {
 pub enum Attachment {
     /// It uses the host's own interfaces.
     Host,
-    /// It has none.
     None,
     /// It shares the namespace of the container with this id or name.
     MemberOf(String),

@@ -34,7 +34,7 @@ const AT_A_TIME: usize = 256;
 
 type Events = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>;
 
-/// Follows one engine.
+/// Follows the events of one engine.
 pub struct Watch {
     docker: Docker,
     engine: bollard::Docker,

@@ -8,22 +8,22 @@ use super::Host;
 use lab::{Exporter, checkout, connect, describe, python, send_datagrams, wait_for};
 use serde_json::Value;
 
-pub const STREAM: &str = "/api/v1/stream";
+pub(super) const STREAM: &str = "/api/v1/stream";
 
 /// A client, which has read the answer's head. HTTP/1.0: what comes is no chunk but the text itself.
-pub struct Client {
+pub(super) struct Client {
     lines: BufReader<TcpStream>,
     pub status: String,
 }
 
-pub struct Event {
+pub(super) struct Event {
     pub name: String,
     pub id: String,
     pub data: Value,
 }
 
 impl Client {
-    pub fn new(host: &Host, exporter: &Exporter) -> Client {
+    pub(super) fn new(host: &Host, exporter: &Exporter) -> Client {
         let mut stream = connect(&host.netns.path(), exporter.address()).unwrap();
         stream.write_all(format!("GET {STREAM} HTTP/1.0\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
         let mut lines = BufReader::new(stream);
@@ -36,7 +36,7 @@ impl Client {
     }
 
     /// The next event; `None` if the stream has ended.
-    pub fn event(&mut self) -> Option<Event> {
+    pub(super) fn event(&mut self) -> Option<Event> {
         let (mut name, mut id, mut data) = (String::new(), String::new(), None);
         loop {
             let mut line = String::new();

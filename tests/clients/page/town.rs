@@ -16,7 +16,7 @@ const KINDS: [&str; 10] =
 const PORT: u16 = 7_000;
 
 /// Workloads with a veth each, joined by bridges.
-pub struct Town {
+pub(super) struct Town {
     pub host: Host,
     talk: Option<Talk>,
 }
@@ -29,7 +29,7 @@ struct Talk {
 
 impl Town {
     /// Makes one of so many workloads.
-    pub fn new(size: usize) -> Town {
+    pub(super) fn new(size: usize) -> Town {
         let host = Host::new();
         let bridges = BRIDGES.len().min(size.div_ceil(2));
         let mut lines = String::new();
@@ -49,7 +49,7 @@ impl Town {
     }
 
     /// Lets so many of them talk, some more than others.
-    pub fn talk(&mut self, talkers: usize) {
+    pub(super) fn talk(&mut self, talkers: usize) {
         let bridges = BRIDGES.len().min(self.host.inside.len().div_ceil(2));
         let over = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();

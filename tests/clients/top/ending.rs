@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use veth_exporter::top::draw::Theme;
-use veth_exporter::top::state::State;
-use veth_exporter::top::terminal::Screen;
+use veth_exporter::testing::top::draw::Theme;
+use veth_exporter::testing::top::state::State;
+use veth_exporter::testing::top::terminal::Screen;
 
 use super::terminal::Terminal;
 use super::{Host, PATIENCE};

@@ -16,7 +16,7 @@ use super::PATIENCE;
 use lab::{Netns, wait_for};
 
 /// A terminal with a program in it, which is killed and waited for when this goes.
-pub struct Terminal {
+pub(super) struct Terminal {
     /// `None` when somebody has closed the window.
     master: Option<File>,
     slave: OwnedFd,
@@ -32,7 +32,7 @@ struct Seen {
 
 impl Terminal {
     /// Starts a program in a network namespace, as the leader of a session that has the terminal of so many rows and columns.
-    pub fn start(
+    pub(super) fn start(
         netns: &Netns,
         program: &str,
         words: &[&str],
@@ -72,22 +72,22 @@ impl Terminal {
     }
 
     /// Types.
-    pub fn press(&mut self, keys: &str) {
+    pub(super) fn press(&mut self, keys: &str) {
         self.master.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
     /// All that is on the screen.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.seen.lock().unwrap().parser.screen().contents()
     }
 
     /// Every byte that the program has written.
-    pub fn raw(&self) -> String {
+    pub(super) fn raw(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().unwrap().raw).into_owned()
     }
 
     /// Waits for what `find` finds on the screen.
-    pub fn wait_for<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+    pub(super) fn wait_for<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         wait_for(PATIENCE, what, || {
             let text = self.text();
             find(&text).ok_or(text)
@@ -95,17 +95,17 @@ impl Terminal {
     }
 
     /// Waits until the screen holds these words.
-    pub fn wait_for_text(&self, words: &str) {
+    pub(super) fn wait_for_text(&self, words: &str) {
         self.wait_for(words, |text| text.contains(words).then_some(()));
     }
 
     /// Waits until the screen does not hold them.
-    pub fn wait_until_gone(&self, words: &str) {
+    pub(super) fn wait_until_gone(&self, words: &str) {
         self.wait_for(&format!("{words} is gone"), |text| (!text.contains(words)).then_some(()));
     }
 
     /// The first words of the rows below the heading, up to the first empty line.
-    pub fn rows(&self) -> Vec<String> {
+    pub(super) fn rows(&self) -> Vec<String> {
         let text = self.text();
         let below = text.lines().skip_while(|line| !line.starts_with("WORKLOAD")).skip(1);
         let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
@@ -113,20 +113,20 @@ impl Terminal {
     }
 
     /// Waits until the rows are these.
-    pub fn wait_for_rows(&self, wanted: &[&str]) {
+    pub(super) fn wait_for_rows(&self, wanted: &[&str]) {
         wait_for(PATIENCE, &format!("rows {wanted:?}"), || {
             if self.rows() == wanted { Ok(()) } else { Err(self.text()) }
         });
     }
 
     /// Gives the window another size.
-    pub fn resize(&self, rows: u16, columns: u16) {
+    pub(super) fn resize(&self, rows: u16, columns: u16) {
         self.seen.lock().unwrap().parser.screen_mut().set_size(cells(rows), cells(columns));
         tcsetwinsize(self.master.as_ref().unwrap(), size(rows, columns)).unwrap();
     }
 
     /// Closes the window: the program is told by SIGHUP.
-    pub fn close(mut self) -> ExitStatus {
+    pub(super) fn close(mut self) -> ExitStatus {
         let devnull = File::open("/dev/null").unwrap();
         // The reader has a copy, which goes with what it reads.
         drop(self.master.replace(devnull));
@@ -134,25 +134,25 @@ impl Terminal {
         self.ended()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
     /// Whether the kernel says that it is stopped (proc(5), the third field of stat).
-    pub fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         stat.rsplit_once(") ").unwrap().1.starts_with('T')
     }
 
     /// Whether the program has the terminal in its hands.
-    pub fn is_taken(&self) -> bool {
+    pub(super) fn is_taken(&self) -> bool {
         let seen = self.seen.lock().unwrap();
         let screen = seen.parser.screen();
         screen.alternate_screen() && screen.hide_cursor() && settings(&self.slave) != self.before
     }
 
     /// What of the terminal is not as it was before the program; `Ok` if all is.
-    pub fn is_restored(&self) -> Result<(), String> {
+    pub(super) fn is_restored(&self) -> Result<(), String> {
         let seen = self.seen.lock().unwrap();
         let screen = seen.parser.screen();
         match (screen.alternate_screen(), screen.hide_cursor(), settings(&self.slave) == self.before) {
@@ -165,7 +165,7 @@ impl Terminal {
     }
 
     /// Waits until it has ended.
-    pub fn ended(&mut self) -> ExitStatus {
+    pub(super) fn ended(&mut self) -> ExitStatus {
         wait_for(PATIENCE, "the program ends", || match self.child.try_wait().unwrap() {
             Some(status) => Ok(status),
             None => Err(self.seen.lock().unwrap().parser.screen().contents()),
@@ -173,7 +173,7 @@ impl Terminal {
     }
 
     /// Waits until it has ended, and the terminal is as it was before.
-    pub fn ended_and_restored(&mut self) -> ExitStatus {
+    pub(super) fn ended_and_restored(&mut self) -> ExitStatus {
         let status = self.ended();
         // The last bytes are still on their way.
         wait_for(PATIENCE, "the terminal is restored", || self.is_restored());

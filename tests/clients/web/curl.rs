@@ -6,7 +6,7 @@ use super::Host;
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     /// The exit code; 0 if there was an answer, whatever its status.
     pub code: i32,
     /// 0 if there was none.
@@ -20,7 +20,7 @@ pub struct Answer {
 }
 
 /// Asks for an URL, with these further arguments.
-pub fn curl(host: &Host, url: &str, arguments: &[&str]) -> Answer {
+pub(super) fn curl(host: &Host, url: &str, arguments: &[&str]) -> Answer {
     let mut command = host.netns.command("curl");
     command.current_dir(&host.files).args([
         "-sS",
@@ -47,6 +47,6 @@ pub fn curl(host: &Host, url: &str, arguments: &[&str]) -> Answer {
 }
 
 /// The URL of a path over TLS, by the name that certificates have.
-pub fn https(address: SocketAddr, path: &str) -> String {
+pub(super) fn https(address: SocketAddr, path: &str) -> String {
     format!("https://localhost:{}{path}", address.port())
 }

@@ -8,7 +8,7 @@ use super::curl::curl;
 use lab::{Exporter, succeed};
 
 /// A bcrypt hash by another implementation: libcrypt's.
-pub fn hash(password: &str, cost: u32) -> String {
+pub(super) fn hash(password: &str, cost: u32) -> String {
     hash_as("2y", password, cost)
 }
 

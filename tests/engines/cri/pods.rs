@@ -15,12 +15,12 @@ use lab::{
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The labels of a pod's own series.
-pub fn labels<'a>(namespace: &'a str, pod: &'a str) -> [(&'a str, &'a str); 5] {
+pub(super) fn labels<'a>(namespace: &'a str, pod: &'a str) -> [(&'a str, &'a str); 5] {
     [("runtime", "cri"), ("container", ""), ("namespace", namespace), ("pod", pod), ("interface", "eth0")]
 }
 
 /// Waits until a pod has its device, and that is the one that `ip` tells.
-pub fn wait_for_device(exporter: &Exporter, pod: &Pod<'_>, labels: &[(&str, &str)]) {
+pub(super) fn wait_for_device(exporter: &Exporter, pod: &Pod<'_>, labels: &[(&str, &str)]) {
     exporter.wait_for(LIMIT, "the pod has its device, which is up", |metrics| {
         metrics.value("veth_device_up", labels).filter(|up| *up == 1.0)
     });

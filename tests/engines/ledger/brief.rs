@@ -14,7 +14,7 @@ const ADDRESS: &str = "address ";
 
 /// A container that has been.
 #[derive(Clone, Debug)]
-pub struct Brief {
+pub(crate) struct Brief {
     pub name: String,
     /// Its eth0's.
     pub address: String,
@@ -23,12 +23,12 @@ pub struct Brief {
 }
 
 /// Gives and takes bytes at an engine's host, until the tests' process ends.
-pub struct Server {
+pub(crate) struct Server {
     port: u16,
 }
 
 impl Server {
-    pub fn start(netns: &Netns) -> Server {
+    pub(crate) fn start(netns: &Netns) -> Server {
         let listener = within_netns(&netns.path(), || TcpListener::bind("0.0.0.0:0").unwrap());
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
@@ -40,7 +40,7 @@ impl Server {
     }
 
     /// Runs a container on the engine's own bridge to its end: it receives and sends at least so many bytes.
-    pub fn run(&self, engine: &DockerEngine, name: &str, [down, up]: [u64; 2]) -> Brief {
+    pub(crate) fn run(&self, engine: &DockerEngine, name: &str, [down, up]: [u64; 2]) -> Brief {
         let port = self.port;
         // The server hangs up when it has all, and by that ends nc.
         let script = format!(
@@ -76,7 +76,7 @@ impl Server {
     }
 
     /// Runs `count` of them, `parallel` at a time.
-    pub fn run_many(
+    pub(crate) fn run_many(
         &self,
         engine: &DockerEngine,
         prefix: &str,

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketType, netlink, socket};
-use veth_exporter::sandbox::{Needs, Part, confine};
+use veth_exporter::testing::sandbox::{Needs, Part, confine};
 
 use lab::empty_folder;
 

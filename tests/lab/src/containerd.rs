@@ -10,11 +10,11 @@ use std::time::Duration;
 use prost::Message;
 use serde_json::Value;
 use tokio::runtime::Runtime;
-use veth_exporter::runtimes::cri::messages::{
+use veth_exporter::testing::runtimes::cri::messages::{
     ContainerMetadata, ImageSpec, ListPodSandboxRequest, NAMESPACE_NODE, NamespaceOption, PodSandbox,
     PodSandboxMetadata, PodSandboxStatusRequest, SANDBOX_READY, VersionRequest,
 };
-use veth_exporter::runtimes::cri::{Connection, CriEndpoint, Question};
+use veth_exporter::testing::runtimes::cri::{Connection, CriEndpoint, Question};
 
 use super::{
     DockerEngine, Exporter, Interface, Netns, Process, empty_folder, folder, forget, record, succeed,
@@ -144,7 +144,11 @@ impl Containerd {
     ///
     /// # Errors
     /// If containerd cannot be asked, or is gone before it has answered.
-    pub fn try_run(&self, namespace: &str, name: &str) -> Result<(), veth_exporter::runtimes::cri::Error> {
+    pub fn try_run(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), veth_exporter::testing::runtimes::cri::Error> {
         let config = sandbox(namespace, name, LinuxPodSandboxConfig::default());
         self.try_to_ask(RunPodSandboxRequest { config: Some(config) }).map(|_| ())
     }
@@ -199,7 +203,10 @@ impl Containerd {
         self.try_to_ask(question).unwrap_or_else(|error| panic!("{}: {error}", Q::METHOD))
     }
 
-    fn try_to_ask<Q: Question>(&self, question: Q) -> Result<Q::Answer, veth_exporter::runtimes::cri::Error> {
+    fn try_to_ask<Q: Question>(
+        &self,
+        question: Q,
+    ) -> Result<Q::Answer, veth_exporter::testing::runtimes::cri::Error> {
         let endpoint: CriEndpoint = self.socket().display().to_string().parse().expect("a path");
         self.client
             .block_on(async { Connection::open(&endpoint, PATIENCE).await?.ask(question, PATIENCE).await })

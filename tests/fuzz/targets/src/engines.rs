@@ -21,12 +21,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
-use veth_exporter::model::workload::{Claim, Claims, Locator};
-use veth_exporter::runtimes::cri::messages::{
+use veth_exporter::testing::model::workload::{Claim, Claims, Locator};
+use veth_exporter::testing::runtimes::cri::messages::{
     ListContainersResponse, ListPodSandboxResponse, PodSandboxStatusResponse, VersionResponse,
 };
-use veth_exporter::runtimes::cri::{Cri, CriEndpoint};
-use veth_exporter::runtimes::docker::{Docker, DockerHost, Place, Watch};
+use veth_exporter::testing::runtimes::cri::{Cri, CriEndpoint};
+use veth_exporter::testing::runtimes::docker::{Docker, DockerHost, Place, Watch};
 
 use super::{ALWAYS, in_memory_of, parts, scratch};
 

@@ -6,10 +6,10 @@ use netlink_packet_route::address::AddressAttribute;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, State, Stats64};
 use netlink_packet_route::nsid::NsidAttribute;
 use netlink_packet_route::stats::StatsAttribute;
-use veth_exporter::kernel::answer::{Answer, Until};
-use veth_exporter::kernel::wire::{self, AddressMessage, LinkMessage};
-use veth_exporter::model::event::Event;
-use veth_exporter::model::link::{Address, Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
+use veth_exporter::testing::kernel::answer::{Answer, Until};
+use veth_exporter::testing::kernel::wire::{self, AddressMessage, LinkMessage};
+use veth_exporter::testing::model::event::Event;
+use veth_exporter::testing::model::link::{Address, Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
 
 use super::{ALWAYS, in_memory_of, parts};
 

@@ -10,16 +10,17 @@ use std::time::Duration;
 use clap::Parser as _;
 use serde_json::Value;
 use veth_exporter::cli::Cli;
-use veth_exporter::exposition::cadvisor;
-use veth_exporter::exposition::encode::{Encoder, Order};
-use veth_exporter::exposition::format::Format;
-use veth_exporter::exposition::pieces::Pool;
-use veth_exporter::model::filter::Choice;
-use veth_exporter::model::ledger::{LabelSet, NetworkLabels, Traffic};
-use veth_exporter::model::link::{Counters, End, Link, Name, NetnsId};
-use veth_exporter::model::pairing::{EndState, Role};
-use veth_exporter::model::view::{Scene, ShownPair, ShownSide, Tenant, View};
-use veth_exporter::model::workload::{Runtime, Workload};
+use veth_exporter::testing::cli::shown_containers;
+use veth_exporter::testing::exposition::cadvisor;
+use veth_exporter::testing::exposition::encode::{Encoder, Order};
+use veth_exporter::testing::exposition::format::Format;
+use veth_exporter::testing::exposition::pieces::Pool;
+use veth_exporter::testing::model::filter::Choice;
+use veth_exporter::testing::model::ledger::{LabelSet, NetworkLabels, Traffic};
+use veth_exporter::testing::model::link::{Counters, End, Link, Name, NetnsId};
+use veth_exporter::testing::model::pairing::{EndState, Role};
+use veth_exporter::testing::model::view::{Scene, ShownPair, ShownSide, Tenant, View};
+use veth_exporter::testing::model::workload::{Runtime, Workload};
 
 use super::{ALWAYS, in_memory_of, parts};
 use lab::Exposition;
@@ -61,7 +62,7 @@ pub fn patterns(input: &[u8]) {
 fn matches(pattern: &str) -> Result<impl Fn(&str) -> bool, String> {
     let flag = format!("--container.include={pattern}");
     let cli = Cli::try_parse_from(["veth-exporter", &flag]).map_err(|error| error.to_string())?;
-    match cli.serve.selection.filter().containers {
+    match shown_containers(&cli) {
         Choice::Only(matches) => Ok(move |name: &str| matches(name)),
         other => panic!("{other:?}"),
     }

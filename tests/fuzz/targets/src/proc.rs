@@ -5,9 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use veth_exporter::kernel::DeviceTable;
-use veth_exporter::model::link::{Counters, Name, Readable};
-use veth_exporter::runtimes::process::Processes;
+use veth_exporter::testing::kernel::DeviceTable;
+use veth_exporter::testing::model::link::{Counters, Name, Readable};
+use veth_exporter::testing::runtimes::process::Processes;
 
 use super::{ALWAYS, in_memory_of, parts, scratch};
 

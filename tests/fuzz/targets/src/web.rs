@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use veth_exporter::collector::{self, Sources};
-use veth_exporter::exposition::format::Format;
-use veth_exporter::http::{
+use veth_exporter::testing::collector::{self, Sources};
+use veth_exporter::testing::exposition::format::Format;
+use veth_exporter::testing::http::{
     About, Encoding, Gate, Limits, ListenAddress, Listener, Routes, Site, WebConfig, accept, serve,
 };
-use veth_exporter::kernel::{DeviceTable, Events, Mourner, OwnNsid, Resolver, Sampler};
-use veth_exporter::model::host::{Config, Learning};
-use veth_exporter::runtimes::process::Processes;
+use veth_exporter::testing::kernel::{DeviceTable, Events, Mourner, OwnNsid, Resolver, Sampler};
+use veth_exporter::testing::model::host::{Config, Learning};
+use veth_exporter::testing::runtimes::process::Processes;
 
 use super::{ALWAYS, in_memory_of, parts, scratch};
 
@@ -163,7 +163,7 @@ fn config() -> Config {
         resync: Duration::from_secs(3_600),
         pods: false,
         filter: Default::default(),
-        series: veth_exporter::model::series::USUAL,
+        series: veth_exporter::testing::model::series::USUAL,
     }
 }
 
