@@ -1,5 +1,6 @@
-//! What the tests, the fuzz targets and the benchmark take of the program, at the paths of the source. It is no interface: it changes with the
-//! source.
+//! The part of the program that tests, fuzz targets and the benchmark call, at the paths of the source.
+//!
+//! The module is no interface: it changes with the source.
 
 pub mod cli {
     use crate::cli::Cli;

@@ -33,12 +33,12 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l path.netns 
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'Everything, for the search of a fault'
 info\t'What an operator wants to know'
-warn\t'What is missing'
-error\t'What failed'"
-complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'`key=value` pairs'
-json\t'An object a line'"
+warn\t'What is missing, and what failed'
+error\t'What failed, and nothing else'"
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l web.listen-address -d 'Address to serve on, HOST:PORT, :PORT or unix:PATH; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l web.config.file -d 'File with TLS, passwords and more, in the format of exporter-toolkit' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l web.external-url -d 'URL by which others reach the exporter, for links and redirects' -r
@@ -75,12 +75,12 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l pa
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'Everything, for the search of a fault'
 info\t'What an operator wants to know'
-warn\t'What is missing'
-error\t'What failed'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'`key=value` pairs'
-json\t'An object a line'"
+warn\t'What is missing, and what failed'
+error\t'What failed, and nothing else'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l web.listen-address -d 'Address to serve on, HOST:PORT, :PORT or unix:PATH; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l web.config.file -d 'File with TLS, passwords and more, in the format of exporter-toolkit' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l web.external-url -d 'URL by which others reach the exporter, for links and redirects' -r
@@ -109,14 +109,14 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l pat
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'Everything, for the search of a fault'
 info\t'What an operator wants to know'
-warn\t'What is missing'
-error\t'What failed'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'`key=value` pairs'
-json\t'An object a line'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l format -d 'How to print them' -r -f -a "table\t'For a person'
-json\t'For a program'"
+warn\t'What is missing, and what failed'
+error\t'What failed, and nothing else'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+json\t'A JSON object on a line for each message'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l format -d 'How to print them' -r -f -a "table\t'A table for a person to read'
+json\t'JSON for a program to read'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l docker.host -d 'Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l podman.host -d 'Podman\'s service, as --docker.host [default: unix:///run/podman/podman.sock]' -r
@@ -127,14 +127,14 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l pat
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'Everything, for the search of a fault'
 info\t'What an operator wants to know'
-warn\t'What is missing'
-error\t'What failed'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'`key=value` pairs'
-json\t'An object a line'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l format -d 'How to print what was found' -r -f -a "table\t'For a person'
-json\t'For a program'"
+warn\t'What is missing, and what failed'
+error\t'What failed, and nothing else'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+json\t'A JSON object on a line for each message'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l format -d 'How to print what was found' -r -f -a "table\t'A table for a person to read'
+json\t'JSON for a program to read'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url -d 'Exporter to ask, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: look at this host, without one]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.ca-file -d 'PEM file with who may have signed its certificate [default: the system\'s]' -r -F
@@ -150,12 +150,12 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l path
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l privileges -d 'What is kept of the privileges once the sockets are open' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l sandbox.disable -d 'Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l sandbox.read -d 'Folder that may be read besides, such as an engine\'s for its network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'All'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.level -d 'Only messages of this severity and above' -r -f -a "debug\t'Everything, for the search of a fault'
 info\t'What an operator wants to know'
-warn\t'What is missing'
-error\t'What failed'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'`key=value` pairs'
-json\t'An object a line'"
+warn\t'What is missing, and what failed'
+error\t'What failed, and nothing else'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.format -d 'How log messages are written' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.insecure-skip-verify -d 'Take any certificate for its own'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand check-web-config" -s h -l help -d 'Print help'
