@@ -245,3 +245,17 @@ fn no_package_needs_a_newer_rust_than_the_crate_states() {
     }
     assert!(told > 50, "{told} packages say which Rust they need");
 }
+
+#[test]
+fn the_files_agree_on_which_rust_builds_the_program() {
+    let oldest = env!("CARGO_PKG_RUST_VERSION");
+    for (file, line) in [
+        ("README.md", format!("Rust {oldest} or newer")),
+        ("CHANGELOG.md", format!("The oldest Rust is {oldest}")),
+        ("rust-toolchain.toml", format!("channel = \"{oldest}.")),
+        ("Dockerfile", format!(" rust:{oldest}-slim-")),
+    ] {
+        let text = fs::read_to_string(checkout().join(file)).unwrap();
+        assert!(text.contains(&line), "{file} does not say: {line}");
+    }
+}
