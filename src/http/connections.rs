@@ -5,11 +5,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
-/// So many at a time. One more takes the place of the one that has waited longest for its next request, or else of the
-/// one that has taken longest over its answer.
+/// Connections open at a time, and so descriptors. One more waits until the one that has waited longest for its next request,
+/// or else the one that has taken longest over its answer, has been closed for it.
 const ROOM: usize = 128;
+
+/// The table is looked at again after this, where all connections are busy and none has left.
+const CROWDED_PAUSE: Duration = Duration::from_millis(10);
 
 /// An answer is not cut off for one more connection before this, nor a new connection closed that has not asked yet.
 const UNHURRIED: Duration = Duration::from_secs(1);
@@ -36,6 +41,8 @@ pub(super) struct Connections(Arc<Table>);
 struct Table {
     open: Mutex<BTreeMap<u64, Arc<Connection>>>,
     next: AtomicU64,
+    /// Wakes a listener that waits for a place.
+    left: Notify,
 }
 
 /// One connection, as its I/O and its requests tell of it.
@@ -83,23 +90,26 @@ pub(super) struct Answer {
 }
 
 impl Connections {
-    /// A place for a new connection; `None` as long as all others are busy with answers and none of them has been for long.
-    pub(super) fn enter(&self, now: Instant) -> Option<Open> {
+    /// Waits for a place. Connections that arrive meanwhile wait in the kernel's queue, in their order.
+    pub(super) async fn place(&self) -> Open {
+        loop {
+            if let Some(open) = self.enter(Instant::now()) {
+                return open;
+            }
+            // No event tells when a connection becomes old enough to be closed: hence the pause.
+            let _ = timeout(CROWDED_PAUSE, self.0.left.notified()).await;
+        }
+    }
+
+    /// Takes a place for a new connection. Where there is none, makes room if that is possible, and returns `None`.
+    ///
+    /// A connection keeps its place until its descriptor is closed. [`Connection::close`] only asks for that: a thread drops the
+    /// task later, and a listener that accepted before that would have up to twice as many descriptors open.
+    fn enter(&self, now: Instant) -> Option<Open> {
         let mut open = self.lock();
         if open.len() >= ROOM {
-            let idle = open.iter().filter_map(|(id, connection)| Some((connection.idle_since()?, *id)));
-            let idle = idle.filter(|(since, _)| now.saturating_duration_since(*since) > ABOUT_TO_ASK);
-            let busy = open.iter().filter_map(|(id, connection)| Some((connection.busy_since()?, *id)));
-            let (longest, reason) = match (idle.min(), busy.min()) {
-                (Some((_, longest)), _) => (longest, "there are too many, and this one has waited longest"),
-                (None, Some((since, slowest))) if now.saturating_duration_since(since) > UNHURRIED => {
-                    (slowest, "there are too many, and this one has taken longest over its answer")
-                }
-                (None, _) => return None,
-            };
-            if let Some(connection) = open.remove(&longest) {
-                connection.close(reason);
-            }
+            make_room(&open, now);
+            return None;
         }
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection::new(now));
@@ -142,9 +152,27 @@ impl Connections {
     }
 }
 
+/// Closes one connection for a new one, unless one is about to leave already, or all are busy with answers and none has been
+/// for long.
+fn make_room(open: &BTreeMap<u64, Arc<Connection>>, now: Instant) {
+    if open.values().any(|connection| connection.state().closed) {
+        return;
+    }
+    let idle = open.values().filter_map(|connection| Some((connection.idle_since()?, connection)));
+    let idle = idle.filter(|(since, _)| now.saturating_duration_since(*since) > ABOUT_TO_ASK);
+    let busy = open.values().filter_map(|connection| Some((connection.busy_since()?, connection)));
+    let busy = busy.filter(|(since, _)| now.saturating_duration_since(*since) > UNHURRIED);
+    if let Some((_, longest)) = idle.min_by_key(|(since, _)| *since) {
+        longest.close("there are too many, and this one has waited longest");
+    } else if let Some((_, slowest)) = busy.min_by_key(|(since, _)| *since) {
+        slowest.close("there are too many, and this one has taken longest over its answer");
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         self.table.lock().remove(&self.id);
+        self.table.0.left.notify_one();
     }
 }
 
@@ -350,13 +378,22 @@ mod tests {
         assert!(open.connection.idle_since().is_some());
     }
 
+    /// Returns the connections that are closed but still have their place.
+    fn closing(connections: &Connections) -> Vec<u64> {
+        let open = connections.lock();
+        open.iter().filter(|(_, connection)| connection.state().closed).map(|(id, _)| *id).collect()
+    }
+
     #[test]
     fn one_too_many_takes_the_place_of_the_longest_idle_or_else_of_the_slowest() {
         let (connections, start) = (Connections::default(), Instant::now());
-        let open: Vec<Open> =
+        let mut open: Vec<Open> =
             (0..ROOM).map(|n| connections.enter(start + n as u32 * SECOND).unwrap()).collect();
         let _busy = open[0].connection.begin_answer(start);
-        let _new = connections.enter(start + 1_000 * SECOND).unwrap();
+        assert!(connections.enter(start + 1_000 * SECOND).is_none(), "the one that is closed is still there");
+        assert_eq!(closing(&connections), [1]);
+        drop(open.remove(1));
+        open.push(connections.enter(start + 1_000 * SECOND).unwrap());
         let left: Vec<u64> = connections.lock().keys().copied().collect();
         assert_eq!((left.len(), left[0], left[1]), (ROOM, 0, 2));
         let _answers: Vec<Answer> = connections
@@ -366,8 +403,39 @@ mod tests {
             .map(|(n, connection)| connection.begin_answer(start + n as u32 * SECOND))
             .collect();
         assert!(connections.enter(start + SECOND).is_none(), "none has been busy for long");
-        let _new = connections.enter(start + 2 * SECOND).unwrap();
-        assert!(!connections.lock().contains_key(&0) && connections.lock().contains_key(&2));
+        assert!(closing(&connections).is_empty());
+        assert!(connections.enter(start + 2 * SECOND).is_none());
+        assert_eq!(closing(&connections), [0]);
+        drop(open.remove(0));
+        assert!(connections.enter(start + 2 * SECOND).is_some());
+    }
+
+    #[test]
+    fn no_second_one_is_closed_before_the_first_has_left() {
+        let (connections, start) = (Connections::default(), Instant::now());
+        let _open: Vec<Open> = (0..ROOM).map(|_| connections.enter(start).unwrap()).collect();
+        for _ in 0..10 {
+            assert!(connections.enter(start + 1_000 * SECOND).is_none());
+        }
+        assert_eq!((closing(&connections).len(), connections.lock().len()), (1, ROOM));
+    }
+
+    #[tokio::test]
+    async fn a_place_is_taken_when_one_leaves_without_waiting_out_the_pause() {
+        let connections = Connections::default();
+        let mut open = Vec::new();
+        for _ in 0..ROOM {
+            open.push(connections.place().await);
+        }
+        let next = tokio::spawn({
+            let connections = connections.clone();
+            async move { connections.place().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!next.is_finished());
+        open.pop();
+        tokio::task::yield_now().await;
+        assert!(next.is_finished());
     }
 
     #[test]

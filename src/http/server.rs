@@ -28,9 +28,6 @@ const GRACE: Duration = Duration::from_secs(3);
 /// A listener that has no descriptor left for a connection waits this long before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where all connections are busy, a place is looked for so often.
-const CROWDED_PAUSE: Duration = Duration::from_millis(10);
-
 /// A request's head may have this many bytes, else 431.
 const HEAD_SIZE: usize = 16 * 1024;
 
@@ -133,14 +130,8 @@ impl Server {
         }
     }
 
-    /// Waits for a place: those that come meanwhile wait in the kernel's queue, in their order.
     async fn open<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(&self, stream: S) {
-        let open = loop {
-            match self.connections.enter(Instant::now()) {
-                Some(open) => break open,
-                None => tokio::time::sleep(CROWDED_PAUSE).await,
-            }
-        };
+        let open = self.connections.place().await;
         let connection = Arc::clone(&open.connection);
         let task = tokio::spawn(run(stream, open, Arc::clone(&self.site), self.graceful.watcher()));
         connection.runs_in(task.abort_handle());

@@ -51,6 +51,14 @@ fn has_nothing_to_read(stream: &TcpStream) -> bool {
     !stream.peek(&mut [0]).is_ok_and(|length| length > 0)
 }
 
+/// Descriptors of connections: 128 at a time, and some for those of a moment. The exporter's own come on top: how many they are
+/// depends on the engines of the machine, and is counted before.
+const ROOM: usize = 128 + 16;
+
+fn descriptors(exporter: &Exporter) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", exporter.pid())).unwrap().count()
+}
+
 const GET: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
@@ -148,6 +156,7 @@ fn a_thousand_idle_connections_hold_neither_memory_nor_a_scrape() {
     exporter.wait_ready();
     exporter.metrics();
     let before = memory(&exporter, "VmRSS");
+    let (own, mut most) = (descriptors(&exporter), 0);
     let half = "GET /metrics HTTP/1.1\r\nHo";
     let whole = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut idle = Vec::new();
@@ -157,12 +166,13 @@ fn a_thousand_idle_connections_hold_neither_memory_nor_a_scrape() {
         let mut stream = stream.unwrap();
         let _ = stream.write_all(["", half, whole][n % 3].as_bytes());
         idle.push(stream);
+        // At every moment, not only once it is quiet: a limit that holds afterwards is none.
+        most = most.max(descriptors(&exporter));
         if n % 100 == 99 {
             assert_eq!(exporter.get("/metrics").status, 200, "with {n} idle connections");
         }
     }
-    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", exporter.pid())).unwrap().count();
-    assert!(descriptors < 200, "{descriptors} descriptors are open");
+    assert!(most < own + ROOM, "{own} descriptors were open before, and up to {most} with the connections");
     let grown = memory(&exporter, "VmRSS").saturating_sub(before);
     assert!(grown < 12 * 1_024, "{before} KiB before, and {grown} more");
 }
@@ -249,11 +259,12 @@ fn more_clients_than_there_is_room_for_that_ask_without_end_and_read_nothing_do_
     let host = large();
     let exporter = host.exporter(&[]);
     wait_until_large(&exporter);
+    let own = descriptors(&exporter);
     let many = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
     let longest = longest_scrape_beside(&host, &exporter, &vec![many; 140]);
     assert!(longest < Duration::from_secs(6), "a scrape took {longest:?}");
-    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", exporter.pid())).unwrap().count();
-    assert!(descriptors < 200, "{descriptors} descriptors are open");
+    let open = descriptors(&exporter);
+    assert!(open < own + ROOM, "{own} descriptors were open before, and {open} with the connections");
 }
 
 #[test]
