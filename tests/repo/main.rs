@@ -11,6 +11,7 @@ mod architecture;
 mod dashboards;
 mod deploy;
 mod docs;
+mod door;
 mod language;
 mod package;
 mod readme;
