@@ -98,20 +98,20 @@ impl Account {
         }
     }
 
-    /// Bytes and packets that reached `side`. A veth normally counts what it transmits, and shows its peer's transmit as
-    /// its receive; with NAPI (GRO, XDP) or a redirect to the peer the receiver counts. Whichever saw more is right,
-    /// and once they are parted the sum of what each has kept.
+    /// Returns the bytes and packets that reached `side`. A veth normally counts what it transmits, and shows its peer's
+    /// transmit as its receive; with NAPI (GRO, XDP) or a redirect to the peer the receiver counts. Whichever saw more is
+    /// right, or the sum of what both ends show once they have no peer any more. Nothing else may be added: the transmit of
+    /// an attached end already holds what its peer counted (`veth_get_stats64` in drivers/net/veth.c).
     fn carried_to(&self, side: usize) -> (u64, u64) {
         let (own, other) = (&self.highest[side], &self.highest[1 - side]);
-        let detached = self.detached.as_ref().and_then(|detached| detached[side]);
-        let (parted, kept) = (detached.is_some(), detached.unwrap_or_default());
-        let sum = |sent: u64, kept: u64| if parted { sent + kept } else { 0 };
+        let detached =
+            self.detached.as_deref().and_then(|detached| Some((detached[1 - side]?, detached[side]?)));
+        let (bytes, packets) = detached.map_or((0, 0), |(sent, kept)| {
+            (sent.transmit_bytes + kept.receive_bytes, sent.transmit_packets + kept.receive_packets)
+        });
         (
-            other.transmit_bytes.max(own.receive_bytes).max(sum(other.transmit_bytes, kept.receive_bytes)),
-            other
-                .transmit_packets
-                .max(own.receive_packets)
-                .max(sum(other.transmit_packets, kept.receive_packets)),
+            other.transmit_bytes.max(own.receive_bytes).max(bytes),
+            other.transmit_packets.max(own.receive_packets).max(packets),
         )
     }
 

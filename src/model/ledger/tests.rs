@@ -322,6 +322,44 @@ fn what_two_parted_ends_have_kept_is_added_up() {
     assert_eq!(ledger.workloads().next().unwrap().1.receive.packets, 1010);
 }
 
+/// Counters of one end of a pair whose receiver counts what its XDP program lets pass.
+fn counted(transmit_bytes: u64, receive_bytes: u64) -> Counters {
+    Counters { transmit_bytes, receive_bytes, ..Counters::default() }
+}
+
+#[test]
+fn what_a_receiver_with_xdp_counted_is_not_added_to_a_transmit_that_holds_it_already() {
+    // While they are attached the sender shows 1,000: 100 of its own and 900 that its peer counted.
+    let attached = [counted(1_000, 0), counted(0, 1_000)];
+    let detached = [counted(100, 0), counted(0, 900)];
+    for order in [[0, 1], [1, 0]] {
+        let mut ledger = Ledger::default();
+        let ends = [end(None, 5), end(Some(1), 2)];
+        ledger.reconcile(&[pair(ends, [0, 0])], MINUTE, |_| true, |_| false);
+        assign(&mut ledger, vec![to("web")], MINUTE);
+        for side in 0..2 {
+            ledger.observe(ends[side], &attached[side]);
+        }
+        for side in order {
+            ledger.observe_detached(ends[side], &detached[side]);
+            ledger.settle();
+            assert_eq!(totals(&ledger), [("web", 1_000, 0)], "after the end {side} of {order:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_sample_before_the_end_both_last_messages_together_are_all() {
+    let mut ledger = Ledger::default();
+    let ends = [end(None, 5), end(Some(1), 2)];
+    ledger.reconcile(&[pair(ends, [0, 0])], MINUTE, |_| true, |_| false);
+    assign(&mut ledger, vec![to("web")], MINUTE);
+    ledger.observe_detached(ends[1], &counted(7, 900));
+    ledger.observe_detached(ends[0], &counted(100, 3));
+    ledger.settle();
+    assert_eq!(totals(&ledger), [("web", 1_000, 10)]);
+}
+
 #[test]
 fn the_end_that_is_left_brings_the_last_numbers() {
     let mut ledger = Ledger::default();
