@@ -212,10 +212,14 @@ impl Host {
                 Vec::new()
             }
             Input::Named => self.ask_names().into_iter().collect(),
-            Input::Unnamed { locator } => match self.located.get(&locator).map(|at| at.netns) {
-                Some(Located::Nsid(nsid)) => self.parting_words(nsid),
-                _ => Vec::new(),
-            },
+            Input::Unnamed { locator } => {
+                // The next namespace of this name is another one, whatever keeps the old one.
+                self.all_located = false;
+                match self.located.remove(&locator).map(|at| at.netns) {
+                    Some(Located::Nsid(nsid)) => self.parting_words(nsid),
+                    _ => Vec::new(),
+                }
+            }
             Input::Parting(counters) => {
                 self.parting = counters;
                 Vec::new()

@@ -1,6 +1,6 @@
 //! Which links are where: fed by dumps and kept by events.
 
-use super::link::{End, Kind, Link, NetnsId, PeerNetns};
+use super::link::{Counters, End, Kind, Link, NetnsId, PeerNetns};
 use super::pairing::{self, EndState, Inside, Namespaces, Pair, Pairing};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,6 +20,9 @@ pub(crate) struct Topology {
     leading: BTreeSet<(u32, End)>,
     /// Namespaces of which only events have told: they may have more links.
     partial: BTreeSet<NetnsId>,
+    /// The ends whose peer's answer contradicts theirs or lacks their peer, with both links as they were when both
+    /// namespaces were last asked about because of that.
+    doubted: HashMap<End, [Option<Link>; 2]>,
     /// Of each namespace whose links are being read: how often, and which of them events have told of since they were asked
     /// for.
     asked: HashMap<NetnsId, (u32, BTreeSet<u32>)>,
@@ -239,6 +242,33 @@ impl Topology {
         });
         let lost = lost.filter_map(|(side, _)| side.end.netns.nsid());
         led_to.chain(lost).chain(self.partial.iter().filter_map(|netns| netns.nsid())).collect()
+    }
+
+    /// Returns the namespaces to read again because two ends disagree: one of them has moved, and the kernel sends no event about
+    /// the other. Each end is doubted once for each change of either; the host's own links need no doubt, as all their events arrive.
+    pub(crate) fn doubts(&mut self) -> BTreeSet<u32> {
+        let before = std::mem::take(&mut self.doubted);
+        let mut asked = BTreeSet::new();
+        for (side, why) in &self.pairing.single {
+            let Some(link) =
+                side.link.filter(|_| matches!(why, EndState::Contradicted | EndState::PeerMissing))
+            else {
+                continue;
+            };
+            let netns = match link.peer_netns {
+                PeerNetns::Host => NetnsId::Host,
+                PeerNetns::Nsid(nsid) => self.netns(Some(nsid)),
+                _ => side.end.netns,
+            };
+            let peer = link.iflink.and_then(|ifindex| self.link(netns, ifindex).copied());
+            let links = [Some(link), peer]
+                .map(|link| link.map(|link| Link { counters: Counters::default(), ..link }));
+            if before.get(&side.end) != Some(&links) {
+                asked.extend([side.end.netns, netns].into_iter().filter_map(NetnsId::nsid));
+            }
+            self.doubted.insert(side.end, links);
+        }
+        asked
     }
 
     /// Joins the links that are known now.

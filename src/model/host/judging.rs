@@ -34,7 +34,11 @@ impl Host {
             self.pair_up(now);
         }
         let waiting = self.attribute(now);
-        let wanted = self.topology.wanted().into_iter().filter(|nsid| !self.refused.contains(nsid));
+        let mut wanted = self.topology.wanted();
+        if self.config.learning == Learning::Events {
+            wanted.extend(self.topology.doubts());
+        }
+        let wanted = wanted.into_iter().filter(|nsid| !self.refused.contains(nsid));
         let mut more = self.ask(wanted.map(|nsid| Request::Links { nsid: Some(nsid) }).collect());
         if waiting.for_runtimes {
             // An engine says whose it is when the container has started. The folder of names would answer at once,

@@ -7,5 +7,6 @@ mod changes;
 mod churn;
 mod identity;
 mod inhabitants;
+mod moves;
 mod numbers;
 mod pairs;
