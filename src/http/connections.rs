@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-/// Connections open at a time, and so descriptors. One more waits until the one that has waited longest for its next request,
-/// or else the one that has taken longest over its answer, has been closed for it.
+/// Connections open at a time, and so descriptors. One more waits until the one that has waited longest for its next
+/// request, or else the one that has taken longest over its answer, has been closed for it.
 const ROOM: usize = 128;
 
 /// The table is looked at again after this, where all connections are busy and none has left.
@@ -101,10 +101,12 @@ impl Connections {
         }
     }
 
-    /// Takes a place for a new connection. Where there is none, makes room if that is possible, and returns `None`.
+    /// Takes a place for a new connection. Where there is none, makes room if that is possible, and returns
+    /// `None`.
     ///
-    /// A connection keeps its place until its descriptor is closed. [`Connection::close`] only asks for that: a thread drops the
-    /// task later, and a listener that accepted before that would have up to twice as many descriptors open.
+    /// A connection keeps its place until its descriptor is closed. [`Connection::close`] only asks for that: a
+    /// thread drops the task later, and a listener that accepted before that would have up to twice as many
+    /// descriptors open.
     fn enter(&self, now: Instant) -> Option<Open> {
         let mut open = self.lock();
         if open.len() >= ROOM {
@@ -152,8 +154,8 @@ impl Connections {
     }
 }
 
-/// Closes one connection for a new one, unless one is about to leave already, or all are busy with answers and none has been
-/// for long.
+/// Closes one connection for a new one, unless one is about to leave already, or all are busy with answers and none
+/// has been for long.
 fn make_room(open: &BTreeMap<u64, Arc<Connection>>, now: Instant) {
     if open.values().any(|connection| connection.state().closed) {
         return;

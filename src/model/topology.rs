@@ -20,8 +20,8 @@ pub(crate) struct Topology {
     leading: BTreeSet<(u32, End)>,
     /// Namespaces of which only events have told: they may have more links.
     partial: BTreeSet<NetnsId>,
-    /// The ends whose peer's answer contradicts theirs or lacks their peer, with both links as they were when both
-    /// namespaces were last asked about because of that.
+    /// The ends that contradict their peer or lack it, with both links as they were when both namespaces were last asked
+    /// about because of that.
     doubted: HashMap<End, [Option<Link>; 2]>,
     /// Of each namespace whose links are being read: how often, and which of them events have told of since they were asked
     /// for.

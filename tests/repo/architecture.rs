@@ -16,6 +16,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["collector", "exposition", "model"]),
     ("top", &[]),
     ("cli", &["http", "model", "runtimes", "sandbox"]),
+    // What tests take is of every room.
+    ("testing", &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox", "top"]),
     (
         "commands",
         &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox", "top"],
