@@ -22,7 +22,8 @@ use duration::duration;
 pub(crate) use selection::Selection;
 pub(crate) use top::Top;
 
-/// Prometheus exporter that knows every veth pair on a Linux host, who is at each end, and how much went through.
+/// Prometheus exporter that knows every veth pair on a Linux host, who is at each end, and how much went
+/// through.
 #[derive(Debug, Parser)]
 #[command(name = "veth-exporter", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -122,7 +123,8 @@ impl Serve {
 }
 
 impl Cli {
-    /// Reads the command line and the environment; ends the program where they are wrong, with the exit code 2.
+    /// Reads the command line and the environment; ends the program where they are wrong, with the exit
+    /// code 2.
     pub fn read() -> Cli {
         Cli::try_read(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
@@ -176,7 +178,8 @@ pub(crate) struct List {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Find {
-    /// A container's name, id or the beginning of its id, a device, an ifindex, a MAC or IP address, a network
+    /// A container's name, id or the beginning of its id, a device, an ifindex, a MAC or IP address, a
+    /// network
     #[arg(value_parser = clap::builder::OsStringValueParser::new().try_map(some_query))]
     pub(crate) query: OsString,
     /// Flags of all commands.
@@ -196,7 +199,8 @@ pub(crate) struct CheckWebConfig {
 /// Where things are, and how to log.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Sources {
-    /// Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]
+    /// Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else
+    /// unix:///var/run/docker.sock]
     #[arg(long = "docker.host", env = "VETH_EXPORTER_DOCKER_HOST", value_name = "HOST")]
     docker_host: Option<DockerHost>,
     /// Podman's service, as --docker.host [default: unix:///run/podman/podman.sock]
@@ -211,7 +215,8 @@ pub(crate) struct Sources {
         value_parser = may_be_disabled
     )]
     disabled: Vec<Source>,
-    /// Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]
+    /// Server of the Container Runtime Interface, unix:///PATH or PATH [default: the usual sockets of
+    /// CRI-O, k3s, k0s and containerd]
     #[arg(long = "cri.endpoint", env = "VETH_EXPORTER_CRI_ENDPOINT", value_name = "ENDPOINT")]
     pub(crate) cri_endpoint: Option<CriEndpoint>,
     /// Where procfs is mounted
@@ -229,7 +234,8 @@ pub(crate) struct Sources {
     #[arg(long = "privileges", env = "VETH_EXPORTER_PRIVILEGES", value_name = "WHICH", default_value = "full",
           value_parser = privileges)]
     pub(crate) privileges: Privileges,
-    /// Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock, seccomp or all; may be given several times
+    /// Part of the sandbox that is left out, to debug: capabilities, no-new-privs, dumpable, landlock,
+    /// seccomp or all; may be given several times
     #[arg(
         long = "sandbox.disable",
         env = "VETH_EXPORTER_SANDBOX_DISABLE",
@@ -238,7 +244,8 @@ pub(crate) struct Sources {
         value_parser = part_or_all
     )]
     unconfined: Vec<PartOrAll>,
-    /// Folder that may be read besides, such as an engine's for its network namespaces; may be given several times
+    /// Folder that may be read besides, such as an engine's for its network namespaces; may be given
+    /// several times
     #[arg(
         long = "sandbox.read",
         env = "VETH_EXPORTER_SANDBOX_READ",
@@ -323,7 +330,8 @@ impl Sources {
     /// The engine to ask, and whether the user named it.
     ///
     /// # Errors
-    /// If DOCKER_HOST is not understood, which is no reason not to run: others may (`ssh://`). One line that names it.
+    /// If DOCKER_HOST is not understood, which is no reason not to run: others may (`ssh://`). One line
+    /// that names it.
     pub(crate) fn docker(&self) -> Result<(DockerHost, bool), String> {
         if let Some(host) = &self.docker_host {
             return Ok((host.clone(), true));

@@ -1,10 +1,10 @@
-//! The loop between the state machine and the world: it receives, applies, performs and publishes, and decides
-//! nothing.
+//! The loop between the state machine and the world: it receives, applies, performs and publishes, and
+//! decides nothing.
 //!
-//! Its threads: this loop, the reader of events (which must never wait), the resolver (which may wait for the
-//! kernel's RTNL lock), the locator (which asks what does not), the sampler (which must not wait behind it), the mourner
-//! (which asks for the last counters of what is about to go, behind nobody) and the watcher of names. Runtimes are asked
-//! by threads of the caller ([`Engine::follow`]).
+//! Its threads: this loop, the reader of events (which must never wait), the resolver (which may wait for
+//! the kernel's RTNL lock), the locator (which asks what does not), the sampler (which must not wait behind
+//! it), the mourner (which asks for the last counters of what is about to go, behind nobody) and the
+//! watcher of names. Runtimes are asked by threads of the caller ([`Engine::follow`]).
 
 mod asking;
 mod backlog;
@@ -49,7 +49,8 @@ pub struct Snapshot {
     pub view: Option<View>,
     /// How the sources do.
     pub status: Status,
-    /// When the view's times begin, since 1970 began. Steps of the clock while the exporter runs do not change it.
+    /// When the view's times begin, since 1970 began. Steps of the clock while the exporter runs do not
+    /// change it.
     pub epoch: Duration,
 }
 
@@ -97,7 +98,8 @@ pub fn start(
     let (watch_exit, exits) = unbounded_channel();
     // Whoever tells of what nobody has asked for takes a place.
     let (inbox, messages) = channel();
-    // A question is not asked again before it is answered, so these are as short as there are namespaces and claims.
+    // A question is not asked again before it is answered, so these are as short as there are namespaces
+    // and claims.
     let (requests, to_resolve) = channel();
     let (locate, to_locate) = channel();
     // One question at a time: it waits for no place and needs no memory.
@@ -119,8 +121,8 @@ pub fn start(
         Reach::All => Ok(()),
         Reach::Host => Err(NO_EVENTS.to_owned()),
     };
-    // An answer tells of now and an event of then: answers go through the reader of events, which first passes on
-    // every event that was there before.
+    // An answer tells of now and an event of then: answers go through the reader of events, which first
+    // passes on every event that was there before.
     let (answered, answers) = channel();
     let (to, wake, all) = (answered.clone(), waker.clone(), processes.clone());
     thread::Builder::new().name("resolver".into()).spawn(move || {

@@ -1,7 +1,8 @@
-//! The sandbox: what needs privileges is opened first, then the process gives up all that it does not need any more,
-//! then threads start. docs/sandbox.md has the reasons.
+//! The sandbox: what needs privileges is opened first, then the process gives up all that it does not need
+//! any more, then threads start. docs/sandbox.md has the reasons.
 //!
-//! Each part that the kernel does not have, or that an outer sandbox forbids to set, is left out and said; it is no reason not to run.
+//! Each part that the kernel does not have, or that an outer sandbox forbids to set, is left out and said;
+//! it is no reason not to run.
 
 mod capabilities;
 mod files;
@@ -18,8 +19,8 @@ use std::path::PathBuf;
 pub enum Part {
     /// Every capability is given up but CAP_NET_ADMIN (capabilities(7)).
     Capabilities,
-    /// No program that is executed gets more privileges (PR_SET_NO_NEW_PRIVS of prctl(2)). Landlock and seccomp
-    /// need it.
+    /// No program that is executed gets more privileges (PR_SET_NO_NEW_PRIVS of prctl(2)). Landlock and
+    /// seccomp need it.
     NoNewPrivs,
     /// No core dumps, and nobody but root may look into the memory (PR_SET_DUMPABLE of prctl(2)).
     Dumpable,
@@ -92,8 +93,8 @@ impl State {
     }
 }
 
-/// Sets every part that is not disabled, in the calling thread and all that it starts: must be called before the first
-/// other thread starts, after `drop_privileges`.
+/// Sets every part that is not disabled, in the calling thread and all that it starts: must be called
+/// before the first other thread starts, after `drop_privileges`.
 pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
     let mut missing = Vec::new();
     let mut set = |part: Part, how: &dyn Fn() -> Result<State, String>| {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Top {
-    /// Exporter to ask, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: look at this host, without one]
+    /// Exporter to ask, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: look at this host,
+    /// without one]
     #[arg(long, env = "VETH_EXPORTER_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) url: Option<RemoteUrl>,
     /// PEM file with who may have signed its certificate [default: the system's]

@@ -14,7 +14,8 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
-/// Of all processes so many are looked at for who has just come: some 40 were enough with 8 containers starting at a time.
+/// Of all processes so many are looked at for who has just come: some 40 were enough with 8 containers
+/// starting at a time.
 const NEWEST: usize = 128;
 
 /// Answers questions of one kind until nobody asks any more. The answers go through the reader of events.

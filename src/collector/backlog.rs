@@ -1,5 +1,6 @@
-//! How much waits for the loop. Whoever tells it something takes a place first, and the place is free when the loop has taken
-//! what it was told. So a loop that stands still fills no memory: the kernel keeps its events, and says when it has lost some.
+//! How much waits for the loop. Whoever tells it something takes a place first, and the place is free when
+//! the loop has taken what it was told. So a loop that stands still fills no memory: the kernel keeps its
+//! events, and says when it has lost some.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

@@ -21,11 +21,13 @@ const RETRY: Duration = Duration::from_secs(1);
 /// So much of what its events tell waits for the collector.
 const TOLD_WAITING: usize = 4;
 
-/// Where asking is dear and events tell of every change, it rests so many times as long as the answer took, up to the longest.
+/// Where asking is dear and events tell of every change, it rests so many times as long as the answer took,
+/// up to the longest.
 const REST: u32 = 10;
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
-/// A CRI server that has no events is asked again for them after this: it may be a newer one by then. containerd
+/// A CRI server that has no events is asked again for them after this: it may be a newer one by then.
+/// containerd
 /// 1.6 writes a line to its log each time.
 const NO_EVENTS: Duration = Duration::from_secs(600);
 
@@ -53,7 +55,8 @@ impl Engine {
         Engine { runtime, api, strange_pids: None, expected: configured }
     }
 
-    /// The server of the Container Runtime Interface at the endpoint that the user named, else at one of the usual ones.
+    /// The server of the Container Runtime Interface at the endpoint that the user named, else at one of
+    /// the usual ones.
     pub(crate) fn cri(endpoint: Option<CriEndpoint>) -> Engine {
         let expected = endpoint.is_some();
         let api = Ok(Api::Cri(endpoint.map_or_else(Cri::usual, Cri::new)));
@@ -70,8 +73,8 @@ impl Engine {
         Engine { runtime, api: Err(reason), strange_pids: None, expected: true }
     }
 
-    /// The same engine, which is not asked if the processes of this procfs are not the host's: what engines tell are
-    /// process ids.
+    /// The same engine, which is not asked if the processes of this procfs are not the host's: what engines
+    /// tell are process ids.
     #[must_use]
     pub(crate) fn in_pid_namespace_of(mut self, procfs: &Path) -> Engine {
         self.strange_pids = match runtimes::in_host_pid_namespace(procfs) {
@@ -131,8 +134,8 @@ impl Engine {
         }
     }
 
-    /// Asks the engine for one container or pod, running or not; `None` if it has none that is called so, or if nobody
-    /// expects an engine.
+    /// Asks the engine for one container or pod, running or not; `None` if it has none that is called so,
+    /// or if nobody expects an engine.
     ///
     /// # Errors
     /// One line that says why the engine could not be asked.
@@ -236,14 +239,15 @@ async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
             }
             Err(error) => ended = Some(error),
         }
-        // That the server is away is what the list says; one without events is asked for its list at every tick.
+        // That the server is away is what the list says; one without events is asked for its list at every
+        // tick.
         let unserved = matches!(ended, Some(cri::Error::Unserved { .. }));
         tokio::time::sleep(if unserved { NO_EVENTS } else { RETRY }).await;
     }
 }
 
-/// Tells the collector what Docker's events mean, until it has stopped: they tell names before the engine can be asked
-/// for them.
+/// Tells the collector what Docker's events mean, until it has stopped: they tell names before the engine
+/// can be asked for them.
 async fn watch_docker(place: Place, runtime: Runtime, news: Arc<Notify>, collector: Handle) {
     // The list of all containers is with each: the engine keeps what else it has to tell.
     let places = TaskPlaces::new(TOLD_WAITING);

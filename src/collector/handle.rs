@@ -34,16 +34,16 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// A snapshot with counters of now; those of the last tick if the kernel takes too long. Calls that arrive
-    /// together share one. `None` if the collector has stopped.
+    /// A snapshot with counters of now; those of the last tick if the kernel takes too long. Calls that
+    /// arrive together share one. `None` if the collector has stopped.
     pub async fn scrape(&self) -> Option<Arc<Snapshot>> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::Scrape(reply)).ok()?;
         answer.await.ok()
     }
 
-    /// A snapshot of the end of the next tick, with the counters that its rates are made of. `None` if the collector has
-    /// stopped.
+    /// A snapshot of the end of the next tick, with the counters that its rates are made of. `None` if the
+    /// collector has stopped.
     pub async fn next_tick(&self) -> Option<Arc<Snapshot>> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::NextTick(reply)).ok()?;
@@ -56,8 +56,8 @@ impl Handle {
         self.inbox.send(Message::Turn(reply)).is_ok() && answer.await.is_ok()
     }
 
-    /// The same as [`Handle::scrape`], and what links count that are no veths is of now too, as far as it can be read in as
-    /// long again: each namespace that has one must be asked.
+    /// The same as [`Handle::scrape`], and what links count that are no veths is of now too, as far as it
+    /// can be read in as long again: each namespace that has one must be asked.
     pub async fn scrape_with_others(&self) -> Option<Arc<Snapshot>> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::ScrapeWithOthers(reply)).ok()?;

@@ -15,7 +15,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// So many messages of the reader of events wait for the loop, each of up to [`EVENTS_AT_A_TIME`]; then the kernel keeps what comes.
+/// So many messages of the reader of events wait for the loop, each of up to [`EVENTS_AT_A_TIME`]; then the
+/// kernel keeps what comes.
 const EVENTS_WAITING: usize = 64;
 
 /// Events that are passed on together, at most.
@@ -109,8 +110,8 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
     }
 }
 
-/// Passes on what the host's links count at this moment, as far as that can be read without waiting; false if nobody wants
-/// it any more.
+/// Passes on what the host's links count at this moment, as far as that can be read without waiting; false
+/// if nobody wants it any more.
 fn part(table: &mut DeviceTable, out: &Sender<Message>, places: &Places) -> bool {
     // Where it cannot be read, the mourner asks.
     table

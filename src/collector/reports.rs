@@ -1,5 +1,5 @@
-//! When the log says that something works or does not: at each change, and less often where it changes all the time. What it
-//! said last is true again within a minute at most.
+//! When the log says that something works or does not: at each change, and less often where it changes all
+//! the time. What it said last is true again within a minute at most.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -11,8 +11,8 @@ use std::time::Duration;
 /// How long an end without an owner is kept back while a runtime may still name it.
 const HOLD_BACK: Duration = Duration::from_secs(1);
 
-/// Changes are judged together, after so long and so much longer for each pair: judging 5,000 pairs takes some
-/// milliseconds, and must not take more than a small part of the time in any burst.
+/// Changes are judged together, after so long and so much longer for each pair: judging 5,000 pairs takes
+/// some milliseconds, and must not take more than a small part of the time in any burst.
 const GATHER: Duration = Duration::from_millis(2);
 const GATHER_A_PAIR: Duration = Duration::from_micros(20);
 
@@ -67,7 +67,8 @@ pub(super) fn start(wishes: Wishes, sources: collector::Sources, engines: Vec<En
     Ok(handle)
 }
 
-/// Asks the engine on a thread of its own: to understand a long answer must delay neither a scrape nor another engine.
+/// Asks the engine on a thread of its own: to understand a long answer must delay neither a scrape nor
+/// another engine.
 fn follow(engine: Engine, collector: Handle) -> io::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().max_blocking_threads(LOOK_UPS).enable_all().build()?;

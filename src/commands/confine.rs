@@ -23,15 +23,16 @@ pub(super) fn drop_privileges(flags: &Sources) -> anyhow::Result<Tier> {
     sandbox::drop_privileges(flags.privileges, &flags.unconfined()).map_err(|error| anyhow!(error))
 }
 
-/// Sets what does not hinder a program that drives a terminal: whoever does that opens it to write, and sends signals.
+/// Sets what does not hinder a program that drives a terminal: whoever does that opens it to write, and
+/// sends signals.
 pub(super) fn confine_beside_terminal(flags: &Sources) -> Sandbox {
     let mut disabled = flags.unconfined();
     disabled.extend([Part::Landlock, Part::Seccomp]);
     sandbox::confine(&Needs::default(), &disabled)
 }
 
-/// Sets the sandbox for the sources that these flags name, for what else is read, and for unix sockets of our own
-/// whose files are removed at the end. What is missing is said in the log.
+/// Sets the sandbox for the sources that these flags name, for what else is read, and for unix sockets of
+/// our own whose files are removed at the end. What is missing is said in the log.
 pub(super) fn confine<'a>(
     flags: &Sources,
     read: impl IntoIterator<Item = PathBuf>,

@@ -24,8 +24,8 @@ const SUGGESTIONS: usize = 3;
 /// The shortest beginning of a container's id that is taken for one: below, it would rather be an ifindex.
 const SHORTEST_ID: usize = 4;
 
-/// Prints every pair that the query means, with the commands that would show the same by hand; else why there is
-/// none.
+/// Prints every pair that the query means, with the commands that would show the same by hand; else why
+/// there is none.
 ///
 /// # Errors
 /// If nothing is found: one line, with the nearest names.

@@ -20,7 +20,8 @@ pub(super) fn run(flags: &List) -> anyhow::Result<()> {
 const HEADINGS: [&str; 9] =
     ["DEVICE", "NETNS", "BRIDGE", "PEER", "WORKLOAD", "NETWORK", "RECEIVED", "SENT", "STATE"];
 
-/// One line a pair: the port (or the first end) and the workload behind it, with bytes as the workload sees them.
+/// One line a pair: the port (or the first end) and the workload behind it, with bytes as the workload sees
+/// them.
 fn table(rows: &[Row]) -> String {
     let mut lines: Vec<[String; 9]> = vec![HEADINGS.map(str::to_owned)];
     lines.extend(rows.iter().map(line));

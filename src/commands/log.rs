@@ -16,8 +16,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes an event as one line, whatever is in it; of a place that writes very many, not all. Who wants to debug gets all that
-/// is for him.
+/// Writes an event as one line, whatever is in it; of a place that writes very many, not all. Who wants to
+/// debug gets all that is for him.
 pub(super) struct Lines {
     format: LogFormat,
     throttle: Mutex<Throttle<Identifier>>,
@@ -28,7 +28,8 @@ impl Lines {
         Lines { format, throttle: Mutex::default() }
     }
 
-    /// How many lines of its place were not written since the last; `None` if this is not to be written either.
+    /// How many lines of its place were not written since the last; `None` if this is not to be written
+    /// either.
     fn admit(&self, event: &Event<'_>) -> Option<u64> {
         if *event.metadata().level() > Level::INFO {
             return Some(0);

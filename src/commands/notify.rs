@@ -1,4 +1,5 @@
-//! What systemd is told: sd_notify(3), for units of `Type=notify`. Elsewhere nobody listens, and nothing is sent.
+//! What systemd is told: sd_notify(3), for units of `Type=notify`. Elsewhere nobody listens, and nothing is
+//! sent.
 
 use crate::collector::Handle;
 use sd_notify::NotifyState;
@@ -7,7 +8,8 @@ use std::time::Duration;
 /// Until the first look at the host is over, it is looked for so often.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// READY=1 once the host was looked at, then WATCHDOG=1 at twice the asked rate for as long as the collector answers; for ever.
+/// READY=1 once the host was looked at, then WATCHDOG=1 at twice the asked rate for as long as the
+/// collector answers; for ever.
 pub(super) async fn follow(collector: Handle) {
     // systemd sends no span as short as this.
     let asked = sd_notify::watchdog_enabled().filter(|limit| *limit >= LOOK);

@@ -1,8 +1,8 @@
 //! What cAdvisor says of containers' networks, in its words. Pure.
 //!
-//! Families, help, labels and directions are those of cAdvisor 0.49 (metrics/prometheus.go) and, for pods, of kubelet
-//! 1.30 (pkg/kubelet/server/server.go), whose sandboxes cAdvisor's containerd handler describes. docs/cadvisor.md says where this
-//! differs on purpose.
+//! Families, help, labels and directions are those of cAdvisor 0.49 (metrics/prometheus.go) and, for pods, of
+//! kubelet 1.30 (pkg/kubelet/server/server.go), whose sandboxes cAdvisor's containerd handler describes.
+//! docs/cadvisor.md says where this differs on purpose.
 
 use super::encode::{LabelBlock, Names, Rows, label_of};
 use super::families::Type;
@@ -66,8 +66,8 @@ const FAMILIES: &[Family] = &[
     },
 ];
 
-/// Interfaces that cAdvisor leaves out, by the beginning of their name in any case: those that a container makes for
-/// containers of its own, most often.
+/// Interfaces that cAdvisor leaves out, by the beginning of their name in any case: those that a container
+/// makes for containers of its own, most often.
 const IGNORED: [&str; 4] = ["lo", "veth", "docker", "nerdctl"];
 
 /// Writes views as cAdvisor would.

@@ -6,8 +6,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The exporter's own process.
 pub(super) struct OwnProcess {
-    /// In seconds since the epoch. Read once: the kernel's boot time moves when the clock is set, and a start time that moves reads
-    /// as a restart.
+    /// In seconds since the epoch. Read once: the kernel's boot time moves when the clock is set, and a
+    /// start time that moves reads as a restart.
     start_time: Option<u64>,
 }
 
@@ -21,7 +21,8 @@ impl OwnProcess {
         OwnProcess { start_time: start_time().ok() }
     }
 
-    /// Returns the process's families as they are now, sorted by name. A figure that cannot be read has no family.
+    /// Returns the process's families as they are now, sorted by name. A figure that cannot be read has no
+    /// family.
     pub(super) fn families(&self) -> Vec<MetricFamily> {
         let process = Process::myself().ok();
         let stat = process.as_ref().and_then(|process| process.stat().ok());

@@ -22,9 +22,9 @@ enum Closeness {
     Parameters(usize),
 }
 
-/// What the client likes best of what there is. Of two that it likes the same, the one that it describes more closely, then
-/// OpenMetrics if it names that at all, else the text. A client that accepts neither gets the text, as one that says nothing.
-/// `lines` are the values of its `Accept` headers.
+/// What the client likes best of what there is. Of two that it likes the same, the one that it describes
+/// more closely, then OpenMetrics if it names that at all, else the text. A client that accepts neither
+/// gets the text, as one that says nothing. `lines` are the values of its `Accept` headers.
 pub fn negotiate<'a>(lines: impl IntoIterator<Item = &'a str>) -> Format {
     let members = lines.into_iter().flat_map(|line| unquoted_split(line, ','));
     let ranges: Vec<MediaRange<'_>> = members.filter_map(media_range).collect();

@@ -1,4 +1,5 @@
-//! TLS with whoever is there: what is told to the other end is nothing that it could misuse, or the user wants it so.
+//! TLS with whoever is there: what is told to the other end is nothing that it could misuse, or the user
+//! wants it so.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};

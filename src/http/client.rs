@@ -70,9 +70,9 @@ pub(crate) enum Address {
     Unix(PathBuf),
 }
 
-/// Asks for its health who serves on this address under these paths; what serves on every address is asked over loopback, what speaks
-/// TLS over TLS, whatever its certificate is. That it wants a password or a client's certificate, or has had too many requests, is an answer
-/// of an exporter that is well.
+/// Asks for its health who serves on this address under these paths; what serves on every address is asked
+/// over loopback, what speaks TLS over TLS, whatever its certificate is. That it wants a password or a
+/// client's certificate, or has had too many requests, is an answer of an exporter that is well.
 ///
 /// # Errors
 /// If the answer is another, or none comes within two seconds.

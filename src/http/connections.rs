@@ -9,25 +9,27 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-/// Connections open at a time, and so descriptors. One more waits until the one that has waited longest for its next
-/// request, or else the one that has taken longest over its answer, has been closed for it.
+/// Connections open at a time, and so descriptors. One more waits until the one that has waited longest for
+/// its next request, or else the one that has taken longest over its answer, has been closed for it.
 const ROOM: usize = 128;
 
 /// The table is looked at again after this, where all connections are busy and none has left.
 const CROWDED_PAUSE: Duration = Duration::from_millis(10);
 
-/// An answer is not cut off for one more connection before this, nor a new connection closed that has not asked yet.
+/// An answer is not cut off for one more connection before this, nor a new connection closed that has not
+/// asked yet.
 const UNHURRIED: Duration = Duration::from_secs(1);
 const ABOUT_TO_ASK: Duration = Duration::from_millis(100);
 
-/// A client has this long for its TLS handshake and its first request's head together, and for each further head.
+/// A client has this long for its TLS handshake and its first request's head together, and for each further
+/// head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection without a request is kept this long: longer than the time between two scrapes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// An answer is made and taken in this time, but for one that is a stream: whoever does not take what there is of it is cut off
-/// by who sends it, and what is written has to go out in this time as well.
+/// An answer is made and taken in this time, but for one that is a stream: whoever does not take what there
+/// is of it is cut off by who sends it, and what is written has to go out in this time as well.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often the times are looked at.
@@ -104,9 +106,9 @@ impl Connections {
     /// Takes a place for a new connection. Where there is none, makes room if that is possible, and returns
     /// `None`.
     ///
-    /// A connection keeps its place until its descriptor is closed. [`Connection::close`] only asks for that: a
-    /// thread drops the task later, and a listener that accepted before that would have up to twice as many
-    /// descriptors open.
+    /// A connection keeps its place until its descriptor is closed. [`Connection::close`] only asks for
+    /// that: a thread drops the task later, and a listener that accepted before that would have up to twice
+    /// as many descriptors open.
     fn enter(&self, now: Instant) -> Option<Open> {
         let mut open = self.lock();
         if open.len() >= ROOM {
@@ -154,8 +156,8 @@ impl Connections {
     }
 }
 
-/// Closes one connection for a new one, unless one is about to leave already, or all are busy with answers and none
-/// has been for long.
+/// Closes one connection for a new one, unless one is about to leave already, or all are busy with answers
+/// and none has been for long.
 fn make_room(open: &BTreeMap<u64, Arc<Connection>>, now: Instant) {
     if open.values().any(|connection| connection.state().closed) {
         return;

@@ -20,8 +20,8 @@ pub enum Encoding {
 pub(super) type Quality = u16;
 
 impl Encoding {
-    /// What the client likes best of what there is; of two that it likes the same, the smaller one. A client that
-    /// refuses both gets the plain text, as one that says nothing.
+    /// What the client likes best of what there is; of two that it likes the same, the smaller one. A
+    /// client that refuses both gets the plain text, as one that says nothing.
     pub(super) fn negotiate(headers: &HeaderMap) -> Encoding {
         let values = headers.get_all(ACCEPT_ENCODING).iter();
         Encoding::liked_best(values.filter_map(|value| value.to_str().ok()))

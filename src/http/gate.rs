@@ -1,4 +1,5 @@
-//! What a request has to pass before it is answered, by the web configuration of the moment; and how that is read again.
+//! What a request has to pass before it is answered, by the web configuration of the moment; and how that
+//! is read again.
 
 use super::body::Body;
 use super::rate_limit::Bucket;
@@ -13,8 +14,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// How often the files are looked at. A change counts when it has lasted from one look to the next: while a file is being
-/// written, it may be empty, and an empty one asks for no password.
+/// How often the files are looked at. A change counts when it has lasted from one look to the next: while a
+/// file is being written, it may be empty, and an empty one asks for no password.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The web configuration in force.
@@ -90,7 +91,8 @@ impl Gate {
         }
     }
 
-    /// Whether there is TLS is settled at the start: a file that has lost it is more likely broken than meant.
+    /// Whether there is TLS is settled at the start: a file that has lost it is more likely broken than
+    /// meant.
     fn take_over(&self, config: WebConfig) -> Files {
         let files = config.files.clone();
         if config.tls.is_some() != self.config().tls.is_some() {

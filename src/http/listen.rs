@@ -117,7 +117,8 @@ impl ListenAddress {
 }
 
 impl Listener {
-    /// Opens it. Must be called before the first thread starts: the mode of a unix socket comes from the process's umask.
+    /// Opens it. Must be called before the first thread starts: the mode of a unix socket comes from the
+    /// process's umask.
     ///
     /// # Errors
     /// What the system said, with the address; one in use too.

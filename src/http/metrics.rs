@@ -200,14 +200,15 @@ impl Desk {
 }
 
 impl Writer {
-    /// The last text of this kind, if it shows this snapshot, or a newer one than somebody who came at `came` has waited for.
+    /// The last text of this kind, if it shows this snapshot, or a newer one than somebody who came at
+    /// `came` has waited for.
     fn shown(&self, kind: &Kind, snapshot: &Arc<Snapshot>, came: Instant) -> Option<Arc<Text>> {
         let last = self.last.iter().find(|last| last.kind == *kind)?;
         (last.shows(snapshot) || last.asked >= came).then(|| Arc::clone(&last.text))
     }
 
-    /// Gives up what is of an earlier snapshot, and whatever else stands in the way of a text of this kind: if nobody reads it,
-    /// its memory is free.
+    /// Gives up what is of an earlier snapshot, and whatever else stands in the way of a text of this kind:
+    /// if nobody reads it, its memory is free.
     fn forget(&mut self, kind: &Kind, snapshot: &Arc<Snapshot>) {
         self.last.retain(|last| last.kind != *kind && last.shows(snapshot));
         if !self.memory.has_room() {

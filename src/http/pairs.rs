@@ -1,4 +1,5 @@
-//! `/api/v1/pairs`: the pairs as JSON. docs/api.md describes it, and docs/api.schema.json says it to programs.
+//! `/api/v1/pairs`: the pairs as JSON. docs/api.md describes it, and docs/api.schema.json says it to
+//! programs.
 
 mod query;
 pub(super) mod row;

@@ -1,4 +1,5 @@
-//! Under which paths the site is, and what its links say: `--web.external-url` and `--web.route-prefix`, as in Prometheus.
+//! Under which paths the site is, and what its links say: `--web.external-url` and `--web.route-prefix`, as
+//! in Prometheus.
 
 use super::page;
 use hyper::Uri;

@@ -1,8 +1,8 @@
-//! `/api/v1/stream`: what goes through the pairs at each tick, as server-sent events. docs/api.md describes them, and
-//! docs/stream.schema.json says it to programs.
+//! `/api/v1/stream`: what goes through the pairs at each tick, as server-sent events. docs/api.md describes
+//! them, and docs/stream.schema.json says it to programs.
 //!
-//! One text a tick for all clients, made only while there are any. A client's queue is short: who does not take what is in it is cut
-//! off, so that no client makes the exporter keep anything.
+//! One text a tick for all clients, made only while there are any. A client's queue is short: who does not
+//! take what is in it is cut off, so that no client makes the exporter keep anything.
 
 mod feed;
 mod frame;

@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// So many texts are in memory at a time, whoever reads them.
 const TEXTS: usize = 2;
 
-/// A text is left to its readers for so long, if they take piece after piece; then, if its room is needed, those who still
-/// read it are cut off.
+/// A text is left to its readers for so long, if they take piece after piece; then, if its room is needed,
+/// those who still read it are cut off.
 const READING: Duration = Duration::from_secs(5);
 
 /// Where nobody takes a piece for so long, nobody reads.
@@ -47,8 +47,8 @@ impl Text {
         Text { pool, held: Mutex::new(Some(held)), compressed: OnceLock::new(), tag: OnceLock::new() }
     }
 
-    /// In which of the two ways it can be sent, and its length then. Compresses at the first call that wants that;
-    /// those that come meanwhile wait for that one.
+    /// In which of the two ways it can be sent, and its length then. Compresses at the first call that
+    /// wants that; those that come meanwhile wait for that one.
     pub(super) fn prepare(&self, wanted: Encoding) -> (Encoding, usize) {
         if wanted == Encoding::Gzip {
             self.compressed.get_or_init(|| self.compress());

@@ -45,8 +45,8 @@ pub(super) struct Passwords {
 
 type Trace = [u8; 32];
 
-/// Somebody waits for this check, until it is over or the client has left. Whoever asks for the same then finds it
-/// remembered, or begins anew.
+/// Somebody waits for this check, until it is over or the client has left. Whoever asks for the same then
+/// finds it remembered, or begins anew.
 struct Open<'a> {
     passwords: &'a Passwords,
     trace: Trace,
@@ -117,7 +117,8 @@ impl Passwords {
     /// Whether this user has this password. It takes the same time for users that are not there.
     pub(super) async fn check(&self, users: &Users, user: &str, password: &[u8]) -> Verdict {
         let known = users.0.get(user);
-        // For a stranger the hash of one of the users, always of the same one: so a stranger's check costs what a user's does.
+        // For a stranger the hash of one of the users, always of the same one: so a stranger's check costs
+        // what a user's does.
         let Some(hash) = known.or_else(|| users.0.values().nth(self.pick(user, users.0.len()))) else {
             return Verdict::Wrong;
         };

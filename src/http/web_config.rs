@@ -49,7 +49,8 @@ pub struct WebConfigError {
 }
 
 impl WebConfig {
-    /// Its files and their folders, with those that links lead to: whatever comes there is read when it changes.
+    /// Its files and their folders, with those that links lead to: whatever comes there is read when it
+    /// changes.
     pub fn places(&self) -> BTreeSet<PathBuf> {
         self.files.places()
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-/// HTTP/2 keeps what it has been given until its client makes room. It is given this much, and copied: a piece of a text that
-/// is shared would keep all of the text.
+/// HTTP/2 keeps what it has been given until its client makes room. It is given this much, and copied: a
+/// piece of a text that is shared would keep all of the text.
 const HTTP2_PIECE: usize = 16 * 1024;
 
 /// A stream that tells the table what comes and goes.

@@ -41,7 +41,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads one datagram, and hands each message that belongs to the answer to `each`; true when the answer is whole.
+    /// Reads one datagram, and hands each message that belongs to the answer to `each`; true when the
+    /// answer is whole.
     ///
     /// # Errors
     /// If the kernel refuses, or what came is not what the protocol promises.

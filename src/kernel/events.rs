@@ -17,8 +17,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-/// Holds the events of 1,000 namespaces that are made and killed in 2 s, with room to spare for a reader that is
-/// kept from running for a while; the default of 208 KiB loses some at any pause of 20 ms.
+/// Holds the events of 1,000 namespaces that are made and killed in 2 s, with room to spare for a reader
+/// that is kept from running for a while; the default of 208 KiB loses some at any pause of 20 ms.
 const RECEIVE_BUFFER: usize = 8 << 20;
 
 /// One event is a few KB; that of a link with as many alternative names as there can be, 64 KiB more.
@@ -102,9 +102,11 @@ impl Events {
         while matches!((&self.wakeup).read(&mut sink), Ok(read) if read == sink.len()) {}
     }
 
-    /// Reads all that has arrived by now, in order; at most `most` events at a time. True if there may be more.
+    /// Reads all that has arrived by now, in order; at most `most` events at a time. True if there may be
+    /// more.
     ///
-    /// Events that the kernel had no room for (ENOBUFS) are [`Event::Lost`], at once and when all that it had room for is read; what cannot be read [`Event::Bad`].
+    /// Events that the kernel had no room for (ENOBUFS) are [`Event::Lost`], at once and when all that it
+    /// had room for is read; what cannot be read [`Event::Bad`].
     ///
     /// # Errors
     /// If the socket fails otherwise.
@@ -121,8 +123,8 @@ impl Events {
                     return Ok(false);
                 }
                 Err(Errno::EINTR) => {}
-                // It is told once, and before what was there; until all of that is read the kernel goes on dropping without
-                // a word (netlink_overrun in net/netlink/af_netlink.c).
+                // It is told once, and before what was there; until all of that is read the kernel goes on
+                // dropping without a word (netlink_overrun in net/netlink/af_netlink.c).
                 Err(Errno::ENOBUFS) => {
                     self.overrun = true;
                     events.push(Event::Lost);

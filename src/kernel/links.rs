@@ -31,7 +31,8 @@ impl Resolver {
     }
 
     /// Dumps the links of the host (`None`) or of the namespace with that nsid (IFLA_TARGET_NETNSID, which
-    /// needs CAP_NET_ADMIN there). Where changes interrupt it every time, what all attempts together have found.
+    /// needs CAP_NET_ADMIN there). Where changes interrupt it every time, what all attempts together have
+    /// found.
     pub fn links(&mut self, nsid: Option<u32>) -> Result<Links, LookFailure> {
         let mut request = LinkMessage::default();
         // `rtnl_get_net_ns_capable` in net/core/rtnetlink.c: EINVAL for an id that nobody has.
@@ -75,9 +76,10 @@ impl Resolver {
         Ok(found)
     }
 
-    /// A dump of another namespace ends, without an error, before a link whose message has more than 32 KiB (`rtnl_calcit` in
-    /// net/core/rtnetlink.c sizes the links of the requester's), and alternative names can make it 64 KiB long. What is known to be
-    /// the peer of a port is asked for by itself, so that nobody hides by that.
+    /// A dump of another namespace ends, without an error, before a link whose message has more than 32 KiB
+    /// (`rtnl_calcit` in net/core/rtnetlink.c sizes the links of the requester's), and alternative names
+    /// can make it 64 KiB long. What is known to be the peer of a port is asked for by itself, so that
+    /// nobody hides by that.
     fn add_what_fits_no_dump(&mut self, nsid: u32, found: &mut Links) {
         let Some(peers) = self.behind_ports.get(&nsid) else { return };
         let there: HashSet<u32> = found.links.iter().map(|link| link.ifindex).collect();
@@ -111,8 +113,8 @@ impl Resolver {
     }
 }
 
-/// The attempts at a dump. Whoever makes links and deletes them without rest can interrupt each of them, which must hide no
-/// other link.
+/// The attempts at a dump. Whoever makes links and deletes them without rest can interrupt each of them,
+/// which must hide no other link.
 #[derive(Default)]
 struct Attempts {
     now: Links,
@@ -128,8 +130,9 @@ impl Attempts {
         self.now.clear();
     }
 
-    /// What any of them has found, as the last one that did has seen it. A link that was there all the time is among it; one
-    /// that was deleted meanwhile may be too, and its event, which is not believed any less for this, takes it out again.
+    /// What any of them has found, as the last one that did has seen it. A link that was there all the time
+    /// is among it; one that was deleted meanwhile may be too, and its event, which is not believed any
+    /// less for this, takes it out again.
     fn together(mut self) -> Links {
         self.begin();
         Links {

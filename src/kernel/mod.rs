@@ -1,8 +1,9 @@
 //! Edge: rtnetlink, the only place that knows `netlink-*`.
 //!
 //! Three nouns: a [`Resolver`] asks which links and namespaces there are, a [`Sampler`] reads the counters,
-//! [`Events`] tells what changes, and each has a socket of its own so that the fast ones never wait behind the
-//! slow one. [`wire`] turns bytes into the model's types, [`answer`] checks what belongs together; both do no I/O.
+//! [`Events`] tells what changes, and each has a socket of its own so that the fast ones never wait behind
+//! the slow one. [`wire`] turns bytes into the model's types, [`answer`] checks what belongs together; both
+//! do no I/O.
 //!
 //! No namespace is ever entered: other namespaces are asked about from here, by their nsid.
 
@@ -25,8 +26,8 @@ pub use stats::Sampler;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// The id that the host's namespace has for itself, once it has one: our own dumps give it one. Whatever carries
-/// it is about the host. It never changes while the namespace lives.
+/// The id that the host's namespace has for itself, once it has one: our own dumps give it one. Whatever
+/// carries it is about the host. It never changes while the namespace lives.
 #[derive(Clone, Debug)]
 pub struct OwnNsid(Arc<AtomicI64>);
 

@@ -1,8 +1,9 @@
 //! The last counters of links whose peers are about to go.
 //!
-//! RTM_GETSTATS waits for the RTNL lock, which the kernel holds while it takes a dead namespace's links down: an answer can
-//! come too late. /proc/net/dev is written without it (`dev_seq_show` in net/core/net-procfs.c), so it is read first, as
-//! far as it is short: a host with very many links is asked about each.
+//! RTM_GETSTATS waits for the RTNL lock, which the kernel holds while it takes a dead namespace's links
+//! down: an answer can come too late. /proc/net/dev is written without it (`dev_seq_show` in
+//! net/core/net-procfs.c), so it is read first, as far as it is short: a host with very many links is asked
+//! about each.
 
 use super::Sampler;
 use crate::model::link::{Counters, Name};
@@ -27,7 +28,8 @@ impl DeviceTable {
         DeviceTable { path: procfs.join("self/net/dev"), text: Vec::new() }
     }
 
-    /// The counters of the first links in it, of as many as can be read in a millisecond; `None` if it cannot be read.
+    /// The counters of the first links in it, of as many as can be read in a millisecond; `None` if it
+    /// cannot be read.
     pub fn read(&mut self) -> Option<HashMap<Name, Counters>> {
         self.text.clear();
         File::open(&self.path).ok()?.take(READ_AT_MOST).read_to_end(&mut self.text).ok()?;
@@ -59,8 +61,9 @@ impl Mourner {
     }
 }
 
-/// The lines of /proc/net/dev (proc(5)): `name:`, then eight numbers received and eight sent, of each bytes, packets, errors and drops
-/// first. A name has neither blanks nor colons. A line that was cut off is none.
+/// The lines of /proc/net/dev (proc(5)): `name:`, then eight numbers received and eight sent, of each
+/// bytes, packets, errors and drops first. A name has neither blanks nor colons. A line that was cut off is
+/// none.
 fn counters(table: &[u8]) -> impl Iterator<Item = (Name, Counters)> {
     let whole = table.split_inclusive(|&b| b == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
     whole.filter_map(|line| {

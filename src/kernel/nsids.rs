@@ -33,10 +33,10 @@ impl Resolver {
         }
     }
 
-    /// Gives the exporter's own namespace an id, if it has none. Each dump of another namespace looks for that id
-    /// in the kernel's table, from 0 on (`idr_for_each` in net/core/net_namespace.c): if it is given before any other
-    /// it is found at once. The kernel gives it anyway with the first such dump, and refuses this without
-    /// CAP_NET_ADMIN.
+    /// Gives the exporter's own namespace an id, if it has none. Each dump of another namespace looks for
+    /// that id in the kernel's table, from 0 on (`idr_for_each` in net/core/net_namespace.c): if it is
+    /// given before any other it is found at once. The kernel gives it anyway with the first such dump, and
+    /// refuses this without CAP_NET_ADMIN.
     ///
     /// # Errors
     /// If the kernel does not answer.

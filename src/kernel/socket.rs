@@ -60,12 +60,14 @@ pub(super) struct Socket {
     buffer: Vec<u8>,
 }
 
-/// More than any datagram: of a dump the kernel fills at most 32 KiB (`netlink_dump` in net/netlink/af_netlink.c), and a single link's
-/// message has up to 64 KiB of alternative names and some KiB more.
+/// More than any datagram: of a dump the kernel fills at most 32 KiB (`netlink_dump` in
+/// net/netlink/af_netlink.c), and a single link's message has up to 64 KiB of alternative names and some
+/// KiB more.
 const BUFFER: usize = 128 * 1024;
 
-/// How many milliseconds to wait before each attempt at a dump that must be consistent; interrupted in all of them it is given
-/// up. Changes come in bursts: what makes twenty containers at once interrupts every dump for some 10 ms.
+/// How many milliseconds to wait before each attempt at a dump that must be consistent; interrupted in all
+/// of them it is given up. Changes come in bursts: what makes twenty containers at once interrupts every
+/// dump for some 10 ms.
 const PAUSES: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 
 /// Nothing in the kernel takes this long; a lost answer must not hang the thread for ever.

@@ -39,7 +39,8 @@ impl Sampler {
         }
     }
 
-    /// Dumps IFLA_STATS_LINK_64 of every link of the host (Linux 4.7), into `samples`, whose memory is reused.
+    /// Dumps IFLA_STATS_LINK_64 of every link of the host (Linux 4.7), into `samples`, whose memory is
+    /// reused.
     pub fn sample(&mut self, samples: &mut Samples) -> Result<(), Error> {
         let mut request = StatsMessage::default();
         request.header.filter_mask = StatsFilterMask::Link64;

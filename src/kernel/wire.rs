@@ -49,8 +49,8 @@ const NETNSA_NSID: u16 = 1;
 /// IF_OPER_UP, as wide as IFLA_OPERSTATE has it.
 const IF_OPER_UP: u8 = libc::IF_OPER_UP as u8;
 
-/// Lengths of `struct ifinfomsg`, `struct ifaddrmsg`, `struct if_stats_msg` and `struct rtgenmsg`, the last one
-/// padded.
+/// Lengths of `struct ifinfomsg`, `struct ifaddrmsg`, `struct if_stats_msg` and `struct rtgenmsg`, the last
+/// one padded.
 const IFINFOMSG: usize = size_of::<libc::ifinfomsg>();
 const IFADDRMSG: usize = size_of::<libc::ifaddrmsg>();
 const IF_STATS_MSG: usize = 12;
@@ -65,8 +65,8 @@ pub struct LinkMessage {
     pub errors: Errors,
     /// The attribute IFLA_TARGET_NETNSID of the message.
     pub target: Option<u32>,
-    /// It is about the link itself (AF_UNSPEC); a bridge sends such messages about its ports (AF_BRIDGE), and its
-    /// RTM_DELLINK means that the link has left the bridge.
+    /// It is about the link itself (AF_UNSPEC); a bridge sends such messages about its ports (AF_BRIDGE),
+    /// and its RTM_DELLINK means that the link has left the bridge.
     pub about_link: bool,
     /// IFLA_NEW_NETNSID: the link has moved there.
     pub moved: bool,
@@ -118,16 +118,16 @@ pub(crate) fn name_the_host(link: &mut Link, own: u32) {
     }
 }
 
-/// The namespace that an event comes from, by a control message of this level and type; `None` for the host, and for what tells
-/// something else.
+/// The namespace that an event comes from, by a control message of this level and type; `None` for the
+/// host, and for what tells something else.
 pub fn source(level: i32, kind: i32, told: &[u8]) -> Option<u32> {
     let ours = level == libc::SOL_NETLINK && kind == libc::NETLINK_LISTEN_ALL_NSID;
     let id = told.first_chunk().filter(|_| ours)?;
     u32::try_from(i32::from_ne_bytes(*id)).ok()
 }
 
-/// Reads the messages of one datagram that came unasked, each by `event`. One that cannot be read is [`Event::Bad`], and skipped
-/// by the length in its header.
+/// Reads the messages of one datagram that came unasked, each by `event`. One that cannot be read is
+/// [`Event::Bad`], and skipped by the length in its header.
 pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: &mut Vec<Event>) {
     while !rest.is_empty() {
         let Ok(message) = NetlinkBuffer::new_checked(rest) else {
@@ -143,8 +143,9 @@ pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: 
     }
 }
 
-/// Reads a message that came unasked from the namespace `source` (`None` for the host); `own` is the host's id for
-/// itself. `Some(None)` for one that tells nothing of links, `None` if it breaks the protocol's form.
+/// Reads a message that came unasked from the namespace `source` (`None` for the host); `own` is the host's
+/// id for itself. `Some(None)` for one that tells nothing of links, `None` if it breaks the protocol's
+/// form.
 pub(crate) fn event(
     kind: u16,
     payload: &[u8],

@@ -2,8 +2,8 @@
 
 use super::link::Link;
 
-/// Something that happened in a namespace. Ids are those of the host; within a link they are if the event comes
-/// from the host, and of another namespace's numbering otherwise ([`PeerNetns::Elsewhere`]).
+/// Something that happened in a namespace. Ids are those of the host; within a link they are if the event
+/// comes from the host, and of another namespace's numbering otherwise ([`PeerNetns::Elsewhere`]).
 ///
 /// [`PeerNetns::Elsewhere`]: super::link::PeerNetns::Elsewhere
 #[derive(Clone, Debug, PartialEq)]

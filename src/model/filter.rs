@@ -1,5 +1,5 @@
-//! What the user wants to see. What is hidden is in no scene; what it counts is booked all the same, so that the totals of
-//! networks stay whole.
+//! What the user wants to see. What is hidden is in no scene; what it counts is booked all the same, so
+//! that the totals of networks stay whole.
 
 use super::label;
 use super::ledger::LabelSet;
@@ -88,8 +88,8 @@ impl Filter {
         }
     }
 
-    /// True if what is booked under these labels is shown. What is nobody's is no container's, and always shown, and so is the rest
-    /// that there is no room for.
+    /// True if what is booked under these labels is shown. What is nobody's is no container's, and always
+    /// shown, and so is the rest that there is no room for.
     pub fn shows(&self, labels: &LabelSet) -> bool {
         if labels.is_rest() {
             return !labels.is_hidden_rest();
@@ -110,8 +110,8 @@ impl Filter {
         })
     }
 
-    /// Notes of each side of a pair whether it is hidden: an interface with its workload, a port with that workload or
-    /// by its own name.
+    /// Notes of each side of a pair whether it is hidden: an interface with its workload, a port with that
+    /// workload or by its own name.
     pub(super) fn hide(&self, pair: &mut ShownPair) {
         let unwanted =
             pair.sides.each_ref().map(|side| side.labels.as_ref().is_some_and(|labels| !self.shows(labels)));

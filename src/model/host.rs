@@ -1,9 +1,9 @@
 //! The state machine: what is known of the host, what to ask next, what to show.
 //!
 //! Everything that can interleave is decided here. A round reads all: the host's links, then those of each
-//! namespace they lead to and of each that a runtime claims. After the first round events keep the topology, and
-//! feed the ledger with the counters they carry; changes are gathered for some milliseconds and judged together.
-//! Where only the host's events arrive, each tick begins a round.
+//! namespace they lead to and of each that a runtime claims. After the first round events keep the
+//! topology, and feed the ledger with the counters they carry; changes are gathered for some milliseconds
+//! and judged together. Where only the host's events arrive, each tick begins a round.
 
 use super::ledger::{LabelSet, Ledger};
 use super::link::{Counters, End, Errors, Name, NetnsId};
@@ -60,8 +60,8 @@ pub struct Host {
     started: Duration,
     /// When the last round began.
     resynced: Duration,
-    /// The nsids that had no namespace, or one that could not be read, when they were asked about: they are not asked about
-    /// again before the next round, or before such an id is given again.
+    /// The nsids that had no namespace, or one that could not be read, when they were asked about: they are
+    /// not asked about again before the next round, or before such an id is given again.
     refused: BTreeSet<u32>,
     /// Namespaces whose links could not be read, and why.
     unreadable: BTreeMap<NetnsId, String>,
@@ -398,8 +398,8 @@ impl Host {
         self.touch(now);
     }
 
-    /// Asks who is new in the namespaces that have just got an id, if a runtime can tell what a new one is called. One
-    /// question at a time, however many namespaces come.
+    /// Asks who is new in the namespaces that have just got an id, if a runtime can tell what a new one is
+    /// called. One question at a time, however many namespaces come.
     fn look_for_newcomers(&mut self) -> Option<Request> {
         let told = self.heard.values().any(Heard::foresees);
         self.newcomers.question(told)

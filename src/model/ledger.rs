@@ -28,8 +28,8 @@ use self::totals::{Total, find, renew};
 pub(crate) use self::traffic::Flow;
 pub use self::traffic::Traffic;
 
-/// A pair that a runtime has made on the host is moved into its container within this: 1.6 s were measured with 16 starts
-/// in parallel on two cores.
+/// A pair that a runtime has made on the host is moved into its container within this: 1.6 s were measured
+/// with 16 starts in parallel on two cores.
 const TRANSIT: Duration = Duration::from_secs(10);
 
 /// So many dead pairs wait for an heir.
@@ -38,8 +38,8 @@ const ESTATES: usize = 4096;
 /// The book of all pairs, workloads and networks.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// One for each pair of the last [`reconcile`](Ledger::reconcile), in its order; behind them those of pairs of
-    /// which only one end is left, until that is gone too: it may bring the last numbers.
+    /// One for each pair of the last [`reconcile`](Ledger::reconcile), in its order; behind them those of
+    /// pairs of which only one end is left, until that is gone too: it may bring the last numbers.
     accounts: Vec<Account>,
     /// How many of them are of pairs.
     living: usize,
@@ -53,7 +53,8 @@ pub(crate) struct Ledger {
     network_of: Vec<Option<usize>>,
     /// What was held for pairs that died, until somebody tells whose they were.
     estates: Vec<Estate>,
-    /// Of these it is decided, and since when they are counted: they are booked by the next [`assign`](Ledger::assign).
+    /// Of these it is decided, and since when they are counted: they are booked by the next
+    /// [`assign`](Ledger::assign).
     orphaned: Vec<(LabelSet, Traffic, Duration)>,
     rest: Rest,
     /// There may be so many networks, and one more for the others.
@@ -119,7 +120,8 @@ impl Ledger {
         Some((index, side))
     }
 
-    /// Notes the counters of an end that has no peer any more: then each end keeps only what it counted itself.
+    /// Notes the counters of an end that has no peer any more: then each end keeps only what it counted
+    /// itself.
     pub(crate) fn observe_detached(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
         let (index, side) = self.place(end)?;
         self.accounts[index].observe_detached(side, seen);
@@ -178,8 +180,8 @@ impl Ledger {
         }
     }
 
-    /// Takes the new list of pairs: an account goes on if either of its ends does, lingers if one of them is still
-    /// `there`, and is closed if neither is. Returns for each pair where it was before.
+    /// Takes the new list of pairs: an account goes on if either of its ends does, lingers if one of them
+    /// is still `there`, and is closed if neither is. Returns for each pair where it was before.
     ///
     /// `born` says of a pair that was not there before whether it is truly new, and so counts from 0; any
     /// other was only found, and what it counted before is its baseline.
@@ -256,8 +258,8 @@ impl Ledger {
         }
     }
 
-    /// Asks of each dead pair's traffic to whom it goes; it waits while the answer is `None`. Where very many wait, the
-    /// oldest go to whom they would go without an answer.
+    /// Asks of each dead pair's traffic to whom it goes; it waits while the answer is `None`. Where very
+    /// many wait, the oldest go to whom they would go without an answer.
     pub(crate) fn inherit(&mut self, heir: impl Fn(&Estate) -> Option<[Option<LabelSet>; 2]>) {
         let orphaned = &mut self.orphaned;
         let mut excess = self.estates.len().saturating_sub(ESTATES);
@@ -276,8 +278,9 @@ impl Ledger {
         self.estates.iter().map(|estate| estate.since).min()
     }
 
-    /// Says for whom each pair's traffic is booked from now on, [as far as there is room](Ledger::limit), and which networks are
-    /// known; forgets the totals that nobody has carried for `retention`. Then books what was waiting.
+    /// Says for whom each pair's traffic is booked from now on, [as far as there is room](Ledger::limit),
+    /// and which networks are known; forgets the totals that nobody has carried for `retention`. Then books
+    /// what was waiting.
     pub(crate) fn assign(
         &mut self,
         bookings: Vec<Booking>,
@@ -387,13 +390,14 @@ impl Ledger {
         self.accounts.iter().enumerate().filter(|(_, account)| account.bypassed).map(|(pair, _)| pair)
     }
 
-    /// For each of [`workloads`](Ledger::workloads) its highest rates; `None` where no pair has carried it in the
-    /// window.
+    /// For each of [`workloads`](Ledger::workloads) its highest rates; `None` where no pair has carried it
+    /// in the window.
     pub(crate) fn peaks(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
         self.totals.iter().map(|total| total.peaks.peak())
     }
 
-    /// For each of [`workloads`](Ledger::workloads) its rates of the last tick; `None` where no pair carried it then.
+    /// For each of [`workloads`](Ledger::workloads) its rates of the last tick; `None` where no pair
+    /// carried it then.
     pub(crate) fn rates(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
         self.totals.iter().map(|total| total.peaks.last())
     }

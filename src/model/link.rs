@@ -38,7 +38,8 @@ pub struct End {
     pub ifindex: u32,
 }
 
-/// An interface's name: up to 15 bytes, any but NUL, `/` and white space (`dev_valid_name` in net/core/dev.c).
+/// An interface's name: up to 15 bytes, any but NUL, `/` and white space (`dev_valid_name` in
+/// net/core/dev.c).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Name {
     bytes: [u8; Name::MAX],
@@ -175,8 +176,8 @@ pub enum PeerNetns {
     Nsid(u32),
     /// The kernel had no id to give (a negative one): its namespace is dying.
     Unassigned,
-    /// In another namespace, but told in an id that means nothing to the host: only the peer's own word, or a dump,
-    /// says which.
+    /// In another namespace, but told in an id that means nothing to the host: only the peer's own word, or
+    /// a dump, says which.
     Elsewhere,
 }
 
@@ -224,7 +225,8 @@ pub struct Link {
     pub counters: Counters,
 }
 
-/// Packets that a link could not receive or send because something was wrong with them or with it; a veth has none.
+/// Packets that a link could not receive or send because something was wrong with them or with it; a veth
+/// has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Errors {
     /// The field `rx_errors` of struct rtnl_link_stats64.

@@ -20,7 +20,8 @@ pub(crate) type Namespaces = BTreeMap<NetnsId, Inside>;
 pub enum EndState {
     /// Both ends were seen, and each names the other.
     Paired,
-    /// The peer is in a namespace that we may not look into: one end of the pair is known, and where the other is.
+    /// The peer is in a namespace that we may not look into: one end of the pair is known, and where the
+    /// other is.
     PeerHidden,
     /// No IFLA_LINK: just created and not yet paired, or detached from a peer that is gone.
     Unlinked,
@@ -144,7 +145,8 @@ fn find_peer(
         return Ok(Side { end: peer, link: None });
     }
     let other = *ends.get(&peer).ok_or(EndState::PeerMissing)?;
-    // Of two ends that are made the first is announced before it has a peer, and not again until it is taken up.
+    // Of two ends that are made the first is announced before it has a peer, and not again until it is
+    // taken up.
     let not_yet = other.iflink.is_none();
     let names_us = other.iflink == Some(end.ifindex)
         && match other.peer_netns {
@@ -176,9 +178,9 @@ pub(crate) enum Place {
     Workload,
 }
 
-/// Decides the roles of a pair's two sides. `places` says whose place each is, `outer` which side's workload
-/// holds the other's (a container that runs containers), `switched` whether each end is enslaved to a bridge or
-/// Open vSwitch.
+/// Decides the roles of a pair's two sides. `places` says whose place each is, `outer` which side's
+/// workload holds the other's (a container that runs containers), `switched` whether each end is enslaved
+/// to a bridge or Open vSwitch.
 pub(crate) fn roles(pair: &Pair, places: [Place; 2], outer: Option<usize>, switched: [bool; 2]) -> [Role; 2] {
     use Role::{Interface, Port};
     let [a, b] = pair.sides;

@@ -1,4 +1,5 @@
-//! How many series there may be: who is shown stays shown, and newcomers that there is no room for are summed in the rest.
+//! How many series there may be: who is shown stays shown, and newcomers that there is no room for are
+//! summed in the rest.
 
 /// The series of one port, in [`/metrics`](crate::exposition::families::FAMILIES).
 pub(crate) const OF_A_PORT: usize = 10;

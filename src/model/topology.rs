@@ -13,18 +13,19 @@ pub(crate) struct Topology {
     pairing: Pairing,
     /// The namespaces that the pairing is made from.
     paired: BTreeSet<NetnsId>,
-    /// For each veth end whether it was born before our eyes: it was not in its namespace when we looked there before.
+    /// For each veth end whether it was born before our eyes: it was not in its namespace when we looked
+    /// there before.
     births: HashMap<End, bool>,
     /// Which ends say of their peers that they are in the namespace with this id: those of the last
     /// [`pair_up`](Topology::pair_up), and those that were told of since.
     leading: BTreeSet<(u32, End)>,
     /// Namespaces of which only events have told: they may have more links.
     partial: BTreeSet<NetnsId>,
-    /// The ends that contradict their peer or lack it, with both links as they were when both namespaces were last asked
-    /// about because of that.
+    /// The ends that contradict their peer or lack it, with both links as they were when both namespaces
+    /// were last asked about because of that.
     doubted: HashMap<End, [Option<Link>; 2]>,
-    /// Of each namespace whose links are being read: how often, and which of them events have told of since they were asked
-    /// for.
+    /// Of each namespace whose links are being read: how often, and which of them events have told of since
+    /// they were asked for.
     asked: HashMap<NetnsId, (u32, BTreeSet<u32>)>,
 }
 
@@ -62,8 +63,8 @@ impl Topology {
         self.namespaces.contains_key(&netns)
     }
 
-    /// The links of this namespace are asked for. What events tell of a link from now on stands against the answer: it
-    /// may be older than they are, and whatever they have not told yet they will.
+    /// The links of this namespace are asked for. What events tell of a link from now on stands against the
+    /// answer: it may be older than they are, and whatever they have not told yet they will.
     pub(crate) fn ask(&mut self, netns: NetnsId) {
         self.asked.entry(netns).or_default().0 += 1;
     }
@@ -80,8 +81,9 @@ impl Topology {
         }
     }
 
-    /// Takes a whole dump; of the `touched` links events have told since it was asked for. Returns how many links were not as
-    /// they were known, counters aside, of a namespace that was known; and whether anything is known now that was not.
+    /// Takes a whole dump; of the `touched` links events have told since it was asked for. Returns how many
+    /// links were not as they were known, counters aside, of a namespace that was known; and whether
+    /// anything is known now that was not.
     pub(crate) fn replace(
         &mut self,
         netns: NetnsId,
@@ -145,8 +147,8 @@ impl Topology {
         self.namespaces.retain(|netns, _| stays(netns));
     }
 
-    /// The nsid was taken back: who gets it next is another, and no link that is there leads to it. Where many links are
-    /// dismantled at once, those go only seconds later.
+    /// The nsid was taken back: who gets it next is another, and no link that is there leads to it. Where
+    /// many links are dismantled at once, those go only seconds later.
     pub(crate) fn end_of(&mut self, nsid: u32) {
         let first = End { netns: NetnsId::Host, ifindex: 0 };
         let led: Vec<_> =
@@ -225,8 +227,8 @@ impl Topology {
         veths.map(move |link| End { netns, ifindex: link.ifindex })
     }
 
-    /// Namespaces whose links would tell of pairs that are not known yet: a link leads there, or an end there cannot
-    /// say where its peer is.
+    /// Namespaces whose links would tell of pairs that are not known yet: a link leads there, or an end
+    /// there cannot say where its peer is.
     pub(crate) fn wanted(&self) -> BTreeSet<u32> {
         let links = self.namespaces.values().flat_map(|inside| match inside {
             Inside::Seen(links) => Some(links.values()),
@@ -244,8 +246,9 @@ impl Topology {
         led_to.chain(lost).chain(self.partial.iter().filter_map(|netns| netns.nsid())).collect()
     }
 
-    /// Returns the namespaces to read again because two ends disagree: one of them has moved, and the kernel sends no event about
-    /// the other. Each end is doubted once for each change of either; the host's own links need no doubt, as all their events arrive.
+    /// Returns the namespaces to read again because two ends disagree: one of them has moved, and the
+    /// kernel sends no event about the other. Each end is doubted once for each change of either; the
+    /// host's own links need no doubt, as all their events arrive.
     pub(crate) fn doubts(&mut self) -> BTreeSet<u32> {
         let before = std::mem::take(&mut self.doubted);
         let mut asked = BTreeSet::new();
@@ -288,8 +291,8 @@ impl Topology {
         pair.sides.iter().any(|side| self.births.get(&side.end) == Some(&true))
     }
 
-    /// An nsid whose pairs with the host are all others than before belongs to another namespace now: what polling
-    /// has instead of [`end_of`](Topology::end_of).
+    /// An nsid whose pairs with the host are all others than before belongs to another namespace now: what
+    /// polling has instead of [`end_of`](Topology::end_of).
     fn raise_generations(&mut self) {
         // An id that was taken back since then is another's already.
         let joined = self.pairing.pairs.iter().map(|pair| pair.sides.map(|side| side.end));

@@ -33,8 +33,9 @@ pub struct View {
 }
 
 impl View {
-    /// What one side of a pair counts, as it sees it itself. A veth shows its peer's transmit as its own receive, but for
-    /// what is redirected past the peer; drops are counted at the port, which could not hand over.
+    /// What one side of a pair counts, as it sees it itself. A veth shows its peer's transmit as its own
+    /// receive, but for what is redirected past the peer; drops are counted at the port, which could not
+    /// hand over.
     pub fn own_counters(&self, pair: usize, side: usize) -> Counters {
         let (own, peer) = (&self.samples[pair][side], &self.samples[pair][1 - side]);
         Counters {
@@ -65,14 +66,16 @@ pub struct Scene {
     pub networks_begun: Vec<Duration>,
     /// The workloads that have a pair, with their members; sorted.
     pub tenants: Vec<Arc<Tenant>>,
-    /// There are pods here, or there may be: the labels that name a container are written even where they are empty, so that
-    /// Kubernetes' relabelling cannot fill them with the exporter's own.
+    /// There are pods here, or there may be: the labels that name a container are written even where they
+    /// are empty, so that Kubernetes' relabelling cannot fill them with the exporter's own.
     pub pods: bool,
-    /// The links of containers and pods that are no veths: macvlan, ipvlan, a card of the host; without the loopback.
+    /// The links of containers and pods that are no veths: macvlan, ipvlan, a card of the host; without the
+    /// loopback.
     pub others: Vec<OtherLink>,
     /// How many veth ends are in each state.
     pub ends: BTreeMap<EndState, usize>,
-    /// Whether there was ever a port, and an interface of a container, that there is no room to show by itself.
+    /// Whether there was ever a port, and an interface of a container, that there is no room to show by
+    /// itself.
     pub rest: (bool, bool),
     /// How many pairs the user would see were there room for them.
     pub summed: usize,

@@ -58,8 +58,8 @@ pub struct Workload {
     pub pod: String,
     /// The runtime's own id; empty if it has none.
     pub id: String,
-    /// The image as the user wrote it, of a pod that of the container which does nothing but hold its namespaces; empty if there
-    /// is none. See [`own_image`](Workload::own_image).
+    /// The image as the user wrote it, of a pod that of the container which does nothing but hold its
+    /// namespaces; empty if there is none. See [`own_image`](Workload::own_image).
     pub image: String,
     /// Compose's project, or empty.
     pub compose_project: String,
@@ -90,8 +90,8 @@ impl Workload {
         if !self.pod.is_empty() && self.name.is_empty() { "" } else { &self.image }
     }
 
-    /// What it is called in one word: `NAMESPACE/POD` for a pod, `NAMESPACE/POD/CONTAINER` for one of its containers, else its
-    /// name.
+    /// What it is called in one word: `NAMESPACE/POD` for a pod, `NAMESPACE/POD/CONTAINER` for one of its
+    /// containers, else its name.
     pub fn title(&self) -> String {
         let parts = [&self.namespace, &self.pod, &self.name];
         let parts = parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str);
@@ -109,7 +109,8 @@ pub enum Locator {
 }
 
 impl Locator {
-    /// What is compared: the bytes of a path, because its parts take ten times as long, and there are thousands.
+    /// What is compared: the bytes of a path, because its parts take ten times as long, and there are
+    /// thousands.
     fn key(&self) -> (Option<u32>, &OsStr) {
         match self {
             Locator::Pid(pid) => (Some(*pid), OsStr::new("")),

@@ -1,7 +1,7 @@
 //! Kubernetes' pods, asked over the Container Runtime Interface: which pod is in which network namespace.
 //!
-//! containerd, CRI-O and others serve `runtime.v1` by gRPC on a unix socket. A sandbox owns the namespace, the pod's containers
-//! are its members.
+//! containerd, CRI-O and others serve `runtime.v1` by gRPC on a unix socket. A sandbox owns the namespace,
+//! the pod's containers are its members.
 
 mod connection;
 pub(crate) mod messages;
@@ -33,17 +33,20 @@ const QUESTION: Duration = Duration::from_secs(2);
 /// For all that one refresh asks of single pods; those that are left are asked about at the next.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// A socket whose server has no CRI is asked again after this, or when it is another: CRI may be switched on meanwhile.
+/// A socket whose server has no CRI is asked again after this, or when it is another: CRI may be switched
+/// on meanwhile.
 const UNSERVED: Duration = Duration::from_secs(60);
 
 /// Questions about single pods that are under way at once.
 const QUESTIONS: usize = 8;
 
-/// Where servers listen that nobody has named, below /run, the surest first: containerd itself may be Docker's.
+/// Where servers listen that nobody has named, below /run, the surest first: containerd itself may be
+/// Docker's.
 const USUAL_SOCKETS: [&str; 4] =
     ["crio/crio.sock", "k3s/containerd/containerd.sock", "k0s/containerd.sock", "containerd/containerd.sock"];
 
-/// A server, and what is known of its pods. It does nothing on its own: each [`refresh`](Cri::refresh) asks how things are now.
+/// A server, and what is known of its pods. It does nothing on its own: each [`refresh`](Cri::refresh) asks
+/// how things are now.
 #[derive(Debug)]
 pub struct Cri {
     /// Where it is, once that is known.
@@ -100,8 +103,9 @@ impl Cri {
         self.endpoint.is_some() || self.candidates.iter().any(|candidate| candidate.path().exists())
     }
 
-    /// Looks for a server, unless it is known where it is. False if there is none: no socket, nobody behind it, or somebody else.
-    /// True also if there is one that is broken, which [`refresh`](Cri::refresh) then says.
+    /// Looks for a server, unless it is known where it is. False if there is none: no socket, nobody behind
+    /// it, or somebody else. True also if there is one that is broken, which [`refresh`](Cri::refresh) then
+    /// says.
     pub async fn find(&mut self) -> bool {
         if self.endpoint.is_some() {
             return true;
@@ -133,8 +137,9 @@ impl Cri {
         self.trouble.is_some()
     }
 
-    /// The pods that are ready and their running containers, as they are now; sorted. While nothing changes this costs two
-    /// requests. A pod that cannot be asked about is left out, and asked about again at the next refresh.
+    /// The pods that are ready and their running containers, as they are now; sorted. While nothing changes
+    /// this costs two requests. A pod that cannot be asked about is left out, and asked about again at the
+    /// next refresh.
     ///
     /// # Errors
     /// If the server could not be asked, or said nothing about any of the pods that are new.

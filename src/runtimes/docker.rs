@@ -30,8 +30,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// For one inspection. One that hangs would hold up what all the others have told.
 const INSPECTION: Duration = Duration::from_secs(1);
 
-/// For one answer, headers included. The list has 0.8 KB for a plain container, with many labels some more: 10,000 fit. While it
-/// is read and understood it is in memory several times.
+/// For one answer, headers included. The list has 0.8 KB for a plain container, with many labels some more:
+/// 10,000 fit. While it is read and understood it is in memory several times.
 const LIMIT: u64 = 16 << 20;
 
 /// Inspections under way at once. An inspection takes the container's lock, which a start or a stop can hold
@@ -82,10 +82,11 @@ impl Docker {
         self.place.host().is_there()
     }
 
-    /// The running and paused containers and all networks, as they are now; sorted. Takes 5 seconds at most.
+    /// The running and paused containers and all networks, as they are now; sorted. Takes 5 seconds at
+    /// most.
     ///
-    /// While nothing changes this costs two requests. A container that cannot be inspected is left out, or shown
-    /// as it was before, and asked about again at the next refresh.
+    /// While nothing changes this costs two requests. A container that cannot be inspected is left out, or
+    /// shown as it was before, and asked about again at the next refresh.
     ///
     /// # Errors
     /// If the engine could not be asked for its containers and networks.

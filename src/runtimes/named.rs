@@ -34,7 +34,8 @@ impl Folder {
         &self.path
     }
 
-    /// Claims every name in it, if any has come or gone since the last time; `None` if there is no such folder.
+    /// Claims every name in it, if any has come or gone since the last time; `None` if there is no such
+    /// folder.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -67,7 +68,8 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-/// A younger stamp is not trusted: the clock of file systems goes in steps, and a change in the same step would not show.
+/// A younger stamp is not trusted: the clock of file systems goes in steps, and a change in the same step
+/// would not show.
 const STEP: Duration = Duration::from_millis(100);
 
 impl Stamp {

@@ -50,14 +50,15 @@ impl Processes {
         Some(workload(command.trim_ascii_end(), self.cgroup(pid).as_deref()))
     }
 
-    /// The path of a process's cgroup: the deepest, where several hierarchies are mounted. `None` if it is gone
-    /// or in no group.
+    /// The path of a process's cgroup: the deepest, where several hierarchies are mounted. `None` if it is
+    /// gone or in no group.
     pub fn cgroup(&self, pid: u32) -> Option<String> {
         deepest(&fs::read(self.procfs.join(pid.to_string()).join("cgroup")).ok()?)
     }
 }
 
-/// How many descriptors this process may have open (RLIMIT_NOFILE), after the soft limit was raised to the hard one.
+/// How many descriptors this process may have open (RLIMIT_NOFILE), after the soft limit was raised to the
+/// hard one.
 pub(crate) fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -65,8 +66,8 @@ pub(crate) fn descriptors() -> usize {
     now.current.map_or(usize::MAX >> 4, |limit| usize::try_from(limit).unwrap_or(usize::MAX >> 4))
 }
 
-/// Waits until a process has ended (pidfd_open(2), Linux 5.3); false, and at once, if it cannot be watched. The
-/// descriptor holds no namespace of a process that is dead.
+/// Waits until a process has ended (pidfd_open(2), Linux 5.3); false, and at once, if it cannot be watched.
+/// The descriptor holds no namespace of a process that is dead.
 pub(crate) async fn exit_of(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
     let process = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
@@ -125,8 +126,8 @@ fn is_of_container(part: &str) -> bool {
     part.split(|c: char| !c.is_ascii_alphanumeric()).any(is_id)
 }
 
-/// Undoes what systemd does to a name in a unit's: `\x2d` is a hyphen (systemd.unit(5)). [`Readable`] has doubled
-/// the backslash.
+/// Undoes what systemd does to a name in a unit's: `\x2d` is a hyphen (systemd.unit(5)). [`Readable`] has
+/// doubled the backslash.
 fn unescape(name: &str) -> String {
     let mut parts = name.split(r"\\x");
     let mut plain = parts.next().unwrap_or_default().to_owned();

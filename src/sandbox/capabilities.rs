@@ -29,8 +29,8 @@ pub(crate) enum Tier {
     AllNamespaces,
 }
 
-/// Gives up every capability but CAP_NET_ADMIN, if there is that and `privileges` lets us keep it; none if the part is disabled.
-/// Must be called before the first thread starts: capabilities belong to threads.
+/// Gives up every capability but CAP_NET_ADMIN, if there is that and `privileges` lets us keep it; none if
+/// the part is disabled. Must be called before the first thread starts: capabilities belong to threads.
 ///
 /// # Errors
 /// What the system said.
@@ -81,15 +81,16 @@ const MINIMAL_WITHOUT_EVENTS: &str = "--privileges minimal, and no CAP_NET_BROAD
                                       CAP_NET_ADMIN show the former, CAP_NET_BROADCAST changes the latter";
 
 impl Tier {
-    /// The capabilities that are missing, as capabilities(7) names them; none if [`lacks`](Tier::lacks) has nothing to say.
+    /// The capabilities that are missing, as capabilities(7) names them; none if [`lacks`](Tier::lacks) has
+    /// nothing to say.
     pub(crate) fn missing(self, all_events: bool) -> Vec<&'static str> {
         let needed = (self == Tier::HostOnly).then_some("CAP_NET_ADMIN");
         let at_the_start = (!all_events || self == Tier::HostOnly).then_some("CAP_NET_BROADCAST");
         needed.into_iter().chain(at_the_start).collect()
     }
 
-    /// What is missing, and what would give it; `None` if nothing is. `all_events` says that the events of every
-    /// namespace arrive.
+    /// What is missing, and what would give it; `None` if nothing is. `all_events` says that the events of
+    /// every namespace arrive.
     pub(crate) fn lacks(self, all_events: bool, privileges: Privileges) -> Option<&'static str> {
         if privileges == Privileges::Minimal {
             return Some(if all_events { MINIMAL } else { MINIMAL_WITHOUT_EVENTS });
@@ -111,7 +112,8 @@ impl Tier {
     }
 }
 
-/// The effective capabilities of the calling thread, as in systemd's units but short: `net_admin`, several with commas; `none`.
+/// The effective capabilities of the calling thread, as in systemd's units but short: `net_admin`, several
+/// with commas; `none`.
 pub(super) fn effective() -> String {
     let Ok(now) = capabilities(None) else { return "unknown".into() };
     let mut names: Vec<String> = now.effective.iter_names().map(|(name, _)| name.to_lowercase()).collect();

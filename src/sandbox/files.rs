@@ -40,7 +40,8 @@ pub(super) fn restrict(needs: &Needs) -> Result<State, String> {
     }
 }
 
-/// Below this path, or, as long as it is not there, below the nearest folder above; but never below the root, which would be all.
+/// Below this path, or, as long as it is not there, below the nearest folder above; but never below the
+/// root, which would be all.
 fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, String> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     for path in path.ancestors().filter(|path| path.parent().is_some()) {

@@ -1,8 +1,9 @@
 //! System calls: two filters of seccomp(2).
 //!
-//! The first knows what may be called at all. What it does not know fails with ENOSYS, as on an older kernel: a C library that is
-//! newer than this list then takes the older call, which is in it. The second refuses with EPERM what must never be called, and known
-//! calls with arguments that nobody here uses. It is asked first, and it also refuses any further filter.
+//! The first knows what may be called at all. What it does not know fails with ENOSYS, as on an older
+//! kernel: a C library that is newer than this list then takes the older call, which is in it. The second
+//! refuses with EPERM what must never be called, and known calls with arguments that nobody here uses. It
+//! is asked first, and it also refuses any further filter.
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use known::restrict;
@@ -24,8 +25,9 @@ mod known {
     };
     use std::collections::BTreeMap;
 
-    /// What may be called. Seen by strace of glibc, or what the C libraries, the standard library and tokio call where something is
-    /// not there or fails; the calls that only x86-64 has are for musl, and for what the others replace.
+    /// What may be called. Seen by strace of glibc, or what the C libraries, the standard library and tokio
+    /// call where something is not there or fails; the calls that only x86-64 has are for musl, and for
+    /// what the others replace.
     const ALLOWED: &[c_long] = &[
         // Descriptors.
         SYS_read,

@@ -1,5 +1,5 @@
-//! What was told of the pairs: the answer of `/api/v1/pairs`, as docs/api.md describes it. What an exporter of another version adds is
-//! passed over, and what it leaves out is unknown.
+//! What was told of the pairs: the answer of `/api/v1/pairs`, as docs/api.md describes it. What an exporter
+//! of another version adds is passed over, and what it leaves out is unknown.
 
 use serde::Deserialize;
 

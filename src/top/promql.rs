@@ -3,8 +3,8 @@
 use super::pairs::{End, Pair};
 use std::fmt::Write;
 
-/// The queries that show in Prometheus what this end's row shows: the workload's rates and peaks, and the other end's own counters if it is a
-/// port.
+/// The queries that show in Prometheus what this end's row shows: the workload's rates and peaks, and the
+/// other end's own counters if it is a port.
 pub(super) fn queries(pair: &Pair, own: usize) -> Vec<String> {
     let mut queries = Vec::new();
     for (end, other) in [(own, 1 - own), (1 - own, own)] {

@@ -152,7 +152,8 @@ impl Row {
         words.iter().all(|word| texts.iter().any(|text| text.contains(word)))
     }
 
-    /// The order by a column; what has no value is last whichever way it goes, and the workload's name decides between equals.
+    /// The order by a column; what has no value is last whichever way it goes, and the workload's name
+    /// decides between equals.
     pub fn compare(&self, other: &Row, column: Column, falling: bool) -> Ordering {
         let turned = |order: Ordering| if falling { order.reverse() } else { order };
         let by = match column {

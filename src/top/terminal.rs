@@ -21,7 +21,8 @@ use std::time::Duration;
 /// Whether the terminal is in our hands: who gives it back does it once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The terminal in our hands: raw, with the alternate screen. It is given back when this goes, and on a panic of any thread.
+/// The terminal in our hands: raw, with the alternate screen. It is given back when this goes, and on a
+/// panic of any thread.
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
     theme: Theme,
@@ -100,8 +101,8 @@ impl Drop for Screen {
     }
 }
 
-/// A screen that holds nothing, of the terminal's size at the moment. One that followed the size by itself would ask the terminal where its
-/// cursor is: the answer comes with the keys, or never.
+/// A screen that holds nothing, of the terminal's size at the moment. One that followed the size by itself
+/// would ask the terminal where its cursor is: the answer comes with the keys, or never.
 fn blank() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
     let backend = CrosstermBackend::new(io::stdout());
     let viewport = Viewport::Fixed(Rect::from((Position::ORIGIN, backend.size()?)));
@@ -115,7 +116,8 @@ fn enter() -> io::Result<()> {
     execute!(io::stdout(), EnterAlternateScreen).inspect_err(|_| restore())
 }
 
-/// Gives the terminal back if it is in our hands. Where that fails the terminal is gone, and there is nobody to tell.
+/// Gives the terminal back if it is in our hands. Where that fails the terminal is gone, and there is
+/// nobody to tell.
 fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);

@@ -1,10 +1,12 @@
-//! Text for a terminal: names that are shown and not obeyed, cells of a fixed width, numbers a person can read.
+//! Text for a terminal: names that are shown and not obeyed, cells of a fixed width, numbers a person can
+//! read.
 
 use std::fmt::Write;
 use unicode_width::UnicodeWidthChar;
 
-/// What a terminal would obey, or what it shows otherwise than its characters say: controls, marks of direction, characters without
-/// a shape, and those that join or change the ones beside them, whose width no two terminals agree on.
+/// What a terminal would obey, or what it shows otherwise than its characters say: controls, marks of
+/// direction, characters without a shape, and those that join or change the ones beside them, whose width
+/// no two terminals agree on.
 fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -90,7 +92,8 @@ fn scaled(number: u64) -> String {
     format!("{value:.digits$} {}", PREFIXES[steps])
 }
 
-/// The values as blocks of eight heights, the last at the right edge; each block is the highest of as many as fit the width best.
+/// The values as blocks of eight heights, the last at the right edge; each block is the highest of as many
+/// as fit the width best.
 pub(super) fn sparkline(values: impl ExactSizeIterator<Item = u64>, keep: usize, columns: usize) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let group = keep.div_ceil(columns.max(1)).max(1);

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 const LINES: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The lines of each place in the minute that began with its first. There are as many places as the program has.
+/// The lines of each place in the minute that began with its first. There are as many places as the program
+/// has.
 pub(super) struct Throttle<P> {
     minutes: HashMap<P, Minute>,
 }
@@ -26,7 +27,8 @@ impl<P> Default for Throttle<P> {
 }
 
 impl<P: Eq + Hash> Throttle<P> {
-    /// Whether the place may write a line now; if so, how many it was not allowed to write since its last one.
+    /// Whether the place may write a line now; if so, how many it was not allowed to write since its last
+    /// one.
     pub(super) fn admit(&mut self, place: P, now: Instant) -> Option<u64> {
         let fresh = Minute { began: now, lines: 0, suppressed: 0 };
         let minute = self.minutes.entry(place).or_insert(fresh);

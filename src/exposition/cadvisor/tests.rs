@@ -8,8 +8,8 @@ use crate::model::workload::Runtime;
 use crate::model::workload::Workload;
 use std::collections::BTreeSet;
 
-/// Taken from google/cadvisor v0.49.1, metrics/prometheus.go: the families with MetricKind NetworkUsageMetrics, their help, and
-/// `DefaultContainerLabels` with the label `interface`.
+/// Taken from google/cadvisor v0.49.1, metrics/prometheus.go: the families with MetricKind
+/// NetworkUsageMetrics, their help, and `DefaultContainerLabels` with the label `interface`.
 const CADVISOR: [(&str, &str); 8] = [
     ("container_network_receive_bytes_total", "Cumulative count of bytes received"),
     ("container_network_receive_errors_total", "Cumulative count of errors encountered while receiving"),
@@ -28,8 +28,8 @@ const CADVISOR: [(&str, &str); 8] = [
 ];
 const LABELS_OF_CADVISOR: [&str; 5] = ["container_label_app", "id", "image", "interface", "name"];
 
-/// Taken from kubernetes/kubernetes v1.30.0, pkg/kubelet/server/server.go, `containerPrometheusLabelsFunc`, with the label
-/// `interface` of cAdvisor's; empty labels are none to Prometheus.
+/// Taken from kubernetes/kubernetes v1.30.0, pkg/kubelet/server/server.go, `containerPrometheusLabelsFunc`,
+/// with the label `interface` of cAdvisor's; empty labels are none to Prometheus.
 const LABELS_OF_KUBELET: [&str; 7] = ["container", "id", "image", "interface", "name", "namespace", "pod"];
 
 fn name(text: &str) -> Name {

@@ -83,7 +83,8 @@ impl Query {
     /// Reads the part of an URL behind its `?`.
     ///
     /// # Errors
-    /// In words for the client: the parameter that is not known, or given twice, or whose value means nothing.
+    /// In words for the client: the parameter that is not known, or given twice, or whose value means
+    /// nothing.
     pub(crate) fn parse(text: &str) -> Result<Query, String> {
         let mut query = Query::default();
         for parameter in text.split('&').filter(|parameter| !parameter.is_empty()) {

@@ -40,8 +40,8 @@ pub(super) fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// Believes whom a certificate of the file has signed, and whoever has one of them himself: `openssl req -x509` makes one that says it is an
-/// authority's, which webpki takes for nobody's else.
+/// Believes whom a certificate of the file has signed, and whoever has one of them himself: `openssl req
+/// -x509` makes one that says it is an authority's, which webpki takes for nobody's else.
 #[derive(Debug)]
 struct Listed {
     signed: Arc<WebPkiServerVerifier>,

@@ -13,7 +13,8 @@ const RETRY: u32 = 2_000;
 
 pub(super) struct Frame {
     plain: Bytes,
-    /// `None` if it cannot be compressed. It refers to no other text, so that all clients can share it, whenever they came.
+    /// `None` if it cannot be compressed. It refers to no other text, so that all clients can share it,
+    /// whenever they came.
     deflated: OnceLock<Option<Bytes>>,
 }
 

@@ -94,8 +94,8 @@ impl ClientCertVerifier for ClientCertificates {
         if let Some(chain) = &self.chain
             && let Err(error) = chain.verify_client_cert(certificate, intermediates, now)
         {
-            // webpki wants no certificate that could be an authority from a client; Go takes one that is itself listed,
-            // as a self-signed one made by `openssl req -x509` usually is.
+            // webpki wants no certificate that could be an authority from a client; Go takes one that is
+            // itself listed, as a self-signed one made by `openssl req -x509` usually is.
             if !self.authorities.iter().any(|authority| authority.as_ref() == certificate.as_ref()) {
                 return Err(error);
             }
@@ -130,7 +130,8 @@ impl ClientCertVerifier for ClientCertificates {
     }
 }
 
-/// What else counts for a certificate that is itself among the authorities: its time, and what it may be used for.
+/// What else counts for a certificate that is itself among the authorities: its time, and what it may be
+/// used for.
 fn check_listed(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let parsed =
         x509_cert::Certificate::from_der(certificate.as_ref()).map_err(|_| CertificateError::BadEncoding)?;

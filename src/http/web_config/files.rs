@@ -21,7 +21,8 @@ struct Look {
 }
 
 impl Files {
-    /// Looks at one more. It must be called before the file is read, so that a change since then is not missed.
+    /// Looks at one more. It must be called before the file is read, so that a change since then is not
+    /// missed.
     pub(crate) fn look_at(&mut self, path: &Path) {
         self.0.push((path.to_owned(), look(path)));
     }

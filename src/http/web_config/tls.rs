@@ -47,7 +47,8 @@ const REFUSED_SUITES: &[(&str, &str)] = &[
 const CBC: &str = "rustls has no CBC suites, which padding oracles have broken again and again";
 const RSA: &str = "rustls has no RSA key exchange, which has no forward secrecy";
 
-/// RFC 9113, 9.2.2, demands one of these where HTTP/2 is spoken over TLS 1.2; the second is for keys of elliptic curves.
+/// RFC 9113, 9.2.2, demands one of these where HTTP/2 is spoken over TLS 1.2; the second is for keys of
+/// elliptic curves.
 const HTTP2_SUITES: [SupportedCipherSuite; 2] =
     [suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256];
 

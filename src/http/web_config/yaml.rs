@@ -1,6 +1,7 @@
 //! How the file is written: exporter-toolkit's YAML, as strict as it reads it.
 //!
-//! What can be judged by itself (a name, a hash, a header) is judged while it is read, so that the error has its line.
+//! What can be judged by itself (a name, a hash, a header) is judged while it is read, so that the error
+//! has its line.
 
 use crate::http::users::Hash;
 use hyper::header::{HeaderName, HeaderValue};

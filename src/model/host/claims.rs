@@ -16,7 +16,8 @@ pub(super) struct Heard {
     pub claims: Claims,
     /// When it was last asked with an answer.
     pub asked: Duration,
-    /// The interfaces that it is about to make or has made, by their address, with the time when each was first told.
+    /// The interfaces that it is about to make or has made, by their address, with the time when each was
+    /// first told.
     pub expected: BTreeMap<Mac, Vec<(Expected, Duration)>>,
     /// The containers that exist, running or not, by their id.
     pub containers: HashMap<String, Workload>,

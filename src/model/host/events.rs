@@ -97,8 +97,8 @@ impl Host {
         }
     }
 
-    /// What a namespace that is about to die has sent shows on the host's ends of its pairs, and there only until they
-    /// are parted.
+    /// What a namespace that is about to die has sent shows on the host's ends of its pairs, and there only
+    /// until they are parted.
     pub(super) fn last_words(&self, nsid: u32) -> Vec<Request> {
         let ports = self.ports_of(nsid);
         if ports.is_empty() { Vec::new() } else { vec![Request::LastWords(ports)] }

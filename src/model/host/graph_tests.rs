@@ -1,5 +1,5 @@
-//! Random hosts as plain data, judged by the state machine and by a slow, obvious second implementation that is
-//! written from the words of the rules and knows the truth that the first has to find.
+//! Random hosts as plain data, judged by the state machine and by a slow, obvious second implementation
+//! that is written from the words of the rules and knows the truth that the first has to find.
 
 use super::*;
 use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};

@@ -100,8 +100,8 @@ pub enum Input {
     },
     /// What the kernel told unasked, in order.
     Events(Vec<Event>),
-    /// Counters of the host's links, read at the first sign that a namespace ends, whose event comes next: by name, as far as
-    /// they could be read without waiting.
+    /// Counters of the host's links, read at the first sign that a namespace ends, whose event comes next:
+    /// by name, as far as they could be read without waiting.
     Parting(HashMap<Name, Counters>),
     /// Whose events arrive, or why not every namespace's do.
     Listening {
@@ -134,8 +134,8 @@ pub enum Request {
     Echo,
     /// Say when this process ends.
     WatchExit(u32),
-    /// The counters of these links of the host, by ifindex and name, at once: the other ends are about to go, and what they have sent is
-    /// in no event.
+    /// The counters of these links of the host, by ifindex and name, at once: the other ends are about to
+    /// go, and what they have sent is in no event.
     LastWords(Vec<(u32, Name)>),
     /// Which processes live in the namespaces with these ids.
     Search(BTreeSet<u32>),
@@ -255,8 +255,8 @@ pub struct Config {
     pub peak_window: Duration,
     /// How changes are learned.
     pub learning: Learning,
-    /// How long changes are gathered before they are judged; and how much longer for each pair or namespace there is, so that a
-    /// host with very many does not spend its time on judging.
+    /// How long changes are gathered before they are judged; and how much longer for each pair or namespace
+    /// there is, so that a host with very many does not spend its time on judging.
     pub gather: Duration,
     /// The further time for each pair or namespace: see `gather`.
     pub gather_a_pair: Duration,

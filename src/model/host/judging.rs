@@ -7,8 +7,8 @@ use crate::model::pairing::Pair;
 use crate::model::workload::Runtime;
 use std::time::Duration;
 
-/// How often who lives where is judged at least: where something may yet turn out otherwise without a change, and where
-/// nothing can.
+/// How often who lives where is judged at least: where something may yet turn out otherwise without a
+/// change, and where nothing can.
 const JUDGED_IN_DOUBT: Duration = Duration::from_secs(10);
 const JUDGED_AT_LEAST: Duration = Duration::from_secs(60);
 
@@ -41,8 +41,8 @@ impl Host {
         let wanted = wanted.into_iter().filter(|nsid| !self.refused.contains(nsid));
         let mut more = self.ask(wanted.map(|nsid| Request::Links { nsid: Some(nsid) }).collect());
         if waiting.for_runtimes {
-            // An engine says whose it is when the container has started. The folder of names would answer at once,
-            // again and again.
+            // An engine says whose it is when the container has started. The folder of names would answer
+            // at once, again and again.
             let engines =
                 self.heard.iter().filter(|(runtime, heard)| **runtime != Runtime::Named && heard.may_name);
             more.extend(engines.map(|(&runtime, _)| Request::Claims(runtime)));

@@ -12,8 +12,8 @@ const YOUNG: Duration = Duration::from_secs(10);
 /// Later the pauses grow with the time that the claim has pointed to nothing, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// So many are looked for again at a time: a runtime may claim thousands of processes that do not exist, and nobody else
-/// shall wait behind them.
+/// So many are looked for again at a time: a runtime may claim thousands of processes that do not exist,
+/// and nobody else shall wait behind them.
 const AGAIN_AT_ONCE: usize = 256;
 
 /// The claims that were looked for in vain.
@@ -33,8 +33,9 @@ struct Lost {
 }
 
 impl Locating {
-    /// Nothing was found. A container that vanishes is no error; what is no namespace, or may not be opened, counts as
-    /// rejected after a second: a name is made a moment before its namespace is mounted on it.
+    /// Nothing was found. A container that vanishes is no error; what is no namespace, or may not be
+    /// opened, counts as rejected after a second: a name is made a moment before its namespace is mounted
+    /// on it.
     pub(super) fn failed(&mut self, locator: Locator, failure: &LookFailure, now: Duration) {
         let lost = self.lost.entry(locator).or_insert(Lost { since: now, next: now, rejected: false });
         let age = now.saturating_sub(lost.since);
@@ -54,8 +55,8 @@ impl Locating {
         self.lost.retain(|locator, _| claimed.contains(locator));
     }
 
-    /// Which of these to look for now: all that were never looked for in vain, and of the others some, in turn, as far as
-    /// it is time.
+    /// Which of these to look for now: all that were never looked for in vain, and of the others some, in
+    /// turn, as far as it is time.
     pub(super) fn choose(&mut self, wanted: BTreeSet<Locator>, now: Duration) -> Vec<Locator> {
         let (again, mut chosen): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|locator| self.lost.contains_key(locator));

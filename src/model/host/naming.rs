@@ -10,7 +10,8 @@ use crate::model::workload::{Claim, Locator, Runtime, Workload};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-/// The claims that were checked: each is checked once for a namespace, as a container may change its MACs later.
+/// The claims that were checked: each is checked once for a namespace, as a container may change its MACs
+/// later.
 #[derive(Debug, Default)]
 pub(super) struct Naming {
     verified: HashSet<Checked>,
@@ -43,8 +44,8 @@ impl Naming {
         self.rejected_ever
     }
 
-    /// Checks all claims, those of the earlier runtimes first; where nobody claims, a process gives the name. Who
-    /// is not claimed any more stays for the time `leaving`.
+    /// Checks all claims, those of the earlier runtimes first; where nobody claims, a process gives the
+    /// name. Who is not claimed any more stays for the time `leaving`.
     pub(super) fn residents(&mut self, told: &Told<'_>, now: Duration, leaving: Duration) -> Residents {
         let Told { heard, inhabitants, newcomers, located, namespaces, .. } = *told;
         let netns_of: HashMap<u32, NetnsId> =
@@ -108,11 +109,12 @@ impl Naming {
         residents
     }
 
-    /// Lets who has lived in a namespace stay while it is dismantled: its first process is gone before its veths
-    /// are, and an engine can tell of a container's end sooner than the links are read again. Who is claimed still,
-    /// and is only not found any more, stays as long as the namespace. It is the namespace with its generation that
-    /// is remembered: an id that is used again is another. Nor does he leave one that a runtime
-    /// still holds by a name that it has made up: it takes a pod's process first, and its network last.
+    /// Lets who has lived in a namespace stay while it is dismantled: its first process is gone before its
+    /// veths are, and an engine can tell of a container's end sooner than the links are read again. Who is
+    /// claimed still, and is only not found any more, stays as long as the namespace. It is the namespace
+    /// with its generation that is remembered: an id that is used again is another. Nor does he leave one
+    /// that a runtime still holds by a name that it has made up: it takes a pod's process first, and its
+    /// network last.
     fn keep_leaving(
         &mut self,
         residents: &mut Residents,
@@ -164,8 +166,8 @@ impl Naming {
         self.homes = residents.homes;
     }
 
-    /// A claim that names MAC addresses is believed if one of them is there: a pid can be another machine's or
-    /// another process's by now.
+    /// A claim that names MAC addresses is believed if one of them is there: a pid can be another machine's
+    /// or another process's by now.
     fn believes(&mut self, claim: &Claim, this: &Checked, inside: &Inside, cgroup: Option<&str>) -> bool {
         let addresses: HashSet<Mac> =
             claim.endpoints.iter().filter_map(|endpoint| endpoint.address).collect();
@@ -183,8 +185,8 @@ impl Naming {
         self.verified.contains(this)
     }
 
-    /// Counts a claim that does not fit, once it is older than the runtime's last answer: a container that changes its
-    /// network has other addresses a moment before its engine tells them.
+    /// Counts a claim that does not fit, once it is older than the runtime's last answer: a container that
+    /// changes its network has other addresses a moment before its engine tells them.
     fn reject(&mut self, this: &Checked, now: Duration, asked: Duration) {
         let (since, counted) = self.rejected.entry(this.clone()).or_insert((now, false));
         if !*counted && asked > *since {
@@ -217,8 +219,8 @@ fn is_cgroup_of(cgroup: Option<&str>, owner: &Workload) -> bool {
     !is_id(&owner.id) || ids.peek().is_none() || ids.any(|id| id == owner.id)
 }
 
-/// True for a name in /run/netns that nobody has chosen: Podman calls its namespaces `netns-UUID` there, containerd `cni-UUID`,
-/// and CRI-O `UUID`. It names a namespace only where nothing else does.
+/// True for a name in /run/netns that nobody has chosen: Podman calls its namespaces `netns-UUID` there,
+/// containerd `cni-UUID`, and CRI-O `UUID`. It names a namespace only where nothing else does.
 pub(super) fn is_made_up(owner: &Workload) -> bool {
     let uuid = |text: &str| {
         let groups =

@@ -1,7 +1,7 @@
 //! Who is new in a namespace that has just got an id.
 //!
-//! A container's first process is there before its interface has come, and its cgroup has the container's id: with
-//! what its runtime told of that id, the namespace has its owner before the runtime can be asked.
+//! A container's first process is there before its interface has come, and its cgroup has the container's
+//! id: with what its runtime told of that id, the namespace has its owner before the runtime can be asked.
 
 use super::Inhabitant;
 use crate::model::link::NetnsId;
@@ -17,7 +17,8 @@ pub(super) struct Newcomers {
     empty: BTreeSet<NetnsId>,
     /// A question is open.
     open: bool,
-    /// The nsids that were taken back since: the answer may be about the namespace that had one of them before.
+    /// The nsids that were taken back since: the answer may be about the namespace that had one of them
+    /// before.
     taken_back: BTreeSet<u32>,
 }
 
@@ -33,7 +34,8 @@ impl Newcomers {
         self.awaited.extend(empty.into_iter().filter_map(NetnsId::nsid));
     }
 
-    /// The next question, if it is time for one. Where no runtime has `told` of containers, nobody asks for one.
+    /// The next question, if it is time for one. Where no runtime has `told` of containers, nobody asks for
+    /// one.
     pub(super) fn question(&mut self, told: bool) -> Option<super::Request> {
         if self.open || !told || self.awaited.is_empty() {
             return None;
@@ -78,8 +80,9 @@ impl Newcomers {
         self.empty.retain(|netns| nameless.contains(netns));
     }
 
-    /// The container whose first process was found in a namespace: its id, by the last part of the process's cgroup,
-    /// as runc and crun make it for every engine. A cgroup below that one is the container's own doing.
+    /// The container whose first process was found in a namespace: its id, by the last part of the
+    /// process's cgroup, as runc and crun make it for every engine. A cgroup below that one is the
+    /// container's own doing.
     pub(super) fn container(&self, netns: NetnsId) -> Option<&str> {
         container_id(self.found.get(&netns)?.cgroup.as_deref()?)
     }

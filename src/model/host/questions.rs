@@ -13,16 +13,17 @@ pub(super) struct Questions {
     apart: BTreeSet<Request>,
     /// How many answers about the links of the host (`None`) or of an nsid are still to come.
     links: BTreeMap<Option<u32>, u32>,
-    /// How many answers about the links of an nsid are still to come that are about the one that had it before.
+    /// How many answers about the links of an nsid are still to come that are about the one that had it
+    /// before.
     void: BTreeMap<u32, u32>,
-    /// The nsids that were taken back while these were being located: an answer that names one of them may be about the
-    /// namespace that had it before. One to a later question is not.
+    /// The nsids that were taken back while these were being located: an answer that names one of them may
+    /// be about the namespace that had it before. One to a later question is not.
     taken_back: BTreeMap<Locator, BTreeSet<u32>>,
 }
 
 impl Questions {
-    /// Notes which questions must be answered before the round is complete: not those to runtimes, which may take
-    /// their time, and not searches.
+    /// Notes which questions must be answered before the round is complete: not those to runtimes, which
+    /// may take their time, and not searches.
     pub(super) fn open_in_round(&mut self, asked: &[Request]) {
         self.round.open.extend(asked.iter().filter(|request| request.is_of_kernel()).cloned());
         self.count(asked);
@@ -56,8 +57,8 @@ impl Questions {
         in_round || apart
     }
 
-    /// An answer about links has come; false if it is to a question that was asked before the id was taken back: answers
-    /// come in the order of their questions.
+    /// An answer about links has come; false if it is to a question that was asked before the id was taken
+    /// back: answers come in the order of their questions.
     pub(super) fn links_answered(&mut self, nsid: Option<u32>) -> bool {
         let void = nsid.and_then(|nsid| Some((nsid, self.void.get_mut(&nsid)?)));
         if let Some((nsid, left)) = void {

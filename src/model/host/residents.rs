@@ -108,19 +108,21 @@ impl Residents {
         }
     }
 
-    /// In a namespace that nobody claims yet lives he for whom an interface is expected that has come there: with the
-    /// address that the runtime gave it, and its port on the network's bridge. Of whom only a process told, the interface
-    /// tells the network.
+    /// In a namespace that nobody claims yet lives he for whom an interface is expected that has come
+    /// there: with the address that the runtime gave it, and its port on the network's bridge. Of whom only
+    /// a process told, the interface tells the network.
     ///
-    /// What an engine that was killed has left behind can have the same address on the same bridge: it was there before
-    /// the runtime told of the interface, or the container is found elsewhere with it, or a first process says whose it is.
+    /// What an engine that was killed has left behind can have the same address on the same bridge: it was
+    /// there before the runtime told of the interface, or the container is found elsewhere with it, or a
+    /// first process says whose it is.
     pub(super) fn settle_expected(&mut self, told: &Told<'_>) {
         let Told { heard, newcomers, namespaces, .. } = *told;
         let Some(Inside::Seen(host)) = namespaces.get(&NetnsId::Host) else { return };
         if heard.values().all(|heard| heard.expected.is_empty()) {
             return;
         }
-        // Indices are anybody's to choose in a namespace of his own: the port's own word for where its peer is counts.
+        // Indices are anybody's to choose in a namespace of his own: the port's own word for where its peer
+        // is counts.
         let port_bridge = |netns: NetnsId, link: &Link| {
             let port = host.get(&link.iflink?).filter(|port| port.iflink == Some(link.ifindex))?;
             let is_its_port = match port.peer_netns {
@@ -181,8 +183,8 @@ impl Residents {
         claimed.map(|(&netns, home)| (home.tenant.owner.id.as_str(), netns)).collect()
     }
 
-    /// Those of these homes that an interface had told of while its owner is found elsewhere, with an interface of the same
-    /// address.
+    /// Those of these homes that an interface had told of while its owner is found elsewhere, with an
+    /// interface of the same address.
     pub(super) fn mistaken(
         &self,
         homes: &HashMap<NetnsId, Home>,
@@ -201,8 +203,9 @@ impl Residents {
         .collect()
     }
 
-    /// In a namespace that nobody claims yet lives the container whose first process is there, if it lives nowhere else:
-    /// what a container makes of its own is not its home, and a cgroup that it makes below its own names nobody.
+    /// In a namespace that nobody claims yet lives the container whose first process is there, if it lives
+    /// nowhere else: what a container makes of its own is not its home, and a cgroup that it makes below
+    /// its own names nobody.
     pub(super) fn settle_newcomers(
         &mut self,
         heard: &BTreeMap<Runtime, Heard>,
@@ -289,8 +292,8 @@ impl Residents {
         places.filter(|&netns| self.place(netns) == Place::Unclaimed).collect()
     }
 
-    /// True if an interface of the pair has no name yet that will stay: an engine moves it in under another, renames it and
-    /// takes it up last. Until then its carrier has changed once, when it was made.
+    /// True if an interface of the pair has no name yet that will stay: an engine moves it in under
+    /// another, renames it and takes it up last. Until then its carrier has changed once, when it was made.
     pub(super) fn unfinished(&self, pair: &ShownPair) -> bool {
         let mut interfaces = pair.sides.iter().filter(|side| side.role == Role::Interface);
         interfaces.any(|side| {
@@ -300,7 +303,8 @@ impl Residents {
         })
     }
 
-    /// True if who lives at an end is only known by a name that a runtime has made up: it may still tell who that is.
+    /// True if who lives at an end is only known by a name that a runtime has made up: it may still tell
+    /// who that is.
     pub(super) fn is_made_up(&self, pair: &ShownPair) -> bool {
         pair.sides.iter().any(|side| side.tenant.as_ref().is_some_and(|tenant| is_made_up(&tenant.owner)))
     }
@@ -384,8 +388,8 @@ impl Residents {
         })
     }
 
-    /// What an interface's traffic is booked under. The bridge of its port tells the network on the host only: in a
-    /// container that runs containers another bridge may have the same name.
+    /// What an interface's traffic is booked under. The bridge of its port tells the network on the host
+    /// only: in a container that runs containers another bridge may have the same name.
     fn labels(&self, side: &ShownSide, port: &ShownSide) -> Option<LabelSet> {
         if side.role == Role::Port {
             return None;

@@ -99,8 +99,8 @@ impl Host {
                 (missed, change) = self.topology.replace(netns, links, &touched);
             }
             Err(LookFailure::Denied) if nsid.is_some() => self.topology.hide(netns),
-            // The kernel refuses a namespace from its last user's end on. Its event comes when it is dismantled, which can be
-            // seconds later where many are: none is missed.
+            // The kernel refuses a namespace from its last user's end on. Its event comes when it is
+            // dismantled, which can be seconds later where many are: none is missed.
             Err(LookFailure::Gone) if nsid.is_some() => {
                 self.refused.extend(nsid);
                 self.topology.forget(netns);

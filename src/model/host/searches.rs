@@ -11,8 +11,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 #[derive(Debug, Default)]
 pub(super) struct Searches {
     by_netns: BTreeMap<NetnsId, Search>,
-    /// The nsids that were taken back while processes were searched for: the answer may be about the namespaces that had them
-    /// before.
+    /// The nsids that were taken back while processes were searched for: the answer may be about the
+    /// namespaces that had them before.
     taken_back: BTreeSet<u32>,
 }
 
@@ -40,7 +40,8 @@ impl Searches {
         (!nsids.is_empty()).then_some(Request::Search(nsids))
     }
 
-    /// These were searched, by the nsids that they have now. Returns the nsids of which the answer tells nothing.
+    /// These were searched, by the nsids that they have now. Returns the nsids of which the answer tells
+    /// nothing.
     pub(super) fn answered(
         &mut self,
         searched: impl Iterator<Item = NetnsId>,

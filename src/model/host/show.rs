@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many times as long a pair is held back whose namespace has a name that a runtime has made up: it tells of a pod
-/// when that has started, which may be seconds after its network was made.
+/// How many times as long a pair is held back whose namespace has a name that a runtime has made up: it
+/// tells of a pod when that has started, which may be seconds after its network was made.
 const FOR_MADE_UP_NAMES: u32 = 10;
 
 impl Host {
@@ -145,9 +145,9 @@ impl Host {
 }
 
 impl Host {
-    /// The links that are no veths, as far as there is room for them besides the interfaces of the pairs: those that are shown
-    /// already come first. Who can make links in a container can make any number, so they take no more than their part. Says
-    /// also of how many series there is none.
+    /// The links that are no veths, as far as there is room for them besides the interfaces of the pairs:
+    /// those that are shown already come first. Who can make links in a container can make any number, so
+    /// they take no more than their part. Says also of how many series there is none.
     fn limit_others(&self, mut others: Vec<OtherLink>, pairs: &[ShownPair]) -> (Vec<OtherLink>, usize) {
         let taken =
             OF_A_CADVISOR_LINK * pairs.iter().flat_map(|pair| &pair.sides).filter(is_container).count();
@@ -229,7 +229,8 @@ const UNFINISHED: Duration = Duration::from_secs(4);
 /// What a pair carried that died without a name is kept for so long.
 pub(super) const KEPT: Duration = Duration::from_secs(10);
 
-/// What may tell later whose a pair's interface is, if it has one and nobody claims it, or only by a made-up name.
+/// What may tell later whose a pair's interface is, if it has one and nobody claims it, or only by a
+/// made-up name.
 fn clue(pair: &ShownPair, made_up: bool, newcomers: &Newcomers) -> Option<Clue> {
     let [a, b] = &pair.sides;
     let (interface, port) = match (&a.labels, &b.labels) {
@@ -284,8 +285,8 @@ fn heir(estate: &Estate, heard: &BTreeMap<Runtime, Heard>, now: Duration) -> Opt
     }
 }
 
-/// An engine takes an interface down and renames it before it takes it away: while it is down it keeps the name that
-/// it had.
+/// An engine takes an interface down and renames it before it takes it away: while it is down it keeps the
+/// name that it had.
 fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>) {
     let (Some(link), Some(labels), Some(known)) = (side.link, side.labels.as_mut(), known) else { return };
     if labels.runtime != Runtime::Docker || link.up {
@@ -300,7 +301,8 @@ fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>) {
     }
 }
 
-/// The namespace to read at a tick for a pair without an end on the host: its counters are in no other answer.
+/// The namespace to read at a tick for a pair without an end on the host: its counters are in no other
+/// answer.
 fn read_for(pair: &ShownPair) -> Option<u32> {
     let [a, b] = &pair.sides;
     if a.end.netns == NetnsId::Host || b.end.netns == NetnsId::Host {

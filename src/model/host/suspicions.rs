@@ -41,7 +41,8 @@ impl Suspicions {
         ask
     }
 
-    /// The echo has come back. What events that were there before it was asked for have not told, they have missed: so much.
+    /// The echo has come back. What events that were there before it was asked for have not told, they have
+    /// missed: so much.
     pub(super) fn take_echo(&mut self) -> usize {
         let Some(asked) = self.echo_asked.take() else { return 0 };
         let before = self.found.len();

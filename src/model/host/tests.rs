@@ -504,7 +504,8 @@ fn a_claim_on_an_id_that_is_used_again_does_not_take_over_the_pair_of_the_one_be
     world.tick(&mut host, NOW);
     assert_eq!(names(&host), ["veth10 docker/one/eth0/"]);
 
-    // Between two rounds `one` is gone, and `two` is there with the same id; the host's links were read before that.
+    // Between two rounds `one` is gone, and `two` is there with the same id; the host's links were read
+    // before that.
     world.kill(0, 10);
     world.start(0, 11);
     world.docker = say(claim("two", 701));

@@ -4,7 +4,8 @@ use super::NetnsId;
 use crate::model::pairing::Pair;
 use std::collections::BTreeSet;
 
-/// How many namespaces are read at a scrape for links that are no veths: as many as 50 ms allow where there are 5,000.
+/// How many namespaces are read at a scrape for links that are no veths: as many as 50 ms allow where there
+/// are 5,000.
 const READ_AT_A_SCRAPE: usize = 512;
 
 /// How many namespaces are read at a tick for pairs that have no end on the host.
@@ -20,13 +21,15 @@ pub(super) struct Turns {
     off_host: u32,
     others: u32,
     bypassed: u32,
-    /// Of all pairs, the next that may be one whose end receives past its port; and how many ticks there were.
+    /// Of all pairs, the next that may be one whose end receives past its port; and how many ticks there
+    /// were.
     suspect: usize,
     ticks: u32,
 }
 
 impl Turns {
-    /// Those to read at this tick for pairs without an end on the host: their counters are in no other answer.
+    /// Those to read at this tick for pairs without an end on the host: their counters are in no other
+    /// answer.
     pub(super) fn off_host(&mut self, nsids: &BTreeSet<u32>) -> Vec<u32> {
         next(nsids, &mut self.off_host, READ_AT_A_TICK)
     }
@@ -36,8 +39,8 @@ impl Turns {
         next(nsids, &mut self.others, READ_AT_A_SCRAPE)
     }
 
-    /// Those to read at this tick because what they receive may go past the port on the host: those of which that is
-    /// known, and some others to find out.
+    /// Those to read at this tick because what they receive may go past the port on the host: those of
+    /// which that is known, and some others to find out.
     pub(super) fn past_the_port(
         &mut self,
         pairs: &[Pair],

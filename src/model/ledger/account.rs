@@ -23,13 +23,15 @@ pub(super) struct Account {
     pub(super) clue: Option<Clue>,
     /// When the pair was first seen where it is now.
     pub(super) arrived: Duration,
-    /// Two ports, and young: one of them may yet move into a container, and what it has carried moves with it.
+    /// Two ports, and young: one of them may yet move into a container, and what it has carried moves with
+    /// it.
     pub(super) in_transit: bool,
     /// An end was deleted: whatever has its id from now on is another.
     pub(super) ended: bool,
     /// The bytes that each end had received when the last tick ended.
     pub(super) received: [u64; 2],
-    /// The end inside receives what its port never sent: packets are redirected past the port (bpf_redirect_peer).
+    /// The end inside receives what its port never sent: packets are redirected past the port
+    /// (bpf_redirect_peer).
     pub(super) bypassed: bool,
     /// It counts from 0: it came since we look.
     pub(super) born: bool,
@@ -62,8 +64,8 @@ impl Account {
         self.booked_to[side].is_some() && self.labels[side].as_ref() == Some(labels)
     }
 
-    /// Ends a tick, for which the host's ends were read: what one of them had sent by then is at least what its peer had
-    /// received a tick ago, unless something goes past it.
+    /// Ends a tick, for which the host's ends were read: what one of them had sent by then is at least what
+    /// its peer had received a tick ago, unless something goes past it.
     pub(super) fn end_tick(&mut self) {
         for side in 0..2 {
             let port = self.ends[1 - side].netns == NetnsId::Host && self.ends[side].netns != NetnsId::Host;
@@ -98,10 +100,11 @@ impl Account {
         }
     }
 
-    /// Returns the bytes and packets that reached `side`. A veth normally counts what it transmits, and shows its peer's
-    /// transmit as its receive; with NAPI (GRO, XDP) or a redirect to the peer the receiver counts. Whichever saw more is
-    /// right, or the sum of what both ends show once they have no peer any more. Nothing else may be added: the transmit of
-    /// an attached end already holds what its peer counted (`veth_get_stats64` in drivers/net/veth.c).
+    /// Returns the bytes and packets that reached `side`. A veth normally counts what it transmits, and
+    /// shows its peer's transmit as its receive; with NAPI (GRO, XDP) or a redirect to the peer the
+    /// receiver counts. Whichever saw more is right, or the sum of what both ends show once they have no
+    /// peer any more. Nothing else may be added: the transmit of an attached end already holds what its
+    /// peer counted (`veth_get_stats64` in drivers/net/veth.c).
     fn carried_to(&self, side: usize) -> (u64, u64) {
         let (own, other) = (&self.highest[side], &self.highest[1 - side]);
         let detached =

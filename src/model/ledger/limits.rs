@@ -33,8 +33,8 @@ pub(crate) struct Showing {
 }
 
 impl LabelSet {
-    /// What it is summed under if there is no room for it: the runtime and the network stay, so that the network's totals are whole.
-    /// What is hidden is summed apart.
+    /// What it is summed under if there is no room for it: the runtime and the network stay, so that the
+    /// network's totals are whole. What is hidden is summed apart.
     fn rest(&self, hidden: bool) -> LabelSet {
         LabelSet {
             runtime: self.runtime,
@@ -73,9 +73,9 @@ impl LabelSet {
 }
 
 impl Ledger {
-    /// Says of each pair that is booked whether it is shown by itself, and books what there is no room for to the rest: who was shown
-    /// stays, newcomers come in their order, and who is in the rest stays there as long as it lives. Returns how many series
-    /// there would be more.
+    /// Says of each pair that is booked whether it is shown by itself, and books what there is no room for
+    /// to the rest: who was shown stays, newcomers come in their order, and who is in the rest stays there
+    /// as long as it lives. Returns how many series there would be more.
     pub(crate) fn limit(
         &mut self,
         bookings: &mut [Booking],
@@ -94,7 +94,8 @@ impl Ledger {
         Limiting::new(self, showing, limits).limit(bookings, showing)
     }
 
-    /// True if there is room for all, whatever is new. To look which label sets are would cost more than all else here.
+    /// True if there is room for all, whatever is new. To look which label sets are would cost more than
+    /// all else here.
     fn fits(&self, bookings: &[Booking], showing: &[Option<Showing>], limit: usize) -> bool {
         let (mut all, mut found) = (self.networks.len() * OF_A_NETWORK, 0);
         let mut take = |series: usize, word: Word| {
@@ -130,8 +131,8 @@ impl Ledger {
         self.rest
     }
 
-    /// A workload with very many label sets gets no new ones: interfaces are named by whoever has them. The network
-    /// stays, so that its totals are whole.
+    /// A workload with very many label sets gets no new ones: interfaces are named by whoever has them. The
+    /// network stays, so that its totals are whole.
     fn limit_workloads(&self, bookings: &mut [Booking]) {
         let of = |labels: &LabelSet| {
             let (runtime, names) = labels.workload();
@@ -164,8 +165,8 @@ impl Ledger {
         }
     }
 
-    /// The workloads that may have too many: nearly always none, and to look at each set of thousands would cost more than
-    /// all else here.
+    /// The workloads that may have too many: nearly always none, and to look at each set of thousands would
+    /// cost more than all else here.
     fn crowded(&self, bookings: &[Booking]) -> HashSet<(Runtime, [String; 3])> {
         let booked = bookings.iter().flat_map(|booking| {
             let (Booking::To(labels) | Booking::Held { labels, .. }) = booking;

@@ -1,7 +1,7 @@
 //! The pairs that there is no room to show one by one: what their ends count is shown as one sum.
 //!
-//! A pair that is in the rest stays there as long as it lives. A device's counters are the kernel's own, since the device was
-//! made: shown later, they would be counted twice.
+//! A pair that is in the rest stays there as long as it lives. A device's counters are the kernel's own,
+//! since the device was made: shown later, they would be counted twice.
 
 use super::{Account, highest};
 use crate::model::link::Counters;
@@ -33,7 +33,8 @@ pub(super) struct Share {
     counted: [Counters; 2],
 }
 
-/// What the pairs counted that are shown as one, since each came to the rest; `None` before the first has. It never falls.
+/// What the pairs counted that are shown as one, since each came to the rest; `None` before the first has.
+/// It never falls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rest {
     pub ports: Option<Counters>,

@@ -29,9 +29,9 @@ impl<L> Total<L> {
 /// How many there may be, and what those are summed under that are more.
 pub(super) type Most<L> = (usize, fn(&L) -> L);
 
-/// Adds the labels that are wanted, each with the time since when it is counted; drops those that were last wanted longer
-/// than `retention` ago. In place: most are the same each time, and there are thousands. Of more than `most` the new ones
-/// get the labels of their rest.
+/// Adds the labels that are wanted, each with the time since when it is counted; drops those that were last
+/// wanted longer than `retention` ago. In place: most are the same each time, and there are thousands. Of
+/// more than `most` the new ones get the labels of their rest.
 pub(super) fn renew<'a, L: Ord + Clone + 'a>(
     totals: &mut Vec<Total<L>>,
     wanted: impl Iterator<Item = (Cow<'a, L>, Duration)>,

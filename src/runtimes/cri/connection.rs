@@ -21,8 +21,8 @@ use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
-/// For one message. As much as kubelet takes: the annotations of a node's pods can be larger than the 4 MiB that are gRPC's
-/// default.
+/// For one message. As much as kubelet takes: the annotations of a node's pods can be larger than the 4 MiB
+/// that are gRPC's default.
 pub(super) const LIMIT: usize = 16 << 20;
 
 /// A message that is asked, by which method, and what is answered.
@@ -87,7 +87,8 @@ impl Connection {
         }
     }
 
-    /// Asks for a stream of answers. A server may say nothing at all, headers included, until it has the first one.
+    /// Asks for a stream of answers. A server may say nothing at all, headers included, until it has the
+    /// first one.
     ///
     /// # Errors
     /// If there is no such stream.

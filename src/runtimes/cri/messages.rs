@@ -1,5 +1,5 @@
-//! The few messages of the Container Runtime Interface that are asked and answered, with the fields that are read: those
-//! of `runtime.v1` in k8s.io/cri-api's api.proto. What else a server sends is skipped.
+//! The few messages of the Container Runtime Interface that are asked and answered, with the fields that
+//! are read: those of `runtime.v1` in k8s.io/cri-api's api.proto. What else a server sends is skipped.
 
 use super::connection::Question;
 use prost::Message;
@@ -67,7 +67,8 @@ pub struct PodSandboxFilter {
     pub state: Option<State>,
 }
 
-/// PodSandboxStateValue and ContainerStateValue: a state that is there, even if it is the first of its enumeration.
+/// PodSandboxStateValue and ContainerStateValue: a state that is there, even if it is the first of its
+/// enumeration.
 #[derive(Clone, PartialEq, Message)]
 pub struct State {
     #[prost(int32, tag = "1")]

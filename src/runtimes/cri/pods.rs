@@ -23,8 +23,8 @@ pub(super) enum Place {
     Untold,
 }
 
-/// Reads where a pod is: by the process that holds the namespace, else by the file that the namespace is mounted on. CRI-O
-/// has no such process for most pods (`drop_infra_ctr`).
+/// Reads where a pod is: by the process that holds the namespace, else by the file that the namespace is
+/// mounted on. CRI-O has no such process for most pods (`drop_infra_ctr`).
 pub(super) fn place(answer: &PodSandboxStatusResponse) -> Place {
     let linux = answer.status.as_ref().and_then(|status| status.linux.as_ref());
     let options = linux.and_then(|linux| linux.namespaces.as_ref()?.options.as_ref());
@@ -104,8 +104,8 @@ fn member(container: Container, pod: &Workload) -> Workload {
     }
 }
 
-/// True if this is what the user calls the pod: its name, with its namespace or without, or its sandbox's id or the beginning of
-/// that.
+/// True if this is what the user calls the pod: its name, with its namespace or without, or its sandbox's
+/// id or the beginning of that.
 pub(super) fn means(sandbox: &PodSandbox, query: &str) -> bool {
     let named = sandbox.metadata.as_ref().is_some_and(|metadata| match query.split_once('/') {
         Some((namespace, name)) => metadata.namespace == namespace && metadata.name == name,

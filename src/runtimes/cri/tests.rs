@@ -1,4 +1,5 @@
-//! Against servers that answer as the test says, by real gRPC on a unix socket; most of them are out to do harm.
+//! Against servers that answer as the test says, by real gRPC on a unix socket; most of them are out to do
+//! harm.
 
 use super::messages::*;
 use super::*;

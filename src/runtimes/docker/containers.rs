@@ -53,8 +53,8 @@ impl Listed {
     }
 }
 
-/// A container as a workload, by what Compose, Swarm and Kubernetes have written into its labels. The container that holds a pod's
-/// namespaces is the pod.
+/// A container as a workload, by what Compose, Swarm and Kubernetes have written into its labels. The
+/// container that holds a pod's namespaces is the pod.
 pub(super) fn workload(
     runtime: Runtime,
     id: String,
@@ -85,8 +85,8 @@ pub(super) fn workload(
     }
 }
 
-/// What a Swarm task is called as long as its service has that slot: `service.slot`, and `service.node` where the service is
-/// global. The task's own name, `service.slot.task`, is another after each restart.
+/// What a Swarm task is called as long as its service has that slot: `service.slot`, and `service.node`
+/// where the service is global. The task's own name, `service.slot.task`, is another after each restart.
 fn task(labels: &HashMap<String, String>) -> Option<&str> {
     let label = |name: &str| Some(labels.get(name)?.as_str()).filter(|text| !text.is_empty());
     let name = label("com.docker.swarm.task.name")?.strip_suffix(label("com.docker.swarm.task.id")?)?;
@@ -252,8 +252,8 @@ impl<'a> Known<'a> {
         self.by_id.get(reference).or_else(|| self.by_name.get(reference)).or_else(begun).copied()
     }
 
-    /// By id, the container that its namespace was made for: `container:` is followed, as the engine lets a member be joined in turn.
-    /// `None` if that is the host, or is not running, or there is a circle.
+    /// By id, the container that its namespace was made for: `container:` is followed, as the engine lets a
+    /// member be joined in turn. `None` if that is the host, or is not running, or there is a circle.
     fn owners(&self) -> HashMap<&'a str, Option<Container<'a>>> {
         let mut owners: HashMap<&str, Option<Container<'a>>> = HashMap::new();
         for &id in self.by_id.keys() {
@@ -278,8 +278,8 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The engine's own namespaces, as far as its folder can be read: those of overlay networks, of the swarm's ingress
-/// and of its load balancers. `default` is the host's.
+/// The engine's own namespaces, as far as its folder can be read: those of overlay networks, of the swarm's
+/// ingress and of its load balancers. `default` is the host's.
 pub(super) fn backrooms<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<Backroom> {
     let sandboxes: HashSet<&Path> = containers.filter_map(|container| container.sandbox.as_deref()).collect();
     let folders: BTreeSet<&Path> = sandboxes.iter().filter_map(|sandbox| sandbox.parent()).collect();

@@ -48,8 +48,9 @@ pub(super) enum Kind {
     Podman,
 }
 
-/// Where an engine of one kind is looked for. Podman often listens where Docker would (DOCKER_HOST, or a link at Docker's
-/// usual path): who looks for Docker there passes the place on to who looks for Podman, so that each engine is asked once.
+/// Where an engine of one kind is looked for. Podman often listens where Docker would (DOCKER_HOST, or a
+/// link at Docker's usual path): who looks for Docker there passes the place on to who looks for Podman, so
+/// that each engine is asked once.
 #[derive(Clone, Debug)]
 pub struct Place {
     pub(super) kind: Kind,
@@ -76,7 +77,8 @@ impl Place {
         }
     }
 
-    /// True if this is Docker's place, and Podman listens there: until another socket takes the place of that one.
+    /// True if this is Docker's place, and Podman listens there: until another socket takes the place of
+    /// that one.
     pub(super) fn is_passed_on(&self) -> bool {
         let passed_on = self.passed_on.borrow();
         let same = |inode: Option<Inode>| self.own.inode().is_none_or(|now| inode == Some(now));

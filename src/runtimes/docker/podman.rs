@@ -1,5 +1,6 @@
-//! What Podman tells only in an API of its own (libpod): the process and the pod of each container in one answer, and the
-//! bridge of each network. Its answers in Docker's API have no mark of a restart and call the default network `bridge`.
+//! What Podman tells only in an API of its own (libpod): the process and the pod of each container in one
+//! answer, and the bridge of each network. Its answers in Docker's API have no mark of a restart and call
+//! the default network `bridge`.
 
 use super::containers::{Attachments, Listed, workload};
 use super::transport::Transport;

@@ -28,8 +28,8 @@ pub(super) struct Transport {
     pub(super) prefix: String,
 }
 
-/// So many names are looked up at a time: the system's look-up cannot be cancelled, so whoever waits no longer leaves his
-/// behind.
+/// So many names are looked up at a time: the system's look-up cannot be cancelled, so whoever waits no
+/// longer leaves his behind.
 static LOOK_UPS: Semaphore = Semaphore::const_new(2);
 
 /// How many bytes may come.
@@ -118,8 +118,8 @@ where
 #[error("more bytes than allowed")]
 pub(super) struct OverLimit;
 
-/// A stream that fails with [`OverLimit`] once more bytes were read than its limit: bollard collects bodies of
-/// any length in memory.
+/// A stream that fails with [`OverLimit`] once more bytes were read than its limit: bollard collects bodies
+/// of any length in memory.
 struct Limited<S> {
     stream: S,
     limit: Limit,

@@ -1,8 +1,8 @@
 //! The engine's events, and what follows from them before a container has its interface.
 //!
-//! A container is connected to its networks some 200 ms before its interface is moved in, and from then on the network
-//! tells its name and the MAC address that the interface will have. Inspecting the container would wait for a lock that
-//! is held until it has started, which for a short one is too late.
+//! A container is connected to its networks some 200 ms before its interface is moved in, and from then on
+//! the network tells its name and the MAC address that the interface will have. Inspecting the container
+//! would wait for a lock that is held until it has started, which for a short one is too late.
 
 use super::containers::{bridge_of, workload};
 use super::transport::Limit;
@@ -19,14 +19,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// What was expected is kept for so long after the engine says that it is over: links are read later than it tells.
+/// What was expected is kept for so long after the engine says that it is over: links are read later than
+/// it tells.
 const KEPT: Duration = Duration::from_secs(10);
 
 /// For one network's containers.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// So many bytes may come without an event in them: an event has one or two thousand, and what is no event yet is looked at again
-/// with each piece that comes.
+/// So many bytes may come without an event in them: an event has one or two thousand, and what is no event
+/// yet is looked at again with each piece that comes.
 const LIMIT: u64 = 1 << 20;
 
 /// Events that are taken together, if they are there.
@@ -128,7 +129,8 @@ impl Watch {
         expected
     }
 
-    /// The containers that were seen to be created or connected to a network and that exist, or have until a moment ago.
+    /// The containers that were seen to be created or connected to a network and that exist, or have until
+    /// a moment ago.
     pub fn containers(&self) -> Vec<Workload> {
         let connected = self.expected.values().map(|(expected, _)| &expected.workload);
         let mut containers: Vec<Workload> =
@@ -184,7 +186,8 @@ impl Watch {
                 if action.starts_with("exec") || action.starts_with("health_") => {}
             (_, action) => {
                 news.containers = true;
-                // Podman makes a container's interfaces first: now there is a process, too, by which it can be known.
+                // Podman makes a container's interfaces first: now there is a process, too, by which it can
+                // be known.
                 news.expected |=
                     self.docker.runtime() == Runtime::Podman && matches!(action, "init" | "start");
             }
@@ -203,7 +206,8 @@ impl Watch {
         let asked = self.engine.inspect_network(id, None::<InspectNetworkOptions>);
         match timeout(DEADLINE, asked).await {
             Ok(Ok(network)) => self.note(id, network),
-            // It was removed meanwhile, or is in trouble: the list of containers tells their names a little later.
+            // It was removed meanwhile, or is in trouble: the list of containers tells their names a little
+            // later.
             Ok(Err(error)) => {
                 let error = self.docker.classify(error);
                 tracing::debug!(network = id, %error, "a network could not be asked for its containers");
@@ -216,7 +220,8 @@ impl Watch {
         let bridge = bridge_of(network.options.as_ref(), network.driver.as_deref(), network.id.as_deref());
         let name = network.name.unwrap_or_default();
         let containers = network.containers.unwrap_or_default();
-        // An engine gives an address again as soon as it is free: it is no longer that of whoever had it before.
+        // An engine gives an address again as soon as it is free: it is no longer that of whoever had it
+        // before.
         let given: HashMap<Mac, &String> = containers
             .iter()
             .filter_map(|(container, endpoint)| {

@@ -11,7 +11,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
-/// All that is known of the opened row's pair, from this line on, or from the last that leaves the pane full: returns which.
+/// All that is known of the opened row's pair, from this line on, or from the last that leaves the pane
+/// full: returns which.
 pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) -> u16 {
     let mut left = area;
     let rule = "─".repeat(usize::from(area.width));

@@ -114,8 +114,8 @@ fn what_was_born_and_died_before_anything_was_answered_is_booked_to_the_byte() {
     assert_eq!(host.status().corrections, 0);
 }
 
-/// What an engine that was killed has left behind: another container gets its address as soon as the engine is there
-/// again.
+/// What an engine that was killed has left behind: another container gets its address as soon as the engine
+/// is there again.
 #[test]
 fn what_was_there_long_before_an_interface_was_told_of_is_not_that_interface() {
     let (_, mut host) = live_host();
@@ -250,8 +250,9 @@ fn an_nsid_that_is_used_again_at_once_is_another_namespace() {
     assert_eq!(totals(&host), [("db".to_owned(), 70, 7), ("web".to_owned(), 500, 0)]);
 }
 
-/// Where very many links are dismantled at once, a port outlives the id of its dead peer's namespace by seconds: the next
-/// that has the id has as well an eth0 with the same index, and that does not say at first who its peer is.
+/// Where very many links are dismantled at once, a port outlives the id of its dead peer's namespace by
+/// seconds: the next that has the id has as well an eth0 with the same index, and that does not say at
+/// first who its peer is.
 #[test]
 fn a_port_whose_namespace_is_dead_is_not_joined_to_who_has_its_id_next() {
     let (world, mut host) = live_host();
@@ -529,8 +530,8 @@ fn a_whole_life_on_a_used_nsid_that_is_heard_with_the_end_of_the_one_before_is_b
 /// One thing that happens; `which` of the living it happens to is a number of any size.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A container comes, and takes the lowest free nsid; the engine has told its address or never will. Its eth0 is made
-    /// beside the port, or inside: then that is told of before it has a peer.
+    /// A container comes, and takes the lowest free nsid; the engine has told its address or never will.
+    /// Its eth0 is made beside the port, or inside: then that is told of before it has a peer.
     Start { told: bool, inside: bool },
     /// It receives and sends so many bytes.
     Carry { which: usize, received: u64, sent: u64 },
@@ -778,7 +779,8 @@ proptest! {
 #[test]
 fn a_namespace_that_only_copies_the_indices_of_a_port_and_its_peer_is_not_the_container_that_is_expected() {
     let mut world = World::with_containers(&[(1, 5)]);
-    // Behind container 1 a namespace of its own, whose pair has the indices of that container's and the address to come.
+    // Behind container 1 a namespace of its own, whose pair has the indices of that container's and the
+    // address to come.
     let copy = Link { address: Some(mac(6)), ..veth(2, 5, PeerNetns::Nsid(1)) };
     world.links.insert(Some(2), Ok(vec![Link { name: name("eth0"), ..copy }]));
     world.links.get_mut(&Some(1)).unwrap().as_mut().unwrap().push(veth(5, 2, PeerNetns::Nsid(2)));
@@ -820,8 +822,8 @@ fn has(world: &mut World, nsid: u32, links: Vec<Link>) {
     world.links.insert(Some(nsid), Ok(links));
 }
 
-/// Both ends are made on the host and moved one after the other, the usual way to join two namespaces: no event tells the end that has moved
-/// already where its peer goes.
+/// Both ends are made on the host and moved one after the other, the usual way to join two namespaces: no
+/// event tells the end that has moved already where its peer goes.
 #[test]
 fn two_ends_that_are_moved_one_after_the_other_are_a_pair_at_once() {
     let (mut world, mut host) = live_host();
@@ -853,7 +855,8 @@ fn two_ends_that_are_moved_one_after_the_other_are_a_pair_at_once() {
     assert_eq!((ends[&EndState::Paired], ends.values().sum::<usize>()), (2, 2), "{ends:?}");
 }
 
-/// A pair between two namespaces, one end of which moves on to a third: the other end's namespace hears nothing of it.
+/// A pair between two namespaces, one end of which moves on to a third: the other end's namespace hears
+/// nothing of it.
 #[test]
 fn an_end_that_moves_on_between_two_namespaces_stays_a_pair() {
     let (mut world, mut host) = live_host();

@@ -109,8 +109,8 @@ fn who_is_shown_stays_and_newcomers_are_summed_until_there_is_room() {
     assert_eq!(book.summed, 2 * OF_A_PAIR);
     // Of two networks' rows nothing is missing.
     assert_eq!(book.ledger.networks().map(|(_, traffic)| traffic.receive.bytes).collect::<Vec<_>>(), [125]);
-    // Those who are shown go: their ports leave room at once, and their totals when they are forgotten. Who was in the rest
-    // stays there.
+    // Those who are shown go: their ports leave room at once, and their totals when they are forgotten. Who
+    // was in the rest stays there.
     let mut left = vec![container(3, 9), container(4, 8), container(9, 1), container(10, 4)];
     book.judge(&left, limit, 2 * MINUTE);
     let totals = [("c5".into(), 100), ("c6".into(), 10), ("c9".into(), 1), ("other".into(), 21)];
@@ -228,8 +228,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whoever comes, goes and is renamed: no total that is kept falls, together they have every byte, and no more are
-    /// shown than there is room for.
+    /// Whoever comes, goes and is renamed: no total that is kept falls, together they have every byte, and
+    /// no more are shown than there is room for.
     #[test]
     fn beyond_the_limit_nothing_falls_is_lost_or_counted_twice(steps in steps(), room in 0usize..6) {
         let limit = room * OF_A_PAIR + OF_A_NETWORK;
