@@ -44,14 +44,20 @@ fn after_200_scrapes_the_same_descriptors_are_open_as_before() {
     exporter.wait_for(Duration::from_secs(5), "the pair is named", |metrics| {
         metrics.value("veth_device_up", &[("container", "web")])
     });
-    let kept = || wait_for(Duration::from_secs(5), "nothing is in use", || kept_open(exporter.pid()));
-    let before = kept();
+    // An engine is looked for at each tick: of some looks the one with the fewest met no socket of a moment.
+    let look = || {
+        std::thread::sleep(Duration::from_millis(15));
+        wait_for(Duration::from_secs(5), "nothing is in use", || kept_open(exporter.pid()))
+    };
+    let before = (0..20).map(|_| look()).min_by_key(Vec::len).unwrap();
     for _ in 0..200 {
         exporter.metrics();
     }
-    let after = kept();
     assert!(!before.is_empty() && before.iter().filter(|open| open.starts_with("socket:")).count() >= 3);
-    assert_eq!(before, after, "what is open before and after 200 scrapes");
+    wait_for(Duration::from_secs(5), "after 200 scrapes the same is open as before", || {
+        let after = look();
+        if after == before { Ok(()) } else { Err(format!("{after:#?}\nand before:\n{before:#?}")) }
+    });
 }
 
 #[test]
