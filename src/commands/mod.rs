@@ -64,14 +64,11 @@ fn start_log(flags: &Sources) -> anyhow::Result<()> {
 fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
     let own_nsid = OwnNsid::default();
     let table = kernel::DeviceTable::new(&flags.procfs);
-    let mut resolver = kernel::Resolver::open(own_nsid.clone())?;
-    // Before anything gives another namespace an id.
-    resolver.name_own_namespace()?;
     let (events, waker) = kernel::Events::open(own_nsid.clone())?;
     Ok(collector::Sources {
         events,
         waker,
-        resolver,
+        resolver: kernel::Resolver::open(own_nsid.clone())?,
         locator: kernel::Resolver::open(own_nsid)?,
         sampler: kernel::Sampler::open()?,
         mourner: kernel::Mourner::new(table.clone(), kernel::Sampler::open()?),

@@ -33,24 +33,6 @@ impl Resolver {
         }
     }
 
-    /// Gives the exporter's own namespace an id, if it has none. Each dump of another namespace looks for
-    /// that id in the kernel's table, from 0 on (`idr_for_each` in net/core/net_namespace.c): if it is
-    /// given before any other it is found at once. The kernel gives it anyway with the first such dump, and
-    /// refuses this without CAP_NET_ADMIN.
-    ///
-    /// # Errors
-    /// If the kernel does not answer.
-    pub(crate) fn name_own_namespace(&mut self) -> Result<(), Error> {
-        let own = NsidAttribute::Pid(std::process::id());
-        if self.nsid(own.clone())?.is_none()
-            && let Err(refused) = self.assign(own)
-            && !matches!(refused.errno(), Some(Errno::EPERM | Errno::EEXIST))
-        {
-            return Err(refused);
-        }
-        self.learn_own_nsid()
-    }
-
     /// The id of the namespace in which a process lives, if it has one; gives it none.
     pub fn nsid_of(&mut self, pid: u32) -> Result<Option<u32>, LookFailure> {
         self.nsid(NsidAttribute::Pid(pid)).map_err(|error| match error.errno() {
