@@ -235,7 +235,7 @@ fn is_unit(words: &[String]) -> bool {
 
 /// Returns what a line defines: `struct`, `enum`, `trait`, `type`, `mod` or `fn`, and its name.
 fn definition(line: &str) -> Option<(&str, &str)> {
-    let mut words = line.trim_start().split_whitespace().skip_while(|word| {
+    let mut words = line.split_whitespace().skip_while(|word| {
         word.starts_with("pub")
             || ["const", "async", "unsafe", "extern"].contains(word)
             || word.starts_with("in ")
