@@ -1,8 +1,7 @@
 # The checks of this project, each by the name that CI gives it. `make help` lists them.
 .PHONY: help fmt lint doc msrv deny shellcheck test test-lib test-kernel test-engines test-clients test-repo faults fuzz fuzz-long image bench fresh
 
-TARGET = $(or $(CARGO_TARGET_DIR),target)
-LAB = cargo build --quiet --locked -p lab --bin lab && $(TARGET)/debug/lab
+LAB = cargo run --quiet --locked -p lab --bin lab --
 SCRIPTS = $(shell git grep -lE '^\#!(/bin/|/usr/bin/env )(ba)?sh' -- ':!*.md')
 
 help: ## lists the recipes
@@ -10,12 +9,14 @@ help: ## lists the recipes
 
 fmt: ## the code is formatted as rustfmt.toml says
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path tests/fuzz/fuzzer/Cargo.toml
 
 lint: ## clippy has nothing to say
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo check --locked --manifest-path tests/fuzz/fuzzer/Cargo.toml
 
 doc: ## the documentation builds without a warning, that of private items too
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --workspace --document-private-items
 
 msrv: ## the oldest Rust that Cargo.toml names builds the program
 	tests/msrv
@@ -26,7 +27,7 @@ deny: ## licences, duplicates and sources of what is linked are those of deny.to
 
 shellcheck: ## the shell scripts have no known mistake
 	$(LAB) needs --install --for shellcheck
-	shellcheck $(SCRIPTS)
+	test -n "$(SCRIPTS)" && shellcheck $(SCRIPTS)
 
 test: ## every test
 	tests/run
@@ -49,7 +50,7 @@ test-repo: ## documentation, deploy files, packages, dashboards, rules, the rule
 faults: ## ring 4: the fault campaign in its short sizes
 	tests/run --test faults
 
-fuzz: ## every fuzz target takes its corpus
+fuzz: ## each fuzz target takes its corpus, once, without libFuzzer
 	tests/run --test fuzz
 
 fuzz-long: ## libFuzzer looks at each target for two minutes, or VETH_LAB_FUZZ seconds

@@ -3,12 +3,13 @@
 //! These tests call the door for one of their own tests, with no engine. The variables of the run that they belong to are taken away.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use lab::{checkout, describe, empty_folder, succeed, wait_for};
+use lab::{DockerEngine, checkout, describe, empty_folder, needs_engine, succeed, wait_for};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -120,32 +121,76 @@ fn without_a_network_a_line_says_what_is_missing_and_the_tests_run() {
     assert!(said.contains("\n1 passed, 0 failed\n"), "{said}");
 }
 
+/// An inner run that has begun its test, and waits in it.
+struct Waiting {
+    door: Child,
+    group: Pid,
+    /// The folder of its lab.
+    folder: PathBuf,
+    file: PathBuf,
+}
+
+impl Waiting {
+    fn start() -> Waiting {
+        let file = empty_folder("door").join("folder");
+        let mut command = door(&["--small", "--test", "repo", INNER]);
+        command.env(FILE, &file).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let door = command.spawn().unwrap();
+        let group = Pid::from_raw(i32::try_from(door.id()).unwrap());
+        // Other tests may build at the same time.
+        let folder = wait_for(Duration::from_secs(1_200), "the inner test waits", || {
+            let folder = fs::read_to_string(&file).unwrap_or_default();
+            if folder.is_empty() { Err("it has not begun") } else { Ok(PathBuf::from(folder)) }
+        });
+        Waiting { door, group, folder, file }
+    }
+
+    /// Nothing of it runs, and its folder is gone.
+    fn assert_gone(&self) {
+        assert!(!self.folder.exists(), "{} is left", self.folder.display());
+        let processes = fs::read_dir("/proc").unwrap();
+        let processes = processes.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let waits = |pid: &String| {
+            let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            String::from_utf8_lossy(&variables).contains(&self.file.display().to_string())
+        };
+        assert_eq!(processes.filter(waits).collect::<Vec<_>>(), [] as [String; 0]);
+    }
+}
+
 #[test]
 fn interrupted_twice_it_takes_everything_down_once() {
-    let file = empty_folder("door").join("folder");
-    let mut door = door(&["--small", "--test", "repo", INNER]);
-    door.env(FILE, &file).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let child = door.spawn().unwrap();
-    let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
-    let folder = wait_for(Duration::from_secs(300), "the inner test waits", || {
-        let folder = fs::read_to_string(&file).unwrap_or_default();
-        if folder.is_empty() { Err("it has not begun") } else { Ok(PathBuf::from(folder)) }
-    });
-    killpg(group, Signal::SIGINT).unwrap();
-    // The second comes while the first is being dealt with, or everything is down already.
-    _ = killpg(group, Signal::SIGINT);
-    let output = child.wait_with_output().unwrap();
-    let said = describe(&output);
-    assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("Taking everything down"), "{said}");
-    assert!(!folder.exists(), "{} is left:\n{said}", folder.display());
-    let processes =
-        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let waits = |pid: &String| {
-        let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&variables).contains(&file.display().to_string())
-    };
-    assert_eq!(processes.filter(waits).collect::<Vec<_>>(), [] as [String; 0]);
+    let mut waiting = Waiting::start();
+    let mut said = BufReader::new(waiting.door.stderr.take().unwrap()).lines();
+    killpg(waiting.group, Signal::SIGINT).unwrap();
+    let down = said.by_ref().map(Result::unwrap).find(|line| line.contains("Taking everything down"));
+    assert!(down.is_some(), "it has not said that it takes everything down");
+    // It may be done with that already.
+    _ = killpg(waiting.group, Signal::SIGINT);
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    assert_eq!(waiting.door.wait().unwrap().code(), Some(130), "{rest:#?}");
+    waiting.assert_gone();
+}
+
+#[test]
+fn a_run_that_nobody_reads_any_more_takes_everything_down_all_the_same() {
+    let mut waiting = Waiting::start();
+    drop((waiting.door.stdout.take(), waiting.door.stderr.take()));
+    killpg(waiting.group, Signal::SIGTERM).unwrap();
+    assert_eq!(waiting.door.wait().unwrap().code(), Some(143));
+    waiting.assert_gone();
+}
+
+#[test]
+fn an_engine_that_runs_already_is_left_alone() {
+    needs_engine!();
+    let engine = DockerEngine::get();
+    let bystander = engine.run_idle("bystander", &[]);
+    let pid = || engine.docker(&["inspect", "-f", "{{.State.Pid}} {{.State.StartedAt}}", bystander.name()]);
+    let before = pid();
+    let said = describe(&run(&["--test", "repo", INNER]));
+    assert!(said.contains("Starting a Docker engine") && said.contains("\n1 passed, 0 failed\n"), "{said}");
+    assert_eq!(pid(), before, "{said}");
 }
 
 /// The words that begin a command in the tests' code: `Command::new("x")`, `netns.command("x")`, `exec(["x"`.

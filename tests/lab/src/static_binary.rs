@@ -14,7 +14,7 @@ pub fn static_binary() -> &'static Path {
         let folder =
             Path::new(Exporter::binary()).ancestors().nth(2).expect("a target folder").join("static");
         let mut build = cargo();
-        build.args(["build", "--locked", "--release", "--target", &target]);
+        build.args(["build", "--locked", "--offline", "--release", "--target", &target]);
         build.env("CARGO_TARGET_DIR", &folder).env("RUSTFLAGS", "-C target-feature=+crt-static");
         succeed(&mut build);
         folder.join(target).join("release/veth-exporter")

@@ -1,5 +1,6 @@
 //! Steps: commands in process groups of their own.
 
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -9,13 +10,17 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::signals;
+use super::{complain, signals};
 
 /// How long a group has to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long one command may take: the longest of the tests are the campaign's long sizes.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// Runs a command to its end, its standard input empty, and ends what it left in its group. Fails once a signal has come.
 pub(super) fn run(command: &mut Command) -> Result<ExitStatus> {
+    let begin = Instant::now();
     signals::check()?;
     let mut child = command
         .stdin(Stdio::null())
@@ -35,7 +40,13 @@ pub(super) fn run(command: &mut Command) -> Result<ExitStatus> {
         {
             break status;
         }
-        if signals::interrupted() && asked_to_end.get_or_insert_with(Instant::now).elapsed() > GRACE {
+        let over = begin.elapsed() > LONGEST;
+        if over && asked_to_end.is_none() {
+            complain(&format!("lab: {} takes longer than an hour: it is ended", name(command)));
+            _ = killpg(group, Signal::SIGTERM);
+        }
+        if (over || signals::interrupted()) && asked_to_end.get_or_insert_with(Instant::now).elapsed() > GRACE
+        {
             _ = killpg(group, Signal::SIGKILL);
         }
         sleep(Duration::from_millis(20));
@@ -55,10 +66,22 @@ pub(super) fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command to its end whatever signals come, so that it leaves nothing half done; its output is about the run.
+pub(super) fn finish(command: &mut Command) -> Result<()> {
+    signals::check()?;
+    let command = command.stdin(Stdio::null()).stdout(io::stderr()).process_group(0);
+    let status = command.status().with_context(|| format!("cannot start {}", name(command)))?;
+    signals::check()?;
+    if !status.success() {
+        bail!("{} failed ({status})", name(command));
+    }
+    Ok(())
+}
+
 /// Runs a short command that must succeed, past the signals; returns its standard output.
 pub(super) fn output(command: &mut Command) -> Result<String> {
-    let output =
-        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {}", name(command)))?;
+    let command = command.stdin(Stdio::null()).process_group(0);
+    let output = command.output().with_context(|| format!("cannot start {}", name(command)))?;
     if !output.status.success() {
         bail!(
             "{} failed ({}): {}",
@@ -80,7 +103,7 @@ fn end_group(group: Pid) {
     if killpg(group, Signal::SIGTERM).is_ok() && !wait_until(GRACE, || killpg(group, None).is_err()) {
         _ = killpg(group, Signal::SIGKILL);
         if !wait_until(Duration::from_secs(5), || killpg(group, None).is_err()) {
-            eprintln!("lab: process group {group} does not end");
+            complain(&format!("lab: process group {group} does not end"));
         }
     }
 }
@@ -91,7 +114,7 @@ pub(super) fn end_process(pid: Pid, grace: Duration) {
     if kill(pid, Signal::SIGTERM).is_ok() && !wait_until(grace, gone) {
         _ = kill(pid, Signal::SIGKILL);
         if !wait_until(Duration::from_secs(5), gone) {
-            eprintln!("lab: process {pid} does not end");
+            complain(&format!("lab: process {pid} does not end"));
         }
     }
 }

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::command::{end_process, is_running, output, wait_until};
+use super::complain;
 use super::up::{ENGINE, MARK, NETNS};
 use crate::docker::docker_command;
 
@@ -34,8 +35,10 @@ pub(super) fn down(folder: &Path) -> Result<u8> {
     unmount_below(&folder);
     delete_namespaces(&folder);
     // Below it nothing of another file system is mounted any more; were it so, that is left alone.
-    let removed = Command::new("rm").args(["-rf", "--one-file-system"]).arg(&folder).status();
-    ensure!(removed.is_ok_and(|status| status.success()), "{} could not be removed", folder.display());
+    let removed = output(Command::new("rm").args(["-rf", "--one-file-system"]).arg(&folder));
+    removed.with_context(|| format!("{} could not be removed", folder.display()))?;
+    let left = remains(&folder);
+    ensure!(left.is_empty(), "these processes of {} do not end: {left:?}", folder.display());
     Ok(0)
 }
 
@@ -250,7 +253,7 @@ fn end_remains(folder: &Path) {
             return;
         }
         let listed = remains.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        eprintln!("lab: ending what an engine left running (round {round}): {listed}");
+        complain(&format!("lab: ending what an engine left running (round {round}): {listed}"));
         remains.iter().for_each(|pid| _ = kill(*pid, Signal::SIGKILL));
         remains.iter().for_each(|pid| _ = wait_until(SOON, || !is_running(*pid)));
     }
@@ -271,11 +274,26 @@ fn remains(folder: &Path) -> Vec<Pid> {
 /// system, field 5 the mount point, and an overlay's folders come last.
 fn has_root_below(pid: Pid, folder: &Path) -> bool {
     let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-    let below = format!("{}/", folder.display());
+    let below =
+        [folder.to_owned(), within_file_system(folder)].map(|folder| format!("{}/", folder.display()));
+    let is_below = |text: &str| below.iter().any(|below| text.contains(below));
     mounts.lines().filter(|line| line.split(' ').nth(4) == Some("/")).any(|line| {
         let root = line.split(' ').nth(3).unwrap_or_default();
-        root.contains(&below) || line.split(" - ").nth(1).is_some_and(|options| options.contains(&below))
+        is_below(root) || line.split(" - ").nth(1).is_some_and(is_below)
     })
+}
+
+/// Returns the folder's path within its file system, which is another one where a folder above it is a mount point.
+fn within_file_system(folder: &Path) -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let nearest = mounts
+        .lines()
+        .filter_map(|line| Some((line.split(' ').nth(3)?, line.split(' ').nth(4)?)))
+        .filter(|(_, point)| folder.starts_with(point))
+        .max_by_key(|(_, point)| point.len());
+    nearest
+        .and_then(|(root, point)| Some(Path::new(root).join(folder.strip_prefix(point).ok()?)))
+        .unwrap_or_else(|| folder.to_owned())
 }
 
 /// Unmounts everything below the folder, the last mount first.
@@ -289,7 +307,7 @@ fn unmount_below(folder: &Path) {
         if output(Command::new("umount").arg(point)).is_err()
             && let Err(error) = output(Command::new("umount").args(["-l", point]))
         {
-            eprintln!("lab: {error:#}");
+            complain(&format!("lab: {error:#}"));
         }
     }
 }
@@ -310,7 +328,7 @@ fn delete_namespace(name: &str) {
     if Path::new("/run/netns").join(name).exists()
         && let Err(error) = output(Command::new("ip").args(["netns", "del", name]))
     {
-        eprintln!("lab: {error:#}");
+        complain(&format!("lab: {error:#}"));
     }
 }
 

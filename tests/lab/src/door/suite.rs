@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::arguments::Selection;
 use super::campaign::Campaign;
 use super::outcomes::{self, Outcomes};
-use super::up::{Lab, free};
-use super::{command, needs, references, section};
+use super::up::Lab;
+use super::{command, needs, references, say, section, signals};
 use crate::cargo;
 
 /// Tests below a module of this name run after the others of their binary, one at a time.
@@ -23,9 +23,6 @@ const ALONE: &str = "alone::";
 
 /// The rings that have tests with a Docker engine.
 const WITH_ENGINE: [&str; 4] = ["engines", "clients", "faults", "repo"];
-
-/// Bytes that a build of all tests takes in an empty target folder.
-const BUILT: u64 = 6 << 30;
 
 /// A compiled test binary.
 #[derive(Clone, Debug)]
@@ -47,12 +44,37 @@ pub(super) fn run(selection: &Selection) -> Result<u8> {
     install(&rings, selection)?;
     let binaries = build(&rings, selection)?;
     let fuzzer = campaign.as_ref().map(|campaign| campaign.build_fuzzer(&target_folder()?)).transpose()?;
-    let lab = Lab::enter(!selection.small && rings.iter().any(|ring| WITH_ENGINE.contains(ring)))?;
-    let mut runner = Runner { lab: &lab, variables: lab.variables() };
+    let with_engine = needs_engine(&rings, selection);
+    let lab = Lab::enter(with_engine)?;
+    let mut results = Vec::new();
+    let outcome = run_in(&lab, binaries, fuzzer, selection, campaign.as_ref(), &mut results);
+    let reported = report(&results);
+    let left = lab.leave();
+    // Whatever came, a signal included, what is known is said.
+    say(&format!("\n{}", outcomes::summary(&results)));
+    outcome.and(reported).and(left)?;
+    Ok(u8::from(!outcomes::is_good(&results, selection.small)))
+}
+
+/// Returns true if the chosen tests need the shared engine.
+fn needs_engine(rings: &[&str], selection: &Selection) -> bool {
+    !selection.small && rings.iter().any(|ring| WITH_ENGINE.contains(ring))
+}
+
+/// Runs the chosen tests in a lab; what they come to is in `results` also when this fails.
+fn run_in(
+    lab: &Lab,
+    binaries: Vec<Binary>,
+    fuzzer: Option<BTreeMap<&'static str, String>>,
+    selection: &Selection,
+    campaign: Option<&Campaign>,
+    results: &mut Vec<(String, Outcomes)>,
+) -> Result<()> {
+    let mut runner = Runner { lab, variables: lab.variables() };
     runner.variables.extend(fuzzer.into_iter().flatten());
     let mut chosen = Vec::new();
     for binary in binaries {
-        let tests = match &campaign {
+        let tests = match campaign {
             Some(campaign) => campaign.tests_of(&binary.ring),
             None => runner.list(&binary, selection)?,
         };
@@ -71,13 +93,8 @@ pub(super) fn run(selection: &Selection) -> Result<u8> {
     references::install(names.iter().map(String::as_str), &lab.folder, &tools)?;
     runner.add_to_path(&references::cargo_deb_folder(&tools));
     section("Testing");
-    let results = runner.run_all(&chosen, selection, campaign.is_some())?;
-    report(&results, selection.small)?;
-    if let Some(campaign) = &campaign {
-        campaign.write(&lab.folder, &results)?;
-    }
-    println!("\n{}", outcomes::summary(&results));
-    Ok(u8::from(!outcomes::is_good(&results, selection.small || selection.fuzz)))
+    runner.run_all(&chosen, selection, campaign.is_some(), results)?;
+    campaign.map_or(Ok(()), |campaign| campaign.write(&lab.folder, results))
 }
 
 fn install(rings: &[&str], selection: &Selection) -> Result<()> {
@@ -89,7 +106,7 @@ fn install(rings: &[&str], selection: &Selection) -> Result<()> {
     if env::var_os("VETH_LAB_SCREENSHOTS").is_some() {
         recipes.push("screenshots");
     }
-    if !selection.small && !selection.fuzz {
+    if needs_engine(rings, selection) {
         recipes.push("image");
     }
     needs::install_missing(&recipes.into_iter().map(str::to_owned).collect::<Vec<_>>())
@@ -106,18 +123,6 @@ fn target_folder() -> Result<PathBuf> {
 /// Builds the test binaries of these rings.
 fn build(rings: &[&str], selection: &Selection) -> Result<Vec<Binary>> {
     section("Building");
-    let target = target_folder()?;
-    if !target.exists() {
-        let parent = target.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-        let free = free(parent);
-        ensure!(
-            free >= BUILT,
-            "{} has {} MiB free, and an empty target folder takes some {} MiB: make room, or set CARGO_TARGET_DIR",
-            parent.display(),
-            free >> 20,
-            BUILT >> 20
-        );
-    }
     let mut build = cargo();
     build.args(["test", "--locked", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
     if selection.release {
@@ -197,22 +202,22 @@ impl Runner<'_> {
         Ok(outcomes::listed(&command::output(&mut list)?))
     }
 
-    /// Runs the chosen tests of every binary. What belongs to one ring is one entry of the result.
+    /// Runs the chosen tests of every binary, whatever the one before came to. What belongs to one ring is one entry of the results.
     fn run_all(
         &self,
         chosen: &[(Binary, BTreeSet<String>)],
         selection: &Selection,
         one_by_one: bool,
-    ) -> Result<Vec<(String, Outcomes)>> {
-        let mut results: Vec<(String, Outcomes)> = Vec::new();
+        results: &mut Vec<(String, Outcomes)>,
+    ) -> Result<()> {
         for (binary, tests) in chosen.iter().filter(|(_, tests)| !tests.is_empty()) {
-            let outcomes = self.run_binary(binary, tests, selection, one_by_one)?;
+            let outcomes = self.run_binary(binary, tests, selection, one_by_one);
             match results.iter_mut().find(|(ring, _)| *ring == binary.ring) {
                 Some((_, sum)) => sum.add(outcomes),
                 None => results.push((binary.ring.clone(), outcomes)),
             }
         }
-        Ok(results)
+        signals::check()
     }
 
     fn run_binary(
@@ -221,7 +226,7 @@ impl Runner<'_> {
         tests: &BTreeSet<String>,
         selection: &Selection,
         one_by_one: bool,
-    ) -> Result<Outcomes> {
+    ) -> Outcomes {
         let begin = Instant::now();
         let mut outcomes = Outcomes { listed: tests.clone(), ..Outcomes::default() };
         let (alone, together): (Vec<&String>, Vec<&String>) =
@@ -230,12 +235,12 @@ impl Runner<'_> {
             if tests.is_empty() {
                 continue;
             }
-            println!(
+            say(&format!(
                 "\n-- {}: {} tests{}",
                 binary.ring,
                 tests.len(),
                 threads.map_or("", |_| ", one at a time")
-            );
+            ));
             let log = self.lab.folder.join("outcomes");
             // The one before may have left it.
             _ = fs::remove_file(&log);
@@ -246,17 +251,22 @@ impl Runner<'_> {
                 .args(threads)
                 .arg("--logfile")
                 .arg(&log);
-            let status = command::run(&mut run)?;
+            let ended = command::run(&mut run);
             outcomes.read_log(&fs::read_to_string(&log).unwrap_or_default());
             // libtest ends with 101 where a test has failed.
-            if !status.success() && (status.code() != Some(101) || outcomes.failed.is_empty()) {
-                outcomes.trouble = Some(format!("the test binary has ended by itself: {status}"));
+            match ended {
+                Ok(status) if status.success() => {}
+                Ok(status) if status.code() == Some(101) && !outcomes.failed.is_empty() => {}
+                Ok(status) => {
+                    outcomes.trouble = Some(format!("the test binary has ended by itself: {status}"))
+                }
+                Err(error) => outcomes.trouble = Some(format!("{error:#}")),
             }
         }
         let lines = fs::read_to_string(self.lab.folder.join("not-run")).unwrap_or_default();
         outcomes.leave_out(&outcomes::left_out(&lines, &binary.ring));
         outcomes.took = begin.elapsed();
-        Ok(outcomes)
+        outcomes
     }
 }
 
@@ -276,14 +286,19 @@ fn run_arguments(selection: &Selection) -> Vec<&str> {
 }
 
 /// Appends the failed and the not-run tests to the file that VETH_LAB_REPORT names.
-fn report(results: &[(String, Outcomes)], small: bool) -> Result<()> {
+fn report(results: &[(String, Outcomes)]) -> Result<()> {
     let Some(path) = env::var_os("VETH_LAB_REPORT") else { return Ok(()) };
     let mut file = File::options().create(true).append(true).open(&path).context("VETH_LAB_REPORT")?;
     for test in outcomes::failed(results) {
         writeln!(file, "failed: {test}")?;
     }
-    for test in outcomes::not_run(results).into_iter().filter(|_| !small) {
+    for test in outcomes::not_run(results) {
         writeln!(file, "not run: {test}")?;
+    }
+    for (ring, outcomes) in results {
+        if let Some(trouble) = &outcomes.trouble {
+            writeln!(file, "trouble: {ring}: {trouble}")?;
+        }
     }
     Ok(())
 }
@@ -293,6 +308,7 @@ impl Outcomes {
         self.listed.extend(more.listed);
         self.passed.extend(more.passed);
         self.failed.extend(more.failed);
+        self.left_out.extend(more.left_out);
         self.trouble = self.trouble.take().or(more.trouble);
         self.took += more.took;
     }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::mkdtemp;
 
-use super::{command, down, needs, section, signals};
+use super::{command, complain, down, needs, say, section, signals};
 use crate::docker::{self, IMAGE};
 use crate::process::start_time;
 
@@ -42,8 +42,9 @@ pub(super) struct Lab {
 pub(super) fn up() -> Result<u8> {
     needs::install_missing(&["image".to_owned()])?;
     let mut lab = Lab::start(true)?;
+    signals::check()?;
     for (name, value) in lab.variables() {
-        println!("export {name}={value}");
+        say(&format!("export {name}={value}"));
     }
     lab.ours = false;
     Ok(0)
@@ -86,7 +87,7 @@ impl Lab {
 
     fn start_engine(&mut self) -> Result<()> {
         signals::check()?;
-        eprintln!("\n== Starting a Docker engine");
+        section("Starting a Docker engine");
         let suffix =
             self.folder.extension().context("a folder with a suffix")?.to_string_lossy().into_owned();
         let netns = format!("vxlab-{suffix}");
@@ -117,7 +118,11 @@ impl Lab {
         }
         self.make_image()?;
         let version = command::output(&mut self.docker(&["version", "-f", "{{.Server.Version}}"]))?;
-        eprintln!("Docker engine {}, process {}, network namespace {netns}", version.trim(), child.id());
+        complain(&format!(
+            "Docker engine {}, process {}, network namespace {netns}",
+            version.trim(),
+            child.id()
+        ));
         Ok(())
     }
 
@@ -173,14 +178,24 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
-    fn drop(&mut self) {
-        if !self.ours {
-            return;
+impl Lab {
+    /// Takes the lab down, if this process has started it.
+    pub(super) fn leave(mut self) -> Result<()> {
+        if !std::mem::take(&mut self.ours) {
+            return Ok(());
         }
         section("Taking everything down");
-        if let Err(error) = down::down(&self.folder) {
-            eprintln!("lab: {error:#}");
+        down::down(&self.folder).map(|_| ())
+    }
+}
+
+/// Where something has failed before [`Lab::leave`].
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if self.ours
+            && let Err(error) = down::down(&self.folder)
+        {
+            complain(&format!("lab: {error:#}"));
         }
     }
 }
