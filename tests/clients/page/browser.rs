@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(10);
 
+/// The first page that a browser shows on a new machine is late: it reads itself and its fonts from the disk.
+const FIRST: Duration = Duration::from_secs(60);
+
 /// The names of the rows that are in the document.
 const NAMES: &str =
     "[...document.querySelectorAll('.rows .row:not([hidden]) .title')].map((cell) => cell.textContent)";
@@ -27,7 +30,7 @@ fn cell(name: &str, column: &str) -> String {
 fn open(exporter: &Exporter, host: &lab::Netns) -> Page {
     exporter.wait_ready();
     let mut page = Browser::start(host).open(&url(exporter));
-    page.wait_until(SOON, "document.getElementById('live')?.dataset.state === 'live'");
+    page.wait_until(FIRST, "document.getElementById('live')?.dataset.state === 'live'");
     page
 }
 

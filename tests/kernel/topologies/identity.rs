@@ -116,9 +116,10 @@ fn with_nsid_and_ifindex_used_again_at_once_each_name_has_just_its_own_traffic()
             (now == total).then_some(())
         });
     }
-    // The lowest free id is given.
+    // The lowest free id is given. How soon one is free depends on how busy the kernel is with others' links; most have to be one
+    // that an earlier guest had, or this test says nothing.
     let different: BTreeSet<_> = nsids.iter().collect();
-    assert!(different.len() <= 3, "ids were used again: {nsids:?}");
+    assert!(2 * different.len() <= nsids.len(), "ids were used again: {nsids:?}");
 }
 
 #[test]
