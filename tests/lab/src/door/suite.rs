@@ -46,6 +46,10 @@ pub(super) fn run(selection: &Selection) -> Result<u8> {
     let fuzzer = campaign.as_ref().map(|campaign| campaign.build_fuzzer(&target_folder()?)).transpose()?;
     let with_engine = needs_engine(&rings, selection);
     let lab = Lab::enter(with_engine)?;
+    // A lab that is up for many runs has the notes of the run before.
+    for notes in ["not-run", "figures"] {
+        _ = fs::remove_file(lab.folder.join(notes));
+    }
     let mut results = Vec::new();
     let outcome = run_in(&lab, binaries, fuzzer, selection, campaign.as_ref(), &mut results);
     let reported = report(&results);
