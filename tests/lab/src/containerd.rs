@@ -169,13 +169,8 @@ impl Containerd {
             self.ask(StopPodSandboxRequest { pod_sandbox_id: pod.id.clone() });
             self.ask(RemovePodSandboxRequest { pod_sandbox_id: pod.id });
         }
-        for name in std::fs::read_dir(self.root.join("state/io.containerd.grpc.v1.cri/netns"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            succeed(Command::new("umount").arg(name.path()));
-        }
+        // What was killed between making a name's file and mounting on it leaves a file that is no mount.
+        crate::unmount_below(&self.root.join("state/io.containerd.grpc.v1.cri/netns"));
     }
 
     /// Runs a pod without containers on the host's network.

@@ -261,7 +261,7 @@ impl Drop for PrivateEngine {
         }
         self.stop();
         self.wait_until_containerd_is_gone();
-        unmount_below(&self.root);
+        crate::unmount_below(&self.root);
         std::fs::remove_dir_all(&self.root)
             .unwrap_or_else(|error| eprintln!("{}: {error}", self.root.display()));
     }
@@ -284,14 +284,4 @@ pub(crate) fn dockerd(root: &Path, netns: &Path) -> Command {
 
 fn read_pid(file: &Path) -> Option<i32> {
     std::fs::read_to_string(file).ok()?.trim().parse().ok()
-}
-
-fn unmount_below(root: &Path) {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("the mounts of this process");
-    let mounted =
-        mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|at| Path::new(at).starts_with(root));
-    // The last mounted is the first to go.
-    for mount in mounted.collect::<Vec<_>>().into_iter().rev() {
-        succeed(Command::new("umount").args(["-l", mount]));
-    }
 }

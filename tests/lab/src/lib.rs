@@ -159,6 +159,17 @@ pub fn succeed(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Unmounts lazily everything that is mounted below a folder, the last mount first.
+pub fn unmount_below(root: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("the mounts of this process");
+    let mounted =
+        mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|at| Path::new(at).starts_with(root));
+    // The last mounted is the first to go.
+    for mount in mounted.collect::<Vec<_>>().into_iter().rev() {
+        succeed(Command::new("umount").args(["-l", mount]));
+    }
+}
+
 /// A command's end and all its words, for a message.
 pub fn describe(output: &Output) -> String {
     format!(
