@@ -295,7 +295,7 @@ impl Collector {
                 // The second is read after whatever a third could be asked for.
                 Request::Claims(_) if self.names_asked == 2 => {}
                 request @ (Request::Locate(_)
-                | Request::Newcomers(_)
+                | Request::NewProcesses(_)
                 | Request::Claims(_)
                 | Request::Echo) => {
                     self.names_asked += u8::from(matches!(request, Request::Claims(_)));

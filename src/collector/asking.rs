@@ -4,7 +4,7 @@ use super::NetnsFolder;
 use super::backlog::{Place, Places};
 use super::handle::Message;
 use crate::kernel::{Mourner, Resolver, Sampler, Waker};
-use crate::model::host::{Inhabitant, Input, Location, Request, Samples};
+use crate::model::host::{Input, Location, ProcessInNetns, Request, Samples};
 use crate::model::link::Name;
 use crate::model::workload::{Locator, Runtime};
 use crate::runtimes::named;
@@ -67,16 +67,16 @@ pub(super) fn resolve(
         }
         Request::Echo => Input::Echo,
         Request::Claims(_) | Request::LastWords(_) | Request::WatchExit(_) => return None,
-        Request::Newcomers(nsids) => {
+        Request::NewProcesses(nsids) => {
             let answer = newcomers(resolver, processes, &nsids)
                 .map_err(|error| format!("cannot read the processes: {error}"));
-            Input::Newcomers { nsids, answer }
+            Input::NewProcesses { nsids, answer }
         }
         Request::Search(nsids) => {
             let begin = Instant::now();
             let answer = search(resolver, processes, &nsids)
                 .map_err(|error| format!("cannot read the processes: {error}"));
-            Input::Inhabitants { answer, nsids, took: begin.elapsed() }
+            Input::Processes { answer, nsids, took: begin.elapsed() }
         }
     })
 }
@@ -86,7 +86,7 @@ fn search(
     resolver: &mut Resolver,
     processes: &Processes,
     nsids: &BTreeSet<u32>,
-) -> io::Result<Vec<Inhabitant>> {
+) -> io::Result<Vec<ProcessInNetns>> {
     Ok(inhabitants(resolver, processes, nsids, processes.pids()?))
 }
 
@@ -95,7 +95,7 @@ fn newcomers(
     resolver: &mut Resolver,
     processes: &Processes,
     nsids: &BTreeSet<u32>,
-) -> io::Result<Vec<Inhabitant>> {
+) -> io::Result<Vec<ProcessInNetns>> {
     Ok(inhabitants(resolver, processes, nsids, processes.pids()?.into_iter().rev().take(NEWEST)))
 }
 
@@ -105,8 +105,8 @@ fn inhabitants(
     processes: &Processes,
     nsids: &BTreeSet<u32>,
     pids: impl IntoIterator<Item = u32>,
-) -> Vec<Inhabitant> {
-    let mut found: BTreeMap<u32, Inhabitant> = BTreeMap::new();
+) -> Vec<ProcessInNetns> {
+    let mut found: BTreeMap<u32, ProcessInNetns> = BTreeMap::new();
     for pid in pids {
         let Ok(Some(nsid)) = resolver.nsid_of(pid) else { continue };
         if !nsids.contains(&nsid) || found.contains_key(&nsid) {
@@ -116,7 +116,7 @@ fn inhabitants(
         if let Some(workload) = processes.workload(pid)
             && resolver.nsid_of(pid) == Ok(Some(nsid))
         {
-            found.insert(nsid, Inhabitant { nsid, pid, workload, cgroup: processes.cgroup(pid) });
+            found.insert(nsid, ProcessInNetns { nsid, pid, workload, cgroup: processes.cgroup(pid) });
         }
         if found.len() == nsids.len() {
             break;

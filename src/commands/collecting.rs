@@ -11,10 +11,8 @@ use std::time::Duration;
 /// How long an end without an owner is kept back while a runtime may still name it.
 const HOLD_BACK: Duration = Duration::from_secs(1);
 
-/// Changes are judged together, after so long and so much longer for each pair: judging 5,000 pairs takes
-/// some milliseconds, and must not take more than a small part of the time in any burst.
+/// Changes that come within this are evaluated together.
 const GATHER: Duration = Duration::from_millis(2);
-const GATHER_A_PAIR: Duration = Duration::from_micros(20);
 
 /// How often all is read again although events tell what changes.
 const RESYNC: Duration = Duration::from_secs(300);
@@ -52,7 +50,6 @@ pub(super) fn start(wishes: Wishes, sources: collector::Sources, engines: Vec<En
         },
         processes: wishes.processes,
         gather: GATHER,
-        gather_a_pair: GATHER_A_PAIR,
         resync: RESYNC,
         pods: engines.iter().any(Engine::may_tell_of_pods),
         filter: wishes.filter,

@@ -40,7 +40,6 @@ impl Look {
             learning: Learning::Polling,
             processes: flags.is_on(Source::Process),
             gather: collector::LOOK_STEP,
-            gather_a_pair: Duration::ZERO,
             resync: Duration::from_secs(300),
             pods: false,
             // A command shows all.

@@ -1,7 +1,7 @@
 //! Pairs as rows: what `list` and `find` print, and their JSON.
 
 use crate::model::link::{Counters, Name};
-use crate::model::pairing::{EndState, Role};
+use crate::model::pairing::Role;
 use crate::model::view::{ShownSide, Tenant, View};
 use crate::model::workload::Workload;
 use serde::Serialize;
@@ -78,7 +78,7 @@ pub(super) fn rows(view: &View) -> Vec<Row> {
         ends.sort_by_key(|end| end.role != role(Role::Port));
         Row { state: pair.state.as_str(), ends }
     });
-    let single = view.scene.single.iter().map(|(side, why): &(ShownSide, EndState)| Row {
+    let single = view.scene.single.iter().map(|(side, why)| Row {
         state: why.as_str(),
         ends: vec![EndRow { counters: None, ..end(side, &Counters::default()) }],
     });

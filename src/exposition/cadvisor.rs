@@ -86,7 +86,7 @@ enum Interface {
     /// This one of the other links.
     Other(usize),
     /// All those of containers that there is no room for.
-    Rest,
+    Overflow,
 }
 
 impl Encoder {
@@ -109,8 +109,8 @@ impl Encoder {
                     let (counters, errors) = &view.others[index];
                     (family.value)(counters, errors)
                 }
-                Interface::Rest => {
-                    (family.value)(&view.rest.containers.unwrap_or_default(), &Errors::default())
+                Interface::Overflow => {
+                    (family.value)(&view.overflow.containers.unwrap_or_default(), &Errors::default())
                 }
             });
         }
@@ -135,8 +135,8 @@ fn rows(scene: &Scene) -> Rows<Interface> {
     for (index, other) in scene.others.iter().enumerate().filter(|(_, other)| !is_ignored(other.name)) {
         rows.add(Interface::Other(index), |block| interface(block, names, &other.tenant, other.name));
     }
-    if scene.rest.1 {
-        rows.add(Interface::Rest, |block| {
+    if scene.overflow.1 {
+        rows.add(Interface::Overflow, |block| {
             names.write(block, "", "", "");
             for name in ["id", "interface", "name"] {
                 block.label(name, OTHER);

@@ -76,7 +76,7 @@ enum Port {
     /// This side of this pair.
     Of(usize, usize),
     /// All those that there is no room for.
-    Rest,
+    Overflow,
 }
 
 /// Label blocks in one text, in the order of their rows; each with the key of what it belongs to.
@@ -188,7 +188,7 @@ impl Blocks {
             device_info(block, names, port, peer)
         };
         Blocks {
-            devices: with_rest(ports(scene, Port::Of, each), scene.rest.0, names).sorted(),
+            devices: with_overflow(ports(scene, Port::Of, each), scene.overflow.0, names).sorted(),
             device_infos: ports(scene, |_, _| (), info).sorted(),
             workloads: workloads(&scene.workloads, names),
             workload_infos: workload_infos(&scene.tenants, names),
@@ -202,13 +202,13 @@ impl Blocks {
             Series::DeviceCounter(value) => {
                 self.devices.write(out, format, head, |port| match port {
                     Port::Of(pair, side) => value(&view.samples[pair][side]),
-                    Port::Rest => value(&view.rest.ports.unwrap_or_default()),
+                    Port::Overflow => value(&view.overflow.ports.unwrap_or_default()),
                 });
             }
             // A sum of these would mean nothing.
             Series::DeviceState(value) => self.devices.write_some(out, format, head, |port| match port {
                 Port::Of(pair, side) => view.scene.pairs[pair].sides[side].link.as_ref().map(value),
-                Port::Rest => None,
+                Port::Overflow => None,
             }),
             Series::DeviceInfo => self.device_infos.write(out, format, head, |()| 1),
             Series::Workload(value) => self.workloads.write_totals(out, format, head, |row| {
@@ -256,9 +256,9 @@ fn ports<K: Copy>(
 }
 
 /// No port has its labels: where there is an interface there is a runtime.
-fn with_rest(mut ports: Rows<Port>, rest: bool, names: Names) -> Rows<Port> {
+fn with_overflow(mut ports: Rows<Port>, rest: bool, names: Names) -> Rows<Port> {
     if rest {
-        ports.add(Port::Rest, |block| {
+        ports.add(Port::Overflow, |block| {
             block.label("device", OTHER);
             names.write(block, OTHER, "", "");
             block.label("interface", OTHER);
@@ -267,7 +267,7 @@ fn with_rest(mut ports: Rows<Port>, rest: bool, names: Names) -> Rows<Port> {
     ports
 }
 
-fn workloads(sets: &[LabelSet], names: Names) -> Rows<usize> {
+fn workloads(sets: &[Arc<LabelSet>], names: Names) -> Rows<usize> {
     let mut rows = Rows::default();
     for (index, labels) in sets.iter().enumerate() {
         rows.add(index, |block| label_set(block, names, labels));
@@ -287,7 +287,7 @@ fn workload_infos(tenants: &[Arc<Tenant>], names: Names) -> Rows<()> {
     rows.sorted()
 }
 
-fn networks(networks: &[NetworkLabels]) -> Rows<usize> {
+fn networks(networks: &[Arc<NetworkLabels>]) -> Rows<usize> {
     let mut rows = Rows::default();
     for (index, labels) in networks.iter().enumerate() {
         rows.add(index, |block| {

@@ -75,7 +75,7 @@ impl Filter {
             claim.endpoints.iter_mut().for_each(|endpoint| label::bound(&mut endpoint.network));
         }
         claims.networks.iter_mut().for_each(|network| label::bound(&mut network.name));
-        claims.backrooms.iter_mut().for_each(|backroom| label::bound(&mut backroom.name));
+        claims.own.iter_mut().for_each(|backroom| label::bound(&mut backroom.name));
     }
 
     /// The same for one workload.
@@ -91,8 +91,8 @@ impl Filter {
     /// True if what is booked under these labels is shown. What is nobody's is no container's, and always
     /// shown, and so is the rest that there is no room for.
     pub fn shows(&self, labels: &LabelSet) -> bool {
-        if labels.is_rest() {
-            return !labels.is_hidden_rest();
+        if labels.is_overflow() {
+            return !labels.is_hidden_overflow();
         }
         labels.runtime == Runtime::Unknown
             || self.shows_container(&labels.container, &labels.namespace, &labels.pod)

@@ -7,36 +7,30 @@
 
 use super::ledger::{LabelSet, Ledger};
 use super::link::{Counters, End, Errors, Name, NetnsId};
+use super::owners::{Evidence, Owners, ProcessSearch, SourceState};
 use super::topology::Topology;
-use super::view::{Scene, Source, SourceStatus, Status, View};
+use super::view::{Source, SourceStatus, Status};
 use super::workload::{Locator, Runtime};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+
 use std::time::Duration;
 
+mod attribution;
 mod claims;
 mod events;
 mod input;
 mod judging;
-mod locating;
-mod naming;
-mod newcomers;
 mod questions;
-mod residents;
 mod rounds;
-mod searches;
 mod show;
 mod suspicions;
 mod turns;
 
-use claims::Heard;
+use attribution::Attribution;
 pub use input::{Config, Input, Learning, Links, Located, Location, Request, Samples};
-pub(crate) use input::{Inhabitant, LookFailure};
-use locating::Locating;
-use naming::Naming;
-use newcomers::Newcomers;
+pub(crate) use input::{LookFailure, ProcessInNetns};
 use questions::Questions;
-use searches::Searches;
+use show::Shown;
 use suspicions::Suspicions;
 use turns::Turns;
 
@@ -45,15 +39,14 @@ use turns::Turns;
 pub struct Host {
     config: Config,
     topology: Topology,
-    heard: BTreeMap<Runtime, Heard>,
-    located: BTreeMap<Locator, Location>,
-    /// Every claim is located: there is none to ask for.
-    all_located: bool,
-    /// By the namespace they were found in.
-    inhabitants: BTreeMap<NetnsId, Inhabitant>,
-    searches: Searches,
-    newcomers: Newcomers,
-    naming: Naming,
+    evidence: Evidence,
+    owners: Owners,
+    attribution: Attribution,
+    searches: ProcessSearch,
+    /// The namespaces that were searched for processes since rows were last made.
+    searched: BTreeSet<NetnsId>,
+    /// The sources that may name owners, as of the last evaluation.
+    may_name: BTreeSet<Runtime>,
     questions: Questions,
     rounds: u64,
     /// When the first round was complete.
@@ -65,17 +58,13 @@ pub struct Host {
     refused: BTreeSet<u32>,
     /// Namespaces whose links could not be read, and why.
     unreadable: BTreeMap<NetnsId, String>,
-    locating: Locating,
-    /// The processes whose end we want to hear of.
-    watched: BTreeSet<u32>,
     /// All must be read again, and why: at the next tick, if nothing hinders it.
     resync_owed: Option<&'static str>,
     suspicions: Suspicions,
     /// What the host's links counted when a namespace last ended.
     parting: HashMap<Name, Counters>,
-    /// When to judge what has changed since the last time; and whether links have.
+    /// When to evaluate what has changed since the last time.
     due: Option<Duration>,
-    links_changed: bool,
     /// A namespace has got an id since names were asked for.
     names_wanted: bool,
     /// Names are being read because somebody asked outside of a tick; and somebody has asked again since.
@@ -87,22 +76,12 @@ pub struct Host {
     ticked: Duration,
     tick_due: bool,
     ledger: Ledger,
-    /// For each pair the counters of its two sides as last read.
-    samples: Vec<[Counters; 2]>,
-    /// The namespaces that tell the counters of pairs without an end on the host.
-    off_host: BTreeSet<u32>,
     /// Those that are being read for a scrape, because of links that are no veths.
     others_awaited: BTreeSet<u32>,
     turns: Turns,
     /// What went wrong on links, of those where anything did; none of them is a veth.
     errors: HashMap<End, Errors>,
-    scene: Arc<Scene>,
-    /// For each pair of the scene its place in the pairing.
-    shown: Vec<usize>,
-    /// For each of the ledger's totals of workloads whether it is hidden.
-    hidden: Vec<bool>,
-    /// The labels that pairs were given since somebody asked.
-    named: Vec<LabelSet>,
+    shown: Shown,
     status: Status,
     /// There are pods here, or somebody who would tell of them: from then on [`Scene::pods`] is true.
     pods: bool,
@@ -111,35 +90,28 @@ pub struct Host {
     spent: Samples,
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-
 impl Host {
     /// A host of which nothing is known, that will be told of by these runtimes.
     pub fn new(config: Config, runtimes: impl IntoIterator<Item = Runtime>) -> Host {
-        let silent = || Heard { may_name: true, ..Heard::default() };
         Host {
             config,
             topology: Topology::default(),
-            heard: runtimes.into_iter().map(|runtime| (runtime, silent())).collect(),
-            located: BTreeMap::new(),
-            all_located: false,
-            inhabitants: BTreeMap::new(),
-            searches: Searches::default(),
-            newcomers: Newcomers::default(),
-            naming: Naming::default(),
+            evidence: Evidence::new(runtimes),
+            owners: Owners::default(),
+            attribution: Attribution::default(),
+            searches: ProcessSearch::default(),
+            searched: BTreeSet::new(),
+            may_name: BTreeSet::new(),
             questions: Questions::default(),
             rounds: 0,
             started: Duration::ZERO,
             resynced: Duration::ZERO,
             refused: BTreeSet::new(),
             unreadable: BTreeMap::new(),
-            locating: Locating::default(),
-            watched: BTreeSet::new(),
             resync_owed: None,
             suspicions: Suspicions::default(),
             parting: HashMap::new(),
             due: None,
-            links_changed: false,
             names_wanted: false,
             names_asked: false,
             names_asked_again: false,
@@ -147,15 +119,10 @@ impl Host {
             ticked: Duration::ZERO,
             tick_due: false,
             ledger: Ledger::default(),
-            samples: Vec::new(),
-            off_host: BTreeSet::new(),
             others_awaited: BTreeSet::new(),
             turns: Turns::default(),
             errors: HashMap::new(),
-            scene: Arc::default(),
-            shown: Vec::new(),
-            hidden: Vec::new(),
-            named: Vec::new(),
+            shown: Shown::default(),
             status: Status::default(),
             pods: false,
             spare: Vec::new(),
@@ -171,7 +138,7 @@ impl Host {
             Input::Located { locator, answer } => self.take_location(locator, answer, now),
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
             Input::SameClaims { runtime, took } => self.take_same_claims(runtime, took, now),
-            Input::Inhabitants { nsids, answer, took } => {
+            Input::Processes { nsids, answer, took } => {
                 self.take_inhabitants(&nsids, answer, took, now);
                 Vec::new()
             }
@@ -179,9 +146,9 @@ impl Host {
                 self.take_expected(runtime, expected, containers, now);
                 Vec::new()
             }
-            Input::Newcomers { nsids, answer } => self.take_newcomers(&nsids, answer, now),
+            Input::NewProcesses { nsids, answer } => self.take_new_processes(&nsids, answer, now),
             Input::Dying { container } => {
-                let homes: Vec<u32> = self.naming.homes_of(&container).filter_map(NetnsId::nsid).collect();
+                let homes: Vec<u32> = self.owners.owned_by(&container).filter_map(NetnsId::nsid).collect();
                 homes.into_iter().flat_map(|nsid| self.last_words(nsid)).collect()
             }
             Input::Samples { answer, took } => {
@@ -192,7 +159,6 @@ impl Host {
                 for (ifindex, counters) in &counters {
                     self.ledger.observe(End { netns: NetnsId::Host, ifindex: *ifindex }, counters);
                 }
-                self.ledger.settle();
                 Vec::new()
             }
             Input::Unmourned(requests) => {
@@ -201,8 +167,8 @@ impl Host {
                 Vec::new()
             }
             Input::Exited { pid } => {
-                self.watched.remove(&pid);
-                match self.located.get(&Locator::Pid(pid)).map(|at| at.netns) {
+                self.evidence.exited(pid);
+                match self.evidence.location(&Locator::Pid(pid)).map(|at| at.netns) {
                     Some(Located::Nsid(nsid)) => self.last_words(nsid),
                     _ => Vec::new(),
                 }
@@ -214,8 +180,7 @@ impl Host {
             Input::Named => self.ask_names().into_iter().collect(),
             Input::Unnamed { locator } => {
                 // The next namespace of this name is another one, whatever keeps the old one.
-                self.all_located = false;
-                match self.located.remove(&locator).map(|at| at.netns) {
+                match self.evidence.unlocate(&locator).map(|at| at.netns) {
                     Some(Located::Nsid(nsid)) => self.parting_words(nsid),
                     _ => Vec::new(),
                 }
@@ -250,7 +215,7 @@ impl Host {
             }
         };
         if self.deadline().is_some_and(|due| now >= due) {
-            requests.extend(self.judge(now));
+            requests.extend(self.reevaluate(now));
         }
         requests
     }
@@ -270,33 +235,11 @@ impl Host {
 
     /// When the state machine wants an [`Input::Wake`], should nothing else come before.
     pub fn deadline(&self) -> Option<Duration> {
-        if !self.may_judge() {
+        if !self.may_evaluate() {
             return None;
         }
         let due = self.due.unwrap_or(Duration::MAX).min(self.again);
         (due != Duration::MAX).then_some(due)
-    }
-
-    /// What to show; `None` before the first round is complete.
-    pub fn view(&self) -> Option<View> {
-        (self.rounds > 0).then(|| View {
-            scene: Arc::clone(&self.scene),
-            samples: self.shown.iter().map(|&pair| self.samples[pair]).collect(),
-            workloads: self.shown_of(self.ledger.workloads().map(|(_, traffic)| *traffic)),
-            peaks: self.shown_of(self.ledger.peaks()),
-            rates: self.shown_of(self.ledger.rates()),
-            networks: self.ledger.networks().map(|(_, traffic)| *traffic).collect(),
-            others: self.scene.others.iter().map(|other| self.read_last(other.end)).collect(),
-            rest: self.ledger.rest(),
-            ticked: self.ticked,
-        })
-    }
-
-    /// What is shown of something that there is for each of the ledger's totals of workloads.
-    fn shown_of<T>(&self, totals: impl ExactSizeIterator<Item = T>) -> Vec<T> {
-        let mut shown = Vec::with_capacity(self.scene.workloads.len());
-        shown.extend(totals.zip(&self.hidden).filter(|(_, hidden)| !**hidden).map(|(total, _)| total));
-        shown
     }
 
     /// What a link counted when it was last read.
@@ -318,7 +261,7 @@ impl Host {
 
     /// The labels of the interfaces whose owner has become known since the last call.
     pub fn take_named(&mut self) -> Vec<LabelSet> {
-        std::mem::take(&mut self.named)
+        self.attribution.take_named()
     }
 
     /// How the sources do.
@@ -348,18 +291,17 @@ impl Host {
             return self.begin_round(now, Some("periodic"));
         }
         let mut requests = std::mem::take(&mut self.spare);
-        requests.extend(self.heard.keys().map(|&runtime| Request::Claims(runtime)));
-        requests.extend(self.inhabitants.values().map(|found| Request::Locate(Locator::Pid(found.pid))));
-        let mut read = self.turns.off_host(&self.off_host);
-        let pairs = &self.topology.pairing().pairs;
-        read.extend(self.turns.past_the_port(pairs, self.ledger.bypassed()));
+        requests.extend(self.evidence.sources.keys().map(|&runtime| Request::Claims(runtime)));
+        requests.extend(self.evidence.process_locators().map(Request::Locate));
+        let mut read = self.turns.off_host(self.attribution.sums().off_host.keys().copied().collect());
+        read.extend(self.turns.past_the_port(self.topology.pairing(), self.ledger.bypassed()));
         requests.extend(read.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }));
         self.ask(requests)
     }
 
     /// Reads the namespaces of links that are no veths, in turn.
     fn read_others(&mut self) -> Vec<Request> {
-        let nsids = self.scene.others.iter().filter_map(|other| other.end.netns.nsid()).collect();
+        let nsids = self.others_nsids();
         let turn = self.turns.others(&nsids);
         self.others_awaited.extend(&turn);
         self.ask(turn.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }).collect())
@@ -372,51 +314,48 @@ impl Host {
 
     /// Something has changed: it is judged with what else changes in the next milliseconds.
     fn touch(&mut self, now: Duration) {
-        let places = self.samples.len().max(self.topology.namespaces().len());
-        let places = u32::try_from(places).unwrap_or(u32::MAX);
-        let due = now + self.config.gather + self.config.gather_a_pair.saturating_mul(places);
+        let due = now + self.config.gather;
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 
     fn take_inhabitants(
         &mut self,
         nsids: &BTreeSet<u32>,
-        answer: Result<Vec<Inhabitant>, String>,
+        answer: Result<Vec<ProcessInNetns>, String>,
         took: Duration,
         now: Duration,
     ) {
-        let searched = nsids.iter().map(|&nsid| self.topology.netns(Some(nsid)));
-        let taken_back = self.searches.answered(searched, now);
+        let searched: Vec<NetnsId> = nsids.iter().map(|&nsid| self.topology.netns(Some(nsid))).collect();
+        let taken_back = self.searches.answered(searched.iter().copied(), now);
+        self.searched.extend(searched);
         let result = answer.as_ref().map(|_| ()).map_err(Clone::clone);
         self.status.sources.insert(Source::Process, SourceStatus { result, took });
         let found = answer.unwrap_or_default().into_iter();
-        for inhabitant in found.filter(|found| !taken_back.contains(&found.nsid)) {
-            let at = Location { netns: Located::Nsid(inhabitant.nsid), cgroup: inhabitant.cgroup.clone() };
-            self.located.insert(Locator::Pid(inhabitant.pid), at);
-            self.inhabitants.insert(self.topology.netns(Some(inhabitant.nsid)), inhabitant);
+        for process in found.filter(|found| !taken_back.contains(&found.nsid)) {
+            self.evidence.add_process(self.topology.netns(Some(process.nsid)), process);
         }
         self.touch(now);
     }
 
-    /// Asks who is new in the namespaces that have just got an id, if a runtime can tell what a new one is
-    /// called. One question at a time, however many namespaces come.
-    fn look_for_newcomers(&mut self) -> Option<Request> {
-        let told = self.heard.values().any(Heard::foresees);
-        self.newcomers.question(told)
+    /// Asks for the newest processes of the namespaces that have just got an id, if a runtime can name them.
+    /// One question at a time, however many namespaces come.
+    fn look_for_new_processes(&mut self) -> Option<Request> {
+        let foreseen = self.evidence.sources.values().any(SourceState::foresees);
+        self.evidence.new_processes.question(foreseen)
     }
 
-    fn take_newcomers(
+    fn take_new_processes(
         &mut self,
         nsids: &BTreeSet<u32>,
-        answer: Result<Vec<Inhabitant>, String>,
+        answer: Result<Vec<ProcessInNetns>, String>,
         now: Duration,
     ) -> Vec<Request> {
         // Where processes cannot be read, the search for inhabitants says so.
         let found = answer.unwrap_or_default();
-        if self.newcomers.answer(nsids, found, |nsid| self.topology.netns(Some(nsid))) {
+        if self.evidence.add_new_processes(nsids, found, &self.topology) {
             self.touch(now);
         }
-        self.look_for_newcomers().into_iter().collect()
+        self.look_for_new_processes().into_iter().collect()
     }
 
     fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {
@@ -424,13 +363,8 @@ impl Host {
             self.status.bad_messages += samples.bad_messages;
             for (ifindex, counters) in &samples.counters {
                 let end = End { netns: NetnsId::Host, ifindex: *ifindex };
-                if let Some((pair, side)) = self.ledger.observe(end, counters)
-                    && let Some(samples) = self.samples.get_mut(pair)
-                {
-                    samples[side] = *counters;
-                }
+                self.ledger.sample(end, counters);
             }
-            self.ledger.settle();
             // The first sample after a tick ends it; those of scrapes in between do not count for the peaks.
             if std::mem::take(&mut self.tick_due) {
                 self.ledger.tick(now, now.saturating_sub(self.ticked), self.config.peak_window);

@@ -7,77 +7,63 @@
 use super::link::{Counters, End, Mac, Name};
 use super::pairing::Pair;
 use super::peak::Rates;
-use super::series;
-use std::borrow::Cow;
-use std::collections::HashMap;
+use super::slab::Slab;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 mod account;
+mod book;
+mod counted;
 mod labels;
-mod limits;
-mod rest;
+mod overflow;
 mod totals;
 mod traffic;
+mod unattributed;
 
 use self::account::Account;
-pub(crate) use self::account::highest;
+use self::book::Book;
 pub use self::labels::{LabelSet, NetworkLabels};
-pub(crate) use self::limits::{Limits, Showing};
-pub(crate) use self::rest::{Rest, Row};
-use self::totals::{Total, find, renew};
+use self::overflow::Placement;
+pub(crate) use self::overflow::{Overflow, Row, SeriesCost};
 pub(crate) use self::traffic::Flow;
 pub use self::traffic::Traffic;
+pub(crate) use self::unattributed::Unattributed;
 
 /// A pair that a runtime has made on the host is moved into its container within this: 1.6 s were measured
 /// with 16 starts in parallel on two cores.
 const TRANSIT: Duration = Duration::from_secs(10);
 
-/// So many dead pairs wait for an heir.
-const ESTATES: usize = 4096;
+/// The number of an account, as long as it is open.
+pub(crate) type AccountId = u32;
 
 /// The book of all pairs, workloads and networks.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// One for each pair of the last [`reconcile`](Ledger::reconcile), in its order; behind them those of
-    /// pairs of which only one end is left, until that is gone too: it may bring the last numbers.
-    accounts: Vec<Account>,
-    /// How many of them are of pairs.
-    living: usize,
+    accounts: Slab<Account>,
     /// Each end's account and side.
-    at: HashMap<End, (usize, usize)>,
-    /// Where the end is looked for first that is observed next: a dump comes in the order of the accounts.
-    next: usize,
-    totals: Vec<Total<LabelSet>>,
-    networks: Vec<Total<NetworkLabels>>,
-    /// For each of `totals` its place in `networks`.
-    network_of: Vec<Option<usize>>,
-    /// What was held for pairs that died, until somebody tells whose they were.
-    estates: Vec<Estate>,
-    /// Of these it is decided, and since when they are counted: they are booked by the next
-    /// [`assign`](Ledger::assign).
-    orphaned: Vec<(LabelSet, Traffic, Duration)>,
-    rest: Rest,
-    /// There may be so many networks, and one more for the others.
-    most_networks: Option<usize>,
+    at: HashMap<End, (AccountId, usize)>,
+    /// The accounts of pairs of which only one end is left, until that is gone too: it may bring the last
+    /// numbers.
+    lingering: BTreeSet<AccountId>,
+    /// The accounts that are in transit, with the time until which they may be.
+    in_transit: BTreeMap<AccountId, Duration>,
+    book: Book,
+    /// What pairs had carried that died while they were held back.
+    unattributed: Vec<Unattributed>,
 }
 
-/// What a pair had carried that died while it was held.
-#[derive(Clone, Debug)]
-pub(crate) struct Estate {
-    /// For whom it was held.
-    pub labels: [Option<LabelSet>; 2],
-    /// What may tell for whom else.
-    pub clue: Option<Clue>,
-    /// Since when it is dead.
-    pub since: Duration,
-    /// Since when it was counted.
-    arrived: Duration,
-    traffic: [Traffic; 2],
+/// How much is shown.
+pub(crate) struct Limits<'a> {
+    /// So many series, and those of the overflow besides.
+    pub series: usize,
+    /// False for a label set that the user does not want to see.
+    pub shows: &'a dyn Fn(&LabelSet) -> bool,
 }
 
-/// What a runtime may know an interface by that nobody has claimed.
+/// What a runtime may know an interface by that has no owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Clue {
+pub(crate) struct OwnerHint {
     pub address: Option<Mac>,
     /// The host's bridge that its port is enslaved to.
     pub bridge: Option<Name>,
@@ -85,135 +71,159 @@ pub(crate) struct Clue {
     pub container: Option<String>,
 }
 
-/// How a pair is carried over from the last reconciliation, if it was there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Carried {
-    pub index: usize,
-    /// True if its sides are the other way round now: an end moved to another namespace.
-    pub turned: bool,
-}
-
-/// For whom a pair's traffic is booked.
+/// Where a pair's traffic is booked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Booking {
-    /// It is not known yet: it is kept, and booked when it is, or to these labels if the pair dies before.
+    /// The owner is not known yet: the traffic is kept and booked when it is, or to these labels if the pair
+    /// dies before.
     Held {
         /// These labels; a side without any is a port.
         labels: [Option<LabelSet>; 2],
-        /// What may tell later whose it was, if they are nobody's.
-        clue: Option<Clue>,
+        /// What may name the owner later, if the labels have none.
+        hint: Option<OwnerHint>,
     },
-    /// To these labels; a side without any is a port.
-    To([Option<LabelSet>; 2]),
+    /// To these labels; a side without any is a port. The cost is that of showing the pair.
+    To([Option<LabelSet>; 2], SeriesCost),
 }
 
 impl Ledger {
-    /// Notes the counters of an end; says which pair and which side of it that is.
-    pub(crate) fn observe(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
-        let living = &self.accounts[..self.living];
-        let (index, side) = match living.get(self.next) {
-            Some(account) if account.ends[0] == end => (self.next, 0),
-            _ => self.place(end)?,
-        };
-        self.next = index + 1;
-        self.accounts[index].observe(side, seen);
-        Some((index, side))
+    /// Takes the counters of an end as it shows them now. Returns the account and side of it that the end
+    /// has.
+    pub(crate) fn sample(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
+        self.change(end, |account, side| {
+            account.counted.observe(side, seen);
+            account.counted.shown[side] = *seen;
+        })
     }
 
-    /// Notes the counters of an end that has no peer any more: then each end keeps only what it counted
+    /// Takes the counters of an end as a message told them, which may be older than what it shows now.
+    pub(crate) fn observe(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
+        self.change(end, |account, side| account.counted.observe(side, seen))
+    }
+
+    /// Takes the counters of an end as its link had them when it was read.
+    pub(crate) fn observe_link(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
+        self.change(end, |account, side| account.counted.observe_link(side, seen))
+    }
+
+    /// Takes the counters of an end that has no peer any more: then each end keeps only what it counted
     /// itself.
-    pub(crate) fn observe_detached(&mut self, end: End, seen: &Counters) -> Option<(usize, usize)> {
-        let (index, side) = self.place(end)?;
-        self.accounts[index].observe_detached(side, seen);
-        Some((index, side))
+    pub(crate) fn observe_detached(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
+        self.change(end, |account, side| account.counted.observe_detached(side, seen))
     }
 
-    /// The end was deleted, and with it its pair: whatever comes under its id is another.
+    fn change(&mut self, end: End, observe: impl FnOnce(&mut Account, usize)) -> Option<(AccountId, usize)> {
+        let (id, side) = self.place(end)?;
+        let account = self.accounts.get_mut(id)?;
+        observe(account, side);
+        account.settle(&mut self.book);
+        Some((id, side))
+    }
+
+    /// Marks the end as deleted, and with it its pair: whatever comes under its id is another.
     pub(crate) fn end(&mut self, end: End) {
-        if let Some((index, _)) = self.place(end) {
-            self.accounts[index].ended = true;
-            self.at.remove(&end);
+        if let Some((id, _)) = self.at.remove(&end)
+            && let Some(account) = self.accounts.get_mut(id)
+        {
+            account.ended = true;
+            // It is closed, or waits for its other end, when links are joined the next time.
+            self.lingering.insert(id);
         }
     }
 
-    /// The pair and the side of it that an end is, as of the last [`reconcile`](Ledger::reconcile).
-    pub(crate) fn place(&self, end: End) -> Option<(usize, usize)> {
+    /// Returns the account and the side of it that an end has.
+    pub(crate) fn place(&self, end: End) -> Option<(AccountId, usize)> {
         self.at.get(&end).copied()
     }
 
-    /// For whom each side of a pair is booked, or would be if it were not held.
-    pub(crate) fn labels(&self, pair: usize) -> [Option<&LabelSet>; 2] {
-        let labels = self.accounts.get(pair).map(|account| account.held.as_ref().unwrap_or(&account.labels));
-        [0, 1].map(|side| labels.and_then(|labels| labels[side].as_ref()))
+    /// Returns the counters of a pair's two ends as last read.
+    pub(crate) fn shown(&self, id: AccountId) -> [Counters; 2] {
+        self.accounts.get(id).map(|account| account.counted.shown).unwrap_or_default()
     }
 
-    /// Those of these labels that nothing has been booked to for this pair.
-    pub(crate) fn not_yet_booked_to<'a>(
-        &self,
-        pair: usize,
-        labels: &'a [Option<LabelSet>; 2],
-    ) -> impl Iterator<Item = &'a LabelSet> {
-        let before = self.accounts.get(pair).map(|account| &account.labels);
-        let new = labels
-            .iter()
-            .enumerate()
-            .filter(move |(side, labels)| before.is_none_or(|before| before[*side] != **labels));
-        // Who is in the rest is not new each time.
-        let in_rest = move |side: usize| {
-            before
-                .and_then(|before| before[side].as_ref())
-                .is_some_and(|labels| labels.interface == series::OTHER)
-        };
-        new.filter(move |(side, _)| !in_rest(*side)).filter_map(|(_, labels)| labels.as_ref())
-    }
-
-    /// Since when the pair is where it is.
-    pub(crate) fn arrived(&self, pair: usize) -> Option<Duration> {
-        self.accounts.get(pair).map(|account| account.arrived)
-    }
-
-    /// Books what was noted since the last time.
-    pub(crate) fn settle(&mut self) {
-        for account in &mut self.accounts {
-            account.give(&mut self.rest);
-            settle(account, &mut self.totals, &self.network_of, &mut self.networks);
+    /// Returns the labels that each side of a pair is booked to, or would be if it were not held back.
+    pub(crate) fn labels(&self, id: AccountId) -> [Option<LabelSet>; 2] {
+        let Some(account) = self.accounts.get(id) else { return [None, None] };
+        match &account.held {
+            Some(held) => held.labels.clone(),
+            None => account.totals.map(|total| Some(LabelSet::clone(&*self.book.labels(total?)?))),
         }
     }
 
-    /// Takes the new list of pairs: an account goes on if either of its ends does, lingers if one of them
-    /// is still `there`, and is closed if neither is. Returns for each pair where it was before.
+    /// Returns since when the pair is where it is.
+    pub(crate) fn arrived(&self, id: AccountId) -> Option<Duration> {
+        self.accounts.get(id).map(|account| account.arrived)
+    }
+
+    /// Returns true if the pair is shown by itself.
+    pub(crate) fn is_listed(&self, id: AccountId) -> bool {
+        self.accounts.get(id).is_some_and(|account| matches!(account.placement, Placement::Listed))
+    }
+
+    /// Takes the pairs that were joined anew or have changed, in order, and the ends of those that were in
+    /// their place `before`: an account goes on if either of its ends does, lingers if one of them is still
+    /// `there`, and is closed if neither is.
     ///
-    /// `born` says of a pair that was not there before whether it is truly new, and so counts from 0; any
-    /// other was only found, and what it counted before is its baseline.
+    /// `born` says of a pair that had no account whether it is truly new, and so counts from 0; any other
+    /// was only found, and what it counted before is its baseline.
     pub(crate) fn reconcile(
         &mut self,
+        before: &[[End; 2]],
         pairs: &[Pair],
         now: Duration,
         born: impl Fn(&Pair) -> bool,
         there: impl Fn(End) -> bool,
-    ) -> Vec<Option<Carried>> {
-        self.settle();
-        let before = std::mem::take(&mut self.accounts);
-        let at = std::mem::take(&mut self.at);
-        let mut before: Vec<Option<Account>> = before.into_iter().map(Some).collect();
-        let mut carried = Vec::with_capacity(pairs.len());
-        self.accounts = Vec::with_capacity(pairs.len());
+    ) {
+        let mut loose: BTreeSet<AccountId> = std::mem::take(&mut self.lingering);
+        let ends = before.iter().flatten().chain(pairs.iter().flat_map(|pair| {
+            let [a, b] = &pair.sides;
+            [&a.end, &b.end]
+        }));
+        loose.extend(ends.filter_map(|end| Some(self.place(*end)?.0)));
         for pair in pairs {
-            let ends = pair.sides.map(|side| side.end);
-            let found = (0..2).find_map(|side| {
-                let &(index, was) = at.get(&ends[side])?;
-                // An ifindex changes only by a move to another namespace: with another peer in the same one,
-                // this end only has the id of one that is gone.
-                let earlier = before[index].as_ref()?;
-                let (peer, peer_was) = (ends[1 - side], earlier.ends[1 - was]);
-                if earlier.ended || (peer != peer_was && peer.netns == peer_was.netns) {
-                    return None;
-                }
-                before[index].take().map(|account| (account, Carried { index, turned: was != side }))
-            });
-            carried.push(found.as_ref().map(|(_, carried)| *carried));
-            let mut account = match found {
-                Some((mut account, Carried { turned, .. })) => {
+            self.open(pair, &mut loose, now, &born);
+        }
+        let (lingering, closed): (BTreeSet<_>, BTreeSet<_>) = loose.into_iter().partition(|id| {
+            self.accounts.get(*id).is_some_and(|account| account.ends.into_iter().any(&there))
+        });
+        for id in closed {
+            self.close(id, now);
+        }
+        for &id in &lingering {
+            if let Some(account) = self.accounts.get_mut(id) {
+                self.book.charge(account, None, 0);
+            }
+        }
+        self.lingering = lingering;
+    }
+
+    /// Gives a pair its account: one of the `loose` ones that was that of either of its ends, or a new one.
+    fn open(
+        &mut self,
+        pair: &Pair,
+        loose: &mut BTreeSet<AccountId>,
+        now: Duration,
+        born: &impl Fn(&Pair) -> bool,
+    ) {
+        let ends = pair.sides.map(|side| side.end);
+        let carried = (0..2).find_map(|side| {
+            let (id, was) = self.place(ends[side]).filter(|(id, _)| loose.contains(id))?;
+            let account = self.accounts.get(id)?;
+            // An ifindex changes only by a move to another namespace: with another peer in the same one,
+            // this end only has the id of one that is gone.
+            let (peer, peer_was) = (ends[1 - side], account.ends[1 - was]);
+            let another = account.ended || (peer != peer_was && peer.netns == peer_was.netns);
+            (!another).then_some((id, was != side))
+        });
+        let id = match carried {
+            Some((id, turned)) => {
+                loose.remove(&id);
+                if let Some(account) = self.accounts.get_mut(id) {
+                    for end in account.ends {
+                        if self.at.get(&end).is_some_and(|(at, _)| *at == id) {
+                            self.at.remove(&end);
+                        }
+                    }
                     if turned {
                         account.turn();
                     }
@@ -221,162 +231,148 @@ impl Ledger {
                         account.ends = ends;
                         account.arrived = now;
                     }
-                    account
                 }
-                None => Account::new(ends, now),
-            };
-            for (side, link) in pair.sides.iter().map(|side| side.link).enumerate() {
-                if let Some(link) = link {
-                    account.observe(side, &link.counters);
-                }
+                id
             }
-            if carried.last() == Some(&None) && !born(pair) {
-                account.booked = [account.traffic(0), account.traffic(1)];
-                account.born = false;
+            None => self.accounts.insert(Account::new(ends, now)),
+        };
+        self.at.extend([(ends[0], (id, 0)), (ends[1], (id, 1))]);
+        let Some(account) = self.accounts.get_mut(id) else { return };
+        for (side, link) in pair.sides.iter().map(|side| side.link).enumerate() {
+            if let Some(link) = link {
+                account.counted.observe_link(side, &link.counters);
             }
-            self.accounts.push(account);
         }
-        let (lingering, closed) =
-            before.into_iter().flatten().partition(|account| account.ends.into_iter().any(&there));
-        self.close(closed, now);
-        self.living = self.accounts.len();
-        self.accounts.extend::<Vec<Account>>(lingering);
-        // Those of living pairs come last: an end that somebody else has now is theirs.
-        for (index, account) in self.accounts.iter().enumerate().rev() {
-            self.at.extend([(account.ends[0], (index, 0)), (account.ends[1], (index, 1))]);
+        if carried.is_none() && !born(pair) {
+            account.begin_here();
         }
-        carried
     }
 
-    /// What a pair that died unnamed had carried waits for [`inherit`](Ledger::inherit).
-    fn close(&mut self, accounts: Vec<Account>, now: Duration) {
-        for mut account in accounts {
-            let Some(labels) = account.held.take() else { continue };
+    /// Closes the account: what a pair that died while it was held back had carried waits for
+    /// [`attribute_late`](Ledger::attribute_late).
+    fn close(&mut self, id: AccountId, now: Duration) {
+        let Some(mut account) = self.accounts.remove(id) else { return };
+        for end in account.ends {
+            if self.at.get(&end).is_some_and(|(at, _)| *at == id) {
+                self.at.remove(&end);
+            }
+        }
+        self.in_transit.remove(&id);
+        self.book.charge(&mut account, None, 0);
+        for total in account.totals.into_iter().flatten() {
+            self.book.workloads.release(total, now);
+        }
+        if let Some(held) = account.held.take() {
             let traffic = [account.take(0), account.take(1)];
-            let (clue, arrived) = (account.clue.take(), account.arrived);
-            self.estates.push(Estate { labels, clue, since: now, arrived, traffic });
+            self.unattributed.push(Unattributed::new(held, now, account.arrived, traffic));
         }
     }
 
-    /// Asks of each dead pair's traffic to whom it goes; it waits while the answer is `None`. Where very
-    /// many wait, the oldest go to whom they would go without an answer.
-    pub(crate) fn inherit(&mut self, heir: impl Fn(&Estate) -> Option<[Option<LabelSet>; 2]>) {
-        let orphaned = &mut self.orphaned;
-        let mut excess = self.estates.len().saturating_sub(ESTATES);
-        self.estates.retain(|estate| {
-            let labels = heir(estate).or_else(|| (excess > 0).then(|| estate.labels.clone()));
-            let Some(labels) = labels else { return true };
-            excess = excess.saturating_sub(1);
-            let of_each = labels.into_iter().zip(estate.traffic);
-            orphaned.extend(of_each.filter_map(|(labels, traffic)| Some((labels?, traffic, estate.arrived))));
-            false
-        });
-    }
-
-    /// Since when the first of the dead pairs waits for an heir.
-    pub(crate) fn waits_since(&self) -> Option<Duration> {
-        self.estates.iter().map(|estate| estate.since).min()
-    }
-
-    /// Says for whom each pair's traffic is booked from now on, [as far as there is room](Ledger::limit),
-    /// and which networks are known; forgets the totals that nobody has carried for `retention`. Then books
-    /// what was waiting.
+    /// Says where a pair's traffic is booked from now on, as far as there is room for its series; what was
+    /// waiting is booked. Returns the labels that the pair did not have before.
     pub(crate) fn assign(
         &mut self,
-        bookings: Vec<Booking>,
-        known: impl Iterator<Item = NetworkLabels>,
+        id: AccountId,
+        booking: Booking,
         now: Duration,
-        retention: Duration,
-    ) {
-        let orphaned = std::mem::take(&mut self.orphaned);
-        let wanted = bookings.iter().zip(&self.accounts).flat_map(|(booking, account)| {
-            let labels = match booking {
-                Booking::Held { .. } => &[None, None],
-                Booking::To(labels) => labels,
-            };
-            // What it has carried before anybody was known to whom it belongs is booked with the rest.
-            let waited = account.held.is_some() || account.in_transit;
-            let since = if waited { account.arrived } else { now };
-            labels.iter().flatten().map(move |labels| (Cow::Borrowed(labels), since))
-        });
-        // Who is held for a while keeps what it was booked to.
-        let held = |index: usize| !matches!(bookings.get(index), Some(Booking::To(_)));
-        let lingering = self.accounts.iter().enumerate().filter(|(index, _)| held(*index));
-        let lingering = lingering.flat_map(|(_, account)| &account.labels);
-        let lingering = lingering.flatten().map(|labels| (Cow::Borrowed(labels), now));
-        let inherited = orphaned.iter().map(|(labels, _, since)| (Cow::Borrowed(labels), *since));
-        renew(&mut self.totals, wanted.chain(lingering).chain(inherited), now, retention, None);
-        let carried =
-            self.totals.iter().filter_map(|total| Some((Cow::Owned(total.labels.network()?), total.begun)));
-        let known = known.map(|labels| (Cow::Owned(labels), now));
-        let most = self.most_networks.map(|most| (most, NetworkLabels::rest as fn(&NetworkLabels) -> _));
-        renew(&mut self.networks, known.chain(carried), now, retention, most);
-        let network_of = |total: &Total<LabelSet>| {
-            let network = total.labels.network()?;
-            find(&self.networks, &network).or_else(|| find(&self.networks, &network.rest()))
+        limits: &Limits<'_>,
+    ) -> Vec<LabelSet> {
+        let Some(account) = self.accounts.get_mut(id) else { return Vec::new() };
+        let (labels, cost) = match booking {
+            Booking::Held { labels, hint } => {
+                account.hold_back(labels, hint, &mut self.book);
+                return Vec::new();
+            }
+            Booking::To(labels, cost) => (labels, cost),
         };
-        self.network_of = self.totals.iter().map(network_of).collect();
-        for (labels, traffic, _) in orphaned {
-            if let Some(index) = find(&self.totals, &labels) {
-                book(index, traffic, &mut self.totals, &self.network_of, &mut self.networks);
-                self.totals[index].skip();
+        let named = self.book.new_labels(account, &labels);
+        let ports = labels.iter().all(Option::is_none);
+        let totals = self.book.place(account, labels, &cost, now, limits);
+        totals.into_iter().flatten().for_each(|total| self.book.workloads.hold(total));
+        for total in std::mem::replace(&mut account.totals, totals).into_iter().flatten() {
+            self.book.workloads.release(total, now);
+        }
+        let was_in_transit = account.in_transit;
+        account.in_transit = ports && now.saturating_sub(account.arrived) < TRANSIT;
+        match account.in_transit {
+            true => _ = self.in_transit.insert(id, account.arrived + TRANSIT),
+            false => _ = self.in_transit.remove(&id),
+        }
+        // What it carried while it was held, or on its way, is of more than one tick.
+        let waited = account.held.take().is_some() || (was_in_transit && !account.in_transit);
+        account.settle(&mut self.book);
+        for total in totals.into_iter().flatten().filter(|_| waited) {
+            if let Some(total) = self.book.workloads.get_mut(total) {
+                total.skip();
             }
         }
-        for account in self.accounts.iter_mut().skip(bookings.len()).filter(|account| account.held.is_none())
-        {
-            account.booked_to = account.labels.each_ref().map(|labels| find(&self.totals, labels.as_ref()?));
-        }
-        for (account, booking) in self.accounts.iter_mut().zip(bookings) {
-            match booking {
-                // The owner sticks: Docker moves an eth0 back to the host for a moment before it deletes it.
-                Booking::Held { labels, clue } => {
-                    account.clue = clue;
-                    let before = account.held.take().unwrap_or_else(|| account.labels.clone());
-                    let known = account.labels.iter().any(Option::is_some);
-                    let kept = known || labels.iter().all(Option::is_none);
-                    account.held = Some(if kept { before } else { labels });
-                    account.booked_to = [None, None];
-                }
-                Booking::To(labels) => {
-                    let nobodys = labels.iter().all(Option::is_none);
-                    let was_in_transit = account.in_transit;
-                    account.in_transit = nobodys && now.saturating_sub(account.arrived) < TRANSIT;
-                    account.booked_to = labels.each_ref().map(|labels| find(&self.totals, labels.as_ref()?));
-                    account.labels = labels;
-                    // What it carried while it was held, or on its way, is of more than one tick.
-                    if account.held.take().is_some() || (was_in_transit && !account.in_transit) {
-                        settle(account, &mut self.totals, &self.network_of, &mut self.networks);
-                        for index in account.booked_to.into_iter().flatten() {
-                            self.totals[index].skip();
-                        }
-                    }
-                }
-            }
-        }
-        self.settle();
+        named
     }
 
-    /// True if a pair may yet move into its container, or turn out to stay where it is.
-    pub(crate) fn in_transit(&self) -> bool {
-        self.accounts.iter().any(|account| account.in_transit)
+    /// Keeps the totals of the networks that runtimes know.
+    pub(crate) fn know_networks(
+        &mut self,
+        known: BTreeSet<NetworkLabels>,
+        now: Duration,
+        limits: &Limits<'_>,
+    ) {
+        self.book.know_networks(known, now, limits);
     }
 
-    /// When the next total is to be forgotten that nobody carries at this time, at which all were assigned.
-    pub(crate) fn forgets_at(&self, now: Duration, retention: Duration) -> Option<Duration> {
-        let idle = self.totals.iter().map(|total| total.alive).filter(|&alive| alive < now);
-        // `renew` forgets what is older, not what is as old.
-        idle.min().map(|alive| alive + retention + Duration::from_nanos(1))
+    /// Returns until when a pair is in transit, if it is.
+    pub(crate) fn in_transit_until(&self, id: AccountId) -> Option<Duration> {
+        self.in_transit.get(&id).copied()
+    }
+
+    /// Forgets the totals that no pair has carried for longer than `retention`; true if there were any.
+    pub(crate) fn expire(&mut self, now: Duration, retention: Duration) -> bool {
+        self.book.expire(now, retention)
+    }
+
+    /// Returns when the next total is to be forgotten.
+    pub(crate) fn expires_at(&self, retention: Duration) -> Option<Duration> {
+        self.book.expires_at(retention)
+    }
+
+    /// Returns how many totals are shown of workloads and of networks.
+    pub(crate) fn shown_totals(&self) -> (usize, usize) {
+        self.book.shown_totals()
+    }
+
+    /// Returns how often a total was added or forgotten.
+    pub(crate) fn version(&self) -> u64 {
+        self.book.version()
+    }
+
+    /// Returns how many series more there would be without a limit.
+    pub(crate) fn refused(&self) -> usize {
+        self.book.refused()
+    }
+
+    /// Returns true if series have become free since the last call.
+    pub(crate) fn take_freed(&mut self) -> bool {
+        self.book.take_freed()
+    }
+
+    /// Returns true if there is no room for something of this pair.
+    pub(crate) fn is_refused(&self, id: AccountId) -> bool {
+        self.accounts.get(id).is_some_and(|account| account.refused > 0)
     }
 
     /// Notes the rates of the tick that ends now and took `length`, and forgets those older than `window`.
     pub(crate) fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
-        self.accounts.iter_mut().for_each(Account::end_tick);
-        for index in self.accounts.iter().flat_map(|account| account.booked_to).flatten() {
-            self.totals[index].carried = true;
+        for account in self.accounts.values_mut() {
+            account.counted.end_tick(&account.ends);
+            if account.held.is_none() {
+                for total in account.totals.into_iter().flatten() {
+                    if let Some(total) = self.book.workloads.get_mut(total) {
+                        total.carried = true;
+                    }
+                }
+            }
         }
-        for total in &mut self.totals {
+        for total in self.book.workloads.values_mut() {
             if std::mem::take(&mut total.carried) {
-                total.alive = now;
                 total.peaks.tick(&total.traffic, now, length);
             } else {
                 total.peaks.pause();
@@ -385,73 +381,48 @@ impl Ledger {
         }
     }
 
-    /// The pairs, by their place, whose end inside of a namespace knows more than its port.
-    pub(crate) fn bypassed(&self) -> impl Iterator<Item = usize> {
-        self.accounts.iter().enumerate().filter(|(_, account)| account.bypassed).map(|(pair, _)| pair)
+    /// Returns the ends of the pairs whose end inside of a namespace knows more than its port.
+    pub(crate) fn bypassed(&self) -> impl Iterator<Item = [End; 2]> {
+        let bypassed = self.accounts.iter().filter(|(_, account)| account.counted.bypassed);
+        bypassed.map(|(_, account)| account.ends)
     }
 
-    /// For each of [`workloads`](Ledger::workloads) its highest rates; `None` where no pair has carried it
-    /// in the window.
-    pub(crate) fn peaks(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
-        self.totals.iter().map(|total| total.peaks.peak())
+    /// Returns what those pairs counted that are in the overflow.
+    pub(crate) fn overflow(&self) -> Overflow {
+        self.book.overflow
     }
 
-    /// For each of [`workloads`](Ledger::workloads) its rates of the last tick; `None` where no pair
-    /// carried it then.
-    pub(crate) fn rates(&self) -> impl ExactSizeIterator<Item = Option<Rates>> {
-        self.totals.iter().map(|total| total.peaks.last())
+    /// Returns the totals of workloads that the user wants to see, sorted by labels.
+    pub(crate) fn workloads(&self) -> impl Iterator<Item = TotalRow<'_>> {
+        let shown = self.book.workloads.iter().filter(|total| !total.detail.hidden);
+        shown.map(|total| TotalRow {
+            labels: &total.labels,
+            traffic: &total.traffic,
+            begun: total.begun,
+            peak: total.peaks.peak(),
+            rates: total.peaks.last(),
+        })
     }
 
-    /// For each of [`workloads`](Ledger::workloads) when its total began.
-    pub(crate) fn workloads_begun(&self) -> impl ExactSizeIterator<Item = Duration> {
-        self.totals.iter().map(|total| total.begun)
-    }
-
-    /// For each of [`networks`](Ledger::networks) when its total began.
-    pub(crate) fn networks_begun(&self) -> impl ExactSizeIterator<Item = Duration> {
-        self.networks.iter().map(|total| total.begun)
-    }
-
-    /// The totals of workloads, sorted by labels.
-    pub(crate) fn workloads(&self) -> impl ExactSizeIterator<Item = (&LabelSet, &Traffic)> {
-        self.totals.iter().map(|total| (&total.labels, &total.traffic))
-    }
-
-    /// The totals of networks, sorted by labels.
-    pub(crate) fn networks(&self) -> impl ExactSizeIterator<Item = (&NetworkLabels, &Traffic)> {
-        self.networks.iter().map(|total| (&total.labels, &total.traffic))
+    /// Returns the totals of networks, sorted by labels, each with the time when it began.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = (&Arc<NetworkLabels>, &Traffic, Duration)> {
+        self.book.networks.iter().map(|total| (&total.labels, &total.traffic, total.begun))
     }
 }
 
-fn settle(
-    account: &mut Account,
-    totals: &mut [Total<LabelSet>],
-    network_of: &[Option<usize>],
-    networks: &mut [Total<NetworkLabels>],
-) {
-    if account.held.is_some() || account.in_transit {
-        return;
-    }
-    for side in 0..2 {
-        let traffic = account.take(side);
-        if let Some(index) = account.booked_to[side] {
-            book(index, traffic, totals, network_of, networks);
-        }
-    }
-}
-
-fn book(
-    index: usize,
-    traffic: Traffic,
-    totals: &mut [Total<LabelSet>],
-    network_of: &[Option<usize>],
-    networks: &mut [Total<NetworkLabels>],
-) {
-    totals[index].traffic += traffic;
-    if let Some(network) = network_of[index] {
-        networks[network].traffic += traffic;
-    }
+/// A workload's total as it is shown.
+pub(crate) struct TotalRow<'a> {
+    pub labels: &'a Arc<LabelSet>,
+    pub traffic: &'a Traffic,
+    /// When it began.
+    pub begun: Duration,
+    /// Its highest rates; `None` where no pair has carried it in the window.
+    pub peak: Option<Rates>,
+    /// Its rates of the last tick; `None` where no pair carried it then.
+    pub rates: Option<Rates>,
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole;

@@ -5,15 +5,18 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)] // clippy.toml has the list
 
+pub(crate) mod counts;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod host;
 pub(crate) mod label;
 pub(crate) mod ledger;
 pub(crate) mod link;
+pub(crate) mod owners;
 pub(crate) mod pairing;
 pub(crate) mod peak;
 pub(crate) mod series;
+pub(crate) mod slab;
 pub(crate) mod topology;
 pub(crate) mod view;
 pub(crate) mod workload;

@@ -1,7 +1,7 @@
-//! Links -> pairs and roles: who is joined to whom, and which side of it is the port.
+//! Links -> pairs and roles: which ends are joined, and which side of a pair is the port.
 
-use super::link::{End, Kind, Link, NetnsId, PeerNetns};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use super::link::{End, Link, NetnsId, PeerNetns};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of the inside of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,83 +80,120 @@ impl Pair {
     }
 }
 
-/// All pairs, and every veth end that has none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pairing {
-    /// In the order of their first ends.
-    pub pairs: Vec<Pair>,
-    /// In order, with the reason; never `Paired` or `PeerHidden`.
-    pub single: Vec<(Side, EndState)>,
+/// What is known of links, as far as it decides which ends are joined.
+pub(crate) trait Links {
+    /// Returns the veth that is this end.
+    fn veth(&self, end: End) -> Option<&Link>;
+
+    /// Returns the namespace with this id, if it was asked about.
+    fn netns_of(&self, nsid: u32) -> Option<NetnsId>;
+
+    /// Returns true if the kernel does not let us look into a namespace.
+    fn is_denied(&self, netns: NetnsId) -> bool;
 }
 
-/// Joins the veth ends of all namespaces: linear in the number of links.
-pub(crate) fn pair(namespaces: &Namespaces) -> Pairing {
-    let netns_of: HashMap<u32, NetnsId> =
-        namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
-    let ends: BTreeMap<End, &Link> = namespaces.iter().flat_map(veths).collect();
-    let mut pairing = Pairing { pairs: Vec::with_capacity(ends.len().div_ceil(2)), single: Vec::new() };
-    let mut paired = HashSet::with_capacity(ends.len());
-    for (&end, &link) in &ends {
-        if paired.contains(&end) {
-            continue;
-        }
-        let side = Side { end, link: Some(*link) };
-        match find_peer(end, link, namespaces, &netns_of, &ends) {
-            Ok(peer) => {
-                paired.extend([end, peer.end]);
-                let mut sides = [side, peer];
-                sides.sort_by_key(|side| side.end);
-                pairing.pairs.push(Pair { sides });
-            }
-            Err(why) => pairing.single.push((side, why)),
-        }
-    }
-    // An end that cannot say where its peer is may have been found by that.
-    pairing.single.retain(|(side, _)| !paired.contains(&side.end));
-    pairing.pairs.sort_by_key(|pair| pair.sides[0].end);
-    pairing
-}
-
-fn veths<'a>((&netns, inside): (&NetnsId, &'a Inside)) -> Vec<(End, &'a Link)> {
-    let Inside::Seen(links) = inside else { return Vec::new() };
-    let veths = links.values().filter(|link| link.kind == Kind::Veth);
-    veths.map(|link| (End { netns, ifindex: link.ifindex }, &**link)).collect()
-}
-
-fn find_peer(
-    end: End,
-    link: &Link,
-    namespaces: &Namespaces,
-    netns_of: &HashMap<u32, NetnsId>,
-    ends: &BTreeMap<End, &Link>,
-) -> Result<Side, EndState> {
+/// Returns the end that a link names as its peer, if it says in which namespace that is.
+pub(crate) fn named_peer(end: End, link: &Link, links: &impl Links) -> Result<End, EndState> {
     let ifindex = link.iflink.ok_or(EndState::Unlinked)?;
     let netns = match link.peer_netns {
         PeerNetns::Same => end.netns,
         PeerNetns::Host => NetnsId::Host,
-        PeerNetns::Nsid(nsid) => *netns_of.get(&nsid).ok_or(EndState::PeerMissing)?,
+        PeerNetns::Nsid(nsid) => links.netns_of(nsid).ok_or(EndState::PeerMissing)?,
         PeerNetns::Unassigned | PeerNetns::Elsewhere => return Err(EndState::PeerNetnsUnknown),
     };
     let peer = End { netns, ifindex };
-    if peer == end {
-        return Err(EndState::Unlinked);
+    if peer == end { Err(EndState::Unlinked) } else { Ok(peer) }
+}
+
+/// Finds the end that a link is joined to, or says why there is none.
+fn find_peer(end: End, link: &Link, links: &impl Links) -> Result<End, EndState> {
+    let peer = named_peer(end, link, links)?;
+    if links.is_denied(peer.netns) {
+        return Ok(peer);
     }
-    if namespaces.get(&netns) == Some(&Inside::Denied) {
-        return Ok(Side { end: peer, link: None });
-    }
-    let other = *ends.get(&peer).ok_or(EndState::PeerMissing)?;
+    let other = links.veth(peer).ok_or(EndState::PeerMissing)?;
     // Of two ends that are made the first is announced before it has a peer, and not again until it is
     // taken up.
     let not_yet = other.iflink.is_none();
     let names_us = other.iflink == Some(end.ifindex)
         && match other.peer_netns {
-            PeerNetns::Same => netns == end.netns,
+            PeerNetns::Same => peer.netns == end.netns,
             PeerNetns::Host => end.netns == NetnsId::Host,
-            PeerNetns::Nsid(nsid) => netns_of.get(&nsid) == Some(&end.netns),
+            PeerNetns::Nsid(nsid) => links.netns_of(nsid) == Some(end.netns),
             PeerNetns::Unassigned => false,
-            PeerNetns::Elsewhere => netns != end.netns,
+            PeerNetns::Elsewhere => peer.netns != end.netns,
         };
-    if names_us || not_yet { Ok(Side { end: peer, link: Some(*other) }) } else { Err(EndState::Contradicted) }
+    if names_us || not_yet { Ok(peer) } else { Err(EndState::Contradicted) }
+}
+
+/// Which ends are joined, and every veth end that is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pairing {
+    /// Each end of a pair with the other one.
+    peers: BTreeMap<End, End>,
+    /// With the reason; never `Paired` or `PeerHidden`.
+    single: BTreeMap<End, EndState>,
+}
+
+impl Pairing {
+    /// Joins these ends anew, which must be all that name one another directly or not; `links` has them as
+    /// they are now. Returns the pairs that there were and those that there are, the lesser end first.
+    pub(crate) fn join(&mut self, ends: &BTreeSet<End>, links: &impl Links) -> [Vec<[End; 2]>; 2] {
+        let mut before = Vec::new();
+        for &end in ends {
+            self.single.remove(&end);
+            if let Some(peer) = self.peers.remove(&end) {
+                self.peers.remove(&peer);
+                before.push([end.min(peer), end.max(peer)]);
+            }
+        }
+        let mut pairs = Vec::new();
+        for &end in ends {
+            let Some(link) = links.veth(end) else { continue };
+            if self.peers.contains_key(&end) {
+                continue;
+            }
+            match find_peer(end, link, links) {
+                Ok(peer) if !self.peers.contains_key(&peer) => {
+                    self.peers.extend([(end, peer), (peer, end)]);
+                    // An end that cannot say where its peer is may be found by that.
+                    self.single.remove(&peer);
+                    pairs.push([end.min(peer), end.max(peer)]);
+                }
+                Ok(_) => _ = self.single.insert(end, EndState::Contradicted),
+                Err(why) => _ = self.single.insert(end, why),
+            }
+        }
+        before.sort_unstable();
+        pairs.sort_unstable();
+        [before, pairs]
+    }
+
+    /// Returns the end that this one is joined to.
+    pub(crate) fn peer(&self, end: End) -> Option<End> {
+        self.peers.get(&end).copied()
+    }
+
+    /// Returns all pairs in the order of their first ends.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = [End; 2]> {
+        self.peers.iter().filter(|(end, peer)| end < peer).map(|(&end, &peer)| [end, peer])
+    }
+
+    /// Returns the pairs that follow the one of this first end, in order.
+    pub(crate) fn pairs_from(&self, end: End) -> impl Iterator<Item = [End; 2]> {
+        self.peers.range(end..).filter(|(end, peer)| end < peer).map(|(&end, &peer)| [end, peer])
+    }
+
+    /// Returns the ends of pairs that are in a namespace, in order.
+    pub(crate) fn paired_in(&self, netns: NetnsId) -> impl Iterator<Item = End> {
+        let [first, last] = [0, u32::MAX].map(|ifindex| End { netns, ifindex });
+        self.peers.range(first..=last).map(|(&end, _)| end)
+    }
+
+    /// Returns every end without a pair, in order, with the reason.
+    pub(crate) fn single(&self) -> &BTreeMap<End, EndState> {
+        &self.single
+    }
 }
 
 /// What an end is for: the two roles of DESIGN chapter 2.

@@ -25,80 +25,60 @@ pub const USUAL: usize = 200_000;
 /// Networks take no more than this part of them.
 const OF_NETWORKS: usize = 10;
 
-/// What nobody vouches for takes no more than this part of them.
-const OF_FOUND: usize = 2;
+/// What nothing vouches for takes no more than this part of them.
+const OF_DISCOVERED: usize = 2;
 
-/// Whose word there is for something.
+/// Whether something vouches for a name or a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
-    /// It is on the host, or a runtime has told of it.
-    Told,
-    /// It was only found: whoever may make links and processes in a container can make any number of these.
-    Found,
+pub(crate) enum Trust {
+    /// It is on the host, or a runtime reports it.
+    Vouched,
+    /// It was only found: processes in a container can make any number of these.
+    Discovered,
 }
 
-/// How many networks there may be of so many series.
+/// Returns how many networks there may be of that many series.
 pub(crate) fn networks(limit: usize) -> usize {
     limit / OF_NETWORKS / OF_A_NETWORK
 }
 
-/// How many of them there may be for what nobody vouches for.
-pub(crate) fn of_found(limit: usize) -> usize {
-    limit / OF_FOUND
+/// Returns how many of these series there may be for what nothing vouches for.
+pub(crate) fn of_discovered(limit: usize) -> usize {
+    limit / OF_DISCOVERED
 }
 
-/// True if there is room for all of these, of which some were only found.
-pub(crate) fn fits(all: usize, found: usize, limit: usize) -> bool {
-    all <= limit && found <= of_found(limit)
-}
-
-/// The series that there may be, and how many of them are taken.
-#[derive(Clone, Copy, Debug)]
+/// The series that are taken.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Room {
-    limit: usize,
     taken: usize,
     /// Of these, what was only found.
-    found: usize,
-    refused: usize,
+    discovered: usize,
 }
 
 impl Room {
-    pub(crate) fn new(limit: usize) -> Room {
-        Room { limit, taken: 0, found: 0, refused: 0 }
+    /// Returns true if there is room for that many more within `limit`, `others` besides.
+    pub(crate) fn has_room(&self, series: usize, trust: Trust, others: usize, limit: usize) -> bool {
+        let fits = self.taken + others + series <= limit;
+        match trust {
+            Trust::Vouched => fits,
+            Trust::Discovered => fits && self.discovered + series <= of_discovered(limit),
+        }
     }
 
-    /// Takes it for what is shown already, whether there is room or not.
-    pub(crate) fn keep(&mut self, series: usize, word: Word) {
+    /// Takes series, whether there is room or not.
+    pub(crate) fn keep(&mut self, series: usize, trust: Trust) {
         self.taken += series;
-        if word == Word::Found {
-            self.found += series;
+        if trust == Trust::Discovered {
+            self.discovered += series;
         }
     }
 
-    /// Takes it for what is new, if there is room; else counts it as refused.
-    pub(crate) fn admit(&mut self, series: usize, word: Word) -> bool {
-        let mut after = *self;
-        after.keep(series, word);
-        let fits = match word {
-            Word::Told => fits(after.taken, 0, self.limit),
-            Word::Found => fits(after.taken, after.found, self.limit),
-        };
-        if fits {
-            *self = after;
-        } else {
-            self.refuse(series);
+    /// Gives series back that were taken.
+    pub(crate) fn give_back(&mut self, series: usize, trust: Trust) {
+        self.taken -= series;
+        if trust == Trust::Discovered {
+            self.discovered -= series;
         }
-        fits
-    }
-
-    /// Counts what stays in the rest.
-    pub(crate) fn refuse(&mut self, series: usize) {
-        self.refused += series;
-    }
-
-    /// How many more there would be.
-    pub(crate) fn refused(&self) -> usize {
-        self.refused
     }
 }
 
@@ -107,19 +87,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_vouches_for_leaves_half_of_the_room_to_others() {
-        let mut room = Room::new(100);
-        let found = (0..20).filter(|_| room.admit(10, Word::Found)).count();
-        let told = (0..20).filter(|_| room.admit(10, Word::Told)).count();
-        assert_eq!((found, told), (5, 5));
-        assert_eq!((room.taken, room.refused()), (100, 300));
+    fn what_nothing_vouches_for_leaves_half_of_the_room_to_others() {
+        let mut room = Room::default();
+        let mut admit = |trust| {
+            let admitted = (0..20).filter(|_| {
+                let fits = room.has_room(10, trust, 0, 100);
+                if fits {
+                    room.keep(10, trust);
+                }
+                fits
+            });
+            admitted.count()
+        };
+        assert_eq!((admit(Trust::Discovered), admit(Trust::Vouched)), (5, 5));
+        assert_eq!(room.taken, 100);
+        room.give_back(10, Trust::Discovered);
+        assert!(room.has_room(10, Trust::Discovered, 0, 100));
+        assert!(!room.has_room(10, Trust::Vouched, 1, 100));
     }
 
     #[test]
-    fn who_is_shown_stays_even_if_there_is_too_much_already() {
-        let mut room = Room::new(10);
-        room.keep(20, Word::Found);
-        assert!(!room.admit(1, Word::Told));
-        assert_eq!((room.taken, room.refused()), (20, 1));
+    fn what_is_shown_stays_even_if_there_is_too_much_already() {
+        let mut room = Room::default();
+        room.keep(20, Trust::Discovered);
+        assert!(!room.has_room(1, Trust::Vouched, 0, 10));
+        assert_eq!(room.taken, 20);
     }
 }

@@ -1,29 +1,25 @@
-//! Which links are where: fed by dumps and kept by events.
+//! Which links are where, and which of them are joined: fed by dumps and kept by events.
 
-use super::link::{Counters, End, Kind, Link, NetnsId, PeerNetns};
-use super::pairing::{self, EndState, Inside, Namespaces, Pair, Pairing};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use super::link::{Counters, End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
+use super::pairing::{self, EndState, Inside, Links, Namespaces, Pair, Pairing, Side};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The links of the host and of every namespace that was looked into.
 #[derive(Debug, Default)]
 pub(crate) struct Topology {
-    namespaces: Namespaces,
-    /// How many namespaces have had each nsid.
-    generations: HashMap<u32, u32>,
+    inventory: Inventory,
     pairing: Pairing,
-    /// The namespaces that the pairing is made from.
-    paired: BTreeSet<NetnsId>,
-    /// For each veth end whether it was born before our eyes: it was not in its namespace when we looked
-    /// there before.
+    /// The namespaces that were known when links were last [joined](Topology::settle).
+    settled: HashSet<NetnsId>,
+    /// For each veth end whether it was made since the exporter looks.
     births: HashMap<End, bool>,
-    /// Which ends say of their peers that they are in the namespace with this id: those of the last
-    /// [`pair_up`](Topology::pair_up), and those that were told of since.
-    leading: BTreeSet<(u32, End)>,
-    /// Namespaces of which only events have told: they may have more links.
-    partial: BTreeSet<NetnsId>,
     /// The ends that contradict their peer or lack it, with both links as they were when both namespaces
     /// were last asked about because of that.
-    doubted: HashMap<End, [Option<Link>; 2]>,
+    doubted: BTreeMap<End, [Option<Link>; 2]>,
+    /// The ends that cannot say where their peer is because only their namespace knows it.
+    lost: BTreeSet<End>,
+    /// Namespaces of which only events have told: they may have more links.
+    partial: BTreeSet<NetnsId>,
     /// Of each namespace whose links are being read: how often, and which of them events have told of since
     /// they were asked for.
     asked: HashMap<NetnsId, (u32, BTreeSet<u32>)>,
@@ -37,9 +33,58 @@ pub(crate) enum Change {
     Shape,
 }
 
-impl Topology {
-    /// The namespace that has this nsid now; `None` is the host.
-    pub(crate) fn netns(&self, nsid: Option<u32>) -> NetnsId {
+/// What has changed since links were joined the time before.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// The pairs that there were in their place, and those that there are: their first ends in order.
+    pub before: Vec<[End; 2]>,
+    pub pairs: Vec<[End; 2]>,
+    /// Every end that was looked at.
+    pub ends: BTreeSet<End>,
+    /// The namespaces that are known now and were not, or the other way round, or of which a link changed.
+    pub namespaces: BTreeSet<NetnsId>,
+    /// The bridges and Open vSwitches that were made, renamed or deleted.
+    pub switches: BTreeSet<End>,
+}
+
+/// The links themselves, by namespace and by what they name.
+#[derive(Debug, Default)]
+struct Inventory {
+    namespaces: Namespaces,
+    /// How many namespaces have had each nsid.
+    generations: HashMap<u32, u32>,
+    /// The ends that name a peer, by the nsid (`None` for the host) and the ifindex that they name.
+    naming: BTreeSet<(Option<u32>, u32, End)>,
+    /// How many links lead to each nsid.
+    leading: BTreeMap<u32, usize>,
+    /// The nsids that links lead to and whose namespace was not looked into.
+    unread: BTreeSet<u32>,
+    /// The ends that are enslaved, by namespace and ifindex of their bridge.
+    enslaved: BTreeSet<(End, End)>,
+    /// The links by their hardware address.
+    addresses: BTreeSet<(Mac, End)>,
+    /// What has changed since links were last joined.
+    changed: BTreeSet<End>,
+    changed_namespaces: BTreeSet<NetnsId>,
+    changed_switches: BTreeSet<End>,
+}
+
+impl Links for Inventory {
+    fn veth(&self, end: End) -> Option<&Link> {
+        self.link(end.netns, end.ifindex).filter(|link| link.kind == Kind::Veth)
+    }
+
+    fn netns_of(&self, nsid: u32) -> Option<NetnsId> {
+        Some(self.netns(Some(nsid))).filter(|netns| self.namespaces.contains_key(netns))
+    }
+
+    fn is_denied(&self, netns: NetnsId) -> bool {
+        self.namespaces.get(&netns) == Some(&Inside::Denied)
+    }
+}
+
+impl Inventory {
+    fn netns(&self, nsid: Option<u32>) -> NetnsId {
         match nsid {
             None => NetnsId::Host,
             Some(nsid) => {
@@ -48,28 +93,221 @@ impl Topology {
         }
     }
 
-    /// What is known of every namespace.
-    pub(crate) fn namespaces(&self) -> &Namespaces {
-        &self.namespaces
+    fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
+        match self.namespaces.get(&netns)? {
+            Inside::Seen(links) => links.get(&ifindex).map(Box::as_ref),
+            Inside::Denied => None,
+        }
     }
 
-    /// The pairs as of the last [`pair_up`](Topology::pair_up).
+    /// Stores or removes a link of a namespace that can be seen.
+    fn set(&mut self, netns: NetnsId, ifindex: u32, link: Option<Link>) {
+        let end = End { netns, ifindex };
+        let Some(Inside::Seen(links)) = self.namespaces.get_mut(&netns) else { return };
+        let old = match link {
+            Some(new) => links.insert(ifindex, Box::new(new)),
+            None => links.remove(&ifindex),
+        };
+        let old = old.map(|old| *old);
+        if let Some(old) = old {
+            self.unindex(end, &old);
+        }
+        if let Some(new) = &link {
+            self.index(end, new);
+        }
+        self.changed.insert(end);
+        self.changed_namespaces.insert(netns);
+        let switch = |link: &Link| matches!(link.kind, Kind::Bridge | Kind::OpenVswitch).then_some(link.name);
+        if old.as_ref().and_then(switch) != link.as_ref().and_then(switch) {
+            self.changed_switches.insert(end);
+        }
+    }
+
+    fn index(&mut self, end: End, link: &Link) {
+        self.naming.extend(named(end, link));
+        if let PeerNetns::Nsid(nsid) = link.peer_netns {
+            *self.leading.entry(nsid).or_default() += 1;
+            if self.netns_of(nsid).is_none() {
+                self.unread.insert(nsid);
+            }
+        }
+        if let Some(ifindex) = link.master {
+            self.enslaved.insert((End { netns: end.netns, ifindex }, end));
+        }
+        self.addresses.extend(link.address.map(|address| (address, end)));
+    }
+
+    fn unindex(&mut self, end: End, link: &Link) {
+        if let Some(named) = named(end, link) {
+            self.naming.remove(&named);
+        }
+        if let PeerNetns::Nsid(nsid) = link.peer_netns
+            && let Some(count) = self.leading.get_mut(&nsid)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.leading.remove(&nsid);
+                self.unread.remove(&nsid);
+            }
+        }
+        if let Some(ifindex) = link.master {
+            self.enslaved.remove(&(End { netns: end.netns, ifindex }, end));
+        }
+        if let Some(address) = link.address {
+            self.addresses.remove(&(address, end));
+        }
+    }
+
+    /// The ends that name one in the namespace with this id.
+    fn naming(&self, nsid: Option<u32>) -> impl Iterator<Item = End> {
+        let first = End { netns: NetnsId::Host, ifindex: 0 };
+        let range = self.naming.range((nsid, 0, first)..);
+        range.take_while(move |(to, ..)| *to == nsid).map(|&(_, _, end)| end)
+    }
+
+    /// Notes that a namespace is known now, or no longer, or in another way.
+    fn know(&mut self, netns: NetnsId, inside: Option<Inside>) {
+        if let Some(Inside::Seen(links)) = self.namespaces.get(&netns) {
+            let ifindices: Vec<u32> = links.keys().copied().collect();
+            for ifindex in ifindices {
+                self.set(netns, ifindex, None);
+            }
+        }
+        let mut links = BTreeMap::new();
+        match inside {
+            Some(Inside::Seen(seen)) => {
+                self.namespaces.insert(netns, Inside::Seen(BTreeMap::new()));
+                links = seen;
+            }
+            Some(Inside::Denied) => _ = self.namespaces.insert(netns, Inside::Denied),
+            None => _ = self.namespaces.remove(&netns),
+        }
+        if let Some(nsid) = netns.nsid().filter(|nsid| self.leading.contains_key(nsid)) {
+            match self.netns_of(nsid) {
+                Some(_) => _ = self.unread.remove(&nsid),
+                None => _ = self.unread.insert(nsid),
+            }
+        }
+        for (ifindex, link) in links {
+            self.set(netns, ifindex, Some(*link));
+        }
+        self.changed_namespaces.insert(netns);
+        let naming: Vec<End> = self.naming(netns.nsid()).collect();
+        self.changed.extend(naming);
+    }
+
+    /// Returns these ends with all that name one another, directly or not.
+    fn connected(&self, changed: BTreeSet<End>, pairing: &Pairing) -> BTreeSet<End> {
+        let mut open: Vec<End> = changed.iter().copied().collect();
+        let mut found = changed;
+        while let Some(end) = open.pop() {
+            let key = (end.netns.nsid(), end.ifindex);
+            let first = End { netns: NetnsId::Host, ifindex: 0 };
+            let range = self.naming.range((key.0, key.1, first)..);
+            let by = range.take_while(|&&(nsid, ifindex, _)| (nsid, ifindex) == key).map(|&(_, _, by)| by);
+            let named = self.veth(end).and_then(|link| pairing::named_peer(end, link, self).ok());
+            for other in by.chain(named).chain(pairing.peer(end)).collect::<Vec<_>>() {
+                if found.insert(other) {
+                    open.push(other);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// What a link names as its peer, for [`Inventory::naming`].
+fn named(end: End, link: &Link) -> Option<(Option<u32>, u32, End)> {
+    match link.peer_netns {
+        PeerNetns::Nsid(nsid) => Some((Some(nsid), link.iflink.unwrap_or(0), end)),
+        _ if link.kind != Kind::Veth => None,
+        PeerNetns::Host => Some((None, link.iflink?, end)),
+        PeerNetns::Same => Some((end.netns.nsid(), link.iflink?, end)),
+        PeerNetns::Unassigned | PeerNetns::Elsewhere => None,
+    }
+}
+
+impl Topology {
+    /// Returns the namespace that has this nsid now; `None` is the host.
+    pub(crate) fn netns(&self, nsid: Option<u32>) -> NetnsId {
+        self.inventory.netns(nsid)
+    }
+
+    /// Returns what is known of every namespace.
+    pub(crate) fn namespaces(&self) -> &Namespaces {
+        &self.inventory.namespaces
+    }
+
+    /// Returns which ends are joined as of the last [`settle`](Topology::settle).
     pub(crate) fn pairing(&self) -> &Pairing {
         &self.pairing
     }
 
-    /// True if the links of this namespace are known, or known to be hidden.
-    pub(crate) fn knows(&self, netns: NetnsId) -> bool {
-        self.namespaces.contains_key(&netns)
+    /// Returns a pair with its links as they are now.
+    pub(crate) fn pair(&self, ends: [End; 2]) -> Pair {
+        Pair { sides: ends.map(|end| self.side(end)) }
     }
 
-    /// The links of this namespace are asked for. What events tell of a link from now on stands against the
-    /// answer: it may be older than they are, and whatever they have not told yet they will.
+    /// Returns an end with its link.
+    pub(crate) fn side(&self, end: End) -> Side {
+        Side { end, link: self.link(end.netns, end.ifindex).copied() }
+    }
+
+    /// Returns the ends that are enslaved to a bridge or Open vSwitch.
+    pub(crate) fn enslaved(&self, switch: End) -> impl Iterator<Item = End> {
+        let first = End { netns: NetnsId::Host, ifindex: 0 };
+        let range = self.inventory.enslaved.range((switch, first)..);
+        range.take_while(move |(to, _)| *to == switch).map(|&(_, end)| end)
+    }
+
+    /// Returns the links that have this hardware address.
+    pub(crate) fn with_address(&self, address: Mac) -> impl Iterator<Item = End> {
+        let first = End { netns: NetnsId::Host, ifindex: 0 };
+        let range = self.inventory.addresses.range((address, first)..);
+        range.take_while(move |(of, _)| *of == address).map(|&(_, end)| end)
+    }
+
+    /// Returns the namespaces that an end leads to: where its link says that its peer is, and where the end
+    /// is to which it was joined.
+    pub(crate) fn peer_netns(&self, end: End) -> impl Iterator<Item = NetnsId> {
+        let named = self.link(end.netns, end.ifindex).and_then(|link| match link.peer_netns {
+            PeerNetns::Nsid(nsid) => Some(self.netns(Some(nsid))),
+            _ => None,
+        });
+        named.into_iter().chain(self.pairing.peer(end).map(|peer| peer.netns))
+    }
+
+    /// Returns the bridges and Open vSwitches of the host that have this name.
+    pub(crate) fn host_switches(&self, name: Name) -> Vec<End> {
+        let Some(Inside::Seen(links)) = self.namespaces().get(&NetnsId::Host) else { return Vec::new() };
+        let named = links.values().filter(|link| link.name == name);
+        let ends = named.map(|link| End { netns: NetnsId::Host, ifindex: link.ifindex });
+        ends.filter(|end| self.switch(*end).is_some()).collect()
+    }
+
+    /// Returns the name of a bridge or Open vSwitch.
+    pub(crate) fn switch(&self, end: End) -> Option<Name> {
+        let link = self.link(end.netns, end.ifindex)?;
+        matches!(link.kind, Kind::Bridge | Kind::OpenVswitch).then_some(link.name)
+    }
+
+    /// Returns the name of the bridge or Open vSwitch that an end is enslaved to.
+    pub(crate) fn switch_of(&self, side: &Side) -> Option<Name> {
+        self.switch(End { netns: side.end.netns, ifindex: side.link?.master? })
+    }
+
+    /// Returns true if the links of this namespace are known, or known to be hidden.
+    pub(crate) fn knows(&self, netns: NetnsId) -> bool {
+        self.inventory.namespaces.contains_key(&netns)
+    }
+
+    /// Notes that the links of this namespace are asked for. What events tell of a link from now on stands
+    /// against the answer: it may be older than they are, and whatever they have not told yet they will.
     pub(crate) fn ask(&mut self, netns: NetnsId) {
         self.asked.entry(netns).or_default().0 += 1;
     }
 
-    /// An answer has come: the links that events have told of since it was asked for.
+    /// Returns the links that events have told of since an answer was asked for that has come.
     pub(crate) fn answered(&mut self, netns: NetnsId) -> BTreeSet<u32> {
         match self.asked.remove(&netns) {
             Some((open @ 2.., touched)) => {
@@ -81,7 +319,7 @@ impl Topology {
         }
     }
 
-    /// Takes a whole dump; of the `touched` links events have told since it was asked for. Returns how many
+    /// Takes a whole dump; of the `touched` links events have told since it was asked for. Returns which
     /// links were not as they were known, counters aside, of a namespace that was known; and whether
     /// anything is known now that was not.
     pub(crate) fn replace(
@@ -100,42 +338,58 @@ impl Topology {
                 (None, _) => _ = new.remove(&ifindex),
             }
         }
+        let Some(Inside::Seen(old)) = self.inventory.namespaces.get(&netns) else {
+            self.inventory.know(netns, Some(Inside::Seen(new)));
+            return (Vec::new(), Change::Shape);
+        };
+        let gone: Vec<u32> = old.keys().filter(|ifindex| !new.contains_key(ifindex)).copied().collect();
         let same = |old: &Link, new: &Link| Link { counters: new.counters, ..*old } == *new;
-        let change = match self.namespaces.get(&netns) {
-            Some(Inside::Seen(old))
-                if !partial
-                    && old.len() == new.len()
-                    && old.values().zip(new.values()).all(|(old, new)| same(old, new)) =>
-            {
-                Change::Counters
-            }
-            _ => Change::Shape,
+        let changed = |link: &Link| old.get(&link.ifindex).is_none_or(|old| !same(old, link));
+        let changed: Vec<Link> = new.values().map(|link| **link).filter(changed).collect();
+        let differ = |link: &&Link| old.get(&link.ifindex).is_none_or(|old| differs(old, link));
+        let differing = changed.iter().filter(differ).map(|link| link.ifindex);
+        let differ: Vec<u32> = gone.iter().copied().chain(differing).collect();
+        let change = match gone.is_empty() && changed.is_empty() && !partial {
+            true => Change::Counters,
+            false => Change::Shape,
         };
-        let differ = match self.namespaces.get(&netns) {
-            Some(Inside::Seen(old)) if !partial => {
-                let gone = old.keys().filter(|ifindex| !new.contains_key(ifindex)).copied();
-                let changed =
-                    new.values().filter(|link| old.get(&link.ifindex).is_none_or(|old| differs(old, link)));
-                gone.chain(changed.map(|link| link.ifindex)).collect()
-            }
-            _ => Vec::new(),
-        };
-        let inside = Inside::Seen(new);
-        if change == Change::Shape {
-            self.leading.extend(leading((&netns, &inside)));
+        for link in new.values() {
+            self.update_counters(netns, link);
         }
-        self.namespaces.insert(netns, inside);
-        (differ, change)
+        for ifindex in gone {
+            self.set_link(netns, ifindex, None);
+        }
+        for link in changed {
+            self.set_link(netns, link.ifindex, Some(link));
+        }
+        (if partial { Vec::new() } else { differ }, change)
+    }
+
+    fn update_counters(&mut self, netns: NetnsId, link: &Link) {
+        if let Some(Inside::Seen(links)) = self.inventory.namespaces.get_mut(&netns)
+            && let Some(known) = links.get_mut(&link.ifindex)
+        {
+            known.counters = link.counters;
+        }
+    }
+
+    fn set_link(&mut self, netns: NetnsId, ifindex: u32, link: Option<Link>) {
+        self.inventory.set(netns, ifindex, link);
     }
 
     /// Notes that we may not look into a namespace.
     pub(crate) fn hide(&mut self, netns: NetnsId) {
-        self.namespaces.insert(netns, Inside::Denied);
+        if self.inventory.namespaces.get(&netns) != Some(&Inside::Denied) {
+            self.inventory.know(netns, Some(Inside::Denied));
+        }
     }
 
+    /// Notes that nothing is known of a namespace.
     pub(crate) fn forget(&mut self, netns: NetnsId) {
         self.partial.remove(&netns);
-        self.namespaces.remove(&netns);
+        if self.knows(netns) {
+            self.inventory.know(netns, None);
+        }
     }
 
     /// Forgets every namespace but the host, these, and those of which events have told since.
@@ -144,33 +398,31 @@ impl Topology {
         let stays = |netns: &NetnsId| {
             netns.nsid().is_none_or(|nsid| nsids.contains(&nsid)) || partial.contains(netns)
         };
-        self.namespaces.retain(|netns, _| stays(netns));
+        let gone: Vec<NetnsId> = self.namespaces().keys().filter(|netns| !stays(netns)).copied().collect();
+        gone.into_iter().for_each(|netns| self.inventory.know(netns, None));
     }
 
-    /// The nsid was taken back: who gets it next is another, and no link that is there leads to it. Where
-    /// many links are dismantled at once, those go only seconds later.
+    /// Notes that the nsid was taken back: the next namespace that has it is another, and no link that is
+    /// there leads to it. Where many links are dismantled at once, those go only seconds later.
     pub(crate) fn end_of(&mut self, nsid: u32) {
-        let first = End { netns: NetnsId::Host, ifindex: 0 };
-        let led: Vec<_> =
-            self.leading.range((nsid, first)..).take_while(|(to, _)| *to == nsid).copied().collect();
-        for led in led {
-            self.leading.remove(&led);
-            self.lose_peer(nsid, led.1);
+        let leading: Vec<End> = self.inventory.naming(Some(nsid)).collect();
+        for end in leading {
+            self.lose_peer(nsid, end);
         }
         let netns = self.netns(Some(nsid));
         self.forget(netns);
         self.asked.remove(&netns);
-        *self.generations.entry(nsid).or_default() += 1;
+        *self.inventory.generations.entry(nsid).or_default() += 1;
     }
 
-    /// An end that led to the namespace which had this id leads nowhere now, whatever an older answer says.
+    /// Notes that an end led to the namespace which had this id: it leads nowhere now, whatever an older
+    /// answer says.
     fn lose_peer(&mut self, nsid: u32, end: End) {
-        let Some(Inside::Seen(links)) = self.namespaces.get_mut(&end.netns) else { return };
-        let Some(link) = links.get_mut(&end.ifindex).filter(|link| link.peer_netns == PeerNetns::Nsid(nsid))
-        else {
+        let Some(link) = self.link(end.netns, end.ifindex).copied() else { return };
+        if link.peer_netns != PeerNetns::Nsid(nsid) {
             return;
-        };
-        link.peer_netns = PeerNetns::Unassigned;
+        }
+        self.set_link(end.netns, end.ifindex, Some(Link { peer_netns: PeerNetns::Unassigned, ..link }));
         if let Some((_, touched)) = self.asked.get_mut(&end.netns) {
             touched.insert(end.ifindex);
         }
@@ -180,22 +432,30 @@ impl Topology {
     pub(crate) fn upsert(&mut self, netns: NetnsId, mut link: Link) -> Change {
         if !self.knows(netns) {
             self.partial.insert(netns);
+            self.inventory.know(netns, Some(Inside::Seen(BTreeMap::new())));
         }
-        let inside = self.namespaces.entry(netns).or_insert_with(|| Inside::Seen(BTreeMap::new()));
         // What may not be seen may not be known by chance either: it would be half the truth.
-        let Inside::Seen(links) = inside else { return Change::Counters };
+        if self.inventory.is_denied(netns) {
+            return Change::Counters;
+        }
         if let Some((_, touched)) = self.asked.get_mut(&netns) {
             touched.insert(link.ifindex);
         }
-        let old = links.get(&link.ifindex).map(|old| **old);
+        let old = self.link(netns, link.ifindex).copied();
         if let Some(old) = old {
             link = placed(link, &old);
+            if !differs(&old, &link) {
+                // How well the peer's place is known may still be news for later.
+                if old.peer_netns == link.peer_netns {
+                    self.update_counters(netns, &link);
+                } else {
+                    self.set_link(netns, link.ifindex, Some(link));
+                }
+                return Change::Counters;
+            }
         }
-        if let PeerNetns::Nsid(nsid) = link.peer_netns {
-            self.leading.insert((nsid, End { netns, ifindex: link.ifindex }));
-        }
-        **links.entry(link.ifindex).or_default() = link;
-        if old.is_some_and(|old| !differs(&old, &link)) { Change::Counters } else { Change::Shape }
+        self.set_link(netns, link.ifindex, Some(link));
+        Change::Shape
     }
 
     /// Takes a link away.
@@ -203,22 +463,19 @@ impl Topology {
         if let Some((_, touched)) = self.asked.get_mut(&netns) {
             touched.insert(ifindex);
         }
-        if let Some(Inside::Seen(links)) = self.namespaces.get_mut(&netns) {
-            links.remove(&ifindex);
+        if self.link(netns, ifindex).is_some() {
+            self.set_link(netns, ifindex, None);
         }
     }
 
-    /// One link, if it can be seen.
+    /// Returns one link, if it can be seen.
     pub(crate) fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
-        match self.namespaces.get(&netns)? {
-            Inside::Seen(links) => links.get(&ifindex).map(Box::as_ref),
-            Inside::Denied => None,
-        }
+        self.inventory.link(netns, ifindex)
     }
 
-    /// The veth ends in a namespace that have a peer.
+    /// Returns the veth ends in a namespace that have a peer.
     pub(crate) fn veths(&self, netns: NetnsId) -> impl Iterator<Item = End> {
-        let links = self.namespaces.get(&netns).and_then(|inside| match inside {
+        let links = self.namespaces().get(&netns).and_then(|inside| match inside {
             Inside::Seen(links) => Some(links.values()),
             Inside::Denied => None,
         });
@@ -227,124 +484,128 @@ impl Topology {
         veths.map(move |link| End { netns, ifindex: link.ifindex })
     }
 
-    /// Namespaces whose links would tell of pairs that are not known yet: a link leads there, or an end
-    /// there cannot say where its peer is.
+    /// Returns the namespaces whose links would tell of pairs that are not known yet: a link leads there, or
+    /// an end there cannot say where its peer is.
     pub(crate) fn wanted(&self) -> BTreeSet<u32> {
-        let links = self.namespaces.values().flat_map(|inside| match inside {
-            Inside::Seen(links) => Some(links.values()),
-            Inside::Denied => None,
-        });
-        let led_to = links.flatten().filter_map(|link| match link.peer_netns {
-            PeerNetns::Nsid(nsid) => Some(nsid).filter(|&nsid| !self.knows(self.netns(Some(nsid)))),
-            _ => None,
-        });
-        let lost = self.pairing.single.iter().filter(|(side, why)| {
-            let elsewhere = side.link.is_some_and(|link| link.peer_netns == PeerNetns::Elsewhere);
-            *why == EndState::PeerNetnsUnknown && elsewhere
-        });
-        let lost = lost.filter_map(|(side, _)| side.end.netns.nsid());
-        led_to.chain(lost).chain(self.partial.iter().filter_map(|netns| netns.nsid())).collect()
+        let lost = self.lost.iter().filter_map(|end| end.netns.nsid());
+        let partial = self.partial.iter().filter_map(|netns| netns.nsid());
+        self.inventory.unread.iter().copied().chain(lost).chain(partial).collect()
     }
 
-    /// Returns the namespaces to read again because two ends disagree: one of them has moved, and the
-    /// kernel sends no event about the other. Each end is doubted once for each change of either; the
+    /// Joins the links that have changed since the last time, with those that they name and are named by.
+    pub(crate) fn settle(&mut self) -> Settled {
+        self.raise_generations();
+        let inventory = &mut self.inventory;
+        let namespaces = std::mem::take(&mut inventory.changed_namespaces);
+        let switches = std::mem::take(&mut inventory.changed_switches);
+        let changed = std::mem::take(&mut inventory.changed);
+        let ends = inventory.connected(changed, &self.pairing);
+        let [before, pairs] = self.pairing.join(&ends, &self.inventory);
+        for &end in &ends {
+            let there = self.inventory.veth(end).is_some() || self.pairing.peer(end).is_some();
+            match there {
+                true => _ = self.births.entry(end).or_insert(self.settled.contains(&end.netns)),
+                false => _ = self.births.remove(&end),
+            }
+            let why = self.pairing.single().get(&end);
+            let elsewhere =
+                self.inventory.veth(end).is_some_and(|link| link.peer_netns == PeerNetns::Elsewhere);
+            match why == Some(&EndState::PeerNetnsUnknown) && elsewhere {
+                true => _ = self.lost.insert(end),
+                false => _ = self.lost.remove(&end),
+            }
+            if !matches!(why, Some(EndState::Contradicted | EndState::PeerMissing)) {
+                self.doubted.remove(&end);
+            }
+        }
+        for netns in &namespaces {
+            match self.inventory.namespaces.contains_key(netns) {
+                true => _ = self.settled.insert(*netns),
+                false => _ = self.settled.remove(netns),
+            }
+        }
+        Settled { before, pairs, ends, namespaces, switches }
+    }
+
+    /// Returns the namespaces to read again because two of these ends disagree: one of them has moved, and
+    /// the kernel sends no event about the other. Each end is doubted once for each change of either; the
     /// host's own links need no doubt, as all their events arrive.
-    pub(crate) fn doubts(&mut self) -> BTreeSet<u32> {
-        let before = std::mem::take(&mut self.doubted);
+    pub(crate) fn doubts(&mut self, ends: &BTreeSet<End>) -> BTreeSet<u32> {
         let mut asked = BTreeSet::new();
-        for (side, why) in &self.pairing.single {
-            let Some(link) =
-                side.link.filter(|_| matches!(why, EndState::Contradicted | EndState::PeerMissing))
-            else {
+        for &end in ends {
+            let state = self.pairing.single().get(&end);
+            if !matches!(state, Some(EndState::Contradicted | EndState::PeerMissing)) {
                 continue;
-            };
+            }
+            let Some(link) = self.link(end.netns, end.ifindex).copied() else { continue };
             let netns = match link.peer_netns {
                 PeerNetns::Host => NetnsId::Host,
                 PeerNetns::Nsid(nsid) => self.netns(Some(nsid)),
-                _ => side.end.netns,
+                _ => end.netns,
             };
             let peer = link.iflink.and_then(|ifindex| self.link(netns, ifindex).copied());
             let links = [Some(link), peer]
                 .map(|link| link.map(|link| Link { counters: Counters::default(), ..link }));
-            if before.get(&side.end) != Some(&links) {
-                asked.extend([side.end.netns, netns].into_iter().filter_map(NetnsId::nsid));
+            if self.doubted.get(&end) != Some(&links) {
+                asked.extend([end.netns, netns].into_iter().filter_map(NetnsId::nsid));
+                self.doubted.insert(end, links);
             }
-            self.doubted.insert(side.end, links);
         }
         asked
     }
 
-    /// Joins the links that are known now.
-    pub(crate) fn pair_up(&mut self) {
-        self.raise_generations();
-        self.pairing = pairing::pair(&self.namespaces);
-        let pairs = self.pairing.pairs.iter().flat_map(|pair| pair.sides);
-        let ends = pairs.chain(self.pairing.single.iter().map(|(side, _)| *side)).map(|side| side.end);
-        let births = |end: End| *self.births.get(&end).unwrap_or(&self.paired.contains(&end.netns));
-        self.births = ends.map(|end| (end, births(end))).collect();
-        self.paired = self.namespaces.keys().copied().collect();
-        self.leading = self.namespaces.iter().flat_map(leading).collect();
-    }
-
-    /// True if a pair was made before our eyes, so that all it counted is news.
+    /// Returns true if a pair was made since the exporter looks, so that all it counted is news.
     pub(crate) fn born(&self, pair: &Pair) -> bool {
         pair.sides.iter().any(|side| self.births.get(&side.end) == Some(&true))
     }
 
-    /// An nsid whose pairs with the host are all others than before belongs to another namespace now: what
-    /// polling has instead of [`end_of`](Topology::end_of).
+    /// An nsid whose pairs with the host are all others than before belongs to another namespace now, and so
+    /// does one whose namespace was not there at a reading: what polling has instead of
+    /// [`end_of`](Topology::end_of).
     fn raise_generations(&mut self) {
-        // An id that was taken back since then is another's already.
-        let joined = self.pairing.pairs.iter().map(|pair| pair.sides.map(|side| side.end));
-        let joined = joined.filter(|[_, b]| self.netns(b.netns.nsid()) == b.netns);
-        let before =
-            partners(joined.filter_map(|[a, b]| {
-                Some((b.netns.nsid()?, a.ifindex)).filter(|_| a.netns == NetnsId::Host)
-            }));
-        let host = self.namespaces.get(&NetnsId::Host);
-        let links = host.into_iter().flat_map(|inside| match inside {
-            Inside::Seen(links) => Some(links.values()),
-            Inside::Denied => None,
+        let inventory = &self.inventory;
+        let gone = inventory.changed_namespaces.iter().filter(|netns| {
+            self.settled.contains(netns)
+                && !inventory.namespaces.contains_key(netns)
+                && inventory.netns(netns.nsid()) == **netns
         });
-        let now = partners(links.flatten().filter_map(|link| match link.peer_netns {
-            PeerNetns::Nsid(nsid) => Some((nsid, link.ifindex)),
-            _ => None,
-        }));
-        let another = |nsid: &u32| match (before.get(nsid), now.get(nsid)) {
-            (Some(before), Some(now)) => before.is_disjoint(now),
-            _ => false,
-        };
-        let known: BTreeSet<u32> = self.namespaces.keys().filter_map(|netns| netns.nsid()).collect();
-        let gone = self.paired.iter().filter(|&&netns| self.netns(netns.nsid()) == netns);
-        let gone = gone.filter_map(|netns| netns.nsid()).filter(|nsid| !known.contains(nsid));
-        let raised: BTreeSet<u32> = gone.chain(known.iter().copied().filter(another)).collect();
+        let on_host = inventory.changed.iter().filter(|end| end.netns == NetnsId::Host);
+        let led_to = on_host.flat_map(|end| {
+            let before = self.pairing.peer(*end).and_then(|peer| peer.netns.nsid());
+            let now = inventory.link(end.netns, end.ifindex).and_then(|link| match link.peer_netns {
+                PeerNetns::Nsid(nsid) => Some(nsid),
+                _ => None,
+            });
+            [before, now]
+        });
+        let led_to: BTreeSet<u32> = led_to.flatten().collect();
+        let another = led_to.into_iter().filter(|nsid| self.is_another(*nsid));
+        let raised: BTreeSet<u32> = gone.filter_map(|netns| netns.nsid()).chain(another).collect();
         for nsid in raised {
-            let inside = self.namespaces.remove(&self.netns(Some(nsid)));
-            *self.generations.entry(nsid).or_default() += 1;
+            let before = self.netns(Some(nsid));
+            let inside = self.inventory.namespaces.get(&before).cloned();
+            if inside.is_some() {
+                self.inventory.know(before, None);
+            }
+            *self.inventory.generations.entry(nsid).or_default() += 1;
             if let Some(inside) = inside {
-                self.namespaces.insert(self.netns(Some(nsid)), inside);
+                self.inventory.know(self.inventory.netns(Some(nsid)), Some(inside));
             }
         }
     }
-}
 
-/// For each nsid the host's ifindexes that are joined to it.
-fn partners(joined: impl Iterator<Item = (u32, u32)>) -> HashMap<u32, BTreeSet<u32>> {
-    let mut partners: HashMap<u32, BTreeSet<u32>> = HashMap::new();
-    for (nsid, ifindex) in joined {
-        partners.entry(nsid).or_default().insert(ifindex);
+    /// True if the host's ends that lead to this id are all others than those that were joined to it.
+    fn is_another(&self, nsid: u32) -> bool {
+        let netns = self.netns(Some(nsid));
+        if !self.knows(netns) {
+            return false;
+        }
+        let on_host = |end: &End| end.netns == NetnsId::Host;
+        let peers = self.pairing.paired_in(netns).filter_map(|end| self.pairing.peer(end));
+        let before: BTreeSet<End> = peers.filter(on_host).collect();
+        let now: BTreeSet<End> = self.inventory.naming(Some(nsid)).filter(on_host).collect();
+        !before.is_empty() && !now.is_empty() && before.is_disjoint(&now)
     }
-    partners
-}
-
-/// The ends in a namespace that say of their peers in which other one these are.
-fn leading((&netns, inside): (&NetnsId, &Inside)) -> Vec<(u32, End)> {
-    let Inside::Seen(links) = inside else { return Vec::new() };
-    let led = links.values().filter_map(|link| match link.peer_netns {
-        PeerNetns::Nsid(nsid) => Some((nsid, End { netns, ifindex: link.ifindex })),
-        _ => None,
-    });
-    led.collect()
 }
 
 /// A link as an event tells it, with its peer's place as a dump told that of the same peer.

@@ -1,6 +1,6 @@
 //! What is shown: the one input of every output.
 
-use super::ledger::{LabelSet, NetworkLabels, Rest, Traffic};
+use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Name};
 use super::pairing::{EndState, Role};
 use super::peak::Rates;
@@ -27,7 +27,7 @@ pub struct View {
     /// For each of `scene.others`, as last read: see [`Input::ReadOthers`](super::host::Input::ReadOthers).
     pub others: Vec<(Counters, Errors)>,
     /// What those pairs counted that there is no room to show one by one.
-    pub rest: Rest,
+    pub overflow: Overflow,
     /// When the last tick ended, whose rates these are, in the time of the state machine.
     pub ticked: Duration,
 }
@@ -53,15 +53,15 @@ impl View {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scene {
     /// Every pair, in the order of the first ends.
-    pub pairs: Vec<ShownPair>,
+    pub pairs: Vec<Arc<ShownPair>>,
     /// Veth ends that have no pair, and why.
-    pub single: Vec<(ShownSide, EndState)>,
+    pub single: Vec<(Arc<ShownSide>, EndState)>,
     /// Label sets of the workloads' totals, sorted.
-    pub workloads: Vec<LabelSet>,
+    pub workloads: Vec<Arc<LabelSet>>,
     /// For each of them when its total began, in the time of the state machine.
     pub workloads_begun: Vec<Duration>,
     /// Labels of the networks' totals, sorted.
-    pub networks: Vec<NetworkLabels>,
+    pub networks: Vec<Arc<NetworkLabels>>,
     /// For each of them when its total began.
     pub networks_begun: Vec<Duration>,
     /// The workloads that have a pair, with their members; sorted.
@@ -76,7 +76,7 @@ pub struct Scene {
     pub ends: BTreeMap<EndState, usize>,
     /// Whether there was ever a port, and an interface of a container, that there is no room to show by
     /// itself.
-    pub rest: (bool, bool),
+    pub overflow: (bool, bool),
     /// How many pairs the user would see were there room for them.
     pub summed: usize,
 }

@@ -188,7 +188,7 @@ pub struct Network {
 
 /// A namespace that a runtime made for itself and in which nobody lives: an overlay network's, say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Backroom {
+pub struct RuntimeNetns {
     /// What the runtime calls it.
     pub name: String,
     pub locator: Locator,
@@ -202,5 +202,5 @@ pub struct Claims {
     /// The networks, in any order.
     pub networks: Vec<Network>,
     /// Its own namespaces, in any order.
-    pub backrooms: Vec<Backroom>,
+    pub own: Vec<RuntimeNetns>,
 }

@@ -112,10 +112,8 @@ impl Docker {
         Ok(Claims {
             claims: containers::claims(known),
             networks,
-            backrooms: match self.place.kind {
-                Kind::Docker => {
-                    containers::backrooms(self.inspected.values().map(|(_, inspected)| inspected))
-                }
+            own: match self.place.kind {
+                Kind::Docker => containers::own(self.inspected.values().map(|(_, inspected)| inspected)),
                 // It keeps namespaces in the folder of the named ones, and none for itself.
                 Kind::Podman => Vec::new(),
             },

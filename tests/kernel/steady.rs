@@ -22,7 +22,6 @@ fn config() -> Config {
         peak_window: WINDOW,
         learning: Learning::Events,
         gather: Duration::from_millis(2),
-        gather_a_pair: Duration::ZERO,
         resync: Duration::from_secs(300),
         processes: true,
         pods: false,

@@ -68,7 +68,7 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
             tenant: Some(Arc::clone(&tenant)),
             ..side(netns, 2, Role::Interface, "eth0")
         };
-        scene.pairs.push(ShownPair { sides: [port, interface], state: EndState::Paired });
+        scene.pairs.push(Arc::new(ShownPair { sides: [port, interface], state: EndState::Paired }));
         let other = |(ifindex, device): (u32, &&str)| OtherLink {
             end: End { netns, ifindex },
             name: name(device),
@@ -85,7 +85,7 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
         rates: Vec::new(),
         networks: Vec::new(),
         others: vec![counted; scene.others.len()],
-        rest: Default::default(),
+        overflow: Default::default(),
         ticked: std::time::Duration::ZERO,
         scene: Arc::new(scene),
     }
@@ -182,7 +182,7 @@ fn who_is_no_container_of_a_runtime_and_who_is_hidden_is_not_shown() {
     assert!(!encoded(&view(&strangers, &[])).contains('{'));
     let mut hidden = view(&[container()], &[]);
     let scene = Arc::make_mut(&mut hidden.scene);
-    scene.pairs[0].sides[1].hidden = true;
+    Arc::make_mut(&mut scene.pairs[0]).sides[1].hidden = true;
     assert_eq!(encoded(&hidden), "");
 }
 
@@ -206,8 +206,8 @@ fn a_cgroup_and_an_image_from_hell_stay_in_their_quotes() {
 #[test]
 fn the_interfaces_that_there_is_no_room_for_are_one_row() {
     let mut view = view(&[container()], &[]);
-    view.rest.containers = Some(Counters { receive_bytes: 5, ..Counters::default() });
-    Arc::make_mut(&mut view.scene).rest.1 = true;
+    view.overflow.containers = Some(Counters { receive_bytes: 5, ..Counters::default() });
+    Arc::make_mut(&mut view.scene).overflow.1 = true;
     let text = encoded(&view);
     let rest = r#"container_network_receive_bytes_total{id="other",interface="other",name="other"} 5"#;
     assert!(text.lines().any(|line| line == rest), "{text}");

@@ -47,10 +47,10 @@ fn view(devices: &[(&[u8], &str)]) -> View {
             ..side(inside, 2, b"eth0", Role::Interface)
         };
         let port = side(NetnsId::Host, 10 + nsid, device, Role::Port);
-        scene.pairs.push(ShownPair { sides: [port, interface], state: EndState::Paired });
-        scene.workloads.push(labels);
+        scene.pairs.push(Arc::new(ShownPair { sides: [port, interface], state: EndState::Paired }));
+        scene.workloads.push(Arc::new(labels));
     }
-    scene.networks.push(NetworkLabels { runtime: Runtime::Docker, network: "front".into() });
+    scene.networks.push(Arc::new(NetworkLabels { runtime: Runtime::Docker, network: "front".into() }));
     scene.workloads_begun = vec![Duration::from_millis(1_500); scene.workloads.len()];
     scene.networks_begun = vec![Duration::ZERO; scene.networks.len()];
     let counters = Counters { receive_bytes: 7, transmit_bytes: u64::MAX, ..Counters::default() };
@@ -62,7 +62,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         peaks: vec![None; scene.workloads.len()],
         rates: vec![None; scene.workloads.len()],
         others: Vec::new(),
-        rest: Default::default(),
+        overflow: Default::default(),
         ticked: Duration::ZERO,
         scene: Arc::new(scene),
     }
@@ -229,7 +229,7 @@ proptest! {
 fn where_there_are_pods_the_labels_that_name_one_are_written_even_if_empty() {
     let mut view = view(&[(b"veth0", "web"), (b"veth1", "")]);
     let scene = Arc::make_mut(&mut view.scene);
-    scene.pairs[1].sides[1].labels = None;
+    Arc::make_mut(&mut scene.pairs[1]).sides[1].labels = None;
     let encode = |view: &View| encoded(&mut Encoder::default(), Some(view), &[]);
     let line =
         |text: &str, begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap().to_owned();
@@ -247,7 +247,7 @@ fn where_there_are_pods_the_labels_that_name_one_are_written_even_if_empty() {
 #[test]
 fn a_hidden_device_has_no_series_and_its_container_has_all() {
     let mut view = view(&[(b"veth0", "web"), (b"veth1", "db")]);
-    Arc::make_mut(&mut view.scene).pairs[0].sides[0].hidden = true;
+    Arc::make_mut(&mut Arc::make_mut(&mut view.scene).pairs[0]).sides[0].hidden = true;
     let text = encoded(&mut Encoder::default(), Some(&view), &[]);
     assert!(!text.contains("veth0"), "{text}");
     assert_eq!(lines(&text, "veth_device_up").len(), 1);
@@ -283,8 +283,8 @@ fn what_the_model_counts_as_series_of_a_port_a_label_set_and_a_network_is_in_the
 fn the_ports_that_there_is_no_room_for_are_one_row_of_counters() {
     let mut view = view(&[(b"other", "other")]);
     let counters = Counters { receive_bytes: 5, ..Counters::default() };
-    view.rest.ports = Some(counters);
-    Arc::make_mut(&mut view.scene).rest.0 = true;
+    view.overflow.ports = Some(counters);
+    Arc::make_mut(&mut view.scene).overflow.0 = true;
     let text = encoded(&mut Encoder::default(), Some(&view), &[]);
     let rest = r#"veth_device_receive_bytes_total{device="other",container="other",interface="other"} 5"#;
     assert_eq!(lines(&text, "veth_device_receive_bytes_total").len(), 2, "{text}");

@@ -22,7 +22,7 @@ pub(super) struct Totals<'a> {
 impl<'a> Totals<'a> {
     /// Which of the view's label sets this is; `None` if its traffic is counted under `interface="other"`.
     fn place(self, labels: &LabelSet) -> Option<usize> {
-        self.view.scene.workloads.binary_search(labels).ok()
+        self.view.scene.workloads.binary_search_by(|known| (**known).cmp(labels)).ok()
     }
 
     /// What was booked to these labels.
@@ -134,7 +134,7 @@ impl<'a> PairRow<'a> {
     /// The view's pair of this number; a port comes before an interface.
     pub(super) fn new(totals: &Totals<'a>, pair: usize) -> PairRow<'a> {
         let view = totals.view;
-        let ShownPair { sides: [first, second], state } = &view.scene.pairs[pair];
+        let ShownPair { sides: [first, second], state } = &*view.scene.pairs[pair];
         let [a, b] = &view.samples[pair];
         let mut ends = [EndRow::new(*totals, first, a), EndRow::new(*totals, second, b)];
         if (first.role, second.role) == (Role::Interface, Role::Port) {

@@ -205,7 +205,7 @@ impl Feed {
     /// Takes over another scene; says what has come, gone and changed in it.
     fn take_scene(&mut self, scene: &Arc<Scene>) -> Change {
         let before = std::mem::replace(&mut self.scene, Arc::clone(scene));
-        let mut known: BTreeMap<u64, (&ShownPair, Told)> = before
+        let mut known: BTreeMap<u64, (&Arc<ShownPair>, Told)> = before
             .pairs
             .iter()
             .zip(std::mem::take(&mut self.pairs))
@@ -321,7 +321,7 @@ fn subject(pair: &ShownPair) -> usize {
 /// Where the labels of the side that is told of are among the scene's.
 fn place(scene: &Scene, pair: &ShownPair) -> Option<usize> {
     let labels = pair.sides[subject(pair)].labels.as_ref()?;
-    scene.workloads.binary_search(labels).ok()
+    scene.workloads.binary_search_by(|known| (**known).cmp(labels)).ok()
 }
 
 /// Those that are there more than once.

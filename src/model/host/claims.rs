@@ -1,40 +1,10 @@
-//! What runtimes tell, and where in the kernel's network namespaces it is.
+//! What sources report, and where in the kernel's network namespaces it is.
 
 use super::{Host, Located, Location, LookFailure, Request};
-use crate::model::link::Mac;
+use crate::model::owners::Evidence;
 use crate::model::view::{Source, SourceStatus};
 use crate::model::workload::{Claims, Expected, Locator, Runtime, Workload};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
-
-/// What a runtime last said.
-#[derive(Debug, Default)]
-pub(super) struct Heard {
-    /// It answered last time, or has not had the time to.
-    pub may_name: bool,
-    /// The last good answer: names stay while an engine is away and its containers live on.
-    pub claims: Claims,
-    /// When it was last asked with an answer.
-    pub asked: Duration,
-    /// The interfaces that it is about to make or has made, by their address, with the time when each was
-    /// first told.
-    pub expected: BTreeMap<Mac, Vec<(Expected, Duration)>>,
-    /// The containers that exist, running or not, by their id.
-    pub containers: HashMap<String, Workload>,
-}
-
-impl Heard {
-    /// True if it tells of containers before they are there: it may yet tell of one that is gone.
-    pub(super) fn foresees(&self) -> bool {
-        !self.expected.is_empty() || !self.containers.is_empty()
-    }
-
-    /// Notes whether it has answered; true if that is news.
-    pub(super) fn answered(&mut self, well: bool, now: Duration) -> bool {
-        self.asked = now;
-        std::mem::replace(&mut self.may_name, well) != well
-    }
-}
 
 impl Host {
     pub(super) fn take_claims(
@@ -45,8 +15,7 @@ impl Host {
         now: Duration,
     ) -> Vec<Request> {
         self.names_answered(runtime, now);
-        let heard = self.heard.entry(runtime).or_default();
-        let mut changed = heard.answered(matches!(answer, Some(Ok(_))), now);
+        let mut changed = self.evidence.answered(runtime, matches!(answer, Some(Ok(_))), now);
         let pods_before = self.pods || self.config.pods;
         if runtime == Runtime::Cri {
             self.pods |= answer.is_some();
@@ -55,12 +24,8 @@ impl Host {
         let result = answer.map(|answer| {
             let mut claims = answer?;
             self.config.filter.strip(&mut claims);
-            if heard.claims != claims {
-                self.pods |= claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
-                heard.claims = claims;
-                self.all_located = false;
-                changed = true;
-            }
+            self.pods |= claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
+            changed |= self.evidence.set_claims(runtime, claims);
             Ok(())
         });
         changed |= pods_before != (self.pods || self.config.pods);
@@ -68,7 +33,7 @@ impl Host {
         self.believe(changed, now)
     }
 
-    /// The runtime's last answer still holds.
+    /// The source's last answer still holds.
     pub(super) fn take_same_claims(
         &mut self,
         runtime: Runtime,
@@ -76,7 +41,7 @@ impl Host {
         now: Duration,
     ) -> Vec<Request> {
         self.names_answered(runtime, now);
-        let changed = self.heard.entry(runtime).or_default().answered(true, now);
+        let changed = self.evidence.answered(runtime, true, now);
         self.report_claims(runtime, Some(Ok(())), took);
         self.believe(changed, now)
     }
@@ -85,23 +50,14 @@ impl Host {
     pub(super) fn take_expected(
         &mut self,
         runtime: Runtime,
-        expected: Vec<Expected>,
+        mut expected: Vec<Expected>,
         mut containers: Vec<Workload>,
         now: Duration,
     ) {
-        let filter = &self.config.filter;
-        let heard = self.heard.entry(runtime).or_default();
-        let before = std::mem::take(&mut heard.expected);
-        for mut expected in expected {
-            filter.strip_workload(&mut expected.workload);
-            let known = before.get(&expected.address).into_iter().flatten();
-            let told = known.filter(|(known, _)| *known == expected).map(|(_, told)| *told).next();
-            heard.expected.entry(expected.address).or_default().push((expected, told.unwrap_or(now)));
-        }
-        containers.iter_mut().for_each(|workload| filter.strip_workload(workload));
-        heard.containers = containers.into_iter().map(|workload| (workload.id.clone(), workload)).collect();
+        Evidence::strip(&self.config.filter, &mut expected, &mut containers);
+        self.evidence.set_expected(runtime, expected, containers, &self.topology, now);
         // Where nobody was new a moment ago somebody may be now.
-        self.newcomers.look_again();
+        self.evidence.new_processes.look_again();
         self.touch(now);
     }
 
@@ -146,34 +102,8 @@ impl Host {
         if changed || self.again <= now {
             self.touch(now);
         }
-        if self.all_located {
-            return Vec::new();
-        }
-        let known = self.locators();
-        self.located.retain(|locator, _| known.contains(locator));
-        self.locating.keep_only(&known);
-        self.all_located = known.iter().all(|locator| self.is_located(locator));
-        let wanted = known.into_iter().filter(|locator| !self.located.contains_key(locator)).collect();
-        self.locate(wanted, now)
-    }
-
-    /// Asks where these claims are, as far as it is time to.
-    pub(super) fn locate(&mut self, wanted: BTreeSet<Locator>, now: Duration) -> Vec<Request> {
-        let chosen = self.locating.choose(wanted, now);
-        self.ask(chosen.into_iter().map(Request::Locate).collect())
-    }
-
-    /// True if a namespace with an id is known for it.
-    pub(super) fn is_located(&self, locator: &Locator) -> bool {
-        self.located.get(locator).is_some_and(|at| at.netns != Located::WithoutId)
-    }
-
-    pub(super) fn locators(&self) -> BTreeSet<Locator> {
-        let claims = self.heard.values().flat_map(|heard| &heard.claims.claims);
-        let backrooms = self.heard.values().flat_map(|heard| &heard.claims.backrooms);
-        let inhabitants = self.inhabitants.values().map(|inhabitant| Locator::Pid(inhabitant.pid));
-        let told = claims.map(|claim| &claim.locator).chain(backrooms.map(|backroom| &backroom.locator));
-        told.cloned().chain(inhabitants).collect()
+        let wanted = self.evidence.to_locate(false, now);
+        self.ask(wanted.into_iter().map(Request::Locate).collect())
     }
 
     pub(super) fn take_location(
@@ -195,7 +125,7 @@ impl Host {
             Ok(found) => {
                 if let Located::Nsid(nsid) = found.netns {
                     let links = Request::Links { nsid: Some(nsid) };
-                    let before = self.located.get(&locator);
+                    let before = self.evidence.location(&locator);
                     // What was read there before the claim came may be of another namespace that had this id.
                     let news = before.is_none_or(|before| before.netns != found.netns);
                     if in_round && self.questions.round.asked.insert(nsid) {
@@ -204,19 +134,14 @@ impl Host {
                         more = self.ask(vec![links]);
                     }
                 }
-                self.all_located &= found.netns != Located::WithoutId;
-                self.locating.found(&locator);
-                let same = self.located.insert(locator, found.clone()) == Some(found);
-                if !same || in_round {
+                if self.evidence.set_location(locator, found) || in_round {
                     self.touch(now);
                 }
             }
             Err(failure) => {
-                self.all_located = false;
-                if self.located.remove(&locator).is_some() || in_round {
+                if self.evidence.locating_failed(&locator, &failure, now) || in_round {
                     self.touch(now);
                 }
-                self.locating.failed(locator, &failure, now);
             }
         }
         more

@@ -1,11 +1,9 @@
 //! What an event does to what is known; and what is read at the signs that a namespace ends.
 
-use super::{Host, Located, Request};
+use super::{Host, Request};
 use crate::model::event::Event;
 use crate::model::link::{End, Kind, Link, Name, NetnsId};
 use crate::model::topology::{Change, Topology};
-use crate::model::workload::Locator;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl Host {
@@ -18,7 +16,6 @@ impl Host {
                 self.suspicions.clear(end);
                 self.note_last(end, &link);
                 if self.topology.upsert(netns, link) == Change::Shape {
-                    self.links_changed = true;
                     self.touch(now);
                 }
                 Vec::new()
@@ -37,7 +34,6 @@ impl Host {
                 }
                 self.suspicions.clear(end);
                 self.topology.unlink(end.netns, end.ifindex);
-                self.links_changed = true;
                 self.touch(now);
                 requests
             }
@@ -45,8 +41,8 @@ impl Host {
                 self.refused.remove(&nsid);
                 self.names_wanted = true;
                 self.touch(now);
-                self.newcomers.awaited(nsid);
-                self.look_for_newcomers().into_iter().collect()
+                self.evidence.new_processes.awaited(nsid);
+                self.look_for_new_processes().into_iter().collect()
             }
             Event::DeletedNsid(nsid) => {
                 let netns = self.topology.netns(Some(nsid));
@@ -57,13 +53,9 @@ impl Host {
                 self.topology.end_of(nsid);
                 self.others_awaited.remove(&nsid);
                 self.errors.retain(|end, _| end.netns != netns);
-                self.located.retain(|_, at| at.netns != Located::Nsid(nsid));
-                self.all_located = false;
-                self.inhabitants.remove(&netns);
-                self.newcomers.leave(netns);
+                self.evidence.end_of(nsid, netns);
                 self.questions.take_back(nsid);
                 self.searches.take_back(nsid);
-                self.links_changed = true;
                 self.touch(now);
                 requests
             }
@@ -81,7 +73,7 @@ impl Host {
 
     /// Judges at once if links have changed: an end that is about to go may not have its account yet.
     pub(super) fn judge_links(&mut self, now: Duration) -> Vec<Request> {
-        if self.rounds > 0 && self.links_changed { self.judge(now) } else { Vec::new() }
+        if self.rounds > 0 { self.reevaluate(now) } else { Vec::new() }
     }
 
     /// Notes what a link message counts, which may be the last that is heard of the end.
@@ -117,28 +109,10 @@ impl Host {
     /// The host's ends of a namespace's pairs, with their names.
     pub(super) fn ports_of(&self, nsid: u32) -> Vec<(u32, Name)> {
         let netns = self.topology.netns(Some(nsid));
-        let pairs = &self.topology.pairing().pairs;
-        let on_host = self.topology.veths(netns).filter_map(|end| {
-            let (pair, side) = self.ledger.place(end)?;
-            let host = pairs.get(pair)?.sides[1 - side];
-            Some((host.end.ifindex, host.link?.name)).filter(|_| host.end.netns == NetnsId::Host)
+        let on_host = self.topology.pairing().paired_in(netns).filter_map(|end| {
+            let peer = self.topology.pairing().peer(end).filter(|peer| peer.netns == NetnsId::Host)?;
+            Some((peer.ifindex, self.topology.link(NetnsId::Host, peer.ifindex)?.name))
         });
         on_host.collect()
-    }
-
-    /// The first process of a namespace is the first sign of its death.
-    pub(super) fn watch_exits(&mut self) -> Vec<Request> {
-        let pids: BTreeSet<u32> = self
-            .located
-            .iter()
-            .filter_map(|(locator, at)| match (locator, at.netns) {
-                (Locator::Pid(pid), Located::Nsid(_)) => Some(*pid),
-                _ => None,
-            })
-            .collect();
-        let new: Vec<u32> = pids.difference(&self.watched).copied().collect();
-        // A number that nobody is located by any more may be another process's later.
-        self.watched = pids;
-        new.into_iter().map(Request::WatchExit).collect()
     }
 }

@@ -8,6 +8,8 @@ use crate::model::workload::{Claim, Claims, Endpoint, Workload};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// A namespace; the first one is the host.
 #[derive(Clone, Debug)]
 struct Room {
@@ -118,9 +120,9 @@ impl Truth {
                 }
                 Request::LastWords(_) | Request::WatchExit(_) => Input::LastWords(Vec::new()),
                 Request::Echo => Input::Echo,
-                Request::Newcomers(nsids) => Input::Newcomers { nsids, answer: Ok(Vec::new()) },
+                Request::NewProcesses(nsids) => Input::NewProcesses { nsids, answer: Ok(Vec::new()) },
                 Request::Search(nsids) => {
-                    Input::Inhabitants { nsids, answer: Ok(Vec::new()), took: Duration::ZERO }
+                    Input::Processes { nsids, answer: Ok(Vec::new()), took: Duration::ZERO }
                 }
             };
             asked.extend(host.apply(input, now));
@@ -191,7 +193,7 @@ fn device(pair: usize, side: usize) -> String {
 proptest! {
     #[test]
     fn pairs_and_roles_are_those_of_the_obvious_implementation(truth in truths()) {
-        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND, learning: Learning::Polling, gather: Duration::ZERO, gather_a_pair: Duration::ZERO, resync: Duration::from_secs(300), processes: true, pods: false, filter: Default::default(), series: crate::model::series::USUAL }, [Runtime::Docker]);
+        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND, learning: Learning::Polling, gather: Duration::ZERO, resync: Duration::from_secs(300), processes: true, pods: false, filter: Default::default(), series: crate::model::series::USUAL }, [Runtime::Docker]);
         truth.show_to(&mut host);
         let scene = host.view().unwrap().scene;
         let found: BTreeSet<_> = scene.pairs.iter().map(|pair| {

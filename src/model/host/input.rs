@@ -28,11 +28,11 @@ pub enum Input {
         answer: Result<Location, LookFailure>,
     },
     /// Who lives in namespaces that no runtime claims.
-    Inhabitants {
+    Processes {
         /// The namespaces that were looked for, as in [`Request::Search`].
         nsids: BTreeSet<u32>,
         /// One process of each in which there is any; or why processes could not be read.
-        answer: Result<Vec<Inhabitant>, String>,
+        answer: Result<Vec<ProcessInNetns>, String>,
         /// How long it took.
         took: Duration,
     },
@@ -62,11 +62,11 @@ pub enum Input {
         containers: Vec<Workload>,
     },
     /// Who is new in namespaces that have just got an id.
-    Newcomers {
-        /// The namespaces that were looked at, as in [`Request::Newcomers`].
+    NewProcesses {
+        /// The namespaces that were looked at, as in [`Request::NewProcesses`].
         nsids: BTreeSet<u32>,
         /// One process of each in which there is a new one; or why processes could not be read.
-        answer: Result<Vec<Inhabitant>, String>,
+        answer: Result<Vec<ProcessInNetns>, String>,
     },
     /// A runtime says that a container's first process has ended.
     Dying {
@@ -140,7 +140,7 @@ pub enum Request {
     /// Which processes live in the namespaces with these ids.
     Search(BTreeSet<u32>),
     /// Which of the newest processes live in the namespaces with these ids: quick, and soon.
-    Newcomers(BTreeSet<u32>),
+    NewProcesses(BTreeSet<u32>),
 }
 
 impl Request {
@@ -209,7 +209,7 @@ pub struct Location {
 
 /// A process in a namespace that no runtime claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inhabitant {
+pub struct ProcessInNetns {
     pub nsid: u32,
     pub pid: u32,
     /// What it is called: a machine, a unit or a command.
@@ -255,11 +255,8 @@ pub struct Config {
     pub peak_window: Duration,
     /// How changes are learned.
     pub learning: Learning,
-    /// How long changes are gathered before they are judged; and how much longer for each pair or namespace
-    /// there is, so that a host with very many does not spend its time on judging.
+    /// How long changes are gathered before they are evaluated.
     pub gather: Duration,
-    /// The further time for each pair or namespace: see `gather`.
-    pub gather_a_pair: Duration,
     /// How often all is read again although events tell what changes.
     pub resync: Duration,
     /// Somebody may tell of pods: true until he turns out not to be there. See

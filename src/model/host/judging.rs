@@ -1,98 +1,239 @@
-//! What all that is known means together, and what is missing.
+//! Evaluates what has changed: links, then owners, then labels; and asks for what is missing.
 
-use super::{Host, Learning, Request, show};
-use crate::model::ledger::{self, Carried};
-use crate::model::link::{Counters, End};
-use crate::model::pairing::Pair;
-use crate::model::workload::Runtime;
+use super::attribution::Context;
+use super::{Host, Learning, Request};
+use crate::model::ledger::{LabelSet, Limits, Unattributed};
+use crate::model::link::End;
+use crate::model::owners::{Changed, Evidence, Known, SourceState};
+use crate::model::topology::Settled;
+use crate::model::workload::{Expected, Runtime};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How often who lives where is judged at least: where something may yet turn out otherwise without a
-/// change, and where nothing can.
-const JUDGED_IN_DOUBT: Duration = Duration::from_secs(10);
-const JUDGED_AT_LEAST: Duration = Duration::from_secs(60);
+/// How often everything that has a deadline is looked at, where something may yet turn out otherwise without
+/// a change, and where nothing can.
+const IN_DOUBT: Duration = Duration::from_secs(10);
+const AT_LEAST: Duration = Duration::from_secs(60);
 
-/// Nothing that ends with time is judged again sooner.
-const JUDGED_AT_MOST: Duration = Duration::from_millis(1);
+/// Nothing that ends with time is looked at again sooner.
+const AT_MOST: Duration = Duration::from_millis(1);
+
+/// What a pair carried that died without a name is kept for so long.
+const KEPT: Duration = Duration::from_secs(10);
 
 impl Host {
-    /// Before the first round is complete nothing is known; where all is polled, answers are judged together.
-    pub(super) fn may_judge(&self) -> bool {
+    /// Before the first round is complete nothing is known; where all is polled, answers are evaluated
+    /// together.
+    pub(super) fn may_evaluate(&self) -> bool {
         match self.config.learning {
             Learning::Events if self.rounds > 0 => true,
             _ => self.questions.round.open.is_empty() && (self.rounds > 0 || self.questions.round.whole),
         }
     }
 
-    /// Says what all that is known means together, and what is missing.
-    pub(super) fn judge(&mut self, now: Duration) -> Vec<Request> {
+    /// Evaluates what has changed. Returns what to ask.
+    pub(super) fn reevaluate(&mut self, now: Duration) -> Vec<Request> {
         self.due = None;
         if self.questions.round.whole && self.questions.round.open.is_empty() {
             self.complete_round(now);
         }
-        if std::mem::take(&mut self.links_changed) {
-            self.pair_up(now);
-        }
-        let waiting = self.attribute(now);
-        let mut wanted = self.topology.wanted();
-        if self.config.learning == Learning::Events {
-            wanted.extend(self.topology.doubts());
-        }
-        let wanted = wanted.into_iter().filter(|nsid| !self.refused.contains(nsid));
-        let mut more = self.ask(wanted.map(|nsid| Request::Links { nsid: Some(nsid) }).collect());
-        if waiting.for_runtimes {
+        let settled = self.settle_links(now);
+        let changed = self.decide_owners(&settled, now);
+        self.attribute(&settled, &changed, now);
+        self.book_late(now);
+        self.scene_changed();
+        let mut more = self.ask_for_links(&settled);
+        if self.attribution.asks_runtimes(now) {
             // An engine says whose it is when the container has started. The folder of names would answer
             // at once, again and again.
-            let engines =
-                self.heard.iter().filter(|(runtime, heard)| **runtime != Runtime::Named && heard.may_name);
+            let engines = self.evidence.sources.iter();
+            let engines = engines.filter(|(runtime, source)| **runtime != Runtime::Named && source.may_name);
             more.extend(engines.map(|(&runtime, _)| Request::Claims(runtime)));
         }
         if std::mem::take(&mut self.names_wanted) {
             // A name in /run/netns is there before the namespace has its first veth.
-            if self.heard.contains_key(&Runtime::Named) {
+            if self.evidence.sources.contains_key(&Runtime::Named) {
                 more.extend(self.ask_names());
             }
             // A claim that was not located may be now.
-            let wanted = self.locators().into_iter().filter(|locator| !self.is_located(locator)).collect();
-            more.extend(self.locate(wanted, now));
+            let wanted = self.evidence.to_locate(true, now);
+            more.extend(self.ask(wanted.into_iter().map(Request::Locate).collect()));
         }
-        self.newcomers.keep(&waiting.nameless);
-        more.extend(self.look_for_newcomers());
-        more.extend(self.searches.question(waiting.unclaimed, now));
-        more.extend(self.watch_exits());
-        let searches = self.searches.due().into_iter();
-        let leaving = self.naming.leaves_at(self.config.leaving);
-        let forgotten = self.ledger.forgets_at(now, self.config.retention);
-        let estates = self.ledger.waits_since().map(|since| since + show::KEPT);
-        let doubt = self.ledger.in_transit() || self.naming.doubts() || self.locating.doubts(now);
-        let at_least = if doubt { JUDGED_IN_DOUBT } else { JUDGED_AT_LEAST };
-        let ends = searches.chain(waiting.until).chain(estates).chain(leaving).chain(forgotten);
-        // What is over now has just been judged.
-        self.again = ends.fold(now + at_least, Duration::min).max(now + JUDGED_AT_MOST);
+        self.evidence.new_processes.keep(&self.attribution.nameless());
+        more.extend(self.look_for_new_processes());
+        more.extend(self.searches.question(self.attribution.sums().unclaimed.keys(), now));
+        more.extend(self.evidence.take_to_watch().into_iter().map(Request::WatchExit));
+        self.again = self.next_deadline(now);
         more
     }
 
-    /// Joins the links, and carries over what was counted for the pairs that were there before.
-    pub(super) fn pair_up(&mut self, now: Duration) {
-        self.topology.pair_up();
-        let pairs = &self.topology.pairing().pairs;
-        let born = |pair: &Pair| self.topology.born(pair);
-        let there = |end: End| self.topology.link(end.netns, end.ifindex).is_some();
-        let carried = self.ledger.reconcile(pairs, now, born, there);
-        let before = std::mem::take(&mut self.samples);
-        self.samples =
-            pairs.iter().zip(carried).map(|(pair, carried)| samples(pair, carried, &before)).collect();
+    /// When something changes by itself.
+    fn next_deadline(&self, now: Duration) -> Duration {
+        let doubt = self.owners.doubts() || self.evidence.doubts(now);
+        let at_least = if doubt { IN_DOUBT } else { AT_LEAST };
+        let ends = [
+            self.searches.due(),
+            self.attribution.deadline(),
+            self.ledger.waits_since().map(|since| since + KEPT),
+            self.owners.leaves_at(),
+            self.ledger.expires_at(self.config.retention),
+        ];
+        // What is over now has just been evaluated.
+        ends.into_iter().flatten().fold(now + at_least, Duration::min).max(now + AT_MOST)
+    }
+
+    /// Asks for the links that would tell of pairs that are not known.
+    fn ask_for_links(&mut self, settled: &Settled) -> Vec<Request> {
+        let mut wanted = self.topology.wanted();
+        if self.config.learning == Learning::Events {
+            wanted.extend(self.topology.doubts(&settled.ends));
+        }
+        let wanted = wanted.into_iter().filter(|nsid| !self.refused.contains(nsid));
+        self.ask(wanted.map(|nsid| Request::Links { nsid: Some(nsid) }).collect())
+    }
+
+    /// Joins the links that have changed, and opens, moves and closes the accounts of their pairs.
+    fn settle_links(&mut self, now: Duration) -> Settled {
+        let settled = self.topology.settle();
+        let pairs: Vec<_> = settled.pairs.iter().map(|ends| self.topology.pair(*ends)).collect();
+        let topology = &self.topology;
+        let there = |end: End| topology.link(end.netns, end.ifindex).is_some();
+        self.ledger.reconcile(&settled.before, &pairs, now, |pair| topology.born(pair), there);
+        settled
+    }
+
+    fn decide_owners(&mut self, settled: &Settled, now: Duration) -> Changed {
+        let ledger = &self.ledger;
+        let known = Known {
+            topology: &self.topology,
+            arrived: &|end| ledger.place(end).and_then(|(id, _)| ledger.arrived(id)),
+            hold_back: self.config.hold_back,
+            leaving: self.config.leaving,
+        };
+        let changed = self.owners.decide(&mut self.evidence, settled, &known, now);
+        self.status.claims_rejected = self.owners.rejected_ever() + self.evidence.rejected_ever();
+        changed
+    }
+
+    /// Makes the rows of pairs anew that something has changed for.
+    fn attribute(&mut self, settled: &Settled, changed: &Changed, now: Duration) {
+        for ends in settled.before.iter().filter(|ends| settled.pairs.binary_search(ends).is_err()) {
+            self.attribution.remove(ends[0]);
+        }
+        let mut ends: BTreeSet<End> = settled.ends.clone();
+        ends.extend(self.ends_named_anew(settled, changed));
+        ends.extend(self.attribution.due(now));
+        if self.may_name_changed() {
+            ends.extend(self.attribution.dated());
+        }
+        self.evaluate(ends, now);
+        let (networks, retention) = (self.evidence.networks(), self.config.retention);
+        let filter = &self.config.filter;
+        let limits = Limits { series: self.config.series, shows: &|labels| filter.shows(labels) };
+        self.ledger.know_networks(networks, now, &limits);
+        self.ledger.expire(now, retention);
+        if self.ledger.take_freed() && !self.attribution.refused().is_empty() {
+            self.evaluate(self.attribution.refused().clone(), now);
+            self.ledger.take_freed();
+        }
+        self.show_others(settled, changed);
+    }
+
+    /// The ends whose name, owner, bridge or network has changed.
+    fn ends_named_anew(&mut self, settled: &Settled, changed: &Changed) -> Vec<End> {
+        let searched = std::mem::take(&mut self.searched);
+        let pairing = self.topology.pairing();
+        let mut ends: Vec<End> = Vec::new();
+        for &netns in changed.namespaces.iter().chain(&searched) {
+            ends.extend(pairing.paired_in(netns));
+            let [first, last] = [0, u32::MAX].map(|ifindex| End { netns, ifindex });
+            ends.extend(pairing.single().range(first..=last).map(|(&end, _)| end));
+        }
+        let bridges = changed.bridges.iter().flat_map(|name| self.topology.host_switches(*name));
+        let switches: BTreeSet<End> = settled.switches.iter().copied().chain(bridges).collect();
+        ends.extend(switches.into_iter().flat_map(|switch| self.topology.enslaved(switch)));
+        ends
+    }
+
+    /// Makes the rows of these ends anew.
+    fn evaluate(&mut self, ends: BTreeSet<End>, now: Duration) {
+        let mut pairs: BTreeSet<[End; 2]> = BTreeSet::new();
+        for end in ends {
+            let single = self.topology.pairing().single().get(&end).copied();
+            let shown =
+                single.map(|why| (self.owners.show_single(&self.topology.side(end), &self.topology), why));
+            self.attribution.set_single(end, shown);
+            let peer = self.topology.pairing().peer(end);
+            pairs.extend(peer.map(|peer| [end.min(peer), end.max(peer)]));
+        }
+        let sources = || self.evidence.sources.iter();
+        let context = Context {
+            topology: &self.topology,
+            owners: &self.owners,
+            evidence: &self.evidence,
+            searches: &self.searches,
+            config: &self.config,
+            started: self.started,
+            may_name: sources().any(|(_, source)| source.may_name),
+            engine_may_name: sources().any(|(runtime, source)| *runtime != Runtime::Named && source.may_name),
+        };
+        for ends in pairs {
+            self.attribution.evaluate(ends, &context, &mut self.ledger, now);
+        }
+    }
+
+    /// True if a source may name owners now that could not, or the other way round.
+    fn may_name_changed(&mut self) -> bool {
+        let may_name = self.evidence.sources.iter();
+        let may_name: BTreeSet<Runtime> =
+            may_name.filter(|(_, source)| source.may_name).map(|(runtime, _)| *runtime).collect();
+        std::mem::replace(&mut self.may_name, may_name.clone()) != may_name
+    }
+
+    /// Books what dead pairs had carried whose owner has become known, or will not.
+    fn book_late(&mut self, now: Duration) {
+        if !self.ledger.waits() {
+            return;
+        }
+        let filter = &self.config.filter;
+        let limits = Limits { series: self.config.series, shows: &|labels| filter.shows(labels) };
+        let evidence = &self.evidence;
+        self.ledger.attribute_late(|entry| late_owner(entry, evidence, now), now, &limits);
     }
 }
 
-/// The counters of a pair's sides: those of the links, and never less than what was read of them before. The
-/// links may have been read before the last sample, though they arrive after it.
-fn samples(pair: &Pair, carried: Option<Carried>, before: &[[Counters; 2]]) -> [Counters; 2] {
-    // An end that was left alone for a while has no sample.
-    let mut earlier = carried.and_then(|carried| before.get(carried.index)).copied().unwrap_or_default();
-    if carried.is_some_and(|carried| carried.turned) {
-        earlier.swap(0, 1);
+/// Returns the labels that a dead pair's traffic goes to; `None` while a runtime may still name the owner.
+fn late_owner(entry: &Unattributed, evidence: &Evidence, now: Duration) -> Option<[Option<LabelSet>; 2]> {
+    let hint = entry.hint.as_ref();
+    let found = hint.and_then(|hint| {
+        evidence.sources.values().find_map(|source| {
+            let interfaces = hint.address.and_then(|address| source.expected.get(&address));
+            let interfaces = interfaces.into_iter().flatten().map(|(expected, _)| expected);
+            let here = |expected: &&Expected| expected.bridge.is_some() && expected.bridge == hint.bridge;
+            // An address is given to another container as soon as it is free: the first process knows better.
+            let same =
+                |expected: &&Expected| hint.container.as_ref().is_none_or(|id| *id == expected.workload.id);
+            let expected = interfaces.filter(here).find(same);
+            let owner = hint.container.as_ref().and_then(|id| source.containers.get(id));
+            let owner = owner.or(expected.map(|expected| &expected.workload))?;
+            let mut carried = source.networks.iter().filter(|network| network.bridge.is_some());
+            let network = match expected {
+                Some(expected) => Some(&expected.network),
+                None => carried.find(|network| network.bridge == hint.bridge).map(|network| &network.name),
+            };
+            Some((owner, network.cloned().unwrap_or_default()))
+        })
+    });
+    match found {
+        Some((owner, network)) => Some(
+            entry.labels.clone().map(|labels| Some(LabelSet::of(owner, labels?.interface, network.clone()))),
+        ),
+        None if hint.is_some()
+            && evidence.sources.values().any(SourceState::foresees)
+            && now.saturating_sub(entry.since) < KEPT =>
+        {
+            None
+        }
+        None => Some(entry.labels.clone()),
     }
-    let linked = pair.sides.map(|side| side.link.map_or_else(Counters::default, |link| link.counters));
-    [ledger::highest(&linked[0], &earlier[0]), ledger::highest(&linked[1], &earlier[1])]
 }

@@ -1,7 +1,6 @@
 //! Readings of everything: what belongs to one, and what its answers mean.
 
 use super::{Host, Learning, Links, LookFailure, Request};
-use crate::model::ledger;
 use crate::model::link::{End, Kind, Link, NetnsId, PeerNetns};
 use crate::model::topology::Change;
 use crate::model::view::{Source, SourceStatus};
@@ -38,8 +37,8 @@ impl Host {
         self.questions.round = Round { began: now, checks_events, ..Round::default() };
         self.resynced = now;
         self.refused.clear();
-        let runtimes = self.heard.keys().map(|&runtime| Request::Claims(runtime));
-        let locators = self.locators().into_iter().map(Request::Locate);
+        let runtimes = self.evidence.sources.keys().map(|&runtime| Request::Claims(runtime));
+        let locators = self.evidence.locators().map(Request::Locate);
         let asked: Vec<Request> = runtimes.chain([Request::Links { nsid: None }]).chain(locators).collect();
         self.open(asked)
     }
@@ -124,7 +123,6 @@ impl Host {
         }
         // A round is complete only when it is judged.
         if change == Change::Shape || in_round {
-            self.links_changed = true;
             self.touch(now);
         }
         self.open(more)
@@ -147,11 +145,7 @@ impl Host {
         }
         for link in links.iter().filter(|link| link.kind == Kind::Veth && link.iflink.is_some()) {
             let end = End { netns, ifindex: link.ifindex };
-            if let Some((pair, side)) = self.ledger.observe(end, &link.counters)
-                && let Some(samples) = self.samples.get_mut(pair)
-            {
-                samples[side] = ledger::highest(&samples[side], &link.counters);
-            }
+            self.ledger.observe_link(end, &link.counters);
         }
     }
 

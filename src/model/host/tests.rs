@@ -4,6 +4,7 @@ use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
 use crate::model::pairing::{EndState, Role};
 use crate::model::workload::{Claim, Claims, Endpoint, Network, Workload};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 const NOW: Duration = Duration::from_secs(100);
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,7 +59,7 @@ impl World {
             members: Vec::new(),
         });
         let networks = vec![Network { name: "front".into(), bridge: Some(name("br-front")) }];
-        self.docker = Some(Ok(Claims { claims: claims.collect(), networks, backrooms: Vec::new() }));
+        self.docker = Some(Ok(Claims { claims: claims.collect(), networks, own: Vec::new() }));
     }
 
     fn answer(&self, request: Request) -> Input {
@@ -76,9 +77,9 @@ impl World {
             Request::LastWords(_) | Request::WatchExit(_) => Input::LastWords(Vec::new()),
             Request::Echo => Input::Echo,
             Request::Search(nsids) => {
-                Input::Inhabitants { answer: Ok(self.living_in(&nsids)), nsids, took: Duration::ZERO }
+                Input::Processes { answer: Ok(self.living_in(&nsids)), nsids, took: Duration::ZERO }
             }
-            Request::Newcomers(nsids) => Input::Newcomers { answer: Ok(self.living_in(&nsids)), nsids },
+            Request::NewProcesses(nsids) => Input::NewProcesses { answer: Ok(self.living_in(&nsids)), nsids },
             Request::Claims(runtime) => {
                 let answer = if runtime == Runtime::Named { &self.named } else { &self.docker };
                 Input::Claims { runtime, answer: answer.clone(), took: Duration::ZERO }
@@ -86,11 +87,11 @@ impl World {
         }
     }
 
-    fn living_in(&self, nsids: &BTreeSet<u32>) -> Vec<Inhabitant> {
+    fn living_in(&self, nsids: &BTreeSet<u32>) -> Vec<ProcessInNetns> {
         let inhabitant = |&nsid: &u32| {
             let (pid, workload) = self.inhabitants.get(&nsid)?.clone();
             let cgroup = self.cgroups.get(&pid).map(|&path| path.to_owned());
-            Some(Inhabitant { nsid, pid, workload, cgroup })
+            Some(ProcessInNetns { nsid, pid, workload, cgroup })
         };
         nsids.iter().filter_map(inhabitant).collect()
     }
@@ -149,7 +150,6 @@ fn config(learning: Learning) -> Config {
         peak_window: 60 * SECOND,
         learning,
         gather: Duration::ZERO,
-        gather_a_pair: Duration::ZERO,
         resync: Duration::from_secs(300),
         pods: false,
         filter: Default::default(),
@@ -186,7 +186,7 @@ fn names(host: &Host) -> Vec<String> {
 
 fn totals(host: &Host) -> Vec<(String, u64, u64)> {
     let view = host.view().unwrap();
-    let row = |(labels, traffic): (&LabelSet, &Traffic)| {
+    let row = |(labels, traffic): (&Arc<LabelSet>, &Traffic)| {
         (labels.container.clone(), traffic.receive.bytes, traffic.transmit.bytes)
     };
     view.scene.workloads.iter().zip(&view.workloads).map(row).collect()
@@ -662,7 +662,7 @@ fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {
         };
         world.named = Some(Ok(Claims { claims: vec![claim], ..Claims::default() }));
         let mut host = new_host();
-        host.heard.insert(Runtime::Named, Heard { may_name: true, ..Heard::default() });
+        host.evidence.answered(Runtime::Named, true, NOW);
         world.tick(&mut host, NOW);
         assert_eq!(names(&host), [] as [&str; 0], "held back");
         if runtime_tells {

@@ -1,7 +1,8 @@
 //! Which namespaces are read in which turn, where reading all of them at once would take too long.
 
 use super::NetnsId;
-use crate::model::pairing::Pair;
+use crate::model::link::End;
+use crate::model::pairing::Pairing;
 use std::collections::BTreeSet;
 
 /// How many namespaces are read at a scrape for links that are no veths: as many as 50 ms allow where there
@@ -23,15 +24,15 @@ pub(super) struct Turns {
     bypassed: u32,
     /// Of all pairs, the next that may be one whose end receives past its port; and how many ticks there
     /// were.
-    suspect: usize,
+    suspect: Option<End>,
     ticks: u32,
 }
 
 impl Turns {
     /// Those to read at this tick for pairs without an end on the host: their counters are in no other
     /// answer.
-    pub(super) fn off_host(&mut self, nsids: &BTreeSet<u32>) -> Vec<u32> {
-        next(nsids, &mut self.off_host, READ_AT_A_TICK)
+    pub(super) fn off_host(&mut self, nsids: BTreeSet<u32>) -> Vec<u32> {
+        next(&nsids, &mut self.off_host, READ_AT_A_TICK)
     }
 
     /// Those to read at this scrape for links that are no veths.
@@ -43,10 +44,10 @@ impl Turns {
     /// which that is known, and some others to find out.
     pub(super) fn past_the_port(
         &mut self,
-        pairs: &[Pair],
-        bypassed: impl Iterator<Item = usize>,
+        pairing: &Pairing,
+        bypassed: impl Iterator<Item = [End; 2]>,
     ) -> Vec<u32> {
-        let inside = |pair: usize| match pairs.get(pair)?.sides.map(|side| side.end.netns) {
+        let inside = |ends: [End; 2]| match ends.map(|end| end.netns) {
             [NetnsId::Host, inside] => inside.nsid(),
             _ => None,
         };
@@ -54,9 +55,16 @@ impl Turns {
         let mut read = next(&known, &mut self.bypassed, READ_AT_A_TICK);
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(SUSPECTED_EVERY) {
-            let suspects = (0..pairs.len()).cycle().skip(self.suspect).take(SUSPECTS.min(pairs.len()));
-            read.extend(suspects.filter_map(inside));
-            self.suspect = (self.suspect + SUSPECTS).checked_rem(pairs.len()).unwrap_or(0);
+            let from = self.suspect.take().unwrap_or(End { netns: NetnsId::Host, ifindex: 0 });
+            let mut later = pairing.pairs_from(from);
+            let mut suspects: Vec<[End; 2]> = later.by_ref().take(SUSPECTS).collect();
+            self.suspect = later.next().map(|ends| ends[0]);
+            if suspects.len() < SUSPECTS {
+                let before = pairing.pairs().take_while(|ends| ends[0] < from);
+                suspects.extend(before.take(SUSPECTS - suspects.len()));
+                self.suspect = suspects.last().map(|ends| End { ifindex: ends[0].ifindex + 1, ..ends[0] });
+            }
+            read.extend(suspects.into_iter().filter_map(inside));
         }
         read
     }

@@ -1,3 +1,5 @@
+use super::unattributed::UNATTRIBUTED;
+use super::whole::{NO_COST, Whole};
 use super::*;
 use crate::model::link::{Link, NetnsId};
 use crate::model::pairing::Side;
@@ -38,26 +40,28 @@ fn labels(container: &str) -> LabelSet {
 
 /// The second side is this container's, the first one a port.
 fn to(container: &str) -> Booking {
-    Booking::To([None, Some(labels(container))])
+    Booking::To([None, Some(labels(container))], NO_COST)
 }
 
 /// (received, sent) bytes of each total.
 fn totals(ledger: &Ledger) -> Vec<(&str, u64, u64)> {
-    ledger.workloads().map(|(l, t)| (l.container.as_str(), t.receive.bytes, t.transmit.bytes)).collect()
+    let totals = ledger.workloads().map(|TotalRow { labels, traffic, .. }| {
+        (labels.container.as_str(), traffic.receive.bytes, traffic.transmit.bytes)
+    });
+    totals.collect()
 }
 
 fn held(labels: [Option<LabelSet>; 2]) -> Booking {
-    Booking::Held { labels, clue: None }
+    Booking::Held { labels, hint: None }
 }
 
-fn assign(ledger: &mut Ledger, bookings: Vec<Booking>, now: Duration) {
-    ledger.inherit(|estate| Some(estate.labels.clone()));
-    ledger.assign(bookings, std::iter::empty(), now, 5 * MINUTE);
+fn assign(ledger: &mut Whole, bookings: Vec<Booking>, now: Duration) {
+    ledger.assign(bookings, |entry| Some(entry.labels.clone()), now, 5 * MINUTE);
 }
 
 #[test]
 fn what_the_port_sends_its_workload_receives() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 7])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
     assert_eq!(totals(&ledger), [("web", 100, 7)]);
@@ -65,39 +69,37 @@ fn what_the_port_sends_its_workload_receives() {
 
 #[test]
 fn a_pair_that_was_only_found_counts_from_there() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     let ends = [end(None, 5), end(Some(1), 2)];
     ledger.reconcile(&[pair(ends, [100, 7])], MINUTE, |_| false, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
     assert_eq!(totals(&ledger), [("web", 0, 0)]);
     ledger.observe(end(None, 5), &sent(130));
-    ledger.settle();
     assert_eq!(totals(&ledger), [("web", 30, 0)]);
 }
 
 #[test]
 fn of_very_many_that_died_unnamed_the_oldest_are_booked_to_nobody_and_no_byte_is_lost() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     let pairs: Vec<Pair> =
-        (0..ESTATES as u32 + 3).map(|n| pair([end(None, 5 + n), end(Some(n), 2)], [1, 0])).collect();
+        (0..UNATTRIBUTED as u32 + 3).map(|n| pair([end(None, 5 + n), end(Some(n), 2)], [1, 0])).collect();
     ledger.reconcile(&pairs, MINUTE, |_| true, |_| false);
     assign(&mut ledger, pairs.iter().map(|_| held([None, Some(labels("nobody"))])).collect(), MINUTE);
     ledger.reconcile(&[], 2 * MINUTE, |_| true, |_| false);
-    let wait = |ledger: &mut Ledger, heir: Option<[Option<LabelSet>; 2]>| {
-        ledger.inherit(|_| heir.clone());
-        ledger.assign(Vec::new(), std::iter::empty(), 2 * MINUTE, 5 * MINUTE);
+    let wait = |ledger: &mut Whole, owner: Option<[Option<LabelSet>; 2]>| {
+        ledger.assign(Vec::new(), |_| owner.clone(), 2 * MINUTE, 5 * MINUTE);
     };
     wait(&mut ledger, None);
     assert_eq!(totals(&ledger), [("nobody", 3, 0)]);
     wait(&mut ledger, None);
     assert_eq!(totals(&ledger), [("nobody", 3, 0)]);
     wait(&mut ledger, Some([None, Some(labels("web"))]));
-    assert_eq!(totals(&ledger), [("nobody", 3, 0), ("web", ESTATES as u64, 0)]);
+    assert_eq!(totals(&ledger), [("nobody", 3, 0), ("web", UNATTRIBUTED as u64, 0)]);
 }
 
 #[test]
 fn a_total_goes_on_when_its_container_is_recreated() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     for life in 1..=3 {
         ledger.reconcile(
             &[pair([end(None, 10 + life), end(Some(life), 2)], [100, 7])],
@@ -112,58 +114,57 @@ fn a_total_goes_on_when_its_container_is_recreated() {
 
 #[test]
 fn a_reused_nsid_and_ifindex_is_another_pair_if_the_hosts_end_is() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 0])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
-    let carried = ledger.reconcile(
+    let before = ledger.place(end(None, 5));
+    ledger.reconcile(
         &[pair([end(None, 5), end(Some(2), 2)], [110, 0]), pair([end(None, 6), end(Some(1), 2)], [40, 0])],
         MINUTE,
         |_| true,
         |_| false,
     );
-    assert_eq!(carried, [Some(Carried { index: 0, turned: false }), None]);
+    assert_eq!(ledger.place(end(None, 5)), before);
+    assert_ne!(ledger.place(end(None, 6)), before);
     assign(&mut ledger, vec![to("web"), to("db")], MINUTE);
     assert_eq!(totals(&ledger), [("db", 40, 0), ("web", 110, 0)]);
 }
 
 #[test]
 fn a_receive_counter_that_falls_at_the_detach_takes_nothing_back() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 70])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
     ledger.observe(end(None, 5), &sent(120)); // receive_bytes is 0 now
-    ledger.settle();
     assert_eq!(totals(&ledger), [("web", 120, 70)]);
 }
 
 #[test]
 fn a_counter_that_goes_backwards_takes_nothing_back_and_books_what_exceeds_its_highest() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [0, 0])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
     // No veth's own counter was ever seen to fall while it lived: what looks like it is an older message.
     for (counter, total) in [(100, 100), (10, 100), (0, 100), (60, 100), (150, 150)] {
         ledger.observe(end(None, 5), &sent(counter));
-        ledger.settle();
         assert_eq!(totals(&ledger), [("web", total, 0)], "after {counter}");
     }
 }
 
 #[test]
 fn a_rename_freezes_the_old_total_and_goes_on_under_the_new_name() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     let ends = [end(None, 5), end(Some(1), 2)];
     ledger.reconcile(&[pair(ends, [100, 0])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("old")], MINUTE);
     assign(&mut ledger, vec![to("new")], MINUTE);
     ledger.observe(end(None, 5), &sent(150));
-    ledger.settle();
     assert_eq!(totals(&ledger), [("new", 50, 0), ("old", 100, 0)]);
 }
 
 #[test]
 fn what_went_through_before_the_name_was_known_is_booked_to_the_name() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     let ends = [end(None, 5), end(Some(1), 2)];
     ledger.reconcile(&[pair(ends, [100, 0])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![held([None, Some(labels(""))])], MINUTE);
@@ -176,17 +177,16 @@ fn what_went_through_before_the_name_was_known_is_booked_to_the_name() {
 #[test]
 fn a_total_begins_when_its_first_pair_came_and_not_when_its_name_did() {
     let begun = |ledger: &Ledger| -> Vec<(String, u64)> {
-        let names = ledger.workloads().map(|(labels, _)| labels.container.clone());
-        names.zip(ledger.workloads_begun().map(|begun| begun.as_secs())).collect()
+        ledger.workloads().map(|total| (total.labels.container.clone(), total.begun.as_secs())).collect()
     };
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     let ends = [end(None, 5), end(Some(1), 2)];
     ledger.reconcile(&[pair(ends, [100, 7])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![held([None, Some(labels("?"))])], MINUTE);
     assert_eq!(begun(&ledger), []);
     assign(&mut ledger, vec![to("web")], 2 * MINUTE);
     assert_eq!(begun(&ledger), [("web".into(), 60)]);
-    assert_eq!(ledger.networks_begun().collect::<Vec<_>>(), [MINUTE]);
+    assert_eq!(ledger.networks().map(|(.., begun)| begun).collect::<Vec<_>>(), [MINUTE]);
     // A new name for what runs already begins now, and what is there goes on.
     assign(&mut ledger, vec![to("renamed")], 3 * MINUTE);
     assign(&mut ledger, vec![to("web")], 4 * MINUTE);
@@ -202,7 +202,7 @@ fn a_total_begins_when_its_first_pair_came_and_not_when_its_name_did() {
 
 #[test]
 fn a_pair_that_dies_before_its_name_is_known_is_booked_as_nobodys() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 7])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![held([None, Some(labels(""))])], MINUTE);
     ledger.reconcile(&[], MINUTE, |_| true, |_| false);
@@ -212,13 +212,13 @@ fn a_pair_that_dies_before_its_name_is_known_is_booked_as_nobodys() {
 
 #[test]
 fn the_owner_sticks_to_a_pair_that_moves_back_to_the_host_to_die() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 4)], [100, 7])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
     // The container's end is on the host now, and comes first: 4 before 5.
-    let carried =
-        ledger.reconcile(&[pair([end(None, 4), end(None, 5)], [9, 120])], MINUTE, |_| true, |_| false);
-    assert_eq!(carried, [Some(Carried { index: 0, turned: true })]);
+    let before = ledger.place(end(None, 5)).unwrap();
+    ledger.reconcile(&[pair([end(None, 4), end(None, 5)], [9, 120])], MINUTE, |_| true, |_| false);
+    assert_eq!((before.1, ledger.place(end(None, 5))), (0, Some((before.0, 1))));
     assign(&mut ledger, vec![held([None, None])], MINUTE);
     ledger.reconcile(&[], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![], MINUTE);
@@ -227,9 +227,9 @@ fn the_owner_sticks_to_a_pair_that_moves_back_to_the_host_to_die() {
 
 #[test]
 fn traffic_between_two_ports_is_nobodys_also_when_one_of_them_becomes_an_interface() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(None, 6)], [100, 7])], MINUTE, |_| true, |_| false);
-    assign(&mut ledger, vec![Booking::To([None, None])], 2 * MINUTE);
+    assign(&mut ledger, vec![Booking::To([None, None], NO_COST)], 2 * MINUTE);
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 6)], [130, 8])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
     assert_eq!(totals(&ledger), [("web", 30, 1)]);
@@ -238,9 +238,9 @@ fn traffic_between_two_ports_is_nobodys_also_when_one_of_them_becomes_an_interfa
 #[test]
 fn what_a_pair_carried_on_its_way_into_a_container_is_the_containers() {
     // A busy host: it stays on the host for longer than it is held back.
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(None, 6)], [90, 0])], MINUTE, |_| true, |_| false);
-    assign(&mut ledger, vec![Booking::To([None, None])], MINUTE + Duration::from_secs(2));
+    assign(&mut ledger, vec![Booking::To([None, None], NO_COST)], MINUTE + Duration::from_secs(2));
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 6)], [130, 8])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE + Duration::from_secs(3));
     assert_eq!(totals(&ledger), [("web", 130, 8)]);
@@ -248,7 +248,7 @@ fn what_a_pair_carried_on_its_way_into_a_container_is_the_containers() {
 
 #[test]
 fn a_total_is_kept_for_the_retention_after_its_last_pair_and_no_longer() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [100, 0])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
     ledger.reconcile(&[], MINUTE, |_| true, |_| false);
@@ -260,18 +260,19 @@ fn a_total_is_kept_for_the_retention_after_its_last_pair_and_no_longer() {
 
 #[test]
 fn a_network_is_there_with_zero_as_soon_as_it_is_known_and_sums_its_workloads() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     let network = |name: &str| NetworkLabels { runtime: Runtime::Docker, network: name.into() };
-    let known = || [network("front"), network("idle")].into_iter();
+    let known = [network("front"), network("idle")].into();
     ledger.reconcile(
         &[pair([end(None, 5), end(Some(1), 2)], [100, 7]), pair([end(None, 6), end(Some(2), 2)], [50, 1])],
         MINUTE,
         |_| true,
         |_| false,
     );
-    ledger.assign(vec![to("web"), to("db")], known(), MINUTE, MINUTE);
+    ledger.know_networks(known, MINUTE, &Limits { series: 1_000_000, shows: &|_| true });
+    assign(&mut ledger, vec![to("web"), to("db")], MINUTE);
     let rows: Vec<_> =
-        ledger.networks().map(|(l, t)| (l.network.as_str(), t.receive.bytes, t.transmit.bytes)).collect();
+        ledger.networks().map(|(l, t, _)| (l.network.as_str(), t.receive.bytes, t.transmit.bytes)).collect();
     assert_eq!(rows, [("front", 150, 8), ("idle", 0, 0)]);
 }
 
@@ -304,7 +305,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[test]
 fn what_two_parted_ends_have_kept_is_added_up() {
     // With GRO on the receiving end: it counted 1,009 of 1,010 packets itself (measured).
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     let ends = [end(None, 5), end(Some(1), 2)];
     ledger.reconcile(&[pair(ends, [0, 0])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
@@ -315,11 +316,9 @@ fn what_two_parted_ends_have_kept_is_added_up() {
     };
     ledger.observe(ends[0], &packets(1, 0));
     ledger.observe(ends[1], &packets(0, 1010));
-    ledger.settle();
     ledger.observe_detached(ends[1], &packets(0, 1009));
     ledger.observe_detached(ends[0], &packets(1, 0));
-    ledger.settle();
-    assert_eq!(ledger.workloads().next().unwrap().1.receive.packets, 1010);
+    assert_eq!(ledger.workloads().next().unwrap().traffic.receive.packets, 1010);
 }
 
 /// Counters of one end of a pair whose receiver counts what its XDP program lets pass.
@@ -333,7 +332,7 @@ fn what_a_receiver_with_xdp_counted_is_not_added_to_a_transmit_that_holds_it_alr
     let attached = [counted(1_000, 0), counted(0, 1_000)];
     let detached = [counted(100, 0), counted(0, 900)];
     for order in [[0, 1], [1, 0]] {
-        let mut ledger = Ledger::default();
+        let mut ledger = Whole::default();
         let ends = [end(None, 5), end(Some(1), 2)];
         ledger.reconcile(&[pair(ends, [0, 0])], MINUTE, |_| true, |_| false);
         assign(&mut ledger, vec![to("web")], MINUTE);
@@ -342,7 +341,6 @@ fn what_a_receiver_with_xdp_counted_is_not_added_to_a_transmit_that_holds_it_alr
         }
         for side in order {
             ledger.observe_detached(ends[side], &detached[side]);
-            ledger.settle();
             assert_eq!(totals(&ledger), [("web", 1_000, 0)], "after the end {side} of {order:?}");
         }
     }
@@ -350,19 +348,18 @@ fn what_a_receiver_with_xdp_counted_is_not_added_to_a_transmit_that_holds_it_alr
 
 #[test]
 fn without_a_sample_before_the_end_both_last_messages_together_are_all() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     let ends = [end(None, 5), end(Some(1), 2)];
     ledger.reconcile(&[pair(ends, [0, 0])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
     ledger.observe_detached(ends[1], &counted(7, 900));
     ledger.observe_detached(ends[0], &counted(100, 3));
-    ledger.settle();
     assert_eq!(totals(&ledger), [("web", 1_000, 10)]);
 }
 
 #[test]
 fn the_end_that_is_left_brings_the_last_numbers() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     let ends = [end(None, 5), end(Some(1), 2)];
     ledger.reconcile(&[pair(ends, [100, 7])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
@@ -380,7 +377,7 @@ proptest! {
     /// Whatever the order, no total falls, and together they are all that was carried.
     #[test]
     fn nothing_is_lost_or_counted_twice(steps in steps()) {
-        let mut ledger = Ledger::default();
+        let mut ledger = Whole::default();
         let (mut life, mut carried, mut before_this_life) = (1u32, 0u64, 0u64);
         let mut name: Option<u8> = None;
         let mut last: BTreeMap<String, u64> = BTreeMap::new();
@@ -397,8 +394,7 @@ proptest! {
                 Step::Carry(more) => carried += more,
                 Step::Sample => {
                     ledger.observe(end(None, 10 + life), &sent(bytes));
-                    ledger.settle();
-                }
+                                }
                 Step::Name(new) => name = new,
                 Step::Reconcile => {
                     ledger.reconcile(&now(life, bytes), MINUTE, |_| true, |_| false);

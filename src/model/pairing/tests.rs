@@ -1,5 +1,6 @@
 use super::*;
-use crate::model::link::Name;
+use crate::model::link::{Kind, Name};
+use std::collections::HashMap;
 
 const HOST: NetnsId = NetnsId::Host;
 
@@ -18,12 +19,54 @@ fn seen(netns: NetnsId, links: impl IntoIterator<Item = Link>) -> (NetnsId, Insi
 
 /// Each pair as its two ends, (nsid or host, ifindex), and whether both were seen.
 fn ends(pairing: &Pairing) -> Vec<[(Option<u32>, u32); 2]> {
-    let end = |side: Side| (side.end.netns.nsid(), side.end.ifindex);
-    pairing.pairs.iter().map(|pair| pair.sides.map(end)).collect()
+    let end = |end: End| (end.netns.nsid(), end.ifindex);
+    pairing.pairs().map(|ends| ends.map(end)).collect()
 }
 
 fn reasons(pairing: &Pairing) -> Vec<(u32, EndState)> {
-    pairing.single.iter().map(|(side, why)| (side.end.ifindex, *why)).collect()
+    pairing.single().iter().map(|(end, why)| (end.ifindex, *why)).collect()
+}
+
+/// Namespaces as they are.
+struct World<'a> {
+    namespaces: &'a Namespaces,
+    ids: HashMap<u32, NetnsId>,
+}
+
+impl Links for World<'_> {
+    fn veth(&self, end: End) -> Option<&Link> {
+        match self.namespaces.get(&end.netns)? {
+            Inside::Seen(links) => links.get(&end.ifindex).map(Box::as_ref),
+            Inside::Denied => None,
+        }
+        .filter(|link| link.kind == Kind::Veth)
+    }
+
+    fn netns_of(&self, nsid: u32) -> Option<NetnsId> {
+        self.ids.get(&nsid).copied()
+    }
+
+    fn is_denied(&self, netns: NetnsId) -> bool {
+        self.namespaces.get(&netns) == Some(&Inside::Denied)
+    }
+}
+
+/// Joins all links at once.
+pub(in crate::model) fn pair(namespaces: &Namespaces) -> Pairing {
+    let ids = namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
+    let ends = namespaces.iter().flat_map(|(&netns, inside)| match inside {
+        Inside::Seen(links) => links.keys().map(|&ifindex| End { netns, ifindex }).collect(),
+        Inside::Denied => Vec::new(),
+    });
+    let mut pairing = Pairing::default();
+    pairing.join(&ends.collect(), &World { namespaces, ids });
+    pairing
+}
+
+fn state(pairing: &Pairing, world: &Namespaces) -> EndState {
+    let links = World { namespaces: world, ids: HashMap::new() };
+    let ends = pairing.pairs().next().unwrap();
+    Pair { sides: ends.map(|end| Side { end, link: links.veth(end).copied() }) }.state()
 }
 
 #[test]
@@ -34,7 +77,7 @@ fn a_container_is_joined_to_its_device_on_the_host() {
     ]);
     let pairing = pair(&world);
     assert_eq!(ends(&pairing), [[(None, 18), (Some(4), 3)]]);
-    assert_eq!(pairing.pairs[0].state(), EndState::Paired);
+    assert_eq!(state(&pairing, &world), EndState::Paired);
     assert_eq!(reasons(&pairing), []);
 }
 
@@ -68,7 +111,7 @@ fn a_namespace_that_may_not_be_seen_hides_the_peer_and_not_the_pair() {
     let world = Namespaces::from([seen(HOST, [veth(18, 3, PeerNetns::Nsid(4))]), (other(4), Inside::Denied)]);
     let pairing = pair(&world);
     assert_eq!(ends(&pairing), [[(None, 18), (Some(4), 3)]]);
-    assert_eq!(pairing.pairs[0].state(), EndState::PeerHidden);
+    assert_eq!(state(&pairing, &world), EndState::PeerHidden);
 }
 
 #[test]

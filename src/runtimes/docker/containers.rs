@@ -1,7 +1,7 @@
 //! What the engine's answers mean, without asking anything: containers and networks to claims.
 
 use crate::model::link::{Mac, Name};
-use crate::model::workload::{Backroom, Claim, Endpoint, Locator, Network, Runtime, Workload};
+use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, RuntimeNetns, Workload};
 use crate::runtimes::named;
 use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettings};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -280,12 +280,12 @@ impl<'a> Known<'a> {
 
 /// The engine's own namespaces, as far as its folder can be read: those of overlay networks, of the swarm's
 /// ingress and of its load balancers. `default` is the host's.
-pub(super) fn backrooms<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<Backroom> {
+pub(super) fn own<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<RuntimeNetns> {
     let sandboxes: HashSet<&Path> = containers.filter_map(|container| container.sandbox.as_deref()).collect();
     let folders: BTreeSet<&Path> = sandboxes.iter().filter_map(|sandbox| sandbox.parent()).collect();
     let files = folders.into_iter().flat_map(|folder| named::files(folder).unwrap_or_default());
     let own = files.filter(|(name, path)| name != "default" && !sandboxes.contains(path.as_path()));
-    own.map(|(name, path)| Backroom { name, locator: Locator::Path(path) }).collect()
+    own.map(|(name, path)| RuntimeNetns { name, locator: Locator::Path(path) }).collect()
 }
 
 /// The networks that can have a veth, sorted.

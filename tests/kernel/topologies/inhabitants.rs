@@ -8,15 +8,15 @@ use lab::scene::{LIMIT, Scene, labels, send, series, wait_for_series};
 use lab::{Exposition, Netns, Process, folder, succeed, unique_name, wait_for};
 
 /// A process in a network namespace that is its own and has no name, behind a device of the host.
-struct Inhabitant {
+struct ProcessInNetns {
     process: Process,
 }
 
-impl Inhabitant {
+impl ProcessInNetns {
     /// Runs these words; waits until the process is called `comm`.
-    fn new(scene: &Scene, device: &str, words: &[&str], comm: &str) -> Inhabitant {
+    fn new(scene: &Scene, device: &str, words: &[&str], comm: &str) -> ProcessInNetns {
         let mut unshare = scene.host.command("unshare");
-        let inhabitant = Inhabitant { process: Process::start(words[0], unshare.arg("-n").args(words)) };
+        let inhabitant = ProcessInNetns { process: Process::start(words[0], unshare.arg("-n").args(words)) };
         inhabitant.wait_for_comm(comm);
         let pid = inhabitant.process.pid().to_string();
         let link = ["link", "add", device, "up", "type", "veth", "peer", "name", "eth0", "netns", &pid];
@@ -46,8 +46,8 @@ fn is(runtime: &str, container: &str) -> Option<(String, Option<String>)> {
 fn a_process_gives_its_commands_name_and_never_its_arguments() {
     let scene = Scene::new();
     let exporter = scene.exporter(&[]);
-    let _one = Inhabitant::new(&scene, "veth1", &["sleep", "987654321"], "sleep");
-    let _two = Inhabitant::new(&scene, "veth2", &["sleep", "987654322"], "sleep");
+    let _one = ProcessInNetns::new(&scene, "veth1", &["sleep", "987654321"], "sleep");
+    let _two = ProcessInNetns::new(&scene, "veth2", &["sleep", "987654322"], "sleep");
     let metrics = exporter.wait_for(LIMIT, "both are named", |metrics| {
         let named = ["veth1", "veth2"].map(|device| owner(metrics, device));
         (named == [is("process", "sleep"), is("process", "sleep")]).then(|| metrics.clone())
@@ -125,7 +125,7 @@ fn a_machine_is_named_by_its_cgroup() {
         let parent = (runtime == "nspawn").then(|| Cgroups::new("machine.slice"));
         let scope = if runtime == "nspawn" { name.replace('-', "\\x2d") + ".scope" } else { name.clone() };
         let cgroups = Cgroups::new(&format!("{cgroup}{scope}"));
-        let machine = Inhabitant::new(&scene, runtime, &["sleep", "1000"], "sleep");
+        let machine = ProcessInNetns::new(&scene, runtime, &["sleep", "1000"], "sleep");
         assert!(cgroups.take(machine.process.pid()) > 0, "no cgroup takes a process: {:?}", cgroups.made);
         exporter.wait_for(LIMIT, "the machine is named", |metrics| {
             (owner(metrics, runtime) == is(runtime, &name)).then_some(())
@@ -180,7 +180,7 @@ fn without_procfs_a_namespace_that_nobody_claims_is_unknown() {
     let scene = Scene::new();
     let nowhere = folder().join(unique_name("proc"));
     fs::create_dir(&nowhere).unwrap();
-    let _sleeper = Inhabitant::new(&scene, "veth0", &["sleep", "1000"], "sleep");
+    let _sleeper = ProcessInNetns::new(&scene, "veth0", &["sleep", "1000"], "sleep");
     let exporter = scene.exporter(&["--path.procfs", nowhere.to_str().unwrap()]);
     exporter.wait_for(LIMIT, "the device is nobody's", |metrics| {
         let now = owner(metrics, "veth0");

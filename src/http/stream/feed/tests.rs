@@ -48,11 +48,11 @@ fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
         rates: vec![Some(rate); workloads.len()],
         networks: Vec::new(),
         others: Vec::new(),
-        rest: Default::default(),
+        overflow: Default::default(),
         ticked: Duration::from_secs(second),
         scene: Arc::new(Scene {
-            pairs: pairs.iter().map(|(pair, _)| pair.clone()).collect(),
-            workloads,
+            pairs: pairs.iter().map(|(pair, _)| pair.clone().into()).collect(),
+            workloads: workloads.into_iter().map(Arc::new).collect(),
             ..Scene::default()
         }),
     };

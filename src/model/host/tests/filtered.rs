@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::event::Event;
 use crate::model::filter::{Choice, Filter};
+use crate::model::view::View;
 
 fn all_but(hidden: &'static str) -> Choice {
     Choice::AllBut(Arc::new(move |name| name == hidden))

@@ -31,7 +31,7 @@ fn a_pair_that_there_is_no_room_for_is_in_no_scene_and_in_the_sums_of_the_rest()
     let containers: Vec<&str> = view.scene.workloads.iter().map(|labels| labels.container.as_str()).collect();
     assert_eq!(containers, ["other", "web"]);
     assert_eq!(view.workloads[0].transmit, view.workloads[1].transmit);
-    assert_eq!(view.rest.ports.unwrap().receive_bytes, view.workloads[0].transmit.bytes);
+    assert_eq!(view.overflow.ports.unwrap().receive_bytes, view.workloads[0].transmit.bytes);
     assert_eq!((view.samples.len(), view.scene.tenants.len()), (1, 1));
     let series = host.status().series;
     assert_eq!((series.shown, series.summed), (OF_A_PORT + 2 * OF_A_LABEL_SET + 1 + OF_A_NETWORK, 21));

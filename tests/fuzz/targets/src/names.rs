@@ -182,10 +182,10 @@ fn view(names: &Names<'_>) -> View {
     let inside = side(NetnsId::Other { nsid: 1, generation: 0 }, Role::Interface);
     let inside = ShownSide { labels: Some(labels.clone()), tenant: Some(Arc::clone(&tenant)), ..inside };
     let scene = Scene {
-        pairs: vec![ShownPair { sides: [port, inside], state: EndState::Paired }],
-        workloads: vec![labels],
+        pairs: vec![ShownPair { sides: [port, inside], state: EndState::Paired }.into()],
+        workloads: vec![labels.into()],
         workloads_begun: vec![Duration::ZERO],
-        networks: vec![NetworkLabels { runtime: Runtime::Cri, network }],
+        networks: vec![NetworkLabels { runtime: Runtime::Cri, network }.into()],
         networks_begun: vec![Duration::ZERO],
         tenants: vec![tenant],
         ..Scene::default()
@@ -198,7 +198,7 @@ fn view(names: &Names<'_>) -> View {
         rates: vec![None],
         networks: vec![Traffic::default()],
         others: Vec::new(),
-        rest: Default::default(),
+        overflow: Default::default(),
         ticked: Duration::ZERO,
     }
 }

@@ -159,7 +159,6 @@ fn config() -> Config {
         peak_window: Duration::from_secs(60),
         learning: Learning::Events,
         gather: Duration::from_millis(2),
-        gather_a_pair: Duration::from_micros(20),
         resync: Duration::from_secs(3_600),
         pods: false,
         filter: Default::default(),

@@ -1,4 +1,5 @@
-use super::super::{Flow, Rest, Traffic};
+use super::super::whole::Whole;
+use super::super::{Booking, Flow, Overflow, Row};
 use super::*;
 use crate::model::link::{Counters, End, Link, NetnsId};
 use crate::model::pairing::{Pair, Side};
@@ -48,41 +49,45 @@ impl Container {
         Pair { sides: [end(NetnsId::Host, self.ifindex, sent), end(netns, 2, got)] }
     }
 
-    fn showing(&self) -> Showing {
-        let word = if self.runtime == Runtime::Docker { Word::Told } else { Word::Found };
+    fn cost(&self) -> SeriesCost {
+        let trust = if self.runtime == Runtime::Docker { Trust::Vouched } else { Trust::Discovered };
         match self.hidden {
-            true => Showing { rows: [Row::Nothing; 2], series: 0, word, hidden: [true; 2] },
-            false => Showing { rows: [Row::Port, Row::Container], series: 11, word, hidden: [false; 2] },
+            true => SeriesCost { rows: [Row::Nothing; 2], series: 0, trust, hidden: [true; 2] },
+            false => SeriesCost { rows: [Row::Port, Row::Container], series: 11, trust, hidden: [false; 2] },
         }
     }
 }
 
 #[derive(Default)]
-struct Book {
-    ledger: Ledger,
+struct Told {
+    ledger: Whole,
     summed: usize,
 }
 
-impl Book {
+impl Told {
     /// Judges these containers; all of them have been born since we look.
     fn judge(&mut self, containers: &[Container], limit: usize, now: Duration) {
         let pairs: Vec<Pair> = containers.iter().map(Container::pair).collect();
         self.ledger.reconcile(&pairs, now, |_| true, |_| false);
-        let book = |c: &Container| Booking::To([None, Some(labels(c.runtime, &c.name))]);
-        let mut bookings: Vec<Booking> = containers.iter().map(book).collect();
-        let showing: Vec<_> = containers.iter().map(|container| Some(container.showing())).collect();
+        let book = |c: &Container| Booking::To([None, Some(labels(c.runtime, &c.name))], c.cost());
+        let bookings: Vec<Booking> = containers.iter().map(book).collect();
         let of_hidden = |set: &LabelSet| containers.iter().any(|c| c.hidden && c.name == set.container);
-        let shows = |set: &LabelSet| !of_hidden(set) && !set.is_hidden_rest();
-        let hidden: Vec<bool> = self.ledger.workloads().map(|(set, _)| !shows(set)).collect();
-        let limits = Limits { series: limit, hidden: &hidden, shows: &shows };
-        self.summed = self.ledger.limit(&mut bookings, &showing, &limits);
-        self.ledger.assign(bookings, std::iter::empty(), now, 5 * MINUTE);
+        let shows = |set: &LabelSet| !of_hidden(set) && !set.is_hidden_overflow();
+        let limits = Limits { series: limit, shows: &shows };
+        self.ledger.expire(now, 5 * MINUTE);
+        self.ledger.book(bookings, now, &limits);
+        self.ledger.expire(now, 5 * MINUTE);
+        self.summed = self.ledger.refused();
     }
 
     fn totals(&self) -> Vec<(String, u64)> {
-        let row =
-            |(labels, traffic): (&LabelSet, &Traffic)| (labels.container.clone(), traffic.receive.bytes);
-        self.ledger.workloads().map(row).collect()
+        let totals = self.ledger.book_of_all();
+        totals.map(|(labels, traffic)| (labels.container.clone(), traffic.receive.bytes)).collect()
+    }
+
+    fn is_listed(&self, ifindex: u32) -> bool {
+        let (id, _) = self.ledger.place(End { netns: NetnsId::Host, ifindex }).unwrap();
+        self.ledger.is_listed(id)
     }
 
     fn names(&self) -> Vec<String> {
@@ -96,7 +101,7 @@ impl Book {
 
 #[test]
 fn who_is_shown_stays_and_newcomers_are_summed_until_there_is_room() {
-    let mut book = Book::default();
+    let mut book = Told::default();
     let limit = 2 * OF_A_PAIR + OF_A_NETWORK;
     let (old, new) = ([container(5, 100), container(6, 10)], [container(3, 7), container(4, 8)]);
     book.judge(&old, limit, MINUTE);
@@ -105,10 +110,13 @@ fn who_is_shown_stays_and_newcomers_are_summed_until_there_is_room() {
     let all = [new.as_slice(), old.as_slice()].concat();
     book.judge(&all, limit, MINUTE);
     assert_eq!(book.totals(), [("c5".into(), 100), ("c6".into(), 10), ("other".into(), 15)]);
-    assert_eq!([0, 1, 2, 3].map(|pair| book.ledger.is_listed(pair)), [false, false, true, true]);
+    assert_eq!([3, 4, 5, 6].map(|ifindex| book.is_listed(ifindex)), [false, false, true, true]);
     assert_eq!(book.summed, 2 * OF_A_PAIR);
     // Of two networks' rows nothing is missing.
-    assert_eq!(book.ledger.networks().map(|(_, traffic)| traffic.receive.bytes).collect::<Vec<_>>(), [125]);
+    assert_eq!(
+        book.ledger.networks().map(|(_, traffic, _)| traffic.receive.bytes).collect::<Vec<_>>(),
+        [125]
+    );
     // Those who are shown go: their ports leave room at once, and their totals when they are forgotten. Who
     // was in the rest stays there.
     let mut left = vec![container(3, 9), container(4, 8), container(9, 1), container(10, 4)];
@@ -123,50 +131,48 @@ fn who_is_shown_stays_and_newcomers_are_summed_until_there_is_room() {
 
 #[test]
 fn what_ports_and_interfaces_of_the_rest_count_is_one_sum_that_outlives_them() {
-    let mut book = Book::default();
+    let mut book = Told::default();
     book.judge(&[container(5, 100)], OF_A_PAIR + OF_A_NETWORK, MINUTE);
-    assert_eq!(book.ledger.rest(), Rest::default());
+    assert_eq!(book.ledger.overflow(), Overflow::default());
     for (received, sum) in [(7, 7), (9, 9), (9, 9)] {
         book.judge(&[container(5, 100), container(6, received)], OF_A_PAIR + OF_A_NETWORK, MINUTE);
         let ports = Counters { transmit_bytes: sum, ..Counters::default() };
         let containers = Counters { receive_bytes: sum, ..Counters::default() };
-        assert_eq!(book.ledger.rest(), Rest { ports: Some(ports), containers: Some(containers) });
+        assert_eq!(book.ledger.overflow(), Overflow { ports: Some(ports), containers: Some(containers) });
     }
     book.judge(&[container(5, 100), container(7, 30)], OF_A_PAIR + OF_A_NETWORK, MINUTE);
-    assert_eq!(book.ledger.rest().ports.unwrap().transmit_bytes, 39);
+    assert_eq!(book.ledger.overflow().ports.unwrap().transmit_bytes, 39);
 }
 
 #[test]
 fn a_pair_in_the_rest_that_was_there_before_us_counts_from_when_it_was_found() {
-    let mut ledger = Ledger::default();
+    let mut ledger = Whole::default();
     let found = container(5, 1_000);
     for received in [1_000, 1_001] {
         let pairs = [Container { received, ..found.clone() }.pair()];
         ledger.reconcile(&pairs, MINUTE, |_| false, |_| false);
-        let mut bookings = vec![Booking::To([None, Some(labels(Runtime::Docker, "c5"))])];
-        let limits = Limits { series: 1, hidden: &[], shows: &|_| true };
-        ledger.limit(&mut bookings, &[Some(found.showing())], &limits);
-        ledger.assign(bookings, std::iter::empty(), MINUTE, MINUTE);
+        let bookings = vec![Booking::To([None, Some(labels(Runtime::Docker, "c5"))], found.cost())];
+        ledger.book(bookings, MINUTE, &Limits { series: 1, shows: &|_| true });
     }
-    assert_eq!(ledger.rest().ports.unwrap().transmit_bytes, 1);
-    assert_eq!(ledger.workloads().next().unwrap().1.receive, Flow { bytes: 1, ..Flow::default() });
+    assert_eq!(ledger.overflow().ports.unwrap().transmit_bytes, 1);
+    assert_eq!(ledger.workloads().next().unwrap().traffic.receive, Flow { bytes: 1, ..Flow::default() });
 }
 
 #[test]
 fn what_is_hidden_is_bounded_too_and_summed_where_nobody_sees_it() {
-    let mut book = Book::default();
+    let mut book = Told::default();
     let hide = |ifindex| Container { hidden: true, ..container(ifindex, 1) };
     let containers: Vec<Container> = (10..1_010).map(hide).chain([container(5, 100)]).collect();
     book.judge(&containers, 210, MINUTE);
     assert!(book.names().len() <= 210 / OF_A_LABEL_SET + 2, "{}", book.names().len());
-    assert!(book.ledger.workloads().any(|(labels, _)| labels.is_hidden_rest()));
+    assert!(book.ledger.book_of_all().any(|(labels, _)| labels.is_hidden_overflow()));
     assert!(book.names().contains(&"c5".to_owned()));
     assert_eq!((book.received(), book.summed), (1_100, 0));
 }
 
 #[test]
 fn containers_that_come_and_go_faster_than_totals_are_forgotten_leave_no_more_than_there_is_room_for() {
-    let mut book = Book::default();
+    let mut book = Told::default();
     let limit = 100 * OF_A_PAIR;
     for n in 0..20_000u32 {
         book.judge(&[container(10 + n, 3)], limit, MINUTE + Duration::from_millis(u64::from(n)));
@@ -174,13 +180,14 @@ fn containers_that_come_and_go_faster_than_totals_are_forgotten_leave_no_more_th
     assert!(book.names().len() <= limit / OF_A_LABEL_SET + 1, "{}", book.names().len());
     assert_eq!(book.received(), 60_000);
     // All that is left is forgotten in its time.
+    book.judge(&[], limit, 2 * MINUTE);
     book.judge(&[], limit, 30 * MINUTE);
     assert!(book.names().is_empty());
 }
 
 #[test]
 fn what_was_only_found_leaves_room_for_what_a_runtime_tells_of() {
-    let mut book = Book::default();
+    let mut book = Told::default();
     let limit = 10 * OF_A_PAIR;
     let found = |ifindex| Container { runtime: Runtime::Process, ..container(ifindex, 1) };
     let mut containers: Vec<Container> = (10..200).map(found).collect();
@@ -193,15 +200,14 @@ fn what_was_only_found_leaves_room_for_what_a_runtime_tells_of() {
 
 #[test]
 fn networks_beyond_their_part_are_one_network() {
-    let mut ledger = Ledger::default();
-    let limits = Limits { series: 400, hidden: &[], shows: &|_| true };
+    let mut ledger = Whole::default();
+    let limits = Limits { series: 400, shows: &|_| true };
     let network =
         |n: u32| super::super::NetworkLabels { runtime: Runtime::Docker, network: format!("n{n:03}") };
     for known in [5, 50, 60] {
-        ledger.limit(&mut [], &[], &limits);
-        ledger.assign(Vec::new(), (0..known).map(network), MINUTE, MINUTE);
+        ledger.know_networks((0..known).map(network).collect(), MINUTE, &limits);
     }
-    let names: Vec<&str> = ledger.networks().map(|(labels, _)| labels.network.as_str()).collect();
+    let names: Vec<&str> = ledger.networks().map(|(labels, ..)| labels.network.as_str()).collect();
     assert_eq!(names.len(), series::networks(400) + 1);
     assert!(names.starts_with(&["n000", "n001"]) && names.ends_with(&["other"]), "{names:?}");
 }
@@ -233,7 +239,7 @@ proptest! {
     #[test]
     fn beyond_the_limit_nothing_falls_is_lost_or_counted_twice(steps in steps(), room in 0usize..6) {
         let limit = room * OF_A_PAIR + OF_A_NETWORK;
-        let mut book = Book::default();
+        let mut book = Told::default();
         let mut now = MINUTE;
         let mut living: BTreeMap<u8, Container> = BTreeMap::new();
         let (mut carried, mut forgotten, mut next) = (0u64, 0u64, 100u32);
@@ -270,7 +276,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(totals.values().sum::<u64>() + forgotten, carried);
-            let ports = (0..containers.len()).filter(|&pair| book.ledger.is_listed(pair)).count();
+            let ports = containers.iter().filter(|c| book.is_listed(c.ifindex)).count();
             let sets = totals.keys().filter(|name| *name != "other").count();
             prop_assert!(ports * 11 + sets * OF_A_LABEL_SET <= limit, "{ports} ports, {sets} label sets");
             last = totals;

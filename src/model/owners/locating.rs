@@ -1,10 +1,12 @@
 //! Claims that point to no namespace: how often to look again, and which of them count as rejected.
 
-use super::{LookFailure, SECOND};
+use crate::model::host::LookFailure;
 use crate::model::workload::Locator;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// So long each chance is taken: a claim may be a moment ahead of its namespace.
 const YOUNG: Duration = Duration::from_secs(10);
@@ -50,9 +52,9 @@ impl Locating {
         self.lost.remove(locator);
     }
 
-    /// Forgets those that nobody claims any more.
-    pub(super) fn keep_only(&mut self, claimed: &BTreeSet<Locator>) {
-        self.lost.retain(|locator, _| claimed.contains(locator));
+    /// Forgets a locator that nothing claims any more.
+    pub(super) fn forget(&mut self, locator: &Locator) {
+        self.lost.remove(locator);
     }
 
     /// Which of these to look for now: all that were never looked for in vain, and of the others some, in

@@ -3,14 +3,14 @@
 //! A container's first process is there before its interface has come, and its cgroup has the container's
 //! id: with what its runtime told of that id, the namespace has its owner before the runtime can be asked.
 
-use super::Inhabitant;
+use crate::model::host::{ProcessInNetns, Request};
 use crate::model::link::NetnsId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of the newest processes.
 #[derive(Debug, Default)]
-pub(super) struct Newcomers {
-    found: BTreeMap<NetnsId, Inhabitant>,
+pub(crate) struct NewProcesses {
+    found: BTreeMap<NetnsId, ProcessInNetns>,
     /// The nsids to ask about next.
     awaited: BTreeSet<u32>,
     /// The namespaces where nobody new was found.
@@ -22,33 +22,33 @@ pub(super) struct Newcomers {
     taken_back: BTreeSet<u32>,
 }
 
-impl Newcomers {
+impl NewProcesses {
     /// An nsid was given: somebody may have moved in.
-    pub(super) fn awaited(&mut self, nsid: u32) {
+    pub(crate) fn awaited(&mut self, nsid: u32) {
         self.awaited.insert(nsid);
     }
 
     /// A runtime has told of more: whoever was nowhere to be found may have come.
-    pub(super) fn look_again(&mut self) {
+    pub(crate) fn look_again(&mut self) {
         let empty = std::mem::take(&mut self.empty);
         self.awaited.extend(empty.into_iter().filter_map(NetnsId::nsid));
     }
 
     /// The next question, if it is time for one. Where no runtime has `told` of containers, nobody asks for
     /// one.
-    pub(super) fn question(&mut self, told: bool) -> Option<super::Request> {
+    pub(crate) fn question(&mut self, told: bool) -> Option<Request> {
         if self.open || !told || self.awaited.is_empty() {
             return None;
         }
         self.open = true;
-        Some(super::Request::Newcomers(std::mem::take(&mut self.awaited)))
+        Some(Request::NewProcesses(std::mem::take(&mut self.awaited)))
     }
 
     /// Takes the answer about these namespaces. True if somebody was found.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         nsids: &BTreeSet<u32>,
-        found: Vec<Inhabitant>,
+        found: Vec<ProcessInNetns>,
         netns: impl Fn(u32) -> NetnsId,
     ) -> bool {
         self.open = false;
@@ -64,7 +64,7 @@ impl Newcomers {
     }
 
     /// The namespace is gone.
-    pub(super) fn leave(&mut self, netns: NetnsId) {
+    pub(crate) fn leave(&mut self, netns: NetnsId) {
         self.found.remove(&netns);
         self.empty.remove(&netns);
         if let Some(nsid) = netns.nsid() {
@@ -76,20 +76,20 @@ impl Newcomers {
     }
 
     /// Forgets where nobody was found, but for the namespaces that somebody waits for a name of.
-    pub(super) fn keep(&mut self, nameless: &BTreeSet<NetnsId>) {
+    pub(crate) fn keep(&mut self, nameless: &BTreeSet<NetnsId>) {
         self.empty.retain(|netns| nameless.contains(netns));
     }
 
     /// The container whose first process was found in a namespace: its id, by the last part of the
     /// process's cgroup, as runc and crun make it for every engine. A cgroup below that one is the
     /// container's own doing.
-    pub(super) fn container(&self, netns: NetnsId) -> Option<&str> {
+    pub(crate) fn container(&self, netns: NetnsId) -> Option<&str> {
         container_id(self.found.get(&netns)?.cgroup.as_deref()?)
     }
 
-    /// All that were found: where, the id of the container, and the process.
-    pub(super) fn containers(&self) -> impl Iterator<Item = (NetnsId, &str, &Inhabitant)> {
-        self.found.iter().filter_map(|(&netns, newcomer)| Some((netns, self.container(netns)?, newcomer)))
+    /// Returns the id of that container, and the process.
+    pub(crate) fn found(&self, netns: NetnsId) -> Option<(&str, &ProcessInNetns)> {
+        Some((self.container(netns)?, self.found.get(&netns)?))
     }
 }
 

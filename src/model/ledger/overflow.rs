@@ -1,10 +1,12 @@
 //! The pairs that there is no room to show one by one: what their ends count is shown as one sum.
 //!
-//! A pair that is in the rest stays there as long as it lives. A device's counters are the kernel's own,
-//! since the device was made: shown later, they would be counted twice.
+//! A pair in the overflow stays there as long as it lives. A device's counters are the kernel's own, since
+//! the device was made: shown later, they would be counted twice.
 
-use super::{Account, highest};
+use super::account::Account;
+use super::counted::highest;
 use crate::model::link::Counters;
+use crate::model::series::Trust;
 
 /// What an end's counters are a row of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,27 +18,41 @@ pub(crate) enum Row {
     Nothing,
 }
 
+/// What it takes to show a pair by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SeriesCost {
+    /// What its sides are rows of.
+    pub rows: [Row; 2],
+    /// The series of these rows and of the information on their owners.
+    pub series: usize,
+    /// Whether something vouches for the pair.
+    pub trust: Trust,
+    /// The sides that the user does not want to see.
+    pub hidden: [bool; 2],
+}
+
 /// How a pair is shown.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Listing {
+pub(super) enum Placement {
     /// It is not decided yet.
     #[default]
     Undecided,
     Listed,
-    Rest(Box<Share>),
+    Overflow(Box<Share>),
 }
 
-/// What a pair has given to the rest.
+/// What a pair has given to the overflow.
 #[derive(Clone, Debug)]
 pub(super) struct Share {
     rows: [Row; 2],
     counted: [Counters; 2],
 }
 
-/// What the pairs counted that are shown as one, since each came to the rest; `None` before the first has.
-/// It never falls.
+/// What the pairs counted that are shown as one, since each came to the overflow; `None` before the first
+/// has. It never falls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rest {
+pub struct Overflow {
+    /// At the ports.
     pub ports: Option<Counters>,
     /// At the interfaces of containers and pods, as these see it.
     pub containers: Option<Counters>,
@@ -45,15 +61,15 @@ pub struct Rest {
 impl Account {
     fn seen(&self, side: usize, row: Row) -> Counters {
         match row {
-            Row::Port => self.highest[side],
+            Row::Port => self.counted.highest[side],
             Row::Container => self.own_counters(side),
             Row::Nothing => Counters::default(),
         }
     }
 
-    /// What the end at `side` itself counts.
+    /// Returns what the end at `side` itself counts.
     fn own_counters(&self, side: usize) -> Counters {
-        let traffic = self.traffic(side);
+        let traffic = self.counted.traffic(side);
         Counters {
             receive_bytes: traffic.receive.bytes,
             receive_packets: traffic.receive.packets,
@@ -64,43 +80,44 @@ impl Account {
         }
     }
 
-    /// Puts it into the rest: what was born since we look counts from its birth, anything else from now.
-    pub(super) fn join(&mut self, rest: &mut Rest, rows: [Row; 2]) {
+    /// Puts it into the overflow: a pair that was born since the exporter looks counts from its birth, any
+    /// other from now.
+    pub(super) fn move_to_overflow(&mut self, overflow: &mut Overflow, rows: [Row; 2]) {
         let counted = match self.born {
             true => Default::default(),
             false => [0, 1].map(|side| self.seen(side, rows[side])),
         };
-        self.listing = Listing::Rest(Box::new(Share { rows, counted }));
+        self.placement = Placement::Overflow(Box::new(Share { rows, counted }));
         for row in rows {
             match row {
-                Row::Port => _ = rest.ports.get_or_insert_default(),
-                Row::Container => _ = rest.containers.get_or_insert_default(),
+                Row::Port => _ = overflow.ports.get_or_insert_default(),
+                Row::Container => _ = overflow.containers.get_or_insert_default(),
                 Row::Nothing => {}
             }
         }
-        self.give(rest);
+        self.add_to_overflow(overflow);
     }
 
-    /// Its ends are rows of these from now on.
-    pub(super) fn set_rows(&mut self, rest: &mut Rest, rows: [Row; 2]) {
-        self.give(rest);
-        let Listing::Rest(mut share) = std::mem::take(&mut self.listing) else { return };
+    /// Makes its ends rows of these from now on.
+    pub(super) fn set_rows(&mut self, overflow: &mut Overflow, rows: [Row; 2]) {
+        self.add_to_overflow(overflow);
+        let Placement::Overflow(mut share) = std::mem::take(&mut self.placement) else { return };
         for side in (0..2).filter(|&side| share.rows[side] != rows[side]) {
             share.counted[side] = self.seen(side, rows[side]);
         }
         share.rows = rows;
-        self.listing = Listing::Rest(share);
+        self.placement = Placement::Overflow(share);
     }
 
-    /// Gives what is new to the rest, if it belongs there.
-    pub(super) fn give(&mut self, rest: &mut Rest) {
-        let Listing::Rest(share) = &self.listing else { return };
+    /// Adds what is new to the overflow, if the pair is shown there.
+    pub(super) fn add_to_overflow(&mut self, overflow: &mut Overflow) {
+        let Placement::Overflow(share) = &self.placement else { return };
         let seen = [0, 1].map(|side| self.seen(side, share.rows[side]));
-        let Listing::Rest(share) = &mut self.listing else { return };
+        let Placement::Overflow(share) = &mut self.placement else { return };
         for (side, seen) in seen.iter().enumerate() {
             let sum = match share.rows[side] {
-                Row::Port => rest.ports.get_or_insert_default(),
-                Row::Container => rest.containers.get_or_insert_default(),
+                Row::Port => overflow.ports.get_or_insert_default(),
+                Row::Container => overflow.containers.get_or_insert_default(),
                 Row::Nothing => continue,
             };
             add(sum, seen, &share.counted[side]);
@@ -110,6 +127,7 @@ impl Account {
 }
 
 impl Share {
+    /// Exchanges the sides.
     pub(super) fn turn(&mut self) {
         self.rows.swap(0, 1);
         self.counted.swap(0, 1);

@@ -1,15 +1,18 @@
 //! The search for a process in namespaces that no runtime claims.
 
-use super::{NetnsId, Request, SECOND};
+use crate::model::host::Request;
+use crate::model::link::NetnsId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// After each search that found nobody the next one waits twice as long, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 
 /// By namespace, how it was searched.
 #[derive(Debug, Default)]
-pub(super) struct Searches {
+pub(crate) struct ProcessSearch {
     by_netns: BTreeMap<NetnsId, Search>,
     /// The nsids that were taken back while processes were searched for: the answer may be about the
     /// namespaces that had them before.
@@ -25,12 +28,17 @@ struct Search {
     open: bool,
 }
 
-impl Searches {
+impl ProcessSearch {
     /// Asks who lives in these namespaces, as far as it is time to ask; forgets all others.
-    pub(super) fn question(&mut self, unclaimed: BTreeSet<NetnsId>, now: Duration) -> Option<Request> {
-        self.by_netns.retain(|netns, _| unclaimed.contains(netns));
+    pub(crate) fn question<'a>(
+        &mut self,
+        unclaimed: impl Iterator<Item = &'a NetnsId>,
+        now: Duration,
+    ) -> Option<Request> {
+        let mut before = std::mem::take(&mut self.by_netns);
         let mut nsids = BTreeSet::new();
-        for netns in unclaimed {
+        for &netns in unclaimed {
+            self.by_netns.extend(before.remove_entry(&netns));
             let search = self.by_netns.entry(netns).or_default();
             if !search.open && now >= search.next {
                 search.open = true;
@@ -42,7 +50,7 @@ impl Searches {
 
     /// These were searched, by the nsids that they have now. Returns the nsids of which the answer tells
     /// nothing.
-    pub(super) fn answered(
+    pub(crate) fn answered(
         &mut self,
         searched: impl Iterator<Item = NetnsId>,
         now: Duration,
@@ -60,19 +68,19 @@ impl Searches {
     }
 
     /// The id was taken back.
-    pub(super) fn take_back(&mut self, nsid: u32) {
+    pub(crate) fn take_back(&mut self, nsid: u32) {
         if self.by_netns.values().any(|search| search.open) {
             self.taken_back.insert(nsid);
         }
     }
 
     /// True if the namespace was searched at least once.
-    pub(super) fn has_searched(&self, netns: NetnsId) -> bool {
+    pub(crate) fn has_searched(&self, netns: NetnsId) -> bool {
         self.by_netns.get(&netns).is_some_and(|search| search.tries > 0)
     }
 
     /// When it is time for the next question.
-    pub(super) fn due(&self) -> Option<Duration> {
+    pub(crate) fn due(&self) -> Option<Duration> {
         self.by_netns.values().filter(|search| !search.open).map(|search| search.next).min()
     }
 }

@@ -1,0 +1,469 @@
+//! Pairs and owners -> labels, or held back until when and why.
+//!
+//! Each pair has a row, which is made anew when something changes that it depends on: its links, the owner
+//! of one of its namespaces, a bridge, or the time.
+
+use super::input::Config;
+use crate::model::counts::Counts;
+use crate::model::ledger::{AccountId, Booking, LabelSet, Ledger, Limits, OwnerHint, Row, SeriesCost};
+use crate::model::link::{End, NetnsId};
+use crate::model::owners::{Evidence, Owners, ProcessSearch};
+use crate::model::pairing::{EndState, Role};
+use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_PORT, OF_AN_INFO, Trust};
+use crate::model::topology::Topology;
+use crate::model::view::{ShownPair, ShownSide, Tenant};
+use crate::model::workload::Runtime;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many times as long a pair is held back whose namespace has a name that a runtime has generated: it
+/// reports a pod when that has started, which may be seconds after its network was made.
+const FOR_GENERATED_NAMES: u32 = 10;
+
+/// An engine takes an interface up within so long after it has moved it in.
+const UNFINISHED: Duration = Duration::from_secs(4);
+
+/// What a row is made from besides its pair.
+pub(super) struct Context<'a> {
+    pub topology: &'a Topology,
+    pub owners: &'a Owners,
+    pub config: &'a Config,
+    pub evidence: &'a Evidence,
+    pub searches: &'a ProcessSearch,
+    /// When everything was known the first time.
+    pub started: Duration,
+    /// A source may still name an owner; an engine may.
+    pub may_name: bool,
+    pub engine_may_name: bool,
+}
+
+impl Context<'_> {
+    pub(super) fn limits<T>(&self, then: impl FnOnce(&Limits<'_>) -> T) -> T {
+        let filter = &self.config.filter;
+        then(&Limits { series: self.config.series, shows: &|labels| filter.shows(labels) })
+    }
+}
+
+/// The rows of all pairs and of the ends without a pair.
+#[derive(Debug, Default)]
+pub(super) struct Attribution {
+    rows: BTreeMap<End, PairRow>,
+    single: BTreeMap<End, (Arc<ShownSide>, EndState)>,
+    /// The rows that the time may change, with the time when.
+    deadlines: BTreeSet<(Duration, End)>,
+    /// The rows that wait for a runtime, by their first ends.
+    waiting: BTreeSet<End>,
+    /// The rows that there is no room for, or not for all of their labels.
+    refused: BTreeSet<End>,
+    sums: Sums,
+    /// How many ends there are in each state.
+    ends: Counts<EndState>,
+    /// The labels that pairs were given since they were last taken.
+    named: Vec<LabelSet>,
+    /// How often a row has changed that is shown.
+    version: u64,
+}
+
+/// What rows have in common, counted.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    /// The namespaces that no runtime has claimed in time.
+    pub unclaimed: Counts<NetnsId>,
+    /// The namespaces to read at ticks for pairs without an end on the host.
+    pub off_host: Counts<u32>,
+    /// The owners of the interfaces that are shown.
+    pub tenants: Counts<Arc<Tenant>>,
+    /// How many ports are shown, and how many interfaces of containers.
+    pub ports: usize,
+    pub containers: usize,
+    /// How many pairs the user would see were there room for them.
+    pub summed: usize,
+}
+
+/// One pair.
+#[derive(Clone, Debug)]
+struct PairRow {
+    shown: Arc<ShownPair>,
+    account: AccountId,
+    until: Option<Duration>,
+    placement: Placement,
+    waits: Waits,
+}
+
+/// Where a pair is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placement {
+    /// Held back, or hidden.
+    Nowhere,
+    Listed,
+    Overflow,
+}
+
+/// What a row waits for or asks for.
+#[derive(Clone, Debug, Default)]
+struct Waits {
+    /// A runtime is asked until then.
+    young: Option<Duration>,
+    /// The namespaces that a runtime may still claim in time.
+    nameless: Vec<NetnsId>,
+    /// The namespaces that no runtime has claimed in time.
+    unclaimed: Vec<NetnsId>,
+    /// The namespace to read at ticks.
+    read: Option<u32>,
+}
+
+impl Attribution {
+    /// Returns the rows that the time has changed by now.
+    pub(super) fn due(&self, now: Duration) -> Vec<End> {
+        self.deadlines.iter().take_while(|(due, _)| *due <= now).map(|&(_, end)| end).collect()
+    }
+
+    /// Returns the rows that change with the time.
+    pub(super) fn dated(&self) -> impl Iterator<Item = End> {
+        self.deadlines.iter().map(|&(_, end)| end)
+    }
+
+    /// Returns when the time changes the next row.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.deadlines.first().map(|(due, _)| *due)
+    }
+
+    /// Returns the rows that there is no room for, or not for all of their labels.
+    pub(super) fn refused(&self) -> &BTreeSet<End> {
+        &self.refused
+    }
+
+    /// Returns what rows have in common.
+    pub(super) fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    /// Returns how often a row has changed that is shown.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Returns the labels that pairs were given since the last call.
+    pub(super) fn take_named(&mut self) -> Vec<LabelSet> {
+        std::mem::take(&mut self.named)
+    }
+
+    /// Returns true if a runtime is to be asked at this time because of a pair without a name.
+    pub(super) fn asks_runtimes(&self, now: Duration) -> bool {
+        self.waiting_rows().any(|row| row.waits.young.is_some_and(|until| now < until))
+    }
+
+    /// Returns the namespaces that a runtime may still claim in time.
+    pub(super) fn nameless(&self) -> BTreeSet<NetnsId> {
+        self.waiting_rows().flat_map(|row| &row.waits.nameless).copied().collect()
+    }
+
+    fn waiting_rows(&self) -> impl Iterator<Item = &PairRow> {
+        self.waiting.iter().filter_map(|end| self.rows.get(end))
+    }
+
+    /// Returns how many ends are in each state.
+    pub(super) fn ends(&self) -> BTreeMap<EndState, usize> {
+        EndState::ALL.into_iter().map(|state| (state, self.ends.get(&state))).collect()
+    }
+
+    /// Returns the pairs that are shown one by one, in order, with their accounts.
+    pub(super) fn listed(&self) -> impl Iterator<Item = (&Arc<ShownPair>, AccountId)> {
+        let listed = self.rows.values().filter(|row| row.placement == Placement::Listed);
+        listed.map(|row| (&row.shown, row.account))
+    }
+
+    /// Returns the ends without a pair, in order, with the reason.
+    pub(super) fn single(&self) -> impl Iterator<Item = &(Arc<ShownSide>, EndState)> {
+        self.single.values()
+    }
+
+    /// Takes the row of a pair away that is not there any more.
+    pub(super) fn remove(&mut self, first: End) {
+        if let Some(row) = self.rows.remove(&first) {
+            self.count(first, &row, false);
+            self.version += 1;
+        }
+    }
+
+    /// Makes the row of an end without a pair anew; `None` where there is none.
+    pub(super) fn set_single(&mut self, end: End, single: Option<(ShownSide, EndState)>) {
+        let before = match single {
+            Some((side, why)) => {
+                if self.single.get(&end).is_some_and(|(was, reason)| **was == side && *reason == why) {
+                    return;
+                }
+                self.ends.add(why);
+                self.single.insert(end, (Arc::new(side), why))
+            }
+            None => self.single.remove(&end),
+        };
+        if let Some((_, why)) = &before {
+            self.ends.remove(why);
+        }
+        if single_changed(&before, self.single.get(&end)) {
+            self.version += 1;
+        }
+    }
+
+    /// Makes the row of a pair anew, and books the pair by it.
+    pub(super) fn evaluate(
+        &mut self,
+        ends: [End; 2],
+        context: &Context<'_>,
+        ledger: &mut Ledger,
+        now: Duration,
+    ) {
+        let Some((account, _)) = ledger.place(ends[0]) else { return };
+        let arrived = ledger.arrived(account).unwrap_or(now);
+        let shown = show(ends, context, ledger.labels(account));
+        let labels = shown.sides.each_ref().map(|side| side.labels.clone());
+        let (decision, until) = decide(&shown, arrived, context, now);
+        let mut waits = Waits::default();
+        let mut placement = Placement::Nowhere;
+        let mut until = until.filter(|until| *until > now);
+        let wanted = shown.sides.iter().any(|side| !side.hidden);
+        let booking = match decision {
+            Decision::Wait(waiting) => {
+                waits = waiting;
+                Booking::Held { labels, hint: owner_hint(&shown, context) }
+            }
+            Decision::Search(unclaimed) => {
+                waits.unclaimed = unclaimed;
+                Booking::Held { labels, hint: owner_hint(&shown, context) }
+            }
+            Decision::Book(unclaimed) => {
+                waits.unclaimed = unclaimed;
+                if wanted || carried_by_network(&shown) {
+                    waits.read = read_for(&shown);
+                }
+                Booking::To(labels, cost(&shown))
+            }
+        };
+        let booked = matches!(booking, Booking::To(..));
+        self.named.extend(context.limits(|limits| ledger.assign(account, booking, now, limits)));
+        if booked && wanted {
+            placement = if ledger.is_listed(account) { Placement::Listed } else { Placement::Overflow };
+        }
+        if let Some(ends) = ledger.in_transit_until(account) {
+            until = Some(until.map_or(ends, |until| until.min(ends)));
+        }
+        let shown = match self.rows.get(&ends[0]) {
+            Some(row) if *row.shown == shown => Arc::clone(&row.shown),
+            _ => Arc::new(shown),
+        };
+        let row = PairRow { shown, account, until, placement, waits };
+        match ledger.is_refused(account) {
+            true => _ = self.refused.insert(ends[0]),
+            false => _ = self.refused.remove(&ends[0]),
+        }
+        self.replace(ends[0], row);
+    }
+
+    fn replace(&mut self, first: End, row: PairRow) {
+        self.count(first, &row, true);
+        let before = self.rows.insert(first, row);
+        if let Some(before) = &before {
+            self.count(first, before, false);
+        }
+        let row = self.rows.get(&first);
+        let same = before.as_ref().zip(row).is_some_and(|(a, b)| {
+            Arc::ptr_eq(&a.shown, &b.shown) && a.placement == b.placement && a.account == b.account
+        });
+        if let Some(until) = before.and_then(|before| before.until) {
+            self.deadlines.remove(&(until, first));
+        }
+        if let Some(row) = row {
+            self.deadlines.extend(row.until.map(|until| (until, first)));
+            match row.waits.young.is_some() || !row.waits.nameless.is_empty() {
+                true => _ = self.waiting.insert(first),
+                false => _ = self.waiting.remove(&first),
+            }
+        }
+        if !same {
+            self.version += 1;
+        }
+    }
+
+    /// Adds a row to what is counted, or takes it out of it.
+    fn count(&mut self, first: End, row: &PairRow, there: bool) {
+        let sums = &mut self.sums;
+        let seen = row.shown.sides.iter().filter(|side| side.link.is_some()).count();
+        self.ends.change(row.shown.state, seen, there);
+        row.waits.unclaimed.iter().for_each(|netns| sums.unclaimed.change(*netns, 1, there));
+        row.waits.read.iter().for_each(|nsid| sums.off_host.change(*nsid, 1, there));
+        let sides = row.shown.sides.iter();
+        let step = |sum: &mut usize, by: usize| *sum = if there { *sum + by } else { *sum - by };
+        match row.placement {
+            Placement::Nowhere => {}
+            Placement::Overflow => step(&mut sums.summed, 1),
+            Placement::Listed => {
+                let ports = row.shown.ports().filter(|(_, port, _)| port.link.is_some() && !port.hidden);
+                step(&mut sums.ports, ports.count());
+                step(&mut sums.containers, sides.clone().filter(is_container).count());
+                for tenant in sides.filter_map(|side| side.tenant.as_ref()) {
+                    sums.tenants.change(Arc::clone(tenant), 1, there);
+                }
+            }
+        }
+        if !there && !self.rows.contains_key(&first) {
+            self.waiting.remove(&first);
+            self.refused.remove(&first);
+            self.deadlines.extend(None::<(Duration, End)>);
+            if let Some(until) = row.until {
+                self.deadlines.remove(&(until, first));
+            }
+        }
+    }
+}
+
+fn single_changed(
+    before: &Option<(Arc<ShownSide>, EndState)>,
+    now: Option<&(Arc<ShownSide>, EndState)>,
+) -> bool {
+    before.is_some() || now.is_some()
+}
+
+/// What becomes of a pair for now.
+enum Decision {
+    /// It is held back while a runtime may name its owner.
+    Wait(Waits),
+    /// It is held back until a process was searched for in these namespaces.
+    Search(Vec<NetnsId>),
+    /// It is booked; of these namespaces the owner is still searched for.
+    Book(Vec<NetnsId>),
+}
+
+/// Gives a pair its roles, owners and labels; `known` are the labels that it had.
+fn show(ends: [End; 2], context: &Context<'_>, known: [Option<LabelSet>; 2]) -> ShownPair {
+    let mut shown = context.owners.show(&context.topology.pair(ends), context.topology);
+    for (side, known) in shown.sides.iter_mut().zip(&known) {
+        keep_name(side, known.as_ref());
+    }
+    context.config.filter.hide(&mut shown);
+    shown
+}
+
+/// Decides whether a pair is held back, and until when that may change by itself.
+fn decide(
+    shown: &ShownPair,
+    arrived: Duration,
+    context: &Context<'_>,
+    now: Duration,
+) -> (Decision, Option<Duration>) {
+    let Context { owners, config, started, .. } = *context;
+    let generated = context.engine_may_name && owners.is_generated(shown);
+    let hold_back = match generated && arrived > started {
+        true => config.hold_back.saturating_mul(FOR_GENERATED_NAMES),
+        false => config.hold_back,
+    };
+    // A pair in transit: runtimes make both ends on the host, and move one into the container.
+    let in_transit = arrived > started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
+    let unclaimed = owners.unclaimed(shown);
+    let unfinished = owners.unfinished(shown);
+    let patience = if unfinished { UNFINISHED } else { hold_back };
+    let unnamed = in_transit || generated || !unclaimed.is_empty() || unfinished;
+    let until = unnamed.then_some(arrived + patience);
+    if context.may_name && unnamed && now.saturating_sub(arrived) < patience {
+        let nameless = |side: &&ShownSide| generated || unclaimed.contains(&side.end.netns);
+        let nameless = shown.sides.iter().filter(nameless).map(|side| side.end.netns).collect();
+        return (
+            Decision::Wait(Waits { young: Some(arrived + hold_back), nameless, ..Waits::default() }),
+            until,
+        );
+    }
+    if !config.processes {
+        return (Decision::Book(Vec::new()), until);
+    }
+    match unclaimed.iter().all(|netns| context.searches.has_searched(*netns)) {
+        true => (Decision::Book(unclaimed), until),
+        false => (Decision::Search(unclaimed), until),
+    }
+}
+
+/// Returns what it takes to show a pair by itself.
+fn cost(pair: &ShownPair) -> SeriesCost {
+    let rows = pair.sides.each_ref().map(|side| match side.role {
+        Role::Port if side.link.is_some() && !side.hidden => Row::Port,
+        Role::Interface if is_container(&side) => Row::Container,
+        _ => Row::Nothing,
+    });
+    let count = |row| rows.iter().filter(|&&other| other == row).count();
+    let shown = || pair.sides.iter().filter(|side| !side.hidden);
+    let infos = shown().filter_map(|side| side.tenant.as_ref()).map(|tenant| 1 + tenant.members.len());
+    let vouched = |side: &ShownSide| {
+        let owner = side.labels.as_ref().map(|labels| labels.runtime);
+        side.end.netns == NetnsId::Host
+            || matches!(owner, Some(Runtime::Docker | Runtime::Podman | Runtime::Cri | Runtime::Named))
+    };
+    SeriesCost {
+        rows,
+        series: (OF_A_PORT * count(Row::Port)).max(OF_A_CADVISOR_LINK * count(Row::Container))
+            + OF_AN_INFO * infos.sum::<usize>(),
+        trust: if pair.sides.iter().any(vouched) { Trust::Vouched } else { Trust::Discovered },
+        hidden: pair.sides.each_ref().map(|side| side.hidden),
+    }
+}
+
+/// Returns true for an interface that is in `/metrics/cadvisor`.
+fn is_container(side: &&ShownSide) -> bool {
+    side.role == Role::Interface
+        && side.link.is_some()
+        && !side.hidden
+        && side.tenant.as_ref().is_some_and(|tenant| tenant.is_container())
+}
+
+/// Returns what may name the owner of a pair's interface later, if it has one and no owner, or only one with
+/// a generated name.
+fn owner_hint(pair: &ShownPair, context: &Context<'_>) -> Option<OwnerHint> {
+    let [a, b] = &pair.sides;
+    let (interface, port) = match (&a.labels, &b.labels) {
+        (Some(_), None) => (a, b),
+        (None, Some(_)) => (b, a),
+        _ => return None,
+    };
+    let owner = interface.labels.as_ref().map(|labels| labels.runtime);
+    let generated = context.engine_may_name && context.owners.is_generated(pair);
+    if !generated && owner != Some(Runtime::Unknown) {
+        return None;
+    }
+    Some(OwnerHint {
+        address: interface.link.and_then(|link| link.address),
+        bridge: port.bridge.filter(|_| port.end.netns == NetnsId::Host),
+        container: context.evidence.new_processes.container(interface.end.netns).map(str::to_owned),
+    })
+}
+
+/// An engine takes an interface down and renames it before it takes it away: while it is down it keeps the
+/// name that it had.
+fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>) {
+    let (Some(link), Some(labels), Some(known)) = (side.link, side.labels.as_mut(), known) else { return };
+    if labels.runtime != Runtime::Docker || link.up {
+        return;
+    }
+    if known.is_overflow() && known.runtime == labels.runtime {
+        labels.network.clone_from(&known.network);
+    }
+    if labels.workload() == known.workload() {
+        labels.interface.clone_from(&known.interface);
+        labels.network.clone_from(&known.network);
+    }
+}
+
+/// Returns the namespace to read at a tick for a pair without an end on the host: its counters are in no
+/// other answer.
+fn read_for(pair: &ShownPair) -> Option<u32> {
+    let [a, b] = &pair.sides;
+    if a.end.netns == NetnsId::Host || b.end.netns == NetnsId::Host {
+        return None;
+    }
+    // One end tells both directions; where there is a port, its own counters are shown.
+    let read = if b.role == Role::Port { b } else { a };
+    read.end.netns.nsid()
+}
+
+/// Returns true if a network's totals need what the pair counts.
+fn carried_by_network(pair: &ShownPair) -> bool {
+    pair.sides.iter().filter_map(|side| side.labels.as_ref()).any(|labels| !labels.network.is_empty())
+}

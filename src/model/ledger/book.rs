@@ -1,0 +1,307 @@
+//! The totals that traffic is booked to, within the series that there may be.
+
+use super::account::Account;
+use super::overflow::{Overflow, Placement, SeriesCost};
+use super::totals::{TotalId, Totals};
+use super::{LabelSet, Limits, NetworkLabels, Traffic};
+use crate::model::series::{self, OF_A_LABEL_SET, OF_A_NETWORK, Room, Trust};
+use crate::model::workload::Runtime;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A workload has at most this many label sets; further ones are one.
+const SETS_OF_A_WORKLOAD: usize = 64;
+
+/// What is known of a workload's total besides its numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Detail {
+    /// The network's total, if it is on one.
+    network: Option<TotalId>,
+    /// The user does not want to see it.
+    pub(super) hidden: bool,
+}
+
+/// The totals of workloads and networks, the overflow, and the series that they take.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) workloads: Totals<LabelSet, Detail>,
+    pub(super) networks: Totals<NetworkLabels, ()>,
+    pub(super) overflow: Overflow,
+    /// The networks that runtimes know.
+    known: BTreeMap<NetworkLabels, TotalId>,
+    /// How many label sets each workload has.
+    sets: HashMap<(Runtime, [String; 3]), usize>,
+    /// The series of what is shown.
+    room: Room,
+    /// What is hidden needs no series, and memory all the same.
+    hidden: Room,
+    /// How many totals of workloads are hidden.
+    hidden_totals: usize,
+    /// How many series more there would be without a limit.
+    refused: usize,
+    /// Series have become free since this was last asked.
+    freed: bool,
+}
+
+impl Book {
+    /// Adds traffic to a total and to its network's.
+    pub(super) fn book(&mut self, id: TotalId, traffic: Traffic) {
+        let Some(total) = self.workloads.get_mut(id) else { return };
+        total.traffic += traffic;
+        if let Some(network) = total.detail.network.and_then(|network| self.networks.get_mut(network)) {
+            network.traffic += traffic;
+        }
+    }
+
+    /// Returns the labels of a total.
+    pub(super) fn labels(&self, id: TotalId) -> Option<Arc<LabelSet>> {
+        Some(Arc::clone(&self.workloads.get(id)?.labels))
+    }
+
+    /// Returns how many totals are shown of workloads and of networks.
+    pub(super) fn shown_totals(&self) -> (usize, usize) {
+        (self.workloads.len() - self.hidden_totals, self.networks.len())
+    }
+
+    /// Returns how often a total was added or forgotten.
+    pub(super) fn version(&self) -> u64 {
+        self.workloads.version() + self.networks.version()
+    }
+
+    /// Returns how many series more there would be without a limit.
+    pub(super) fn refused(&self) -> usize {
+        self.refused
+    }
+
+    /// Returns true if series have become free since the last call.
+    pub(super) fn take_freed(&mut self) -> bool {
+        std::mem::take(&mut self.freed)
+    }
+
+    /// Keeps the totals of the networks that runtimes know.
+    pub(super) fn know_networks(
+        &mut self,
+        known: BTreeSet<NetworkLabels>,
+        now: Duration,
+        limits: &Limits<'_>,
+    ) {
+        let gone: Vec<NetworkLabels> =
+            self.known.keys().filter(|labels| !known.contains(labels)).cloned().collect();
+        for labels in gone {
+            if let Some(id) = self.known.remove(&labels) {
+                self.networks.release(id, now);
+            }
+        }
+        for labels in known {
+            if !self.known.contains_key(&labels) {
+                let id = self.hold_network(labels.clone(), now, now, limits);
+                self.known.insert(labels, id);
+            }
+        }
+    }
+
+    /// Keeps a network's total; beyond their part of the series networks of one runtime are one.
+    fn hold_network(
+        &mut self,
+        labels: NetworkLabels,
+        begun: Duration,
+        now: Duration,
+        limits: &Limits<'_>,
+    ) -> TotalId {
+        let room = self.networks.len() < series::networks(limits.series);
+        let id = self.networks.find(&labels).unwrap_or_else(|| {
+            let labels = if room { labels } else { labels.overflow() };
+            let found = self.networks.find(&labels);
+            found.unwrap_or_else(|| self.networks.open(labels, begun, now, ()))
+        });
+        self.networks.begin_earlier(id, begun, now);
+        self.networks.hold(id);
+        id
+    }
+
+    /// Returns those of these labels that nothing of the pair has been booked to.
+    pub(super) fn new_labels(&self, account: &Account, labels: &[Option<LabelSet>; 2]) -> Vec<LabelSet> {
+        let before = account.totals.map(|total| self.labels(total?));
+        // The labels of the overflow stand for others, which are not new each time.
+        let in_overflow =
+            |side: usize| before[side].as_ref().is_some_and(|labels| labels.interface == series::OTHER);
+        let sides = labels.iter().enumerate().filter_map(|(side, labels)| Some((side, labels.as_ref()?)));
+        let new = sides.filter(|(side, labels)| before[*side].as_deref() != Some(*labels));
+        new.filter(|(side, _)| !in_overflow(*side)).map(|(_, labels)| labels.clone()).collect()
+    }
+
+    /// Places a pair that is booked to `labels` the first time: it is shown with its label sets or in the
+    /// overflow, and stays there. Returns the labels that there is room for.
+    pub(super) fn place(
+        &mut self,
+        account: &mut Account,
+        labels: [Option<LabelSet>; 2],
+        cost: &SeriesCost,
+        now: Duration,
+        limits: &Limits<'_>,
+    ) -> [Option<TotalId>; 2] {
+        let since = match account.held.is_some() || account.in_transit {
+            true => account.arrived,
+            false => now,
+        };
+        let labels = labels.map(|labels| labels.map(|labels| self.limit_workload(labels)));
+        let mut refused = 0;
+        let mut surely = [false, false];
+        if !matches!(account.placement, Placement::Listed) {
+            let new = [0, 1].map(|side| {
+                !cost.hidden[side]
+                    && labels[side].as_ref().is_some_and(|labels| self.workloads.find(labels).is_none())
+            });
+            // Both sides may have the same labels.
+            let count = match new == [true, true] && labels[0] == labels[1] {
+                true => 1,
+                false => new.iter().filter(|new| **new).count(),
+            };
+            let sets = count * OF_A_LABEL_SET;
+            let series = cost.series + sets;
+            if matches!(account.placement, Placement::Overflow(_)) {
+                refused += sets;
+                account.set_rows(&mut self.overflow, cost.rows);
+            } else if self.has_room(series, cost.trust, limits) {
+                account.placement = Placement::Listed;
+                surely = new;
+            } else {
+                refused += sets;
+                account.move_to_overflow(&mut self.overflow, cost.rows);
+            }
+        }
+        let listed = matches!(account.placement, Placement::Listed);
+        refused += if listed { 0 } else { cost.series };
+        self.charge(account, Some(*cost).filter(|_| listed), 0);
+        let mut side = 0;
+        let totals = labels.map(|labels| {
+            side += 1;
+            let (hidden, surely) = (cost.hidden[side - 1], surely[side - 1]);
+            let (total, not_shown) = self.find_or_open(labels?, hidden, (listed, surely), since, now, limits);
+            refused += not_shown;
+            Some(total)
+        });
+        self.charge(account, Some(*cost).filter(|_| listed), refused);
+        totals
+    }
+
+    /// Returns the total of these labels, opened if there is room for it, else that of the overflow; and how
+    /// many series it does not get. `admitted`: whether it may be new, and whether there is room for sure.
+    pub(super) fn find_or_open(
+        &mut self,
+        labels: LabelSet,
+        hidden: bool,
+        admitted: (bool, bool),
+        since: Duration,
+        now: Duration,
+        limits: &Limits<'_>,
+    ) -> (TotalId, usize) {
+        if let Some(id) = self.workloads.find(&labels) {
+            self.workloads.begin_earlier(id, since, now);
+            return (id, 0);
+        }
+        let (may_be_new, surely) = admitted;
+        let has_room = match hidden {
+            true => self.hidden.has_room(OF_A_LABEL_SET, Trust::Vouched, 0, limits.series),
+            false => surely || may_be_new && self.has_room(OF_A_LABEL_SET, labels.trust(), limits),
+        };
+        if has_room {
+            return (self.open(labels, since, now, limits), 0);
+        }
+        let refused = if hidden || !may_be_new { 0 } else { OF_A_LABEL_SET };
+        let labels = labels.overflow(hidden);
+        match self.workloads.find(&labels) {
+            Some(id) => {
+                self.workloads.begin_earlier(id, since, now);
+                (id, refused)
+            }
+            None => (self.open(labels, since, now, limits), refused),
+        }
+    }
+
+    fn open(&mut self, labels: LabelSet, since: Duration, now: Duration, limits: &Limits<'_>) -> TotalId {
+        let hidden = !(limits.shows)(&labels);
+        self.hidden_totals += usize::from(hidden);
+        if !labels.is_overflow() {
+            match hidden {
+                true => self.hidden.keep(OF_A_LABEL_SET, Trust::Vouched),
+                false => self.room.keep(OF_A_LABEL_SET, labels.trust()),
+            }
+        }
+        if labels.interface != series::OTHER {
+            *self.sets.entry(labels.workload_key()).or_default() += 1;
+        }
+        let network = labels.network().map(|network| self.hold_network(network, since, now, limits));
+        self.workloads.open(labels, since, now, Detail { network, hidden })
+    }
+
+    /// A workload with very many label sets gets no new ones: its interfaces are named by whoever has them.
+    /// The network stays, so that its totals are whole.
+    pub(super) fn limit_workload(&self, mut labels: LabelSet) -> LabelSet {
+        let is_new = labels.interface != series::OTHER && self.workloads.find(&labels).is_none();
+        let crowded = || {
+            let sets = self.sets.get(&labels.workload_key());
+            sets.is_some_and(|sets| *sets >= SETS_OF_A_WORKLOAD - 1)
+        };
+        if is_new && crowded() {
+            series::OTHER.clone_into(&mut labels.interface);
+        }
+        labels
+    }
+
+    /// Changes the series that a pair takes, and how many of it there is no room for.
+    pub(super) fn charge(&mut self, account: &mut Account, cost: Option<SeriesCost>, refused: usize) {
+        if let Some(before) = std::mem::replace(&mut account.cost, cost) {
+            self.room.give_back(before.series, before.trust);
+            self.freed |= cost.is_none_or(|cost| cost.series < before.series);
+        }
+        if let Some(cost) = cost {
+            self.room.keep(cost.series, cost.trust);
+        }
+        self.refused = self.refused - std::mem::replace(&mut account.refused, refused) + refused;
+    }
+
+    fn has_room(&self, series: usize, trust: Trust, limits: &Limits<'_>) -> bool {
+        let of_networks = self.networks.len() * OF_A_NETWORK;
+        self.room.has_room(series, trust, of_networks, limits.series)
+    }
+
+    /// Forgets the totals that nothing has kept for longer than `retention`; true if there were any.
+    pub(super) fn expire(&mut self, now: Duration, retention: Duration) -> bool {
+        let workloads = self.workloads.expire(now, retention);
+        for total in &workloads {
+            self.hidden_totals -= usize::from(total.detail.hidden);
+            if !total.labels.is_overflow() {
+                match total.detail.hidden {
+                    true => self.hidden.give_back(OF_A_LABEL_SET, Trust::Vouched),
+                    false => self.room.give_back(OF_A_LABEL_SET, total.labels.trust()),
+                }
+            }
+            if total.labels.interface != series::OTHER {
+                let key = total.labels.workload_key();
+                if let Some(sets) = self.sets.get_mut(&key) {
+                    *sets -= 1;
+                    if *sets == 0 {
+                        self.sets.remove(&key);
+                    }
+                }
+            }
+            if let Some(network) = total.detail.network {
+                self.networks.release(network, now);
+            }
+        }
+        let networks = self.networks.expire(now, retention);
+        self.freed |= !workloads.is_empty() || !networks.is_empty();
+        !workloads.is_empty() || !networks.is_empty()
+    }
+
+    /// Returns when the next total is to be forgotten.
+    pub(super) fn expires_at(&self, retention: Duration) -> Option<Duration> {
+        let ends = [self.workloads.expires_at(retention), self.networks.expires_at(retention)];
+        ends.into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

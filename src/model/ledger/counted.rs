@@ -1,0 +1,103 @@
+//! What the two ends of a pair counted, and what it comes to.
+
+use super::{Flow, Traffic};
+use crate::model::link::{Counters, End, NetnsId};
+
+/// The counters of a pair's two ends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    /// The highest value ever seen of each counter of each end: receive falls to 0 when a pair is detached.
+    pub(super) highest: [Counters; 2],
+    /// What each end shows now, as last read.
+    pub(super) shown: [Counters; 2],
+    /// What each end showed once it had no peer any more: only what it kept itself.
+    detached: Option<Box<[Option<Counters>; 2]>>,
+    /// The bytes that each end had received when the last tick ended.
+    received: [u64; 2],
+    /// The end inside receives what its port never sent: packets are redirected past the port
+    /// (bpf_redirect_peer).
+    pub(super) bypassed: bool,
+}
+
+impl Counted {
+    /// Ends a tick, for which the host's ends were read: what one of them had sent by then is at least what
+    /// its peer had received a tick ago, unless something goes past it.
+    pub(super) fn end_tick(&mut self, ends: &[End; 2]) {
+        for side in 0..2 {
+            let port = ends[1 - side].netns == NetnsId::Host && ends[side].netns != NetnsId::Host;
+            self.bypassed |= port && self.highest[1 - side].transmit_bytes < self.received[side];
+        }
+        self.received = self.highest.each_ref().map(|counters| counters.receive_bytes);
+    }
+
+    pub(super) fn observe(&mut self, side: usize, seen: &Counters) {
+        self.highest[side] = highest(&self.highest[side], seen);
+    }
+
+    /// Takes the counters of an end as a link has them, which may have been read before those that are
+    /// shown.
+    pub(super) fn observe_link(&mut self, side: usize, seen: &Counters) {
+        self.observe(side, seen);
+        self.shown[side] = highest(&self.shown[side], seen);
+    }
+
+    /// Takes the counters of an end that has lost its peer.
+    pub(super) fn observe_detached(&mut self, side: usize, seen: &Counters) {
+        // Its own transmit goes on counting; a receive that is still its peer's transmit is in neither.
+        self.detached.get_or_insert_default()[side] = Some(*seen);
+        self.observe(side, seen);
+    }
+
+    /// Returns all that the workload at `side` ever received and sent over this pair.
+    pub(super) fn traffic(&self, side: usize) -> Traffic {
+        let (receive_bytes, receive_packets) = self.carried_to(side);
+        let (transmit_bytes, transmit_packets) = self.carried_to(1 - side);
+        let other = &self.highest[1 - side];
+        Traffic {
+            receive: Flow { bytes: receive_bytes, packets: receive_packets, dropped: other.transmit_dropped },
+            transmit: Flow {
+                bytes: transmit_bytes,
+                packets: transmit_packets,
+                dropped: other.receive_dropped,
+            },
+        }
+    }
+
+    /// Returns the bytes and packets that reached `side`. A veth normally counts what it transmits, and
+    /// shows its peer's transmit as its receive; with NAPI (GRO, XDP) or a redirect to the peer the
+    /// receiver counts. Whichever saw more is right, or the sum of what both ends show once they have no
+    /// peer any more. Nothing else may be added: the transmit of an attached end already holds what its
+    /// peer counted (`veth_get_stats64` in drivers/net/veth.c).
+    fn carried_to(&self, side: usize) -> (u64, u64) {
+        let (own, other) = (&self.highest[side], &self.highest[1 - side]);
+        let detached =
+            self.detached.as_deref().and_then(|detached| Some((detached[1 - side]?, detached[side]?)));
+        let (bytes, packets) = detached.map_or((0, 0), |(sent, kept)| {
+            (sent.transmit_bytes + kept.receive_bytes, sent.transmit_packets + kept.receive_packets)
+        });
+        (
+            other.transmit_bytes.max(own.receive_bytes).max(bytes),
+            other.transmit_packets.max(own.receive_packets).max(packets),
+        )
+    }
+
+    /// Exchanges the sides.
+    pub(super) fn turn(&mut self) {
+        self.highest.swap(0, 1);
+        self.shown.swap(0, 1);
+        self.received.swap(0, 1);
+        self.detached.iter_mut().for_each(|detached| detached.swap(0, 1));
+    }
+}
+
+/// Returns of each counter the higher value.
+pub(super) fn highest(a: &Counters, b: &Counters) -> Counters {
+    Counters {
+        receive_bytes: a.receive_bytes.max(b.receive_bytes),
+        receive_packets: a.receive_packets.max(b.receive_packets),
+        receive_dropped: a.receive_dropped.max(b.receive_dropped),
+        transmit_bytes: a.transmit_bytes.max(b.transmit_bytes),
+        transmit_packets: a.transmit_packets.max(b.transmit_packets),
+        transmit_dropped: a.transmit_dropped.max(b.transmit_dropped),
+    }
+}

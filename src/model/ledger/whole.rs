@@ -1,0 +1,73 @@
+//! The ledger told of all pairs at once, for tests.
+
+use super::*;
+use crate::model::series::Trust;
+use std::ops::{Deref, DerefMut};
+
+/// What it takes to show a pair that takes nothing.
+pub(super) const NO_COST: SeriesCost =
+    SeriesCost { rows: [Row::Nothing; 2], series: 0, trust: Trust::Vouched, hidden: [false; 2] };
+
+/// A ledger, and the pairs that it was last told of.
+#[derive(Default)]
+pub(super) struct Whole {
+    ledger: Ledger,
+    pairs: Vec<Pair>,
+}
+
+impl Deref for Whole {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl DerefMut for Whole {
+    fn deref_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+}
+
+impl Whole {
+    /// Takes these pairs for all that there are.
+    pub(super) fn reconcile(
+        &mut self,
+        pairs: &[Pair],
+        now: Duration,
+        born: impl Fn(&Pair) -> bool,
+        there: impl Fn(End) -> bool,
+    ) {
+        let before: Vec<[End; 2]> = self.pairs.iter().map(|pair| pair.sides.map(|side| side.end)).collect();
+        self.ledger.reconcile(&before, pairs, now, born, there);
+        self.pairs = pairs.to_vec();
+    }
+
+    /// Books the pairs in their order.
+    pub(super) fn book(&mut self, bookings: Vec<Booking>, now: Duration, limits: &Limits<'_>) {
+        let ends: Vec<End> = self.pairs.iter().map(|pair| pair.sides[0].end).collect();
+        for (end, booking) in ends.into_iter().zip(bookings) {
+            let (id, _) = self.ledger.place(end).expect("an account");
+            self.ledger.assign(id, booking, now, limits);
+        }
+    }
+
+    /// Returns the totals of workloads, hidden ones too.
+    pub(super) fn book_of_all(&self) -> impl Iterator<Item = (&LabelSet, &Traffic)> {
+        self.ledger.book.workloads.iter().map(|total| (&*total.labels, &total.traffic))
+    }
+
+    /// Books the pairs in their order without a limit, and what dead pairs had carried as `owner` says.
+    pub(super) fn assign(
+        &mut self,
+        bookings: Vec<Booking>,
+        owner: impl Fn(&Unattributed) -> Option<[Option<LabelSet>; 2]>,
+        now: Duration,
+        retention: Duration,
+    ) {
+        let limits = Limits { series: 1_000_000, shows: &|_| true };
+        self.ledger.attribute_late(owner, now, &limits);
+        self.book(bookings, now, &limits);
+        self.ledger.expire(now, retention);
+    }
+}

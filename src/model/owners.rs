@@ -1,0 +1,255 @@
+//! Evidence -> the owner and the name of each network namespace.
+//!
+//! A namespace is decided anew when something changes that its owner depends on: its links, what sources
+//! report of it, where else its owner may be, or the time.
+
+use super::link::{End, Name, NetnsId};
+use super::topology::{Settled, Topology};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+mod checks;
+mod decide;
+mod evidence;
+mod locating;
+mod names;
+mod nesting;
+mod new_processes;
+mod searches;
+mod show;
+
+use checks::Checks;
+use decide::Decided;
+pub(crate) use decide::Owner;
+pub(crate) use evidence::{Evidence, SourceState};
+use names::Names;
+use nesting::Nesting;
+pub(crate) use searches::ProcessSearch;
+pub(crate) use show::is_generated_name;
+
+/// The owner of each namespace.
+#[derive(Debug, Default)]
+pub(crate) struct Owners {
+    owners: HashMap<NetnsId, Owner>,
+    names: Names,
+    nesting: Nesting,
+    checks: Checks,
+    /// By the id of the owner, where it is the owner.
+    by_id: BTreeMap<String, BTreeSet<NetnsId>>,
+    /// Which namespaces depend on where the owner with this id is; and the other way round.
+    depending: BTreeMap<String, BTreeSet<NetnsId>>,
+    depends_on: HashMap<NetnsId, HashSet<String>>,
+    /// When those who have left their namespace stop to be its owner.
+    leaving: BTreeSet<(Duration, NetnsId)>,
+    /// By the host's bridge, the network that it carries.
+    bridges: HashMap<Name, String>,
+    dirty: BTreeSet<NetnsId>,
+}
+
+/// What is needed to decide besides what the owners know.
+pub(crate) struct Known<'a> {
+    pub topology: &'a Topology,
+    /// Returns since when an end's pair is where it is.
+    pub arrived: &'a dyn Fn(End) -> Option<Duration>,
+    /// How long an end without an owner is held back.
+    pub hold_back: Duration,
+    /// How long an owner stays that nothing claims any more.
+    pub leaving: Duration,
+}
+
+/// What deciding has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    /// The namespaces whose owner, name or place among workloads is another.
+    pub namespaces: BTreeSet<NetnsId>,
+    /// The host's bridges that carry another network.
+    pub bridges: BTreeSet<Name>,
+}
+
+impl Owners {
+    /// Decides the namespaces anew that something has changed for.
+    pub(crate) fn decide(
+        &mut self,
+        evidence: &mut Evidence,
+        settled: &Settled,
+        known: &Known<'_>,
+        now: Duration,
+    ) -> Changed {
+        let mut changed = Changed { bridges: self.set_bridges(evidence), ..Changed::default() };
+        self.mark(evidence, settled, known.topology, now);
+        // Each decision may make others depend on it; they settle after a few.
+        let mut budget = 16 * (self.dirty.len() + known.topology.namespaces().len());
+        while let Some(netns) = self.dirty.pop_first() {
+            if netns == NetnsId::Host {
+                continue;
+            }
+            self.decide_one(netns, evidence, known, now, &mut changed);
+            budget = budget.saturating_sub(1);
+            if budget == 0 {
+                self.dirty.clear();
+            }
+        }
+        for netns in self.nesting.settle(&mut self.owners) {
+            changed.namespaces.insert(netns);
+        }
+        changed.namespaces.extend(self.names.settle());
+        changed
+    }
+
+    /// Marks the namespaces that are to be decided anew.
+    fn mark(&mut self, evidence: &mut Evidence, settled: &Settled, topology: &Topology, now: Duration) {
+        let nsids = evidence.take_changed();
+        self.dirty.extend(nsids.into_iter().map(|nsid| topology.netns(Some(nsid))));
+        let ids = evidence.take_changed_ids();
+        for id in ids {
+            self.mark_depending(&id);
+        }
+        self.dirty.extend(&settled.namespaces);
+        // Where an owner is found with an address, it is not elsewhere.
+        let ids = settled.namespaces.iter().filter_map(|netns| Some(self.owners.get(netns)?.id().to_owned()));
+        for id in ids.collect::<BTreeSet<String>>() {
+            self.mark_depending(&id);
+        }
+        for &end in settled.ends.iter().filter(|end| end.netns == NetnsId::Host) {
+            self.dirty.extend(topology.peer_netns(end));
+        }
+        for &switch in settled.switches.iter().filter(|end| end.netns == NetnsId::Host) {
+            self.dirty.extend(topology.enslaved(switch).flat_map(|end| topology.peer_netns(end)));
+        }
+        while let Some(&(due, netns)) = self.leaving.first()
+            && due <= now
+        {
+            self.leaving.pop_first();
+            self.dirty.insert(netns);
+        }
+        self.dirty.extend(self.checks.doubtful());
+    }
+
+    fn mark_depending(&mut self, id: &str) {
+        self.dirty.extend(self.depending.get(id).into_iter().flatten());
+    }
+
+    fn decide_one(
+        &mut self,
+        netns: NetnsId,
+        evidence: &mut Evidence,
+        known: &Known<'_>,
+        now: Duration,
+        changed: &mut Changed,
+    ) {
+        let there = known.topology.knows(netns);
+        let Decided { owner, chosen, depends_on } = match there {
+            true => self.decision(netns, evidence, known, now),
+            false => {
+                self.checks.forget(netns);
+                Decided::default()
+            }
+        };
+        self.set_dependencies(netns, depends_on);
+        evidence.keep_process(netns, owner.as_ref());
+        let base = there.then(|| {
+            let by_owner = |owner: &Owner| owner.title();
+            let is_chosen = chosen.is_some();
+            let name = chosen.or_else(|| owner.as_ref().map(by_owner));
+            (is_chosen, name.unwrap_or_else(|| format!("nsid-{}", netns.nsid().unwrap_or(0))))
+        });
+        self.names.set(netns, base);
+        self.set_owner(netns, owner, known.leaving, changed);
+    }
+
+    fn set_owner(&mut self, netns: NetnsId, owner: Option<Owner>, leaving: Duration, changed: &mut Changed) {
+        if let Some(left) = self.owners.get(&netns).and_then(|owner| owner.left) {
+            self.leaving.remove(&(left + leaving + Duration::from_nanos(1), netns));
+        }
+        if let Some(left) = owner.as_ref().and_then(|owner| owner.left) {
+            self.leaving.insert((left + leaving + Duration::from_nanos(1), netns));
+        }
+        let before = self.owners.remove(&netns);
+        let id = |owner: &Option<Owner>| owner.as_ref().map(|owner| (owner.id().to_owned(), owner.kind()));
+        let (id_before, id_now) = (id(&before), id(&owner));
+        if id_before != id_now {
+            for (id, _) in id_before.iter() {
+                if let Some(places) = self.by_id.get_mut(id) {
+                    places.remove(&netns);
+                    if places.is_empty() {
+                        self.by_id.remove(id);
+                    }
+                }
+            }
+            for (id, _) in id_now.iter() {
+                self.by_id.entry(id.clone()).or_default().insert(netns);
+            }
+        }
+        // Where an owner is decides where else it may be.
+        for (id, _) in id_before.iter().chain(id_now.iter()).filter(|_| id_before != id_now) {
+            let others = self.depending.get(id).into_iter().flatten().filter(|other| **other != netns);
+            self.dirty.extend(others);
+        }
+        let differs = !Owner::same(before.as_ref(), owner.as_ref());
+        self.nesting.set(netns, before.as_ref(), owner.as_ref());
+        if differs {
+            changed.namespaces.insert(netns);
+        }
+        if let Some(mut owner) = owner {
+            // The place among workloads is found for all together.
+            if let Some(before) = before {
+                owner.outer = before.outer;
+                if owner.tenant.parent != before.tenant.parent {
+                    Arc::make_mut(&mut owner.tenant).parent.clone_from(&before.tenant.parent);
+                }
+                if owner.tenant == before.tenant {
+                    owner.tenant = before.tenant;
+                }
+            }
+            self.owners.insert(netns, owner);
+        }
+    }
+
+    fn set_dependencies(&mut self, netns: NetnsId, ids: HashSet<String>) {
+        let before = match ids.is_empty() {
+            true => self.depends_on.remove(&netns),
+            false => self.depends_on.insert(netns, ids.clone()),
+        };
+        let before = before.unwrap_or_default();
+        for id in before.difference(&ids) {
+            if let Some(places) = self.depending.get_mut(id) {
+                places.remove(&netns);
+                if places.is_empty() {
+                    self.depending.remove(id);
+                }
+            }
+        }
+        for id in ids.difference(&before) {
+            self.depending.entry(id.clone()).or_default().insert(netns);
+        }
+    }
+
+    /// Takes the networks that runtimes know. Returns the bridges that carry another one than before.
+    fn set_bridges(&mut self, evidence: &mut Evidence) -> BTreeSet<Name> {
+        let Some(bridges) = evidence.take_bridges() else { return BTreeSet::new() };
+        let before = std::mem::replace(&mut self.bridges, bridges);
+        let names = before.keys().chain(self.bridges.keys());
+        names.filter(|name| before.get(name) != self.bridges.get(name)).copied().collect()
+    }
+
+    /// Returns the namespaces that the container with this id owns.
+    pub(crate) fn owned_by(&self, id: &str) -> impl Iterator<Item = NetnsId> {
+        self.by_id.get(id).into_iter().flatten().copied()
+    }
+
+    /// Returns when the next owner stops to be one that has left its namespace.
+    pub(crate) fn leaves_at(&self) -> Option<Duration> {
+        self.leaving.first().map(|(due, _)| *due)
+    }
+
+    /// Returns true if a claim does not fit and that is not counted yet.
+    pub(crate) fn doubts(&self) -> bool {
+        self.checks.doubtful().next().is_some()
+    }
+
+    /// Returns how many claims were rejected since the start; each once for a namespace.
+    pub(crate) fn rejected_ever(&self) -> u64 {
+        self.checks.rejected_ever()
+    }
+}

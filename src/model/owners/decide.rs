@@ -1,0 +1,334 @@
+//! Which workload owns a namespace: the rules in the order of trust.
+
+use super::checks::Claimant;
+use super::evidence::Evidence;
+use super::new_processes::containers_above;
+use super::{Known, Owners, is_generated_name};
+use crate::model::host::ProcessInNetns;
+use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
+use crate::model::pairing::Inside;
+use crate::model::topology::Topology;
+use crate::model::view::Tenant;
+use crate::model::workload::{Claim, Endpoint, Expected, Locator, Runtime};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The owner of a namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub tenant: Arc<Tenant>,
+    pub endpoints: Vec<Endpoint>,
+    /// By which it was found; `None` if an interface told it.
+    pub locator: Option<Locator>,
+    found: Found,
+    /// The namespace of the workload that holds this one.
+    pub outer: Option<NetnsId>,
+    /// Since when nothing claims the namespace any more.
+    pub left: Option<Duration>,
+}
+
+/// What an owner was found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Claim,
+    /// An interface that its runtime expects.
+    Interface,
+    /// The first process of a namespace.
+    NewProcess,
+    Process,
+}
+
+impl Owner {
+    fn new(tenant: Tenant, endpoints: Vec<Endpoint>, locator: Option<Locator>, found: Found) -> Owner {
+        Owner { tenant: Arc::new(tenant), endpoints, locator, found, outer: None, left: None }
+    }
+
+    fn of_claim(claim: &Claim, cgroup: Option<&str>) -> Owner {
+        let tenant = Tenant { members: claim.members.clone(), ..Tenant::alone(claim.owner.clone(), cgroup) };
+        Owner::new(tenant, claim.endpoints.clone(), Some(claim.locator.clone()), Found::Claim)
+    }
+
+    fn of_process(process: &ProcessInNetns) -> Owner {
+        let tenant = Tenant::alone(process.workload.clone(), process.cgroup.as_deref());
+        Owner::new(tenant, Vec::new(), Some(Locator::Pid(process.pid)), Found::Process)
+    }
+
+    /// Adds a second container of the same runtime, neither of which says that it is the other's guest.
+    fn add(&mut self, claim: &Claim) {
+        if self.tenant.owner.runtime == claim.owner.runtime {
+            let tenant = Arc::make_mut(&mut self.tenant);
+            tenant.members.push(claim.owner.clone());
+            tenant.members.sort();
+            self.endpoints.extend(claim.endpoints.iter().cloned());
+        }
+    }
+
+    /// Returns the runtime's id of the workload.
+    pub(super) fn id(&self) -> &str {
+        &self.tenant.owner.id
+    }
+
+    pub(super) fn kind(&self) -> Found {
+        self.found
+    }
+
+    /// Returns `RUNTIME/NAME`.
+    pub(super) fn title(&self) -> String {
+        format!("{}/{}", self.tenant.owner.runtime.as_str(), self.tenant.owner.title())
+    }
+
+    /// Returns the cgroup of the process by which it was found; `None` for one that has no process.
+    pub(super) fn cgroup(&self) -> Option<&str> {
+        Some(self.tenant.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
+    }
+
+    /// Returns true if a runtime reports it: it holds what else runs in its cgroup.
+    pub(super) fn is_reported(&self) -> bool {
+        !matches!(self.tenant.owner.runtime, Runtime::Process)
+    }
+
+    /// Returns true if both mean the same for what is shown, whatever they were found by.
+    pub(super) fn same(a: Option<&Owner>, b: Option<&Owner>) -> bool {
+        match (a, b) {
+            (None, None) => true,
+            (Some(a), Some(b)) => {
+                let tenant = |owner: &Owner| (owner.tenant.owner.clone(), owner.tenant.members.clone());
+                (Arc::ptr_eq(&a.tenant, &b.tenant)
+                    || tenant(a) == tenant(b) && a.tenant.cgroup == b.tenant.cgroup)
+                    && a.endpoints == b.endpoints
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What was decided of a namespace.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    pub owner: Option<Owner>,
+    /// The name that somebody chose for it.
+    pub chosen: Option<String>,
+    /// The ids of the owners on whose places this depends.
+    pub depends_on: HashSet<String>,
+}
+
+impl Owners {
+    /// Decides the owner of a namespace: the first of the claims that are believed; the one that has left it
+    /// a moment ago; the one whose expected interface has come; the container whose first process is there;
+    /// a name that a runtime has generated; a process.
+    pub(super) fn decision(
+        &mut self,
+        netns: NetnsId,
+        evidence: &Evidence,
+        known: &Known<'_>,
+        now: Duration,
+    ) -> Decided {
+        let mut decided = Decided::default();
+        let Some(inside) = known.topology.namespaces().get(&netns) else { return decided };
+        let generated = self.believe_claims(netns, inside, evidence, now, &mut decided);
+        if decided.owner.is_none() {
+            self.keep_leaving(netns, evidence, known, generated.is_some(), now, &mut decided);
+        }
+        self.expect(netns, inside, evidence, known, &mut decided);
+        if decided.owner.is_none() {
+            self.first_process(netns, evidence, &mut decided);
+        }
+        if decided.owner.is_none()
+            && let Some(claim) = generated
+        {
+            decided.chosen = Some(claim.owner.name.clone());
+            decided.owner = Some(Owner::of_claim(claim, None));
+        }
+        if decided.owner.is_none() {
+            let process = evidence.process(netns).filter(|process| evidence.is_there(process));
+            decided.owner = process.map(Owner::of_process);
+        }
+        decided
+    }
+
+    /// Takes the first claim that is believed. Returns one whose name a runtime has generated.
+    fn believe_claims<'a>(
+        &mut self,
+        netns: NetnsId,
+        inside: &Inside,
+        evidence: &'a Evidence,
+        now: Duration,
+        decided: &mut Decided,
+    ) -> Option<&'a Claim> {
+        let nsid = netns.nsid()?;
+        let mut generated = None;
+        let mut claimants: HashSet<Claimant> = HashSet::new();
+        for located in evidence.claims_at(nsid) {
+            let claim = located.claim;
+            claimants.insert(located.claimant());
+            if !self.checks.believes(netns, &located, inside, located.asked, now) {
+                continue;
+            }
+            if is_generated_name(&claim.owner) {
+                generated = generated.or(Some(claim));
+                continue;
+            }
+            if located.runtime == Runtime::Named {
+                decided.chosen = Some(claim.owner.name.clone());
+            }
+            match &mut decided.owner {
+                None => decided.owner = Some(Owner::of_claim(claim, located.cgroup)),
+                Some(owner) => owner.add(claim),
+            }
+        }
+        self.checks.keep_only(netns, &claimants);
+        if decided.chosen.is_none() {
+            decided.chosen = evidence.own_name_at(nsid).map(str::to_owned);
+        }
+        generated
+    }
+
+    /// Lets the owner of a namespace stay while it is dismantled: its first process is gone before its veths
+    /// are, and an engine can report a container's end sooner than the links are read again. An owner that is
+    /// claimed still, and is only not found any more, stays as long as the namespace. Nor does it leave one
+    /// that a runtime still holds by a name that it has generated: it takes a pod's process first, and its
+    /// network last.
+    fn keep_leaving(
+        &self,
+        netns: NetnsId,
+        evidence: &Evidence,
+        known: &Known<'_>,
+        held: bool,
+        now: Duration,
+        decided: &mut Decided,
+    ) {
+        let Some(before) = self.owners.get(&netns) else { return };
+        let owner = &before.tenant.owner;
+        // An owner that only a process told of is not claimed by anything.
+        let of_process = matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process);
+        if of_process || is_generated_name(owner) {
+            return;
+        }
+        if before.locator.is_none() {
+            // An interface had told of it: it was mistaken if the owner is found elsewhere with that.
+            decided.depends_on.insert(owner.id.clone());
+            let mut addresses = before.endpoints.iter().filter_map(|endpoint| endpoint.address);
+            if addresses.any(|address| self.is_elsewhere(netns, &owner.id, address, known.topology)) {
+                return;
+            }
+        }
+        let mut stays = before.clone();
+        let lost = before.locator.as_ref().is_some_and(|locator| evidence.is_lost(&owner.id, locator));
+        if lost || held {
+            stays.left = None;
+        } else if now.saturating_sub(*stays.left.get_or_insert(now)) > known.leaving {
+            return;
+        }
+        if owner.runtime == Runtime::Named {
+            decided.chosen = Some(owner.name.clone());
+        }
+        stays.outer = None;
+        decided.owner = Some(stays);
+    }
+
+    /// In a namespace without an owner, or of which only a process told, the workload is the owner for which
+    /// an interface is expected that has come there: with the address that the runtime gave it, and its port
+    /// on the network's bridge.
+    ///
+    /// What an engine that was killed has left behind can have the same address on the same bridge: it was
+    /// there before the runtime reported the interface, or the container is found elsewhere with it, or a
+    /// first process says whose it is.
+    fn expect(
+        &self,
+        netns: NetnsId,
+        inside: &Inside,
+        evidence: &Evidence,
+        known: &Known<'_>,
+        decided: &mut Decided,
+    ) {
+        let Inside::Seen(links) = inside else { return };
+        if decided.owner.as_ref().is_some_and(|owner| !owner.endpoints.is_empty()) {
+            return;
+        }
+        let container = evidence.new_processes.container(netns);
+        for link in links.values().filter(|link| link.kind == Kind::Veth) {
+            let Some(address) = link.address else { continue };
+            let candidates = evidence.sources.values().filter_map(|source| source.expected.get(&address));
+            let arrived = (known.arrived)(End { netns, ifindex: link.ifindex });
+            for (expected, told_at) in candidates.flatten() {
+                decided.depends_on.insert(expected.workload.id.clone());
+                let in_time = arrived.is_none_or(|arrived| arrived + known.hold_back >= *told_at);
+                let bridge = port_bridge(netns, link, known.topology);
+                let here = bridge.is_some() && expected.bridge == bridge;
+                if in_time
+                    && here
+                    && container.is_none_or(|id| *id == expected.workload.id)
+                    && !self.is_elsewhere(netns, &expected.workload.id, address, known.topology)
+                {
+                    add_expected(decided, expected);
+                }
+            }
+        }
+    }
+
+    /// In a namespace without an owner the container is the owner whose first process is there, if it owns no
+    /// other: what a container makes of its own is not its home, and a cgroup that it makes below its own
+    /// names nothing.
+    fn first_process(&self, netns: NetnsId, evidence: &Evidence, decided: &mut Decided) {
+        let Some((id, process)) = evidence.new_processes.found(netns) else { return };
+        decided.depends_on.insert(id.to_owned());
+        let above = || containers_above(process.cgroup.as_deref().unwrap_or_default());
+        decided.depends_on.extend(above().map(str::to_owned));
+        let Some(workload) = evidence.container(id) else { return };
+        // Of two namespaces with a first process of one container the first is its.
+        let owned = |id: &str, others: &dyn Fn(NetnsId) -> bool| {
+            let mut places = self.by_id.get(id).into_iter().flatten().filter(|place| **place != netns);
+            places.any(|place| others(*place))
+        };
+        let first = |place: NetnsId| {
+            self.owners.get(&place).is_some_and(|owner| owner.found != Found::NewProcess) || place < netns
+        };
+        if owned(id, &first) {
+            return;
+        }
+        if above().any(|outer| owned(outer, &|_| true) || evidence.container(outer).is_some()) {
+            return;
+        }
+        let tenant = Tenant::alone(workload.clone(), process.cgroup.as_deref());
+        let locator = Some(Locator::Pid(process.pid));
+        decided.owner = Some(Owner::new(tenant, Vec::new(), locator, Found::NewProcess));
+    }
+
+    /// Returns true if the owner with this id is known to be in another namespace, with an interface of this
+    /// address.
+    fn is_elsewhere(&self, netns: NetnsId, id: &str, address: Mac, topology: &Topology) -> bool {
+        let places = self.by_id.get(id).into_iter().flatten().filter(|place| **place != netns);
+        let claimed = places
+            .filter(|place| self.owners.get(place).is_some_and(|owner| owner.found != Found::Interface));
+        claimed.into_iter().any(|place| match topology.namespaces().get(place) {
+            Some(Inside::Seen(links)) => links.values().any(|link| link.address == Some(address)),
+            Some(Inside::Denied) | None => false,
+        })
+    }
+}
+
+fn add_expected(decided: &mut Decided, expected: &Expected) {
+    let endpoint = Endpoint { network: expected.network.clone(), address: Some(expected.address) };
+    match &mut decided.owner {
+        None => {
+            let tenant = Tenant::alone(expected.workload.clone(), None);
+            decided.owner = Some(Owner::new(tenant, vec![endpoint], None, Found::Interface));
+        }
+        Some(owner) if owner.tenant.owner == expected.workload => owner.endpoints.push(endpoint),
+        Some(_) => {}
+    }
+}
+
+/// Returns the host's bridge that the port of an interface is enslaved to. Indices are anybody's to choose in
+/// a namespace of its own: the port's own word for where its peer is counts.
+fn port_bridge(netns: NetnsId, link: &Link, topology: &Topology) -> Option<Name> {
+    let port = topology.link(NetnsId::Host, link.iflink?).filter(|port| port.iflink == Some(link.ifindex))?;
+    let is_its_port = match port.peer_netns {
+        PeerNetns::Nsid(nsid) => netns.nsid() == Some(nsid),
+        // It has not been reported yet that its peer has moved.
+        _ => matches!(link.peer_netns, PeerNetns::Host | PeerNetns::Elsewhere),
+    };
+    let ifindex = port.master.filter(|_| is_its_port)?;
+    topology.switch(End { netns: NetnsId::Host, ifindex })
+}

@@ -1,0 +1,471 @@
+//! What sources report of the owners of network namespaces, and where in the kernel that is.
+
+use super::locating::Locating;
+use super::new_processes::NewProcesses;
+use super::{Owner, checks::Claimant};
+use crate::model::counts::Counts;
+use crate::model::filter::Filter;
+use crate::model::host::{Located, Location, LookFailure, ProcessInNetns};
+use crate::model::ledger::NetworkLabels;
+use crate::model::link::{Mac, Name, NetnsId};
+use crate::model::topology::Topology;
+use crate::model::workload::{Claim, Claims, Expected, Locator, Network, Runtime, RuntimeNetns, Workload};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// What a source last reported.
+#[derive(Debug, Default)]
+pub(crate) struct SourceState {
+    /// It answered last time, or has not had the time to.
+    pub may_name: bool,
+    /// The claims of the last good answer: names stay while an engine is away and its containers live on.
+    claims: BTreeMap<Locator, Vec<Claim>>,
+    pub networks: Vec<Network>,
+    own: BTreeMap<Locator, Vec<RuntimeNetns>>,
+    /// When it was last asked with an answer.
+    pub asked: Duration,
+    /// The interfaces that it is about to make or has made, by their address, with the time when each was
+    /// first reported.
+    pub expected: BTreeMap<Mac, Vec<(Expected, Duration)>>,
+    /// The containers that exist, running or not, by their id.
+    pub containers: HashMap<String, Workload>,
+}
+
+impl SourceState {
+    /// Returns true if it reports containers before they are there: it may yet name one that is gone.
+    pub(crate) fn foresees(&self) -> bool {
+        !self.expected.is_empty() || !self.containers.is_empty()
+    }
+}
+
+/// A claim with where it was located.
+#[derive(Clone, Copy)]
+pub(super) struct Locatable<'a> {
+    pub runtime: Runtime,
+    pub claim: &'a Claim,
+    /// The cgroup of the process that it was located by.
+    pub cgroup: Option<&'a str>,
+    /// When its runtime last answered.
+    pub asked: Duration,
+}
+
+impl Locatable<'_> {
+    pub(super) fn claimant(&self) -> Claimant {
+        (self.runtime, self.claim.owner.id.clone(), self.claim.locator.clone())
+    }
+}
+
+/// All that is reported of owners.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    pub sources: BTreeMap<Runtime, SourceState>,
+    locations: Locations,
+    /// By the namespace they were found in.
+    processes: BTreeMap<NetnsId, ProcessInNetns>,
+    pub new_processes: NewProcesses,
+    /// The nsids whose owner may be another.
+    changed: BTreeSet<u32>,
+    /// The owners' ids of which something else is known.
+    changed_ids: BTreeSet<String>,
+    networks_changed: bool,
+}
+
+/// Where the claims are.
+#[derive(Debug, Default)]
+struct Locations {
+    located: BTreeMap<Locator, Location>,
+    /// The locators of each nsid.
+    at: BTreeMap<u32, BTreeSet<Locator>>,
+    wanted: Counts<Locator>,
+    /// What is wanted and was not found, and what was found in a namespace without an id.
+    missing: BTreeSet<Locator>,
+    without_id: BTreeSet<Locator>,
+    locating: Locating,
+    /// The processes whose end is to be reported, and those that it was asked for.
+    to_watch: BTreeSet<u32>,
+    watched: BTreeSet<u32>,
+    /// The nsids whose locators have changed.
+    changed: BTreeSet<u32>,
+}
+
+impl Locations {
+    fn want(&mut self, locator: &Locator) {
+        if self.wanted.get(locator) == 0 && !self.located.contains_key(locator) {
+            self.missing.insert(locator.clone());
+        }
+        self.wanted.add(locator.clone());
+        self.touch(locator);
+    }
+
+    fn unwant(&mut self, locator: &Locator) {
+        self.touch(locator);
+        self.wanted.remove(locator);
+        if self.wanted.get(locator) == 0 {
+            self.remove(locator);
+            self.missing.remove(locator);
+            self.locating.forget(locator);
+        }
+    }
+
+    /// Notes that what is claimed by this locator has changed.
+    fn touch(&mut self, locator: &Locator) {
+        self.changed.extend(self.nsid(locator));
+    }
+
+    fn nsid(&self, locator: &Locator) -> Option<u32> {
+        match self.located.get(locator)?.netns {
+            Located::Nsid(nsid) => Some(nsid),
+            Located::Host | Located::WithoutId => None,
+        }
+    }
+
+    /// Stores a location; true if it is another than before.
+    fn insert(&mut self, locator: Locator, location: Location) -> bool {
+        if self.located.get(&locator) == Some(&location) {
+            return false;
+        }
+        self.remove(&locator);
+        match location.netns {
+            Located::Nsid(nsid) => {
+                self.at.entry(nsid).or_default().insert(locator.clone());
+                self.changed.insert(nsid);
+                if let Locator::Pid(pid) = locator {
+                    self.to_watch.insert(pid);
+                }
+            }
+            Located::WithoutId => _ = self.without_id.insert(locator.clone()),
+            Located::Host => {}
+        }
+        self.missing.remove(&locator);
+        self.located.insert(locator, location);
+        true
+    }
+
+    /// Forgets a location. Returns it, if there was one.
+    fn remove(&mut self, locator: &Locator) -> Option<Location> {
+        let location = self.located.remove(locator)?;
+        if let Located::Nsid(nsid) = location.netns {
+            if let Some(at) = self.at.get_mut(&nsid) {
+                at.remove(locator);
+                if at.is_empty() {
+                    self.at.remove(&nsid);
+                }
+            }
+            self.changed.insert(nsid);
+            // A number that nothing is located by any more may be another process's later.
+            if let Locator::Pid(pid) = locator {
+                self.to_watch.remove(pid);
+                self.watched.remove(pid);
+            }
+        }
+        self.without_id.remove(locator);
+        if self.wanted.get(locator) > 0 {
+            self.missing.insert(locator.clone());
+        }
+        Some(location)
+    }
+}
+
+impl Evidence {
+    /// Nothing is known yet; these sources will report.
+    pub(crate) fn new(runtimes: impl IntoIterator<Item = Runtime>) -> Evidence {
+        let silent = || SourceState { may_name: true, ..SourceState::default() };
+        let sources = runtimes.into_iter().map(|runtime| (runtime, silent())).collect();
+        Evidence { sources, ..Evidence::default() }
+    }
+
+    /// Notes whether a source has answered; true if that is news.
+    pub(crate) fn answered(&mut self, runtime: Runtime, well: bool, now: Duration) -> bool {
+        let source = self.sources.entry(runtime).or_default();
+        source.asked = now;
+        std::mem::replace(&mut source.may_name, well) != well
+    }
+
+    /// Takes all that a source claims; true if that is news.
+    pub(crate) fn set_claims(&mut self, runtime: Runtime, claims: Claims) -> bool {
+        let source = self.sources.entry(runtime).or_default();
+        let mut by_locator: BTreeMap<Locator, Vec<Claim>> = BTreeMap::new();
+        for claim in claims.claims {
+            by_locator.entry(claim.locator.clone()).or_default().push(claim);
+        }
+        by_locator.values_mut().for_each(|claims| claims.sort());
+        let mut own: BTreeMap<Locator, Vec<RuntimeNetns>> = BTreeMap::new();
+        for netns in claims.own {
+            own.entry(netns.locator.clone()).or_default().push(netns);
+        }
+        let networks_changed = source.networks != claims.networks;
+        source.networks = claims.networks;
+        self.networks_changed |= networks_changed;
+        let claims_before = std::mem::replace(&mut source.claims, by_locator);
+        let own_before = std::mem::replace(&mut source.own, own);
+        let (claims, own) = (&source.claims, &source.own);
+        let claims_changed = changed_keys(&claims_before, claims);
+        let own_changed = changed_keys(&own_before, own);
+        for (locator, is_new, was_there) in claims_changed.iter().chain(&own_changed) {
+            self.locations.touch(locator);
+            if *is_new {
+                self.locations.want(locator);
+            }
+            if *was_there {
+                self.locations.unwant(locator);
+            }
+        }
+        for (locator, ..) in &claims_changed {
+            let before = claims_before.get(locator).into_iter().flatten();
+            let now = self.sources[&runtime].claims.get(locator).into_iter().flatten();
+            self.changed_ids.extend(before.chain(now).map(|claim| claim.owner.id.clone()));
+        }
+        networks_changed || !claims_changed.is_empty() || !own_changed.is_empty()
+    }
+
+    /// Takes what a runtime is about to make, and which containers there are. Returns true if that is news.
+    pub(crate) fn set_expected(
+        &mut self,
+        runtime: Runtime,
+        expected: Vec<Expected>,
+        containers: Vec<Workload>,
+        topology: &Topology,
+        now: Duration,
+    ) {
+        let source = self.sources.entry(runtime).or_default();
+        let before = std::mem::take(&mut source.expected);
+        for expected in expected {
+            let known = before.get(&expected.address).into_iter().flatten();
+            let since = known.filter(|(known, _)| *known == expected).map(|(_, since)| *since).next();
+            source.expected.entry(expected.address).or_default().push((expected, since.unwrap_or(now)));
+        }
+        for address in before.keys().chain(source.expected.keys()) {
+            if before.get(address) != source.expected.get(address) {
+                self.changed.extend(topology.with_address(*address).filter_map(|end| end.netns.nsid()));
+            }
+        }
+        let containers: HashMap<String, Workload> =
+            containers.into_iter().map(|workload| (workload.id.clone(), workload)).collect();
+        let before = std::mem::replace(&mut source.containers, containers);
+        for id in before.keys().chain(source.containers.keys()) {
+            if before.get(id) != source.containers.get(id) {
+                self.changed_ids.insert(id.clone());
+            }
+        }
+    }
+
+    /// Returns the nsids whose owner may be another than when this was last asked.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<u32> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.append(&mut self.locations.changed);
+        changed
+    }
+
+    /// Returns the ids of the owners of which something else is known than when this was last asked.
+    pub(super) fn take_changed_ids(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.changed_ids)
+    }
+
+    /// Returns which network each of the host's bridges carries, if that may have changed.
+    pub(super) fn take_bridges(&mut self) -> Option<HashMap<Name, String>> {
+        if !std::mem::take(&mut self.networks_changed) {
+            return None;
+        }
+        let mut bridges = HashMap::new();
+        for network in self.sources.values().flat_map(|source| &source.networks) {
+            if let Some(bridge) = network.bridge {
+                bridges.entry(bridge).or_insert_with(|| network.name.clone());
+            }
+        }
+        Some(bridges)
+    }
+
+    /// Returns every network that a runtime knows.
+    pub(crate) fn networks(&self) -> BTreeSet<NetworkLabels> {
+        let sources = self.sources.iter();
+        let networks = sources.flat_map(|(&runtime, source)| {
+            source
+                .networks
+                .iter()
+                .map(move |network| NetworkLabels { runtime, network: network.name.clone() })
+        });
+        networks.collect()
+    }
+
+    /// Returns the claims that are located in a namespace, in the order in which they are believed.
+    pub(super) fn claims_at(&self, nsid: u32) -> Vec<Locatable<'_>> {
+        let mut claims = Vec::new();
+        for locator in self.locations.at.get(&nsid).into_iter().flatten() {
+            let cgroup = self.locations.located.get(locator).and_then(|at| at.cgroup.as_deref());
+            for (&runtime, source) in &self.sources {
+                let here = source.claims.get(locator).into_iter().flatten();
+                claims.extend(here.map(|claim| Locatable { runtime, claim, cgroup, asked: source.asked }));
+            }
+        }
+        claims.sort_by(|a, b| (a.runtime, a.claim).cmp(&(b.runtime, b.claim)));
+        claims
+    }
+
+    /// Returns the name that a runtime has given to a namespace of its own.
+    pub(super) fn own_name_at(&self, nsid: u32) -> Option<&str> {
+        let locators = || self.locations.at.get(&nsid).into_iter().flatten();
+        let own = self
+            .sources
+            .values()
+            .flat_map(|source| locators().flat_map(|locator| source.own.get(locator).into_iter().flatten()));
+        own.map(|own| own.name.as_str()).next()
+    }
+
+    /// Returns true if a runtime claims this locator for the owner with this id, and it is located nowhere.
+    pub(super) fn is_lost(&self, id: &str, locator: &Locator) -> bool {
+        let claims =
+            self.sources.values().flat_map(|source| source.claims.get(locator).into_iter().flatten());
+        !self.locations.located.contains_key(locator) && claims.into_iter().any(|claim| claim.owner.id == id)
+    }
+
+    /// Returns the container with this id, if a runtime has reported it.
+    pub(super) fn container(&self, id: &str) -> Option<&Workload> {
+        self.sources.values().find_map(|source| source.containers.get(id))
+    }
+
+    /// Returns the process that was found in a namespace.
+    pub(super) fn process(&self, netns: NetnsId) -> Option<&ProcessInNetns> {
+        self.processes.get(&netns)
+    }
+
+    /// Takes the processes that were found in namespaces without an owner.
+    pub(crate) fn add_process(&mut self, netns: NetnsId, process: ProcessInNetns) {
+        let locator = Locator::Pid(process.pid);
+        self.locations.want(&locator);
+        let at = Location { netns: Located::Nsid(process.nsid), cgroup: process.cgroup.clone() };
+        self.locations.insert(locator, at);
+        self.changed.insert(process.nsid);
+        if let Some(before) = self.processes.insert(netns, process) {
+            self.locations.unwant(&Locator::Pid(before.pid));
+        }
+    }
+
+    /// Forgets the process of a namespace unless it is in it still and the owner is known by it.
+    pub(super) fn keep_process(&mut self, netns: NetnsId, owner: Option<&Owner>) {
+        let Some(process) = self.processes.get(&netns) else { return };
+        if owner.is_none_or(|owner| owner.tenant.owner != process.workload) || !self.is_there(process) {
+            self.forget_process(netns);
+        }
+    }
+
+    /// Returns true if a process is located where it was found.
+    pub(super) fn is_there(&self, process: &ProcessInNetns) -> bool {
+        self.locations.nsid(&Locator::Pid(process.pid)) == Some(process.nsid)
+    }
+
+    fn forget_process(&mut self, netns: NetnsId) {
+        if let Some(process) = self.processes.remove(&netns) {
+            self.locations.unwant(&Locator::Pid(process.pid));
+        }
+    }
+
+    /// Returns the locators of all processes that were found.
+    pub(crate) fn process_locators(&self) -> impl Iterator<Item = Locator> {
+        self.processes.values().map(|process| Locator::Pid(process.pid))
+    }
+
+    /// Takes the newest processes; true if any was found.
+    pub(crate) fn add_new_processes(
+        &mut self,
+        nsids: &BTreeSet<u32>,
+        found: Vec<ProcessInNetns>,
+        topology: &Topology,
+    ) -> bool {
+        self.changed.extend(found.iter().map(|process| process.nsid));
+        self.new_processes.answer(nsids, found, |nsid| topology.netns(Some(nsid)))
+    }
+
+    /// Returns every locator that is claimed.
+    pub(crate) fn locators(&self) -> impl Iterator<Item = Locator> {
+        self.locations.wanted.keys().cloned()
+    }
+
+    /// Returns where a locator leads, if that is known.
+    pub(crate) fn location(&self, locator: &Locator) -> Option<&Location> {
+        self.locations.located.get(locator)
+    }
+
+    /// Returns the claimed locators to ask about now: those that lead nowhere, and, if `without_id`, those
+    /// that lead to a namespace without an id.
+    pub(crate) fn to_locate(&mut self, without_id: bool, now: Duration) -> Vec<Locator> {
+        let mut wanted = self.locations.missing.clone();
+        if without_id {
+            wanted.extend(self.locations.without_id.iter().cloned());
+        }
+        self.locations.locating.choose(wanted, now)
+    }
+
+    /// Takes where a locator leads; true if that is another place than before.
+    pub(crate) fn set_location(&mut self, locator: Locator, location: Location) -> bool {
+        self.locations.locating.found(&locator);
+        self.locations.wanted.get(&locator) > 0 && self.locations.insert(locator, location)
+    }
+
+    /// Notes that a locator could not be followed; true if it could before.
+    pub(crate) fn locating_failed(
+        &mut self,
+        locator: &Locator,
+        failure: &LookFailure,
+        now: Duration,
+    ) -> bool {
+        let known = self.locations.remove(locator).is_some();
+        if self.locations.wanted.get(locator) > 0 {
+            self.locations.missing.insert(locator.clone());
+            self.locations.locating.failed(locator.clone(), failure, now);
+        }
+        known
+    }
+
+    /// Forgets where a locator leads. Returns that.
+    pub(crate) fn unlocate(&mut self, locator: &Locator) -> Option<Location> {
+        self.locations.remove(locator)
+    }
+
+    /// Forgets all that is known of the namespace that had this id.
+    pub(crate) fn end_of(&mut self, nsid: u32, netns: NetnsId) {
+        for locator in self.locations.at.get(&nsid).cloned().unwrap_or_default() {
+            self.locations.remove(&locator);
+        }
+        self.forget_process(netns);
+        self.new_processes.leave(netns);
+    }
+
+    /// Returns the processes whose end is to be reported from now on.
+    pub(crate) fn take_to_watch(&mut self) -> BTreeSet<u32> {
+        let new = std::mem::take(&mut self.locations.to_watch);
+        self.locations.watched.extend(&new);
+        new
+    }
+
+    /// Notes that a process has ended.
+    pub(crate) fn exited(&mut self, pid: u32) {
+        self.locations.watched.remove(&pid);
+    }
+
+    /// Returns true while a claim may be a moment ahead of its namespace.
+    pub(crate) fn doubts(&self, now: Duration) -> bool {
+        self.locations.locating.doubts(now)
+    }
+
+    /// Returns how many claims were rejected because they lead to no namespace.
+    pub(crate) fn rejected_ever(&self) -> u64 {
+        self.locations.locating.rejected_ever()
+    }
+
+    /// Takes every label away that is not wanted.
+    pub(crate) fn strip(filter: &Filter, expected: &mut [Expected], containers: &mut [Workload]) {
+        expected.iter_mut().for_each(|expected| filter.strip_workload(&mut expected.workload));
+        containers.iter_mut().for_each(|workload| filter.strip_workload(workload));
+    }
+}
+
+/// Returns the keys whose values differ, each with whether it is there now and whether it was before.
+fn changed_keys<K: Ord + Clone, V: PartialEq>(
+    before: &BTreeMap<K, V>,
+    now: &BTreeMap<K, V>,
+) -> Vec<(K, bool, bool)> {
+    let new = now.iter().filter(|(key, value)| before.get(key) != Some(value));
+    let new = new.map(|(key, _)| (key.clone(), true, before.contains_key(key)));
+    let gone = before.keys().filter(|key| !now.contains_key(key)).map(|key| (key.clone(), false, true));
+    new.chain(gone).collect()
+}

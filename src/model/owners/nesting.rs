@@ -1,0 +1,85 @@
+//! Workloads that run in others: a container that runs containers.
+
+use super::Owner;
+use crate::model::link::NetnsId;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// The cgroups of the owners.
+#[derive(Debug, Default)]
+pub(super) struct Nesting {
+    /// The cgroup of each owner that has one.
+    all: BTreeSet<(String, NetnsId)>,
+    /// Those of owners that a runtime reports: they hold what else runs in their cgroup.
+    holding: BTreeSet<(String, NetnsId)>,
+    /// The cgroups below which something has changed.
+    changed: BTreeSet<String>,
+}
+
+impl Nesting {
+    /// Notes that a namespace has another owner.
+    pub(super) fn set(&mut self, netns: NetnsId, before: Option<&Owner>, now: Option<&Owner>) {
+        let key = |owner: Option<&Owner>| {
+            let owner = owner?;
+            Some((owner.cgroup()?.to_owned(), owner.is_reported(), owner.tenant.owner.clone()))
+        };
+        let (before, now) = (key(before), key(now));
+        if before == now {
+            return;
+        }
+        if let Some((cgroup, ..)) = before {
+            self.all.remove(&(cgroup.clone(), netns));
+            self.holding.remove(&(cgroup.clone(), netns));
+            self.changed.insert(cgroup);
+        }
+        if let Some((cgroup, reported, _)) = now {
+            self.all.insert((cgroup.clone(), netns));
+            if reported {
+                self.holding.insert((cgroup.clone(), netns));
+            }
+            self.changed.insert(cgroup);
+        }
+    }
+
+    /// Finds for each workload in or below a changed cgroup the one in which it runs: the nearest whose
+    /// cgroup is above its own, or is its own while a runtime reports that one and of this one only a process
+    /// is known. Returns the namespaces whose owner runs in another than before.
+    pub(super) fn settle(&mut self, owners: &mut HashMap<NetnsId, Owner>) -> BTreeSet<NetnsId> {
+        let changed = std::mem::take(&mut self.changed);
+        let mut moved = BTreeSet::new();
+        for cgroup in changed {
+            let below = self.all.range((cgroup.clone(), NetnsId::Host)..);
+            let below: Vec<NetnsId> = below
+                .take_while(|(path, _)| path.starts_with(&cgroup))
+                .filter(|(path, _)| path.len() == cgroup.len() || path.as_bytes()[cgroup.len()] == b'/')
+                .map(|(_, netns)| *netns)
+                .collect();
+            for netns in below {
+                let outer = owners.get(&netns).and_then(|owner| self.outer_of(owner));
+                let outer = outer.filter(|outer| *outer != netns);
+                let parent = outer.and_then(|outer| owners.get(&outer));
+                let parent = parent.map(|owner| owner.tenant.owner.title()).unwrap_or_default();
+                let Some(owner) = owners.get_mut(&netns) else { continue };
+                if owner.outer != outer || owner.tenant.parent != parent {
+                    owner.outer = outer;
+                    Arc::make_mut(&mut owner.tenant).parent = parent;
+                }
+                // What runs in it is nested differently too if it is.
+                moved.insert(netns);
+            }
+        }
+        moved
+    }
+
+    fn outer_of(&self, owner: &Owner) -> Option<NetnsId> {
+        let own = owner.cgroup()?;
+        let above = own.match_indices('/').rev().map(|(end, _)| &own[..end]);
+        let own = (!owner.is_reported()).then_some(own);
+        own.into_iter().chain(above).find_map(|cgroup| self.holder(cgroup))
+    }
+
+    fn holder(&self, cgroup: &str) -> Option<NetnsId> {
+        let first = self.holding.range((cgroup.to_owned(), NetnsId::Host)..).next();
+        first.filter(|(path, _)| path == cgroup).map(|(_, netns)| *netns)
+    }
+}

@@ -1,0 +1,149 @@
+//! What pairs and ends are called because of their owners.
+
+use super::Owners;
+use crate::model::ledger::LabelSet;
+use crate::model::link::{End, Kind, Link, NetnsId};
+use crate::model::pairing::{self, Inside, Pair, Place, Role, Side};
+use crate::model::topology::Topology;
+use crate::model::view::{OtherLink, ShownPair, ShownSide};
+use crate::model::workload::{Runtime, Workload};
+use std::sync::Arc;
+
+/// The loopback's, in every namespace (include/net/flow.h).
+const LOOPBACK_IFINDEX: u32 = 1;
+
+impl Owners {
+    /// Returns the namespaces without an owner that have an end of this pair.
+    pub(crate) fn unclaimed(&self, pair: &ShownPair) -> Vec<NetnsId> {
+        let places = pair.sides.iter().map(|side| side.end.netns);
+        places.filter(|&netns| self.place(netns) == Place::Unclaimed).collect()
+    }
+
+    /// Returns true if an interface of the pair has no name yet that will stay: an engine moves it in under
+    /// another, renames it and takes it up last. Until then its carrier has changed once, when it was made.
+    pub(crate) fn unfinished(&self, pair: &ShownPair) -> bool {
+        let mut interfaces = pair.sides.iter().filter(|side| side.role == Role::Interface);
+        interfaces.any(|side| {
+            let of_engine =
+                side.tenant.as_ref().is_some_and(|tenant| tenant.owner.runtime == Runtime::Docker);
+            of_engine && side.link.is_some_and(|link| !link.up && link.carrier_changes == 1)
+        })
+    }
+
+    /// Returns true if the owner at an end is only known by a name that a runtime has generated: it may still
+    /// report who that is.
+    pub(crate) fn is_generated(&self, pair: &ShownPair) -> bool {
+        pair.sides
+            .iter()
+            .any(|side| side.tenant.as_ref().is_some_and(|tenant| is_generated_name(&tenant.owner)))
+    }
+
+    /// Gives a pair its roles, its owners and its labels.
+    pub(crate) fn show(&self, pair: &Pair, topology: &Topology) -> ShownPair {
+        let places = pair.sides.map(|side| self.place(side.end.netns));
+        let outer = self.outer(pair.sides.map(|side| side.end.netns));
+        let switched = pair.sides.map(|side| topology.switch_of(&side).is_some());
+        let roles = pairing::roles(pair, places, outer, switched);
+        let [mut a, mut b] = [0, 1].map(|side| self.side(&pair.sides[side], roles[side], topology));
+        a.labels = self.labels(&a, &b);
+        b.labels = self.labels(&b, &a);
+        ShownPair { sides: [a, b], state: pair.state() }
+    }
+
+    /// Shows an end without a pair: it is no workload's interface.
+    pub(crate) fn show_single(&self, side: &Side, topology: &Topology) -> ShownSide {
+        self.side(side, Role::Port, topology)
+    }
+
+    /// Returns which of two namespaces' workloads holds the other's, directly or not.
+    fn outer(&self, netns: [NetnsId; 2]) -> Option<usize> {
+        let holders = |inner: NetnsId| {
+            std::iter::successors(Some(inner), |netns| self.owners.get(netns)?.outer)
+                .skip(1)
+                .take(self.owners.len())
+        };
+        let [a, b] = netns;
+        if holders(b).any(|outer| outer == a) {
+            Some(0)
+        } else if holders(a).any(|outer| outer == b) {
+            Some(1)
+        } else {
+            None
+        }
+    }
+
+    fn place(&self, netns: NetnsId) -> Place {
+        match netns {
+            NetnsId::Host => Place::Host,
+            _ if self.owners.contains_key(&netns) => Place::Workload,
+            _ => Place::Unclaimed,
+        }
+    }
+
+    fn side(&self, side: &Side, role: Role, topology: &Topology) -> ShownSide {
+        let netns = side.end.netns;
+        ShownSide {
+            end: side.end,
+            link: side.link.map(|link| Link { counters: Default::default(), ..link }),
+            role,
+            netns: self.names.get(netns).cloned().unwrap_or_default(),
+            bridge: topology.switch_of(side),
+            tenant: self.owners.get(&netns).map(|owner| Arc::clone(&owner.tenant)),
+            labels: None,
+            hidden: false,
+        }
+    }
+
+    /// Returns the links of a namespace that are no veths, if a container or pod owns it.
+    pub(crate) fn others(&self, netns: NetnsId, topology: &Topology) -> Vec<OtherLink> {
+        let tenant = self.owners.get(&netns).map(|owner| &owner.tenant);
+        let Some((tenant, Inside::Seen(links))) =
+            tenant.filter(|tenant| tenant.is_container()).zip(topology.namespaces().get(&netns))
+        else {
+            return Vec::new();
+        };
+        let others =
+            links.values().filter(|link| link.kind != Kind::Veth && link.ifindex != LOOPBACK_IFINDEX);
+        let other = |link: &Link| OtherLink {
+            end: End { netns, ifindex: link.ifindex },
+            name: link.name,
+            tenant: Arc::clone(tenant),
+        };
+        others.map(|link| other(link)).collect()
+    }
+
+    /// Returns what an interface's traffic is booked under. The bridge of its port tells the network on the
+    /// host only: in a container that runs containers another bridge may have the same name.
+    fn labels(&self, side: &ShownSide, port: &ShownSide) -> Option<LabelSet> {
+        if side.role == Role::Port {
+            return None;
+        }
+        let owner = self.owners.get(&side.end.netns);
+        let address = side.link.and_then(|link| link.address);
+        let by_address = owner.zip(address).and_then(|(owner, address)| {
+            owner.endpoints.iter().find(|endpoint| endpoint.address == Some(address))
+        });
+        let bridge = port.bridge.filter(|_| port.end.netns == NetnsId::Host);
+        let network = match by_address {
+            Some(endpoint) => endpoint.network.clone(),
+            None => bridge.and_then(|bridge| self.bridges.get(&bridge)).cloned().unwrap_or_default(),
+        };
+        let interface = side.link.map_or_else(String::new, |link| link.name.to_string());
+        Some(match owner {
+            Some(owner) => LabelSet::of(&owner.tenant.owner, interface, network),
+            None => LabelSet::of(&Workload::named(Runtime::Unknown, ""), interface, network),
+        })
+    }
+}
+
+/// Returns true for a name in /run/netns that nobody has chosen: Podman calls its namespaces `netns-UUID`
+/// there, containerd `cni-UUID`, and CRI-O `UUID`. It names a namespace only where nothing else does.
+pub(crate) fn is_generated_name(owner: &Workload) -> bool {
+    let uuid = |text: &str| {
+        let groups =
+            text.split('-').map(|group| group.bytes().all(|b| b.is_ascii_hexdigit()).then_some(group.len()));
+        groups.eq([8, 4, 4, 4, 12].map(Some))
+    };
+    let rest = owner.name.strip_prefix("netns-").or_else(|| owner.name.strip_prefix("cni-"));
+    owner.runtime == Runtime::Named && uuid(rest.unwrap_or(&owner.name))
+}
