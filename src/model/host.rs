@@ -85,6 +85,9 @@ pub struct Host {
     status: Status,
     /// There are pods here, or somebody who would tell of them: from then on [`Scene::pods`] is true.
     pods: bool,
+    /// The second implementation, which evaluates everything each time; see `oracle`.
+    #[cfg(test)]
+    oracle: oracle::Oracle,
     /// Memory for the next tick: of its requests, and of the samples that were taken.
     spare: Vec<Request>,
     spent: Samples,
@@ -94,6 +97,8 @@ impl Host {
     /// A host of which nothing is known, that will be told of by these runtimes.
     pub fn new(config: Config, runtimes: impl IntoIterator<Item = Runtime>) -> Host {
         Host {
+            #[cfg(test)]
+            oracle: oracle::Oracle::default(),
             config,
             topology: Topology::default(),
             evidence: Evidence::new(runtimes),
@@ -132,6 +137,17 @@ impl Host {
 
     /// Takes one input; says what to ask.
     pub fn apply(&mut self, input: Input, now: Duration) -> Vec<Request> {
+        #[cfg(test)]
+        self.make_twin();
+        #[cfg(test)]
+        let for_twin = input.clone();
+        let requests = self.take(input, now);
+        #[cfg(test)]
+        self.compare_with_twin(for_twin, now);
+        requests
+    }
+
+    fn take(&mut self, input: Input, now: Duration) -> Vec<Request> {
         let mut requests = match input {
             Input::Tick => self.tick(now),
             Input::Links { nsid, answer } => self.take_links(nsid, answer, now),
@@ -378,5 +394,7 @@ impl Host {
 
 #[cfg(test)]
 mod graph_tests;
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;

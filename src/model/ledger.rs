@@ -98,11 +98,6 @@ impl Ledger {
 
     /// Takes the counters of an end as a message told them, which may be older than what it shows now.
     pub(crate) fn observe(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
-        self.change(end, |account, side| account.counted.observe(side, seen))
-    }
-
-    /// Takes the counters of an end as its link had them when it was read.
-    pub(crate) fn observe_link(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
         self.change(end, |account, side| account.counted.observe_link(side, seen))
     }
 
@@ -215,6 +210,8 @@ impl Ledger {
             let another = account.ended || (peer != peer_was && peer.netns == peer_was.netns);
             (!another).then_some((id, was != side))
         });
+        // What is told of the links of a pair that goes on has been taken already.
+        let mut goes_on = false;
         let id = match carried {
             Some((id, turned)) => {
                 loose.remove(&id);
@@ -227,7 +224,8 @@ impl Ledger {
                     if turned {
                         account.turn();
                     }
-                    if account.ends != ends {
+                    goes_on = account.ends == ends;
+                    if !goes_on {
                         account.ends = ends;
                         account.arrived = now;
                     }
@@ -238,6 +236,9 @@ impl Ledger {
         };
         self.at.extend([(ends[0], (id, 0)), (ends[1], (id, 1))]);
         let Some(account) = self.accounts.get_mut(id) else { return };
+        if goes_on {
+            return;
+        }
         for (side, link) in pair.sides.iter().map(|side| side.link).enumerate() {
             if let Some(link) = link {
                 account.counted.observe_link(side, &link.counters);

@@ -554,6 +554,18 @@ impl Topology {
         asked
     }
 
+    /// Marks everything as changed.
+    #[cfg(test)]
+    pub(crate) fn mark_everything(&mut self) {
+        let inventory = &mut self.inventory;
+        for (&netns, inside) in &inventory.namespaces {
+            inventory.changed_namespaces.insert(netns);
+            if let Inside::Seen(links) = inside {
+                inventory.changed.extend(links.keys().map(|&ifindex| End { netns, ifindex }));
+            }
+        }
+    }
+
     /// Returns true if a pair was made since the exporter looks, so that all it counted is news.
     pub(crate) fn born(&self, pair: &Pair) -> bool {
         pair.sides.iter().any(|side| self.births.get(&side.end) == Some(&true))

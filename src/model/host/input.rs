@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// What the state machine is told.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub enum Input {
     /// It is time for another round.
     Tick,
@@ -152,6 +153,7 @@ impl Request {
 
 /// An answer to [`Request::Links`].
 #[derive(Debug, Default, PartialEq)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Links {
     /// The links, in the kernel's order.
     pub links: Vec<Link>,
@@ -172,6 +174,7 @@ impl Links {
 
 /// Counters of links of the host, by ifindex.
 #[derive(Debug, Default, PartialEq)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Samples {
     /// In the kernel's order.
     pub counters: Vec<(u32, Counters)>,

@@ -140,12 +140,9 @@ impl Host {
 
     /// Counters of pairs that have no end on the host come with the links alone.
     fn note_counters(&mut self, netns: NetnsId, links: &[Link]) {
-        if netns == NetnsId::Host {
-            return;
-        }
         for link in links.iter().filter(|link| link.kind == Kind::Veth && link.iflink.is_some()) {
             let end = End { netns, ifindex: link.ifindex };
-            self.ledger.observe_link(end, &link.counters);
+            self.ledger.observe(end, &link.counters);
         }
     }
 

@@ -40,6 +40,11 @@ impl Whole {
     ) {
         let before: Vec<[End; 2]> = self.pairs.iter().map(|pair| pair.sides.map(|side| side.end)).collect();
         self.ledger.reconcile(&before, pairs, now, born, there);
+        for pair in pairs.iter().filter(|pair| before.contains(&pair.sides.map(|side| side.end))) {
+            for side in pair.sides {
+                side.link.map(|link| self.ledger.observe(side.end, &link.counters));
+            }
+        }
         self.pairs = pairs.to_vec();
     }
 

@@ -21,7 +21,7 @@ fn hear(host: &mut Host, events: impl IntoIterator<Item = Event>) -> Vec<Request
 }
 
 /// The engine has connected these (name, ifindex of the port, bridge): their MAC addresses are known.
-fn expect(host: &mut Host, containers: &[(&str, u32, &str)]) {
+fn expect(host: &mut Host, containers: &[(&str, u32, &str)], now: Duration) {
     let expected = containers.iter().map(|&(container, port, bridge)| Expected {
         workload: Workload::named(Runtime::Docker, container),
         network: "front".into(),
@@ -30,7 +30,7 @@ fn expect(host: &mut Host, containers: &[(&str, u32, &str)]) {
     });
     let told =
         Input::Expected { runtime: Runtime::Docker, expected: expected.collect(), containers: Vec::new() };
-    host.apply(told, NOW);
+    host.apply(told, now);
 }
 
 /// The engine has made this container, which has not started yet.
@@ -103,7 +103,7 @@ fn settle(world: &World, host: &mut Host) {
 #[test]
 fn what_was_born_and_died_before_anything_was_answered_is_booked_to_the_byte() {
     let (world, mut host) = live_host();
-    expect(&mut host, &[("web", 10, "br-front")]);
+    expect(&mut host, &[("web", 10, "br-front")], NOW);
     hear(&mut host, born(0, 10));
     assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
     hear(&mut host, ended(0, 10, 500, 70));
@@ -119,7 +119,7 @@ fn what_was_born_and_died_before_anything_was_answered_is_booked_to_the_byte() {
 #[test]
 fn what_was_there_long_before_an_interface_was_told_of_is_not_that_interface() {
     let (_, mut host) = live_host();
-    expect(&mut host, &[("other", 9, "br-front")]);
+    expect(&mut host, &[("other", 9, "br-front")], NOW);
     hear(&mut host, born(0, 10));
     let now = NOW + 2 * SECOND;
     host.apply(Input::Wake, now);
@@ -155,7 +155,7 @@ fn of_web(host: &Host) -> Vec<String> {
 fn an_owner_that_is_found_elsewhere_is_not_that_of_what_was_left_behind() {
     let (mut world, mut host) = live_host();
     // An exporter that comes later does not know who was first.
-    expect(&mut host, &[("web", 10, "br-front")]);
+    expect(&mut host, &[("web", 10, "br-front")], NOW);
     hear(&mut host, born(0, 10));
     assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
     world.start(0, 10);
@@ -181,7 +181,7 @@ fn an_owner_that_is_found_elsewhere_is_not_that_of_what_was_left_behind() {
 #[test]
 fn a_burst_that_is_heard_at_once_is_booked_as_if_heard_one_by_one() {
     let (_, mut host) = live_host();
-    expect(&mut host, &[("web", 10, "br-front"), ("db", 11, "br-front")]);
+    expect(&mut host, &[("web", 10, "br-front"), ("db", 11, "br-front")], NOW);
     let lives = [born(0, 10).to_vec(), ended(0, 10, 500, 70).to_vec(), born(0, 11).to_vec()];
     let all = [lives.concat(), ended(0, 11, 30, 4).to_vec()].concat();
     host.apply(Input::Events(all), NOW);
@@ -191,7 +191,7 @@ fn a_burst_that_is_heard_at_once_is_booked_as_if_heard_one_by_one() {
 #[test]
 fn an_end_that_moves_is_the_same_end_and_its_owner_stays_when_it_moves_back_to_die() {
     let (world, mut host) = live_host();
-    expect(&mut host, &[("web", 10, "br-front")]);
+    expect(&mut host, &[("web", 10, "br-front")], NOW);
     let on_host = |own| Link { address: Some(mac(10)), counters: own, ..veth(11, 10, PeerNetns::Same) };
     let gone = |source, link| Event::Unlink { source, link, moved: true };
     let there = |source, link| Event::Link { source, link };
@@ -228,7 +228,7 @@ fn an_end_that_moves_is_the_same_end_and_its_owner_stays_when_it_moves_back_to_d
 #[test]
 fn the_port_of_a_namespace_that_died_brings_the_last_numbers() {
     let (_, mut host) = live_host();
-    expect(&mut host, &[("web", 10, "br-front")]);
+    expect(&mut host, &[("web", 10, "br-front")], NOW);
     hear(&mut host, born(0, 10));
     hear(&mut host, [Event::DeletedNsid(0)]);
     let last = detached(port(10, 2, PeerNetns::Same, bytes(500, 0)));
@@ -239,7 +239,7 @@ fn the_port_of_a_namespace_that_died_brings_the_last_numbers() {
 #[test]
 fn an_nsid_that_is_used_again_at_once_is_another_namespace() {
     let (_, mut host) = live_host();
-    expect(&mut host, &[("web", 10, "br-front"), ("db", 12, "br-front")]);
+    expect(&mut host, &[("web", 10, "br-front"), ("db", 12, "br-front")], NOW);
     hear(&mut host, born(0, 10));
     hear(&mut host, [Event::DeletedNsid(0)]);
     hear(&mut host, born(0, 12));
@@ -256,7 +256,7 @@ fn an_nsid_that_is_used_again_at_once_is_another_namespace() {
 #[test]
 fn a_port_whose_namespace_is_dead_is_not_joined_to_who_has_its_id_next() {
     let (world, mut host) = live_host();
-    expect(&mut host, &[("web", 10, "br-front"), ("db", 12, "br-front")]);
+    expect(&mut host, &[("web", 10, "br-front"), ("db", 12, "br-front")], NOW);
     hear(&mut host, born(0, 10));
     hear(&mut host, [Event::Link { source: None, link: port(10, 2, PeerNetns::Nsid(0), bytes(53, 0)) }]);
     hear(&mut host, [Event::DeletedNsid(0)]);
@@ -276,7 +276,7 @@ fn a_port_whose_namespace_is_dead_is_not_joined_to_who_has_its_id_next() {
 #[test]
 fn events_of_an_end_that_is_gone_change_nothing() {
     let (_, mut host) = live_host();
-    expect(&mut host, &[("web", 10, "br-front")]);
+    expect(&mut host, &[("web", 10, "br-front")], NOW);
     hear(&mut host, born(0, 10));
     for _ in 0..2 {
         hear(&mut host, ended(0, 10, 500, 70));
@@ -340,7 +340,7 @@ fn the_last_counters_of_a_port_are_not_those_of_another_that_had_its_name() {
     let (mut world, mut host) = live_host();
     for round in 0..2 {
         world.start(0, 10);
-        expect(&mut host, &[("web", 10, "br-front")]);
+        expect(&mut host, &[("web", 10, "br-front")], NOW);
         hear(&mut host, born(0, 10));
         if round == 1 {
             // Its process ends, and nobody has read anything for that.
@@ -510,17 +510,17 @@ fn what_goes_past_the_port_is_read_at_the_other_end_at_every_tick() {
 #[test]
 fn an_address_on_another_bridge_than_was_expected_names_nobody() {
     let (_, mut host) = live_host();
-    expect(&mut host, &[("web", 10, "br-back")]);
+    expect(&mut host, &[("web", 10, "br-back")], NOW);
     hear(&mut host, born(0, 10));
     assert_eq!(names(&host), [""; 0]);
-    expect(&mut host, &[("web", 10, "br-front")]);
+    expect(&mut host, &[("web", 10, "br-front")], NOW);
     assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
 }
 
 #[test]
 fn a_whole_life_on_a_used_nsid_that_is_heard_with_the_end_of_the_one_before_is_booked() {
     let (_, mut host) = live_host();
-    expect(&mut host, &[("web", 10, "br-front"), ("db", 11, "br-front")]);
+    expect(&mut host, &[("web", 10, "br-front"), ("db", 11, "br-front")], NOW);
     hear(&mut host, born(0, 10));
     let lives = [ended(0, 10, 500, 70).to_vec(), born(0, 11).to_vec(), ended(0, 11, 30, 4).to_vec()];
     host.apply(Input::Events(lives.concat()), NOW);
@@ -730,7 +730,7 @@ impl Truth {
         // The engine tells of a connection long before the end moves in.
         let known: Vec<(&str, u32, &str)> =
             self.told.iter().map(|(port, name)| (name.as_str(), *port, "br-front")).collect();
-        expect(host, &known);
+        expect(host, &known, self.now);
     }
 }
 
@@ -788,7 +788,7 @@ fn a_namespace_that_only_copies_the_indices_of_a_port_and_its_peer_is_not_the_co
     world.pids.insert(100, Located::Nsid(1));
     let mut host = host_learning(Learning::Events);
     world.tick(&mut host, NOW - SECOND);
-    expect(&mut host, &[("victim", 6, "br-front")]);
+    expect(&mut host, &[("victim", 6, "br-front")], NOW);
     host.apply(Input::Wake, NOW + SECOND / 10);
     host.apply(Input::Wake, NOW + 2 * SECOND);
     let names = names(&host);
