@@ -63,6 +63,34 @@ impl Bed {
         self.pairs = pairs;
         new.for_each(send);
     }
+
+    /// Starts and stops a container a number of times at a rate: a namespace, a pair, a name, up, and gone.
+    /// Returns how long that took.
+    pub(crate) fn churn(&self, times: u32, a_second: u32) -> Duration {
+        let begin = Instant::now();
+        for turn in 0..times {
+            let netns = format!("{}-churn{turn}", self.prefix);
+            let device = format!("vethchurn{turn}");
+            ip_batch(
+                &["-n", &self.prefix],
+                &format!(
+                    "netns add {netns}\nlink add {device} type veth peer name eth0 netns {netns}\nlink set {device} up\n"
+                ),
+            );
+            let entry = self.folder.join(format!("shop-job-{turn}"));
+            std::os::unix::fs::symlink(Path::new("/run/netns").join(&netns), &entry).expect("a name");
+            ip(&["-n", &netns, "link", "set", "eth0", "up"]);
+            // It lives for half of its turn.
+            let middle =
+                begin + Duration::from_secs(1) * turn / a_second + Duration::from_millis(500) / a_second;
+            thread::sleep(middle.saturating_duration_since(Instant::now()));
+            std::fs::remove_file(entry).expect("the name is there");
+            ip(&["netns", "del", &netns]);
+            let next = begin + Duration::from_secs(1) * (turn + 1) / a_second;
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        begin.elapsed()
+    }
 }
 
 fn device(number: usize) -> String {

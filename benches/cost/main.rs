@@ -34,6 +34,21 @@ struct Figures {
     /// Milliseconds from the start of the process.
     ready: f64,
     full: f64,
+    /// Milliseconds of CPU from the start until all pairs were named.
+    start_cpu: f64,
+    churn: Churn,
+}
+
+/// What containers cost that start and stop beside the pairs that stay.
+struct Churn {
+    /// Milliseconds of CPU for each at one a second, above idle.
+    slow: f64,
+    /// Milliseconds of CPU for each second at 50 a second, above idle.
+    fast: f64,
+    /// How many there were of those in each second.
+    rate: f64,
+    /// MiB of resident memory more than before.
+    memory: f64,
 }
 
 fn main() {
@@ -47,25 +62,27 @@ fn main() {
         // What new links say of themselves, and the kernel's own work for them, is over then.
         thread::sleep(Duration::from_secs(5));
         eprintln!("benches/run: measuring {pairs} pairs");
-        measure(bed.names(), pairs)
+        measure(&bed, pairs)
     });
     print!("{}", table(&figures));
 }
 
-fn measure(names: &Path, pairs: usize) -> Figures {
+fn measure(bed: &Bed, pairs: usize) -> Figures {
     let (dump, dump_cpu) = bare_dump();
-    let exporter = start_exporter(names);
+    let exporter = start_exporter(bed.names());
     let ready = exporter.wait_for("/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
     let full = exporter.wait_for("/metrics", |answer| {
         answer.matches("\nveth_device_up{").count() == pairs
             && answer.matches("\nveth_container_receive_bytes_total{runtime=\"named\"").count() == pairs
     });
+    let start_cpu = exporter.process_cpu();
     let plain = Scrapes::of(&exporter, 50, "");
     let gzip = Scrapes::of(&exporter, 50, "Accept-Encoding: gzip\r\n");
     let resident = [exporter.memory("VmRSS:"), exporter.memory("VmHWM:")];
     let before = exporter.cpu();
     thread::sleep(IDLE);
     let tick = exporter.cpu_since(&before).as_secs_f64() * 1e3 / IDLE.as_secs_f64();
+    let churn = churn(bed, &exporter, tick);
     drop(exporter);
     let node_exporter = start_node_exporter();
     node_exporter.wait_for("/", |answer| answer.starts_with("HTTP/1.1 200"));
@@ -81,6 +98,29 @@ fn measure(names: &Path, pairs: usize) -> Figures {
         resident,
         ready: milliseconds(ready),
         full: milliseconds(full),
+        start_cpu: milliseconds(start_cpu),
+        churn,
+    }
+}
+
+/// Starts and stops containers; `idle` is what a second costs without, in milliseconds of CPU.
+fn churn(bed: &Bed, exporter: &Server, idle: f64) -> Churn {
+    let above_idle = |times: u32, a_second: u32| {
+        let before = exporter.process_cpu();
+        let took = bed.churn(times, a_second).as_secs_f64();
+        let used = (exporter.process_cpu() - before).as_secs_f64() * 1e3;
+        ((used - idle * took).max(0.0), took)
+    };
+    let memory = exporter.memory("VmRSS:");
+    let (slow, _) = above_idle(20, 1);
+    let (fast, took) = above_idle(1_000, 50);
+    // The last of them are forgotten, and what they took is given back.
+    thread::sleep(Duration::from_secs(2));
+    Churn {
+        slow: slow / 20.0,
+        fast: fast / took,
+        rate: 1_000.0 / took,
+        memory: exporter.memory("VmRSS:") - memory,
     }
 }
 
@@ -111,7 +151,7 @@ fn table([small, large]: &[Figures; 2]) -> String {
     let of_node = large.node.times.median() / large.plain.times.median();
     // CPU by CPU: a tick has no other time that could be compared.
     let of_dump = |figures: &Figures| figures.tick / figures.dump_cpu;
-    let rows: [Row; 14] = [
+    let rows: [Row; 18] = [
         (
             "bare RTM_GETSTATS dump, median of 101",
             both(|f| format!("{} ({} CPU)", ms(f.dump.median()), ms(f.dump_cpu))),
@@ -175,6 +215,30 @@ fn table([small, large]: &[Figures; 2]) -> String {
             both(|f| format!("{:.0} ms ({:.0})", f.ready, f.full)),
             "≤ 1,500 ms",
             Some(large.full <= 1_500.0),
+        ),
+        (
+            "its CPU, all threads, kernel included",
+            both(|f| ms(f.start_cpu)),
+            "≤ 950 ms",
+            Some(large.start_cpu <= 950.0),
+        ),
+        (
+            "CPU of a container's start and stop at 1 a second, above idle",
+            both(|f| ms(f.churn.slow)),
+            "≤ 3 ms, ≤ 1.5 times that at 500",
+            Some(large.churn.slow <= 3.0 && large.churn.slow <= 1.5 * small.churn.slow),
+        ),
+        (
+            "CPU a second at 50 starts and stops a second (so many there were), above idle",
+            both(|f| format!("{} ({:.0})", ms(f.churn.fast), f.churn.rate)),
+            "≤ 100 ms",
+            Some(large.churn.fast <= 100.0),
+        ),
+        (
+            "resident memory after 1,000 of those, more than before",
+            both(|f| format!("{:.1} MiB", f.churn.memory)),
+            "≤ 1 MiB",
+            Some(large.churn.memory <= 1.0),
         ),
     ];
     let mut text = format!(

@@ -15,6 +15,8 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::stats::{StatsFilterMask, StatsMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr as KernelAddress};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 /// Milliseconds, in order.
 pub(crate) struct Times(Vec<f64>);
@@ -157,6 +159,13 @@ impl Server {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
         let used = |thread: DirEntry| Some((thread.file_name(), used(&thread.path().join("schedstat"))?));
         threads.flatten().filter_map(used).collect()
+    }
+
+    /// What all its threads have used so far, those that have ended included.
+    pub(crate) fn process_cpu(&self) -> Duration {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
+        let clock = clock_getcpuclockid(pid).expect("it runs");
+        clock_gettime(clock).expect("a clock of ours").into()
     }
 
     /// What its threads have used since then. One that has ended meanwhile is left out: tokio's do after 10 s without work.

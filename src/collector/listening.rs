@@ -83,8 +83,12 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
     let places = Places::new(NAMES_WAITING);
     loop {
         if let Ok(names) = named::Names::watch(folder) {
+            let watched = |works| Message::Input(Input::NamesWatched(works), places.take());
+            if out.send(watched(true)).is_err() {
+                return;
+            }
             // What came before we watched.
-            let mut changes = vec![NameChange::Came];
+            let mut changes = vec![NameChange::Unknown];
             loop {
                 // At once: what is asked for by way of the state machine may be gone.
                 let gone = changes.iter().any(|change| matches!(change, NameChange::Went(_)));
@@ -93,7 +97,8 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
                 }
                 for change in changes {
                     let input = match change {
-                        NameChange::Came => Input::Named,
+                        NameChange::Unknown => Input::Named,
+                        NameChange::Came(claim) => Input::NameAdded(claim),
                         NameChange::Went(locator) => Input::Unnamed { locator },
                     };
                     if out.send(Message::Input(input, places.take())).is_err() {
@@ -104,6 +109,9 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
                     Some(new) => changes = new,
                     None => break,
                 }
+            }
+            if out.send(watched(false)).is_err() {
+                return;
             }
         }
         thread::sleep(FOLDER_RETRY);

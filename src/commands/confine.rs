@@ -1,6 +1,7 @@
 //! What the sandbox must leave: the files and ports that these flags mean.
 
 use crate::cli::Sources;
+use crate::kernel::SYSFS_NET;
 use crate::model::view::Source;
 use crate::runtimes::docker::DockerHost;
 use crate::sandbox::{self, Needs, Part, Sandbox, Tier};
@@ -13,6 +14,9 @@ const OWN_PROCFS: &str = "/proc";
 
 /// Where engines have their sockets and the names of their namespaces, in folders that come and go with them.
 const RUNTIME_FOLDERS: [&str; 2] = ["/run", "/var/run"];
+
+/// Where sysfs has the links that /sys/class/net leads to.
+const SYSFS_LINKS: &str = "/sys/devices/virtual/net";
 
 /// What the C library reads to find an address by name.
 const NAME_SERVICE: &str = "/etc";
@@ -51,6 +55,7 @@ pub(super) fn confine<'a>(
 fn needs(flags: &Sources) -> Needs {
     let mut needs = Needs { read: vec![OWN_PROCFS.into(), flags.procfs.clone()], ..Needs::default() };
     needs.read.extend(RUNTIME_FOLDERS.map(PathBuf::from));
+    needs.read.extend([SYSFS_NET, SYSFS_LINKS].map(PathBuf::from));
     needs.read.extend(flags.read.iter().cloned());
     needs.read.extend(flags.netns_folder().ok().map(|(folder, _)| folder));
     needs.read.extend(flags.cri_endpoint.iter().map(|endpoint| folder_of(endpoint.path())));

@@ -1,40 +1,80 @@
 //! The last counters of links whose peers are about to go.
 //!
 //! RTM_GETSTATS waits for the RTNL lock, which the kernel holds while it takes a dead namespace's links
-//! down: an answer can come too late. /proc/net/dev is written without it (`dev_seq_show` in
-//! net/core/net-procfs.c), so it is read first, as far as it is short: a host with very many links is asked
-//! about each.
+//! down: an answer can come too late. Two files are written without it: /sys/class/net/NAME/statistics of
+//! one link (`netstat_show` in net/core/net-sysfs.c) and /proc/net/dev of all (`dev_seq_show` in
+//! net/core/net-procfs.c). The second is read where it is short; the newest links come last in it.
 
 use super::Sampler;
 use crate::model::link::{Counters, Name};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// So many bytes are read of the table: 500 links, in a millisecond.
-const READ_AT_MOST: u64 = 128 << 10;
+const READ_AT_MOST: u64 = 64 << 10;
+
+/// A table that was too long is looked at again after so many that would have been read.
+const TOO_LONG_FOR: u32 = 256;
+
+/// Where sysfs has the links of the namespace that it was mounted in.
+pub const SYSFS_NET: &str = "/sys/class/net";
 
 /// Reads /proc/net/dev of its own namespace.
 #[derive(Clone)]
 pub struct DeviceTable {
     path: PathBuf,
     text: Vec<u8>,
+    /// How many more reads are left out because the table was too long.
+    skip: u32,
 }
 
 impl DeviceTable {
     /// That of this procfs.
     pub fn new(procfs: &Path) -> DeviceTable {
-        DeviceTable { path: procfs.join("self/net/dev"), text: Vec::new() }
+        DeviceTable { path: procfs.join("self/net/dev"), text: Vec::new(), skip: 0 }
     }
 
-    /// The counters of the first links in it, of as many as can be read in a millisecond; `None` if it
-    /// cannot be read.
+    /// Returns the counters of all links; `None` if the table cannot be read, or not in half a millisecond:
+    /// then single links are read.
     pub fn read(&mut self) -> Option<HashMap<Name, Counters>> {
+        if let Some(left) = self.skip.checked_sub(1) {
+            self.skip = left;
+            return None;
+        }
         self.text.clear();
-        File::open(&self.path).ok()?.take(READ_AT_MOST).read_to_end(&mut self.text).ok()?;
+        let read = File::open(&self.path).ok()?.take(READ_AT_MOST).read_to_end(&mut self.text).ok()?;
+        if read as u64 == READ_AT_MOST {
+            self.skip = TOO_LONG_FOR;
+            return None;
+        }
         Some(counters(&self.text).collect())
     }
+}
+
+/// Reads the counters of a link in sysfs; `None` if it is not there, or sysfs is that of another namespace
+/// (`nsenter` leaves /sys as it was): the link of this name has another index there.
+fn statistics(folder: &Path, ifindex: u32, name: &Name) -> Option<Counters> {
+    let link = folder.join(OsStr::from_bytes(name.as_bytes()));
+    let number = |file: &str| -> Option<u64> {
+        let mut text = [0; 24];
+        let read = File::open(link.join(file)).ok()?.read(&mut text).ok()?;
+        std::str::from_utf8(&text[..read]).ok()?.trim_end().parse().ok()
+    };
+    if number("ifindex") != Some(u64::from(ifindex)) {
+        return None;
+    }
+    Some(Counters {
+        receive_bytes: number("statistics/rx_bytes")?,
+        receive_packets: number("statistics/rx_packets")?,
+        receive_dropped: number("statistics/rx_dropped")?,
+        transmit_bytes: number("statistics/tx_bytes")?,
+        transmit_packets: number("statistics/tx_packets")?,
+        transmit_dropped: number("statistics/tx_dropped")?,
+    })
 }
 
 /// Reads last counters, on a socket of its own.
@@ -49,12 +89,18 @@ impl Mourner {
         Mourner { sampler, table }
     }
 
-    /// The counters of these links of the host, as far as they are still there.
+    /// Returns the counters of these links of the host, as far as they are still there.
     pub fn last(&mut self, links: Vec<(u32, Name)>) -> Vec<(u32, Counters)> {
-        // What is not in the table is asked for: so it may not be there, without harm.
-        let table = self.table.read().unwrap_or_default();
+        let folder = Path::new(SYSFS_NET);
+        let mut table = None;
         let mut last = |(ifindex, name): (u32, Name)| {
-            let counters = table.get(&name).copied().or_else(|| self.sampler.sample_link(ifindex).ok()?)?;
+            let counters = statistics(folder, ifindex, &name)
+                .or_else(|| {
+                    let table = table.get_or_insert_with(|| self.table.read().unwrap_or_default());
+                    table.get(&name).copied()
+                })
+                // What is in neither is asked for: it waits for the lock.
+                .or_else(|| self.sampler.sample_link(ifindex).ok()?)?;
             Some((ifindex, counters))
         };
         links.into_iter().filter_map(&mut last).collect()
@@ -90,6 +136,30 @@ fn counters(table: &[u8]) -> impl Iterator<Item = (Name, Counters)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_of_sysfs_is_read_only_if_it_has_the_index() {
+        let folder = std::env::temp_dir().join(format!("veth-exporter-sysfs-{}", std::process::id()));
+        let statistics_of = folder.join("veth1/statistics");
+        std::fs::create_dir_all(&statistics_of).unwrap();
+        std::fs::write(folder.join("veth1/ifindex"), "7\n").unwrap();
+        for (number, file) in ["rx_bytes", "rx_packets", "rx_dropped", "tx_bytes", "tx_packets", "tx_dropped"]
+            .into_iter()
+            .enumerate()
+        {
+            std::fs::write(
+                statistics_of.join(file),
+                format!("{}\n", 18_446_744_073_709_551_610 + number as u64),
+            )
+            .unwrap();
+        }
+        let name = Name::from_bytes(b"veth1").unwrap();
+        let counters = statistics(&folder, 7, &name).unwrap();
+        assert_eq!((counters.receive_bytes, counters.transmit_dropped), (u64::MAX - 5, u64::MAX));
+        assert_eq!(statistics(&folder, 8, &name), None);
+        assert_eq!(statistics(&folder, 7, &Name::from_bytes(b"veth2").unwrap()), None);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     /// As Linux 6.18 writes it.
     const TABLE: &[u8] = b"Inter-|   Receive                                                |  Transmit

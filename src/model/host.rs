@@ -45,6 +45,8 @@ pub struct Host {
     searches: ProcessSearch,
     /// The namespaces that were searched for processes since rows were last made.
     searched: BTreeSet<NetnsId>,
+    /// The version of the evidence that dead pairs were last held against.
+    late_version: u64,
     /// The sources that may name owners, as of the last evaluation.
     may_name: BTreeSet<Runtime>,
     questions: Questions,
@@ -70,6 +72,8 @@ pub struct Host {
     /// Names are being read because somebody asked outside of a tick; and somebody has asked again since.
     names_asked: bool,
     names_asked_again: bool,
+    /// Each name that comes or goes is reported.
+    names_watched: bool,
     /// When to judge even if nothing changes: somebody has waited long enough, or is to be forgotten.
     again: Duration,
     /// When the last tick's counters came, and whether those of another are awaited.
@@ -106,6 +110,7 @@ impl Host {
             attribution: Attribution::default(),
             searches: ProcessSearch::default(),
             searched: BTreeSet::new(),
+            late_version: 0,
             may_name: BTreeSet::new(),
             questions: Questions::default(),
             rounds: 0,
@@ -120,6 +125,7 @@ impl Host {
             names_wanted: false,
             names_asked: false,
             names_asked_again: false,
+            names_watched: false,
             again: Duration::MAX,
             ticked: Duration::ZERO,
             tick_due: false,
@@ -194,7 +200,15 @@ impl Host {
                 Vec::new()
             }
             Input::Named => self.ask_names().into_iter().collect(),
+            Input::NameAdded(claim) => self.add_name(*claim, now),
+            Input::NamesWatched(works) => {
+                self.names_watched = works;
+                Vec::new()
+            }
             Input::Unnamed { locator } => {
+                self.names_asked_again |= self.names_asked;
+                self.evidence.remove_claims(Runtime::Named, &locator);
+                self.touch(now);
                 // The next namespace of this name is another one, whatever keeps the old one.
                 match self.evidence.unlocate(&locator).map(|at| at.netns) {
                     Some(Located::Nsid(nsid)) => self.parting_words(nsid),
@@ -307,7 +321,10 @@ impl Host {
             return self.begin_round(now, Some("periodic"));
         }
         let mut requests = std::mem::take(&mut self.spare);
-        requests.extend(self.evidence.sources.keys().map(|&runtime| Request::Claims(runtime)));
+        let watched = self.names_watched;
+        let asked = self.evidence.sources.keys().filter(|runtime| !watched || **runtime != Runtime::Named);
+        requests.extend(asked.map(|&runtime| Request::Claims(runtime)));
+        requests.extend(self.evidence.to_locate(false, now).into_iter().map(Request::Locate));
         requests.extend(self.evidence.process_locators().map(Request::Locate));
         let mut read = self.turns.off_host(self.attribution.sums().off_host.keys().copied().collect());
         read.extend(self.turns.past_the_port(self.topology.pairing(), self.ledger.bypassed()));

@@ -51,6 +51,8 @@ pub(crate) struct Ledger {
     book: Book,
     /// What pairs had carried that died while they were held back.
     unattributed: Vec<Unattributed>,
+    /// Of how many of them it was asked where they are booked.
+    asked_late: usize,
 }
 
 /// How much is shown.

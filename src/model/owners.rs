@@ -65,6 +65,8 @@ pub(crate) struct Changed {
     pub namespaces: BTreeSet<NetnsId>,
     /// The host's bridges that carry another network.
     pub bridges: BTreeSet<Name>,
+    /// A runtime may know other networks than before.
+    pub networks: bool,
 }
 
 impl Owners {
@@ -76,7 +78,11 @@ impl Owners {
         known: &Known<'_>,
         now: Duration,
     ) -> Changed {
-        let mut changed = Changed { bridges: self.set_bridges(evidence), ..Changed::default() };
+        let mut changed = Changed::default();
+        if let Some(bridges) = evidence.take_bridges() {
+            changed.bridges = self.set_bridges(bridges);
+            changed.networks = true;
+        }
         self.mark(evidence, settled, known.topology, now);
         // Each decision may make others depend on it; they settle after a few.
         let mut budget = 16 * (self.dirty.len() + known.topology.namespaces().len());
@@ -225,9 +231,8 @@ impl Owners {
         }
     }
 
-    /// Takes the networks that runtimes know. Returns the bridges that carry another one than before.
-    fn set_bridges(&mut self, evidence: &mut Evidence) -> BTreeSet<Name> {
-        let Some(bridges) = evidence.take_bridges() else { return BTreeSet::new() };
+    /// Takes which network each bridge carries. Returns the bridges that carry another one than before.
+    fn set_bridges(&mut self, bridges: HashMap<Name, String>) -> BTreeSet<Name> {
         let before = std::mem::replace(&mut self.bridges, bridges);
         let names = before.keys().chain(self.bridges.keys());
         names.filter(|name| before.get(name) != self.bridges.get(name)).copied().collect()

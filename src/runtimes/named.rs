@@ -51,12 +51,7 @@ impl Folder {
             Ok(files) => files,
         };
         self.read = stamp;
-        let claims = files.into_iter().map(|(name, path)| Claim {
-            owner: Workload::named(Runtime::Named, name),
-            locator: Locator::Path(path),
-            endpoints: Vec::new(),
-            members: Vec::new(),
-        });
+        let claims = files.into_iter().map(|(name, path)| claim(name, path));
         Some(Ok(Found::Claims(Claims { claims: claims.collect(), ..Claims::default() })))
     }
 }
@@ -100,11 +95,23 @@ pub(crate) struct Names {
     folder: PathBuf,
 }
 
+/// Returns the claim of a name on the namespace that is mounted on its file.
+fn claim(name: String, path: PathBuf) -> Claim {
+    Claim {
+        owner: Workload::named(Runtime::Named, name),
+        locator: Locator::Path(path),
+        endpoints: Vec::new(),
+        members: Vec::new(),
+    }
+}
+
 /// What has happened in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NameChange {
-    /// A name has come.
-    Came,
+    /// What has come is not known one by one: all names are to be read.
+    Unknown,
+    /// A name has come, which claims a namespace.
+    Came(Box<Claim>),
     /// A name is gone, by which a namespace was located.
     Went(Locator),
 }
@@ -136,7 +143,11 @@ impl Names {
                 Some(name) if event.mask.intersects(gone) => {
                     changes.push(NameChange::Went(Locator::Path(self.folder.join(name))));
                 }
-                Some(_) => changes.push(NameChange::Came),
+                Some(name) => {
+                    let path = self.folder.join(&name);
+                    let name = Readable(name.as_bytes()).to_string();
+                    changes.push(NameChange::Came(Box::new(claim(name, path))));
+                }
                 None => return None,
             }
         }

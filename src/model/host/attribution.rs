@@ -61,6 +61,8 @@ pub(super) struct Attribution {
     ends: Counts<EndState>,
     /// The labels that pairs were given since they were last taken.
     named: Vec<LabelSet>,
+    /// The namespaces have changed that no runtime has claimed in time.
+    unclaimed_changed: bool,
     /// How often a row has changed that is shown.
     version: u64,
 }
@@ -72,8 +74,9 @@ pub(super) struct Sums {
     pub unclaimed: Counts<NetnsId>,
     /// The namespaces to read at ticks for pairs without an end on the host.
     pub off_host: Counts<u32>,
-    /// The owners of the interfaces that are shown.
+    /// The owners at the ends that are shown, and how many series of information they and their members take.
     pub tenants: Counts<Arc<Tenant>>,
+    pub infos: usize,
     /// How many ports are shown, and how many interfaces of containers.
     pub ports: usize,
     pub containers: usize,
@@ -89,6 +92,8 @@ struct PairRow {
     until: Option<Duration>,
     placement: Placement,
     waits: Waits,
+    /// The owners at its ends that the user wants to see.
+    tenants: Vec<Arc<Tenant>>,
 }
 
 /// Where a pair is shown.
@@ -144,6 +149,11 @@ impl Attribution {
         self.version
     }
 
+    /// Returns true if the namespaces have changed that no runtime has claimed in time, since the last call.
+    pub(super) fn take_unclaimed_changed(&mut self) -> bool {
+        std::mem::take(&mut self.unclaimed_changed)
+    }
+
     /// Returns the labels that pairs were given since the last call.
     pub(super) fn take_named(&mut self) -> Vec<LabelSet> {
         std::mem::take(&mut self.named)
@@ -189,22 +199,21 @@ impl Attribution {
 
     /// Makes the row of an end without a pair anew; `None` where there is none.
     pub(super) fn set_single(&mut self, end: End, single: Option<(ShownSide, EndState)>) {
-        let before = match single {
-            Some((side, why)) => {
-                if self.single.get(&end).is_some_and(|(was, reason)| **was == side && *reason == why) {
-                    return;
-                }
-                self.ends.add(why);
-                self.single.insert(end, (Arc::new(side), why))
-            }
-            None => self.single.remove(&end),
-        };
-        if let Some((_, why)) = &before {
-            self.ends.remove(why);
+        let known = self.single.get(&end);
+        let same = known
+            .zip(single.as_ref())
+            .is_some_and(|(known, (side, why))| *known.0 == *side && known.1 == *why);
+        if same || known.is_none() && single.is_none() {
+            return;
         }
-        if single_changed(&before, self.single.get(&end)) {
-            self.version += 1;
+        if let Some((_, why)) = self.single.remove(&end) {
+            self.ends.remove(&why);
         }
+        if let Some((side, why)) = single {
+            self.ends.add(why);
+            self.single.insert(end, (Arc::new(side), why));
+        }
+        self.version += 1;
     }
 
     /// Makes the row of a pair anew, and books the pair by it.
@@ -253,7 +262,10 @@ impl Attribution {
             Some(row) if *row.shown == shown => Arc::clone(&row.shown),
             _ => Arc::new(shown),
         };
-        let row = PairRow { shown, account, until, placement, waits };
+        let filter = &context.config.filter;
+        let tenants = shown.sides.iter().filter_map(|side| side.tenant.as_ref());
+        let tenants = tenants.filter(|tenant| filter.shows_owner(&tenant.owner)).cloned().collect();
+        let row = PairRow { shown, account, until, placement, waits, tenants };
         match ledger.is_refused(account) {
             true => _ = self.refused.insert(ends[0]),
             false => _ = self.refused.remove(&ends[0]),
@@ -292,8 +304,8 @@ impl Attribution {
         let seen = row.shown.sides.iter().filter(|side| side.link.is_some()).count();
         self.ends.change(row.shown.state, seen, there);
         row.waits.unclaimed.iter().for_each(|netns| sums.unclaimed.change(*netns, 1, there));
+        self.unclaimed_changed |= !row.waits.unclaimed.is_empty();
         row.waits.read.iter().for_each(|nsid| sums.off_host.change(*nsid, 1, there));
-        let sides = row.shown.sides.iter();
         let step = |sum: &mut usize, by: usize| *sum = if there { *sum + by } else { *sum - by };
         match row.placement {
             Placement::Nowhere => {}
@@ -301,28 +313,24 @@ impl Attribution {
             Placement::Listed => {
                 let ports = row.shown.ports().filter(|(_, port, _)| port.link.is_some() && !port.hidden);
                 step(&mut sums.ports, ports.count());
-                step(&mut sums.containers, sides.clone().filter(is_container).count());
-                for tenant in sides.filter_map(|side| side.tenant.as_ref()) {
+                step(&mut sums.containers, row.shown.sides.iter().filter(is_container).count());
+                for tenant in &row.tenants {
+                    let before = sums.tenants.get(tenant);
                     sums.tenants.change(Arc::clone(tenant), 1, there);
+                    if (before == 0) != (sums.tenants.get(tenant) == 0) {
+                        step(&mut sums.infos, 1 + tenant.members.len());
+                    }
                 }
             }
         }
         if !there && !self.rows.contains_key(&first) {
             self.waiting.remove(&first);
             self.refused.remove(&first);
-            self.deadlines.extend(None::<(Duration, End)>);
             if let Some(until) = row.until {
                 self.deadlines.remove(&(until, first));
             }
         }
     }
-}
-
-fn single_changed(
-    before: &Option<(Arc<ShownSide>, EndState)>,
-    now: Option<&(Arc<ShownSide>, EndState)>,
-) -> bool {
-    before.is_some() || now.is_some()
 }
 
 /// What becomes of a pair for now.

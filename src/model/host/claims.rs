@@ -3,7 +3,7 @@
 use super::{Host, Located, Location, LookFailure, Request};
 use crate::model::owners::Evidence;
 use crate::model::view::{Source, SourceStatus};
-use crate::model::workload::{Claims, Expected, Locator, Runtime, Workload};
+use crate::model::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
 use std::time::Duration;
 
 impl Host {
@@ -31,6 +31,15 @@ impl Host {
         changed |= pods_before != (self.pods || self.config.pods);
         self.report_claims(runtime, result, took);
         self.believe(changed, now)
+    }
+
+    /// Takes the claim of a name that has come.
+    pub(super) fn add_name(&mut self, mut claim: Claim, now: Duration) -> Vec<Request> {
+        // An answer that is on its way may be older.
+        self.names_asked_again |= self.names_asked;
+        self.config.filter.strip_workload(&mut claim.owner);
+        self.evidence.add_claim(Runtime::Named, claim);
+        self.believe(true, now)
     }
 
     /// The source's last answer still holds.

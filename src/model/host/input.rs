@@ -3,7 +3,7 @@
 use crate::model::event::Event;
 use crate::model::filter::Filter;
 use crate::model::link::{Counters, Errors, Link, Name};
-use crate::model::workload::{Claims, Expected, Locator, Runtime, Workload};
+use crate::model::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
@@ -92,8 +92,12 @@ pub enum Input {
     },
     /// The answer to [`Request::Echo`].
     Echo,
-    /// A name has come to the folder of named namespaces.
+    /// Names may have come to the folder of named namespaces: all are to be read.
     Named,
+    /// A name has come to it.
+    NameAdded(Box<Claim>),
+    /// Whether each name that comes or goes is reported from now on.
+    NamesWatched(bool),
     /// A name is gone from it: its namespace is about to die, if nothing else holds it.
     Unnamed {
         /// By which it was located.

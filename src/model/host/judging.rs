@@ -54,7 +54,7 @@ impl Host {
         }
         if std::mem::take(&mut self.names_wanted) {
             // A name in /run/netns is there before the namespace has its first veth.
-            if self.evidence.sources.contains_key(&Runtime::Named) {
+            if self.evidence.sources.contains_key(&Runtime::Named) && !self.names_watched {
                 more.extend(self.ask_names());
             }
             // A claim that was not located may be now.
@@ -63,7 +63,9 @@ impl Host {
         }
         self.evidence.new_processes.keep(&self.attribution.nameless());
         more.extend(self.look_for_new_processes());
-        more.extend(self.searches.question(self.attribution.sums().unclaimed.keys(), now));
+        if self.attribution.take_unclaimed_changed() || self.searches.due().is_some_and(|due| due <= now) {
+            more.extend(self.searches.question(self.attribution.sums().unclaimed.keys(), now));
+        }
         more.extend(self.evidence.take_to_watch().into_iter().map(Request::WatchExit));
         self.again = self.next_deadline(now);
         more
@@ -131,11 +133,12 @@ impl Host {
             ends.extend(self.attribution.dated());
         }
         self.evaluate(ends, now);
-        let (networks, retention) = (self.evidence.networks(), self.config.retention);
         let filter = &self.config.filter;
         let limits = Limits { series: self.config.series, shows: &|labels| filter.shows(labels) };
-        self.ledger.know_networks(networks, now, &limits);
-        self.ledger.expire(now, retention);
+        if changed.networks {
+            self.ledger.know_networks(self.evidence.networks(), now, &limits);
+        }
+        self.ledger.expire(now, self.config.retention);
         if self.ledger.take_freed() && !self.attribution.refused().is_empty() {
             self.evaluate(self.attribution.refused().clone(), now);
             self.ledger.take_freed();
@@ -199,10 +202,13 @@ impl Host {
         if !self.ledger.waits() {
             return;
         }
+        let over = self.ledger.waits_since().is_some_and(|since| now >= since + KEPT);
+        let version = self.evidence.version();
+        let news = std::mem::replace(&mut self.late_version, version) != version;
         let filter = &self.config.filter;
         let limits = Limits { series: self.config.series, shows: &|labels| filter.shows(labels) };
         let evidence = &self.evidence;
-        self.ledger.attribute_late(|entry| late_owner(entry, evidence, now), now, &limits);
+        self.ledger.attribute_late(|entry| late_owner(entry, evidence, now), news || over, now, &limits);
     }
 }
 

@@ -61,7 +61,6 @@ impl Host {
 
     fn scene(&self) -> Scene {
         let overflow = self.ledger.overflow();
-        let filter = &self.config.filter;
         let tenants = self.attribution.sums().tenants.keys();
         let networks = || self.ledger.networks();
         Scene {
@@ -71,7 +70,7 @@ impl Host {
             workloads_begun: self.ledger.workloads().map(|total| total.begun).collect(),
             networks: networks().map(|(labels, ..)| Arc::clone(labels)).collect(),
             networks_begun: networks().map(|(.., begun)| begun).collect(),
-            tenants: tenants.filter(|tenant| filter.shows_owner(&tenant.owner)).cloned().collect(),
+            tenants: tenants.cloned().collect(),
             pods: self.shows_pods(),
             others: self.listed_others().cloned().collect(),
             ends: self.attribution.ends(),
@@ -99,9 +98,6 @@ impl Host {
             self.shown.scene.take();
         }
         let sums = self.attribution.sums();
-        let filter = &self.config.filter;
-        let infos = sums.tenants.keys().filter(|tenant| filter.shows_owner(&tenant.owner));
-        let infos: usize = infos.map(|tenant| 1 + tenant.members.len()).sum();
         let (workloads, networks) = self.ledger.shown_totals();
         let left_out = self.shown.others.len() - self.shown.listed_others.len();
         self.status.series = SeriesStatus {
@@ -109,7 +105,7 @@ impl Host {
             shown: sums.ports * OF_A_PORT
                 + workloads * OF_A_LABEL_SET
                 + networks * OF_A_NETWORK
-                + infos * OF_AN_INFO,
+                + sums.infos * OF_AN_INFO,
             summed: self.ledger.refused(),
             left_out: left_out * OF_A_CADVISOR_LINK,
         };

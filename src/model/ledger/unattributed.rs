@@ -28,16 +28,19 @@ impl Unattributed {
 }
 
 impl Ledger {
-    /// Asks of each dead pair's traffic where it is booked; it waits while the answer is `None`. Where very
-    /// many wait, the oldest are booked to the labels that they have without an answer.
+    /// Asks of each dead pair's traffic where it is booked, or, unless `all`, of those that have died since
+    /// the last time; it waits while the answer is `None`. Where very many wait, the oldest are booked to the
+    /// labels that they have without an answer.
     pub(crate) fn attribute_late(
         &mut self,
         owner: impl Fn(&Unattributed) -> Option<[Option<LabelSet>; 2]>,
+        all: bool,
         now: Duration,
         limits: &Limits<'_>,
     ) {
         let mut excess = self.unattributed.len().saturating_sub(UNATTRIBUTED);
-        for entry in std::mem::take(&mut self.unattributed) {
+        let first = if all || excess > 0 { 0 } else { self.asked_late };
+        for entry in self.unattributed.split_off(first) {
             let labels = owner(&entry).or_else(|| (excess > 0).then(|| entry.labels.clone()));
             let Some(labels) = labels else {
                 self.unattributed.push(entry);
@@ -59,6 +62,7 @@ impl Ledger {
                 self.book.workloads.release(total, now);
             }
         }
+        self.asked_late = self.unattributed.len();
     }
 
     /// Returns since when the first of the dead pairs waits for its owner.

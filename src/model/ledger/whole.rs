@@ -71,7 +71,7 @@ impl Whole {
         retention: Duration,
     ) {
         let limits = Limits { series: 1_000_000, shows: &|_| true };
-        self.ledger.attribute_late(owner, now, &limits);
+        self.ledger.attribute_late(owner, true, now, &limits);
         self.book(bookings, now, &limits);
         self.ledger.expire(now, retention);
     }

@@ -68,6 +68,8 @@ pub(crate) struct Evidence {
     /// The owners' ids of which something else is known.
     changed_ids: BTreeSet<String>,
     networks_changed: bool,
+    /// How often a source has reported something else.
+    version: u64,
 }
 
 /// Where the claims are.
@@ -181,6 +183,39 @@ impl Evidence {
         std::mem::replace(&mut source.may_name, well) != well
     }
 
+    /// Returns how often a source has reported something else than before.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Takes one more claim of a source.
+    pub(crate) fn add_claim(&mut self, runtime: Runtime, claim: Claim) {
+        let source = self.sources.entry(runtime).or_default();
+        let (locator, id) = (claim.locator.clone(), claim.owner.id.clone());
+        let claims = source.claims.entry(locator.clone()).or_default();
+        if claims.contains(&claim) {
+            return;
+        }
+        claims.push(claim);
+        claims.sort();
+        if claims.len() == 1 {
+            self.locations.want(&locator);
+        } else {
+            self.locations.touch(&locator);
+        }
+        self.changed_ids.insert(id);
+        self.version += 1;
+    }
+
+    /// Takes the claims of a source by this locator away.
+    pub(crate) fn remove_claims(&mut self, runtime: Runtime, locator: &Locator) {
+        let source = self.sources.entry(runtime).or_default();
+        if source.claims.remove(locator).is_some() {
+            self.locations.unwant(locator);
+            self.version += 1;
+        }
+    }
+
     /// Takes all that a source claims; true if that is news.
     pub(crate) fn set_claims(&mut self, runtime: Runtime, claims: Claims) -> bool {
         let source = self.sources.entry(runtime).or_default();
@@ -215,7 +250,9 @@ impl Evidence {
             let now = self.sources[&runtime].claims.get(locator).into_iter().flatten();
             self.changed_ids.extend(before.chain(now).map(|claim| claim.owner.id.clone()));
         }
-        networks_changed || !claims_changed.is_empty() || !own_changed.is_empty()
+        let news = networks_changed || !claims_changed.is_empty() || !own_changed.is_empty();
+        self.version += u64::from(news);
+        news
     }
 
     /// Takes what a runtime is about to make, and which containers there are. Returns true if that is news.
@@ -227,6 +264,7 @@ impl Evidence {
         topology: &Topology,
         now: Duration,
     ) {
+        self.version += 1;
         let source = self.sources.entry(runtime).or_default();
         let before = std::mem::take(&mut source.expected);
         for expected in expected {
