@@ -71,11 +71,10 @@ impl Bed {
         for turn in 0..times {
             let netns = format!("{}-churn{turn}", self.prefix);
             let device = format!("vethchurn{turn}");
+            ip(&["netns", "add", &netns]);
             ip_batch(
                 &["-n", &self.prefix],
-                &format!(
-                    "netns add {netns}\nlink add {device} type veth peer name eth0 netns {netns}\nlink set {device} up\n"
-                ),
+                &format!("link add {device} type veth peer name eth0 netns {netns}\nlink set {device} up\n"),
             );
             let entry = self.folder.join(format!("shop-job-{turn}"));
             std::os::unix::fs::symlink(Path::new("/run/netns").join(&netns), &entry).expect("a name");

@@ -20,7 +20,8 @@ pub(crate) mod wire;
 pub use events::Events;
 pub(crate) use events::{Reach, Waker};
 pub use links::Resolver;
-pub use mourner::{DeviceTable, Mourner, SYSFS_NET};
+pub(crate) use mourner::SYSFS_NET;
+pub use mourner::{DeviceTable, Mourner};
 pub use stats::Sampler;
 
 use std::sync::Arc;

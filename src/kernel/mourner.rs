@@ -21,7 +21,7 @@ const READ_AT_MOST: u64 = 64 << 10;
 const TOO_LONG_FOR: u32 = 256;
 
 /// Where sysfs has the links of the namespace that it was mounted in.
-pub const SYSFS_NET: &str = "/sys/class/net";
+pub(crate) const SYSFS_NET: &str = "/sys/class/net";
 
 /// Reads /proc/net/dev of its own namespace.
 #[derive(Clone)]

@@ -442,6 +442,12 @@ impl Topology {
             touched.insert(link.ifindex);
         }
         let old = self.link(netns, link.ifindex).copied();
+        if old.is_none() {
+            // The first event of a device that was made is sent before it can have counted anything
+            // (register_netdevice in net/core/dev.c); one that is moved brings its counters along.
+            let born = link.counters == Counters::default();
+            self.births.insert(End { netns, ifindex: link.ifindex }, born);
+        }
         if let Some(old) = old {
             link = placed(link, &old);
             if !differs(&old, &link) {
@@ -528,9 +534,9 @@ impl Topology {
     }
 
     /// Returns the namespaces to read again because two of these ends disagree: one of them has moved, and
-    /// the kernel sends no event about the other. Each end is doubted once for each change of either; the
-    /// host's own links need no doubt, as all their events arrive.
-    pub(crate) fn doubts(&mut self, ends: &BTreeSet<End>) -> BTreeSet<u32> {
+    /// the kernel sends no event about the other. Each end is doubted once for each change of either. `None`
+    /// is the host.
+    pub(crate) fn doubts(&mut self, ends: &BTreeSet<End>) -> BTreeSet<Option<u32>> {
         let mut asked = BTreeSet::new();
         for &end in ends {
             let state = self.pairing.single().get(&end);
@@ -547,7 +553,7 @@ impl Topology {
             let links = [Some(link), peer]
                 .map(|link| link.map(|link| Link { counters: Counters::default(), ..link }));
             if self.doubted.get(&end) != Some(&links) {
-                asked.extend([end.netns, netns].into_iter().filter_map(NetnsId::nsid));
+                asked.extend([end.netns, netns].map(NetnsId::nsid));
                 self.doubted.insert(end, links);
             }
         }

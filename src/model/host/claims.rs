@@ -16,19 +16,19 @@ impl Host {
     ) -> Vec<Request> {
         self.names_answered(runtime, now);
         let mut changed = self.evidence.answered(runtime, matches!(answer, Some(Ok(_))), now);
-        let pods_before = self.pods || self.config.pods;
+        let pods_before = self.shown.pods || self.config.pods;
         if runtime == Runtime::Cri {
-            self.pods |= answer.is_some();
+            self.shown.pods |= answer.is_some();
             self.config.pods &= answer.is_some();
         }
         let result = answer.map(|answer| {
             let mut claims = answer?;
             self.config.filter.strip(&mut claims);
-            self.pods |= claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
+            self.shown.pods |= claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
             changed |= self.evidence.set_claims(runtime, claims);
             Ok(())
         });
-        changed |= pods_before != (self.pods || self.config.pods);
+        changed |= pods_before != (self.shown.pods || self.config.pods);
         self.report_claims(runtime, result, took);
         self.believe(changed, now)
     }
@@ -36,10 +36,22 @@ impl Host {
     /// Takes the claim of a name that has come.
     pub(super) fn add_name(&mut self, mut claim: Claim, now: Duration) -> Vec<Request> {
         // An answer that is on its way may be older.
-        self.names_asked_again |= self.names_asked;
+        self.names.asked_again |= self.names.asked;
         self.config.filter.strip_workload(&mut claim.owner);
         self.evidence.add_claim(Runtime::Named, claim);
         self.believe(true, now)
+    }
+
+    /// Takes a name away: the next namespace of this name is another one, whatever keeps the old one.
+    pub(super) fn remove_name(&mut self, locator: &Locator, now: Duration) -> Vec<Request> {
+        self.names.asked_again |= self.names.asked;
+        let location = self.evidence.unlocate(locator);
+        self.evidence.remove_claims(Runtime::Named, locator);
+        self.touch(now);
+        match location.map(|at| at.netns) {
+            Some(Located::Nsid(nsid)) => self.parting_words(nsid),
+            _ => Vec::new(),
+        }
     }
 
     /// The source's last answer still holds.
@@ -91,9 +103,9 @@ impl Host {
 
     pub(super) fn names_answered(&mut self, runtime: Runtime, now: Duration) {
         if runtime == Runtime::Named {
-            self.names_asked = false;
-            if std::mem::take(&mut self.names_asked_again) {
-                self.names_wanted = true;
+            self.names.asked = false;
+            if std::mem::take(&mut self.names.asked_again) {
+                self.names.wanted = true;
                 self.touch(now);
             }
         }
@@ -101,17 +113,17 @@ impl Host {
 
     /// Asks for the names of namespaces, if they are not being read: then they are read once more.
     pub(super) fn ask_names(&mut self) -> Option<Request> {
-        self.names_asked_again = self.names_asked;
-        (!std::mem::replace(&mut self.names_asked, true)).then_some(Request::Claims(Runtime::Named))
+        self.names.asked_again = self.names.asked;
+        (!std::mem::replace(&mut self.names.asked, true)).then_some(Request::Claims(Runtime::Named))
     }
 
     /// Asks where the claims are that are not located yet.
     pub(super) fn believe(&mut self, changed: bool, now: Duration) -> Vec<Request> {
         // While somebody waits for a name, each answer is a chance; and the end of the wait is judged by it.
-        if changed || self.again <= now {
+        if changed || self.schedule.again <= now {
             self.touch(now);
         }
-        let wanted = self.evidence.to_locate(false, now);
+        let wanted = self.evidence.choose_to_locate(false, now);
         self.ask(wanted.into_iter().map(Request::Locate).collect())
     }
 
@@ -122,9 +134,9 @@ impl Host {
         now: Duration,
     ) -> Vec<Request> {
         let request = Request::Locate(locator.clone());
-        let in_round = self.questions.is_of_round(&request);
-        self.questions.answered(&request);
-        let taken_back = self.questions.located(&locator);
+        let in_round = self.reading.questions.is_of_round(&request);
+        self.reading.questions.answered(&request);
+        let taken_back = self.reading.questions.located(&locator);
         let mut more = Vec::new();
         match answer {
             Ok(Location { netns: Located::Nsid(nsid), .. }) if taken_back.contains(&nsid) => {
@@ -137,7 +149,7 @@ impl Host {
                     let before = self.evidence.location(&locator);
                     // What was read there before the claim came may be of another namespace that had this id.
                     let news = before.is_none_or(|before| before.netns != found.netns);
-                    if in_round && self.questions.round.asked.insert(nsid) {
+                    if in_round && self.reading.questions.round.asked.insert(nsid) {
                         more = self.open(vec![links]);
                     } else if news {
                         more = self.ask(vec![links]);

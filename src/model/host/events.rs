@@ -13,7 +13,7 @@ impl Host {
             Event::Link { source, link } => {
                 let netns = self.topology.netns(source);
                 let end = End { netns, ifindex: link.ifindex };
-                self.suspicions.clear(end);
+                self.reading.suspicions.clear(end);
                 self.note_last(end, &link);
                 if self.topology.upsert(netns, link) == Change::Shape {
                     self.touch(now);
@@ -25,55 +25,58 @@ impl Host {
                     |topology: &Topology| End { netns: topology.netns(source), ifindex: link.ifindex };
                 // It may be about to go before it has its account.
                 let unknown = link.kind == Kind::Veth && self.ledger.place(end_now(&self.topology)).is_none();
-                let requests = if unknown { self.judge_links(now) } else { Vec::new() };
+                let requests = if unknown { self.evaluate_now(now) } else { Vec::new() };
                 // Judging may have found that the id is another namespace's.
                 let end = end_now(&self.topology);
                 self.note_last(end, &link);
                 if !moved {
                     self.ledger.end(end);
                 }
-                self.suspicions.clear(end);
+                self.reading.suspicions.clear(end);
                 self.topology.unlink(end.netns, end.ifindex);
                 self.touch(now);
                 requests
             }
             Event::NewNsid(nsid) => {
-                self.refused.remove(&nsid);
-                self.names_wanted = true;
+                self.reading.refused.remove(&nsid);
+                self.names.wanted = true;
                 self.touch(now);
                 self.evidence.new_processes.awaited(nsid);
                 self.look_for_new_processes().into_iter().collect()
             }
-            Event::DeletedNsid(nsid) => {
-                let netns = self.topology.netns(Some(nsid));
-                let unknown = self.topology.veths(netns).any(|end| self.ledger.place(end).is_none());
-                let mut requests = if unknown { self.judge_links(now) } else { Vec::new() };
-                requests.splice(0..0, self.parting_words(nsid));
-                self.suspicions.clear_all_of(netns);
-                self.topology.end_of(nsid);
-                self.others_awaited.remove(&nsid);
-                self.errors.retain(|end, _| end.netns != netns);
-                self.evidence.end_of(nsid, netns);
-                self.questions.take_back(nsid);
-                self.searches.take_back(nsid);
-                self.touch(now);
-                requests
-            }
+            Event::DeletedNsid(nsid) => self.end_of(nsid, now),
             Event::Lost => {
                 self.status.lost += 1;
                 self.begin_round(now, Some("lost"))
             }
             Event::Bad => {
                 self.status.bad_messages += 1;
-                self.resync_owed.get_or_insert("unreadable");
+                self.reading.resync_owed.get_or_insert("unreadable");
                 Vec::new()
             }
         }
     }
 
-    /// Judges at once if links have changed: an end that is about to go may not have its account yet.
-    pub(super) fn judge_links(&mut self, now: Duration) -> Vec<Request> {
-        if self.rounds > 0 { self.reevaluate(now) } else { Vec::new() }
+    /// Forgets the namespace that had this id.
+    fn end_of(&mut self, nsid: u32, now: Duration) -> Vec<Request> {
+        let netns = self.topology.netns(Some(nsid));
+        let unknown = self.topology.veths(netns).any(|end| self.ledger.place(end).is_none());
+        let mut requests = if unknown { self.evaluate_now(now) } else { Vec::new() };
+        requests.splice(0..0, self.parting_words(nsid));
+        self.reading.suspicions.clear_all_of(netns);
+        self.topology.end_of(nsid);
+        self.reading.others_awaited.remove(&nsid);
+        self.shown.errors.retain(|end, _| end.netns != netns);
+        self.evidence.end_of(nsid, netns);
+        self.reading.questions.take_back(nsid);
+        self.searching.searches.take_back(nsid);
+        self.touch(now);
+        requests
+    }
+
+    /// Evaluates at once what has changed: an end that is about to go may not have its account yet.
+    pub(super) fn evaluate_now(&mut self, now: Duration) -> Vec<Request> {
+        if self.reading.rounds > 0 { self.reevaluate(now) } else { Vec::new() }
     }
 
     /// Notes what a link message counts, which may be the last that is heard of the end.
@@ -99,7 +102,7 @@ impl Host {
     /// The same, with what was read at the very sign, if it was.
     pub(super) fn parting_words(&mut self, nsid: u32) -> Vec<Request> {
         for (ifindex, name) in self.ports_of(nsid) {
-            if let Some(counters) = self.parting.get(&name) {
+            if let Some(counters) = self.reading.parting.get(&name) {
                 self.ledger.observe(End { netns: NetnsId::Host, ifindex }, counters);
             }
         }

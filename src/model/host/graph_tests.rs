@@ -6,7 +6,7 @@ use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
 use crate::model::pairing::Role;
 use crate::model::workload::{Claim, Claims, Endpoint, Workload};
 use proptest::prelude::*;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -26,17 +26,20 @@ impl Host {
     /// together.
     pub(super) fn may_evaluate(&self) -> bool {
         match self.config.learning {
-            Learning::Events if self.rounds > 0 => true,
-            _ => self.questions.round.open.is_empty() && (self.rounds > 0 || self.questions.round.whole),
+            Learning::Events if self.reading.rounds > 0 => true,
+            _ => {
+                self.reading.questions.round.open.is_empty()
+                    && (self.reading.rounds > 0 || self.reading.questions.round.whole)
+            }
         }
     }
 
     /// Evaluates what has changed. Returns what to ask.
     pub(super) fn reevaluate(&mut self, now: Duration) -> Vec<Request> {
-        self.due = None;
+        self.schedule.due = None;
         #[cfg(test)]
         self.mark_everything();
-        if self.questions.round.whole && self.questions.round.open.is_empty() {
+        if self.reading.questions.round.whole && self.reading.questions.round.open.is_empty() {
             self.complete_round(now);
         }
         let settled = self.settle_links(now);
@@ -52,22 +55,24 @@ impl Host {
             let engines = engines.filter(|(runtime, source)| **runtime != Runtime::Named && source.may_name);
             more.extend(engines.map(|(&runtime, _)| Request::Claims(runtime)));
         }
-        if std::mem::take(&mut self.names_wanted) {
+        if std::mem::take(&mut self.names.wanted) {
             // A name in /run/netns is there before the namespace has its first veth.
-            if self.evidence.sources.contains_key(&Runtime::Named) && !self.names_watched {
+            if self.evidence.sources.contains_key(&Runtime::Named) && !self.names.watched {
                 more.extend(self.ask_names());
             }
             // A claim that was not located may be now.
-            let wanted = self.evidence.to_locate(true, now);
+            let wanted = self.evidence.choose_to_locate(true, now);
             more.extend(self.ask(wanted.into_iter().map(Request::Locate).collect()));
         }
         self.evidence.new_processes.keep(&self.attribution.nameless());
         more.extend(self.look_for_new_processes());
-        if self.attribution.take_unclaimed_changed() || self.searches.due().is_some_and(|due| due <= now) {
-            more.extend(self.searches.question(self.attribution.sums().unclaimed.keys(), now));
+        if self.attribution.take_unclaimed_changed()
+            || self.searching.searches.due().is_some_and(|due| due <= now)
+        {
+            more.extend(self.searching.searches.question(self.attribution.sums().unclaimed.keys(), now));
         }
         more.extend(self.evidence.take_to_watch().into_iter().map(Request::WatchExit));
-        self.again = self.next_deadline(now);
+        self.schedule.again = self.next_deadline(now);
         more
     }
 
@@ -76,7 +81,7 @@ impl Host {
         let doubt = self.owners.doubts() || self.evidence.doubts(now);
         let at_least = if doubt { IN_DOUBT } else { AT_LEAST };
         let ends = [
-            self.searches.due(),
+            self.searching.searches.due(),
             self.attribution.deadline(),
             self.ledger.waits_since().map(|since| since + KEPT),
             self.owners.leaves_at(),
@@ -88,12 +93,14 @@ impl Host {
 
     /// Asks for the links that would tell of pairs that are not known.
     fn ask_for_links(&mut self, settled: &Settled) -> Vec<Request> {
-        let mut wanted = self.topology.wanted();
+        let mut wanted: BTreeSet<Option<u32>> = self.topology.wanted().into_iter().map(Some).collect();
         if self.config.learning == Learning::Events {
             wanted.extend(self.topology.doubts(&settled.ends));
         }
-        let wanted = wanted.into_iter().filter(|nsid| !self.refused.contains(nsid));
-        self.ask(wanted.map(|nsid| Request::Links { nsid: Some(nsid) }).collect())
+        let refused = |nsid: &Option<u32>| nsid.is_some_and(|nsid| self.reading.refused.contains(&nsid));
+        let wanted: Vec<Request> =
+            wanted.into_iter().filter(|nsid| !refused(nsid)).map(|nsid| Request::Links { nsid }).collect();
+        self.ask(wanted)
     }
 
     /// Joins the links that have changed, and opens, moves and closes the accounts of their pairs.
@@ -148,7 +155,7 @@ impl Host {
 
     /// The ends whose name, owner, bridge or network has changed.
     fn ends_named_anew(&mut self, settled: &Settled, changed: &Changed) -> Vec<End> {
-        let searched = std::mem::take(&mut self.searched);
+        let searched = std::mem::take(&mut self.searching.searched);
         let pairing = self.topology.pairing();
         let mut ends: Vec<End> = Vec::new();
         for &netns in changed.namespaces.iter().chain(&searched) {
@@ -178,9 +185,9 @@ impl Host {
             topology: &self.topology,
             owners: &self.owners,
             evidence: &self.evidence,
-            searches: &self.searches,
+            searches: &self.searching.searches,
             config: &self.config,
-            started: self.started,
+            started: self.reading.started,
             may_name: sources().any(|(_, source)| source.may_name),
             engine_may_name: sources().any(|(runtime, source)| *runtime != Runtime::Named && source.may_name),
         };
@@ -194,7 +201,7 @@ impl Host {
         let may_name = self.evidence.sources.iter();
         let may_name: BTreeSet<Runtime> =
             may_name.filter(|(_, source)| source.may_name).map(|(runtime, _)| *runtime).collect();
-        std::mem::replace(&mut self.may_name, may_name.clone()) != may_name
+        std::mem::replace(&mut self.searching.may_name, may_name.clone()) != may_name
     }
 
     /// Books what dead pairs had carried whose owner has become known, or will not.
@@ -204,7 +211,7 @@ impl Host {
         }
         let over = self.ledger.waits_since().is_some_and(|since| now >= since + KEPT);
         let version = self.evidence.version();
-        let news = std::mem::replace(&mut self.late_version, version) != version;
+        let news = std::mem::replace(&mut self.searching.late_version, version) != version;
         let filter = &self.config.filter;
         let limits = Limits { series: self.config.series, shows: &|labels| filter.shows(labels) };
         let evidence = &self.evidence;

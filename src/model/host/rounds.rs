@@ -24,19 +24,19 @@ pub(super) struct Round {
 impl Host {
     /// Reads everything, unless that is under way; `reason` says why events are not enough.
     pub(super) fn begin_round(&mut self, now: Duration, reason: Option<&'static str>) -> Vec<Request> {
-        if !self.questions.round.open.is_empty() {
+        if !self.reading.questions.round.open.is_empty() {
             // What was read before this reason came may be out of date.
-            self.resync_owed = self.resync_owed.or(reason);
+            self.reading.resync_owed = self.reading.resync_owed.or(reason);
             return Vec::new();
         }
-        let reason = if self.rounds == 0 { Some("start") } else { reason };
+        let reason = if self.reading.rounds == 0 { Some("start") } else { reason };
         if let Some(reason) = reason.filter(|_| self.config.learning == Learning::Events) {
             *self.status.resyncs.entry(reason).or_default() += 1;
         }
-        let checks_events = self.rounds > 0 && self.config.learning == Learning::Events;
-        self.questions.round = Round { began: now, checks_events, ..Round::default() };
-        self.resynced = now;
-        self.refused.clear();
+        let checks_events = self.reading.rounds > 0 && self.config.learning == Learning::Events;
+        self.reading.questions.round = Round { began: now, checks_events, ..Round::default() };
+        self.reading.resynced = now;
+        self.reading.refused.clear();
         let runtimes = self.evidence.sources.keys().map(|&runtime| Request::Claims(runtime));
         let locators = self.evidence.locators().map(Request::Locate);
         let asked: Vec<Request> = runtimes.chain([Request::Links { nsid: None }]).chain(locators).collect();
@@ -45,14 +45,14 @@ impl Host {
 
     /// Asks what belongs to the round.
     pub(super) fn open(&mut self, asked: Vec<Request>) -> Vec<Request> {
-        self.questions.open_in_round(&asked);
+        self.reading.questions.open_in_round(&asked);
         self.note_asked(&asked);
         asked
     }
 
     /// Asks what is not asked already.
     pub(super) fn ask(&mut self, mut wanted: Vec<Request>) -> Vec<Request> {
-        self.questions.open_apart(&mut wanted);
+        self.reading.questions.open_apart(&mut wanted);
         self.note_asked(&wanted);
         wanted
     }
@@ -71,26 +71,26 @@ impl Host {
         answer: Result<Links, LookFailure>,
         now: Duration,
     ) -> Vec<Request> {
-        nsid.inspect(|nsid| _ = self.others_awaited.remove(nsid));
-        if !self.questions.links_answered(nsid) {
+        nsid.inspect(|nsid| _ = self.reading.others_awaited.remove(nsid));
+        if !self.reading.questions.links_answered(nsid) {
             return Vec::new();
         }
         let netns = self.topology.netns(nsid);
         let touched = self.topology.answered(netns);
-        let in_round = self.questions.is_of_round(&Request::Links { nsid });
-        if !self.questions.answered(&Request::Links { nsid }) {
+        let in_round = self.reading.questions.is_of_round(&Request::Links { nsid });
+        if !self.reading.questions.answered(&Request::Links { nsid }) {
             return Vec::new(); // the namespace that was asked about is gone
         }
-        self.questions.round.asked.extend(nsid);
+        self.reading.questions.round.asked.extend(nsid);
         let (mut missed, mut change) = (Vec::new(), Change::Shape);
         let mut more = Vec::new();
         match answer {
             Ok(Links { links, errors, bad_messages }) => {
-                self.errors.retain(|end, _| end.netns != netns);
+                self.shown.errors.retain(|end, _| end.netns != netns);
                 let ends = errors.into_iter().map(|(ifindex, errors)| (End { netns, ifindex }, errors));
-                self.errors.extend(ends);
+                self.shown.errors.extend(ends);
                 self.status.bad_messages += bad_messages;
-                self.questions.round.whole |= nsid.is_none() && in_round;
+                self.reading.questions.round.whole |= nsid.is_none() && in_round;
                 if in_round {
                     more = self.look_behind(&links);
                 }
@@ -101,25 +101,19 @@ impl Host {
             // The kernel refuses a namespace from its last user's end on. Its event comes when it is
             // dismantled, which can be seconds later where many are: none is missed.
             Err(LookFailure::Gone) if nsid.is_some() => {
-                self.refused.extend(nsid);
+                self.reading.refused.extend(nsid);
                 self.topology.forget(netns);
             }
             // What was known stays until a round says otherwise.
             Err(failure) => {
-                self.refused.extend(nsid);
-                self.resync_owed.get_or_insert("failed");
-                self.unreadable.insert(netns, failure.to_string());
-                self.report_links(now.saturating_sub(self.questions.round.began));
-                if in_round {
-                    self.touch(now);
-                }
+                self.note_unreadable(netns, &failure, in_round, now);
                 return Vec::new();
             }
         }
-        self.unreadable.remove(&netns);
-        if in_round && self.questions.round.checks_events {
+        self.reading.unreadable.remove(&netns);
+        if in_round && self.reading.questions.round.checks_events {
             // An event may be on its way that tells of it.
-            self.suspicions.raise(missed.into_iter().map(|ifindex| End { netns, ifindex }), now);
+            self.reading.suspicions.raise(missed.into_iter().map(|ifindex| End { netns, ifindex }), now);
         }
         // A round is complete only when it is judged.
         if change == Change::Shape || in_round {
@@ -128,13 +122,25 @@ impl Host {
         self.open(more)
     }
 
+    /// Notes that a namespace's links could not be read.
+    fn note_unreadable(&mut self, netns: NetnsId, failure: &LookFailure, in_round: bool, now: Duration) {
+        self.reading.refused.extend(netns.nsid());
+        self.reading.resync_owed.get_or_insert("failed");
+        self.reading.unreadable.insert(netns, failure.to_string());
+        self.report_links(now.saturating_sub(self.reading.questions.round.began));
+        if in_round {
+            self.touch(now);
+        }
+    }
+
     /// The namespaces that these links lead to and that were not asked about in this round.
     fn look_behind(&mut self, links: &[Link]) -> Vec<Request> {
         let peers = links.iter().filter_map(|link| match link.peer_netns {
             PeerNetns::Nsid(nsid) => Some(nsid),
             _ => None,
         });
-        let new: BTreeSet<u32> = peers.filter(|nsid| self.questions.round.asked.insert(*nsid)).collect();
+        let new: BTreeSet<u32> =
+            peers.filter(|nsid| self.reading.questions.round.asked.insert(*nsid)).collect();
         new.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }).collect()
     }
 
@@ -147,26 +153,28 @@ impl Host {
     }
 
     pub(super) fn complete_round(&mut self, now: Duration) {
-        self.questions.round.whole = false;
-        self.report_links(now.saturating_sub(self.questions.round.began));
-        self.topology.keep_only(&self.questions.round.asked);
-        self.errors.retain(|end, _| self.topology.knows(end.netns));
-        if self.rounds == 0 {
-            self.started = now;
+        self.reading.questions.round.whole = false;
+        self.report_links(now.saturating_sub(self.reading.questions.round.began));
+        self.topology.keep_only(&self.reading.questions.round.asked);
+        self.shown.errors.retain(|end, _| self.topology.knows(end.netns));
+        if self.reading.rounds == 0 {
+            self.reading.started = now;
         }
-        self.rounds += 1;
+        self.reading.rounds += 1;
     }
 
     fn report_links(&mut self, took: Duration) {
         let topology = &self.topology;
-        self.unreadable.retain(|&netns, _| topology.netns(netns.nsid()) == netns);
-        let result = match (self.unreadable.get(&NetnsId::Host), self.unreadable.values().next()) {
-            (Some(why), _) => Err(why.clone()),
-            (None, Some(why)) => {
-                Err(format!("{} network namespaces could not be read: {why}", self.unreadable.len()))
-            }
-            (None, None) => Ok(()),
-        };
+        self.reading.unreadable.retain(|&netns, _| topology.netns(netns.nsid()) == netns);
+        let result =
+            match (self.reading.unreadable.get(&NetnsId::Host), self.reading.unreadable.values().next()) {
+                (Some(why), _) => Err(why.clone()),
+                (None, Some(why)) => Err(format!(
+                    "{} network namespaces could not be read: {why}",
+                    self.reading.unreadable.len()
+                )),
+                (None, None) => Ok(()),
+            };
         self.status.sources.insert(Source::Links, SourceStatus { result, took });
     }
 }

@@ -1,12 +1,12 @@
 //! What is shown: built when it is asked for, if it has changed since.
 
 use super::Host;
-use crate::model::link::End;
+use crate::model::link::{End, Errors};
 use crate::model::owners::Changed;
 use crate::model::series::{self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO};
 use crate::model::topology::Settled;
 use crate::model::view::{OtherLink, Scene, SeriesStatus, View};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The scene and what it was built from.
@@ -18,6 +18,10 @@ pub(super) struct Shown {
     others: BTreeMap<End, OtherLink>,
     listed_others: BTreeSet<End>,
     others_version: u64,
+    /// What went wrong on links, of those where anything did; none of them is a veth.
+    pub(super) errors: HashMap<End, Errors>,
+    /// There are pods here, or somebody who would report them: from then on [`Scene::pods`] is true.
+    pub(super) pods: bool,
 }
 
 /// How often what the scene is made from has changed.
@@ -33,7 +37,7 @@ struct Version {
 impl Host {
     /// What to show; `None` before the first round is complete.
     pub fn view(&self) -> Option<View> {
-        if self.rounds == 0 {
+        if self.reading.rounds == 0 {
             return None;
         }
         let scene = Arc::clone(self.shown.scene.get_or_init(|| Arc::new(self.scene())));
@@ -54,7 +58,7 @@ impl Host {
             networks: self.ledger.networks().map(|(_, traffic, _)| *traffic).collect(),
             others: scene.others.iter().map(|other| self.read_last(other.end)).collect(),
             overflow: self.ledger.overflow(),
-            ticked: self.ticked,
+            ticked: self.schedule.ticked,
             scene,
         })
     }
@@ -80,7 +84,7 @@ impl Host {
     }
 
     fn shows_pods(&self) -> bool {
-        self.pods || self.config.pods
+        self.shown.pods || self.config.pods
     }
 
     /// Notes that the scene is to be built anew, if something has changed that it shows; and counts series.

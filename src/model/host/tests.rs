@@ -3,7 +3,7 @@ use crate::model::ledger::{LabelSet, Traffic};
 use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
 use crate::model::pairing::{EndState, Role};
 use crate::model::workload::{Claim, Claims, Endpoint, Network, Workload};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 const NOW: Duration = Duration::from_secs(100);
@@ -643,6 +643,7 @@ fn an_id_that_nobody_has_is_asked_about_once_a_round() {
 mod filtered;
 mod limited;
 mod live;
+mod sequences;
 
 #[test]
 fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {

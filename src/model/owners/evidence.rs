@@ -425,7 +425,7 @@ impl Evidence {
 
     /// Returns the claimed locators to ask about now: those that lead nowhere, and, if `without_id`, those
     /// that lead to a namespace without an id.
-    pub(crate) fn to_locate(&mut self, without_id: bool, now: Duration) -> Vec<Locator> {
+    pub(crate) fn choose_to_locate(&mut self, without_id: bool, now: Duration) -> Vec<Locator> {
         let mut wanted = self.locations.missing.clone();
         if without_id {
             wanted.extend(self.locations.without_id.iter().cloned());

@@ -59,6 +59,8 @@ fn at_every_step_of_the_usual_ways_to_join_namespaces_both_ends_are_a_pair() {
             "-n {b} link set y netns {c}",
             "-n {c} link set y netns {b}",
         ],
+        // To the host, where the peer is that nothing tells of it.
+        &["-n {host} link add x type veth peer name y netns {a}", "-n {a} link set y netns {host}"],
         // To the host and from it, renamed on the way.
         &[
             "-n {a} link add x type veth peer name y netns {b}",
@@ -111,6 +113,30 @@ fn two_ends_moved_one_after_the_other_lose_no_byte() {
     ip("-n {a} link del x", &scene, [&a, &b, &c]);
     wait_for_pairs(&exporter, 2, "the end");
     assert_eq!(sent(&exporter.metrics(), "a", "x"), Some((500, 521_000)));
+}
+
+#[test]
+fn an_end_that_arrives_with_a_history_counts_what_comes_from_then_on() {
+    let scene = Scene::new();
+    let a = scene.named("a");
+    scene.host.veth("to-a", &a, "eth0");
+    let exporter = scene.exporter(&[]);
+    wait_for_pairs(&exporter, 1, "the start");
+    // Nothing leads from the host to these two namespaces.
+    let [b, c] = ["b", "c"].map(Netns::quiet);
+    ip("-n {b} link add x type veth peer name y netns {c}", &scene, [&a, &b, &c]);
+    join((&b, "x"), (&c, "y"));
+    send_datagrams(&b.path(), &c.path(), "10.99.0.2".parse().unwrap(), 500, 1_000);
+    ip("-n {b} link set x netns {a}", &scene, [&a, &b, &c]);
+    ip("-n {c} link set y netns {host}", &scene, [&a, &b, &c]);
+    wait_for_pairs(&exporter, 2, "the arrival");
+    exporter
+        .wait_for(LIMIT, "a series of nothing", |metrics| (sent(metrics, "a", "x")? == (0, 0)).then_some(()));
+    join((&a, "x"), (&scene.host, "y"));
+    send_datagrams(&a.path(), &scene.host.path(), "10.99.0.2".parse().unwrap(), 20, 1_000);
+    exporter.wait_for(LIMIT, "20 frames of 1,042 bytes", |metrics| {
+        (sent(metrics, "a", "x")? == (20, 20 * 1_042)).then_some(())
+    });
 }
 
 #[test]

@@ -114,6 +114,23 @@ fn what_was_born_and_died_before_anything_was_answered_is_booked_to_the_byte() {
     assert_eq!(host.status().corrections, 0);
 }
 
+#[test]
+fn a_pair_whose_ends_arrive_with_a_history_counts_what_comes_from_then_on() {
+    // Both ends were moved here at once, or came from where they could not be seen.
+    let (_, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-front")], NOW);
+    let link = |received, sent| Event::Link {
+        source: None,
+        link: port(10, 2, PeerNetns::Nsid(0), bytes(received, sent)),
+    };
+    let inner = Event::Link { source: Some(0), link: eth0(2, 10, bytes(70, 5_000_000)) };
+    hear(&mut host, [Event::NewNsid(0), link(5_000_000, 70), inner]);
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+    assert_eq!(totals(&host), [("web".to_owned(), 0, 0)]);
+    hear(&mut host, [link(5_000_100, 75)]);
+    assert_eq!(totals(&host), [("web".to_owned(), 100, 5)]);
+}
+
 /// What an engine that was killed has left behind: another container gets its address as soon as the engine
 /// is there again.
 #[test]
@@ -347,7 +364,10 @@ fn the_last_counters_of_a_port_are_not_those_of_another_that_had_its_name() {
             host.apply(Input::Dying { container: String::new() }, NOW);
         }
         let carried = if round == 0 { 1_000 } else { 3 };
-        host.apply(Input::Parting(HashMap::from([(name("veth10"), bytes(0, carried))])), NOW);
+        host.apply(
+            Input::Parting(std::collections::HashMap::from([(name("veth10"), bytes(0, carried))])),
+            NOW,
+        );
         hear(&mut host, [Event::DeletedNsid(0)]);
         let last = detached(port(10, 2, PeerNetns::Same, Counters::default()));
         hear(&mut host, [Event::Unlink { source: None, link: last, moved: false }]);

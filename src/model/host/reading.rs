@@ -1,0 +1,33 @@
+//! What is being asked, and what is known of that: readings of everything, refused namespaces, turns.
+
+use super::questions::Questions;
+use super::suspicions::Suspicions;
+use super::turns::Turns;
+use crate::model::link::{Counters, Name, NetnsId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// The state of all reading.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub questions: Questions,
+    /// How many readings of everything are complete.
+    pub rounds: u64,
+    /// When the first one was.
+    pub started: Duration,
+    /// When the last one began.
+    pub resynced: Duration,
+    /// The nsids that had no namespace, or one that could not be read, when they were asked about: they are
+    /// not asked about again before the next round, or before such an id is given again.
+    pub refused: BTreeSet<u32>,
+    /// Namespaces whose links could not be read, and why.
+    pub unreadable: BTreeMap<NetnsId, String>,
+    /// Everything must be read again, and why: at the next tick, if nothing hinders it.
+    pub resync_owed: Option<&'static str>,
+    pub suspicions: Suspicions,
+    pub turns: Turns,
+    /// The namespaces that are being read for a scrape, because of links that are no veths.
+    pub others_awaited: BTreeSet<u32>,
+    /// What the host's links counted when a namespace last ended.
+    pub parting: HashMap<Name, Counters>,
+}
