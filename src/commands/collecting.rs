@@ -8,16 +8,16 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-/// How long an end without an owner is kept back while a runtime may still name it.
+/// The time for which an end without an owner is held back while a runtime may still name it.
 const HOLD_BACK: Duration = Duration::from_secs(1);
 
 /// Changes that come within this are evaluated together.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// How often all is read again although events tell what changes.
+/// The time after which everything is read again although events report what changes.
 const RESYNC: Duration = Duration::from_secs(300);
 
-/// At least so long an owner stays after nobody claims the namespace any more.
+/// The shortest time for which an owner stays after nothing claims the namespace any more.
 const LEAVING: Duration = Duration::from_secs(2);
 
 /// So many threads of an engine look names up.

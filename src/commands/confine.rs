@@ -1,4 +1,4 @@
-//! What the sandbox must leave: the files and ports that these flags mean.
+//! The files and ports that the sandbox must leave because of these flags.
 
 use crate::cli::Sources;
 use crate::kernel::SYSFS_NET;
@@ -15,7 +15,7 @@ const OWN_PROCFS: &str = "/proc";
 /// Where engines have their sockets and the names of their namespaces, in folders that come and go with them.
 const RUNTIME_FOLDERS: [&str; 2] = ["/run", "/var/run"];
 
-/// Where sysfs has the links that /sys/class/net leads to.
+/// The folder of sysfs that the links of /sys/class/net lead to.
 const SYSFS_LINKS: &str = "/sys/devices/virtual/net";
 
 /// What the C library reads to find an address by name.

@@ -14,13 +14,13 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// So many bytes are read of the table: 500 links, in a millisecond.
+/// The most bytes that are read of the table: some 300 links, in half a millisecond.
 const READ_AT_MOST: u64 = 64 << 10;
 
 /// A table that was too long is looked at again after so many that would have been read.
 const TOO_LONG_FOR: u32 = 256;
 
-/// Where sysfs has the links of the namespace that it was mounted in.
+/// The folder of sysfs with the links of the namespace that it was mounted in.
 pub(crate) const SYSFS_NET: &str = "/sys/class/net";
 
 /// Reads /proc/net/dev of its own namespace.
@@ -28,12 +28,12 @@ pub(crate) const SYSFS_NET: &str = "/sys/class/net";
 pub struct DeviceTable {
     path: PathBuf,
     text: Vec<u8>,
-    /// How many more reads are left out because the table was too long.
+    /// The number of reads that are still left out because the table was too long.
     skip: u32,
 }
 
 impl DeviceTable {
-    /// That of this procfs.
+    /// Returns the table of this procfs.
     pub fn new(procfs: &Path) -> DeviceTable {
         DeviceTable { path: procfs.join("self/net/dev"), text: Vec::new(), skip: 0 }
     }

@@ -35,7 +35,7 @@ pub(crate) use input::{LookFailure, ProcessInNetns};
 use names::NamesReading;
 use reading::Reading;
 use schedule::{Schedule, Searching};
-use show::Shown;
+use show::Presentation;
 
 /// The state of one host.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub struct Host {
     names: NamesReading,
     schedule: Schedule,
     ledger: Ledger,
-    shown: Shown,
+    shown: Presentation,
     status: Status,
     /// The second implementation, which evaluates everything each time; see `oracle`.
     #[cfg(test)]
@@ -73,7 +73,7 @@ impl Host {
             names: NamesReading::default(),
             schedule: Schedule::default(),
             ledger: Ledger::default(),
-            shown: Shown::default(),
+            shown: Presentation::default(),
             status: Status::default(),
         }
     }

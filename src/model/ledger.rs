@@ -396,9 +396,9 @@ impl Ledger {
     }
 
     /// Returns the totals of workloads that the user wants to see, sorted by labels.
-    pub(crate) fn workloads(&self) -> impl Iterator<Item = TotalRow<'_>> {
+    pub(crate) fn workloads(&self) -> impl Iterator<Item = WorkloadTotal<'_>> {
         let shown = self.book.workloads.iter().filter(|total| !total.detail.hidden);
-        shown.map(|total| TotalRow {
+        shown.map(|total| WorkloadTotal {
             labels: &total.labels,
             traffic: &total.traffic,
             begun: total.begun,
@@ -414,10 +414,10 @@ impl Ledger {
 }
 
 /// A workload's total as it is shown.
-pub(crate) struct TotalRow<'a> {
+pub(crate) struct WorkloadTotal<'a> {
     pub labels: &'a Arc<LabelSet>,
     pub traffic: &'a Traffic,
-    /// When it began.
+    /// The time from which the total counts.
     pub begun: Duration,
     /// Its highest rates; `None` where no pair has carried it in the window.
     pub peak: Option<Rates>,

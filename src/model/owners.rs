@@ -23,7 +23,7 @@ use checks::Checks;
 use decide::Decided;
 pub(crate) use decide::Owner;
 pub(crate) use evidence::{Evidence, SourceState};
-use names::Names;
+use names::NetnsNames;
 use nesting::Nesting;
 pub(crate) use searches::ProcessSearch;
 pub(crate) use show::is_generated_name;
@@ -32,7 +32,7 @@ pub(crate) use show::is_generated_name;
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
     owners: HashMap<NetnsId, Owner>,
-    names: Names,
+    names: NetnsNames,
     nesting: Nesting,
     checks: Checks,
     /// By the id of the owner, where it is the owner.
@@ -48,7 +48,7 @@ pub(crate) struct Owners {
 }
 
 /// What is needed to decide besides what the owners know.
-pub(crate) struct Known<'a> {
+pub(crate) struct Facts<'a> {
     pub topology: &'a Topology,
     /// Returns since when an end's pair is where it is.
     pub arrived: &'a dyn Fn(End) -> Option<Duration>,
@@ -75,7 +75,7 @@ impl Owners {
         &mut self,
         evidence: &mut Evidence,
         settled: &Settled,
-        known: &Known<'_>,
+        known: &Facts<'_>,
         now: Duration,
     ) -> Changed {
         let mut changed = Changed::default();
@@ -140,7 +140,7 @@ impl Owners {
         &mut self,
         netns: NetnsId,
         evidence: &mut Evidence,
-        known: &Known<'_>,
+        known: &Facts<'_>,
         now: Duration,
         changed: &mut Changed,
     ) {

@@ -81,7 +81,7 @@ impl Pair {
 }
 
 /// What is known of links, as far as it decides which ends are joined.
-pub(crate) trait Links {
+pub(crate) trait LinkLookup {
     /// Returns the veth that is this end.
     fn veth(&self, end: End) -> Option<&Link>;
 
@@ -93,7 +93,7 @@ pub(crate) trait Links {
 }
 
 /// Returns the end that a link names as its peer, if it says in which namespace that is.
-pub(crate) fn named_peer(end: End, link: &Link, links: &impl Links) -> Result<End, EndState> {
+pub(crate) fn named_peer(end: End, link: &Link, links: &impl LinkLookup) -> Result<End, EndState> {
     let ifindex = link.iflink.ok_or(EndState::Unlinked)?;
     let netns = match link.peer_netns {
         PeerNetns::Same => end.netns,
@@ -106,7 +106,7 @@ pub(crate) fn named_peer(end: End, link: &Link, links: &impl Links) -> Result<En
 }
 
 /// Finds the end that a link is joined to, or says why there is none.
-fn find_peer(end: End, link: &Link, links: &impl Links) -> Result<End, EndState> {
+fn find_peer(end: End, link: &Link, links: &impl LinkLookup) -> Result<End, EndState> {
     let peer = named_peer(end, link, links)?;
     if links.is_denied(peer.netns) {
         return Ok(peer);
@@ -138,7 +138,7 @@ pub(crate) struct Pairing {
 impl Pairing {
     /// Joins these ends anew, which must be all that name one another directly or not; `links` has them as
     /// they are now. Returns the pairs that there were and those that there are, the lesser end first.
-    pub(crate) fn join(&mut self, ends: &BTreeSet<End>, links: &impl Links) -> [Vec<[End; 2]>; 2] {
+    pub(crate) fn join(&mut self, ends: &BTreeSet<End>, links: &impl LinkLookup) -> [Vec<[End; 2]>; 2] {
         let mut before = Vec::new();
         for &end in ends {
             self.single.remove(&end);

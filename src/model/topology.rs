@@ -1,7 +1,7 @@
 //! Which links are where, and which of them are joined: fed by dumps and kept by events.
 
 use super::link::{Counters, End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
-use super::pairing::{self, EndState, Inside, Links, Namespaces, Pair, Pairing, Side};
+use super::pairing::{self, EndState, Inside, LinkLookup, Namespaces, Pair, Pairing, Side};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The links of the host and of every namespace that was looked into.
@@ -69,7 +69,7 @@ struct Inventory {
     changed_switches: BTreeSet<End>,
 }
 
-impl Links for Inventory {
+impl LinkLookup for Inventory {
     fn veth(&self, end: End) -> Option<&Link> {
         self.link(end.netns, end.ifindex).filter(|link| link.kind == Kind::Veth)
     }

@@ -108,7 +108,7 @@ fn claim(name: String, path: PathBuf) -> Claim {
 /// What has happened in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NameChange {
-    /// What has come is not known one by one: all names are to be read.
+    /// Names may have come that are not known one by one: all are to be read.
     Unknown,
     /// A name has come, which claims a namespace.
     Came(Box<Claim>),

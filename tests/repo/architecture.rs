@@ -156,6 +156,11 @@ fn a_foreign_crate_stays_in_the_edge_that_owns_it() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// Returns true if a part of the model has a module of this name.
+fn has_submodule(part: &str, name: &str) -> bool {
+    checkout().join("src/model").join(part).join(name).with_extension("rs").exists()
+}
+
 #[test]
 fn the_model_uses_nothing_but_the_standard_library() {
     let code = &modules()["model"];
@@ -165,9 +170,83 @@ fn the_model_uses_nothing_but_the_standard_library() {
         .map(|path| path.split("::").next().unwrap_or(path))
         // `use Role::..` and the like: types of the file itself.
         .filter(|name| name.starts_with(|c: char| c.is_lowercase()) && !MODEL_MAY_USE.contains(name))
-        .filter(|name| !std::path::Path::new("src/model/host").join(name).with_extension("rs").exists()) // its own submodules
+        .filter(|name| !["host", "ledger", "owners"].iter().any(|part| has_submodule(part, name)))
         .collect();
     assert!(foreign.is_empty(), "{foreign:?}");
+}
+
+/// No type of the model has more fields, no function more lines.
+const MOST_FIELDS: usize = 12;
+const MOST_LINES: usize = 60;
+
+/// Where the state machine is taken apart by hand still: files besides host.rs that add methods to it. It may only
+/// get shorter.
+const OTHER_FILES_OF_HOST: &[&str] = &["claims.rs", "events.rs", "judging.rs", "rounds.rs", "show.rs"];
+
+/// The types with too many fields and the functions with too many lines in a text that rustfmt has written.
+fn too_large(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap().lines().collect();
+    let mut found = Vec::new();
+    for (begin, line) in lines.iter().enumerate() {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let named = |keyword: &str| words.iter().position(|word| *word == keyword).filter(|at| *at <= 2);
+        let (kind, most) = match (named("struct"), named("fn")) {
+            (Some(_), _) if line.ends_with('{') => ("fields", MOST_FIELDS),
+            (_, Some(_)) if !line.trim_start().starts_with("//") => ("lines", MOST_LINES),
+            _ => continue,
+        };
+        let end = lines[begin..].iter().position(|line| *line == format!("{indent}}}"));
+        let body = &lines[begin..begin + end.unwrap_or(0)];
+        let field = |(at, line): (usize, &&str)| {
+            let deep = line
+                .strip_prefix(indent)
+                .is_some_and(|rest| rest.starts_with("    ") && !rest[4..].starts_with([' ', '/', '#']));
+            deep && line.ends_with(',') && !body[at - 1].contains("cfg(test)")
+        };
+        let size = match kind {
+            "fields" => body.iter().enumerate().skip(1).filter(|(at, line)| field((*at, line))).count(),
+            _ => body.len() + 1,
+        };
+        if size > most {
+            found.push(format!("{}: {size} {kind}", line.trim()));
+        }
+    }
+    found
+}
+
+#[test]
+fn no_type_and_no_function_of_the_model_is_too_large_and_the_state_machine_is_in_its_file() {
+    let mut files = Vec::new();
+    sources(&checkout().join("src/model"), &mut files);
+    let mut broken = Vec::new();
+    let mut others = Vec::new();
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let inside = file.strip_prefix(checkout()).unwrap().display().to_string();
+        if inside.contains("tests") || ["oracle.rs", "whole.rs"].contains(&name.as_str()) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        broken.extend(too_large(&text).into_iter().map(|what| format!("{inside}: {what}")));
+        if text.contains("\nimpl Host {") && !inside.ends_with("model/host.rs") {
+            others.push(name);
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    others.sort();
+    assert_eq!(others, OTHER_FILES_OF_HOST);
+}
+
+#[test]
+fn the_measure_of_types_and_functions_counts_what_is_there() {
+    let fields: String = (0..13).map(|n| format!("    /// A field.\n    pub(super) f{n}: u32,\n")).collect();
+    assert_eq!(too_large(&format!("pub struct A {{\n{fields}}}\n")), ["pub struct A {: 13 fields"]);
+    let lines = "        let _ = 0;\n".repeat(59);
+    let text = format!(
+        "impl A {{\n    pub(super) fn long(&self) {{\n{lines}    }}\n    fn short() {{\n    }}\n}}\n"
+    );
+    assert_eq!(too_large(&text), ["pub(super) fn long(&self) {: 61 lines"]);
 }
 
 #[test]

@@ -17,21 +17,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many times as long a pair is held back whose namespace has a name that a runtime has generated: it
-/// reports a pod when that has started, which may be seconds after its network was made.
+/// The factor by which a pair is held back longer whose namespace has a name that a runtime has generated:
+/// a pod is reported when it has started, which may be seconds after its network was made.
 const FOR_GENERATED_NAMES: u32 = 10;
 
 /// An engine takes an interface up within so long after it has moved it in.
 const UNFINISHED: Duration = Duration::from_secs(4);
 
-/// What a row is made from besides its pair.
+/// The state that a row is made from besides its pair.
 pub(super) struct Context<'a> {
     pub topology: &'a Topology,
     pub owners: &'a Owners,
     pub config: &'a Config,
     pub evidence: &'a Evidence,
     pub searches: &'a ProcessSearch,
-    /// When everything was known the first time.
+    /// The time at which everything was known first.
     pub started: Duration,
     /// A source may still name an owner; an engine may.
     pub may_name: bool,
@@ -48,7 +48,7 @@ impl Context<'_> {
 /// The rows of all pairs and of the ends without a pair.
 #[derive(Debug, Default)]
 pub(super) struct Attribution {
-    rows: BTreeMap<End, PairRow>,
+    rows: BTreeMap<End, AttributedPair>,
     single: BTreeMap<End, (Arc<ShownSide>, EndState)>,
     /// The rows that the time may change, with the time when.
     deadlines: BTreeSet<(Duration, End)>,
@@ -57,17 +57,17 @@ pub(super) struct Attribution {
     /// The rows that there is no room for, or not for all of their labels.
     refused: BTreeSet<End>,
     sums: Sums,
-    /// How many ends there are in each state.
+    /// The number of ends in each state.
     ends: Counts<EndState>,
     /// The labels that pairs were given since they were last taken.
     named: Vec<LabelSet>,
     /// The namespaces have changed that no runtime has claimed in time.
     unclaimed_changed: bool,
-    /// How often a row has changed that is shown.
+    /// The number of changes of rows that are shown.
     version: u64,
 }
 
-/// What rows have in common, counted.
+/// Sums over all rows.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     /// The namespaces that no runtime has claimed in time.
@@ -77,35 +77,35 @@ pub(super) struct Sums {
     /// The owners at the ends that are shown, and how many series of information they and their members take.
     pub tenants: Counts<Arc<Tenant>>,
     pub infos: usize,
-    /// How many ports are shown, and how many interfaces of containers.
+    /// The numbers of ports, and of interfaces of containers, that are shown.
     pub ports: usize,
     pub containers: usize,
-    /// How many pairs the user would see were there room for them.
+    /// The number of pairs that the user would see were there room for them.
     pub summed: usize,
 }
 
-/// One pair.
+/// The row of one pair: where it is shown, and what it waits for.
 #[derive(Clone, Debug)]
-struct PairRow {
+struct AttributedPair {
     shown: Arc<ShownPair>,
     account: AccountId,
     until: Option<Duration>,
-    placement: Placement,
+    placement: ShownIn,
     waits: Waits,
     /// The owners at its ends that the user wants to see.
     tenants: Vec<Arc<Tenant>>,
 }
 
-/// Where a pair is shown.
+/// The place in which a pair is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Placement {
+enum ShownIn {
     /// Held back, or hidden.
     Nowhere,
     Listed,
     Overflow,
 }
 
-/// What a row waits for or asks for.
+/// The things that a row waits for or asks for.
 #[derive(Clone, Debug, Default)]
 struct Waits {
     /// A runtime is asked until then.
@@ -169,7 +169,7 @@ impl Attribution {
         self.waiting_rows().flat_map(|row| &row.waits.nameless).copied().collect()
     }
 
-    fn waiting_rows(&self) -> impl Iterator<Item = &PairRow> {
+    fn waiting_rows(&self) -> impl Iterator<Item = &AttributedPair> {
         self.waiting.iter().filter_map(|end| self.rows.get(end))
     }
 
@@ -180,7 +180,7 @@ impl Attribution {
 
     /// Returns the pairs that are shown one by one, in order, with their accounts.
     pub(super) fn listed(&self) -> impl Iterator<Item = (&Arc<ShownPair>, AccountId)> {
-        let listed = self.rows.values().filter(|row| row.placement == Placement::Listed);
+        let listed = self.rows.values().filter(|row| row.placement == ShownIn::Listed);
         listed.map(|row| (&row.shown, row.account))
     }
 
@@ -230,7 +230,7 @@ impl Attribution {
         let labels = shown.sides.each_ref().map(|side| side.labels.clone());
         let (decision, until) = decide(&shown, arrived, context, now);
         let mut waits = Waits::default();
-        let mut placement = Placement::Nowhere;
+        let mut placement = ShownIn::Nowhere;
         let mut until = until.filter(|until| *until > now);
         let wanted = shown.sides.iter().any(|side| !side.hidden);
         let booking = match decision {
@@ -253,7 +253,7 @@ impl Attribution {
         let booked = matches!(booking, Booking::To(..));
         self.named.extend(context.limits(|limits| ledger.assign(account, booking, now, limits)));
         if booked && wanted {
-            placement = if ledger.is_listed(account) { Placement::Listed } else { Placement::Overflow };
+            placement = if ledger.is_listed(account) { ShownIn::Listed } else { ShownIn::Overflow };
         }
         if let Some(ends) = ledger.in_transit_until(account) {
             until = Some(until.map_or(ends, |until| until.min(ends)));
@@ -265,7 +265,7 @@ impl Attribution {
         let filter = &context.config.filter;
         let tenants = shown.sides.iter().filter_map(|side| side.tenant.as_ref());
         let tenants = tenants.filter(|tenant| filter.shows_owner(&tenant.owner)).cloned().collect();
-        let row = PairRow { shown, account, until, placement, waits, tenants };
+        let row = AttributedPair { shown, account, until, placement, waits, tenants };
         match ledger.is_refused(account) {
             true => _ = self.refused.insert(ends[0]),
             false => _ = self.refused.remove(&ends[0]),
@@ -273,7 +273,7 @@ impl Attribution {
         self.replace(ends[0], row);
     }
 
-    fn replace(&mut self, first: End, row: PairRow) {
+    fn replace(&mut self, first: End, row: AttributedPair) {
         self.count(first, &row, true);
         let before = self.rows.insert(first, row);
         if let Some(before) = &before {
@@ -299,7 +299,7 @@ impl Attribution {
     }
 
     /// Adds a row to what is counted, or takes it out of it.
-    fn count(&mut self, first: End, row: &PairRow, there: bool) {
+    fn count(&mut self, first: End, row: &AttributedPair, there: bool) {
         let sums = &mut self.sums;
         let seen = row.shown.sides.iter().filter(|side| side.link.is_some()).count();
         self.ends.change(row.shown.state, seen, there);
@@ -308,9 +308,9 @@ impl Attribution {
         row.waits.read.iter().for_each(|nsid| sums.off_host.change(*nsid, 1, there));
         let step = |sum: &mut usize, by: usize| *sum = if there { *sum + by } else { *sum - by };
         match row.placement {
-            Placement::Nowhere => {}
-            Placement::Overflow => step(&mut sums.summed, 1),
-            Placement::Listed => {
+            ShownIn::Nowhere => {}
+            ShownIn::Overflow => step(&mut sums.summed, 1),
+            ShownIn::Listed => {
                 let ports = row.shown.ports().filter(|(_, port, _)| port.link.is_some() && !port.hidden);
                 step(&mut sums.ports, ports.count());
                 step(&mut sums.containers, row.shown.sides.iter().filter(is_container).count());
@@ -333,13 +333,13 @@ impl Attribution {
     }
 }
 
-/// What becomes of a pair for now.
+/// The fate of a pair for now.
 enum Decision {
-    /// It is held back while a runtime may name its owner.
+    /// The pair is held back while a runtime may name its owner.
     Wait(Waits),
-    /// It is held back until a process was searched for in these namespaces.
+    /// The pair is held back until a process was searched for in these namespaces.
     Search(Vec<NetnsId>),
-    /// It is booked; of these namespaces the owner is still searched for.
+    /// The pair is booked; the owners of these namespaces are still searched for.
     Book(Vec<NetnsId>),
 }
 

@@ -87,7 +87,7 @@ pub enum Input {
     Unmourned(usize),
     /// A process has ended whose namespace may die with it.
     Exited {
-        /// Which, of [`Request::WatchExit`].
+        /// The process of a [`Request::WatchExit`].
         pid: u32,
     },
     /// The answer to [`Request::Echo`].

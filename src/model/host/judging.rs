@@ -4,7 +4,7 @@ use super::attribution::Context;
 use super::{Host, Learning, Request};
 use crate::model::ledger::{LabelSet, Limits, Unattributed};
 use crate::model::link::End;
-use crate::model::owners::{Changed, Evidence, Known, SourceState};
+use crate::model::owners::{Changed, Evidence, Facts, SourceState};
 use crate::model::topology::Settled;
 use crate::model::workload::{Expected, Runtime};
 use std::collections::BTreeSet;
@@ -115,7 +115,7 @@ impl Host {
 
     fn decide_owners(&mut self, settled: &Settled, now: Duration) -> Changed {
         let ledger = &self.ledger;
-        let known = Known {
+        let known = Facts {
             topology: &self.topology,
             arrived: &|end| ledger.place(end).and_then(|(id, _)| ledger.arrived(id)),
             hold_back: self.config.hold_back,

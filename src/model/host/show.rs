@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 /// The scene and what it was built from.
 #[derive(Debug, Default)]
-pub(super) struct Shown {
+pub(super) struct Presentation {
     scene: std::cell::OnceCell<Arc<Scene>>,
-    built_from: Version,
+    built_from: SceneVersion,
     /// The links that are no veths, and which of them there is room for.
     others: BTreeMap<End, OtherLink>,
     listed_others: BTreeSet<End>,
@@ -26,7 +26,7 @@ pub(super) struct Shown {
 
 /// How often what the scene is made from has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Version {
+struct SceneVersion {
     rows: u64,
     totals: u64,
     others: u64,
@@ -90,7 +90,7 @@ impl Host {
     /// Notes that the scene is to be built anew, if something has changed that it shows; and counts series.
     pub(super) fn scene_changed(&mut self) {
         let overflow = self.ledger.overflow();
-        let version = Version {
+        let version = SceneVersion {
             rows: self.attribution.version(),
             totals: self.ledger.version(),
             others: self.shown.others_version,

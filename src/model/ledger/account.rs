@@ -17,7 +17,7 @@ pub(super) struct Account {
     /// The totals that each side's traffic is booked to, or was before the account was held back.
     pub(super) totals: [Option<TotalId>; 2],
     /// While it is held back, nothing is booked.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<HeldBack>,
     /// When the pair was first seen where it is now.
     pub(super) arrived: Duration,
     /// Two ports, and young: one of them may yet move into a container, and what it has carried moves with
@@ -36,7 +36,7 @@ pub(super) struct Account {
 
 /// What becomes of the traffic of a pair that is held back, should it die.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldBack {
     /// It is booked to these labels; a side without any is a port.
     pub(super) labels: [Option<LabelSet>; 2],
     /// Unless a runtime names its owner by this.
@@ -50,7 +50,7 @@ impl Account {
             counted: Counted::default(),
             booked: Default::default(),
             totals: [None, None],
-            held: Some(Held::default()),
+            held: Some(HeldBack::default()),
             arrived,
             in_transit: false,
             ended: false,
@@ -101,11 +101,11 @@ impl Account {
         let known = carried.iter().any(Option::is_some);
         let before = self.held.take().map_or(carried, |held| held.labels);
         let stays = known || labels.iter().all(Option::is_none);
-        self.held = Some(Held { labels: if stays { before } else { labels }, hint });
+        self.held = Some(HeldBack { labels: if stays { before } else { labels }, hint });
         book.charge(self, None, 0);
     }
 
-    /// Exchanges the sides.
+    /// Exchanges the two sides of the pair.
     pub(super) fn turn(&mut self) {
         self.ends.swap(0, 1);
         self.counted.turn();

@@ -81,7 +81,7 @@ impl Counted {
         )
     }
 
-    /// Exchanges the sides.
+    /// Exchanges the two sides of the pair.
     pub(super) fn turn(&mut self) {
         self.highest.swap(0, 1);
         self.shown.swap(0, 1);

@@ -52,9 +52,9 @@ pub(super) struct Share {
 /// has. It never falls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overflow {
-    /// At the ports.
+    /// The sum over ports.
     pub ports: Option<Counters>,
-    /// At the interfaces of containers and pods, as these see it.
+    /// The sum over interfaces of containers and pods, as these see it.
     pub containers: Option<Counters>,
 }
 
@@ -127,7 +127,7 @@ impl Account {
 }
 
 impl Share {
-    /// Exchanges the sides.
+    /// Exchanges the two sides of the pair.
     pub(super) fn turn(&mut self) {
         self.rows.swap(0, 1);
         self.counted.swap(0, 1);

@@ -45,7 +45,7 @@ fn to(container: &str) -> Booking {
 
 /// (received, sent) bytes of each total.
 fn totals(ledger: &Ledger) -> Vec<(&str, u64, u64)> {
-    let totals = ledger.workloads().map(|TotalRow { labels, traffic, .. }| {
+    let totals = ledger.workloads().map(|WorkloadTotal { labels, traffic, .. }| {
         (labels.container.as_str(), traffic.receive.bytes, traffic.transmit.bytes)
     });
     totals.collect()

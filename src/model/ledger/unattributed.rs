@@ -1,6 +1,6 @@
 //! What pairs had carried that died before their owner was known.
 
-use super::account::Held;
+use super::account::HeldBack;
 use super::{LabelSet, Ledger, Limits, OwnerHint, Traffic};
 use std::time::Duration;
 
@@ -22,7 +22,12 @@ pub(crate) struct Unattributed {
 }
 
 impl Unattributed {
-    pub(super) fn new(held: Held, since: Duration, arrived: Duration, traffic: [Traffic; 2]) -> Unattributed {
+    pub(super) fn new(
+        held: HeldBack,
+        since: Duration,
+        arrived: Duration,
+        traffic: [Traffic; 2],
+    ) -> Unattributed {
         Unattributed { labels: held.labels, hint: held.hint, since, arrived, traffic }
     }
 }

@@ -3,7 +3,7 @@
 use super::checks::Claimant;
 use super::evidence::Evidence;
 use super::new_processes::containers_above;
-use super::{Known, Owners, is_generated_name};
+use super::{Facts, Owners, is_generated_name};
 use crate::model::host::ProcessInNetns;
 use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
 use crate::model::pairing::Inside;
@@ -21,7 +21,7 @@ pub(crate) struct Owner {
     pub endpoints: Vec<Endpoint>,
     /// By which it was found; `None` if an interface told it.
     pub locator: Option<Locator>,
-    found: Found,
+    found: FoundBy,
     /// The namespace of the workload that holds this one.
     pub outer: Option<NetnsId>,
     /// Since when nothing claims the namespace any more.
@@ -30,7 +30,7 @@ pub(crate) struct Owner {
 
 /// What an owner was found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum FoundBy {
     Claim,
     /// An interface that its runtime expects.
     Interface,
@@ -40,18 +40,18 @@ pub(super) enum Found {
 }
 
 impl Owner {
-    fn new(tenant: Tenant, endpoints: Vec<Endpoint>, locator: Option<Locator>, found: Found) -> Owner {
+    fn new(tenant: Tenant, endpoints: Vec<Endpoint>, locator: Option<Locator>, found: FoundBy) -> Owner {
         Owner { tenant: Arc::new(tenant), endpoints, locator, found, outer: None, left: None }
     }
 
     fn of_claim(claim: &Claim, cgroup: Option<&str>) -> Owner {
         let tenant = Tenant { members: claim.members.clone(), ..Tenant::alone(claim.owner.clone(), cgroup) };
-        Owner::new(tenant, claim.endpoints.clone(), Some(claim.locator.clone()), Found::Claim)
+        Owner::new(tenant, claim.endpoints.clone(), Some(claim.locator.clone()), FoundBy::Claim)
     }
 
     fn of_process(process: &ProcessInNetns) -> Owner {
         let tenant = Tenant::alone(process.workload.clone(), process.cgroup.as_deref());
-        Owner::new(tenant, Vec::new(), Some(Locator::Pid(process.pid)), Found::Process)
+        Owner::new(tenant, Vec::new(), Some(Locator::Pid(process.pid)), FoundBy::Process)
     }
 
     /// Adds a second container of the same runtime, neither of which says that it is the other's guest.
@@ -69,11 +69,11 @@ impl Owner {
         &self.tenant.owner.id
     }
 
-    pub(super) fn kind(&self) -> Found {
+    pub(super) fn kind(&self) -> FoundBy {
         self.found
     }
 
-    /// Returns `RUNTIME/NAME`.
+    /// Returns the name that a namespace has after its owner: `RUNTIME/NAME`.
     pub(super) fn title(&self) -> String {
         format!("{}/{}", self.tenant.owner.runtime.as_str(), self.tenant.owner.title())
     }
@@ -121,7 +121,7 @@ impl Owners {
         &mut self,
         netns: NetnsId,
         evidence: &Evidence,
-        known: &Known<'_>,
+        known: &Facts<'_>,
         now: Duration,
     ) -> Decided {
         let mut decided = Decided::default();
@@ -193,7 +193,7 @@ impl Owners {
         &self,
         netns: NetnsId,
         evidence: &Evidence,
-        known: &Known<'_>,
+        known: &Facts<'_>,
         held: bool,
         now: Duration,
         decided: &mut Decided,
@@ -239,7 +239,7 @@ impl Owners {
         netns: NetnsId,
         inside: &Inside,
         evidence: &Evidence,
-        known: &Known<'_>,
+        known: &Facts<'_>,
         decided: &mut Decided,
     ) {
         let Inside::Seen(links) = inside else { return };
@@ -282,7 +282,7 @@ impl Owners {
             places.any(|place| others(*place))
         };
         let first = |place: NetnsId| {
-            self.owners.get(&place).is_some_and(|owner| owner.found != Found::NewProcess) || place < netns
+            self.owners.get(&place).is_some_and(|owner| owner.found != FoundBy::NewProcess) || place < netns
         };
         if owned(id, &first) {
             return;
@@ -292,7 +292,7 @@ impl Owners {
         }
         let tenant = Tenant::alone(workload.clone(), process.cgroup.as_deref());
         let locator = Some(Locator::Pid(process.pid));
-        decided.owner = Some(Owner::new(tenant, Vec::new(), locator, Found::NewProcess));
+        decided.owner = Some(Owner::new(tenant, Vec::new(), locator, FoundBy::NewProcess));
     }
 
     /// Returns true if the owner with this id is known to be in another namespace, with an interface of this
@@ -300,7 +300,7 @@ impl Owners {
     fn is_elsewhere(&self, netns: NetnsId, id: &str, address: Mac, topology: &Topology) -> bool {
         let places = self.by_id.get(id).into_iter().flatten().filter(|place| **place != netns);
         let claimed = places
-            .filter(|place| self.owners.get(place).is_some_and(|owner| owner.found != Found::Interface));
+            .filter(|place| self.owners.get(place).is_some_and(|owner| owner.found != FoundBy::Interface));
         claimed.into_iter().any(|place| match topology.namespaces().get(place) {
             Some(Inside::Seen(links)) => links.values().any(|link| link.address == Some(address)),
             Some(Inside::Denied) | None => false,
@@ -313,7 +313,7 @@ fn add_expected(decided: &mut Decided, expected: &Expected) {
     match &mut decided.owner {
         None => {
             let tenant = Tenant::alone(expected.workload.clone(), None);
-            decided.owner = Some(Owner::new(tenant, vec![endpoint], None, Found::Interface));
+            decided.owner = Some(Owner::new(tenant, vec![endpoint], None, FoundBy::Interface));
         }
         Some(owner) if owner.tenant.owner == expected.workload => owner.endpoints.push(endpoint),
         Some(_) => {}

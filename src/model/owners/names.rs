@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// The names, and what each namespace would be called if it were alone.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct NetnsNames {
     names: HashMap<NetnsId, Arc<str>>,
     /// Whether the name was chosen by somebody, and the name.
     bases: HashMap<NetnsId, (bool, String)>,
@@ -18,7 +18,7 @@ pub(super) struct Names {
     changed: BTreeSet<NetnsId>,
 }
 
-impl Names {
+impl NetnsNames {
     /// Returns the name of a namespace.
     pub(super) fn get(&self, netns: NetnsId) -> Option<&Arc<str>> {
         self.names.get(&netns)

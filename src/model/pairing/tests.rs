@@ -33,7 +33,7 @@ struct World<'a> {
     ids: HashMap<u32, NetnsId>,
 }
 
-impl Links for World<'_> {
+impl LinkLookup for World<'_> {
     fn veth(&self, end: End) -> Option<&Link> {
         match self.namespaces.get(&end.netns)? {
             Inside::Seen(links) => links.get(&end.ifindex).map(Box::as_ref),
