@@ -3,7 +3,7 @@
 //!
 //! Its threads: this loop, the reader of events (which must never wait), the resolver (which may wait for
 //! the kernel's RTNL lock), the locator (which asks what does not), the sampler (which must not wait behind
-//! it), the mourner (which asks for the last counters of what is about to go, behind nobody) and the
+//! it), the final_sampler (which asks for the last counters of what is about to go, behind nobody) and the
 //! watcher of names. Runtimes are asked by threads of the caller ([`Engine::follow`]).
 
 mod asking;
@@ -14,14 +14,14 @@ mod listening;
 mod look;
 mod reports;
 
-use crate::kernel::{DeviceTable, Events, Mourner, Reach, Resolver, Sampler, Waker};
+use crate::kernel::{DeviceTable, Events, FinalSampler, Reach, Resolver, Sampler, Waker};
 use crate::model::host::{Config, Host, Input, Request, Samples};
 use crate::model::link::Name;
 use crate::model::view::{Source, Status, View};
 use crate::model::workload::Runtime;
 use crate::runtimes::named;
 use crate::runtimes::process::Processes;
-use asking::{answer_all, mourn_all, resolve, sample_all};
+use asking::{answer_all, resolve, sample_all, take_final_samples};
 pub(crate) use engine::{Engine, Found};
 pub(crate) use handle::Handle;
 use handle::Message;
@@ -74,7 +74,7 @@ pub struct Sources {
     /// Reads the counters of the host's links.
     pub sampler: Sampler,
     /// For the last counters of what is about to go: these questions wait behind nobody.
-    pub mourner: Mourner,
+    pub final_sampler: FinalSampler,
     /// The counters of all links, without waiting.
     pub table: DeviceTable,
     /// The folder of the named namespaces; `None` if names are not wanted.
@@ -110,7 +110,7 @@ pub fn start(
         mut resolver,
         mut locator,
         sampler,
-        mourner,
+        final_sampler,
         table,
         mut netns_folder,
         processes,
@@ -133,9 +133,11 @@ pub fn start(
             resolve(&mut locator, netns_folder.as_mut(), &processes, request)
         });
     })?;
-    let (mourn, signs) = sync_channel(MOURNED);
+    let (final_samples, signs) = sync_channel(FINAL_SAMPLES_WAITING);
     let out = inbox.clone();
-    thread::Builder::new().name("mourner".into()).spawn(move || mourn_all(mourner, &signs, &out))?;
+    thread::Builder::new()
+        .name("final_sampler".into())
+        .spawn(move || take_final_samples(final_sampler, &signs, &out))?;
     if let Some(folder) = named {
         let (out, mut table) = (inbox.clone(), table.clone());
         thread::Builder::new().name("names".into()).spawn(move || watch_names(&folder, &mut table, &out))?;
@@ -155,7 +157,7 @@ pub fn start(
         epoch: since_1970(),
         requests,
         locate,
-        mourn,
+        final_samples,
         watch_exit,
         sample,
         sampling: false,
@@ -183,7 +185,7 @@ struct Collector {
     epoch: Duration,
     requests: Sender<Request>,
     locate: Sender<Request>,
-    mourn: SyncSender<Vec<(u32, Name)>>,
+    final_samples: SyncSender<Vec<(u32, Name)>>,
     watch_exit: UnboundedSender<u32>,
     sample: SyncSender<Samples>,
     sampling: bool,
@@ -283,11 +285,13 @@ impl Collector {
 
     fn apply(&mut self, input: Input) {
         let mut requests = self.host.apply(input, self.start.elapsed());
-        let mut unmourned = 0;
+        let mut dropped = 0;
         for request in requests.drain(..) {
             // Each of these fails only when the program is about to end, but the first.
             match request {
-                Request::LastWords(links) => unmourned += usize::from(self.mourn.try_send(links).is_err()),
+                Request::FinalSample(links) => {
+                    dropped += usize::from(self.final_samples.try_send(links).is_err())
+                }
                 Request::WatchExit(pid) => _ = self.watch_exit.send(pid),
                 Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
                     self.engines[&runtime].notify_one();
@@ -297,15 +301,15 @@ impl Collector {
                 request @ (Request::Locate(_)
                 | Request::NewProcesses(_)
                 | Request::Claims(_)
-                | Request::Echo) => {
+                | Request::Barrier) => {
                     self.names_asked += u8::from(matches!(request, Request::Claims(_)));
                     _ = self.locate.send(request);
                 }
                 request => _ = self.requests.send(request),
             }
         }
-        if unmourned > 0 {
-            self.host.apply(Input::Unmourned(unmourned), self.start.elapsed());
+        if dropped > 0 {
+            self.host.apply(Input::FinalSamplesDropped(dropped), self.start.elapsed());
         }
         for named in self.host.take_named() {
             tracing::debug!(
@@ -428,8 +432,8 @@ impl Collector {
     }
 }
 
-/// So many signs of an end wait for the mourner.
-const MOURNED: usize = 1024;
+/// So many signs of an end wait for the final_sampler.
+const FINAL_SAMPLES_WAITING: usize = 1024;
 
 /// What it means that only the host's events arrive, and what would change that.
 const NO_EVENTS: &str = "no CAP_NET_BROADCAST at the start: only the events of the host arrive";

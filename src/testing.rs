@@ -44,7 +44,7 @@ pub mod http {
 }
 
 pub mod kernel {
-    pub use crate::kernel::{DeviceTable, Events, Mourner, OwnNsid, Resolver, Sampler};
+    pub use crate::kernel::{DeviceTable, Events, FinalSampler, OwnNsid, Resolver, Sampler};
 
     pub mod answer {
         pub use crate::kernel::answer::{Answer, Until};

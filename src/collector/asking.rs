@@ -3,7 +3,7 @@
 use super::NetnsFolder;
 use super::backlog::{Place, Places};
 use super::handle::Message;
-use crate::kernel::{Mourner, Resolver, Sampler, Waker};
+use crate::kernel::{FinalSampler, Resolver, Sampler, Waker};
 use crate::model::host::{Input, Location, ProcessInNetns, Request, Samples};
 use crate::model::link::Name;
 use crate::model::workload::{Locator, Runtime};
@@ -65,8 +65,8 @@ pub(super) fn resolve(
             };
             Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
         }
-        Request::Echo => Input::Echo,
-        Request::Claims(_) | Request::LastWords(_) | Request::WatchExit(_) => return None,
+        Request::Barrier => Input::Barrier,
+        Request::Claims(_) | Request::FinalSample(_) | Request::WatchExit(_) => return None,
         Request::NewProcesses(nsids) => {
             let answer = newcomers(resolver, processes, &nsids)
                 .map_err(|error| format!("cannot read the processes: {error}"));
@@ -143,14 +143,18 @@ pub(super) fn take_sample(sampler: &mut Sampler, mut samples: Samples) -> Input 
 }
 
 /// Asks for the last counters of links that are about to go, until nobody wants them any more.
-pub(super) fn mourn_all(mut mourner: Mourner, signs: &Receiver<Vec<(u32, Name)>>, out: &Sender<Message>) {
+pub(super) fn take_final_samples(
+    mut final_sampler: FinalSampler,
+    signs: &Receiver<Vec<(u32, Name)>>,
+    out: &Sender<Message>,
+) {
     let places = Places::new(1);
     while let Ok(mut links) = signs.recv() {
         // Those that die together are read together.
         links.extend(signs.try_iter().flatten());
         // Who is gone already has said what there was to say in an event.
-        let last = mourner.last(links);
-        if out.send(Message::Input(Input::LastWords(last), places.take())).is_err() {
+        let last = final_sampler.last(links);
+        if out.send(Message::Input(Input::FinalCounters(last), places.take())).is_err() {
             return;
         }
     }

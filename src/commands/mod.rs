@@ -71,7 +71,7 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
         resolver: kernel::Resolver::open(own_nsid.clone())?,
         locator: kernel::Resolver::open(own_nsid)?,
         sampler: kernel::Sampler::open()?,
-        mourner: kernel::Mourner::new(table.clone(), kernel::Sampler::open()?),
+        final_sampler: kernel::FinalSampler::new(table.clone(), kernel::Sampler::open()?),
         table,
         netns_folder: match flags.is_on(Source::Named) {
             true => {

@@ -10,8 +10,8 @@
 mod addresses;
 pub(crate) mod answer;
 mod events;
+mod final_sampler;
 mod links;
-mod mourner;
 mod nsids;
 mod socket;
 mod stats;
@@ -19,9 +19,9 @@ pub(crate) mod wire;
 
 pub use events::Events;
 pub(crate) use events::{Reach, Waker};
+pub(crate) use final_sampler::SYSFS_NET;
+pub use final_sampler::{DeviceTable, FinalSampler};
 pub use links::Resolver;
-pub(crate) use mourner::SYSFS_NET;
-pub use mourner::{DeviceTable, Mourner};
 pub use stats::Sampler;
 
 use std::sync::Arc;

@@ -21,13 +21,13 @@ mod events;
 mod input;
 mod judging;
 mod names;
-mod questions;
+mod open_requests;
 mod reading;
+mod rotation;
 mod rounds;
 mod schedule;
 mod show;
-mod suspicions;
-mod turns;
+mod unconfirmed;
 
 use attribution::Attribution;
 pub use input::{Config, Input, Learning, Links, Located, Location, Request, Samples};
@@ -108,12 +108,12 @@ impl Host {
             Input::NewProcesses { nsids, answer } => self.take_new_processes(&nsids, answer, now),
             Input::Dying { container } => {
                 let places: Vec<u32> = self.owners.owned_by(&container).filter_map(NetnsId::nsid).collect();
-                places.into_iter().flat_map(|nsid| self.last_words(nsid)).collect()
+                places.into_iter().flat_map(|nsid| self.final_sample(nsid)).collect()
             }
             Input::Exited { pid } => {
                 self.evidence.exited(pid);
                 match self.evidence.location(&Locator::Pid(pid)).map(|at| at.netns) {
-                    Some(Located::Nsid(nsid)) => self.last_words(nsid),
+                    Some(Located::Nsid(nsid)) => self.final_sample(nsid),
                     _ => Vec::new(),
                 }
             }
@@ -126,7 +126,7 @@ impl Host {
                     requests.extend(self.take_event(event, now));
                 }
                 // A name may be another link's by the next sign.
-                self.reading.parting.clear();
+                self.reading.table_at_death.clear();
                 requests
             }
             Input::ReadOthers => self.read_others(),
@@ -145,16 +145,16 @@ impl Host {
                 self.take_expected(runtime, expected, containers, now);
             }
             Input::Samples { answer, took } => self.take_samples(answer, took, now),
-            Input::LastWords(counters) => {
+            Input::FinalCounters(counters) => {
                 for (ifindex, counters) in &counters {
                     self.ledger.observe(End { netns: NetnsId::Host, ifindex: *ifindex }, counters);
                 }
             }
             // As with events that are lost: what dies now is not exact.
-            Input::Unmourned(requests) => self.status.lost += requests as u64,
-            Input::Echo => self.status.corrections += self.reading.suspicions.take_echo() as u64,
+            Input::FinalSamplesDropped(requests) => self.status.lost += requests as u64,
+            Input::Barrier => self.status.corrections += self.reading.unconfirmed.take_barrier() as u64,
             Input::NamesWatched(works) => self.names.watched = works,
-            Input::Parting(counters) => self.reading.parting = counters,
+            Input::TableAtDeath(counters) => self.reading.table_at_death = counters,
             Input::Listening { answer } => {
                 let status = SourceStatus { result: answer, took: Duration::ZERO };
                 self.status.sources.insert(Source::Events, status);
@@ -221,14 +221,14 @@ impl Host {
             return self.begin_round(now, None);
         }
         let mut requests = self.tick_on(now);
-        if self.reading.suspicions.ask_echo(now) {
-            requests.push(Request::Echo);
+        if self.reading.unconfirmed.ask_barrier(now) {
+            requests.push(Request::Barrier);
         }
         requests
     }
 
     fn tick_on(&mut self, now: Duration) -> Vec<Request> {
-        if self.reading.questions.round.open.is_empty()
+        if self.reading.open_requests.round.open.is_empty()
             && let Some(reason) = self.reading.resync_owed.take()
         {
             return self.begin_round(now, Some(reason));
@@ -243,8 +243,8 @@ impl Host {
         requests.extend(self.evidence.choose_to_locate(false, now).into_iter().map(Request::Locate));
         requests.extend(self.evidence.process_locators().map(Request::Locate));
         let mut read =
-            self.reading.turns.off_host(self.attribution.sums().off_host.keys().copied().collect());
-        read.extend(self.reading.turns.past_the_port(self.topology.pairing(), self.ledger.bypassed()));
+            self.reading.rotation.off_host(self.attribution.sums().off_host.keys().copied().collect());
+        read.extend(self.reading.rotation.past_the_port(self.topology.pairing(), self.ledger.bypassed()));
         requests.extend(read.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }));
         self.ask(requests)
     }
@@ -252,7 +252,7 @@ impl Host {
     /// Reads the namespaces of links that are no veths, in turn.
     fn read_others(&mut self) -> Vec<Request> {
         let nsids = self.others_nsids();
-        let turn = self.reading.turns.others(&nsids);
+        let turn = self.reading.rotation.others(&nsids);
         self.reading.others_awaited.extend(&turn);
         self.ask(turn.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }).collect())
     }

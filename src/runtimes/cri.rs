@@ -37,7 +37,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 /// on meanwhile.
 const UNSERVED: Duration = Duration::from_secs(60);
 
-/// Questions about single pods that are under way at once.
+/// OpenRequests about single pods that are under way at once.
 const QUESTIONS: usize = 8;
 
 /// Where servers listen that nobody has named, below /run, the surest first: containerd itself may be

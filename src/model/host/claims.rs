@@ -49,7 +49,7 @@ impl Host {
         self.evidence.remove_claims(Runtime::Named, locator);
         self.touch(now);
         match location.map(|at| at.netns) {
-            Some(Located::Nsid(nsid)) => self.parting_words(nsid),
+            Some(Located::Nsid(nsid)) => self.final_sample_at_death(nsid),
             _ => Vec::new(),
         }
     }
@@ -134,9 +134,9 @@ impl Host {
         now: Duration,
     ) -> Vec<Request> {
         let request = Request::Locate(locator.clone());
-        let in_round = self.reading.questions.is_of_round(&request);
-        self.reading.questions.answered(&request);
-        let taken_back = self.reading.questions.located(&locator);
+        let in_round = self.reading.open_requests.is_of_round(&request);
+        self.reading.open_requests.answered(&request);
+        let taken_back = self.reading.open_requests.located(&locator);
         let mut more = Vec::new();
         match answer {
             Ok(Location { netns: Located::Nsid(nsid), .. }) if taken_back.contains(&nsid) => {
@@ -149,7 +149,7 @@ impl Host {
                     let before = self.evidence.location(&locator);
                     // What was read there before the claim came may be of another namespace that had this id.
                     let news = before.is_none_or(|before| before.netns != found.netns);
-                    if in_round && self.reading.questions.round.asked.insert(nsid) {
+                    if in_round && self.reading.open_requests.round.asked.insert(nsid) {
                         more = self.open(vec![links]);
                     } else if news {
                         more = self.ask(vec![links]);

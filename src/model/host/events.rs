@@ -13,7 +13,7 @@ impl Host {
             Event::Link { source, link } => {
                 let netns = self.topology.netns(source);
                 let end = End { netns, ifindex: link.ifindex };
-                self.reading.suspicions.clear(end);
+                self.reading.unconfirmed.clear(end);
                 self.note_last(end, &link);
                 if self.topology.upsert(netns, link) == Change::Shape {
                     self.touch(now);
@@ -32,7 +32,7 @@ impl Host {
                 if !moved {
                     self.ledger.end(end);
                 }
-                self.reading.suspicions.clear(end);
+                self.reading.unconfirmed.clear(end);
                 self.topology.unlink(end.netns, end.ifindex);
                 self.touch(now);
                 requests
@@ -62,13 +62,13 @@ impl Host {
         let netns = self.topology.netns(Some(nsid));
         let unknown = self.topology.veths(netns).any(|end| self.ledger.place(end).is_none());
         let mut requests = if unknown { self.evaluate_now(now) } else { Vec::new() };
-        requests.splice(0..0, self.parting_words(nsid));
-        self.reading.suspicions.clear_all_of(netns);
+        requests.splice(0..0, self.final_sample_at_death(nsid));
+        self.reading.unconfirmed.clear_all_of(netns);
         self.topology.end_of(nsid);
         self.reading.others_awaited.remove(&nsid);
         self.shown.errors.retain(|end, _| end.netns != netns);
         self.evidence.end_of(nsid, netns);
-        self.reading.questions.take_back(nsid);
+        self.reading.open_requests.take_back(nsid);
         self.searching.searches.take_back(nsid);
         self.touch(now);
         requests
@@ -94,19 +94,19 @@ impl Host {
 
     /// What a namespace that is about to die has sent shows on the host's ends of its pairs, and there only
     /// until they are parted.
-    pub(super) fn last_words(&self, nsid: u32) -> Vec<Request> {
+    pub(super) fn final_sample(&self, nsid: u32) -> Vec<Request> {
         let ports = self.ports_of(nsid);
-        if ports.is_empty() { Vec::new() } else { vec![Request::LastWords(ports)] }
+        if ports.is_empty() { Vec::new() } else { vec![Request::FinalSample(ports)] }
     }
 
     /// The same, with what was read at the very sign, if it was.
-    pub(super) fn parting_words(&mut self, nsid: u32) -> Vec<Request> {
+    pub(super) fn final_sample_at_death(&mut self, nsid: u32) -> Vec<Request> {
         for (ifindex, name) in self.ports_of(nsid) {
-            if let Some(counters) = self.reading.parting.get(&name) {
+            if let Some(counters) = self.reading.table_at_death.get(&name) {
                 self.ledger.observe(End { netns: NetnsId::Host, ifindex }, counters);
             }
         }
-        self.last_words(nsid)
+        self.final_sample(nsid)
     }
 
     /// The host's ends of a namespace's pairs, with their names.

@@ -118,8 +118,8 @@ impl Truth {
                     let claims = Claims { claims: claims.collect(), ..Claims::default() };
                     Input::Claims { runtime, answer: Some(Ok(claims)), took: Duration::ZERO }
                 }
-                Request::LastWords(_) | Request::WatchExit(_) => Input::LastWords(Vec::new()),
-                Request::Echo => Input::Echo,
+                Request::FinalSample(_) | Request::WatchExit(_) => Input::FinalCounters(Vec::new()),
+                Request::Barrier => Input::Barrier,
                 Request::NewProcesses(nsids) => Input::NewProcesses { nsids, answer: Ok(Vec::new()) },
                 Request::Search(nsids) => {
                     Input::Processes { nsids, answer: Ok(Vec::new()), took: Duration::ZERO }

@@ -81,17 +81,17 @@ pub enum Input {
         /// How long it took.
         took: Duration,
     },
-    /// The answer to [`Request::LastWords`]: counters of the host's links, by ifindex.
-    LastWords(Vec<(u32, Counters)>),
-    /// So many of [`Request::LastWords`] cannot be performed: too many are waiting.
-    Unmourned(usize),
+    /// The answer to [`Request::FinalSample`]: counters of the host's links, by ifindex.
+    FinalCounters(Vec<(u32, Counters)>),
+    /// So many of [`Request::FinalSample`] cannot be performed: too many are waiting.
+    FinalSamplesDropped(usize),
     /// A process has ended whose namespace may die with it.
     Exited {
         /// The process of a [`Request::WatchExit`].
         pid: u32,
     },
-    /// The answer to [`Request::Echo`].
-    Echo,
+    /// The answer to [`Request::Barrier`].
+    Barrier,
     /// Names may have come to the folder of named namespaces: all are to be read.
     Named,
     /// A name has come to it.
@@ -107,7 +107,7 @@ pub enum Input {
     Events(Vec<Event>),
     /// Counters of the host's links, read at the first sign that a namespace ends, whose event comes next:
     /// by name, as far as they could be read without waiting.
-    Parting(HashMap<Name, Counters>),
+    TableAtDeath(HashMap<Name, Counters>),
     /// Whose events arrive, or why not every namespace's do.
     Listening {
         /// The reason, where they do not.
@@ -136,12 +136,12 @@ pub enum Request {
     /// What a runtime says now.
     Claims(Runtime),
     /// Nothing, but the answer comes the way of all others: behind every event that was there before.
-    Echo,
+    Barrier,
     /// Say when this process ends.
     WatchExit(u32),
     /// The counters of these links of the host, by ifindex and name, at once: the other ends are about to
     /// go, and what they have sent is in no event.
-    LastWords(Vec<(u32, Name)>),
+    FinalSample(Vec<(u32, Name)>),
     /// Which processes live in the namespaces with these ids.
     Search(BTreeSet<u32>),
     /// Which of the newest processes live in the namespaces with these ids: quick, and soon.
@@ -266,7 +266,7 @@ pub struct Config {
     pub gather: Duration,
     /// How often all is read again although events tell what changes.
     pub resync: Duration,
-    /// Somebody may tell of pods: true until he turns out not to be there. See
+    /// Somebody may tell of pods: true until he rotation out not to be there. See
     /// [`Scene::pods`](crate::model::view::Scene::pods).
     pub pods: bool,
     /// The filter of names that are shown.

@@ -28,8 +28,8 @@ impl Host {
         match self.config.learning {
             Learning::Events if self.reading.rounds > 0 => true,
             _ => {
-                self.reading.questions.round.open.is_empty()
-                    && (self.reading.rounds > 0 || self.reading.questions.round.whole)
+                self.reading.open_requests.round.open.is_empty()
+                    && (self.reading.rounds > 0 || self.reading.open_requests.round.whole)
             }
         }
     }
@@ -39,7 +39,7 @@ impl Host {
         self.schedule.due = None;
         #[cfg(test)]
         self.mark_everything();
-        if self.reading.questions.round.whole && self.reading.questions.round.open.is_empty() {
+        if self.reading.open_requests.round.whole && self.reading.open_requests.round.open.is_empty() {
             self.complete_round(now);
         }
         let settled = self.settle_links(now);

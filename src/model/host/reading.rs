@@ -1,8 +1,8 @@
-//! What is being asked, and what is known of that: readings of everything, refused namespaces, turns.
+//! What is being asked, and what is known of that: readings of everything, refused namespaces, rotation.
 
-use super::questions::Questions;
-use super::suspicions::Suspicions;
-use super::turns::Turns;
+use super::open_requests::OpenRequests;
+use super::rotation::ReadRotation;
+use super::unconfirmed::UnconfirmedChanges;
 use crate::model::link::{Counters, Name, NetnsId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The state of all reading.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    pub questions: Questions,
+    pub open_requests: OpenRequests,
     /// How many readings of everything are complete.
     pub rounds: u64,
     /// When the first one was.
@@ -24,10 +24,10 @@ pub(super) struct Reading {
     pub unreadable: BTreeMap<NetnsId, String>,
     /// Everything must be read again, and why: at the next tick, if nothing hinders it.
     pub resync_owed: Option<&'static str>,
-    pub suspicions: Suspicions,
-    pub turns: Turns,
+    pub unconfirmed: UnconfirmedChanges,
+    pub rotation: ReadRotation,
     /// The namespaces that are being read for a scrape, because of links that are no veths.
     pub others_awaited: BTreeSet<u32>,
     /// What the host's links counted when a namespace last ended.
-    pub parting: HashMap<Name, Counters>,
+    pub table_at_death: HashMap<Name, Counters>,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// A reading of everything.
 #[derive(Debug, Default)]
 pub(super) struct Round {
-    /// The questions that are open.
+    /// The open_requests that are open.
     pub(super) open: BTreeSet<Request>,
     /// The namespaces that were asked about.
     pub(super) asked: BTreeSet<u32>,
@@ -24,7 +24,7 @@ pub(super) struct Round {
 impl Host {
     /// Reads everything, unless that is under way; `reason` says why events are not enough.
     pub(super) fn begin_round(&mut self, now: Duration, reason: Option<&'static str>) -> Vec<Request> {
-        if !self.reading.questions.round.open.is_empty() {
+        if !self.reading.open_requests.round.open.is_empty() {
             // What was read before this reason came may be out of date.
             self.reading.resync_owed = self.reading.resync_owed.or(reason);
             return Vec::new();
@@ -34,7 +34,7 @@ impl Host {
             *self.status.resyncs.entry(reason).or_default() += 1;
         }
         let checks_events = self.reading.rounds > 0 && self.config.learning == Learning::Events;
-        self.reading.questions.round = Round { began: now, checks_events, ..Round::default() };
+        self.reading.open_requests.round = Round { began: now, checks_events, ..Round::default() };
         self.reading.resynced = now;
         self.reading.refused.clear();
         let runtimes = self.evidence.sources.keys().map(|&runtime| Request::Claims(runtime));
@@ -45,14 +45,14 @@ impl Host {
 
     /// Asks what belongs to the round.
     pub(super) fn open(&mut self, asked: Vec<Request>) -> Vec<Request> {
-        self.reading.questions.open_in_round(&asked);
+        self.reading.open_requests.open_in_round(&asked);
         self.note_asked(&asked);
         asked
     }
 
     /// Asks what is not asked already.
     pub(super) fn ask(&mut self, mut wanted: Vec<Request>) -> Vec<Request> {
-        self.reading.questions.open_apart(&mut wanted);
+        self.reading.open_requests.open_apart(&mut wanted);
         self.note_asked(&wanted);
         wanted
     }
@@ -72,16 +72,16 @@ impl Host {
         now: Duration,
     ) -> Vec<Request> {
         nsid.inspect(|nsid| _ = self.reading.others_awaited.remove(nsid));
-        if !self.reading.questions.links_answered(nsid) {
+        if !self.reading.open_requests.links_answered(nsid) {
             return Vec::new();
         }
         let netns = self.topology.netns(nsid);
         let touched = self.topology.answered(netns);
-        let in_round = self.reading.questions.is_of_round(&Request::Links { nsid });
-        if !self.reading.questions.answered(&Request::Links { nsid }) {
+        let in_round = self.reading.open_requests.is_of_round(&Request::Links { nsid });
+        if !self.reading.open_requests.answered(&Request::Links { nsid }) {
             return Vec::new(); // the namespace that was asked about is gone
         }
-        self.reading.questions.round.asked.extend(nsid);
+        self.reading.open_requests.round.asked.extend(nsid);
         let (mut missed, mut change) = (Vec::new(), Change::Shape);
         let mut more = Vec::new();
         match answer {
@@ -90,7 +90,7 @@ impl Host {
                 let ends = errors.into_iter().map(|(ifindex, errors)| (End { netns, ifindex }, errors));
                 self.shown.errors.extend(ends);
                 self.status.bad_messages += bad_messages;
-                self.reading.questions.round.whole |= nsid.is_none() && in_round;
+                self.reading.open_requests.round.whole |= nsid.is_none() && in_round;
                 if in_round {
                     more = self.look_behind(&links);
                 }
@@ -111,9 +111,9 @@ impl Host {
             }
         }
         self.reading.unreadable.remove(&netns);
-        if in_round && self.reading.questions.round.checks_events {
+        if in_round && self.reading.open_requests.round.checks_events {
             // An event may be on its way that tells of it.
-            self.reading.suspicions.raise(missed.into_iter().map(|ifindex| End { netns, ifindex }), now);
+            self.reading.unconfirmed.raise(missed.into_iter().map(|ifindex| End { netns, ifindex }), now);
         }
         // A round is complete only when it is judged.
         if change == Change::Shape || in_round {
@@ -127,7 +127,7 @@ impl Host {
         self.reading.refused.extend(netns.nsid());
         self.reading.resync_owed.get_or_insert("failed");
         self.reading.unreadable.insert(netns, failure.to_string());
-        self.report_links(now.saturating_sub(self.reading.questions.round.began));
+        self.report_links(now.saturating_sub(self.reading.open_requests.round.began));
         if in_round {
             self.touch(now);
         }
@@ -140,7 +140,7 @@ impl Host {
             _ => None,
         });
         let new: BTreeSet<u32> =
-            peers.filter(|nsid| self.reading.questions.round.asked.insert(*nsid)).collect();
+            peers.filter(|nsid| self.reading.open_requests.round.asked.insert(*nsid)).collect();
         new.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }).collect()
     }
 
@@ -153,9 +153,9 @@ impl Host {
     }
 
     pub(super) fn complete_round(&mut self, now: Duration) {
-        self.reading.questions.round.whole = false;
-        self.report_links(now.saturating_sub(self.reading.questions.round.began));
-        self.topology.keep_only(&self.reading.questions.round.asked);
+        self.reading.open_requests.round.whole = false;
+        self.report_links(now.saturating_sub(self.reading.open_requests.round.began));
+        self.topology.keep_only(&self.reading.open_requests.round.asked);
         self.shown.errors.retain(|end, _| self.topology.knows(end.netns));
         if self.reading.rounds == 0 {
             self.reading.started = now;

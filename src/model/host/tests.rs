@@ -74,8 +74,8 @@ impl World {
                 let cgroup = self.cgroups.get(&pid).map(|&path| path.to_owned());
                 Input::Located { answer: found.map(|netns| Location { netns, cgroup }), locator }
             }
-            Request::LastWords(_) | Request::WatchExit(_) => Input::LastWords(Vec::new()),
-            Request::Echo => Input::Echo,
+            Request::FinalSample(_) | Request::WatchExit(_) => Input::FinalCounters(Vec::new()),
+            Request::Barrier => Input::Barrier,
             Request::Search(nsids) => {
                 Input::Processes { answer: Ok(self.living_in(&nsids)), nsids, took: Duration::ZERO }
             }

@@ -365,7 +365,7 @@ fn the_last_counters_of_a_port_are_not_those_of_another_that_had_its_name() {
         }
         let carried = if round == 0 { 1_000 } else { 3 };
         host.apply(
-            Input::Parting(std::collections::HashMap::from([(name("veth10"), bytes(0, carried))])),
+            Input::TableAtDeath(std::collections::HashMap::from([(name("veth10"), bytes(0, carried))])),
             NOW,
         );
         hear(&mut host, [Event::DeletedNsid(0)]);
@@ -470,7 +470,7 @@ fn the_end_of_a_containers_first_process_asks_for_the_last_counters_of_its_port(
     host.apply(Input::Wake, NOW + SECOND / 10);
     assert_eq!(host.apply(Input::Dying { container: "0".into() }, NOW + SECOND), []);
     let dying = Input::Dying { container: ID.into() };
-    assert_eq!(host.apply(dying, NOW + SECOND), [Request::LastWords(vec![(5, name("veth5"))])]);
+    assert_eq!(host.apply(dying, NOW + SECOND), [Request::FinalSample(vec![(5, name("veth5"))])]);
 }
 
 #[test]

@@ -309,8 +309,8 @@ impl Kernel {
                 Input::Processes { answer: Ok(found.collect()), nsids, took: Duration::ZERO }
             }
             Request::NewProcesses(nsids) => Input::NewProcesses { answer: Ok(Vec::new()), nsids },
-            Request::Echo => Input::Echo,
-            Request::LastWords(_) | Request::WatchExit(_) => Input::Wake,
+            Request::Barrier => Input::Barrier,
+            Request::FinalSample(_) | Request::WatchExit(_) => Input::Wake,
         }
     }
 

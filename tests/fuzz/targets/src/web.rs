@@ -13,7 +13,7 @@ use veth_exporter::testing::exposition::format::Format;
 use veth_exporter::testing::http::{
     About, Encoding, Gate, Limits, ListenAddress, Listener, Routes, Site, WebConfig, accept, serve,
 };
-use veth_exporter::testing::kernel::{DeviceTable, Events, Mourner, OwnNsid, Resolver, Sampler};
+use veth_exporter::testing::kernel::{DeviceTable, Events, FinalSampler, OwnNsid, Resolver, Sampler};
 use veth_exporter::testing::model::host::{Config, Learning};
 use veth_exporter::testing::runtimes::process::Processes;
 
@@ -143,7 +143,7 @@ fn kernel() -> Sources {
         resolver: resolver(),
         locator: resolver(),
         sampler: Sampler::open().expect("a socket"),
-        mourner: Mourner::new(table.clone(), Sampler::open().expect("a socket")),
+        final_sampler: FinalSampler::new(table.clone(), Sampler::open().expect("a socket")),
         table,
         netns_folder: None,
         processes: Processes::new(Path::new("/proc")),

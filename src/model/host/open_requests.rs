@@ -5,9 +5,9 @@ use super::rounds::Round;
 use crate::model::workload::Locator;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The open questions, those of a round and others.
+/// The open open_requests, those of a round and others.
 #[derive(Debug, Default)]
-pub(super) struct Questions {
+pub(super) struct OpenRequests {
     pub round: Round,
     /// Those that belong to no round.
     apart: BTreeSet<Request>,
@@ -21,8 +21,8 @@ pub(super) struct Questions {
     taken_back: BTreeMap<Locator, BTreeSet<u32>>,
 }
 
-impl Questions {
-    /// Notes which questions must be answered before the round is complete: not those to runtimes, which
+impl OpenRequests {
+    /// Notes which open_requests must be answered before the round is complete: not those to runtimes, which
     /// may take their time, and not searches.
     pub(super) fn open_in_round(&mut self, asked: &[Request]) {
         self.round.open.extend(asked.iter().filter(|request| request.is_of_kernel()).cloned());
@@ -58,7 +58,7 @@ impl Questions {
     }
 
     /// An answer about links has come; false if it is to a question that was asked before the id was taken
-    /// back: answers come in the order of their questions.
+    /// back: answers come in the order of their open_requests.
     pub(super) fn links_answered(&mut self, nsid: Option<u32>) -> bool {
         let void = nsid.and_then(|nsid| Some((nsid, self.void.get_mut(&nsid)?)));
         if let Some((nsid, left)) = void {

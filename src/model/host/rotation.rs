@@ -18,7 +18,7 @@ const SUSPECTED_EVERY: u32 = 8;
 
 /// How far each of the readings has come.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct ReadRotation {
     off_host: u32,
     others: u32,
     bypassed: u32,
@@ -28,7 +28,7 @@ pub(super) struct Turns {
     ticks: u32,
 }
 
-impl Turns {
+impl ReadRotation {
     /// Those to read at this tick for pairs without an end on the host: their counters are in no other
     /// answer.
     pub(super) fn off_host(&mut self, nsids: BTreeSet<u32>) -> Vec<u32> {

@@ -78,15 +78,15 @@ fn statistics(folder: &Path, ifindex: u32, name: &Name) -> Option<Counters> {
 }
 
 /// Reads last counters, on a socket of its own.
-pub struct Mourner {
+pub struct FinalSampler {
     sampler: Sampler,
     table: DeviceTable,
 }
 
-impl Mourner {
+impl FinalSampler {
     /// One that reads this table, and asks this sampler for what is not in it.
-    pub fn new(table: DeviceTable, sampler: Sampler) -> Mourner {
-        Mourner { sampler, table }
+    pub fn new(table: DeviceTable, sampler: Sampler) -> FinalSampler {
+        FinalSampler { sampler, table }
     }
 
     /// Returns the counters of these links of the host, as far as they are still there.

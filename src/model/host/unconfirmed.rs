@@ -9,13 +9,13 @@ const EVENT_ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// The ends of which no event has told what was found, and when that was.
 #[derive(Debug, Default)]
-pub(super) struct Suspicions {
+pub(super) struct UnconfirmedChanges {
     found: BTreeMap<End, Duration>,
     /// When an echo was asked for that has not come back.
-    echo_asked: Option<Duration>,
+    barrier_asked: Option<Duration>,
 }
 
-impl Suspicions {
+impl UnconfirmedChanges {
     /// A round has found these to be otherwise.
     pub(super) fn raise(&mut self, ends: impl IntoIterator<Item = End>, now: Duration) {
         self.found.extend(ends.into_iter().map(|end| (end, now)));
@@ -32,19 +32,19 @@ impl Suspicions {
     }
 
     /// True if it is time for an echo: events have had the time to tell what the last round found.
-    pub(super) fn ask_echo(&mut self, now: Duration) -> bool {
+    pub(super) fn ask_barrier(&mut self, now: Duration) -> bool {
         let due = |found: &Duration| now.saturating_sub(*found) >= EVENT_ON_ITS_WAY;
-        let ask = self.echo_asked.is_none() && self.found.values().any(due);
+        let ask = self.barrier_asked.is_none() && self.found.values().any(due);
         if ask {
-            self.echo_asked = Some(now);
+            self.barrier_asked = Some(now);
         }
         ask
     }
 
     /// The echo has come back. What events that were there before it was asked for have not told, they have
     /// missed: so much.
-    pub(super) fn take_echo(&mut self) -> usize {
-        let Some(asked) = self.echo_asked.take() else { return 0 };
+    pub(super) fn take_barrier(&mut self) -> usize {
+        let Some(asked) = self.barrier_asked.take() else { return 0 };
         let before = self.found.len();
         self.found.retain(|_, found| asked.saturating_sub(*found) < EVENT_ON_ITS_WAY);
         before - self.found.len()
