@@ -13,6 +13,7 @@ mod handle;
 mod listening;
 mod look;
 mod reports;
+mod scrapes;
 
 use crate::kernel::{DeviceTable, Events, FinalSampler, Reach, Resolver, Sampler, Waker};
 use crate::model::host::{Config, Host, Input, Request, Samples};
@@ -29,6 +30,7 @@ pub(crate) use listening::watch_exits;
 use listening::{listen, watch_names};
 pub(crate) use look::{LOOK_STEP, look_once};
 use reports::{Line, Report};
+use scrapes::Scrapes;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -38,9 +40,6 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
-
-/// A scrape waits this long for counters of its own.
-const SCRAPE_PATIENCE: Duration = Duration::from_millis(50);
 
 /// What the collector shows at one time.
 #[derive(Debug)]
@@ -160,12 +159,7 @@ pub fn start(
         final_samples,
         watch_exit,
         sample,
-        sampling: false,
-        waiting: Vec::new(),
-        late: Vec::new(),
-        patience_ends: None,
-        for_others: Vec::new(),
-        others_end: None,
+        scrapes: Scrapes::default(),
         at_tick: Vec::new(),
         ready: Arc::clone(&handle.ready),
         engines: Arc::clone(&handle.engines),
@@ -188,15 +182,7 @@ struct Collector {
     final_samples: SyncSender<Vec<(u32, Name)>>,
     watch_exit: UnboundedSender<u32>,
     sample: SyncSender<Samples>,
-    sampling: bool,
-    /// Scrapes that wait for the counters that are being read.
-    waiting: Vec<oneshot::Sender<Arc<Snapshot>>>,
-    /// Those that came after the reading had begun: they wait for the next.
-    late: Vec<oneshot::Sender<Arc<Snapshot>>>,
-    patience_ends: Option<Instant>,
-    /// Scrapes that wait for links that are no veths, and how long they do.
-    for_others: Vec<oneshot::Sender<Arc<Snapshot>>>,
-    others_end: Option<Instant>,
+    scrapes: Scrapes<oneshot::Sender<Arc<Snapshot>>>,
     /// Those who wait for the end of a tick.
     at_tick: Vec<oneshot::Sender<Arc<Snapshot>>>,
     ready: Arc<AtomicBool>,
@@ -219,25 +205,23 @@ impl Collector {
                     self.apply(Input::LateTick);
                 }
                 self.apply(Input::Tick);
-                self.begin_sample();
+                if self.scrapes.begin_sample() {
+                    self.sample();
+                }
                 // A tick that came late is not made up for.
                 next_tick = now + interval;
             }
-            if self.patience_ends.is_some_and(|end| now >= end) {
-                self.answer_stale();
-            }
-            if self.others_end.is_some_and(|end| now >= end || !self.host.awaits_others()) {
-                self.turn_to_counters();
+            let overdue = self.scrapes.overdue(now);
+            self.answer_stale(overdue);
+            for reply in self.scrapes.take_for_others(!self.host.awaits_others(), now) {
+                self.begin_scrape(reply);
             }
             if self.host.deadline().is_some_and(|due| now >= self.start + due) {
                 self.apply(Input::Wake);
             }
             // However soon it is due again: between two a message is taken, if there is one.
             let woken = self.host.deadline().map(|due| self.start + due);
-            let until = [woken, self.patience_ends, self.others_end]
-                .into_iter()
-                .flatten()
-                .fold(next_tick, Instant::min);
+            let until = woken.into_iter().chain(self.scrapes.deadline()).fold(next_tick, Instant::min);
             match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Message::Input(input, place)) => {
                     drop(place);
@@ -268,16 +252,19 @@ impl Collector {
         self.apply(input);
         match sample {
             Some(true) => {
-                self.sampling = false;
-                self.answer();
+                let due = self.scrapes.sampled(Instant::now());
+                self.answer(due.answer);
                 if self.host.ticked() > ticked {
-                    self.answer_at_tick();
+                    let at_tick = std::mem::take(&mut self.at_tick);
+                    self.answer(at_tick);
                 }
-                self.turn_to_late();
+                if due.sample {
+                    self.sample();
+                }
             }
             Some(false) => {
-                self.sampling = false;
-                self.answer_stale();
+                let waiting = self.scrapes.failed();
+                self.answer_stale(waiting);
             }
             None => {}
         }
@@ -325,77 +312,44 @@ impl Collector {
         self.ready.store(self.host.is_ready(), Ordering::Relaxed);
     }
 
-    fn begin_sample(&mut self) {
-        if !self.sampling {
-            self.sampling = self.sample.send(self.host.spent_samples()).is_ok();
+    /// Asks for the counters.
+    fn sample(&mut self) {
+        if self.sample.send(self.host.spent_samples()).is_err() {
+            self.scrapes.no_sample();
         }
     }
 
     fn begin_scrape(&mut self, reply: oneshot::Sender<Arc<Snapshot>>) {
-        if self.sampling {
-            self.late.push(reply);
-        } else {
-            self.waiting.push(reply);
+        if self.scrapes.arrive(reply, Instant::now()) {
+            self.sample();
         }
-        self.patience_ends.get_or_insert_with(|| Instant::now() + SCRAPE_PATIENCE);
-        self.begin_sample();
     }
 
     fn begin_others(&mut self, reply: oneshot::Sender<Arc<Snapshot>>) {
         self.apply(Input::ReadOthers);
-        self.for_others.push(reply);
-        self.others_end.get_or_insert_with(|| Instant::now() + SCRAPE_PATIENCE);
+        self.scrapes.arrive_for_others(reply, Instant::now());
     }
 
-    /// The other links are read, or took too long: from now on these are scrapes like all.
-    fn turn_to_counters(&mut self) {
-        self.others_end = None;
-        for reply in std::mem::take(&mut self.for_others) {
-            self.begin_scrape(reply);
-        }
-    }
-
-    fn answer_stale(&mut self) {
-        self.waiting.append(&mut self.late);
-        for _ in 0..self.waiting.len() {
+    fn answer_stale(&mut self, waiting: Vec<oneshot::Sender<Arc<Snapshot>>>) {
+        for _ in &waiting {
             self.apply(Input::StaleScrape);
         }
-        self.answer();
+        self.answer(waiting);
     }
 
-    fn answer(&mut self) {
-        self.patience_ends = None;
-        if self.waiting.is_empty() {
+    fn answer(&self, waiting: Vec<oneshot::Sender<Arc<Snapshot>>>) {
+        if waiting.is_empty() {
             return;
         }
         let snapshot = self.snapshot();
-        for reply in self.waiting.drain(..) {
+        for reply in waiting {
             // A client that went away meanwhile is no error.
-            let _ = reply.send(Arc::clone(&snapshot));
-        }
-    }
-
-    fn answer_at_tick(&mut self) {
-        if self.at_tick.is_empty() {
-            return;
-        }
-        let snapshot = self.snapshot();
-        for reply in self.at_tick.drain(..) {
             let _ = reply.send(Arc::clone(&snapshot));
         }
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::new(Snapshot { view: self.host.view(), status: self.host.status().clone(), epoch: self.epoch })
-    }
-
-    /// Reads again for the scrapes that came while the last reading was under way.
-    fn turn_to_late(&mut self) {
-        if !self.late.is_empty() {
-            self.waiting = std::mem::take(&mut self.late);
-            self.patience_ends = Some(Instant::now() + SCRAPE_PATIENCE);
-            self.begin_sample();
-        }
     }
 
     /// One line in the log for a change of state, and not one a try.

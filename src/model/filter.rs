@@ -170,7 +170,13 @@ mod tests {
         let labels = told.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let owner = Workload { labels, ..Workload::named(Runtime::Docker, value.as_str()) };
         let members = vec![owner.clone()];
-        let claim = Claim { owner, locator: Locator::Pid(7), endpoints: Vec::new(), members };
+        let claim = Claim {
+            owner,
+            locator: Locator::Pid(7),
+            endpoints: Vec::new(),
+            members,
+            started: Default::default(),
+        };
         let mut claims = Claims { claims: vec![claim], ..Claims::default() };
         let filter =
             Filter { labels: ["app", "long", "none"].map(str::to_owned).into(), ..Filter::default() };

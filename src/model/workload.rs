@@ -164,6 +164,36 @@ pub struct Claim {
     pub endpoints: Vec<Endpoint>,
     /// Containers that share the namespace.
     pub members: Vec<Workload>,
+    /// The time at which the runtime started the owner; empty if it does not say. See [`Started`].
+    pub started: Started,
+}
+
+/// A time as engines give it, RFC 3339 in UTC, with a fraction of nine digits: its order is that of times.
+/// Empty if it is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Started(String);
+
+impl Started {
+    /// Takes a time as Go writes it, `2026-11-26T15:07:32.1Z`: zeros at the end of the fraction are left
+    /// out. Anything else, and the year 1, which stands for never, is not known.
+    pub fn parse(text: &str) -> Started {
+        let Some((seconds, fraction)) =
+            text.strip_suffix('Z').map(|text| text.split_once('.').unwrap_or((text, "")))
+        else {
+            return Started::default();
+        };
+        let is_time = seconds.len() == "2026-11-26T15:07:32".len()
+            && seconds.bytes().all(|b| b.is_ascii_digit() || b"-:T".contains(&b))
+            && fraction.len() <= 9
+            && fraction.bytes().all(|b| b.is_ascii_digit())
+            && !seconds.starts_with("0001-");
+        if is_time { Started(format!("{seconds}.{fraction:0<9}")) } else { Started::default() }
+    }
+
+    /// Returns what claims on one namespace are ordered by: a time that is known comes first.
+    pub(crate) fn order(&self) -> (bool, &str) {
+        (self.0.is_empty(), &self.0)
+    }
 }
 
 /// An interface that a runtime is about to make, or has made, for a workload.
@@ -203,4 +233,32 @@ pub struct Claims {
     pub networks: Vec<Network>,
     /// Its own namespaces, in any order.
     pub own: Vec<RuntimeNetns>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_in_order_whatever_zeros_go_leaves_out() {
+        let times = [
+            "2026-11-26T15:07:32Z",
+            "2026-11-26T15:07:32.1Z",
+            "2026-11-26T15:07:32.12Z",
+            "2026-11-26T15:07:32.120000001Z",
+        ];
+        let times = times.map(Started::parse);
+        assert!(times.is_sorted() && times[0] < times[1] && times[2] < times[3], "{times:?}");
+        for text in [
+            "",
+            "0001-01-01T00:00:00Z",
+            "2026-11-26T15:07:32+01:00",
+            "now",
+            "2026-11-26T15:07:32.1234567890Z",
+            "2026-11-26T15:07:éZ",
+        ] {
+            assert_eq!(Started::parse(text), Started::default(), "{text}");
+        }
+        assert!(times[3].order() < Started::default().order());
+    }
 }

@@ -1,7 +1,7 @@
 //! Named network namespaces: the files that `ip netns add` leaves in /run/netns.
 
 use crate::model::link::Readable;
-use crate::model::workload::{Claim, Claims, Locator, Runtime, Workload};
+use crate::model::workload::{Claim, Claims, Locator, Runtime, Started, Workload};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -102,6 +102,7 @@ fn claim(name: String, path: PathBuf) -> Claim {
         locator: Locator::Path(path),
         endpoints: Vec::new(),
         members: Vec::new(),
+        started: Started::default(),
     }
 }
 

@@ -64,6 +64,7 @@ fn answer(request: Request) -> Option<Input> {
                 locator: locator(number),
                 endpoints: Vec::new(),
                 members: Vec::new(),
+                started: Default::default(),
             });
             let claims = Claims { claims: claims.collect(), ..Claims::default() };
             Input::Claims { runtime: Runtime::Named, answer: Some(Ok(claims)), took: Duration::ZERO }

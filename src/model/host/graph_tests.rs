@@ -4,7 +4,7 @@
 use super::*;
 use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
 use crate::model::pairing::Role;
-use crate::model::workload::{Claim, Claims, Endpoint, Workload};
+use crate::model::workload::{Claim, Claims, Endpoint, Started, Workload};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -114,6 +114,7 @@ impl Truth {
                         locator: Locator::Pid(room as u32),
                         endpoints: Vec::<Endpoint>::new(),
                         members: Vec::new(),
+                        started: Started::default(),
                     });
                     let claims = Claims { claims: claims.collect(), ..Claims::default() };
                     Input::Claims { runtime, answer: Some(Ok(claims)), took: Duration::ZERO }

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
 use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
 use crate::model::pairing::{EndState, Role};
-use crate::model::workload::{Claim, Claims, Endpoint, Network, Workload};
+use crate::model::workload::{Claim, Claims, Endpoint, Network, Started, Workload};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -57,6 +57,7 @@ impl World {
             locator: Locator::Pid(pid),
             endpoints: vec![Endpoint { network: "front".into(), address: Some(mac(ifindex)) }],
             members: Vec::new(),
+            started: Started::default(),
         });
         let networks = vec![Network { name: "front".into(), bridge: Some(name("br-front")) }];
         self.docker = Some(Ok(Claims { claims: claims.collect(), networks, own: Vec::new() }));
@@ -495,6 +496,7 @@ fn a_claim_on_an_id_that_is_used_again_does_not_take_over_the_pair_of_the_one_be
         locator: Locator::Pid(pid),
         endpoints: Vec::new(),
         members: Vec::new(),
+        started: Started::default(),
     };
     let say = |claim| Some(Ok(Claims { claims: vec![claim], ..Claims::default() }));
     let mut world = World::with_containers(&[(0, 10)]);
@@ -646,6 +648,31 @@ mod live;
 mod sequences;
 
 #[test]
+fn of_two_containers_in_one_namespace_the_one_owns_it_that_was_started_first() {
+    for (first, started, owner) in [
+        // By time, not by name; then by id.
+        ("zebra", ["2026-11-26T15:00:01Z", "2026-11-26T15:00:02Z"], "zebra"),
+        ("zebra", ["2026-11-26T15:00:03Z", "2026-11-26T15:00:02Z"], "apple"),
+        ("zebra", ["", "2026-11-26T15:00:02Z"], "apple"),
+        ("zebra", ["", ""], "apple"),
+    ] {
+        let mut world = World::with_containers(&[(0, 10)]);
+        world.docker_says(&[(first, 700, 10), ("apple", 701, 10)]);
+        let claims = &mut world.docker.as_mut().unwrap().as_mut().unwrap().claims;
+        for (claim, started) in claims.iter_mut().zip(started) {
+            claim.started = Started::parse(started);
+        }
+        world.pids = BTreeMap::from([(700, Located::Nsid(0)), (701, Located::Nsid(0))]);
+        let mut host = new_host();
+        world.tick(&mut host, NOW);
+        let tenant = &host.view().unwrap().scene.tenants[0];
+        let members: Vec<&str> = tenant.members.iter().map(|member| member.name.as_str()).collect();
+        let other = if owner == first { "apple" } else { first };
+        assert_eq!((tenant.owner.name.as_str(), members), (owner, vec![other]), "{started:?}");
+    }
+}
+
+#[test]
 fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {
     let uuid = "be49d294-f624-cd99-43b9-ee11fa7ac673";
     for (name, runtime_tells, wanted) in [
@@ -660,6 +687,7 @@ fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {
             locator: Locator::Pid(1),
             endpoints: Vec::new(),
             members: Vec::new(),
+            started: Started::default(),
         };
         world.named = Some(Ok(Claims { claims: vec![claim], ..Claims::default() }));
         let mut host = new_host();

@@ -326,7 +326,7 @@ impl Evidence {
     }
 
     /// Returns the claims that are located in a namespace, in the order in which they are believed.
-    pub(super) fn claims_at(&self, nsid: u32) -> Vec<Locatable<'_>> {
+    pub(super) fn claims_at<'a>(&'a self, nsid: u32) -> Vec<Locatable<'a>> {
         let mut claims = Vec::new();
         for locator in self.locations.at.get(&nsid).into_iter().flatten() {
             let cgroup = self.locations.located.get(locator).and_then(|at| at.cgroup.as_deref());
@@ -335,7 +335,9 @@ impl Evidence {
                 claims.extend(here.map(|claim| Locatable { runtime, claim, cgroup, asked: source.asked }));
             }
         }
-        claims.sort_by(|a, b| (a.runtime, a.claim).cmp(&(b.runtime, b.claim)));
+        // Of two containers that an engine runs in one namespace the one owns it that was started first.
+        let order = |located: &Locatable<'a>| (located.runtime, located.claim.started.order(), located.claim);
+        claims.sort_by(|a, b| order(a).cmp(&order(b)));
         claims
     }
 

@@ -1,7 +1,7 @@
 //! What a server's answers mean, without asking anything: sandboxes and containers to claims.
 
 use super::messages::{Container, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse};
-use crate::model::workload::{Claim, Locator, Runtime, Workload};
+use crate::model::workload::{Claim, Locator, Runtime, Started, Workload};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -70,7 +70,13 @@ pub(super) fn claims(
             let mut members: Vec<Workload> =
                 containers.into_iter().map(|container| member(container, &owner)).collect();
             members.sort();
-            Some(Claim { owner, locator: locator.clone(), endpoints: Vec::new(), members })
+            Some(Claim {
+                owner,
+                locator: locator.clone(),
+                endpoints: Vec::new(),
+                members,
+                started: Started::default(),
+            })
         })
         .collect();
     claims.sort();

@@ -1,7 +1,7 @@
 //! What the engine's answers mean, without asking anything: containers and networks to claims.
 
 use crate::model::link::{Mac, Name};
-use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, RuntimeNetns, Workload};
+use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, RuntimeNetns, Started, Workload};
 use crate::runtimes::named;
 use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettings};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -28,6 +28,7 @@ pub(super) struct Inspected {
     endpoints: Vec<Endpoint>,
     /// The file on which the engine keeps the container's namespace (SandboxKey).
     sandbox: Option<PathBuf>,
+    started: Started,
 }
 
 /// Whose network namespace a container lives in.
@@ -108,7 +109,9 @@ fn marks(endpoint: EndpointSettings) -> [String; 3] {
 impl Inspected {
     /// `None` while the container has no process: it is about to start, or has just ended.
     pub(super) fn read(answer: ContainerInspectResponse) -> Option<Inspected> {
-        let pid = answer.state?.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0)?;
+        let state = answer.state?;
+        let started = Started::parse(state.started_at.as_deref().unwrap_or_default());
+        let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0)?;
         // Not from the list: what Podman says there is always `host`.
         let mode = answer.host_config.and_then(|host| host.network_mode).unwrap_or_default();
         let netns = match mode.strip_prefix("container:") {
@@ -131,7 +134,7 @@ impl Inspected {
             })
             .collect();
         endpoints.sort();
-        Some(Inspected { pid, netns, endpoints, sandbox })
+        Some(Inspected { pid, netns, endpoints, sandbox, started })
     }
 
     /// Whether this holds as long as the list shows the same `attachments`. Without an endpoint id a restart
@@ -215,6 +218,7 @@ pub(super) fn claims<'a>(containers: impl Iterator<Item = (&'a Workload, &'a Ins
             locator: Locator::Pid(lives.pid),
             endpoints: lives.endpoints.clone(),
             members: Vec::new(),
+            started: lives.started.clone(),
         });
         if inspected.netns != Netns::Own {
             claim.members.push(workload.clone());

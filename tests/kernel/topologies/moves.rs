@@ -125,6 +125,9 @@ fn an_end_that_arrives_with_a_history_counts_what_comes_from_then_on() {
     // Nothing leads from the host to these two namespaces.
     let [b, c] = ["b", "c"].map(Netns::quiet);
     ip("-n {b} link add x type veth peer name y netns {c}", &scene, [&a, &b, &c]);
+    for step in ["-n {b} link set x up", "-n {c} link set y up"] {
+        ip(step, &scene, [&a, &b, &c]);
+    }
     join((&b, "x"), (&c, "y"));
     send_datagrams(&b.path(), &c.path(), "10.99.0.2".parse().unwrap(), 500, 1_000);
     ip("-n {b} link set x netns {a}", &scene, [&a, &b, &c]);
@@ -132,6 +135,9 @@ fn an_end_that_arrives_with_a_history_counts_what_comes_from_then_on() {
     wait_for_pairs(&exporter, 2, "the arrival");
     exporter
         .wait_for(LIMIT, "a series of nothing", |metrics| (sent(metrics, "a", "x")? == (0, 0)).then_some(()));
+    for step in ["-n {a} link set x up", "-n {host} link set y up"] {
+        ip(step, &scene, [&a, &b, &c]);
+    }
     join((&a, "x"), (&scene.host, "y"));
     send_datagrams(&a.path(), &scene.host.path(), "10.99.0.2".parse().unwrap(), 20, 1_000);
     exporter.wait_for(LIMIT, "20 frames of 1,042 bytes", |metrics| {

@@ -148,8 +148,9 @@ impl Drop for Process {
 
 /// Field 22 of /proc/PID/stat (proc(5)): with it `tests/run` never takes a later process of the same number for this one.
 pub(crate) fn start_time(pid: u32) -> String {
-    let stat =
-        std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a child that nobody has waited for");
+    // A process may call itself by any bytes.
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).expect("a child that nobody has waited for");
+    let stat = String::from_utf8_lossy(&stat);
     let (_, behind_the_name) = stat.rsplit_once(") ").expect("a name in brackets");
     behind_the_name.split(' ').nth(19).expect("22 fields").to_owned()
 }

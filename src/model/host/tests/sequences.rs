@@ -247,6 +247,7 @@ impl Kernel {
             locator: Locator::Pid(100 + place),
             endpoints: Vec::new(),
             members: Vec::new(),
+            started: Started::default(),
         });
         let networks = vec![Network { name: "front".into(), bridge: Some(name("br-front")) }];
         Claims { claims: claims.collect(), networks, ..Claims::default() }
@@ -258,6 +259,7 @@ impl Kernel {
             locator: Locator::Path(format!("/run/netns/n{key}").into()),
             endpoints: Vec::new(),
             members: Vec::new(),
+            started: Started::default(),
         }
     }
 

@@ -72,7 +72,7 @@ impl Engine {
 fn are_good<E: Debug>(first: Result<Claims, E>, again: Result<Claims, E>) {
     let (Ok(first), Ok(again)) = (first, again) else { return };
     assert!(first.claims.is_sorted() && first.networks.is_sorted(), "{first:?}");
-    for Claim { owner, locator, endpoints, members } in &first.claims {
+    for Claim { owner, locator, endpoints, members, .. } in &first.claims {
         assert!(*locator != Locator::Pid(0) && !owner.id.is_empty(), "{owner:?} {locator:?}");
         assert!(endpoints.is_sorted() && members.is_sorted(), "{endpoints:?} {members:?}");
     }
