@@ -1,7 +1,9 @@
 //! What makes messages of netlink an answer: its numbers, its end, its refusal. Pure.
 
-use super::socket::Error;
-use netlink_packet_core::{NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer};
+use super::error::Error;
+use netlink_packet_core::{
+    NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
+};
 use std::io;
 
 /// Length of a message's header.
@@ -72,6 +74,7 @@ impl Answer {
                         _ => Err(Error::Refused {
                             request: self.request,
                             source: io::Error::from_raw_os_error(errno.saturating_neg()),
+                            message: words(kind, buffer.flags(), payload).unwrap_or_default(),
                         }),
                     };
                 }
@@ -83,6 +86,35 @@ impl Answer {
         }
         Ok(false)
     }
+}
+
+/// The attribute with the kernel's words for a refusal (include/uapi/linux/netlink.h).
+const NLMSGERR_ATTR_MSG: u16 = 1;
+
+/// Returns the kernel's words for a refusal, if it gave any: behind the errno of an NLMSG_DONE, and behind
+/// the refused request of an NLMSG_ERROR, of which a capped one has the header alone.
+fn words(kind: u16, flags: u16, payload: &[u8]) -> Option<String> {
+    if flags & NLM_F_ACK_TLVS == 0 {
+        return None;
+    }
+    let behind_errno = payload.get(size_of::<i32>()..)?;
+    let request = match kind {
+        NLMSG_DONE => 0,
+        _ if flags & NLM_F_CAPPED != 0 => HEADER,
+        _ => u32::from_ne_bytes(*behind_errno.first_chunk()?) as usize,
+    };
+    let mut attributes = behind_errno.get(request.checked_next_multiple_of(4)?..)?;
+    while let Some((length, rest)) = attributes.split_first_chunk() {
+        let length = usize::from(u16::from_ne_bytes(*length));
+        let kind = u16::from_ne_bytes(*rest.first_chunk()?);
+        if kind == NLMSGERR_ATTR_MSG {
+            let text = attributes.get(4..length)?;
+            let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+            return Some(String::from_utf8_lossy(text).into_owned());
+        }
+        attributes = attributes.get(length.max(4).next_multiple_of(4)..)?;
+    }
+    None
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 
 use super::OwnNsid;
-use super::socket::Error;
+use super::error::Error;
 use super::wire;
 use crate::model::event::Event;
 use libc::{RTNLGRP_LINK, RTNLGRP_NSID};

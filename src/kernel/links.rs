@@ -1,7 +1,8 @@
 //! RTM_GETLINK: the links of a namespace.
 
 use super::OwnNsid;
-use super::socket::{Error, Socket};
+use super::error::Error;
+use super::socket::Socket;
 use super::wire;
 use crate::model::host::{Links, LookFailure};
 use crate::model::link::{Errors, Link, PeerNetns};

@@ -9,6 +9,7 @@
 
 mod addresses;
 pub(crate) mod answer;
+mod error;
 mod events;
 mod final_sampler;
 mod links;

@@ -1,7 +1,7 @@
 //! RTM_GETNSID and RTM_NEWNSID: which id a process's or a file's namespace has.
 
+use super::error::Error;
 use super::links::{Resolver, look_failure};
-use super::socket::Error;
 use super::wire;
 use crate::model::host::{Located, LookFailure};
 use crate::model::workload::Locator;

@@ -1,57 +1,16 @@
 //! A synchronous rtnetlink socket that believes nothing it has not checked.
 
 use super::answer::{Answer, Message, Until};
+use super::error::Error;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
-use nix::errno::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use std::io;
 use std::thread;
 use std::time::Duration;
-
-/// Why the kernel gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The socket could not be opened, written or read.
-    #[error("netlink: cannot {doing}: {source}")]
-    Socket {
-        doing: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The kernel answered with an errno (NLMSG_ERROR, or NLMSG_DONE that carries one).
-    #[error("netlink: the kernel refused {request}: {source}")]
-    Refused {
-        /// The request's name in rtnetlink(7).
-        request: &'static str,
-        /// The error that the kernel gave.
-        source: io::Error,
-    },
-    /// The links changed during each of several dumps (NLM_F_DUMP_INTR): there is no consistent answer now.
-    #[error("netlink: {0} was interrupted by changes each time")]
-    Interrupted(&'static str),
-    /// The answer is not what the protocol promises.
-    #[error("netlink: bad answer to {request}: {what}")]
-    Malformed {
-        /// The request's name in rtnetlink(7).
-        request: &'static str,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-}
-
-impl Error {
-    /// Returns the errno of a refusal.
-    pub fn errno(&self) -> Option<Errno> {
-        match self {
-            Error::Refused { source, .. } => source.raw_os_error().map(Errno::from_raw),
-            _ => None,
-        }
-    }
-}
 
 pub(super) struct Socket {
     inner: netlink_sys::Socket,
@@ -80,6 +39,8 @@ impl Socket {
         let address = inner.bind_auto().map_err(failed("bind"))?;
         set_socket_timeout(&inner, Timeout::Recv, Some(TIMEOUT))
             .map_err(|error| failed("set a time limit")(error.into()))?;
+        // The kernel's own words for a refusal (Linux 4.12); without them the errno is all there is.
+        let _ = inner.set_ext_ack(true);
         // Without it a kernel that does not know IFLA_TARGET_NETNSID ignores it, and answers about the host.
         inner.set_netlink_get_strict_chk(true).map_err(failed("ask for strict checking (Linux 4.20)"))?;
         Ok(Socket { inner, port: address.port_number(), sequence: 0, buffer: Vec::with_capacity(BUFFER) })

@@ -1,6 +1,7 @@
 //! RTM_GETSTATS: the counters of the host's links, at a fifth of a microsecond a link.
 
-use super::socket::{Error, Socket};
+use super::error::Error;
+use super::socket::Socket;
 use super::wire;
 use crate::model::host::Samples;
 use crate::model::link::Counters;

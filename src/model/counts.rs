@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// A set whose values may be there more than once.
+/// A set in which a value may be there more than once.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts<T> {
     counts: BTreeMap<T, usize>,

@@ -5,6 +5,7 @@
 
 use super::link::{End, Name, NetnsId};
 use super::topology::{Settled, Topology};
+use super::workload::Runtime;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,11 @@ pub(crate) struct Owners {
     depends_on: HashMap<NetnsId, HashSet<String>>,
     /// When those who have left their namespace stop to be its owner.
     leaving: BTreeSet<(Duration, NetnsId)>,
+    /// The namespaces whose owner has no claim on them at this time: whether it leaves depends on claims that
+    /// are located nowhere, or elsewhere.
+    kept: BTreeSet<NetnsId>,
+    /// The version of the evidence that was last decided by.
+    decided_by: u64,
     /// By the host's bridge, the network that it carries.
     bridges: HashMap<Name, String>,
     dirty: BTreeSet<NetnsId>,
@@ -106,6 +112,10 @@ impl Owners {
     /// Marks the namespaces that are to be decided anew.
     fn mark(&mut self, evidence: &mut Evidence, settled: &Settled, topology: &Topology, now: Duration) {
         let nsids = evidence.take_changed();
+        if !nsids.is_empty() || self.decided_by != evidence.version() {
+            self.decided_by = evidence.version();
+            self.dirty.extend(&self.kept);
+        }
         self.dirty.extend(nsids.into_iter().map(|nsid| topology.netns(Some(nsid))));
         let ids = evidence.take_changed_ids();
         for id in ids {
@@ -145,7 +155,7 @@ impl Owners {
         changed: &mut Changed,
     ) {
         let there = known.topology.knows(netns);
-        let Decided { owner, chosen, depends_on } = match there {
+        let Decided { owner, chosen, depends_on, kept } = match there {
             true => self.decision(netns, evidence, known, now),
             false => {
                 self.checks.forget(netns);
@@ -153,6 +163,10 @@ impl Owners {
             }
         };
         self.set_dependencies(netns, depends_on);
+        match kept {
+            true => _ = self.kept.insert(netns),
+            false => _ = self.kept.remove(&netns),
+        }
         evidence.keep_process(netns, owner.as_ref());
         let base = there.then(|| {
             let by_owner = |owner: &Owner| owner.title();
@@ -172,7 +186,13 @@ impl Owners {
             self.leaving.insert((left + leaving + Duration::from_nanos(1), netns));
         }
         let before = self.owners.remove(&netns);
-        let id = |owner: &Option<Owner>| owner.as_ref().map(|owner| (owner.id().to_owned(), owner.kind()));
+        let id = |owner: &Option<Owner>| {
+            // Names and processes have no ids.
+            let owner = owner
+                .as_ref()
+                .filter(|owner| !matches!(owner.tenant.owner.runtime, Runtime::Named | Runtime::Process))?;
+            Some((owner.id().to_owned(), owner.kind()))
+        };
         let (id_before, id_now) = (id(&before), id(&owner));
         if id_before != id_now {
             for (id, _) in id_before.iter() {

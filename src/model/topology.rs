@@ -329,6 +329,10 @@ impl Topology {
         touched: &BTreeSet<u32>,
     ) -> (Vec<u32>, Change) {
         let partial = self.partial.remove(&netns);
+        if !touched.is_empty() {
+            // The answer settles no doubt about a link of which it is not believed.
+            self.inventory.changed.extend(std::mem::take(&mut self.doubted).into_keys());
+        }
         let mut new: BTreeMap<u32, Box<Link>> =
             links.into_iter().map(|link| (link.ifindex, Box::new(link))).collect();
         for &ifindex in touched {
@@ -379,6 +383,7 @@ impl Topology {
 
     /// Notes that we may not look into a namespace.
     pub(crate) fn hide(&mut self, netns: NetnsId) {
+        self.partial.remove(&netns);
         if self.inventory.namespaces.get(&netns) != Some(&Inside::Denied) {
             self.inventory.know(netns, Some(Inside::Denied));
         }
@@ -535,7 +540,8 @@ impl Topology {
 
     /// Returns the namespaces to read again because two of these ends disagree: one of them has moved, and
     /// the kernel sends no event about the other. Each end is doubted once for each change of either. `None`
-    /// is the host.
+    /// is the host: it is read only where one of its ends is contradicted, as its own events all arrive and
+    /// there may be very many links; an end lacks its peer for a moment whenever a pair is made.
     pub(crate) fn doubts(&mut self, ends: &BTreeSet<End>) -> BTreeSet<Option<u32>> {
         let mut asked = BTreeSet::new();
         for &end in ends {
@@ -553,7 +559,9 @@ impl Topology {
             let links = [Some(link), peer]
                 .map(|link| link.map(|link| Link { counters: Counters::default(), ..link }));
             if self.doubted.get(&end) != Some(&links) {
-                asked.extend([end.netns, netns].map(NetnsId::nsid));
+                let contradicted = state == Some(&EndState::Contradicted);
+                let places = [end.netns, netns].map(NetnsId::nsid).into_iter();
+                asked.extend(places.filter(|nsid| nsid.is_some() || contradicted));
                 self.doubted.insert(end, links);
             }
         }

@@ -124,3 +124,39 @@ fn lengths_that_cannot_be_are_refused() {
         assert_eq!(seen, [b"whole"]);
     }
 }
+
+/// An attribute, padded.
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(4 + value.len()).unwrap();
+    let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+#[test]
+fn a_refusal_has_the_kernels_own_words_where_it_gives_them() {
+    let request = message(RTM_NEWLINK, 0, SEQUENCE, PORT, b"the request");
+    let said = [attribute(2, &[0; 4]), attribute(NLMSGERR_ATTR_MSG, b"Invalid header\0")].concat();
+    let errno = (-22i32).to_ne_bytes().to_vec();
+    let capped = NLM_F_ACK_TLVS | NLM_F_CAPPED;
+    for (kind, flags, behind, words) in [
+        (NLMSG_ERROR, NLM_F_ACK_TLVS, [request.clone(), said.clone()].concat(), " (Invalid header)"),
+        (NLMSG_ERROR, capped, [request[..HEADER].to_vec(), said.clone()].concat(), " (Invalid header)"),
+        (NLMSG_DONE, NLM_F_ACK_TLVS, said.clone(), " (Invalid header)"),
+        // Not said to be there, not there, cut off, and nonsense.
+        (NLMSG_ERROR, 0, [request.clone(), said.clone()].concat(), ""),
+        (NLMSG_ERROR, NLM_F_ACK_TLVS, request.clone(), ""),
+        (NLMSG_ERROR, NLM_F_ACK_TLVS, Vec::new(), ""),
+        (NLMSG_DONE, NLM_F_ACK_TLVS, said[..14].to_vec(), ""),
+        (NLMSG_DONE, NLM_F_ACK_TLVS, vec![0xff; 7], ""),
+        (NLMSG_DONE, NLM_F_ACK_TLVS, vec![0; 16], ""),
+    ] {
+        let datagram = message(kind, flags, SEQUENCE, PORT, &[errno.clone(), behind].concat());
+        let error = read(Until::Done, &[datagram]).0.unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::EINVAL));
+        let wanted =
+            format!("netlink: the kernel refused RTM_GETLINK: Invalid argument (os error 22){words}");
+        assert_eq!(error.to_string(), wanted);
+    }
+}

@@ -255,7 +255,7 @@ impl Attribution {
         if booked && wanted {
             placement = if ledger.is_listed(account) { ShownIn::Listed } else { ShownIn::Overflow };
         }
-        if let Some(ends) = ledger.in_transit_until(account) {
+        if let Some(ends) = ledger.in_transit_until(account).filter(|ends| *ends > now) {
             until = Some(until.map_or(ends, |until| until.min(ends)));
         }
         let shown = match self.rows.get(&ends[0]) {

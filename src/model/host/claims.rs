@@ -77,7 +77,7 @@ impl Host {
     ) {
         Evidence::strip(&self.config.filter, &mut expected, &mut containers);
         self.evidence.set_expected(runtime, expected, containers, &self.topology, now);
-        // Where nobody was new a moment ago somebody may be now.
+        // A namespace without a new process a moment ago may have one now.
         self.evidence.new_processes.look_again();
         self.touch(now);
     }

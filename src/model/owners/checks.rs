@@ -14,7 +14,7 @@ pub(super) type Claimant = (Runtime, String, Locator);
 /// What became of the claims on each namespace.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
-    by_netns: HashMap<NetnsId, HashMap<Claimant, Check>>,
+    by_netns: HashMap<NetnsId, Vec<(Claimant, Check)>>,
     /// Where a claim does not fit and that is not counted yet.
     doubtful: BTreeSet<NetnsId>,
     rejected_ever: u64,
@@ -42,11 +42,15 @@ impl Checks {
     ) -> bool {
         let this = claim.claimant();
         let checks = self.by_netns.entry(netns).or_default();
+        let index = checks.iter().position(|(claimant, _)| *claimant == this).unwrap_or_else(|| {
+            checks.push((this, Check::Rejected(now, false)));
+            checks.len() - 1
+        });
+        let check = &mut checks[index].1;
         if fits(claim.claim, inside, claim.cgroup) {
-            checks.insert(this, Check::Verified);
-            return true;
+            *check = Check::Verified;
         }
-        match checks.entry(this).or_insert(Check::Rejected(now, false)) {
+        match check {
             Check::Verified => true,
             Check::Rejected(since, counted) => {
                 if !*counted && asked > *since {
@@ -61,8 +65,9 @@ impl Checks {
     /// Forgets what was checked of a namespace besides these.
     pub(super) fn keep_only(&mut self, netns: NetnsId, claimants: &HashSet<Claimant>) {
         let Some(checks) = self.by_netns.get_mut(&netns) else { return };
-        checks.retain(|claimant, _| claimants.contains(claimant));
-        let doubtful = checks.values().any(|check| matches!(check, Check::Rejected(_, false)));
+        checks.retain(|(claimant, _)| claimants.contains(claimant));
+        checks.shrink_to_fit();
+        let doubtful = checks.iter().any(|(_, check)| matches!(check, Check::Rejected(_, false)));
         if checks.is_empty() {
             self.by_netns.remove(&netns);
         }

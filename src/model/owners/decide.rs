@@ -111,6 +111,8 @@ pub(super) struct Decided {
     pub chosen: Option<String>,
     /// The ids of the owners on whose places this depends.
     pub depends_on: HashSet<String>,
+    /// The owner has no claim on the namespace at this time.
+    pub kept: bool,
 }
 
 impl Owners {
@@ -225,6 +227,7 @@ impl Owners {
         }
         stays.outer = None;
         decided.owner = Some(stays);
+        decided.kept = true;
     }
 
     /// In a namespace without an owner, or of which only a process told, the workload is the owner for which

@@ -77,7 +77,7 @@ pub(crate) struct Evidence {
 struct Locations {
     located: BTreeMap<Locator, Location>,
     /// The locators of each nsid.
-    at: BTreeMap<u32, BTreeSet<Locator>>,
+    at: BTreeMap<u32, Vec<Locator>>,
     wanted: Counts<Locator>,
     /// What is wanted and was not found, and what was found in a namespace without an id.
     missing: BTreeSet<Locator>,
@@ -129,7 +129,8 @@ impl Locations {
         self.remove(&locator);
         match location.netns {
             Located::Nsid(nsid) => {
-                self.at.entry(nsid).or_default().insert(locator.clone());
+                let at = self.at.entry(nsid).or_insert_with(|| Vec::with_capacity(1));
+                at.push(locator.clone());
                 self.changed.insert(nsid);
                 if let Locator::Pid(pid) = locator {
                     self.to_watch.insert(pid);
@@ -148,7 +149,7 @@ impl Locations {
         let location = self.located.remove(locator)?;
         if let Located::Nsid(nsid) = location.netns {
             if let Some(at) = self.at.get_mut(&nsid) {
-                at.remove(locator);
+                at.retain(|other| other != locator);
                 if at.is_empty() {
                     self.at.remove(&nsid);
                 }

@@ -12,7 +12,7 @@ pub(super) struct NetnsNames {
     /// Whether the name was chosen by somebody, and the name.
     bases: HashMap<NetnsId, (bool, String)>,
     /// The namespaces that would have the same name, those first for which it was chosen.
-    same: BTreeMap<String, BTreeSet<(bool, NetnsId)>>,
+    same: BTreeMap<String, Vec<(bool, NetnsId)>>,
     /// The names that were made longer, and of which namespace each is.
     longer: HashMap<String, NetnsId>,
     changed: BTreeSet<NetnsId>,
@@ -35,9 +35,8 @@ impl NetnsNames {
             return;
         }
         if let Some((chosen, name)) = self.bases.remove(&netns) {
-            self.mark(&name);
             if let Some(same) = self.same.get_mut(&name) {
-                same.remove(&(!chosen, netns));
+                same.retain(|entry| *entry != (!chosen, netns));
                 if same.is_empty() {
                     self.same.remove(&name);
                     // What was made longer because of this name need not be any more.
@@ -47,11 +46,15 @@ impl NetnsNames {
                     }
                 }
             }
+            // The next of those that would have the name may have it now.
+            self.mark(&name);
         }
         if let Some((chosen, name)) = base {
             self.mark(&name);
             self.changed.extend(self.longer.get(&name));
-            self.same.entry(name.clone()).or_default().insert((!chosen, netns));
+            let same = self.same.entry(name.clone()).or_insert_with(|| Vec::with_capacity(1));
+            let place = same.partition_point(|entry| *entry < (!chosen, netns));
+            same.insert(place, (!chosen, netns));
             self.bases.insert(netns, (chosen, name));
         }
         self.changed.insert(netns);

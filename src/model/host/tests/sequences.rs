@@ -1,6 +1,6 @@
-//! Random sequences of `ip link` and `ip netns`, run by a simulated kernel: it sends the events that Linux sends,
-//! and no others (the peer of an end that moves is not told), and answers as things are then. Every step is
-//! compared with the second implementation; in the end the pairs are those of the kernel.
+//! Random sequences of `ip link` and `ip netns`, run by a simulated kernel: it sends the events that Linux
+//! sends, and no others (nothing is sent about the peer of an end that moves), and answers as things are then.
+//! Every step is compared with the second implementation; in the end the pairs are those of the kernel.
 
 use super::*;
 use crate::model::event::Event;
