@@ -125,7 +125,18 @@ fn churn(bed: &Bed, exporter: &Server, idle: f64) -> Churn {
 }
 
 fn start_exporter(names: &Path) -> Server {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_veth-exporter"));
+    // /sys of the namespace that it looks at, as a host has it.
+    let mut command = Command::new("unshare");
+    command.args([
+        "-m",
+        "--propagation",
+        "slave",
+        "sh",
+        "-c",
+        "mount -t sysfs sysfs /sys && exec \"$@\"",
+        "sh",
+    ]);
+    command.arg(env!("CARGO_BIN_EXE_veth-exporter"));
     command.args(["--web.listen-address", "127.0.0.1:10736", "--log.level", "error"]);
     command.args(["--docker.host", "unix:///nonexistent", "--path.netns"]).arg(names);
     Server::start(command, ([127, 0, 0, 1], 10736).into())

@@ -147,6 +147,11 @@ impl Ledger {
         }
     }
 
+    /// Returns true if the pair is held back.
+    pub(crate) fn is_held(&self, id: AccountId) -> bool {
+        self.accounts.get(id).is_some_and(|account| account.held.is_some())
+    }
+
     /// Returns since when the pair is where it is.
     pub(crate) fn arrived(&self, id: AccountId) -> Option<Duration> {
         self.accounts.get(id).map(|account| account.arrived)
@@ -267,7 +272,7 @@ impl Ledger {
         }
         if let Some(held) = account.held.take() {
             let traffic = [account.take(0), account.take(1)];
-            self.unattributed.push(Unattributed::new(held, now, account.arrived, traffic));
+            self.unattributed.push(Unattributed::new(*held, now, account.arrived, traffic));
         }
     }
 

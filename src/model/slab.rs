@@ -22,6 +22,10 @@ impl<T> Slab<T> {
                 id
             }
             None => {
+                // Thousands of large values: doubled, a third of the memory would be empty.
+                if self.slots.len() == self.slots.capacity() {
+                    self.slots.reserve_exact(16 + self.slots.len() / 8);
+                }
                 self.slots.push(Some(value));
                 self.slots.len() as u32 - 1
             }

@@ -6,7 +6,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::hash::{Hash, Hasher};
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 /// What told us of a workload; the label `runtime`. Earlier ones are believed before later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,8 +105,8 @@ impl Workload {
 pub enum Locator {
     /// The namespace of this process, in the exporter's own pid namespace.
     Pid(u32),
-    /// The namespace that is mounted on this file.
-    Path(PathBuf),
+    /// The namespace that is mounted on this file; shared, as there are thousands in many places.
+    Path(Arc<Path>),
 }
 
 impl Locator {

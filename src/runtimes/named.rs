@@ -99,7 +99,7 @@ pub(crate) struct Names {
 fn claim(name: String, path: PathBuf) -> Claim {
     Claim {
         owner: Workload::named(Runtime::Named, name),
-        locator: Locator::Path(path),
+        locator: Locator::Path(path.into()),
         endpoints: Vec::new(),
         members: Vec::new(),
         started: Started::default(),
@@ -142,7 +142,7 @@ impl Names {
         for event in events {
             match event.name {
                 Some(name) if event.mask.intersects(gone) => {
-                    changes.push(NameChange::Went(Locator::Path(self.folder.join(name))));
+                    changes.push(NameChange::Went(Locator::Path(self.folder.join(name).into())));
                 }
                 Some(name) => {
                     let path = self.folder.join(&name);

@@ -45,7 +45,7 @@ fn veth(ifindex: u32, iflink: u32, name: String, peer_netns: PeerNetns) -> Link 
 }
 
 fn locator(number: u32) -> Locator {
-    Locator::Path(format!("/run/netns/web-{number}").into())
+    Locator::Path(std::path::PathBuf::from(format!("/run/netns/web-{number}")).into())
 }
 
 /// What the world answers; nothing that is not there.

@@ -226,7 +226,7 @@ impl Attribution {
     ) {
         let Some((account, _)) = ledger.place(ends[0]) else { return };
         let arrived = ledger.arrived(account).unwrap_or(now);
-        let shown = show(ends, context, ledger.labels(account));
+        let shown = show(ends, context, ledger.labels(account), ledger.is_held(account));
         let labels = shown.sides.each_ref().map(|side| side.labels.clone());
         let (decision, until) = decide(&shown, arrived, context, now);
         let mut waits = Waits::default();
@@ -343,11 +343,12 @@ enum Decision {
     Book(Vec<NetnsId>),
 }
 
-/// Gives a pair its roles, owners and labels; `known` are the labels that it had.
-fn show(ends: [End; 2], context: &Context<'_>, known: [Option<LabelSet>; 2]) -> ShownPair {
+/// Gives a pair its roles, owners and labels; `known` are the labels that it had, or would have if it were
+/// not `held` back.
+fn show(ends: [End; 2], context: &Context<'_>, known: [Option<LabelSet>; 2], held: bool) -> ShownPair {
     let mut shown = context.owners.show(&context.topology.pair(ends), context.topology);
     for (side, known) in shown.sides.iter_mut().zip(&known) {
-        keep_name(side, known.as_ref());
+        keep_name(side, known.as_ref(), held);
     }
     context.config.filter.hide(&mut shown);
     shown
@@ -444,10 +445,18 @@ fn owner_hint(pair: &ShownPair, context: &Context<'_>) -> Option<OwnerHint> {
 }
 
 /// An engine takes an interface down and renames it before it takes it away: while it is down it keeps the
-/// name that it had.
-fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>) {
+/// name that it had. That of an interface whose owner was not known yet is kept too, once it has been up:
+/// before that the engine gives it its name.
+fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>, held: bool) {
     let (Some(link), Some(labels), Some(known)) = (side.link, side.labels.as_mut(), known) else { return };
-    if labels.runtime != Runtime::Docker || link.up {
+    if link.up {
+        return;
+    }
+    let had_no_owner = held && known.runtime == Runtime::Unknown && link.carrier_changes > 1;
+    if had_no_owner && matches!(labels.runtime, Runtime::Docker | Runtime::Unknown) {
+        labels.interface.clone_from(&known.interface);
+    }
+    if labels.runtime != Runtime::Docker {
         return;
     }
     if known.is_overflow() && known.runtime == labels.runtime {

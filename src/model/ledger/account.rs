@@ -17,7 +17,7 @@ pub(super) struct Account {
     /// The totals that each side's traffic is booked to, or was before the account was held back.
     pub(super) totals: [Option<TotalId>; 2],
     /// While it is held back, nothing is booked.
-    pub(super) held: Option<HeldBack>,
+    pub(super) held: Option<Box<HeldBack>>,
     /// When the pair was first seen where it is now.
     pub(super) arrived: Duration,
     /// Two ports, and young: one of them may yet move into a container, and what it has carried moves with
@@ -50,7 +50,7 @@ impl Account {
             counted: Counted::default(),
             booked: Default::default(),
             totals: [None, None],
-            held: Some(HeldBack::default()),
+            held: Some(Box::default()),
             arrived,
             in_transit: false,
             ended: false,
@@ -101,7 +101,7 @@ impl Account {
         let known = carried.iter().any(Option::is_some);
         let before = self.held.take().map_or(carried, |held| held.labels);
         let stays = known || labels.iter().all(Option::is_none);
-        self.held = Some(HeldBack { labels: if stays { before } else { labels }, hint });
+        self.held = Some(Box::new(HeldBack { labels: if stays { before } else { labels }, hint }));
         book.charge(self, None, 0);
     }
 

@@ -10,11 +10,11 @@ use std::sync::Arc;
 pub(super) struct NetnsNames {
     names: HashMap<NetnsId, Arc<str>>,
     /// Whether the name was chosen by somebody, and the name.
-    bases: HashMap<NetnsId, (bool, String)>,
+    bases: HashMap<NetnsId, (bool, Arc<str>)>,
     /// The namespaces that would have the same name, those first for which it was chosen.
-    same: BTreeMap<String, Vec<(bool, NetnsId)>>,
+    same: BTreeMap<Arc<str>, Vec<(bool, NetnsId)>>,
     /// The names that were made longer, and of which namespace each is.
-    longer: HashMap<String, NetnsId>,
+    longer: HashMap<Arc<str>, NetnsId>,
     changed: BTreeSet<NetnsId>,
 }
 
@@ -29,7 +29,9 @@ impl NetnsNames {
     pub(super) fn set(&mut self, netns: NetnsId, base: Option<(bool, String)>) {
         let base = base.map(|(chosen, mut name)| {
             label::bound(&mut name);
-            (chosen, name)
+            // Its name mostly is this one: they share it.
+            let known = self.names.get(&netns).filter(|known| ***known == *name);
+            (chosen, known.cloned().unwrap_or_else(|| name.into()))
         });
         if self.bases.get(&netns) == base.as_ref() {
             return;
@@ -52,7 +54,7 @@ impl NetnsNames {
         if let Some((chosen, name)) = base {
             self.mark(&name);
             self.changed.extend(self.longer.get(&name));
-            let same = self.same.entry(name.clone()).or_insert_with(|| Vec::with_capacity(1));
+            let same = self.same.entry(Arc::clone(&name)).or_insert_with(|| Vec::with_capacity(1));
             let place = same.partition_point(|entry| *entry < (!chosen, netns));
             same.insert(place, (!chosen, netns));
             self.bases.insert(netns, (chosen, name));
@@ -77,34 +79,34 @@ impl NetnsNames {
         let mut renamed = Vec::new();
         for netns in changed {
             let name = self.resolve(netns);
-            if self.names.get(&netns).map(|name| &**name) == name.as_deref() {
+            if self.names.get(&netns) == name.as_ref() {
                 continue;
             }
             if let Some(before) = self.names.remove(&netns)
-                && self.longer.get(&*before) == Some(&netns)
+                && self.longer.get(&before) == Some(&netns)
             {
-                self.longer.remove(&*before);
+                self.longer.remove(&before);
             }
             if let Some(name) = name {
                 if self.bases.get(&netns).is_some_and(|(_, base)| *base != name) {
-                    self.longer.insert(name.clone(), netns);
+                    self.longer.insert(Arc::clone(&name), netns);
                 }
-                self.names.insert(netns, name.into());
+                self.names.insert(netns, name);
             }
             renamed.push(netns);
         }
         renamed
     }
 
-    fn resolve(&self, netns: NetnsId) -> Option<String> {
+    fn resolve(&self, netns: NetnsId) -> Option<Arc<str>> {
         let (_, base) = self.bases.get(&netns)?;
-        let mut name = base.clone();
-        if self.same.get(base).and_then(|same| same.first()).is_none_or(|(_, first)| *first != netns) {
-            name.push_str(&format!("~{}", netns.nsid()?));
-            while self.same.contains_key(&name) {
-                name.push_str(&format!("~{}", netns.nsid()?));
-            }
+        if self.same.get(base).and_then(|same| same.first()).is_some_and(|(_, first)| *first == netns) {
+            return Some(Arc::clone(base));
         }
-        Some(name)
+        let mut name = format!("{base}~{}", netns.nsid()?);
+        while self.same.contains_key(name.as_str()) {
+            name.push_str(&format!("~{}", netns.nsid()?));
+        }
+        Some(name.into())
     }
 }

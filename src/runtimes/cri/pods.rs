@@ -42,7 +42,7 @@ pub(super) fn place(answer: &PodSandboxStatusResponse) -> Place {
         let path = network["path"].as_str().filter(|path| !path.is_empty())?;
         // In a container of our own there may be no link from /var/run.
         let path = path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path);
-        Some(Locator::Path(PathBuf::from(path)))
+        Some(Locator::Path(PathBuf::from(path).into()))
     };
     let image = info["image"].as_str().unwrap_or_default();
     match by_pid.or_else(by_path) {

@@ -249,8 +249,8 @@ fn a_pod_is_where_its_process_is_else_where_the_file_of_its_namespace_is() {
     let own = |locator| Place::Own { locator, image: String::new() };
     for (info, wanted) in [
         (r#"{"pid":4711}"#.to_owned(), own(Locator::Pid(4711))),
-        (spec("/var/run/netns/0ba0"), own(Locator::Path("/run/netns/0ba0".into()))),
-        (spec("/variable/netns"), own(Locator::Path("/variable/netns".into()))),
+        (spec("/var/run/netns/0ba0"), own(Locator::Path(Path::new("/run/netns/0ba0").into()))),
+        (spec("/variable/netns"), own(Locator::Path(Path::new("/variable/netns").into()))),
         (spec(""), Place::Untold),
         (r#"{"pid":0}"#.to_owned(), Place::Untold),
         (r#"{"pid":-1}"#.to_owned(), Place::Untold),

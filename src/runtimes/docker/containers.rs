@@ -289,7 +289,7 @@ pub(super) fn own<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<Ru
     let folders: BTreeSet<&Path> = sandboxes.iter().filter_map(|sandbox| sandbox.parent()).collect();
     let files = folders.into_iter().flat_map(|folder| named::files(folder).unwrap_or_default());
     let own = files.filter(|(name, path)| name != "default" && !sandboxes.contains(path.as_path()));
-    own.map(|(name, path)| RuntimeNetns { name, locator: Locator::Path(path) }).collect()
+    own.map(|(name, path)| RuntimeNetns { name, locator: Locator::Path(path.into()) }).collect()
 }
 
 /// The networks that can have a veth, sorted.

@@ -131,6 +131,35 @@ fn a_pair_whose_ends_arrive_with_a_history_counts_what_comes_from_then_on() {
     assert_eq!(totals(&host), [("web".to_owned(), 100, 5)]);
 }
 
+/// The engine takes it down and renames it before it takes it away, and reports whose it was only then.
+#[test]
+fn an_interface_that_was_renamed_to_be_taken_away_before_its_owner_was_known_has_the_name_that_it_had() {
+    for late in [false, true] {
+        let (_, mut host) = live_host();
+        create(&mut host, "other", "0", NOW);
+        hear(&mut host, born(0, 10));
+        let link = |text: &str, up, carrier_changes| Event::Link {
+            source: Some(0),
+            link: Link { name: name(text), up, carrier_changes, ..eth0(2, 10, Counters::default()) },
+        };
+        // Moved in under another name, renamed while it is down, up; down, renamed.
+        hear(&mut host, [link("veth58e", false, 1), link("eth0", false, 1), link("eth0", true, 2)]);
+        hear(&mut host, [link("eth0", false, 3), link("veth58e", false, 3)]);
+        if late {
+            hear(&mut host, ended(0, 10, 500, 70));
+        }
+        expect(&mut host, &[("web", 10, "br-front")], NOW);
+        if !late {
+            hear(&mut host, ended(0, 10, 500, 70));
+        }
+        let view = host.view().unwrap();
+        let sets: Vec<_> =
+            view.scene.workloads.iter().map(|set| (&*set.container, &*set.interface)).collect();
+        assert_eq!(sets, [("web", "eth0")], "late: {late}");
+        assert_eq!(totals(&host), [("web".to_owned(), 500, 70)]);
+    }
+}
+
 /// What an engine that was killed has left behind: another container gets its address as soon as the engine
 /// is there again.
 #[test]

@@ -256,7 +256,7 @@ impl Kernel {
     fn name_of(key: u8) -> Claim {
         Claim {
             owner: Workload::named(Runtime::Named, format!("n{key}")),
-            locator: Locator::Path(format!("/run/netns/n{key}").into()),
+            locator: Locator::Path(std::path::PathBuf::from(format!("/run/netns/n{key}")).into()),
             endpoints: Vec::new(),
             members: Vec::new(),
             started: Started::default(),
