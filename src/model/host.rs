@@ -237,7 +237,8 @@ impl Host {
             return self.begin_round(now, Some("periodic"));
         }
         let mut requests = std::mem::take(&mut self.schedule.spare);
-        let watched = self.names.watched;
+        // A name that leads nowhere may be one that cannot be read, which reading all of them says.
+        let watched = self.names.watched && !self.evidence.misses_names();
         let asked = self.evidence.sources.keys().filter(|runtime| !watched || **runtime != Runtime::Named);
         requests.extend(asked.map(|&runtime| Request::Claims(runtime)));
         requests.extend(self.evidence.choose_to_locate(false, now).into_iter().map(Request::Locate));

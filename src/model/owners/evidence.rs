@@ -436,6 +436,11 @@ impl Evidence {
         self.locations.locating.choose(wanted, now)
     }
 
+    /// Returns true if a name that is claimed leads nowhere.
+    pub(crate) fn misses_names(&self) -> bool {
+        self.locations.missing.iter().any(|locator| matches!(locator, Locator::Path(_)))
+    }
+
     /// Takes where a locator leads; true if that is another place than before.
     pub(crate) fn set_location(&mut self, locator: Locator, location: Location) -> bool {
         self.locations.locating.found(&locator);
