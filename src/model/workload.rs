@@ -165,7 +165,7 @@ pub struct Claim {
     pub endpoints: Vec<Endpoint>,
     /// Containers that share the namespace.
     pub members: Vec<Workload>,
-    /// The time at which the runtime started the owner; empty if it does not say. See [`Started`].
+    /// The time at which the runtime started the owner; empty if it does not say.
     pub started: Started,
 }
 
