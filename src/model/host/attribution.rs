@@ -445,14 +445,15 @@ fn owner_hint(pair: &ShownPair, context: &Context<'_>) -> Option<OwnerHint> {
 }
 
 /// An engine takes an interface down and renames it before it takes it away: while it is down it keeps the
-/// name that it had. That of an interface whose owner was not known yet is kept too, once it has been up:
-/// before that the engine gives it its name.
+/// name that it had. A pair that is held back has a name to keep only once it has been up and is down again,
+/// which its carrier's changes say (off when it is made, on, off): before that the engine gives it its name,
+/// and IFLA_OPERSTATE says that it is up a moment later than the carrier is there (`linkwatch_do_dev`).
 fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>, held: bool) {
     let (Some(link), Some(labels), Some(known)) = (side.link, side.labels.as_mut(), known) else { return };
-    if link.up {
+    if link.up || held && link.carrier_changes <= 2 {
         return;
     }
-    let had_no_owner = held && known.runtime == Runtime::Unknown && link.carrier_changes > 1;
+    let had_no_owner = held && known.runtime == Runtime::Unknown;
     if had_no_owner && matches!(labels.runtime, Runtime::Docker | Runtime::Unknown) {
         labels.interface.clone_from(&known.interface);
     }

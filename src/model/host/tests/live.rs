@@ -131,6 +131,31 @@ fn a_pair_whose_ends_arrive_with_a_history_counts_what_comes_from_then_on() {
     assert_eq!(totals(&host), [("web".to_owned(), 100, 5)]);
 }
 
+#[test]
+fn an_interface_that_has_its_carrier_and_is_not_said_to_be_up_yet_has_its_last_name() {
+    for early in [false, true] {
+        let (_, mut host) = live_host();
+        if early {
+            expect(&mut host, &[("web", 10, "br-front")], NOW);
+        }
+        create(&mut host, "other", "0", NOW);
+        let inner = |text: &str, carrier_changes| Link {
+            name: name(text),
+            carrier_changes,
+            ..eth0(2, 10, Counters::default())
+        };
+        let port = port(10, 2, PeerNetns::Nsid(0), Counters::default());
+        let heard = |link: Link| Event::Link { source: Some(0), link };
+        let moved_in = [Event::NewNsid(0), Event::Link { source: None, link: port }];
+        hear(&mut host, moved_in.into_iter().chain([heard(inner("veth58e", 1)), heard(inner("eth0", 1))]));
+        hear(&mut host, [heard(inner("eth0", 2))]);
+        expect(&mut host, &[("web", 10, "br-front")], NOW);
+        assert_eq!(names(&host), ["veth10 docker/web/eth0/front"], "early: {early}");
+        let view = host.view().unwrap();
+        assert_eq!(view.scene.workloads.iter().map(|set| &*set.interface).collect::<Vec<_>>(), ["eth0"]);
+    }
+}
+
 /// The engine takes it down and renames it before it takes it away, and reports whose it was only then.
 #[test]
 fn an_interface_that_was_renamed_to_be_taken_away_before_its_owner_was_known_has_the_name_that_it_had() {
