@@ -3,7 +3,7 @@
 //!
 //! Its threads: this loop, the reader of events (which must never wait), the resolver (which may wait for
 //! the kernel's RTNL lock), the locator (which asks what does not), the sampler (which must not wait behind
-//! it), the final_sampler (which asks for the last counters of what is about to go, behind nobody) and the
+//! it), the final sampler (which asks for the last counters of what is about to go, behind nobody) and the
 //! watcher of names. Runtimes are asked by threads of the caller ([`Engine::follow`]).
 
 mod asking;
@@ -386,7 +386,7 @@ impl Collector {
     }
 }
 
-/// So many signs of an end wait for the final_sampler.
+/// So many signs of an end wait for the final sampler.
 const FINAL_SAMPLES_WAITING: usize = 1024;
 
 /// What it means that only the host's events arrive, and what would change that.

@@ -39,13 +39,13 @@ struct Figures {
     churn: Churn,
 }
 
-/// What containers cost that start and stop beside the pairs that stay.
+/// The cost of containers that start and stop beside the pairs that stay.
 struct Churn {
     /// Milliseconds of CPU for each at one a second, above idle.
     slow: f64,
     /// Milliseconds of CPU for each second at 50 a second, above idle.
     fast: f64,
-    /// How many there were of those in each second.
+    /// The number of starts and stops that there were in each of those seconds.
     rate: f64,
     /// MiB of resident memory more than before.
     memory: f64,

@@ -161,7 +161,7 @@ impl Server {
         threads.flatten().filter_map(used).collect()
     }
 
-    /// What all its threads have used so far, those that have ended included.
+    /// Returns the CPU time of all threads of the process, those that have ended included.
     pub(crate) fn process_cpu(&self) -> Duration {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
         let clock = clock_getcpuclockid(pid).expect("it runs");

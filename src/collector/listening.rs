@@ -121,7 +121,7 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
 /// Passes on what the host's links count at this moment, as far as that can be read without waiting; false
 /// if nobody wants it any more.
 fn part(table: &mut DeviceTable, out: &Sender<Message>, places: &Places) -> bool {
-    // Where it cannot be read, the final_sampler asks.
+    // Where it cannot be read, the final sampler asks.
     table
         .read()
         .is_none_or(|counters| out.send(Message::Input(Input::TableAtDeath(counters), places.take())).is_ok())

@@ -1,4 +1,4 @@
-//! How often each of some values is there.
+//! A set that counts how often each value is in it.
 
 use std::collections::BTreeMap;
 

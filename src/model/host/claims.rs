@@ -1,4 +1,4 @@
-//! What sources report, and where in the kernel's network namespaces it is.
+//! The answers of sources, and of the kernel about where their claims are.
 
 use super::{Host, Located, Location, LookFailure, Request};
 use crate::model::owners::Evidence;

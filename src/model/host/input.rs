@@ -262,7 +262,7 @@ pub struct Config {
     pub peak_window: Duration,
     /// How changes are learned.
     pub learning: Learning,
-    /// How long changes are gathered before they are evaluated.
+    /// The time for which changes are gathered before they are evaluated.
     pub gather: Duration,
     /// How often all is read again although events tell what changes.
     pub resync: Duration,

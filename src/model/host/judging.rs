@@ -10,15 +10,15 @@ use crate::model::workload::{Expected, Runtime};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How often everything that has a deadline is looked at, where something may yet turn out otherwise without
-/// a change, and where nothing can.
+/// The longest pause between two evaluations, where something may yet turn out otherwise without a change,
+/// and where nothing can.
 const IN_DOUBT: Duration = Duration::from_secs(10);
 const AT_LEAST: Duration = Duration::from_secs(60);
 
 /// Nothing that ends with time is looked at again sooner.
 const AT_MOST: Duration = Duration::from_millis(1);
 
-/// What a pair carried that died without a name is kept for so long.
+/// The time for which the traffic of a pair that died without a name is kept.
 const KEPT: Duration = Duration::from_secs(10);
 
 impl Host {
@@ -76,7 +76,7 @@ impl Host {
         more
     }
 
-    /// When something changes by itself.
+    /// Returns when something changes by itself.
     fn next_deadline(&self, now: Duration) -> Duration {
         let doubt = self.owners.doubts() || self.evidence.doubts(now);
         let at_least = if doubt { IN_DOUBT } else { AT_LEAST };

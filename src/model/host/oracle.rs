@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a host of a test is.
+/// The part that a host of a test has in the comparison.
 #[derive(Debug, Default)]
 pub(super) enum Oracle {
     /// One that gets another beside it with its first input.

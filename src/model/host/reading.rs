@@ -1,4 +1,4 @@
-//! What is being asked, and what is known of that: readings of everything, refused namespaces, rotation.
+//! The state of all reading: open requests, readings of everything, refused namespaces, rotation.
 
 use super::open_requests::OpenRequests;
 use super::rotation::ReadRotation;
@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub open_requests: OpenRequests,
-    /// How many readings of everything are complete.
+    /// The number of readings of everything that are complete.
     pub rounds: u64,
     /// When the first one was.
     pub started: Duration,
