@@ -99,7 +99,8 @@ impl Owners {
             self.decide_one(netns, evidence, known, now, &mut changed);
             budget = budget.saturating_sub(1);
             if budget == 0 {
-                self.dirty.clear();
+                // What is left is decided at the next evaluation.
+                break;
             }
         }
         for netns in self.nesting.settle(&mut self.owners) {
