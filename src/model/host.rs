@@ -117,7 +117,7 @@ impl Host {
                     _ => Vec::new(),
                 }
             }
-            Input::Named => self.ask_names().into_iter().collect(),
+            Input::Named => self.names.request_after_open().into_iter().collect(),
             Input::NameAdded(claim) => self.add_name(*claim, now),
             Input::Unnamed { locator } => self.remove_name(&locator, now),
             Input::Events(events) => {
@@ -239,8 +239,9 @@ impl Host {
         let mut requests = std::mem::take(&mut self.schedule.spare);
         // A name that leads nowhere may be one that cannot be read, which reading all of them says.
         let watched = self.names.watched && !self.evidence.misses_names();
-        let asked = self.evidence.sources.keys().filter(|runtime| !watched || **runtime != Runtime::Named);
-        requests.extend(asked.map(|&runtime| Request::Claims(runtime)));
+        let mut asked: Vec<Runtime> = self.evidence.sources.keys().copied().collect();
+        asked.retain(|runtime| !watched || *runtime != Runtime::Named);
+        requests.extend(asked.into_iter().map(|runtime| self.request_claims(runtime)));
         requests.extend(self.evidence.choose_to_locate(false, now).into_iter().map(Request::Locate));
         requests.extend(self.evidence.process_locators().map(Request::Locate));
         let mut read =

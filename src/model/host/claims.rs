@@ -14,7 +14,6 @@ impl Host {
         took: Duration,
         now: Duration,
     ) -> Vec<Request> {
-        self.names_answered(runtime, now);
         let mut changed = self.evidence.answered(runtime, matches!(answer, Some(Ok(_))), now);
         let pods_before = self.shown.pods || self.config.pods;
         if runtime == Runtime::Cri {
@@ -23,6 +22,9 @@ impl Host {
         }
         let result = answer.map(|answer| {
             let mut claims = answer?;
+            if runtime == Runtime::Named {
+                self.names.complete(&mut claims);
+            }
             self.config.filter.strip(&mut claims);
             self.shown.pods |= claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
             changed |= self.evidence.set_claims(runtime, claims);
@@ -30,13 +32,14 @@ impl Host {
         });
         changed |= pods_before != (self.shown.pods || self.config.pods);
         self.report_claims(runtime, result, took);
-        self.believe(changed, now)
+        let mut more = self.believe(changed, now);
+        more.extend(self.names_answered(runtime));
+        more
     }
 
     /// Takes the claim of a name that has come.
     pub(super) fn add_name(&mut self, mut claim: Claim, now: Duration) -> Vec<Request> {
-        // An answer that is on its way may be older.
-        self.names.asked_again |= self.names.asked;
+        self.names.changed(&claim.locator, Some(&claim));
         self.config.filter.strip_workload(&mut claim.owner);
         self.evidence.add_claim(Runtime::Named, claim);
         self.believe(true, now)
@@ -44,7 +47,7 @@ impl Host {
 
     /// Takes a name away: the next namespace of this name is another one, whatever keeps the old one.
     pub(super) fn remove_name(&mut self, locator: &Locator, now: Duration) -> Vec<Request> {
-        self.names.asked_again |= self.names.asked;
+        self.names.changed(locator, None);
         let location = self.evidence.unlocate(locator);
         self.evidence.remove_claims(Runtime::Named, locator);
         self.touch(now);
@@ -61,10 +64,11 @@ impl Host {
         took: Duration,
         now: Duration,
     ) -> Vec<Request> {
-        self.names_answered(runtime, now);
         let changed = self.evidence.answered(runtime, true, now);
         self.report_claims(runtime, Some(Ok(())), took);
-        self.believe(changed, now)
+        let mut more = self.believe(changed, now);
+        more.extend(self.names_answered(runtime));
+        more
     }
 
     /// What the runtime is about to make, and which containers there are.
@@ -101,20 +105,13 @@ impl Host {
         }
     }
 
-    pub(super) fn names_answered(&mut self, runtime: Runtime, now: Duration) {
-        if runtime == Runtime::Named {
-            self.names.asked = false;
-            if std::mem::take(&mut self.names.asked_again) {
-                self.names.wanted = true;
-                self.touch(now);
-            }
-        }
+    fn names_answered(&mut self, runtime: Runtime) -> Option<Request> {
+        (runtime == Runtime::Named).then(|| self.names.answered()).flatten()
     }
 
-    /// Asks for the names of namespaces, if they are not being read: then they are read once more.
-    pub(super) fn ask_names(&mut self) -> Option<Request> {
-        self.names.asked_again = self.names.asked;
-        (!std::mem::replace(&mut self.names.asked, true)).then_some(Request::Claims(Runtime::Named))
+    /// Requests the answer of a source.
+    pub(super) fn request_claims(&mut self, runtime: Runtime) -> Request {
+        if runtime == Runtime::Named { self.names.request() } else { Request::Claims(runtime) }
     }
 
     /// Asks where the claims are that are not located yet.

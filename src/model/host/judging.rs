@@ -58,7 +58,7 @@ impl Host {
         if std::mem::take(&mut self.names.wanted) {
             // A name in /run/netns is there before the namespace has its first veth.
             if self.evidence.sources.contains_key(&Runtime::Named) && !self.names.watched {
-                more.extend(self.ask_names());
+                more.extend(self.names.request_after_open());
             }
             // A claim that was not located may be now.
             let wanted = self.evidence.choose_to_locate(true, now);

@@ -4,6 +4,7 @@ use super::{Host, Learning, Links, LookFailure, Request};
 use crate::model::link::{End, Kind, Link, NetnsId, PeerNetns};
 use crate::model::topology::Change;
 use crate::model::view::{Source, SourceStatus};
+use crate::model::workload::Runtime;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -37,9 +38,11 @@ impl Host {
         self.reading.open_requests.round = Round { began: now, checks_events, ..Round::default() };
         self.reading.resynced = now;
         self.reading.refused.clear();
-        let runtimes = self.evidence.sources.keys().map(|&runtime| Request::Claims(runtime));
-        let locators = self.evidence.locators().map(Request::Locate);
-        let asked: Vec<Request> = runtimes.chain([Request::Links { nsid: None }]).chain(locators).collect();
+        let runtimes: Vec<Runtime> = self.evidence.sources.keys().copied().collect();
+        let mut asked: Vec<Request> =
+            runtimes.into_iter().map(|runtime| self.request_claims(runtime)).collect();
+        asked.push(Request::Links { nsid: None });
+        asked.extend(self.evidence.locators().map(Request::Locate));
         self.open(asked)
     }
 

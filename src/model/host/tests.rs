@@ -645,6 +645,7 @@ fn an_id_that_nobody_has_is_asked_about_once_a_round() {
 mod filtered;
 mod limited;
 mod live;
+mod names;
 mod sequences;
 
 #[test]
