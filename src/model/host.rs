@@ -10,7 +10,7 @@ use super::link::{Counters, End, Errors, NetnsId};
 use super::owners::{Evidence, Owners, SourceState};
 use super::topology::Topology;
 use super::view::{Source, SourceStatus, Status};
-use super::workload::{Locator, Runtime};
+use super::workload::Runtime;
 use std::collections::BTreeSet;
 
 use std::time::Duration;
@@ -111,11 +111,8 @@ impl Host {
                 places.into_iter().flat_map(|nsid| self.final_sample(nsid)).collect()
             }
             Input::Exited { pid } => {
-                self.evidence.exited(pid);
-                match self.evidence.location(&Locator::Pid(pid)).map(|at| at.netns) {
-                    Some(Located::Nsid(nsid)) => self.final_sample(nsid),
-                    _ => Vec::new(),
-                }
+                let nsid = self.evidence.exited(pid);
+                nsid.map_or_else(Vec::new, |nsid| self.final_sample(nsid))
             }
             Input::Named => self.names.request_after_open().into_iter().collect(),
             Input::NameAdded(claim) => self.add_name(*claim, now),
@@ -289,11 +286,11 @@ impl Host {
         self.touch(now);
     }
 
-    /// Asks for the newest processes of the namespaces that have just got an id, if a runtime can name them.
-    /// One question at a time, however many namespaces come.
-    fn look_for_new_processes(&mut self) -> Option<Request> {
+    /// Asks for the newest processes of the namespaces that have just got an id. One question at a time,
+    /// however many namespaces come.
+    fn look_for_new_processes(&mut self, now: Duration) -> Option<Request> {
         let foreseen = self.evidence.sources.values().any(SourceState::foresees);
-        self.evidence.new_processes.question(foreseen)
+        self.evidence.new_processes.question(foreseen, now)
     }
 
     fn take_new_processes(
@@ -302,12 +299,15 @@ impl Host {
         answer: Result<Vec<ProcessInNetns>, String>,
         now: Duration,
     ) -> Vec<Request> {
-        // Where processes cannot be read, the search for inhabitants says so.
-        let found = answer.unwrap_or_default();
-        if self.evidence.add_new_processes(nsids, found, &self.topology) {
+        // Where processes cannot be read, the search of all processes reports that.
+        let found = self.evidence.add_new_processes(nsids, answer.unwrap_or_default(), &self.topology);
+        if !found.is_empty() {
+            self.searching.searched.extend(found);
             self.touch(now);
         }
-        self.look_for_new_processes().into_iter().collect()
+        let mut more: Vec<Request> = self.look_for_new_processes(now).into_iter().collect();
+        more.extend(self.evidence.take_to_watch().into_iter().map(Request::WatchExit));
+        more
     }
 
     fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {

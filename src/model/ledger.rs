@@ -8,6 +8,7 @@ use super::link::{Counters, End, Mac, Name};
 use super::pairing::Pair;
 use super::peak::Rates;
 use super::slab::Slab;
+use super::workload::Workload;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +64,7 @@ pub(crate) struct Limits<'a> {
     pub shows: &'a dyn Fn(&LabelSet) -> bool,
 }
 
-/// What a runtime may know an interface by that has no owner.
+/// What may name the owner of an interface that has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OwnerHint {
     pub address: Option<Mac>,
@@ -71,6 +72,8 @@ pub(crate) struct OwnerHint {
     pub bridge: Option<Name>,
     /// The id of the container whose first process was in its namespace.
     pub container: Option<String>,
+    /// A process that was in its namespace and is no container's: the owner if no runtime names one.
+    pub process: Option<Box<Workload>>,
 }
 
 /// Where a pair's traffic is booked.

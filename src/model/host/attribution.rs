@@ -437,10 +437,12 @@ fn owner_hint(pair: &ShownPair, context: &Context<'_>) -> Option<OwnerHint> {
     if !generated && owner != Some(Runtime::Unknown) {
         return None;
     }
+    let new_processes = &context.evidence.new_processes;
     Some(OwnerHint {
         address: interface.link.and_then(|link| link.address),
         bridge: port.bridge.filter(|_| port.end.netns == NetnsId::Host),
-        container: context.evidence.new_processes.container(interface.end.netns).map(str::to_owned),
+        container: new_processes.container(interface.end.netns).map(str::to_owned),
+        process: new_processes.workload(interface.end.netns).cloned().map(Box::new),
     })
 }
 

@@ -42,7 +42,7 @@ impl Host {
                 self.names.wanted = true;
                 self.touch(now);
                 self.evidence.new_processes.awaited(nsid);
-                self.look_for_new_processes().into_iter().collect()
+                self.look_for_new_processes(now).into_iter().collect()
             }
             Event::DeletedNsid(nsid) => self.end_of(nsid, now),
             Event::Lost => {

@@ -4,7 +4,7 @@
 use super::*;
 use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
 use crate::model::pairing::Role;
-use crate::model::workload::{Claim, Claims, Endpoint, Started, Workload};
+use crate::model::workload::{Claim, Claims, Endpoint, Locator, Started, Workload};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 

@@ -64,8 +64,10 @@ impl Host {
             let wanted = self.evidence.choose_to_locate(true, now);
             more.extend(self.ask(wanted.into_iter().map(Request::Locate).collect()));
         }
-        self.evidence.new_processes.keep(&self.attribution.nameless());
-        more.extend(self.look_for_new_processes());
+        if self.config.processes {
+            self.evidence.new_processes.set_unnamed(&self.attribution.nameless(), now);
+        }
+        more.extend(self.look_for_new_processes(now));
         if self.attribution.take_unclaimed_changed()
             || self.searching.searches.due().is_some_and(|due| due <= now)
         {
@@ -82,6 +84,7 @@ impl Host {
         let at_least = if doubt { IN_DOUBT } else { AT_LEAST };
         let ends = [
             self.searching.searches.due(),
+            self.evidence.new_processes.due(),
             self.attribution.deadline(),
             self.ledger.waits_since().map(|since| since + KEPT),
             self.owners.leaves_at(),
@@ -251,6 +254,15 @@ fn late_owner(entry: &Unattributed, evidence: &Evidence, now: Duration) -> Optio
         {
             None
         }
-        None => Some(entry.labels.clone()),
+        None => {
+            let process = hint.and_then(|hint| hint.process.as_deref());
+            Some(entry.labels.clone().map(|labels| {
+                let labels = labels?;
+                Some(match process.filter(|_| labels.runtime == Runtime::Unknown) {
+                    Some(process) => LabelSet::of(process, labels.interface, labels.network),
+                    None => labels,
+                })
+            }))
+        }
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
 use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
 use crate::model::pairing::{EndState, Role};
-use crate::model::workload::{Claim, Claims, Endpoint, Network, Started, Workload};
+use crate::model::workload::{Claim, Claims, Endpoint, Locator, Network, Started, Workload};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -645,7 +645,9 @@ fn an_id_that_nobody_has_is_asked_about_once_a_round() {
 mod filtered;
 mod limited;
 mod live;
+mod moves;
 mod names;
+mod processes;
 mod sequences;
 
 #[test]

@@ -121,6 +121,13 @@ impl Locations {
         }
     }
 
+    /// Asks for the end of a process, unless that was done.
+    fn watch(&mut self, pid: u32) {
+        if !self.watched.contains(&pid) {
+            self.to_watch.insert(pid);
+        }
+    }
+
     /// Stores a location; true if it is another than before.
     fn insert(&mut self, locator: Locator, location: Location) -> bool {
         if self.located.get(&locator) == Some(&location) {
@@ -133,7 +140,7 @@ impl Locations {
                 at.push(locator.clone());
                 self.changed.insert(nsid);
                 if let Locator::Pid(pid) = locator {
-                    self.to_watch.insert(pid);
+                    self.watch(pid);
                 }
             }
             Located::WithoutId => _ = self.without_id.insert(locator.clone()),
@@ -405,14 +412,15 @@ impl Evidence {
         self.processes.values().map(|process| Locator::Pid(process.pid))
     }
 
-    /// Takes the newest processes; true if any was found.
+    /// Takes the newest processes of these namespaces. Returns the namespaces in which one was found.
     pub(crate) fn add_new_processes(
         &mut self,
         nsids: &BTreeSet<u32>,
         found: Vec<ProcessInNetns>,
         topology: &Topology,
-    ) -> bool {
+    ) -> BTreeSet<NetnsId> {
         self.changed.extend(found.iter().map(|process| process.nsid));
+        found.iter().for_each(|process| self.locations.watch(process.pid));
         self.new_processes.answer(nsids, found, |nsid| topology.netns(Some(nsid)))
     }
 
@@ -473,7 +481,12 @@ impl Evidence {
             self.locations.remove(&locator);
         }
         self.forget_process(netns);
-        self.new_processes.leave(netns);
+        if let Some(process) = self.new_processes.leave(netns)
+            && !self.locations.located.contains_key(&Locator::Pid(process.pid))
+        {
+            self.locations.to_watch.remove(&process.pid);
+            self.locations.watched.remove(&process.pid);
+        }
     }
 
     /// Returns the processes whose end is to be reported from now on.
@@ -483,9 +496,11 @@ impl Evidence {
         new
     }
 
-    /// Notes that a process has ended.
-    pub(crate) fn exited(&mut self, pid: u32) {
+    /// Notes that a process has ended. Returns the nsid of the namespace that it was in.
+    pub(crate) fn exited(&mut self, pid: u32) -> Option<u32> {
         self.locations.watched.remove(&pid);
+        let located = self.locations.nsid(&Locator::Pid(pid));
+        located.or_else(|| self.new_processes.netns_of(pid)?.nsid())
     }
 
     /// Returns true while a claim may be a moment ahead of its namespace.

@@ -1,86 +1,136 @@
-//! Who is new in a namespace that has just got an id.
+//! The newest processes of a namespace that has just got an id.
 //!
 //! A container's first process is there before its interface has come, and its cgroup has the container's
-//! id: with what its runtime told of that id, the namespace has its owner before the runtime can be asked.
+//! id: with what its runtime reported of that id, the namespace has its owner before the runtime can be
+//! asked. Where no runtime reports containers, the process itself may be the owner, and gone before a search
+//! of all processes would be due.
 
 use crate::model::host::{ProcessInNetns, Request};
 use crate::model::link::NetnsId;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::workload::Workload;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// The time after which the newest processes of a namespace are read that nothing names: a name in /run/netns
+/// is located within some milliseconds, and needs no look at processes.
+const UNNAMED_FOR: Duration = Duration::from_millis(40);
 
 /// What is known of the newest processes.
 #[derive(Debug, Default)]
 pub(crate) struct NewProcesses {
+    /// Left with the namespace's id.
     found: BTreeMap<NetnsId, ProcessInNetns>,
+    /// The namespaces of `found`.
+    by_pid: HashMap<u32, NetnsId>,
     /// The nsids to ask about next.
     awaited: BTreeSet<u32>,
-    /// The namespaces where nobody new was found.
+    /// The namespaces without a name, with the time when they are asked about. Left with the name.
+    unnamed: BTreeMap<NetnsId, Duration>,
+    /// The namespaces in which no new process was found. Left with the name.
     empty: BTreeSet<NetnsId>,
     /// A question is open.
     open: bool,
-    /// The nsids that were taken back since: the answer may be about the namespace that had one of them
-    /// before.
+    /// The nsids that were taken back while a question was open: its answer may be about the namespace that
+    /// had one of them before.
     taken_back: BTreeSet<u32>,
 }
 
 impl NewProcesses {
-    /// An nsid was given: somebody may have moved in.
+    /// Notes that an nsid was given: a process may be there.
     pub(crate) fn awaited(&mut self, nsid: u32) {
         self.awaited.insert(nsid);
     }
 
-    /// A runtime has told of more: whoever was nowhere to be found may have come.
+    /// Notes that a runtime has reported more: a process that was not found may be there now.
     pub(crate) fn look_again(&mut self) {
         let empty = std::mem::take(&mut self.empty);
         self.awaited.extend(empty.into_iter().filter_map(NetnsId::nsid));
     }
 
-    /// The next question, if it is time for one. Where no runtime has `told` of containers, nobody asks for
-    /// one.
-    pub(crate) fn question(&mut self, told: bool) -> Option<Request> {
-        if self.open || !told || self.awaited.is_empty() {
+    /// Returns the next question, if it is time for one: about each namespace at once where a runtime has
+    /// reported containers (`foreseen`), else about those that have had no name for a moment.
+    pub(crate) fn question(&mut self, foreseen: bool, now: Duration) -> Option<Request> {
+        if self.open {
             return None;
         }
-        self.open = true;
-        Some(Request::NewProcesses(std::mem::take(&mut self.awaited)))
+        let mut nsids = if foreseen { std::mem::take(&mut self.awaited) } else { BTreeSet::new() };
+        let due = self.unnamed.iter().filter(|(_, due)| **due <= now);
+        for netns in due.map(|(&netns, _)| netns).collect::<Vec<_>>() {
+            self.unnamed.remove(&netns);
+            self.empty.insert(netns);
+            nsids.extend(netns.nsid());
+            self.awaited.retain(|nsid| netns.nsid() != Some(*nsid));
+        }
+        self.open = !nsids.is_empty();
+        self.open.then_some(Request::NewProcesses(nsids))
     }
 
-    /// Takes the answer about these namespaces. True if somebody was found.
+    /// Returns when the next question is due because of a namespace without a name.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.unnamed.values().min().copied().filter(|_| !self.open)
+    }
+
+    /// Takes the answer about these namespaces. Returns the namespaces in which a process was found.
     pub(crate) fn answer(
         &mut self,
         nsids: &BTreeSet<u32>,
         found: Vec<ProcessInNetns>,
         netns: impl Fn(u32) -> NetnsId,
-    ) -> bool {
+    ) -> BTreeSet<NetnsId> {
         self.open = false;
         let taken_back = std::mem::take(&mut self.taken_back);
         self.empty.extend(nsids.difference(&taken_back).map(|&nsid| netns(nsid)));
-        let mut news = false;
-        for newcomer in found.into_iter().filter(|newcomer| !taken_back.contains(&newcomer.nsid)) {
-            self.empty.remove(&netns(newcomer.nsid));
-            self.found.insert(netns(newcomer.nsid), newcomer);
-            news = true;
+        let mut news = BTreeSet::new();
+        for process in found.into_iter().filter(|process| !taken_back.contains(&process.nsid)) {
+            let netns = netns(process.nsid);
+            self.empty.remove(&netns);
+            self.by_pid.insert(process.pid, netns);
+            if let Some(before) = self.found.insert(netns, process) {
+                self.remove_pid(before.pid, netns);
+            }
+            news.insert(netns);
         }
         news
     }
 
-    /// The namespace is gone.
-    pub(crate) fn leave(&mut self, netns: NetnsId) {
-        self.found.remove(&netns);
+    /// Forgets a process's number, unless the namespace's process has it still.
+    fn remove_pid(&mut self, pid: u32, netns: NetnsId) {
+        if self.found.get(&netns).is_none_or(|process| process.pid != pid)
+            && self.by_pid.get(&pid) == Some(&netns)
+        {
+            self.by_pid.remove(&pid);
+        }
+    }
+
+    /// Forgets a namespace that is gone. Returns its process.
+    pub(crate) fn leave(&mut self, netns: NetnsId) -> Option<ProcessInNetns> {
+        let process = self.found.remove(&netns);
+        if let Some(process) = &process {
+            self.remove_pid(process.pid, netns);
+        }
         self.empty.remove(&netns);
+        self.unnamed.remove(&netns);
         if let Some(nsid) = netns.nsid() {
             self.awaited.remove(&nsid);
             if self.open {
                 self.taken_back.insert(nsid);
             }
         }
+        process
     }
 
-    /// Forgets where nobody was found, but for the namespaces that somebody waits for a name of.
-    pub(crate) fn keep(&mut self, nameless: &BTreeSet<NetnsId>) {
-        self.empty.retain(|netns| nameless.contains(netns));
+    /// Takes the namespaces that have no name and may get one.
+    pub(crate) fn set_unnamed(&mut self, unnamed: &BTreeSet<NetnsId>, now: Duration) {
+        self.empty.retain(|netns| unnamed.contains(netns));
+        self.unnamed.retain(|netns, _| unnamed.contains(netns));
+        for &netns in unnamed {
+            if !self.empty.contains(&netns) && !self.found.contains_key(&netns) {
+                self.unnamed.entry(netns).or_insert(now + UNNAMED_FOR);
+            }
+        }
     }
 
-    /// The container whose first process was found in a namespace: its id, by the last part of the
+    /// Returns the id of the container whose first process was found in a namespace, by the last part of the
     /// process's cgroup, as runc and crun make it for every engine. A cgroup below that one is the
     /// container's own doing.
     pub(crate) fn container(&self, netns: NetnsId) -> Option<&str> {
@@ -91,14 +141,26 @@ impl NewProcesses {
     pub(crate) fn found(&self, netns: NetnsId) -> Option<(&str, &ProcessInNetns)> {
         Some((self.container(netns)?, self.found.get(&netns)?))
     }
+
+    /// Returns the name of the process that was found in a namespace and is not a container's.
+    pub(crate) fn workload(&self, netns: NetnsId) -> Option<&Workload> {
+        let process = self.found.get(&netns)?;
+        let parts = process.cgroup.as_deref().unwrap_or_default().split('/');
+        parts.filter_map(id_in).next().is_none().then_some(&process.workload)
+    }
+
+    /// Returns the namespace in which this process was found.
+    pub(crate) fn netns_of(&self, pid: u32) -> Option<NetnsId> {
+        self.by_pid.get(&pid).copied()
+    }
 }
 
-/// The id of the container whose own cgroup this is.
+/// Returns the id of the container whose own cgroup this is.
 fn container_id(cgroup: &str) -> Option<&str> {
     id_in(cgroup.rsplit('/').next()?)
 }
 
-/// The ids of the containers below whose cgroups this one is.
+/// Returns the ids of the containers below whose cgroups this one is.
 pub(super) fn containers_above(cgroup: &str) -> impl Iterator<Item = &str> {
     cgroup.rsplit('/').skip(1).filter_map(id_in)
 }
@@ -111,6 +173,26 @@ fn id_in(part: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_that_has_no_name_for_a_moment_is_asked_about_once() {
+        let at = |milliseconds: u64| Duration::from_millis(1_000 + milliseconds);
+        let netns = |nsid| NetnsId::Other { nsid, generation: 0 };
+        let mut processes = NewProcesses::default();
+        processes.awaited(1);
+        processes.set_unnamed(&BTreeSet::from([netns(1), netns(2)]), at(0));
+        assert_eq!(processes.question(false, at(39)), None);
+        processes.set_unnamed(&BTreeSet::from([netns(1)]), at(20));
+        assert_eq!(processes.due(), Some(at(40)));
+        let about = BTreeSet::from([1]);
+        assert_eq!(processes.question(false, at(40)), Some(Request::NewProcesses(about.clone())));
+        assert!(processes.answer(&about, Vec::new(), netns).is_empty());
+        processes.set_unnamed(&BTreeSet::from([netns(1)]), at(50));
+        assert_eq!((processes.due(), processes.question(false, at(500))), (None, None));
+        // A runtime has reported more.
+        processes.look_again();
+        assert_eq!(processes.question(true, at(600)), Some(Request::NewProcesses(about)));
+    }
 
     #[test]
     fn only_a_containers_own_cgroup_names_it() {

@@ -4,3 +4,4 @@
 mod churn;
 mod netns;
 mod past_the_port;
+mod processes;

@@ -6,7 +6,7 @@ use crate::model::workload::Expected;
 use proptest::prelude::*;
 
 /// A host with a bridge and no pair, of which every event is heard; and what answers for it.
-fn live_host() -> (World, Host) {
+pub(super) fn live_host() -> (World, Host) {
     let mut world = World::with_containers(&[]);
     world.docker_says(&[]);
     let mut host = host_learning(Learning::Events);
@@ -16,12 +16,12 @@ fn live_host() -> (World, Host) {
 }
 
 /// Tells events one by one, and answers nothing that is asked because of them.
-fn hear(host: &mut Host, events: impl IntoIterator<Item = Event>) -> Vec<Request> {
+pub(super) fn hear(host: &mut Host, events: impl IntoIterator<Item = Event>) -> Vec<Request> {
     events.into_iter().flat_map(|event| host.apply(Input::Events(vec![event]), NOW)).collect()
 }
 
 /// The engine has connected these (name, ifindex of the port, bridge): their MAC addresses are known.
-fn expect(host: &mut Host, containers: &[(&str, u32, &str)], now: Duration) {
+pub(super) fn expect(host: &mut Host, containers: &[(&str, u32, &str)], now: Duration) {
     let expected = containers.iter().map(|&(container, port, bridge)| Expected {
         workload: Workload::named(Runtime::Docker, container),
         network: "front".into(),
@@ -34,32 +34,32 @@ fn expect(host: &mut Host, containers: &[(&str, u32, &str)], now: Duration) {
 }
 
 /// The engine has made this container, which has not started yet.
-fn create(host: &mut Host, container: &str, id: &str, now: Duration) -> Vec<Request> {
+pub(super) fn create(host: &mut Host, container: &str, id: &str, now: Duration) -> Vec<Request> {
     let workload = Workload { id: id.into(), ..Workload::named(Runtime::Docker, container) };
     let told = Input::Expected { runtime: Runtime::Docker, expected: Vec::new(), containers: vec![workload] };
     host.apply(told, now)
 }
 
-const ID: &str = "4a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c4";
-const CGROUP: &str = "/docker/4a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c4";
+pub(super) const ID: &str = "4a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c4";
+pub(super) const CGROUP: &str = "/docker/4a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c44a35b0c4";
 
-fn port(ifindex: u32, peer: u32, peer_netns: PeerNetns, counters: Counters) -> Link {
+pub(super) fn port(ifindex: u32, peer: u32, peer_netns: PeerNetns, counters: Counters) -> Link {
     Link { master: Some(2), counters, ..veth(ifindex, peer, peer_netns) }
 }
 
 /// As its own namespace tells it: where its peer is, it says in an id of that namespace.
-fn eth0(ifindex: u32, port: u32, counters: Counters) -> Link {
+pub(super) fn eth0(ifindex: u32, port: u32, counters: Counters) -> Link {
     let link = veth(ifindex, port, PeerNetns::Elsewhere);
     Link { name: name("eth0"), address: Some(mac(port)), up: true, counters, ..link }
 }
 
 /// Without a peer, as it is when that is gone.
-fn detached(link: Link) -> Link {
+pub(super) fn detached(link: Link) -> Link {
     Link { iflink: None, peer_netns: PeerNetns::Same, ..link }
 }
 
 /// A namespace with an eth0 (ifindex 2) whose port is `ifindex`.
-fn born(nsid: u32, ifindex: u32) -> [Event; 4] {
+pub(super) fn born(nsid: u32, ifindex: u32) -> [Event; 4] {
     let none = Counters::default();
     [
         Event::NewNsid(nsid),
@@ -70,7 +70,7 @@ fn born(nsid: u32, ifindex: u32) -> [Event; 4] {
 }
 
 /// The same, its eth0 made inside: that is told of first, before it has a peer.
-fn born_inside(nsid: u32, ifindex: u32) -> [Event; 3] {
+pub(super) fn born_inside(nsid: u32, ifindex: u32) -> [Event; 3] {
     let none = Counters::default();
     [
         Event::NewNsid(nsid),
@@ -80,7 +80,7 @@ fn born_inside(nsid: u32, ifindex: u32) -> [Event; 3] {
 }
 
 /// As the engine ends it: eth0 goes first, and each end's last message has what that end itself has counted.
-fn ended(nsid: u32, ifindex: u32, received: u64, sent: u64) -> [Event; 3] {
+pub(super) fn ended(nsid: u32, ifindex: u32, received: u64, sent: u64) -> [Event; 3] {
     let [inner, outer] = [sent, received].map(|own| bytes(own, 0));
     [
         Event::Unlink { source: Some(nsid), link: detached(eth0(2, ifindex, inner)), moved: false },
@@ -94,7 +94,7 @@ fn ended(nsid: u32, ifindex: u32, received: u64, sent: u64) -> [Event; 3] {
 }
 
 /// Whoever waited for a name has waited long enough.
-fn settle(world: &World, host: &mut Host) {
+pub(super) fn settle(world: &World, host: &mut Host) {
     for second in 1..4 {
         world.tick(host, NOW + second * SECOND);
     }
@@ -464,29 +464,6 @@ fn an_answer_that_may_be_about_the_one_that_had_the_nsid_before_is_asked_for_onc
 }
 
 #[test]
-fn a_containers_first_process_names_its_namespace_before_the_engine_can_be_asked() {
-    let (mut world, mut host) = live_host();
-    create(&mut host, "web", ID, NOW);
-    world.start(1, 5);
-    world.inhabitants.insert(1, (100, Workload::named(Runtime::Process, "runc:[2:INIT]")));
-    world.cgroups.insert(100, CGROUP);
-    for event in born(1, 5) {
-        world.tell(&mut host, Input::Events(vec![event]), NOW);
-    }
-    host.apply(Input::Wake, NOW + SECOND / 10);
-    assert_eq!(totals(&host), [("web".to_owned(), 0, 0)]);
-    // What the container makes of its own is no second home of it.
-    world.start(2, 6);
-    world.inhabitants.insert(2, (101, Workload::named(Runtime::Process, "unshare")));
-    world.cgroups.insert(101, CGROUP);
-    for event in born(2, 6) {
-        world.tell(&mut host, Input::Events(vec![event]), NOW + SECOND / 5);
-    }
-    host.apply(Input::Wake, NOW + SECOND / 2);
-    assert_eq!(totals(&host), [("web".to_owned(), 0, 0)]);
-}
-
-#[test]
 fn a_pair_that_died_without_a_name_is_booked_to_the_name_that_comes_within_ten_seconds() {
     for (late, wanted) in [(9, "web"), (11, "")] {
         let (world, mut host) = live_host();
@@ -509,22 +486,6 @@ fn a_pair_that_died_without_a_name_is_booked_to_the_name_that_comes_within_ten_s
         host.apply(Input::Wake, now + SECOND / 10);
         assert_eq!(totals(&host), [(wanted.to_owned(), 40, 20)], "after {late} s");
     }
-}
-
-#[test]
-fn the_end_of_a_containers_first_process_asks_for_the_last_counters_of_its_port() {
-    let (mut world, mut host) = live_host();
-    create(&mut host, "web", ID, NOW);
-    world.start(1, 5);
-    world.inhabitants.insert(1, (100, Workload::named(Runtime::Process, "init")));
-    world.cgroups.insert(100, CGROUP);
-    for event in born(1, 5) {
-        world.tell(&mut host, Input::Events(vec![event]), NOW);
-    }
-    host.apply(Input::Wake, NOW + SECOND / 10);
-    assert_eq!(host.apply(Input::Dying { container: "0".into() }, NOW + SECOND), []);
-    let dying = Input::Dying { container: ID.into() };
-    assert_eq!(host.apply(dying, NOW + SECOND), [Request::FinalSample(vec![(5, name("veth5"))])]);
 }
 
 #[test]
@@ -889,98 +850,4 @@ fn a_cgroup_that_a_container_makes_below_its_own_gives_nobody_another_containers
     host.apply(Input::Wake, NOW + 2 * SECOND);
     let names = names(&host);
     assert!(names.iter().all(|name| !name.contains("victim")), "{names:?}");
-}
-
-/// A namespace's own links, as a dump of it has them.
-fn has(world: &mut World, nsid: u32, links: Vec<Link>) {
-    world.links.insert(Some(nsid), Ok(links));
-}
-
-/// Both ends are made on the host and moved one after the other, the usual way to join two namespaces: no
-/// event tells the end that has moved already where its peer goes.
-#[test]
-fn two_ends_that_are_moved_one_after_the_other_are_a_pair_at_once() {
-    let (mut world, mut host) = live_host();
-    let none = Counters::default();
-    let at_home = |ifindex, peer| veth(ifindex, peer, PeerNetns::Same);
-    hear(&mut host, [Event::NewNsid(0), Event::NewNsid(1)]);
-    let made = [
-        Event::Link { source: None, link: detached(at_home(20, 21)) },
-        Event::Link { source: None, link: at_home(21, 20) },
-        Event::Unlink { source: None, link: at_home(20, 21), moved: true },
-        Event::Link { source: Some(0), link: Link { counters: none, ..veth(20, 21, PeerNetns::Elsewhere) } },
-    ];
-    // The first end's namespace is read before the second end moves.
-    has(&mut world, 0, vec![veth(20, 21, PeerNetns::Host)]);
-    has(&mut world, 1, vec![]);
-    for event in made {
-        world.tell(&mut host, Input::Events(vec![event]), NOW);
-    }
-    has(&mut world, 0, vec![veth(20, 21, PeerNetns::Nsid(1))]);
-    has(&mut world, 1, vec![veth(21, 20, PeerNetns::Nsid(0))]);
-    for event in [
-        Event::Unlink { source: None, link: at_home(21, 20), moved: true },
-        Event::Link { source: Some(1), link: veth(21, 20, PeerNetns::Elsewhere) },
-    ] {
-        world.tell(&mut host, Input::Events(vec![event]), NOW + SECOND);
-    }
-    world.tell(&mut host, Input::Wake, NOW + SECOND + SECOND / 100);
-    let ends = &host.view().unwrap().scene.ends;
-    assert_eq!((ends[&EndState::Paired], ends.values().sum::<usize>()), (2, 2), "{ends:?}");
-}
-
-/// A pair between two namespaces, one end of which moves on to a third: the other end's namespace hears
-/// nothing of it.
-#[test]
-fn an_end_that_moves_on_between_two_namespaces_stays_a_pair() {
-    let (mut world, mut host) = live_host();
-    hear(&mut host, [Event::NewNsid(0), Event::NewNsid(1), Event::NewNsid(2)]);
-    has(&mut world, 0, vec![veth(2, 3, PeerNetns::Nsid(1))]);
-    has(&mut world, 1, vec![veth(3, 2, PeerNetns::Nsid(0))]);
-    has(&mut world, 2, vec![]);
-    let seen = [0, 1]
-        .map(|nsid| Event::Link { source: Some(nsid), link: veth(2 + nsid, 3 - nsid, PeerNetns::Elsewhere) });
-    world.tell(&mut host, Input::Events(seen.into()), NOW);
-    world.tell(&mut host, Input::Wake, NOW + SECOND / 100);
-    assert_eq!(host.view().unwrap().scene.ends[&EndState::Paired], 2);
-    has(&mut world, 0, vec![veth(2, 3, PeerNetns::Nsid(2))]);
-    has(&mut world, 1, vec![]);
-    has(&mut world, 2, vec![veth(3, 2, PeerNetns::Nsid(0))]);
-    let moved = vec![
-        Event::Unlink { source: Some(1), link: veth(3, 2, PeerNetns::Elsewhere), moved: true },
-        Event::Link { source: Some(2), link: veth(3, 2, PeerNetns::Elsewhere) },
-    ];
-    world.tell(&mut host, Input::Events(moved), NOW + SECOND);
-    world.tell(&mut host, Input::Wake, NOW + SECOND + SECOND / 100);
-    let scene = host.view().unwrap().scene;
-    assert_eq!(
-        (scene.ends[&EndState::Paired], scene.ends.values().sum::<usize>()),
-        (2, 2),
-        "{:?}",
-        scene.ends
-    );
-    let nsids = host.topology.pairing().pairs().next().unwrap().map(|end| end.netns.nsid());
-    assert_eq!(nsids, [Some(0), Some(2)]);
-}
-
-/// Two ends that go on contradicting each other are asked about once for each change, and not without end.
-#[test]
-fn ends_that_stay_in_contradiction_are_asked_about_once() {
-    let (mut world, mut host) = live_host();
-    hear(&mut host, [Event::NewNsid(0)]);
-    has(&mut world, 0, vec![veth(2, 77, PeerNetns::Host)]);
-    let told = Event::Link { source: Some(0), link: veth(2, 77, PeerNetns::Elsewhere) };
-    world.tell(&mut host, Input::Events(vec![told]), NOW);
-    world.tell(&mut host, Input::Wake, NOW + SECOND / 100);
-    assert_eq!(host.view().unwrap().scene.ends[&EndState::PeerMissing], 1);
-    let links = Request::Links { nsid: Some(0) };
-    let mut asked = 0;
-    for second in 1..20 {
-        let requests = host.apply(Input::Tick, NOW + second * SECOND);
-        asked += requests.iter().filter(|request| **request == links).count();
-        for request in requests {
-            world.tell(&mut host, world.answer(request), NOW + second * SECOND);
-        }
-    }
-    assert_eq!(asked, 0, "nothing has changed since");
 }
