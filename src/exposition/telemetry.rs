@@ -89,7 +89,7 @@ impl Telemetry {
             events: counter("netlink_events_total", "Events of links and namespaces that arrived.")?,
             lost: counter(
                 "netlink_lost_total",
-                "How often the kernel had no room for events: what died then is not exact.",
+                "How often events or last counters of links were missed: what died then is not exact.",
             )?,
             corrections: counter(
                 "resync_corrections_total",

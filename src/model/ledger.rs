@@ -4,7 +4,7 @@
 //! pair is booked, by differences, to the label sets that the pair carries at that moment, so a total is the
 //! sum over every pair that ever carried its labels.
 
-use super::link::{Counters, End, Mac, Name};
+use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
 use super::peak::Rates;
 use super::slab::Slab;
@@ -129,6 +129,25 @@ impl Ledger {
             // It is closed, or waits for its other end, when links are joined the next time.
             self.lingering.insert(id);
         }
+    }
+
+    /// Returns true if counters that were read later than those shown are of another pair, neither end of
+    /// which is on the host: an end's own transmit never falls while the end lives, its receive falls to 0
+    /// at every detach.
+    pub(crate) fn is_another(&self, end: End, seen: &Counters) -> bool {
+        let Some((id, side)) = self.place(end) else { return false };
+        self.accounts.get(id).is_some_and(|account| {
+            let shown = &account.counted.shown[side];
+            let off_host = account.ends.iter().all(|end| end.netns != NetnsId::Host);
+            let falls =
+                seen.transmit_bytes < shown.transmit_bytes || seen.transmit_packets < shown.transmit_packets;
+            off_host && falls && !account.ended
+        })
+    }
+
+    /// Returns true if the end is that of a pair of which the other end was deleted.
+    pub(crate) fn has_ended(&self, end: End) -> bool {
+        self.place(end).and_then(|(id, _)| self.accounts.get(id)).is_some_and(|account| account.ended)
     }
 
     /// Returns the account and the side of it that an end has.

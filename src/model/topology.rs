@@ -479,6 +479,12 @@ impl Topology {
         }
     }
 
+    /// Forgets a link of which an answer shows that it is another now, made since the last reading.
+    pub(crate) fn renew(&mut self, end: End) {
+        self.set_link(end.netns, end.ifindex, None);
+        self.births.insert(end, true);
+    }
+
     /// Returns one link, if it can be seen.
     pub(crate) fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
         self.inventory.link(netns, ifindex)

@@ -265,3 +265,41 @@ fn list_of_root_keeps_no_more_either_and_works() {
     assert!(output.status.success() && output.stderr.is_empty(), "{}", lab::describe(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 5, "{}", lab::describe(&output));
 }
+
+#[test]
+fn a_pair_of_two_containers_that_is_made_anew_with_its_indexes_between_two_ticks_goes_on_counting() {
+    let scene = Scene::new();
+    let add = || {
+        let ends = ["link", "add", "to-db", "index", "60", "type", "veth", "peer", "name", "to-web"];
+        scene.web.ip(ends.into_iter().chain(["index", "61", "netns", scene.db.name()]));
+        scene.web.ip(["link", "set", "to-db", "up"]);
+        scene.db.ip(["link", "set", "to-web", "up"]);
+    };
+    let send = |count| {
+        scene.web.address("to-db", "10.98.0.1", &scene.db, "to-web", "10.98.0.2");
+        scene.db.address("to-web", "10.98.0.2", &scene.web, "to-db", "10.98.0.1");
+        send_datagrams(&scene.web.path(), &scene.db.path(), "10.98.0.2".parse().unwrap(), count, 1_000);
+    };
+    scene.web.ip(["link", "del", "to-db"]);
+    add();
+    let through = as_nobody(&["--inh-caps=-all,+net_admin", "--ambient-caps=+net_admin"]);
+    let exporter = start(&scene, &through);
+    let sent = |metrics: &lab::Exposition| {
+        let labels = [("container", "web"), ("interface", "to-db")];
+        metrics.value("veth_container_transmit_bytes_total", &labels)
+    };
+    exporter.wait_for(LIMIT, "the pair is there", sent);
+    let mut total = 0;
+    for count in [50, 20, 5, 1] {
+        if total > 0 {
+            // Quicker than a tick, or not: what the pair before had sent was read, and all of this one is new.
+            scene.web.ip(["link", "del", "to-db"]);
+            add();
+        }
+        send(count);
+        total += count;
+        exporter.wait_for(LIMIT, "all that was sent is booked", |metrics| {
+            (sent(metrics) == Some(f64::from(total) * 1_042.0)).then_some(())
+        });
+    }
+}

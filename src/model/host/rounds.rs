@@ -147,11 +147,20 @@ impl Host {
         new.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }).collect()
     }
 
-    /// Counters of pairs that have no end on the host come with the links alone.
+    /// Takes the counters that links bring along: those of pairs without an end on the host come in no other
+    /// answer. Where no events arrive of them, a pair can be another than a reading ago.
     fn note_counters(&mut self, netns: NetnsId, links: &[Link]) {
+        let unheard = self.config.learning == Learning::Polling && netns != NetnsId::Host;
         for link in links.iter().filter(|link| link.kind == Kind::Veth && link.iflink.is_some()) {
             let end = End { netns, ifindex: link.ifindex };
-            self.ledger.observe(end, &link.counters);
+            if unheard && self.ledger.is_another(end, &link.counters) {
+                // What its predecessor carried since the last reading is in no counter any more.
+                self.status.lost += 1;
+                self.ledger.end(end);
+                self.topology.renew(end);
+            } else if !self.ledger.has_ended(end) {
+                self.ledger.observe(end, &link.counters);
+            }
         }
     }
 

@@ -647,6 +647,7 @@ mod limited;
 mod live;
 mod moves;
 mod names;
+mod polled;
 mod processes;
 mod sequences;
 
