@@ -74,7 +74,7 @@ pub mod model {
     }
     pub mod link {
         pub use crate::model::link::{
-            Address, Counters, End, Errors, Kind, Link, Mac, Name, NetnsId, PeerNetns, Readable,
+            Address, Counters, End, Errors, Kind, Link, Mac, Name, NetnsId, PeerNetns,
         };
     }
     pub mod pairing {
@@ -82,6 +82,9 @@ pub mod model {
     }
     pub mod series {
         pub use crate::model::series::USUAL;
+    }
+    pub mod text {
+        pub use crate::model::text::Readable;
     }
     pub mod view {
         pub use crate::model::view::{

@@ -1,12 +1,13 @@
 //! `veth-exporter find QUERY`: whose is this?
 
 use super::look::{Look, print, print_json};
-use super::rows::{EndRow, Row, printable, rows};
+use super::rows::{EndRow, Row, rows};
 use crate::cli::{Find, Format};
 use crate::collector::Found as FoundByEngine;
 use crate::kernel::Resolver;
 use crate::model::host::LookFailure;
-use crate::model::link::{Address, Mac, Readable};
+use crate::model::link::{Address, Mac};
+use crate::model::text::{Readable, printable};
 use crate::runtimes::cri::SeenPod;
 use crate::runtimes::docker::{Attachment, Seen};
 use anyhow::bail;

@@ -1,8 +1,9 @@
 //! `veth-exporter list`: all pairs, once.
 
 use super::look::{Look, print, print_json};
-use super::rows::{EndRow, Row, printable, rows};
+use super::rows::{EndRow, Row, rows};
 use crate::cli::{Format, List};
+use crate::model::text::printable;
 
 /// Prints every pair, and every end that has none.
 ///

@@ -3,6 +3,7 @@
 mod throttle;
 
 use crate::cli::LogFormat;
+use crate::model::text::{json_string, misleads};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::fmt::{self, Debug, Write};
@@ -114,14 +115,14 @@ fn logfmt(line: impl Iterator<Item = (&'static str, Value)>) -> String {
     let mut text = String::new();
     for (key, value) in line {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=' | '\\');
+        let plain = |c: char| !c.is_whitespace() && !misleads(c) && !matches!(c, '"' | '=' | '\\');
         let space = if text.is_empty() { "" } else { " " };
         // A string takes what is written to it.
         let _ = if !value.is_empty() && value.chars().all(plain) {
             write!(text, "{space}{key}={value}")
         } else {
             // What JSON escapes is what readers of logfmt undo.
-            write!(text, "{space}{key}={}", Value::String(value))
+            write!(text, "{space}{key}={}", json_string(&value))
         };
     }
     text
@@ -129,8 +130,9 @@ fn logfmt(line: impl Iterator<Item = (&'static str, Value)>) -> String {
 
 /// The keys in their order, which a `serde_json::Map` would lose.
 fn json(line: impl Iterator<Item = (&'static str, Value)>) -> String {
+    let written = |value: Value| value.as_str().map_or_else(|| value.to_string(), json_string);
     let members: Vec<String> =
-        line.map(|(key, value)| format!("{}:{value}", Value::String(key.to_owned()))).collect();
+        line.map(|(key, value)| format!("{}:{}", json_string(key), written(value))).collect();
     format!("{{{}}}", members.join(","))
 }
 
@@ -157,8 +159,9 @@ mod tests {
             logfmt(line()),
             r#"level=info msg="it works" address=[::]:10736 name="a\"b\nlevel=error msg=\\x" empty="" n=7 ok=true"#
         );
-        let strange = logfmt([("k", "\u{1b}[31m\u{85}".into())].into_iter());
-        assert!(strange.starts_with("k=\"") && !strange.contains('\u{1b}'), "{strange}");
+        let strange = || [("k", "\u{1b}[31m\u{85}\u{202e}\u{e0041}".into())].into_iter();
+        assert_eq!(logfmt(strange()), r#"k="\u001b[31m\u0085\u202e\udb40\udc41""#);
+        assert_eq!(json(strange()), r#"{"k":"\u001b[31m\u0085\u202e\udb40\udc41"}"#);
     }
 
     #[test]

@@ -138,8 +138,3 @@ fn end(side: &ShownSide, counters: &Counters) -> EndRow {
         }),
     }
 }
-
-/// Names may hold anything; a terminal must not obey them.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
-}

@@ -189,7 +189,7 @@ async fn show(mut state: State, mut messages: Receiver<Message>) -> anyhow::Resu
             },
             message = messages.recv() => match message {
                 Some(Message { told, lacks }) => {
-                    state.lacks = lacks.iter().map(|lack| crate::top::printable(lack)).collect();
+                    state.lacks = lacks.iter().map(|lack| crate::model::text::printable(lack)).collect();
                     state.take(told, start.elapsed());
                     Command::Show
                 }

@@ -7,7 +7,7 @@ mod yaml;
 
 use super::rate_limit::Rate;
 use super::users::Users;
-use crate::model::link::one_line;
+use crate::model::text::one_line;
 pub(super) use files::Files;
 use hyper::header::{HeaderName, HeaderValue};
 use rustls::ServerConfig;

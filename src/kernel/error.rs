@@ -1,6 +1,6 @@
 //! The reasons for which the kernel gave no answer.
 
-use crate::model::link::one_line;
+use crate::model::text::one_line;
 use nix::errno::Errno;
 use std::io;
 

@@ -1,5 +1,6 @@
 //! Interfaces as the kernel describes them: who they are, where they are, what they counted.
 
+use super::text::Readable;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -76,37 +77,6 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Readable(self.as_bytes()).fmt(f)
     }
-}
-
-/// Bytes that somebody else chose, shown as text: what is not UTF-8 or is a control character is written
-/// `\xNN`, a backslash is doubled, so that two different names never look the same.
-pub struct Readable<'a>(pub &'a [u8]);
-
-impl fmt::Display for Readable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for part in chunk.valid().split_inclusive(|c: char| c == '\\' || c.is_control()) {
-                let plain = part.trim_end_matches(|c: char| c == '\\' || c.is_control());
-                f.write_str(plain)?;
-                match &part.as_bytes()[plain.len()..] {
-                    b"\\" => f.write_str("\\\\")?,
-                    control => control.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?,
-                }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// So much of what somebody else wrote is shown in a line of a log, characters.
-const LONGEST_LINE: usize = 500;
-
-/// What somebody else wrote, fit for a line of a log: control characters are blanks, and it ends somewhere.
-pub(crate) fn one_line(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_LINE).collect()
 }
 
 /// A hardware address of Ethernet.
@@ -256,12 +226,6 @@ mod tests {
         assert_eq!(shown(br"v\xff"), r"v\\xff");
         assert_eq!(shown("é🦀".as_bytes()), "é🦀");
         assert_eq!(shown("a\n\x1b[31m\u{85}".as_bytes()), r"a\x0a\x1b[31m\xc2\x85");
-    }
-
-    #[test]
-    fn what_goes_to_a_log_is_one_line_and_ends() {
-        assert_eq!(one_line(" no\r\nsuch\x1b[2J\u{85}key\n"), "no  such [2J key");
-        assert_eq!(one_line(&"é".repeat(100_000)), "é".repeat(LONGEST_LINE));
     }
 
     #[test]

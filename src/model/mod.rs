@@ -17,6 +17,7 @@ pub(crate) mod pairing;
 pub(crate) mod peak;
 pub(crate) mod series;
 pub(crate) mod slab;
+pub(crate) mod text;
 pub(crate) mod topology;
 pub(crate) mod view;
 pub(crate) mod workload;

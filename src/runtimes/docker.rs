@@ -8,7 +8,7 @@ mod tests;
 mod transport;
 mod watch;
 
-use crate::model::link::one_line;
+use crate::model::text::one_line;
 use crate::model::workload::{Claims, Network, Runtime};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 pub(crate) use containers::{Attachment, Seen};

@@ -1,6 +1,6 @@
 //! Named network namespaces: the files that `ip netns add` leaves in /run/netns.
 
-use crate::model::link::Readable;
+use crate::model::text::Readable;
 use crate::model::workload::{Claim, Claims, Locator, Runtime, Started, Workload};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::io;

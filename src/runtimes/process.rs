@@ -2,7 +2,7 @@
 //!
 //! Of a process only the command's name is read, never its arguments: those can hold passwords.
 
-use crate::model::link::Readable;
+use crate::model::text::Readable;
 use crate::model::workload::{Runtime, Workload};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, setrlimit};

@@ -5,6 +5,7 @@ mod detail;
 use super::state::{Mode, State, Supply};
 use super::table::{Column, HISTORY, Row};
 use super::text::{fit, fit_right, rate, sparkline, width};
+use crate::model::text::printable;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -123,12 +124,12 @@ fn footer(state: &State, theme: Theme) -> Line<'_> {
     match state.mode {
         Mode::Filter => Line::from(vec![
             Span::styled("filter: ", theme.heading()),
-            Span::raw(super::text::printable(&state.filter)),
+            Span::raw(printable(&state.filter)),
             Span::styled(" ", theme.selected()),
         ]),
         _ if !state.filter.is_empty() => Line::from(vec![
             Span::styled("filter: ", theme.heading()),
-            Span::raw(super::text::printable(&state.filter)),
+            Span::raw(printable(&state.filter)),
             Span::raw("  (esc clears it)"),
         ]),
         Mode::Help(_) => Line::raw("any key: back"),

@@ -8,5 +8,3 @@ pub(crate) mod state;
 pub(crate) mod table;
 pub(crate) mod terminal;
 mod text;
-
-pub(crate) use text::printable;

@@ -1,6 +1,7 @@
 //! The queries for the series of a pair.
 
 use super::pairs::{End, Pair};
+use crate::model::text::misleads;
 use std::fmt::Write;
 
 /// The queries that show in Prometheus what this end's row shows: the workload's rates and peaks, and the
@@ -67,7 +68,7 @@ fn quoted(value: &str) -> String {
         // A string takes what is written to it.
         let _ = match u32::from(c) {
             _ if matches!(c, '"' | '\\') => write!(out, "\\{c}"),
-            code if super::text::printable(c.encode_utf8(&mut [0; 4])).starts_with('\\') => match code {
+            code if misleads(c) => match code {
                 ..=0xffff => write!(out, "\\u{code:04x}"),
                 _ => write!(out, "\\U{code:08x}"),
             },

@@ -2,6 +2,7 @@
 
 use super::pairs::Answer;
 use super::table::{self, Column, Row, RowKey};
+use crate::model::text::printable;
 use std::time::Duration;
 
 /// A key that somebody pressed.
@@ -142,7 +143,7 @@ impl State {
             }
             Told::Failure(reason) => {
                 let last = self.last_answer();
-                self.supply = Supply::Failed { last, reason: super::text::printable(&reason) };
+                self.supply = Supply::Failed { last, reason: printable(&reason) };
             }
         }
         if self.frozen.is_none() {

@@ -1,7 +1,7 @@
 //! Pairs as rows: one for each workload's interface, and one for a pair between two ports.
 
 use super::pairs::{Answer, End, Pair, Rates};
-use super::text::printable;
+use crate::model::text::printable;
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

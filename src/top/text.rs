@@ -1,31 +1,6 @@
-//! Text for a terminal: names that are shown and not obeyed, cells of a fixed width, numbers a person can
-//! read.
+//! Text for a terminal: cells of a fixed width, numbers a person can read.
 
-use std::fmt::Write;
 use unicode_width::UnicodeWidthChar;
-
-/// What a terminal would obey, or what it shows otherwise than its characters say: controls, marks of
-/// direction, characters without a shape, and those that join or change the ones beside them, whose width
-/// no two terminals agree on.
-fn misleads(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// The text with `\x1b` and the like for what a terminal must not see.
-pub(crate) fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        // A string takes what is written to it.
-        let _ = match u32::from(c) {
-            code if misleads(c) && code <= 0xff => write!(out, "\\x{code:02x}"),
-            code if misleads(c) => write!(out, "\\u{{{code:x}}}"),
-            _ => out.write_char(c),
-        };
-    }
-    out
-}
 
 /// Columns that a printable text takes.
 pub(super) fn width(text: &str) -> usize {
@@ -116,22 +91,6 @@ pub(super) fn sparkline(values: impl ExactSizeIterator<Item = u64>, keep: usize,
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_terminal_would_obey_is_shown_as_text() {
-        for (text, shown) in [
-            ("web", "web"),
-            ("caf\u{e9} 日本", "caf\u{e9} 日本"),
-            ("\u{1b}[2J\u{7}", r"\x1b[2J\x07"),
-            ("a\nb\tc", r"a\x0ab\x09c"),
-            ("\u{9b}31m\u{7f}", r"\x9b31m\x7f"),
-            ("\u{202e}evil\u{2066}", r"\u{202e}evil\u{2066}"),
-            ("a\u{200b}b\u{feff}", r"a\u{200b}b\u{feff}"),
-            ("👩\u{200d}💻", r"👩\u{200d}💻"),
-        ] {
-            assert_eq!(printable(text), shown);
-        }
-    }
 
     #[test]
     fn a_cell_is_as_wide_as_it_is_said_to_be_whatever_is_in_it() {

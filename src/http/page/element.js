@@ -1,4 +1,6 @@
-// Elements are made here, and nowhere from markup: whatever a name holds stays text.
+// Elements are made here, and nowhere from markup: whatever a name holds stays text, and harmless.
+
+import { harmless } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,15 +18,21 @@ function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") node.addEventListener(name, value);
     else if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, shown(value));
   }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
+  node.append(...children.filter((child) => child !== null && child !== undefined).map(shown));
   return node;
+}
+
+// A text as it is shown; all else as it is.
+function shown(value) {
+  return typeof value === "string" ? harmless(value) : value;
 }
 
 // Sets a node's text if it is another: what does not change is not drawn again.
 export function say(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const harmlessText = shown(text);
+  if (node.textContent !== harmlessText) node.textContent = harmlessText;
 }
 
 // A button that copies what it is given. Without TLS browsers have no clipboard but this older one.

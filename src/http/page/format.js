@@ -47,3 +47,16 @@ export function selector(labels, always = []) {
   const parts = Object.entries(labels).filter(([name, value]) => value !== "" || always.includes(name));
   return `{${parts.map(([name, value]) => `${name}=${quoted(value)}`).join(",")}}`;
 }
+
+// Characters that are obeyed or mislead a reader: the rule of model/text.rs, of which a page shows line ends, tabs and
+// skin tones as they are. Both are tested against the same vectors.
+const MISLEADING =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
+
+// Writes each of them as text: \x1b, \u{202e}.
+export function harmless(text) {
+  return text.replace(MISLEADING, (character) => {
+    const code = character.codePointAt(0);
+    return code <= 0xff ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+  });
+}

@@ -1,6 +1,6 @@
 // The rows. Only those are in the document that can be seen: it is the window that scrolls.
 
-import { count, rate } from "./format.js";
+import { count, harmless, rate } from "./format.js";
 import { element, say } from "./element.js";
 import { Sparkline } from "./sparkline.js";
 
@@ -169,7 +169,7 @@ class Slot {
     this.node.classList.toggle("odd", index % 2 === 1);
     this.node.classList.toggle("quiet", row.activity === 0);
     say(this.name, row.name);
-    this.cells.get("name").title = row.name;
+    this.cells.get("name").title = harmless(row.name);
     say(this.runtime, row.runtime);
     this.text("network", row.network || row.bridge || "–");
     this.text("device", row.device);
@@ -184,6 +184,6 @@ class Slot {
   text(key, text) {
     const cell = this.cells.get(key);
     say(cell, text);
-    if (key === "network" || key === "device") cell.title = text;
+    if (key === "network" || key === "device") cell.title = harmless(text);
   }
 }

@@ -1,7 +1,7 @@
 //! gRPC over a unix socket.
 
 use super::{CriEndpoint, Error};
-use crate::model::link::one_line;
+use crate::model::text::one_line;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper::http::uri::PathAndQuery;

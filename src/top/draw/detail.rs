@@ -1,11 +1,12 @@
 //! What is before the table: all that is known of one pair, and the help.
 
 use super::{Theme, line, take_top};
+use crate::model::text::printable;
 use crate::top::pairs::{Counters, End, Rates, Workload};
 use crate::top::promql;
 use crate::top::state::State;
 use crate::top::table::{Column, HISTORY, Row};
-use crate::top::text::{bytes, fit_right, printable, rate, sparkline};
+use crate::top::text::{bytes, fit_right, rate, sparkline};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};

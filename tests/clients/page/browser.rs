@@ -1,7 +1,7 @@
 //! What a person sees and does.
 
 use super::{Host, url};
-use lab::{Browser, DockerEngine, Exporter, Page, needs_engine, wait_for, within_netns};
+use lab::{Browser, DockerEngine, Exporter, Page, checkout, needs_engine, wait_for, within_netns};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -257,6 +257,27 @@ fn hostile_names_are_shown_as_text() {
     assert_eq!(page.text(&cell(HOSTILE[0], "device")), "<b>\"'&}{");
     assert_eq!(page.value("document.querySelectorAll('script').length"), 1);
     assert_eq!(page.value("document.querySelectorAll('img, b').length"), 0);
+    assert_content(&mut page);
+}
+
+/// What the page makes of each of the vectors that `list`, `top` and the log are tested with too.
+#[test]
+fn the_page_follows_the_programs_rule_for_text_that_misleads() {
+    let mut host = Host::new();
+    host.add("a\u{202e}b\u{200b}c");
+    let exporter = host.exporter(&[]);
+    let mut page = open(&exporter, &host.netns);
+    page.wait_until(SOON, &shows(r"a\u{202e}b\u{200b}c"));
+    let vectors = std::fs::read_to_string(checkout().join("src/model/text/vectors.json")).unwrap();
+    let shown = page.value(&format!(
+        "import(document.querySelector('script[src]').src.replace('main.js', 'format.js'))
+            .then(({{ harmless }}) => {vectors}.map((vector) => [vector.text, harmless(vector.text), vector.page]))"
+    ));
+    let shown = shown.as_array().unwrap();
+    assert!(shown.len() >= 20);
+    for vector in shown {
+        assert_eq!(vector[1], vector[2], "{vector}");
+    }
     assert_content(&mut page);
 }
 

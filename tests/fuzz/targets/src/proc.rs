@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use veth_exporter::testing::kernel::DeviceTable;
-use veth_exporter::testing::model::link::{Counters, Name, Readable};
+use veth_exporter::testing::model::link::{Counters, Name};
+use veth_exporter::testing::model::text::Readable;
 use veth_exporter::testing::runtimes::process::Processes;
 
 use super::{ALWAYS, in_memory_of, parts, scratch};
