@@ -164,7 +164,6 @@ pub fn start(
         ready: Arc::clone(&handle.ready),
         engines: Arc::clone(&handle.engines),
         reported: BTreeMap::new(),
-        names_asked: 0,
         all_shown: Report::default(),
     };
     collector.apply(Input::Listening { answer: listening });
@@ -189,8 +188,6 @@ struct Collector {
     engines: Arc<BTreeMap<Runtime, Notify>>,
     /// What the log has said about each source.
     reported: BTreeMap<Source, Report>,
-    /// How often the names of namespaces are being asked for.
-    names_asked: u8,
     /// And about series that there is no room for.
     all_shown: Report,
 }
@@ -243,11 +240,6 @@ impl Collector {
             Input::Samples { answer, .. } => Some(answer.is_ok()),
             _ => None,
         };
-        let of_names = matches!(
-            &input,
-            Input::Claims { runtime: Runtime::Named, .. } | Input::SameClaims { runtime: Runtime::Named, .. }
-        );
-        self.names_asked = self.names_asked.saturating_sub(u8::from(of_names));
         let ticked = self.host.ticked();
         self.apply(input);
         match sample {
@@ -283,15 +275,10 @@ impl Collector {
                 Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
                     self.engines[&runtime].notify_one();
                 }
-                // The second is read after whatever a third could be asked for.
-                Request::Claims(_) if self.names_asked == 2 => {}
                 request @ (Request::Locate(_)
                 | Request::NewProcesses(_)
                 | Request::Claims(_)
-                | Request::Barrier) => {
-                    self.names_asked += u8::from(matches!(request, Request::Claims(_)));
-                    _ = self.locate.send(request);
-                }
+                | Request::Barrier) => _ = self.locate.send(request),
                 request => _ = self.requests.send(request),
             }
         }

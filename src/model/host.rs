@@ -238,7 +238,7 @@ impl Host {
         let watched = self.names.watched && !self.evidence.misses_names();
         let mut asked: Vec<Runtime> = self.evidence.sources.keys().copied().collect();
         asked.retain(|runtime| !watched || *runtime != Runtime::Named);
-        requests.extend(asked.into_iter().map(|runtime| self.request_claims(runtime)));
+        requests.extend(asked.into_iter().filter_map(|runtime| self.request_claims(runtime)));
         requests.extend(self.evidence.choose_to_locate(false, now).into_iter().map(Request::Locate));
         requests.extend(self.evidence.process_locators().map(Request::Locate));
         let mut read =

@@ -109,9 +109,9 @@ impl Host {
         (runtime == Runtime::Named).then(|| self.names.answered()).flatten()
     }
 
-    /// Requests the answer of a source.
-    pub(super) fn request_claims(&mut self, runtime: Runtime) -> Request {
-        if runtime == Runtime::Named { self.names.request() } else { Request::Claims(runtime) }
+    /// Requests the answer of a source, unless that is on its way.
+    pub(super) fn request_claims(&mut self, runtime: Runtime) -> Option<Request> {
+        if runtime == Runtime::Named { self.names.request() } else { Some(Request::Claims(runtime)) }
     }
 
     /// Asks where the claims are that are not located yet.

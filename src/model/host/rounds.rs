@@ -40,7 +40,7 @@ impl Host {
         self.reading.refused.clear();
         let runtimes: Vec<Runtime> = self.evidence.sources.keys().copied().collect();
         let mut asked: Vec<Request> =
-            runtimes.into_iter().map(|runtime| self.request_claims(runtime)).collect();
+            runtimes.into_iter().filter_map(|runtime| self.request_claims(runtime)).collect();
         asked.push(Request::Links { nsid: None });
         asked.extend(self.evidence.locators().map(Request::Locate));
         self.open(asked)
