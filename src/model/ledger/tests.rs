@@ -402,7 +402,7 @@ proptest! {
                     assign(&mut ledger, vec![booking(name)], MINUTE);
                 }
                 Step::Recreate => {
-                    ledger.observe(end(None, 10 + life), &sent(bytes)); // its last words
+                    ledger.observe(end(None, 10 + life), &sent(bytes)); // the final counters
                     life += 1;
                     before_this_life = carried;
                     ledger.reconcile(&now(life, 0), MINUTE, |_| true, |_| false);
