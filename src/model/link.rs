@@ -208,7 +208,7 @@ pub struct Link {
     pub ifindex: u32,
     /// The attribute IFLA_IFNAME, in bytes.
     pub name: Name,
-    /// The attribute IFLA_INFO_KIND.
+    /// The driver, from the attribute IFLA_INFO_KIND.
     pub kind: Kind,
     /// The attribute IFLA_LINK, the peer's ifindex; `None` if it is missing or 0 (not yet paired, or
     /// detached).

@@ -122,7 +122,7 @@ fn an_end_without_a_pair_says_why() {
             HOST,
             [
                 unpaired,
-                veth(2, 2, PeerNetns::Same),       // names itself, as no kernel reports
+                veth(2, 2, PeerNetns::Same),       // names itself: no kernel does
                 veth(3, 9, PeerNetns::Same),       // 9 is not there
                 veth(4, 9, PeerNetns::Nsid(7)),    // namespace 7 is not there
                 veth(5, 9, PeerNetns::Unassigned), // dying
