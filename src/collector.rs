@@ -63,7 +63,7 @@ pub struct NetnsFolder {
 
 /// The sources of the collector, opened with all privileges that they need.
 pub struct Sources {
-    /// The kernel's events.
+    /// The socket with the kernel's events.
     pub events: Events,
     /// Wakes the reader of events.
     pub waker: Waker,

@@ -138,8 +138,8 @@ impl Engine {
         }
     }
 
-    /// Asks the engine for one container or pod, running or not; `None` if it has none of this name or id,
-    /// or if no engine is expected.
+    /// Asks the engine for one container or pod, running or not; `None` if the engine has none of this name
+    /// or id, or if the engine is not expected.
     ///
     /// # Errors
     /// One line with the reason why the engine could not be asked.
@@ -227,8 +227,8 @@ impl Found {
     }
 }
 
-/// Requests a CRI server's list as soon as its events report a change, until the server's engine is gone
-/// from the collector.
+/// Requests a CRI server's list as soon as the server's events report a change. Returns only if the
+/// collector does not ask this runtime.
 async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
     let Some(asks) = collector.engines.get(&runtime) else { return };
     loop {

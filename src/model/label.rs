@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// The greatest length of a value, bytes.
 pub(crate) const LONGEST: usize = 1024;
 
-/// The number of hexadecimal digits after the `~` of a shortened value: they tell two long values apart.
+/// The number of hexadecimal digits after the `~` of a shortened value: they distinguish long values.
 const DIGITS: usize = 16;
 
 /// Shortens a value that is too long, and appends `~` and a hash of the whole value.

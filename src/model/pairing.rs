@@ -94,8 +94,8 @@ pub(crate) trait LinkLookup {
     fn is_denied(&self, netns: NetnsId) -> bool;
 }
 
-/// Returns the end that a link names as its peer, or an end's state without a peer if the link names none
-/// in a known namespace.
+/// Returns the end that a link names as its peer, or the reason why the link names none in a known
+/// namespace.
 pub(crate) fn named_peer(end: End, link: &Link, links: &impl LinkLookup) -> Result<End, EndState> {
     let ifindex = link.iflink.ok_or(EndState::Unlinked)?;
     let netns = match link.peer_netns {

@@ -20,8 +20,8 @@ pub(crate) struct Topology {
     lost: BTreeSet<End>,
     /// The namespaces that are known only from events: they may have further links.
     partial: BTreeSet<NetnsId>,
-    /// For each namespace with an open request for its links: the number of open requests, and the links
-    /// that events have reported since the first of them.
+    /// Each namespace with an open request for its links: the number of open requests, and the links that
+    /// events have reported since the first of them.
     asked: HashMap<NetnsId, (u32, BTreeSet<u32>)>,
 }
 

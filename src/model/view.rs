@@ -218,7 +218,7 @@ pub struct Status {
     pub lost: u64,
     /// The number of resyncs, by reason.
     pub resyncs: BTreeMap<&'static str, u64>,
-    /// The number of links whose state at a resync differed from what events had reported.
+    /// The number of links that a resync found in another state than events had reported.
     pub corrections: u64,
     /// The number of scrapes that were answered with the values of the last tick.
     pub stale_scrapes: u64,

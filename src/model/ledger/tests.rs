@@ -375,7 +375,7 @@ fn the_end_that_is_left_brings_the_last_numbers() {
 }
 
 proptest! {
-    /// In any order of steps, no total falls, and the sum of all totals is all traffic that was carried.
+    /// No total falls in any order of steps, and the sum of all totals is all traffic that was carried.
     #[test]
     fn nothing_is_lost_or_counted_twice(steps in steps()) {
         let mut ledger = Whole::default();

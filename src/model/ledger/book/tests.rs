@@ -234,7 +234,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// In any order of starts, stops and renames: no stored total falls, the sum of all totals is every
+    /// No stored total falls in any order of starts, stops and renames, the sum of all totals is every
     /// byte, and the shown series are within the limit.
     #[test]
     fn beyond_the_limit_nothing_falls_is_lost_or_counted_twice(steps in steps(), room in 0usize..6) {
