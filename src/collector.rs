@@ -1,10 +1,11 @@
-//! The loop between the state machine and the world: it receives, applies, performs and publishes, and
-//! decides nothing.
+//! The loop between the state machine and the kernel, engines and clients: it receives, applies, performs
+//! and publishes, and decides nothing.
 //!
-//! Its threads: this loop, the reader of events (which must never wait), the resolver (which may wait for
-//! the kernel's RTNL lock), the locator (which asks what does not), the sampler (which must not wait behind
-//! it), the final sampler (which asks for the last counters of what is about to go, behind nobody) and the
-//! watcher of names. Runtimes are asked by threads of the caller ([`Engine::follow`]).
+//! Threads: this loop; the reader of events, which must never wait; the resolver, which may wait for the
+//! kernel's RTNL lock; the locator, for requests that do not need the lock; the sampler, which must not
+//! wait behind the resolver; the final sampler, which reads the last counters of links that are about to be
+//! deleted and waits behind no other request; and the watcher of names. Threads of the caller ask the
+//! runtimes ([`Engine::follow`]).
 
 mod asking;
 mod backlog;
@@ -41,53 +42,53 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
 
-/// What the collector shows at one time.
+/// The collector's view and status at one time.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// `None` before the first round is complete.
+    /// The present view; `None` before the first reading is complete.
     pub view: Option<View>,
-    /// How the sources do.
+    /// The status of the sources and of the exporter.
     pub status: Status,
-    /// When the view's times begin, since 1970 began. Steps of the clock while the exporter runs do not
-    /// change it.
+    /// The zero of the view's times, since the beginning of 1970. Steps of the clock while the exporter
+    /// runs do not change it.
     pub epoch: Duration,
 }
 
-/// Where namespaces have names.
+/// The folder in which namespaces have names.
 pub struct NetnsFolder {
     pub names: named::Folder,
-    /// The user named it: if it is not there, that is a failure.
+    /// True if the user has configured the folder: its absence is then a failure.
     pub expected: bool,
 }
 
-/// What is read, with every privilege it needs already used.
+/// The sources of the collector, opened with all privileges that they need.
 pub struct Sources {
-    /// For what the kernel tells unasked.
+    /// The socket with the kernel's events.
     pub events: Events,
-    /// Of the reader of events.
+    /// Wakes the reader of events.
     pub waker: Waker,
-    /// For links and namespaces.
+    /// Reads links and namespaces.
     pub resolver: Resolver,
-    /// For namespaces alone: these questions do not wait for the kernel's RTNL lock.
+    /// Reads namespaces only: its requests do not wait for the kernel's RTNL lock.
     pub locator: Resolver,
     /// Reads the counters of the host's links.
     pub sampler: Sampler,
-    /// For the last counters of what is about to go: these questions wait behind nobody.
+    /// Reads the last counters of links that are about to be deleted; its requests wait behind no other.
     pub final_sampler: FinalSampler,
-    /// The counters of all links, without waiting.
+    /// Reads the counters of all links of the host without waiting.
     pub table: DeviceTable,
     /// The folder of the named namespaces; `None` if names are not wanted.
     pub netns_folder: Option<NetnsFolder>,
-    /// For namespaces that no runtime claims.
+    /// Finds processes in namespaces that no runtime claims.
     pub processes: Processes,
 }
 
-/// Starts the threads. These runtimes will be asked by `Engine::follow`.
+/// Starts the threads. `Engine::follow` must be run for each of these runtimes.
 ///
-/// Besides the handle there is what must run as a task: `watch_exits`.
+/// Returns the handle, and the pids for `watch_exits`, which must run as a task.
 ///
 /// # Errors
-/// If the system gives us no thread.
+/// The system could not create a thread.
 pub fn start(
     config: Config,
     interval: Duration,
@@ -95,13 +96,13 @@ pub fn start(
     engines: impl IntoIterator<Item = Runtime>,
 ) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
     let (watch_exit, exits) = unbounded_channel();
-    // Whoever tells of what nobody has asked for takes a place.
+    // A sender of messages that were not requested takes a slot for each.
     let (inbox, messages) = channel();
-    // A question is not asked again before it is answered, so these are as short as there are namespaces
-    // and claims.
+    // The state machine repeats no request before its answer, so these queues are bounded by the number of
+    // namespaces and claims.
     let (requests, to_resolve) = channel();
     let (locate, to_locate) = channel();
-    // One question at a time: it waits for no place and needs no memory.
+    // Only one sample is requested at a time, so it takes no slot and allocates no memory.
     let (sample, to_sample) = sync_channel(1);
     let Sources {
         events,
@@ -120,8 +121,8 @@ pub fn start(
         Reach::All => Ok(()),
         Reach::Host => Err(NO_EVENTS.to_owned()),
     };
-    // An answer tells of now and an event of then: answers go through the reader of events, which first
-    // passes on every event that was there before.
+    // An answer is newer than the events before it. Answers therefore go through the reader of events,
+    // which first passes on every event that arrived before them.
     let (answered, answers) = channel();
     let (to, wake, all) = (answered.clone(), waker.clone(), processes.clone());
     thread::Builder::new().name("resolver".into()).spawn(move || {
@@ -174,7 +175,7 @@ pub fn start(
 struct Collector {
     host: Host,
     start: Instant,
-    /// The same on the clock on the wall, since 1970 began.
+    /// The time `start` by the system's clock, since the beginning of 1970.
     epoch: Duration,
     requests: Sender<Request>,
     locate: Sender<Request>,
@@ -182,13 +183,13 @@ struct Collector {
     watch_exit: UnboundedSender<u32>,
     sample: SyncSender<Samples>,
     scrapes: Scrapes<oneshot::Sender<Arc<Snapshot>>>,
-    /// Those who wait for the end of a tick.
+    /// The requests that wait for the end of a tick.
     at_tick: Vec<oneshot::Sender<Arc<Snapshot>>>,
     ready: Arc<AtomicBool>,
     engines: Arc<BTreeMap<Runtime, Notify>>,
-    /// What the log has said about each source.
+    /// The log's lines about each source.
     reported: BTreeMap<Source, Report>,
-    /// And about series that there is no room for.
+    /// The log's lines about series beyond the limit.
     all_shown: Report,
 }
 
@@ -205,7 +206,7 @@ impl Collector {
                 if self.scrapes.begin_sample() {
                     self.sample();
                 }
-                // A tick that came late is not made up for.
+                // Missed ticks are not made up for.
                 next_tick = now + interval;
             }
             let overdue = self.scrapes.overdue(now);
@@ -216,7 +217,8 @@ impl Collector {
             if self.host.deadline().is_some_and(|due| now >= self.start + due) {
                 self.apply(Input::Wake);
             }
-            // However soon it is due again: between two a message is taken, if there is one.
+            // A deadline may be due again at once: the loop still takes one message, if there is one,
+            // between two of them.
             let woken = self.host.deadline().map(|due| self.start + due);
             let until = woken.into_iter().chain(self.scrapes.deadline()).fold(next_tick, Instant::min);
             match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -227,7 +229,7 @@ impl Collector {
                 Ok(Message::Scrape(reply)) => self.begin_scrape(reply),
                 Ok(Message::ScrapeWithOthers(reply)) => self.begin_others(reply),
                 Ok(Message::NextTick(reply)) => self.at_tick.push(reply),
-                // Who no longer waits for it is no error.
+                // A receiver that no longer waits is no error.
                 Ok(Message::Turn(reply)) => _ = reply.send(()),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -266,7 +268,7 @@ impl Collector {
         let mut requests = self.host.apply(input, self.start.elapsed());
         let mut dropped = 0;
         for request in requests.drain(..) {
-            // Each of these fails only when the program is about to end, but the first.
+            // Every send but the first fails only when the program is about to end.
             match request {
                 Request::FinalSample(links) => {
                     dropped += usize::from(self.final_samples.try_send(links).is_err())
@@ -299,7 +301,7 @@ impl Collector {
         self.ready.store(self.host.is_ready(), Ordering::Relaxed);
     }
 
-    /// Asks for the counters.
+    /// Requests a reading of the counters.
     fn sample(&mut self) {
         if self.sample.send(self.host.spent_samples()).is_err() {
             self.scrapes.no_sample();
@@ -330,7 +332,7 @@ impl Collector {
         }
         let snapshot = self.snapshot();
         for reply in waiting {
-            // A client that went away meanwhile is no error.
+            // A client that has disconnected meanwhile is no error.
             let _ = reply.send(Arc::clone(&snapshot));
         }
     }
@@ -339,7 +341,7 @@ impl Collector {
         Arc::new(Snapshot { view: self.host.view(), status: self.host.status().clone(), epoch: self.epoch })
     }
 
-    /// One line in the log for a change of state, and not one a try.
+    /// Writes one line to the log for a change of state, and none for each attempt.
     fn report_changes(&mut self) {
         let (now, status) = (Instant::now(), self.host.status());
         for (&source, asked) in &status.sources {
@@ -349,7 +351,8 @@ impl Collector {
             match &asked.result {
                 Ok(()) if first => tracing::debug!(collector = name, "works"),
                 Ok(()) => tracing::info!(collector = name, changes, "works again"),
-                // What is missing from the start has been said with what would give it.
+                // The lack of events from the start has already been logged, with the privilege that would
+                // provide them.
                 Err(reason) if first && source == Source::Events => {
                     tracing::debug!(collector = name, %reason, "failed");
                 }
@@ -373,13 +376,13 @@ impl Collector {
     }
 }
 
-/// So many signs of an end wait for the final sampler.
+/// The most messages that wait for the final sampler.
 const FINAL_SAMPLES_WAITING: usize = 1024;
 
-/// What it means that only the host's events arrive, and what would change that.
+/// The reason why only the host's events arrive, and the privilege that would change that.
 const NO_EVENTS: &str = "no CAP_NET_BROADCAST at the start: only the events of the host arrive";
 
-/// The time of the clock on the wall; a clock that stands before 1970 counts as 1970.
+/// Returns the time of the system's clock since 1970; a clock before 1970 counts as 1970.
 fn since_1970() -> Duration {
     SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }

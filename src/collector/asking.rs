@@ -1,4 +1,4 @@
-//! What the loop asks, and who answers: each of these may wait, and the loop does not.
+//! The threads that answer the loop's requests: each of them may wait for the kernel, the loop may not.
 
 use super::NetnsFolder;
 use super::backlog::{Place, Places};
@@ -14,11 +14,11 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
-/// Of all processes so many are looked at for who has just come: some 40 were enough with 8 containers
+/// A search for new processes reads this many of the newest pids: some 40 were enough with 8 containers
 /// starting at a time.
 const NEWEST: usize = 128;
 
-/// Answers questions of one kind until nobody asks any more. The answers go through the reader of events.
+/// Answers requests of one kind until their sender is gone. The answers go through the reader of events.
 pub(super) fn answer_all(
     requests: Receiver<Request>,
     answered: &Sender<Input>,
@@ -34,7 +34,7 @@ pub(super) fn answer_all(
     }
 }
 
-/// Performs one request of the state machine; `None` if it is not for this thread.
+/// Performs one request of the state machine; returns `None` for a request that another thread performs.
 pub(super) fn resolve(
     resolver: &mut Resolver,
     netns_folder: Option<&mut NetnsFolder>,
@@ -81,7 +81,7 @@ pub(super) fn resolve(
     })
 }
 
-/// Looks for a process in each of these namespaces: the oldest, which is what the others came from.
+/// Finds the oldest process in each of these namespaces, from which the others descend.
 fn search(
     resolver: &mut Resolver,
     processes: &Processes,
@@ -90,7 +90,8 @@ fn search(
     Ok(inhabitants(resolver, processes, nsids, processes.pids()?))
 }
 
-/// Looks for the newest processes of these namespaces: who has just come is among the newest of all.
+/// Finds a process in each of these namespaces among the newest of all processes, where one that has just
+/// started is.
 fn newcomers(
     resolver: &mut Resolver,
     processes: &Processes,
@@ -99,7 +100,7 @@ fn newcomers(
     Ok(inhabitants(resolver, processes, nsids, processes.pids()?.into_iter().rev().take(NEWEST)))
 }
 
-/// The first of these processes in each of the namespaces.
+/// Returns the first of these processes in each of the namespaces.
 fn inhabitants(
     resolver: &mut Resolver,
     processes: &Processes,
@@ -112,7 +113,7 @@ fn inhabitants(
         if !nsids.contains(&nsid) || found.contains_key(&nsid) {
             continue;
         }
-        // Between the two questions the number may have passed to another process.
+        // Between the two system calls, the kernel may have given the pid to another process.
         if let Some(workload) = processes.workload(pid)
             && resolver.nsid_of(pid) == Ok(Some(nsid))
         {
@@ -125,7 +126,7 @@ fn inhabitants(
     found.into_values().collect()
 }
 
-/// Samples whenever it gets memory for it, until nobody wants it any more.
+/// Reads the counters into each buffer that it receives, until one of its channels is closed.
 pub(super) fn sample_all(mut sampler: Sampler, memories: Receiver<Samples>, out: &Sender<Message>) {
     for memory in memories {
         let sample = take_sample(&mut sampler, memory);
@@ -135,14 +136,14 @@ pub(super) fn sample_all(mut sampler: Sampler, memories: Receiver<Samples>, out:
     }
 }
 
-/// Samples into this memory.
+/// Reads the counters of the host's links into this buffer.
 pub(super) fn take_sample(sampler: &mut Sampler, mut samples: Samples) -> Input {
     let begin = Instant::now();
     let answer = sampler.sample(&mut samples).map(|()| samples).map_err(|error| error.to_string());
     Input::Samples { answer, took: begin.elapsed() }
 }
 
-/// Asks for the last counters of links that are about to go, until nobody wants them any more.
+/// Reads the last counters of links that are about to be deleted, until one of its channels is closed.
 pub(super) fn take_final_samples(
     mut final_sampler: FinalSampler,
     signs: &Receiver<Vec<(u32, Name)>>,
@@ -150,9 +151,9 @@ pub(super) fn take_final_samples(
 ) {
     let places = Places::new(1);
     while let Ok(mut links) = signs.recv() {
-        // Those that die together are read together.
+        // Links that die together are read together.
         links.extend(signs.try_iter().flatten());
-        // Who is gone already has said what there was to say in an event.
+        // A link that is already deleted has delivered its last counters with an event.
         let last = final_sampler.last(links);
         if out.send(Message::Input(Input::FinalCounters(last), places.take())).is_err() {
             return;

@@ -1,11 +1,11 @@
-//! How much waits for the loop. Whoever tells it something takes a place first, and the place is free when
-//! the loop has taken what it was told. So a loop that stands still fills no memory: the kernel keeps its
-//! events, and says when it has lost some.
+//! The bound on messages that wait for the loop. A sender takes a slot before it sends, and the slot is
+//! free again when the loop has taken the message. A loop that stands still therefore fills no memory: the
+//! kernel keeps its events, and reports when it has dropped some.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The places of one thread.
+/// The slots of one thread.
 pub(super) struct Places(Arc<Shared>);
 
 struct Shared {
@@ -18,7 +18,8 @@ impl Places {
         Places(Arc::new(Shared { free: Mutex::new(number), freed: Condvar::new() }))
     }
 
-    /// Waits for one. They are all free once the loop has ended, as nothing waits for it any more.
+    /// Waits for a free slot and takes it. When the loop has ended, its messages are dropped and all slots
+    /// are free.
     pub(super) fn take(&self) -> Place {
         let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free =
@@ -28,7 +29,7 @@ impl Places {
     }
 }
 
-/// The places of one task.
+/// The slots of one task.
 pub(super) struct TaskPlaces(Arc<Semaphore>);
 
 impl TaskPlaces {
@@ -37,14 +38,14 @@ impl TaskPlaces {
     }
 
     pub(super) async fn take(&self) -> Place {
-        // Nobody closes it.
+        // The semaphore is never closed, so the error does not occur.
         Arc::clone(&self.0).acquire_owned().await.map_or(Place::Known, Place::OfTask)
     }
 }
 
-/// What is taken until the loop has taken a message.
+/// A slot that travels with a message until the loop has taken the message.
 pub(super) enum Place {
-    /// None: there is never more than one of its kind, or as many as were asked for.
+    /// No slot: the number of messages of this kind is bounded by the requests for them, or is at most one.
     Known,
     OfThread(#[expect(dead_code, reason = "it is held")] OfThread),
     OfTask(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit),
@@ -73,11 +74,11 @@ mod tests {
             (0..10).take_while(|number| inbox.send((*number, places.take())).is_ok()).count()
         });
         let waiting: Vec<(i32, Place)> = (0..3).map(|_| messages.recv().unwrap()).collect();
-        // The fourth is not sent before one of these is gone, however long that takes.
+        // The fourth message is not sent before one of these is dropped, however long that takes.
         assert!(messages.recv_timeout(Duration::from_millis(50)).is_err());
         drop(waiting);
         assert_eq!(messages.recv().unwrap().0, 3);
-        // A loop that has ended takes its messages with it, and nobody waits for it.
+        // A loop that has ended drops its messages, and no sender waits for it.
         drop(messages);
         assert!(sender.join().unwrap() < 10);
     }

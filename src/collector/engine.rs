@@ -1,4 +1,4 @@
-//! The runtimes that are asked over a socket, each on a thread of its own: one that hangs delays no other.
+//! The runtimes with a socket, each asked by a thread of its own: one that hangs delays no other.
 
 use super::backlog::TaskPlaces;
 use super::handle::{Handle, Message};
@@ -12,33 +12,35 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// An engine is not asked more often than this, however often the state machine wishes.
+/// The shortest pause between two requests for an engine's list, however often the state machine asks for
+/// it.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Nor, after a failure, more often than this.
+/// The shortest pause after a failed request.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// So much of what its events tell waits for the collector.
+/// The most messages from an engine's events that wait for the collector.
 const TOLD_WAITING: usize = 4;
 
-/// Where asking is dear and events tell of every change, it rests so many times as long as the answer took,
-/// up to the longest.
+/// The pause of an engine with expensive lists and complete events, as a multiple of the time that the last
+/// list took, up to [`LONGEST_REST`].
 const REST: u32 = 10;
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
-/// A CRI server that has no events is asked again for them after this: it may be a newer one by then.
-/// containerd
-/// 1.6 writes a line to its log each time.
+/// The pause before a CRI server without events is asked for them again, because it may have been replaced
+/// by a newer one. containerd 1.6 writes a line to its log for each attempt.
 const NO_EVENTS: Duration = Duration::from_secs(600);
 
-/// A runtime's engine, which may not be there, or not yet.
+/// A runtime's engine, which may not exist, or not yet.
 pub(crate) struct Engine {
     runtime: Runtime,
-    /// What it speaks; or why its address is not understood.
+    /// The engine's API, or the reason why its address is not valid.
     api: Result<Api, String>,
-    /// Why it is not asked: the pids it tells mean nothing here.
+    /// The reason why the engine is not asked: the pids that it reports are not those of this pid
+    /// namespace.
     strange_pids: Option<String>,
-    /// The user named it, or it was there once: from then on its absence is a failure.
+    /// True if the user has configured the engine, or if it has existed once: its absence is then a
+    /// failure.
     expected: bool,
 }
 
@@ -48,33 +50,34 @@ enum Api {
 }
 
 impl Engine {
-    /// Docker or Podman, at this place; `configured` if the user named it.
+    /// Returns a Docker or Podman engine at this address; `configured` is true if the user has configured
+    /// it.
     pub(crate) fn docker(place: Place, configured: bool) -> Engine {
         let docker = Docker::new(place);
         let (runtime, api) = (docker.runtime(), Ok(Api::Docker(docker)));
         Engine { runtime, api, strange_pids: None, expected: configured }
     }
 
-    /// The server of the Container Runtime Interface at the endpoint that the user named, else at one of
-    /// the usual ones.
+    /// Returns the server of the Container Runtime Interface at the endpoint that the user has configured,
+    /// else at one of the usual endpoints.
     pub(crate) fn cri(endpoint: Option<CriEndpoint>) -> Engine {
         let expected = endpoint.is_some();
         let api = Ok(Api::Cri(endpoint.map_or_else(Cri::usual, Cri::new)));
         Engine { runtime: Runtime::Cri, api, strange_pids: None, expected }
     }
 
-    /// True if it will tell of pods, unless it turns out that it does not.
+    /// Returns true if the engine may report pods.
     pub(crate) fn may_tell_of_pods(&self) -> bool {
         matches!(&self.api, Ok(Api::Cri(cri)) if cri.is_thinkable())
     }
 
-    /// An engine that cannot be asked, because of how it is configured: a source that has failed.
+    /// Returns an engine that cannot be asked because of its configuration: a source that has failed.
     pub(crate) fn unusable(runtime: Runtime, reason: String) -> Engine {
         Engine { runtime, api: Err(reason), strange_pids: None, expected: true }
     }
 
-    /// The same engine, which is not asked if the processes of this procfs are not the host's: what engines
-    /// tell are process ids.
+    /// Marks the engine as not to be asked if the processes of this procfs are not the host's, because
+    /// engines report process ids of the host.
     #[must_use]
     pub(crate) fn in_pid_namespace_of(mut self, procfs: &Path) -> Engine {
         self.strange_pids = match runtimes::in_host_pid_namespace(procfs) {
@@ -88,12 +91,13 @@ impl Engine {
         self
     }
 
-    /// Whose claims it makes.
+    /// Returns the runtime of the engine's claims.
     pub(crate) fn runtime(&self) -> Runtime {
         self.runtime
     }
 
-    /// Asks once; says nothing of an engine that nobody expects.
+    /// Asks the engine once for its claims; the answer is `None` if the engine is not expected and does not
+    /// exist.
     pub(crate) async fn ask(&mut self) -> Input {
         let begin = Instant::now();
         let answer = self.claims().await;
@@ -109,14 +113,14 @@ impl Engine {
             Err(reason) => Err(reason),
             Ok(Api::Cri(cri)) => cri.refresh().await.map_err(|error| error.to_string()),
             Ok(Api::Docker(docker)) => match docker.refresh().await {
-                // Not Docker, and asked by another Engine.
+                // The address belongs to Podman, and the engine for Podman asks it.
                 Err(docker::Error::Podman { asked: true, .. }) => return None,
                 answer => answer.map_err(|error| error.to_string()),
             },
         })
     }
 
-    /// What to ask; or why it makes no sense.
+    /// Returns the API to ask, or the reason why the engine cannot be asked.
     fn usable(&mut self) -> Result<&mut Api, String> {
         match (&mut self.api, &self.strange_pids) {
             (Ok(api), None) => Ok(api),
@@ -125,7 +129,7 @@ impl Engine {
         }
     }
 
-    /// True if there is something to dial.
+    /// Returns true if the engine has an address to connect to.
     async fn is_there(&mut self) -> bool {
         match &mut self.api {
             Err(_) => false,
@@ -134,11 +138,11 @@ impl Engine {
         }
     }
 
-    /// Asks the engine for one container or pod, running or not; `None` if it has none that is called so,
-    /// or if nobody expects an engine.
+    /// Asks the engine for one container or pod, running or not; `None` if the engine has none of this name
+    /// or id, or if the engine is not expected.
     ///
     /// # Errors
-    /// One line that says why the engine could not be asked.
+    /// One line with the reason why the engine could not be asked.
     pub(crate) async fn look_up(&mut self, query: &str) -> Result<Option<Found>, String> {
         if !self.expected {
             return Ok(None);
@@ -155,7 +159,7 @@ impl Engine {
         }
     }
 
-    /// Answers the collector whenever it asks, and tells it of the engine's events, until it has stopped.
+    /// Answers the collector's requests and passes on the engine's events, until the collector has stopped.
     pub(crate) async fn follow(mut self, collector: Handle) {
         let Some(asks) = collector.engines.get(&self.runtime) else { return };
         let news = Arc::new(Notify::new());
@@ -173,7 +177,7 @@ impl Engine {
             }
             let begin = Instant::now();
             let answer = self.ask().await;
-            // Only now it is known where it is.
+            // The endpoint is known only after the first successful request.
             if let Ok(Api::Cri(cri)) = self.usable()
                 && let Some(endpoint) = cri.endpoint().filter(|_| !pods_watched)
             {
@@ -185,7 +189,7 @@ impl Engine {
                 return;
             }
             let rest = match self.runtime {
-                // Its list costs it a millisecond a container, and its events tell when to ask.
+                // Podman takes a millisecond per container for its list, and its events report when to ask.
                 Runtime::Podman => (REST * begin.elapsed()).min(LONGEST_REST),
                 _ => Duration::ZERO,
             };
@@ -198,7 +202,7 @@ impl Engine {
         }
     }
 
-    /// Waits until the engine may be found elsewhere.
+    /// Waits until the engine may have a different address.
     async fn moved(&self) {
         match &self.api {
             Ok(Api::Docker(docker)) => docker.place().changed().await,
@@ -207,14 +211,14 @@ impl Engine {
     }
 }
 
-/// What [`Engine::look_up`] finds.
+/// The result of [`Engine::look_up`].
 pub(crate) enum Found {
     Container(Seen),
     Pod(SeenPod),
 }
 
 impl Found {
-    /// The whole id of the container or of the pod's sandbox.
+    /// Returns the complete id of the container or of the pod's sandbox.
     pub(crate) fn id(&self) -> &str {
         match self {
             Found::Container(seen) => &seen.id,
@@ -223,7 +227,8 @@ impl Found {
     }
 }
 
-/// Has a CRI server asked as soon as its events say that something is new, until the collector has stopped.
+/// Requests a CRI server's list as soon as the server's events report a change. Returns only if the
+/// collector does not ask this runtime.
 async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
     let Some(asks) = collector.engines.get(&runtime) else { return };
     loop {
@@ -239,28 +244,29 @@ async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
             }
             Err(error) => ended = Some(error),
         }
-        // That the server is away is what the list says; one without events is asked for its list at every
-        // tick.
+        // A server that is unreachable is reported by the failure of its list. A server without events is
+        // asked for its list at every tick.
         let unserved = matches!(ended, Some(cri::Error::Unserved { .. }));
         tokio::time::sleep(if unserved { NO_EVENTS } else { RETRY }).await;
     }
 }
 
-/// Tells the collector what Docker's events mean, until it has stopped: they tell names before the engine
-/// can be asked for them.
+/// Passes on the meaning of Docker's events until the collector has stopped: events report names before the
+/// engine answers requests for them.
 async fn watch_docker(place: Place, runtime: Runtime, news: Arc<Notify>, collector: Handle) {
-    // The list of all containers is with each: the engine keeps what else it has to tell.
+    // Each message contains the list of all containers. While the slots are taken, the engine keeps its
+    // further events.
     let places = TaskPlaces::new(TOLD_WAITING);
     loop {
         if let Ok(mut watch) = Watch::begin(place.clone()).await {
-            // What has happened before we listened is in the list.
+            // The list contains the changes before the events began.
             news.notify_one();
             while let Some(mut told) = watch.news().await {
                 if told.containers {
                     news.notify_one();
                 }
                 for container in std::mem::take(&mut told.dying) {
-                    // It fails as the next does.
+                    // This send fails only together with the next one.
                     let _ =
                         collector.inbox.send(Message::Input(Input::Dying { container }, places.take().await));
                 }
@@ -274,7 +280,7 @@ async fn watch_docker(place: Place, runtime: Runtime, news: Arc<Notify>, collect
                 }
             }
         }
-        // That the engine is away is what the list says.
+        // An engine that is unreachable is reported by the failure of its list.
         tokio::time::sleep(RETRY).await;
     }
 }

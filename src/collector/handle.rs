@@ -1,4 +1,4 @@
-//! How the rest of the program speaks with a running collector.
+//! The interface between the rest of the program and a running collector.
 
 use super::Snapshot;
 use super::backlog::Place;
@@ -10,68 +10,69 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use tokio::sync::{Notify, oneshot};
 
-/// What the loop takes, one after the other.
+/// A message to the loop, which takes one after the other.
 pub(super) enum Message {
-    /// With what it takes until it is taken.
+    /// An input to the state machine, with the slot that it occupies until the loop has taken it.
     Input(Input, Place),
     Scrape(oneshot::Sender<Arc<Snapshot>>),
-    /// A scrape that also wants what links count that are no veths.
+    /// A scrape that also needs the counters of links that are not veths.
     ScrapeWithOthers(oneshot::Sender<Arc<Snapshot>>),
-    /// To be answered when a tick has ended, with what it counted.
+    /// A request for the snapshot at the end of the next tick.
     NextTick(oneshot::Sender<Arc<Snapshot>>),
-    /// To be answered at once: the loop turns.
+    /// A request for a sign of life, which the loop answers at once.
     Turn(oneshot::Sender<()>),
     Stop,
 }
 
-/// How the rest of the program speaks with a running collector.
+/// The interface between the rest of the program and a running collector; clones share the collector.
 #[derive(Clone)]
 pub struct Handle {
     pub(super) inbox: Sender<Message>,
     pub(super) ready: Arc<AtomicBool>,
-    /// Wakes the thread that asks a runtime.
+    /// The wake-ups for the thread of each engine.
     pub(super) engines: Arc<BTreeMap<Runtime, Notify>>,
 }
 
 impl Handle {
-    /// A snapshot with counters of now; those of the last tick if the kernel takes too long. Calls that
-    /// arrive together share one. `None` if the collector has stopped.
+    /// Returns a snapshot with present counters, or with those of the last tick if the kernel takes too
+    /// long. Calls that arrive together share one snapshot. `None` if the collector has stopped.
     pub async fn scrape(&self) -> Option<Arc<Snapshot>> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::Scrape(reply)).ok()?;
         answer.await.ok()
     }
 
-    /// A snapshot of the end of the next tick, with the counters that its rates are made of. `None` if the
-    /// collector has stopped.
+    /// Returns a snapshot from the end of the next tick, with the counters from which its rates are
+    /// computed. `None` if the collector has stopped.
     pub async fn next_tick(&self) -> Option<Arc<Snapshot>> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::NextTick(reply)).ok()?;
         answer.await.ok()
     }
 
-    /// Waits until the collector's loop comes round; `false` if it has stopped.
+    /// Waits for the collector's loop to answer; returns `false` if the collector has stopped.
     pub async fn turns(&self) -> bool {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::Turn(reply)).is_ok() && answer.await.is_ok()
     }
 
-    /// The same as [`Handle::scrape`], and what links count that are no veths is of now too, as far as it
-    /// can be read in as long again: each namespace that has one must be asked.
+    /// Returns a snapshot as [`Handle::scrape`] does, also with present counters of links that are not
+    /// veths, as far as they can be read within another such wait: each namespace that has such a link must
+    /// be asked.
     pub async fn scrape_with_others(&self) -> Option<Arc<Snapshot>> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::ScrapeWithOthers(reply)).ok()?;
         answer.await.ok()
     }
 
-    /// True once there is a view to show.
+    /// Returns true once the collector has a view to show.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
 
     /// Ends the collector's threads.
     pub fn stop(&self) {
-        // It fails only if they have ended.
+        // The send fails only if the threads have already ended.
         let _ = self.inbox.send(Message::Stop);
     }
 }

@@ -1,4 +1,5 @@
-//! What the loop is told unasked: events of the kernel, names that come and go, and ends of processes.
+//! The threads that pass on what the loop did not request: kernel events, changes of namespace names, and
+//! exits of processes.
 
 use super::backlog::{Place, Places};
 use super::handle::{Handle, Message};
@@ -15,23 +16,23 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// So many messages of the reader of events wait for the loop, each of up to [`EVENTS_AT_A_TIME`]; then the
-/// kernel keeps what comes.
+/// The most messages of the reader of events that wait for the loop, each with up to [`EVENTS_AT_A_TIME`]
+/// events. Beyond that, the events stay in the kernel.
 const EVENTS_WAITING: usize = 64;
 
-/// Events that are passed on together, at most.
+/// The most events in one message.
 const EVENTS_AT_A_TIME: usize = 256;
 
-/// After an error the reader of events waits so long.
+/// The pause of the reader of events after an error.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
-/// So many changes of names.
+/// The most changes of names that wait for the loop.
 const NAMES_WAITING: usize = 256;
 
-/// A folder of names that is not there is looked for again after this.
+/// The pause before a missing folder of names is looked for again.
 const FOLDER_RETRY: Duration = Duration::from_secs(1);
 
-/// Passes on events and answers, in their order, until nobody wants them any more.
+/// Passes on events and answers, in their order, until the loop has ended.
 pub(super) fn listen(
     mut events: Events,
     mut table: DeviceTable,
@@ -41,7 +42,8 @@ pub(super) fn listen(
     let places = Places::new(EVENTS_WAITING);
     loop {
         events.wait();
-        // Taken before the events are read: what they tell of was there before these answers.
+        // The answers are taken before the events are read: every event that precedes one of these answers
+        // is then read before it.
         let answered: Vec<Input> = answers.try_iter().collect();
         loop {
             let mut read = Vec::new();
@@ -52,14 +54,14 @@ pub(super) fn listen(
                     if out.send(Message::Input(Input::Listening { answer }, places.take())).is_err() {
                         return;
                     }
-                    // Whatever it was: answers still pass here, and all is read again.
+                    // After any error, answers must still pass here, and `Lost` starts a resync.
                     read.push(Event::Lost);
                     thread::sleep(LISTEN_AGAIN);
                     false
                 }
             };
             let ends = read.iter().any(|event| matches!(event, Event::DeletedNsid(_)));
-            // Where more has come meanwhile, a name may be another link's already.
+            // If further events have arrived meanwhile, a name may already be another link's.
             if ends && !more && !part(&mut table, out, &places) {
                 return;
             }
@@ -78,7 +80,8 @@ pub(super) fn listen(
     }
 }
 
-/// Tells the collector at once of names that come and go, until it has stopped.
+/// Reports namespace names to the collector as soon as they appear or disappear, until the collector has
+/// stopped.
 pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<Message>) {
     let places = Places::new(NAMES_WAITING);
     loop {
@@ -87,10 +90,11 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
             if out.send(watched(true)).is_err() {
                 return;
             }
-            // What came before we watched.
+            // The names from before the watch began are not known.
             let mut changes = vec![NameChange::Unknown];
             loop {
-                // At once: what is asked for by way of the state machine may be gone.
+                // The table is read at once: links may be gone before a request of the state machine would
+                // reach them.
                 let gone = changes.iter().any(|change| matches!(change, NameChange::Went(_)));
                 if gone && !part(table, out, &places) {
                     return;
@@ -118,25 +122,26 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
     }
 }
 
-/// Passes on what the host's links count at this moment, as far as that can be read without waiting; false
-/// if nobody wants it any more.
+/// Passes on the present counters of the host's links, as far as they can be read without waiting; returns
+/// false if the loop has ended.
 fn part(table: &mut DeviceTable, out: &Sender<Message>, places: &Places) -> bool {
-    // Where it cannot be read, the final sampler asks.
+    // If the table cannot be read, the final sampler reads the counters.
     table
         .read()
         .is_none_or(|counters| out.send(Message::Input(Input::TableAtDeath(counters), places.take())).is_ok())
 }
 
-/// Tells the collector of the end of each process that it names, until it has stopped.
+/// Reports the exit of each process that the collector names, until the collector has stopped.
 pub(crate) async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
-    // Each takes a descriptor: some are left for all else. Whoever is not watched has other signs.
+    // Each watched process takes a file descriptor; half of them stay free for other uses. The end of a
+    // process that is not watched has other signs.
     let places = Arc::new(Semaphore::new(process::descriptors() / 2));
     while let Some(pid) = pids.recv().await {
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let inbox = collector.inbox.clone();
         tokio::spawn(async move {
             if process::exit_of(pid).await {
-                // It fails only when the program is about to end.
+                // The send fails only when the program is about to end.
                 let _ = inbox.send(Message::Input(Input::Exited { pid }, Place::Known));
             }
             drop(place);

@@ -1,4 +1,4 @@
-//! The host looked at once, without a thread.
+//! A single evaluation of the host, without threads.
 
 use super::asking::{resolve, take_sample};
 use super::{Engine, Snapshot, Sources, since_1970};
@@ -7,13 +7,14 @@ use crate::model::workload::Runtime;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-/// In one look time goes by steps: all that is asked is answered within one, and judged together at its end.
+/// The step of the state machine's time in one evaluation: all requests of a step are answered in it, and
+/// evaluated together at its end.
 pub(crate) const LOOK_STEP: Duration = Duration::from_millis(1);
 
-/// One look takes no longer than this: what is known by then is shown.
+/// The longest time of one evaluation; at its end, the view has what is known by then.
 const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
-/// Looks at the host once, in the calling thread; each engine is asked once.
+/// Evaluates the host once, in the calling thread. Each engine is asked once.
 pub(crate) async fn look_once(config: Config, sources: &mut Sources, engines: &mut [Engine]) -> Snapshot {
     let (start, epoch) = (Instant::now(), since_1970());
     let named = sources.netns_folder.iter().map(|_| Runtime::Named);

@@ -1,35 +1,35 @@
-//! When the log says that something works or does not: at each change, and less often where it changes all
-//! the time. What it said last is true again within a minute at most.
+//! The lines in the log that a source works or has failed: one for each change, and fewer for a source that
+//! changes all the time. The last line is true again within a minute at most.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// So many lines a minute about one source.
+/// The most lines a minute about one source.
 const LINES: usize = 6;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What the log has said about one thing.
+/// The state of the log's lines about one source.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     seen: Option<bool>,
     said: Option<bool>,
-    /// When the last lines were written.
+    /// The times of the last lines.
     lines: VecDeque<Instant>,
-    /// Changes since the last line.
+    /// The number of changes since the last line.
     changes: u64,
 }
 
-/// A line that is to be written.
+/// A line to write to the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// The first about this.
+    /// True for the first line about the source.
     pub first: bool,
-    /// How often it has changed since the last line, where that is more than the log says by itself.
+    /// The number of changes since the last line; `None` if there was only one.
     pub changes: Option<u64>,
 }
 
 impl Report {
-    /// Notes how it is now; says whether to write that.
+    /// Records whether the source works. Returns the line to write, if any.
     pub(super) fn note(&mut self, works: bool, now: Instant) -> Option<Line> {
         if self.seen.replace(works) != Some(works) {
             self.changes += 1;
@@ -75,7 +75,7 @@ mod tests {
         assert!((30..=66).contains(&lines.len()), "{}", lines.len());
         let told: u64 = lines.iter().map(|line| line.changes.unwrap_or(1)).sum();
         assert!((540..=600).contains(&told), "{told} of 600");
-        // At rest, it is said how it is.
+        // A source that no longer changes gets a line with its state.
         let works = report.said;
         let rest = (600..662).find_map(|n| report.note(works != Some(true), start + n * SECOND));
         assert!(rest.is_some());

@@ -1,22 +1,23 @@
-//! The scrapes that wait, and for what: decides, and touches nothing.
+//! The scrapes that wait, and the counters that each waits for. This part only decides and performs no
+//! reading.
 
 use std::time::{Duration, Instant};
 
-/// The time for which a scrape waits for counters of its own.
+/// The longest time that a scrape waits for counters of its own.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The scrapes that wait; `R` is where the answer to one goes.
+/// The scrapes that wait; `R` is the channel for the answer to one.
 #[derive(Debug)]
 pub(super) struct Scrapes<R> {
-    /// The counters are being read.
+    /// True while the counters are being read.
     sampling: bool,
     /// The scrapes that wait for the counters that are being read.
     waiting: Vec<R>,
-    /// The scrapes that came after the reading had begun: they wait for the next.
+    /// The scrapes that arrived after the reading had begun: they wait for the next one.
     late: Vec<R>,
-    /// The time at which all of these are answered with what is known.
+    /// The time at which all of these are answered with the last known values.
     deadline: Option<Instant>,
-    /// The scrapes that wait for links that are no veths, and the time until which they do.
+    /// The scrapes that wait for links that are not veths; `others_deadline` is the end of their wait.
     for_others: Vec<R>,
     others_deadline: Option<Instant>,
 }
@@ -38,22 +39,22 @@ impl<R> Default for Scrapes<R> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Due<R> {
     pub answer: Vec<R>,
-    /// The counters are to be read again, for scrapes that came while they were being read.
+    /// True if the counters must be read again, for scrapes that arrived during the reading.
     pub sample: bool,
 }
 
 impl<R> Scrapes<R> {
-    /// Returns true if the counters are to be read now: they are not being read already.
+    /// Returns true if the counters must be read now, because no reading is under way.
     pub(super) fn begin_sample(&mut self) -> bool {
         !std::mem::replace(&mut self.sampling, true)
     }
 
-    /// Notes that the counters cannot be read.
+    /// Records that the counters cannot be read.
     pub(super) fn no_sample(&mut self) {
         self.sampling = false;
     }
 
-    /// Takes a scrape. Returns true if the counters are to be read for it now.
+    /// Takes a new scrape. Returns true if the counters must be read for it now.
     pub(super) fn arrive(&mut self, scrape: R, now: Instant) -> bool {
         if self.sampling {
             self.late.push(scrape);
@@ -64,14 +65,14 @@ impl<R> Scrapes<R> {
         self.begin_sample()
     }
 
-    /// Takes a scrape that also wants the counters of links that are no veths.
+    /// Takes a new scrape that also needs the counters of links that are not veths.
     pub(super) fn arrive_for_others(&mut self, scrape: R, now: Instant) {
         self.for_others.push(scrape);
         self.others_deadline.get_or_insert(now + PATIENCE);
     }
 
-    /// Takes the scrapes out that wait for other links, if these were all read or it takes too long: from
-    /// now on they are scrapes like any other.
+    /// Removes and returns the scrapes that wait for other links, if these have all been read or the time
+    /// is over. The caller then treats them like any other scrape.
     pub(super) fn take_for_others(&mut self, all_read: bool, now: Instant) -> Vec<R> {
         if self.others_deadline.is_none_or(|end| now < end && !all_read) {
             return Vec::new();
@@ -80,8 +81,8 @@ impl<R> Scrapes<R> {
         std::mem::take(&mut self.for_others)
     }
 
-    /// Notes that the counters were read. Returns the scrapes that waited for that; those that came later
-    /// wait for the next reading.
+    /// Records that the counters were read. Returns the scrapes that waited for this reading; later ones
+    /// wait for the next.
     pub(super) fn sampled(&mut self, now: Instant) -> Due<R> {
         self.sampling = false;
         self.deadline = None;
@@ -94,13 +95,14 @@ impl<R> Scrapes<R> {
         Due { answer, sample }
     }
 
-    /// Notes that the counters could not be read. Returns all scrapes that waited: they get what is known.
+    /// Records that the counters could not be read. Returns all waiting scrapes, to be answered with the
+    /// last known values.
     pub(super) fn failed(&mut self) -> Vec<R> {
         self.sampling = false;
         self.give_up()
     }
 
-    /// Returns the scrapes that have waited too long: they get what is known.
+    /// Returns the scrapes with a wait that is over, to be answered with the last known values.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<R> {
         if self.deadline.is_some_and(|end| now >= end) { self.give_up() } else { Vec::new() }
     }
@@ -112,7 +114,7 @@ impl<R> Scrapes<R> {
         answer
     }
 
-    /// Returns when the next scrape has waited too long.
+    /// Returns the time at which the next wait is over.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline.into_iter().chain(self.others_deadline).min()
     }
@@ -128,7 +130,7 @@ mod tests {
     fn scrapes_before_a_reading_share_it_and_those_amid_it_share_the_next() {
         let (mut scrapes, now) = (Scrapes::default(), Instant::now());
         assert_eq!(["a", "b"].map(|scrape| scrapes.arrive(scrape, now)), [true, false]);
-        // Both wait, though the second came when the reading had begun.
+        // Both scrapes wait, though the second arrived after the reading had begun.
         assert_eq!(scrapes.sampled(now + MS), Due { answer: vec!["a"], sample: true });
         assert!(!scrapes.arrive("c", now + 2 * MS));
         assert_eq!(scrapes.sampled(now + 3 * MS), Due { answer: vec!["b"], sample: true });
@@ -156,7 +158,7 @@ mod tests {
         assert_eq!(scrapes.deadline(), Some(now + PATIENCE));
         assert_eq!(scrapes.overdue(now + PATIENCE), ["a", "b"]);
         assert_eq!(scrapes.deadline(), None);
-        // The reading is under way still.
+        // The reading is still under way.
         assert!(!scrapes.arrive("c", now + 60 * MS));
         assert_eq!(scrapes.failed(), ["c"]);
         assert!(scrapes.arrive("d", now + 70 * MS));

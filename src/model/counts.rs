@@ -1,8 +1,8 @@
-//! A set that counts how often each value is in it.
+//! A multiset: it counts the occurrences of each value.
 
 use std::collections::BTreeMap;
 
-/// A set in which a value may be there more than once.
+/// A set that may contain a value more than once.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts<T> {
     counts: BTreeMap<T, usize>,
@@ -20,7 +20,7 @@ impl<T: Ord> Counts<T> {
         self.change(value, 1, true);
     }
 
-    /// Takes a value out once.
+    /// Removes one occurrence of a value.
     pub(crate) fn remove(&mut self, value: &T) {
         if let Some(count) = self.counts.get_mut(value) {
             *count -= 1;
@@ -30,7 +30,7 @@ impl<T: Ord> Counts<T> {
         }
     }
 
-    /// Adds a value so many times if `there`, else takes it out so many times.
+    /// Adds `times` occurrences of a value if `there` is true, else removes as many.
     pub(crate) fn change(&mut self, value: T, times: usize, there: bool) {
         if there && times > 0 {
             *self.counts.entry(value).or_default() += times;
@@ -39,12 +39,12 @@ impl<T: Ord> Counts<T> {
         }
     }
 
-    /// Returns how often a value is there.
+    /// Returns the number of occurrences of a value.
     pub(crate) fn get(&self, value: &T) -> usize {
         self.counts.get(value).copied().unwrap_or(0)
     }
 
-    /// Returns each value that is there, in order.
+    /// Returns each value that occurs at least once, in ascending order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &T> {
         self.counts.keys()
     }

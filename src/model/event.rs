@@ -1,35 +1,37 @@
-//! What the kernel tells unasked.
+//! Events that the kernel sends unasked over rtnetlink.
 
 use super::link::Link;
 
-/// Something that happened in a namespace. Ids are those of the host; within a link they are if the event
-/// comes from the host, and of another namespace's numbering otherwise ([`PeerNetns::Elsewhere`]).
+/// A change of a link or of a namespace id. Namespace ids are those that the host's namespace has assigned.
+/// The ids within a link are the host's too if the event comes from the host; otherwise they belong to
+/// another namespace's numbering ([`PeerNetns::Elsewhere`]).
 ///
 /// [`PeerNetns::Elsewhere`]: super::link::PeerNetns::Elsewhere
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// RTM_NEWLINK: a link is new, or something about it has changed.
+    /// RTM_NEWLINK: a link was created, or an attribute of a link has changed.
     Link {
-        /// In which namespace; `None` for the host.
+        /// The id of the namespace that the link is in; `None` for the host.
         source: Option<u32>,
-        /// The link with its counters of that moment.
+        /// The link with its counters at the time of the event.
         link: Link,
     },
-    /// RTM_DELLINK: a link is not in this namespace any more.
+    /// RTM_DELLINK: a link has left this namespace.
     Unlink {
-        /// In which namespace; `None` for the host.
+        /// The id of the namespace that the link was in; `None` for the host.
         source: Option<u32>,
         /// The link with its last counters.
         link: Link,
-        /// IFLA_NEW_NETNSID: it lives on elsewhere.
+        /// True if the message has IFLA_NEW_NETNSID: the link was moved to another namespace, not deleted.
         moved: bool,
     },
-    /// RTM_NEWNSID: a namespace has got this id.
+    /// RTM_NEWNSID: the kernel has assigned this id to a namespace.
     NewNsid(u32),
-    /// RTM_DELNSID: the namespace with this id is gone; the id may be given to another at once.
+    /// RTM_DELNSID: the namespace with this id is gone; the kernel may assign the id to another one at
+    /// once.
     DeletedNsid(u32),
-    /// The kernel had no room for events (ENOBUFS).
+    /// ENOBUFS: the socket's buffer was full, and the kernel has dropped events.
     Lost,
-    /// A message that could not be read.
+    /// A message that the exporter could not parse.
     Bad,
 }

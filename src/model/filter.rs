@@ -1,5 +1,5 @@
-//! What the user wants to see. What is hidden is in no scene; what it counts is booked all the same, so
-//! that the totals of networks stay whole.
+//! The user's choice of what is shown. No scene contains a hidden pair; the ledger still books its traffic,
+//! so that the totals of networks are complete.
 
 use super::label;
 use super::ledger::LabelSet;
@@ -11,18 +11,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// Says of a name whether it is meant.
+/// Returns true for a name that the user's pattern matches.
 pub(crate) type Matches = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// Which names are shown.
+/// The names that are shown.
 #[derive(Clone, Default)]
 pub enum Choice {
     /// Every name is shown (the default).
     #[default]
     All,
-    /// Those that are meant.
+    /// Only the matching names are shown.
     Only(Matches),
-    /// Every name but the matching ones is shown.
+    /// Every name except the matching ones is shown.
     AllBut(Matches),
     /// No name is shown at all.
     Nothing,
@@ -50,24 +50,25 @@ impl fmt::Debug for Choice {
     }
 }
 
-/// What is shown of all that is known.
+/// The user's selection of ports, workloads and labels.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// The ports, by the name of the device.
+    /// The ports to show, by the name of the device.
     pub devices: Choice,
-    /// The workloads, by the name of the container; a pod is called `namespace/pod`.
+    /// The workloads to show, by the name of the container; a pod's name is `namespace/pod`.
     pub containers: Choice,
-    /// The runtimes' labels that are kept of workloads.
+    /// The names of the runtimes' labels to keep on workloads.
     pub labels: BTreeSet<String>,
 }
 
-/// A character of a label's name as Prometheus takes it: `[a-zA-Z0-9_]`, and `_` for any other.
+/// Replaces a character that Prometheus does not allow in a label's name (`[a-zA-Z0-9_]`) with `_`.
 pub(crate) fn cleaned(letter: char) -> char {
     if letter.is_ascii_alphanumeric() { letter } else { '_' }
 }
 
 impl Filter {
-    /// Takes every label away that is not wanted, and [what is too long](label::bound) of all that is shown.
+    /// Removes every label of a runtime that the user did not ask for, and [shortens](label::bound) all
+    /// values that are shown.
     pub fn strip(&self, claims: &mut Claims) {
         for claim in &mut claims.claims {
             self.strip_workload(&mut claim.owner);
@@ -78,7 +79,7 @@ impl Filter {
         claims.own.iter_mut().for_each(|backroom| label::bound(&mut backroom.name));
     }
 
-    /// The same for one workload.
+    /// Removes labels and shortens values as [`strip`](Filter::strip) does, for one workload.
     pub fn strip_workload(&self, workload: &mut Workload) {
         workload.labels.retain(|name, _| self.labels.contains(name));
         workload.labels.values_mut().for_each(label::bound);
@@ -88,8 +89,8 @@ impl Filter {
         }
     }
 
-    /// True if what is booked under these labels is shown. What is nobody's is no container's, and always
-    /// shown, and so is the rest that there is no room for.
+    /// Returns true if the total with these labels is shown. Traffic without an owner belongs to no
+    /// container and is always shown; so is the overflow, except that of hidden workloads.
     pub fn shows(&self, labels: &LabelSet) -> bool {
         if labels.is_overflow() {
             return !labels.is_hidden_overflow();
@@ -98,7 +99,7 @@ impl Filter {
             || self.shows_container(&labels.container, &labels.namespace, &labels.pod)
     }
 
-    /// True if this owner of a namespace is shown, with its members.
+    /// Returns true if this owner of a namespace and its members are shown.
     pub fn shows_owner(&self, owner: &Workload) -> bool {
         self.shows_container(&owner.name, &owner.namespace, &owner.pod)
     }
@@ -110,7 +111,7 @@ impl Filter {
         })
     }
 
-    /// Notes of each side of a pair whether it is hidden: an interface with its workload, a port with that
+    /// Sets `hidden` on each side of a pair: an interface is hidden with its workload, a port with that
     /// workload or by its own name.
     pub(super) fn hide(&self, pair: &mut ShownPair) {
         let unwanted =

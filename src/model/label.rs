@@ -1,14 +1,14 @@
-//! How long a label's value may be, whoever has chosen it.
+//! The bound on the length of a label's value, from any source.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// A value has at most so many bytes.
+/// The greatest length of a value, bytes.
 pub(crate) const LONGEST: usize = 1024;
 
-/// Behind what is cut off of a value there are so many digits that tell two long values apart.
+/// The number of hexadecimal digits after the `~` of a shortened value: they distinguish long values.
 const DIGITS: usize = 16;
 
-/// Cuts a value that is too long, and says with what follows `~` which one it was.
+/// Shortens a value that is too long, and appends `~` and a hash of the whole value.
 pub(crate) fn bound(value: &mut String) {
     if value.len() <= LONGEST {
         return;
@@ -24,7 +24,7 @@ pub(crate) fn bound(value: &mut String) {
     value.shrink_to_fit();
 }
 
-/// The same of a value that is kept elsewhere.
+/// Returns a copy of a value, shortened as by [`bound`].
 pub(crate) fn bounded(value: &str) -> String {
     let mut value = value.to_owned();
     bound(&mut value);

@@ -1,8 +1,8 @@
 //! Counters over time -> totals that never fall and outlive their veths.
 //!
-//! An account belongs to a pair, not to its ends' ids: those are reused, and ends move. What goes through a
-//! pair is booked, by differences, to the label sets that the pair carries at that moment, so a total is the
-//! sum over every pair that ever carried its labels.
+//! An account belongs to a pair, not to the ids of its ends: the kernel reuses ids, and ends move. The
+//! ledger books the traffic of a pair, as differences of counters, to the label sets that the pair has at
+//! that moment. A total is therefore the sum over every pair that ever had its labels.
 
 use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
@@ -31,69 +31,69 @@ pub(crate) use self::traffic::Flow;
 pub use self::traffic::Traffic;
 pub(crate) use self::unattributed::Unattributed;
 
-/// A pair that a runtime has made on the host is moved into its container within this: 1.6 s were measured
-/// with 16 starts in parallel on two cores.
+/// The longest time allowed from a pair's creation on the host to the move of an end into its container:
+/// 1.6 s were measured with 16 starts in parallel on two cores.
 const TRANSIT: Duration = Duration::from_secs(10);
 
-/// The number of an account, as long as it is open.
+/// The number of an account while it is open; closed accounts' numbers are reused.
 pub(crate) type AccountId = u32;
 
-/// The book of all pairs, workloads and networks.
+/// The accounts of all pairs, and the totals of all workloads and networks.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     accounts: Slab<Account>,
-    /// Each end's account and side.
+    /// The account and the side of each end.
     at: HashMap<End, (AccountId, usize)>,
-    /// The accounts of pairs of which only one end is left, until that is gone too: it may bring the last
-    /// numbers.
+    /// The accounts of pairs with only one end left. They stay open until that end is gone too, because it
+    /// may deliver the last counters.
     lingering: BTreeSet<AccountId>,
-    /// The accounts that are in transit, with the time until which they may be.
+    /// The accounts that are in transit, each with the end of its transit.
     in_transit: BTreeMap<AccountId, Duration>,
     book: Book,
-    /// What pairs had carried that died while they were held back.
+    /// The traffic of pairs that died while they were held back.
     unattributed: Vec<Unattributed>,
-    /// Of how many of them it was asked where they are booked.
+    /// The length of `unattributed` after the last call of [`attribute_late`](Ledger::attribute_late).
     asked_late: usize,
 }
 
-/// How much is shown.
+/// The limits on what is shown.
 pub(crate) struct Limits<'a> {
-    /// So many series, and those of the overflow besides.
+    /// The limit on series; the overflow's own series come on top.
     pub series: usize,
-    /// False for a label set that the user does not want to see.
+    /// Returns false for a label set that the user's filter hides.
     pub shows: &'a dyn Fn(&LabelSet) -> bool,
 }
 
-/// What may name the owner of an interface that has none.
+/// The properties by which the owner of an interface without one may be recognized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OwnerHint {
     pub address: Option<Mac>,
-    /// The host's bridge that its port is enslaved to.
+    /// The host's bridge that the interface's port is enslaved to.
     pub bridge: Option<Name>,
-    /// The id of the container whose first process was in its namespace.
+    /// The id of the container to which the first process in the interface's namespace belonged.
     pub container: Option<String>,
     /// A process that was in its namespace and is no container's: the owner if no runtime names one.
     pub process: Option<Box<Workload>>,
 }
 
-/// Where a pair's traffic is booked.
+/// The decision where a pair's traffic is booked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Booking {
-    /// The owner is not known yet: the traffic is kept and booked when it is, or to these labels if the pair
-    /// dies before.
+    /// The owner is not known yet. The ledger keeps the traffic and books it when the owner is known, or to
+    /// these labels if the pair dies before.
     Held {
-        /// These labels; a side without any is a port.
+        /// The labels of each side; a side without labels is a port.
         labels: [Option<LabelSet>; 2],
-        /// What may name the owner later, if the labels have none.
+        /// The properties that may identify the owner later, if the labels name none.
         hint: Option<OwnerHint>,
     },
-    /// To these labels; a side without any is a port. The cost is that of showing the pair.
+    /// The owner is known: the traffic is booked to the labels of each side (a side without labels is a
+    /// port). The cost is that of showing the pair by itself.
     To([Option<LabelSet>; 2], SeriesCost),
 }
 
 impl Ledger {
-    /// Takes the counters of an end as it shows them now. Returns the account and side of it that the end
-    /// has.
+    /// Books an end's counters as read now. Returns the account and the side of the end.
     pub(crate) fn sample(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
         self.change(end, |account, side| {
             account.counted.observe(side, seen);
@@ -101,13 +101,14 @@ impl Ledger {
         })
     }
 
-    /// Takes the counters of an end as a message told them, which may be older than what it shows now.
+    /// Books an end's counters from a link message, which may be older than the last sample. Returns the
+    /// account and the side of the end.
     pub(crate) fn observe(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
         self.change(end, |account, side| account.counted.observe_link(side, seen))
     }
 
-    /// Takes the counters of an end that has no peer any more: then each end keeps only what it counted
-    /// itself.
+    /// Books the counters of an end that has lost its peer: from then on each end shows only what it
+    /// counted itself. Returns the account and the side of the end.
     pub(crate) fn observe_detached(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
         self.change(end, |account, side| account.counted.observe_detached(side, seen))
     }
@@ -120,13 +121,13 @@ impl Ledger {
         Some((id, side))
     }
 
-    /// Marks the end as deleted, and with it its pair: whatever comes under its id is another.
+    /// Marks the end and its pair as deleted: a later link with the same id is a different one.
     pub(crate) fn end(&mut self, end: End) {
         if let Some((id, _)) = self.at.remove(&end)
             && let Some(account) = self.accounts.get_mut(id)
         {
             account.ended = true;
-            // It is closed, or waits for its other end, when links are joined the next time.
+            // The next `reconcile` closes the account, or keeps it open until its other end is gone.
             self.lingering.insert(id);
         }
     }
@@ -150,7 +151,7 @@ impl Ledger {
         self.place(end).and_then(|(id, _)| self.accounts.get(id)).is_some_and(|account| account.ended)
     }
 
-    /// Returns the account and the side of it that an end has.
+    /// Returns the account and the side of an end.
     pub(crate) fn place(&self, end: End) -> Option<(AccountId, usize)> {
         self.at.get(&end).copied()
     }
@@ -160,7 +161,8 @@ impl Ledger {
         self.accounts.get(id).map(|account| account.counted.shown).unwrap_or_default()
     }
 
-    /// Returns the labels that each side of a pair is booked to, or would be if it were not held back.
+    /// Returns the labels that each side of a pair is booked to; for a pair that is held back, the labels
+    /// to be used if it dies.
     pub(crate) fn labels(&self, id: AccountId) -> [Option<LabelSet>; 2] {
         let Some(account) = self.accounts.get(id) else { return [None, None] };
         match &account.held {
@@ -174,7 +176,7 @@ impl Ledger {
         self.accounts.get(id).is_some_and(|account| account.held.is_some())
     }
 
-    /// Returns since when the pair is where it is.
+    /// Returns the time at which the pair was first seen with its present ends.
     pub(crate) fn arrived(&self, id: AccountId) -> Option<Duration> {
         self.accounts.get(id).map(|account| account.arrived)
     }
@@ -184,12 +186,13 @@ impl Ledger {
         self.accounts.get(id).is_some_and(|account| matches!(account.placement, Placement::Listed))
     }
 
-    /// Takes the pairs that were joined anew or have changed, in order, and the ends of those that were in
-    /// their place `before`: an account goes on if either of its ends does, lingers if one of them is still
-    /// `there`, and is closed if neither is.
+    /// Opens, continues and closes accounts. `pairs` are the pairs that were paired anew or have changed,
+    /// in order; `before` are the ends of the pairs that they replace. An account continues if either of
+    /// its ends is in one of `pairs`, lingers if one of its ends is still `there`, and is closed otherwise.
     ///
-    /// `born` says of a pair that had no account whether it is truly new, and so counts from 0; any other
-    /// was only found, and what it counted before is its baseline.
+    /// `born` returns true for a pair that was created while the exporter runs: if the pair had no account,
+    /// all of its counters are new traffic. The counters of any other pair without an account are its
+    /// baseline.
     pub(crate) fn reconcile(
         &mut self,
         before: &[[End; 2]],
@@ -221,7 +224,7 @@ impl Ledger {
         self.lingering = lingering;
     }
 
-    /// Gives a pair its account: one of the `loose` ones that was that of either of its ends, or a new one.
+    /// Assigns an account to a pair: one of the `loose` ones that had either of its ends, or a new one.
     fn open(
         &mut self,
         pair: &Pair,
@@ -233,13 +236,14 @@ impl Ledger {
         let carried = (0..2).find_map(|side| {
             let (id, was) = self.place(ends[side]).filter(|(id, _)| loose.contains(id))?;
             let account = self.accounts.get(id)?;
-            // An ifindex changes only by a move to another namespace: with another peer in the same one,
-            // this end only has the id of one that is gone.
+            // An ifindex changes only when a link moves to another namespace. If the peer has another
+            // ifindex in the same namespace, this end is a different link that reuses the id of a deleted
+            // one.
             let (peer, peer_was) = (ends[1 - side], account.ends[1 - was]);
             let another = account.ended || (peer != peer_was && peer.netns == peer_was.netns);
             (!another).then_some((id, was != side))
         });
-        // What is told of the links of a pair that goes on has been taken already.
+        // For a pair that continues with the same ends, `observe` has already booked the links' counters.
         let mut goes_on = false;
         let id = match carried {
             Some((id, turned)) => {
@@ -278,7 +282,7 @@ impl Ledger {
         }
     }
 
-    /// Closes the account: what a pair that died while it was held back had carried waits for
+    /// Closes an account. If the pair was held back when it died, its traffic waits for
     /// [`attribute_late`](Ledger::attribute_late).
     fn close(&mut self, id: AccountId, now: Duration) {
         let Some(mut account) = self.accounts.remove(id) else { return };
@@ -298,8 +302,8 @@ impl Ledger {
         }
     }
 
-    /// Says where a pair's traffic is booked from now on, as far as there is room for its series; what was
-    /// waiting is booked. Returns the labels that the pair did not have before.
+    /// Sets the labels that a pair's traffic is booked to from now on, within the limit on series, and
+    /// books the traffic that was held back. Returns the labels that the pair did not have before.
     pub(crate) fn assign(
         &mut self,
         id: AccountId,
@@ -328,7 +332,8 @@ impl Ledger {
             true => _ = self.in_transit.insert(id, account.arrived + TRANSIT),
             false => _ = self.in_transit.remove(&id),
         }
-        // What it carried while it was held, or on its way, is of more than one tick.
+        // The traffic that was held back or carried in transit spans more than one tick, so peaks leave it
+        // out.
         let waited = account.held.take().is_some() || (was_in_transit && !account.in_transit);
         account.settle(&mut self.book);
         for total in totals.into_iter().flatten().filter(|_| waited) {
@@ -339,7 +344,7 @@ impl Ledger {
         named
     }
 
-    /// Keeps the totals of the networks that runtimes know.
+    /// Keeps the totals of the networks that runtimes report, and releases those of all others.
     pub(crate) fn know_networks(
         &mut self,
         known: BTreeSet<NetworkLabels>,
@@ -349,32 +354,33 @@ impl Ledger {
         self.book.know_networks(known, now, limits);
     }
 
-    /// Returns until when a pair is in transit, if it is.
+    /// Returns the end of a pair's transit; `None` if the pair is not in transit.
     pub(crate) fn in_transit_until(&self, id: AccountId) -> Option<Duration> {
         self.in_transit.get(&id).copied()
     }
 
-    /// Forgets the totals that no pair has carried for longer than `retention`; true if there were any.
+    /// Forgets the totals that no pair has carried for longer than `retention`. Returns true if there were
+    /// any.
     pub(crate) fn expire(&mut self, now: Duration, retention: Duration) -> bool {
         self.book.expire(now, retention)
     }
 
-    /// Returns when the next total is to be forgotten.
+    /// Returns the time at which the next total expires.
     pub(crate) fn expires_at(&self, retention: Duration) -> Option<Duration> {
         self.book.expires_at(retention)
     }
 
-    /// Returns how many totals are shown of workloads and of networks.
+    /// Returns the number of totals shown, of workloads and of networks.
     pub(crate) fn shown_totals(&self) -> (usize, usize) {
         self.book.shown_totals()
     }
 
-    /// Returns how often a total was added or forgotten.
+    /// Returns a number that changes whenever a total is added or forgotten, or begins earlier.
     pub(crate) fn version(&self) -> u64 {
         self.book.version()
     }
 
-    /// Returns how many series more there would be without a limit.
+    /// Returns the number of further series that would be shown without a limit.
     pub(crate) fn refused(&self) -> usize {
         self.book.refused()
     }
@@ -384,12 +390,12 @@ impl Ledger {
         self.book.take_freed()
     }
 
-    /// Returns true if there is no room for something of this pair.
+    /// Returns true if the limit keeps any series of this pair from being shown.
     pub(crate) fn is_refused(&self, id: AccountId) -> bool {
         self.accounts.get(id).is_some_and(|account| account.refused > 0)
     }
 
-    /// Notes the rates of the tick that ends now and took `length`, and forgets those older than `window`.
+    /// Records the rates of the tick that ends now and took `length`, and drops those older than `window`.
     pub(crate) fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
         for account in self.accounts.values_mut() {
             account.counted.end_tick(&account.ends);
@@ -411,18 +417,19 @@ impl Ledger {
         }
     }
 
-    /// Returns the ends of the pairs whose end inside of a namespace knows more than its port.
+    /// Returns the ends of the pairs with traffic that bypasses the port: the end in a namespace has
+    /// received more than its port on the host has sent.
     pub(crate) fn bypassed(&self) -> impl Iterator<Item = [End; 2]> {
         let bypassed = self.accounts.iter().filter(|(_, account)| account.counted.bypassed);
         bypassed.map(|(_, account)| account.ends)
     }
 
-    /// Returns what those pairs counted that are in the overflow.
+    /// Returns the sums of the pairs in the overflow.
     pub(crate) fn overflow(&self) -> Overflow {
         self.book.overflow
     }
 
-    /// Returns the totals of workloads that the user wants to see, sorted by labels.
+    /// Returns the totals of the workloads that the user's filter shows, sorted by labels.
     pub(crate) fn workloads(&self) -> impl Iterator<Item = WorkloadTotal<'_>> {
         let shown = self.book.workloads.iter().filter(|total| !total.detail.hidden);
         shown.map(|total| WorkloadTotal {
@@ -434,21 +441,21 @@ impl Ledger {
         })
     }
 
-    /// Returns the totals of networks, sorted by labels, each with the time when it began.
+    /// Returns the totals of networks, sorted by labels, each with the time at which it began.
     pub(crate) fn networks(&self) -> impl Iterator<Item = (&Arc<NetworkLabels>, &Traffic, Duration)> {
         self.book.networks.iter().map(|total| (&total.labels, &total.traffic, total.begun))
     }
 }
 
-/// A workload's total as it is shown.
+/// A workload's total as shown.
 pub(crate) struct WorkloadTotal<'a> {
     pub labels: &'a Arc<LabelSet>,
     pub traffic: &'a Traffic,
     /// The time from which the total counts.
     pub begun: Duration,
-    /// Its highest rates; `None` where no pair has carried it in the window.
+    /// The highest rates of the window; `None` if no pair carried the total in it.
     pub peak: Option<Rates>,
-    /// Its rates of the last tick; `None` where no pair carried it then.
+    /// The rates of the last tick; `None` if no pair carried the total then.
     pub rates: Option<Rates>,
 }
 

@@ -1,27 +1,28 @@
-//! Interfaces as the kernel describes them: who they are, where they are, what they counted.
+//! Network interfaces as the kernel describes them: identity, namespace and counters.
 
 use super::text::Readable;
 use std::fmt;
 use std::net::IpAddr;
 
-/// A network namespace, in the one coordinate system of the exporter's own namespace.
+/// A network namespace, numbered as in the exporter's own namespace.
 ///
-/// An nsid is reused as soon as its namespace is gone, so it is known by (nsid, generation).
+/// The kernel reuses an nsid as soon as its namespace is gone, so the id consists of the nsid and a
+/// generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NetnsId {
     /// The exporter's own network namespace.
     Host,
-    /// Any other, by the id that the host's namespace has for it.
+    /// Another namespace, by the id that the host's namespace has assigned.
     Other {
-        /// The id, as RTM_GETNSID gives it.
+        /// The id, as RTM_GETNSID returns it.
         nsid: u32,
-        /// How many namespaces had this id before.
+        /// The number of earlier namespaces that had this nsid.
         generation: u32,
     },
 }
 
 impl NetnsId {
-    /// The nsid, if this is not the host.
+    /// Returns the nsid; `None` for the host.
     pub fn nsid(self) -> Option<u32> {
         match self {
             NetnsId::Host => None,
@@ -33,9 +34,9 @@ impl NetnsId {
 /// One side of a veth pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct End {
-    /// The namespace the interface is in now.
+    /// The namespace that the interface is in now.
     pub netns: NetnsId,
-    /// Its ifindex, unique within that namespace only.
+    /// The ifindex of the interface, unique only within that namespace.
     pub ifindex: u32,
 }
 
@@ -48,10 +49,11 @@ pub struct Name {
 }
 
 impl Name {
-    /// IFNAMSIZ without the terminating NUL.
+    /// The longest name, bytes: IFNAMSIZ without the terminating NUL.
     pub const MAX: usize = 15;
 
-    /// Takes a name as the kernel sent it, with or without the NUL at its end; `None` if it is too long.
+    /// Parses a name as the kernel sends it, with or without the NUL at its end; `None` if the name is too
+    /// long.
     pub fn from_bytes(raw: &[u8]) -> Option<Name> {
         let raw = raw.split(|&b| b == 0).next().unwrap_or_default();
         let mut name = Name::default();
@@ -60,7 +62,7 @@ impl Name {
         Some(name)
     }
 
-    /// The bytes without a NUL.
+    /// Returns the bytes of the name without a NUL.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -72,7 +74,7 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Readable and unambiguous: see [`Readable`].
+/// Displays the name readably and unambiguously: see [`Readable`].
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Readable(self.as_bytes()).fmt(f)
@@ -84,7 +86,7 @@ impl fmt::Display for Name {
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// Parses `02:42:ac:12:00:02`; `None` if it is anything else.
+    /// Parses a text such as `02:42:ac:12:00:02`; `None` if the text is not a MAC address.
     pub fn parse(text: &str) -> Option<Mac> {
         let mut mac = [0; 6];
         let mut parts = text.split(':');
@@ -116,42 +118,42 @@ pub struct Address {
     pub ifindex: u32,
     /// The address without its prefix.
     pub address: IpAddr,
-    /// The length of the network's prefix, bits.
+    /// The length of the address's prefix, bits.
     pub prefix: u8,
 }
 
-/// What a driver calls itself in IFLA_INFO_KIND, as far as it matters here.
+/// The driver of a link, from IFLA_INFO_KIND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Kind {
     /// The driver `veth`: one end of a pair.
     Veth,
     /// The driver `bridge` of the kernel.
     Bridge,
-    /// The driver `openvswitch`, a datapath's own interface.
+    /// The driver `openvswitch`: a datapath's own interface.
     OpenVswitch,
-    /// Any other, and none.
+    /// Any other driver, or none.
     #[default]
     Other,
 }
 
-/// Where IFLA_LINK_NETNSID says that the other end is.
+/// The peer's namespace, from IFLA_LINK_NETNSID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PeerNetns {
-    /// No attribute: in the namespace of the link itself.
+    /// The attribute is missing: the peer is in the link's own namespace.
     #[default]
     Same,
-    /// In the exporter's own namespace.
+    /// The exporter's own namespace.
     Host,
-    /// In the namespace that has this id.
+    /// The namespace with this id.
     Nsid(u32),
-    /// The kernel had no id to give (a negative one): its namespace is dying.
+    /// The kernel sent a negative id, because the peer's namespace has none: the namespace is dying.
     Unassigned,
-    /// In another namespace, but told in an id that means nothing to the host: only the peer's own word, or
-    /// a dump, says which.
+    /// Another namespace, but with an id of a numbering that is not the host's. Only an event from the peer
+    /// or a dump says which namespace it is.
     Elsewhere,
 }
 
-/// A running count of what one end sent and received, as `struct rtnl_link_stats64` has it.
+/// The counters of one link, from `struct rtnl_link_stats64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Counters {
     /// The field `rx_bytes` of struct rtnl_link_stats64.
@@ -168,22 +170,23 @@ pub struct Counters {
     pub transmit_dropped: u64,
 }
 
-/// One interface, from one RTM_NEWLINK.
+/// One link, from one RTM_NEWLINK message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Link {
     /// The field `ifi_index` of struct ifinfomsg.
     pub ifindex: u32,
     /// The attribute IFLA_IFNAME, in bytes.
     pub name: Name,
-    /// The attribute IFLA_INFO_KIND, as far as it is known.
+    /// The driver, from the attribute IFLA_INFO_KIND.
     pub kind: Kind,
-    /// IFLA_LINK, the peer's ifindex; `None` if it is absent or 0 (not yet paired, or detached).
+    /// The attribute IFLA_LINK, the peer's ifindex; `None` if it is missing or 0 (not yet paired, or
+    /// detached).
     pub iflink: Option<u32>,
-    /// The attribute IFLA_LINK_NETNSID, in the host's ids.
+    /// The attribute IFLA_LINK_NETNSID, translated to the host's ids.
     pub peer_netns: PeerNetns,
     /// The attribute IFLA_MASTER, an ifindex.
     pub master: Option<u32>,
-    /// IFLA_ADDRESS, if it is six bytes.
+    /// The attribute IFLA_ADDRESS; `None` if it is not six bytes long.
     pub address: Option<Mac>,
     /// The attribute IFLA_MTU, in bytes.
     pub mtu: u32,
@@ -195,8 +198,7 @@ pub struct Link {
     pub counters: Counters,
 }
 
-/// Packets that a link could not receive or send because something was wrong with them or with it; a veth
-/// has none.
+/// The numbers of packets that a link could not receive or send because of errors; always 0 for a veth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Errors {
     /// The field `rx_errors` of struct rtnl_link_stats64.

@@ -1,4 +1,5 @@
-//! The pure half: what links, namespaces and workloads mean, and what is counted for whom.
+//! The pure half of the program: the meaning of links, namespaces and workloads, and the totals counted for
+//! each workload.
 //!
 //! Nothing here reads a clock, a socket or a file. Time is a [`Duration`](std::time::Duration) since the
 //! exporter's start and is always an argument.

@@ -1,40 +1,42 @@
-//! Links -> pairs and roles: which ends are joined, and which side of a pair is the port.
+//! Links -> pairs and roles: the peer of each veth end, and the side of a pair that is the port.
 
 use super::link::{End, Link, NetnsId, PeerNetns};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of the inside of a namespace.
+/// The links of a namespace, or the reason why they are not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Inside {
-    /// All its links, by ifindex; boxed because most namespaces have two, and a map has room for eleven.
+    /// All links of the namespace, by ifindex. They are boxed because most namespaces have two links, and a
+    /// node of the map has room for eleven.
     Seen(BTreeMap<u32, Box<Link>>),
-    /// The kernel does not let us look (CAP_NET_ADMIN).
+    /// The kernel does not let the exporter read the namespace (CAP_NET_ADMIN is missing).
     Denied,
 }
 
-/// Every namespace that was asked about, by id.
+/// Every namespace that the exporter has asked about, by id.
 pub(crate) type Namespaces = BTreeMap<NetnsId, Inside>;
 
-/// What a veth end turned out to be. Everything but the first two says why it has no pair.
+/// The state of a veth end. All states but the first two are reasons why an end has no pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EndState {
-    /// Both ends were seen, and each names the other.
+    /// Both ends were seen, and each names the other as its peer.
     Paired,
-    /// The peer is in a namespace that we may not look into: one end of the pair is known, and where the
-    /// other is.
+    /// The peer is in a namespace that the exporter may not read. The end itself and the peer's namespace
+    /// and ifindex are known.
     PeerHidden,
-    /// No IFLA_LINK: just created and not yet paired, or detached from a peer that is gone.
+    /// The link has no IFLA_LINK: it was just created and has no peer yet, or it is detached from a deleted
+    /// peer.
     Unlinked,
-    /// The peer's namespace is known and the peer is not in it: it is moving or dying.
+    /// The peer's namespace is known, but the peer is not in it: the peer is moving or dying.
     PeerMissing,
     /// The kernel has no id for the peer's namespace.
     PeerNetnsUnknown,
-    /// The peer that it names, names another.
+    /// The link that the end names as its peer names another peer.
     Contradicted,
 }
 
 impl EndState {
-    /// All of them: the label's values of `veth_exporter_ends`.
+    /// All states, as the label values of `veth_exporter_ends`.
     pub const ALL: [EndState; 6] = [
         EndState::Paired,
         EndState::PeerHidden,
@@ -61,11 +63,11 @@ impl EndState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Side {
     pub end: End,
-    /// What the kernel says of it; `None` if its namespace may not be looked into.
+    /// The link of the end; `None` if the exporter may not read its namespace.
     pub link: Option<Link>,
 }
 
-/// Two ends that are joined; the lesser end first.
+/// Two ends that are each other's peers; the lesser end comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
     /// The two sides. At least one has a link.
@@ -73,26 +75,27 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// `Paired`, or `PeerHidden` if one side could not be seen.
+    /// Returns `Paired`, or `PeerHidden` if the link of one side is not known.
     pub(crate) fn state(&self) -> EndState {
         let seen = self.sides.iter().all(|side| side.link.is_some());
         if seen { EndState::Paired } else { EndState::PeerHidden }
     }
 }
 
-/// What is known of links, as far as it decides which ends are joined.
+/// The links from which pairs are determined.
 pub(crate) trait LinkLookup {
-    /// Returns the veth that is this end.
+    /// Returns the link of this end if it is a veth.
     fn veth(&self, end: End) -> Option<&Link>;
 
-    /// Returns the namespace with this id, if it was asked about.
+    /// Returns the namespace with this nsid, if the exporter has asked about it.
     fn netns_of(&self, nsid: u32) -> Option<NetnsId>;
 
-    /// Returns true if the kernel does not let us look into a namespace.
+    /// Returns true if the kernel does not let the exporter read this namespace.
     fn is_denied(&self, netns: NetnsId) -> bool;
 }
 
-/// Returns the end that a link names as its peer, if it says in which namespace that is.
+/// Returns the end that a link names as its peer, or the reason why the link names none in a known
+/// namespace.
 pub(crate) fn named_peer(end: End, link: &Link, links: &impl LinkLookup) -> Result<End, EndState> {
     let ifindex = link.iflink.ok_or(EndState::Unlinked)?;
     let netns = match link.peer_netns {
@@ -105,15 +108,15 @@ pub(crate) fn named_peer(end: End, link: &Link, links: &impl LinkLookup) -> Resu
     if peer == end { Err(EndState::Unlinked) } else { Ok(peer) }
 }
 
-/// Finds the end that a link is joined to, or says why there is none.
+/// Returns the peer of a link, or the reason why the link has none.
 fn find_peer(end: End, link: &Link, links: &impl LinkLookup) -> Result<End, EndState> {
     let peer = named_peer(end, link, links)?;
     if links.is_denied(peer.netns) {
         return Ok(peer);
     }
     let other = links.veth(peer).ok_or(EndState::PeerMissing)?;
-    // Of two ends that are made the first is announced before it has a peer, and not again until it is
-    // taken up.
+    // When a pair is created, the kernel announces the first end before it has a peer, and not again until
+    // the end is set up.
     let not_yet = other.iflink.is_none();
     let names_us = other.iflink == Some(end.ifindex)
         && match other.peer_netns {
@@ -126,18 +129,19 @@ fn find_peer(end: End, link: &Link, links: &impl LinkLookup) -> Result<End, EndS
     if names_us || not_yet { Ok(peer) } else { Err(EndState::Contradicted) }
 }
 
-/// Which ends are joined, and every veth end that is not.
+/// The peer of each paired end, and the state of every veth end without a peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pairing {
-    /// Each end of a pair with the other one.
+    /// The peer of each paired end; each pair is in the map in both directions.
     peers: BTreeMap<End, End>,
-    /// With the reason; never `Paired` or `PeerHidden`.
+    /// The state of each other end; never `Paired` or `PeerHidden`.
     single: BTreeMap<End, EndState>,
 }
 
 impl Pairing {
-    /// Joins these ends anew, which must be all that name one another directly or not; `links` has them as
-    /// they are now. Returns the pairs that there were and those that there are, the lesser end first.
+    /// Determines the pairs of these ends anew. `ends` must contain every end that any of them names,
+    /// directly or not; `links` has their present state. Returns the former pairs and the present ones, the
+    /// lesser end first.
     pub(crate) fn join(&mut self, ends: &BTreeSet<End>, links: &impl LinkLookup) -> [Vec<[End; 2]>; 2] {
         let mut before = Vec::new();
         for &end in ends {
@@ -156,7 +160,8 @@ impl Pairing {
             match find_peer(end, link, links) {
                 Ok(peer) if !self.peers.contains_key(&peer) => {
                     self.peers.extend([(end, peer), (peer, end)]);
-                    // An end that cannot say where its peer is may be found by that.
+                    // The peer may have been recorded as single: its own link may not say where its peer
+                    // is.
                     self.single.remove(&peer);
                     pairs.push([end.min(peer), end.max(peer)]);
                 }
@@ -169,55 +174,55 @@ impl Pairing {
         [before, pairs]
     }
 
-    /// Returns the end that this one is joined to.
+    /// Returns the peer of an end; `None` if the end has none.
     pub(crate) fn peer(&self, end: End) -> Option<End> {
         self.peers.get(&end).copied()
     }
 
-    /// Returns all pairs in the order of their first ends.
+    /// Returns all pairs, in the order of their first ends.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = [End; 2]> {
         self.peers.iter().filter(|(end, peer)| end < peer).map(|(&end, &peer)| [end, peer])
     }
 
-    /// Returns the pairs that follow the one of this first end, in order.
+    /// Returns the pairs with a first end at or after this one, in order.
     pub(crate) fn pairs_from(&self, end: End) -> impl Iterator<Item = [End; 2]> {
         self.peers.range(end..).filter(|(end, peer)| end < peer).map(|(&end, &peer)| [end, peer])
     }
 
-    /// Returns the ends of pairs that are in a namespace, in order.
+    /// Returns the paired ends in a namespace, in order.
     pub(crate) fn paired_in(&self, netns: NetnsId) -> impl Iterator<Item = End> {
         let [first, last] = [0, u32::MAX].map(|ifindex| End { netns, ifindex });
         self.peers.range(first..=last).map(|(&end, _)| end)
     }
 
-    /// Returns every end without a pair, in order, with the reason.
+    /// Returns every end without a pair, in order, with its state.
     pub(crate) fn single(&self) -> &BTreeMap<End, EndState> {
         &self.single
     }
 }
 
-/// What an end is for: the two roles of DESIGN chapter 2.
+/// The role of an end: one of the two of DESIGN chapter 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The outer end, a `device` in the metrics: what the host or a bridge sees.
+    /// The outer end, a `device` in the metrics, as seen by the host or a bridge.
     Port,
     /// The inner end: a workload's own interface.
     Interface,
 }
 
-/// Whose place a namespace is, in the order in which it makes an end the port.
+/// The kind of owner that a namespace has. The end in the namespace with the lesser kind is the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     /// The exporter's own namespace.
     Host,
     Unclaimed,
-    /// A workload lives there.
+    /// A workload owns the namespace.
     Workload,
 }
 
-/// Decides the roles of a pair's two sides. `places` says whose place each is, `outer` which side's
-/// workload holds the other's (a container that runs containers), `switched` whether each end is enslaved
-/// to a bridge or Open vSwitch.
+/// Decides the roles of a pair's two sides. `places` are the kinds of owner of the two namespaces. `outer`
+/// is the side with the workload that contains the other side's (a container that runs containers).
+/// `switched` is true for an end that is enslaved to a bridge or Open vSwitch.
 pub(crate) fn roles(pair: &Pair, places: [Place; 2], outer: Option<usize>, switched: [bool; 2]) -> [Role; 2] {
     use Role::{Interface, Port};
     let [a, b] = pair.sides;

@@ -1,35 +1,36 @@
-//! The highest rates of the last minute: what an average over a scrape interval hides.
+//! The highest rates of the last minute, which an average over a scrape interval hides.
 
 use super::ledger::Traffic;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How fast something goes through; as a peak, each of its own tick.
+/// The rates of a workload's traffic. In a peak, each field has the rate of the tick in which that field
+/// was highest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
-    /// Into the workload, bytes a second.
+    /// Received by the workload, bytes per second.
     pub receive_bytes: u64,
-    /// Into the workload, packets a second.
+    /// Received by the workload, packets per second.
     pub receive_packets: u64,
-    /// Out of it, bytes a second.
+    /// Sent by the workload, bytes per second.
     pub transmit_bytes: u64,
-    /// Out of it, packets a second.
+    /// Sent by the workload, packets per second.
     pub transmit_packets: u64,
 }
 
-/// The rates of a moving window, of which only those are kept that may still become its highest.
+/// The rates of a moving window; only those that may still become the window's highest are stored.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peaks {
-    /// In the order of `Rates`' fields.
+    /// One maximum for each field of `Rates`, in the order of the fields.
     highest: [Highest; 4],
-    /// Of the last tick; `None` if it was not noted.
+    /// The rates of the last tick; `None` if no pair carried the total at that tick.
     last: Option<Rates>,
-    /// The total at the last tick.
+    /// The total at the last tick, or at the last [`skip_to`](Peaks::skip_to).
     counted: Traffic,
 }
 
 impl Peaks {
-    /// Notes the total at a tick; `length` is the tick's true length.
+    /// Records the total at a tick; `length` is the tick's true length.
     pub(crate) fn tick(&mut self, total: &Traffic, now: Duration, length: Duration) {
         let new = total.since(self.counted);
         self.counted = *total;
@@ -42,29 +43,29 @@ impl Peaks {
         self.last = Some(Rates { receive_bytes, receive_packets, transmit_bytes, transmit_packets });
     }
 
-    /// Notes that there is nothing to note at a tick: no pair carries the total.
+    /// Records a tick at which no pair carries the total.
     pub(crate) fn pause(&mut self) {
         self.last = None;
     }
 
-    /// The rates of the last tick; `None` if no pair carried the total.
+    /// Returns the rates of the last tick; `None` if no pair carried the total.
     pub(crate) fn last(&self) -> Option<Rates> {
         self.last
     }
 
-    /// Takes a total as it is, without a rate: what it grew by is of an unknown time.
+    /// Takes the total as the new starting point without a rate: the time in which it grew is not known.
     pub(crate) fn skip_to(&mut self, total: &Traffic) {
         self.counted = *total;
     }
 
-    /// Drops what is older than `window`.
+    /// Drops the rates that are older than `window`.
     pub(crate) fn forget(&mut self, now: Duration, window: Duration) {
         for highest in &mut self.highest {
             highest.forget(now.saturating_sub(window));
         }
     }
 
-    /// The highest rates that are kept; `None` if there was no tick in the window.
+    /// Returns the highest rates of the window; `None` if the window has no tick.
     pub(crate) fn peak(&self) -> Option<Rates> {
         let [receive_bytes, receive_packets, transmit_bytes, transmit_packets] =
             self.highest.each_ref().map(Highest::get);
@@ -77,7 +78,7 @@ impl Peaks {
     }
 }
 
-/// Rounded to the nearest; a tick without a length has no rate.
+/// Returns `amount` divided by `length`, rounded to the nearest integer; 0 for a tick without a length.
 pub(crate) fn per_second(amount: u64, length: Duration) -> u64 {
     let nanos = length.as_nanos();
     if nanos == 0 {
@@ -87,7 +88,8 @@ pub(crate) fn per_second(amount: u64, length: Duration) -> u64 {
     u64::try_from(rate).unwrap_or(u64::MAX)
 }
 
-/// The maximum of a moving window: falling values, each with the time after which it no longer counts.
+/// The maximum of a moving window: a queue of decreasing values, each with its time. A value leaves the
+/// queue when it is older than the window.
 #[derive(Clone, Debug, Default)]
 struct Highest(VecDeque<(Duration, u64)>);
 

@@ -1,62 +1,63 @@
-//! How many series there may be: who is shown stays shown, and newcomers that there is no room for are
-//! summed in the rest.
+//! The limit on the number of series. Series that are shown stay shown; new ones beyond the limit are
+//! summed in the overflow.
 
-/// The series of one port, in [`/metrics`](crate::exposition::families::FAMILIES).
+/// The number of series of one port in [`/metrics`](crate::exposition::families::FAMILIES).
 pub(crate) const OF_A_PORT: usize = 10;
 
-/// Those of one label set of a workload.
+/// The number of series of one label set of a workload.
 pub(crate) const OF_A_LABEL_SET: usize = 10;
 
-/// Those of one network.
+/// The number of series of one network.
 pub(crate) const OF_A_NETWORK: usize = 4;
 
-/// That of the information on one workload or member.
+/// The number of info series of one workload or member.
 pub(crate) const OF_AN_INFO: usize = 1;
 
-/// Those of one link in /metrics/cadvisor.
+/// The number of series of one link in /metrics/cadvisor.
 pub(crate) const OF_A_CADVISOR_LINK: usize = 8;
 
-/// The label's value of what is summed.
+/// The label value under which the overflow is shown.
 pub(crate) const OTHER: &str = "other";
 
-/// So many there may be if nobody says otherwise: some 9,500 pairs, each with a container of its own.
+/// The default limit on series: enough for some 9,500 pairs, each with a container of its own.
 pub const USUAL: usize = 200_000;
 
-/// Networks take no more than this part of them.
+/// Networks take at most one series in this many.
 const OF_NETWORKS: usize = 10;
 
-/// What nothing vouches for takes no more than this part of them.
+/// Discovered names and links ([`Trust::Discovered`]) take at most one series in this many.
 const OF_DISCOVERED: usize = 2;
 
-/// Whether something vouches for a name or a link.
+/// The trust in a name or a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// It is on the host, or a runtime reports it.
+    /// The host or a runtime vouches for the name or link.
     Vouched,
-    /// It was only found: processes in a container can make any number of these.
+    /// The exporter has only discovered the name or link; processes in a container can make any number of
+    /// these.
     Discovered,
 }
 
-/// Returns how many networks there may be of that many series.
+/// Returns how many networks fit a limit of this many series.
 pub(crate) fn networks(limit: usize) -> usize {
     limit / OF_NETWORKS / OF_A_NETWORK
 }
 
-/// Returns how many of these series there may be for what nothing vouches for.
+/// Returns how many series of a limit discovered names and links may take.
 pub(crate) fn of_discovered(limit: usize) -> usize {
     limit / OF_DISCOVERED
 }
 
-/// The series that are taken.
+/// The number of series that are taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Room {
     taken: usize,
-    /// Of these, what was only found.
+    /// The part of `taken` with [`Trust::Discovered`].
     discovered: usize,
 }
 
 impl Room {
-    /// Returns true if there is room for that many more within `limit`, `others` besides.
+    /// Returns true if this many more series fit `limit`, with `others` taken elsewhere.
     pub(crate) fn has_room(&self, series: usize, trust: Trust, others: usize, limit: usize) -> bool {
         let fits = self.taken + others + series <= limit;
         match trust {
@@ -65,7 +66,7 @@ impl Room {
         }
     }
 
-    /// Takes series, whether there is room or not.
+    /// Takes series, even beyond the limit.
     pub(crate) fn keep(&mut self, series: usize, trust: Trust) {
         self.taken += series;
         if trust == Trust::Discovered {
@@ -73,7 +74,7 @@ impl Room {
         }
     }
 
-    /// Gives series back that were taken.
+    /// Returns series that were taken with [`keep`](Room::keep).
     pub(crate) fn give_back(&mut self, series: usize, trust: Trust) {
         self.taken -= series;
         if trust == Trust::Discovered {

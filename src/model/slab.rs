@@ -1,6 +1,6 @@
-//! Values under small numbers that stay the same as long as the value is there.
+//! A store that gives each value a small number, which stays the same until the value is removed.
 
-/// A list whose places are used again.
+/// A list that reuses the slots of removed values.
 #[derive(Clone, Debug)]
 pub(crate) struct Slab<T> {
     slots: Vec<Option<T>>,
@@ -22,7 +22,8 @@ impl<T> Slab<T> {
                 id
             }
             None => {
-                // Thousands of large values: doubled, a third of the memory would be empty.
+                // With thousands of large values, doubling the capacity would leave up to a third of the
+                // memory empty.
                 if self.slots.len() == self.slots.capacity() {
                     self.slots.reserve_exact(16 + self.slots.len() / 8);
                 }
@@ -32,7 +33,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes a value out; the next one stored may get its number.
+    /// Removes and returns a value; a later insertion may reuse its number.
     pub(crate) fn remove(&mut self, id: u32) -> Option<T> {
         let value = self.slots.get_mut(id as usize)?.take();
         if value.is_some() {
@@ -46,7 +47,7 @@ impl<T> Slab<T> {
         self.slots.get(id as usize)?.as_ref()
     }
 
-    /// Returns the value with this number, to change it.
+    /// Returns the value with this number for modification.
     pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
         self.slots.get_mut(id as usize)?.as_mut()
     }
@@ -56,7 +57,7 @@ impl<T> Slab<T> {
         self.slots.iter().enumerate().filter_map(|(id, value)| Some((id as u32, value.as_ref()?)))
     }
 
-    /// Returns every value, to change it.
+    /// Returns every value for modification.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().flatten()
     }

@@ -1,69 +1,69 @@
-//! Which links are where, and which of them are joined: fed by dumps and kept by events.
+//! The links of all namespaces and their pairs: filled by dumps and kept current by events.
 
 use super::link::{Counters, End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
 use super::pairing::{self, EndState, Inside, LinkLookup, Namespaces, Pair, Pairing, Side};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// The links of the host and of every namespace that was looked into.
+/// The links of the host and of every namespace that the exporter has read, with their pairs.
 #[derive(Debug, Default)]
 pub(crate) struct Topology {
     inventory: Inventory,
     pairing: Pairing,
-    /// The namespaces that were known when links were last [joined](Topology::settle).
+    /// The namespaces that were known at the last [`settle`](Topology::settle).
     settled: HashSet<NetnsId>,
-    /// For each veth end whether it was made since the exporter looks.
+    /// True for each veth end that was created while the exporter runs.
     births: HashMap<End, bool>,
-    /// The ends that contradict their peer or lack it, with both links as they were when both namespaces
-    /// were last asked about because of that.
+    /// The ends that contradict their peer or lack it, with both links at the time when the exporter last
+    /// asked about both namespaces for this reason.
     doubted: BTreeMap<End, [Option<Link>; 2]>,
-    /// The ends that cannot say where their peer is because only their namespace knows it.
+    /// The ends with a peer in an unknown namespace, because only their own namespace has an id for it.
     lost: BTreeSet<End>,
-    /// Namespaces of which only events have told: they may have more links.
+    /// The namespaces that are known only from events: they may have further links.
     partial: BTreeSet<NetnsId>,
-    /// Of each namespace whose links are being read: how often, and which of them events have told of since
-    /// they were asked for.
+    /// Each namespace with an open request for its links: the number of open requests, and the links that
+    /// events have reported since the first of them.
     asked: HashMap<NetnsId, (u32, BTreeSet<u32>)>,
 }
 
-/// What an event or a dump did to what was known.
+/// The effect of an event or a dump on the topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Counters,
-    /// Something that pairs, roles or labels may depend on.
+    /// A change that pairs, roles or labels may depend on.
     Shape,
 }
 
-/// What has changed since links were joined the time before.
+/// The changes between two calls of [`settle`](Topology::settle).
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// The pairs that there were in their place, and those that there are: their first ends in order.
+    /// The former pairs of these ends and their present pairs, each in the order of the first ends.
     pub before: Vec<[End; 2]>,
     pub pairs: Vec<[End; 2]>,
-    /// Every end that was looked at.
+    /// Every end that was paired anew.
     pub ends: BTreeSet<End>,
-    /// The namespaces that are known now and were not, or the other way round, or of which a link changed.
+    /// The namespaces that became known or unknown, or had a link that changed.
     pub namespaces: BTreeSet<NetnsId>,
-    /// The bridges and Open vSwitches that were made, renamed or deleted.
+    /// The bridges and Open vSwitches that were created, renamed or deleted.
     pub switches: BTreeSet<End>,
 }
 
-/// The links themselves, by namespace and by what they name.
+/// The links by namespace, with indices by what they refer to.
 #[derive(Debug, Default)]
 struct Inventory {
     namespaces: Namespaces,
-    /// How many namespaces have had each nsid.
+    /// The number of earlier namespaces that had each nsid.
     generations: HashMap<u32, u32>,
-    /// The ends that name a peer, by the nsid (`None` for the host) and the ifindex that they name.
+    /// The ends that name a peer, by the nsid (`None` for the host) and the ifindex of that peer.
     naming: BTreeSet<(Option<u32>, u32, End)>,
-    /// How many links lead to each nsid.
+    /// The number of links with a peer in the namespace of each nsid.
     leading: BTreeMap<u32, usize>,
-    /// The nsids that links lead to and whose namespace was not looked into.
+    /// The nsids in `leading` with a namespace that the exporter has not read.
     unread: BTreeSet<u32>,
-    /// The ends that are enslaved, by namespace and ifindex of their bridge.
+    /// The ends that are enslaved, each after its bridge or Open vSwitch.
     enslaved: BTreeSet<(End, End)>,
     /// The links by their hardware address.
     addresses: BTreeSet<(Mac, End)>,
-    /// What has changed since links were last joined.
+    /// The ends that changed since the last [`settle`](Topology::settle).
     changed: BTreeSet<End>,
     changed_namespaces: BTreeSet<NetnsId>,
     changed_switches: BTreeSet<End>,
@@ -100,7 +100,7 @@ impl Inventory {
         }
     }
 
-    /// Stores or removes a link of a namespace that can be seen.
+    /// Stores or removes a link of a namespace that the exporter may read.
     fn set(&mut self, netns: NetnsId, ifindex: u32, link: Option<Link>) {
         let end = End { netns, ifindex };
         let Some(Inside::Seen(links)) = self.namespaces.get_mut(&netns) else { return };
@@ -158,14 +158,14 @@ impl Inventory {
         }
     }
 
-    /// The ends that name one in the namespace with this id.
+    /// Returns the ends that name a peer in the namespace with this nsid.
     fn naming(&self, nsid: Option<u32>) -> impl Iterator<Item = End> {
         let first = End { netns: NetnsId::Host, ifindex: 0 };
         let range = self.naming.range((nsid, 0, first)..);
         range.take_while(move |(to, ..)| *to == nsid).map(|&(_, _, end)| end)
     }
 
-    /// Notes that a namespace is known now, or no longer, or in another way.
+    /// Replaces the knowledge about a namespace: its links, that they are hidden, or that nothing is known.
     fn know(&mut self, netns: NetnsId, inside: Option<Inside>) {
         if let Some(Inside::Seen(links)) = self.namespaces.get(&netns) {
             let ifindices: Vec<u32> = links.keys().copied().collect();
@@ -196,7 +196,7 @@ impl Inventory {
         self.changed.extend(naming);
     }
 
-    /// Returns these ends with all that name one another, directly or not.
+    /// Returns these ends and all ends that name, or are named by, any of them, directly or not.
     fn connected(&self, changed: BTreeSet<End>, pairing: &Pairing) -> BTreeSet<End> {
         let mut open: Vec<End> = changed.iter().copied().collect();
         let mut found = changed;
@@ -216,7 +216,7 @@ impl Inventory {
     }
 }
 
-/// What a link names as its peer, for [`Inventory::naming`].
+/// Returns the entry of a link in [`Inventory::naming`].
 fn named(end: End, link: &Link) -> Option<(Option<u32>, u32, End)> {
     match link.peer_netns {
         PeerNetns::Nsid(nsid) => Some((Some(nsid), link.iflink.unwrap_or(0), end)),
@@ -228,22 +228,22 @@ fn named(end: End, link: &Link) -> Option<(Option<u32>, u32, End)> {
 }
 
 impl Topology {
-    /// Returns the namespace that has this nsid now; `None` is the host.
+    /// Returns the namespace that has this nsid now; `None` stands for the host.
     pub(crate) fn netns(&self, nsid: Option<u32>) -> NetnsId {
         self.inventory.netns(nsid)
     }
 
-    /// Returns what is known of every namespace.
+    /// Returns every known namespace with its links.
     pub(crate) fn namespaces(&self) -> &Namespaces {
         &self.inventory.namespaces
     }
 
-    /// Returns which ends are joined as of the last [`settle`](Topology::settle).
+    /// Returns the pairs as of the last [`settle`](Topology::settle).
     pub(crate) fn pairing(&self) -> &Pairing {
         &self.pairing
     }
 
-    /// Returns a pair with its links as they are now.
+    /// Returns a pair with the present state of its links.
     pub(crate) fn pair(&self, ends: [End; 2]) -> Pair {
         Pair { sides: ends.map(|end| self.side(end)) }
     }
@@ -253,22 +253,22 @@ impl Topology {
         Side { end, link: self.link(end.netns, end.ifindex).copied() }
     }
 
-    /// Returns the ends that are enslaved to a bridge or Open vSwitch.
+    /// Returns the ends that are enslaved to this bridge or Open vSwitch.
     pub(crate) fn enslaved(&self, switch: End) -> impl Iterator<Item = End> {
         let first = End { netns: NetnsId::Host, ifindex: 0 };
         let range = self.inventory.enslaved.range((switch, first)..);
         range.take_while(move |(to, _)| *to == switch).map(|&(_, end)| end)
     }
 
-    /// Returns the links that have this hardware address.
+    /// Returns the ends with this hardware address.
     pub(crate) fn with_address(&self, address: Mac) -> impl Iterator<Item = End> {
         let first = End { netns: NetnsId::Host, ifindex: 0 };
         let range = self.inventory.addresses.range((address, first)..);
         range.take_while(move |(of, _)| *of == address).map(|&(_, end)| end)
     }
 
-    /// Returns the namespaces that an end leads to: where its link says that its peer is, and where the end
-    /// is to which it was joined.
+    /// Returns the namespaces that an end leads to: the one that its link names as its peer's, and the one
+    /// of the end that it is paired with.
     pub(crate) fn peer_netns(&self, end: End) -> impl Iterator<Item = NetnsId> {
         let named = self.link(end.netns, end.ifindex).and_then(|link| match link.peer_netns {
             PeerNetns::Nsid(nsid) => Some(self.netns(Some(nsid))),
@@ -277,7 +277,7 @@ impl Topology {
         named.into_iter().chain(self.pairing.peer(end).map(|peer| peer.netns))
     }
 
-    /// Returns the bridges and Open vSwitches of the host that have this name.
+    /// Returns the bridges and Open vSwitches on the host that have this name.
     pub(crate) fn host_switches(&self, name: Name) -> Vec<End> {
         let Some(Inside::Seen(links)) = self.namespaces().get(&NetnsId::Host) else { return Vec::new() };
         let named = links.values().filter(|link| link.name == name);
@@ -285,7 +285,7 @@ impl Topology {
         ends.filter(|end| self.switch(*end).is_some()).collect()
     }
 
-    /// Returns the name of a bridge or Open vSwitch.
+    /// Returns the name of a bridge or Open vSwitch; `None` for any other link.
     pub(crate) fn switch(&self, end: End) -> Option<Name> {
         let link = self.link(end.netns, end.ifindex)?;
         matches!(link.kind, Kind::Bridge | Kind::OpenVswitch).then_some(link.name)
@@ -296,18 +296,19 @@ impl Topology {
         self.switch(End { netns: side.end.netns, ifindex: side.link?.master? })
     }
 
-    /// Returns true if the links of this namespace are known, or known to be hidden.
+    /// Returns true if the links of this namespace are known, or are known to be hidden.
     pub(crate) fn knows(&self, netns: NetnsId) -> bool {
         self.inventory.namespaces.contains_key(&netns)
     }
 
-    /// Notes that the links of this namespace are asked for. What events tell of a link from now on stands
-    /// against the answer: it may be older than they are, and whatever they have not told yet they will.
+    /// Records a request for the links of this namespace. From now on, events take precedence over the
+    /// answer: the answer may be older than an event that has arrived, and later changes will arrive as
+    /// events.
     pub(crate) fn ask(&mut self, netns: NetnsId) {
         self.asked.entry(netns).or_default().0 += 1;
     }
 
-    /// Returns the links that events have told of since an answer was asked for that has come.
+    /// Takes one answer as arrived. Returns the links that events have reported since the request.
     pub(crate) fn answered(&mut self, netns: NetnsId) -> BTreeSet<u32> {
         match self.asked.remove(&netns) {
             Some((open @ 2.., touched)) => {
@@ -319,9 +320,10 @@ impl Topology {
         }
     }
 
-    /// Takes a whole dump; of the `touched` links events have told since it was asked for. Returns which
-    /// links were not as they were known, counters aside, of a namespace that was known; and whether
-    /// anything is known now that was not.
+    /// Replaces the links of a namespace with a complete dump; for the `touched` links, events have arrived
+    /// since the request and take precedence. Returns the links that differed, counters aside, from what
+    /// was known of a namespace that was completely known; and whether the dump changed anything that pairs
+    /// may depend on.
     pub(crate) fn replace(
         &mut self,
         netns: NetnsId,
@@ -330,7 +332,8 @@ impl Topology {
     ) -> (Vec<u32>, Change) {
         let partial = self.partial.remove(&netns);
         if !touched.is_empty() {
-            // The answer settles no doubt about a link of which it is not believed.
+            // The answer is ignored for the touched links, so it settles no doubt: all doubted ends are
+            // evaluated again.
             self.inventory.changed.extend(std::mem::take(&mut self.doubted).into_keys());
         }
         let mut new: BTreeMap<u32, Box<Link>> =
@@ -381,7 +384,7 @@ impl Topology {
         self.inventory.set(netns, ifindex, link);
     }
 
-    /// Notes that we may not look into a namespace.
+    /// Records that the exporter may not read a namespace.
     pub(crate) fn hide(&mut self, netns: NetnsId) {
         self.partial.remove(&netns);
         if self.inventory.namespaces.get(&netns) != Some(&Inside::Denied) {
@@ -389,7 +392,7 @@ impl Topology {
         }
     }
 
-    /// Notes that nothing is known of a namespace.
+    /// Records that nothing is known of a namespace.
     pub(crate) fn forget(&mut self, netns: NetnsId) {
         self.partial.remove(&netns);
         if self.knows(netns) {
@@ -397,7 +400,7 @@ impl Topology {
         }
     }
 
-    /// Forgets every namespace but the host, these, and those of which events have told since.
+    /// Forgets every namespace except the host, those with these nsids, and those known only from events.
     pub(crate) fn keep_only(&mut self, nsids: &BTreeSet<u32>) {
         let partial = &self.partial;
         let stays = |netns: &NetnsId| {
@@ -407,8 +410,9 @@ impl Topology {
         gone.into_iter().for_each(|netns| self.inventory.know(netns, None));
     }
 
-    /// Notes that the nsid was taken back: the next namespace that has it is another, and no link that is
-    /// there leads to it. Where many links are dismantled at once, those go only seconds later.
+    /// Records that the kernel has released an nsid: the next namespace with this nsid is a different one,
+    /// and no present link leads to it. When many links are dismantled at once, the links with a peer in
+    /// the old namespace are deleted only seconds later.
     pub(crate) fn end_of(&mut self, nsid: u32) {
         let leading: Vec<End> = self.inventory.naming(Some(nsid)).collect();
         for end in leading {
@@ -420,8 +424,8 @@ impl Topology {
         *self.inventory.generations.entry(nsid).or_default() += 1;
     }
 
-    /// Notes that an end led to the namespace which had this id: it leads nowhere now, whatever an older
-    /// answer says.
+    /// Records that an end has lost its peer with the namespace that had this nsid. An older answer does
+    /// not bring the peer back.
     fn lose_peer(&mut self, nsid: u32, end: End) {
         let Some(link) = self.link(end.netns, end.ifindex).copied() else { return };
         if link.peer_netns != PeerNetns::Nsid(nsid) {
@@ -433,13 +437,14 @@ impl Topology {
         }
     }
 
-    /// Takes one link as an event tells it.
+    /// Stores one link as an event reports it.
     pub(crate) fn upsert(&mut self, netns: NetnsId, mut link: Link) -> Change {
         if !self.knows(netns) {
             self.partial.insert(netns);
             self.inventory.know(netns, Some(Inside::Seen(BTreeMap::new())));
         }
-        // What may not be seen may not be known by chance either: it would be half the truth.
+        // A namespace that the exporter may not read stays hidden: a few links from events would be a wrong
+        // picture of it.
         if self.inventory.is_denied(netns) {
             return Change::Counters;
         }
@@ -448,15 +453,16 @@ impl Topology {
         }
         let old = self.link(netns, link.ifindex).copied();
         if old.is_none() {
-            // The first event of a device that was made is sent before it can have counted anything
-            // (register_netdevice in net/core/dev.c); one that is moved brings its counters along.
+            // The first event of a new device is sent before the device can have counted anything
+            // (register_netdevice in net/core/dev.c); a device that is moved keeps its counters.
             let born = link.counters == Counters::default();
             self.births.insert(End { netns, ifindex: link.ifindex }, born);
         }
         if let Some(old) = old {
             link = placed(link, &old);
             if !differs(&old, &link) {
-                // How well the peer's place is known may still be news for later.
+                // A more or less exact place of the peer is no change of shape, but a later comparison may
+                // need it.
                 if old.peer_netns == link.peer_netns {
                     self.update_counters(netns, &link);
                 } else {
@@ -469,7 +475,7 @@ impl Topology {
         Change::Shape
     }
 
-    /// Takes a link away.
+    /// Removes a link from a namespace.
     pub(crate) fn unlink(&mut self, netns: NetnsId, ifindex: u32) {
         if let Some((_, touched)) = self.asked.get_mut(&netns) {
             touched.insert(ifindex);
@@ -485,7 +491,7 @@ impl Topology {
         self.births.insert(end, true);
     }
 
-    /// Returns one link, if it can be seen.
+    /// Returns one link, if the exporter may read its namespace.
     pub(crate) fn link(&self, netns: NetnsId, ifindex: u32) -> Option<&Link> {
         self.inventory.link(netns, ifindex)
     }
@@ -501,15 +507,16 @@ impl Topology {
         veths.map(move |link| End { netns, ifindex: link.ifindex })
     }
 
-    /// Returns the namespaces whose links would tell of pairs that are not known yet: a link leads there, or
-    /// an end there cannot say where its peer is.
+    /// Returns the namespaces to read because their links may complete pairs: those that a link leads to,
+    /// those with an end in `lost`, and those known only from events.
     pub(crate) fn wanted(&self) -> BTreeSet<u32> {
         let lost = self.lost.iter().filter_map(|end| end.netns.nsid());
         let partial = self.partial.iter().filter_map(|netns| netns.nsid());
         self.inventory.unread.iter().copied().chain(lost).chain(partial).collect()
     }
 
-    /// Joins the links that have changed since the last time, with those that they name and are named by.
+    /// Pairs anew the links that have changed since the last call, and all links that name them or are
+    /// named by them.
     pub(crate) fn settle(&mut self) -> Settled {
         self.raise_generations();
         let inventory = &mut self.inventory;
@@ -545,9 +552,10 @@ impl Topology {
     }
 
     /// Returns the namespaces to read again because two of these ends disagree: one of them has moved, and
-    /// the kernel sends no event about the other. Each end is doubted once for each change of either. `None`
-    /// is the host: it is read only where one of its ends is contradicted, as its own events all arrive and
-    /// there may be very many links; an end lacks its peer for a moment whenever a pair is made.
+    /// the kernel sends no event about the other. Each end is doubted once for each change of either link.
+    /// `None` stands for the host. The host is read only if one of its ends is contradicted, because all of
+    /// its own events arrive and it may have very many links; a missing peer is no reason, because an end
+    /// lacks its peer for a moment whenever a pair is created.
     pub(crate) fn doubts(&mut self, ends: &BTreeSet<End>) -> BTreeSet<Option<u32>> {
         let mut asked = BTreeSet::new();
         for &end in ends {
@@ -574,7 +582,7 @@ impl Topology {
         asked
     }
 
-    /// Marks everything as changed.
+    /// Marks every end and namespace as changed.
     #[cfg(test)]
     pub(crate) fn mark_everything(&mut self) {
         let inventory = &mut self.inventory;
@@ -586,14 +594,15 @@ impl Topology {
         }
     }
 
-    /// Returns true if a pair was made since the exporter looks, so that all it counted is news.
+    /// Returns true if a pair was created while the exporter runs, so that all of its counters are new
+    /// traffic.
     pub(crate) fn born(&self, pair: &Pair) -> bool {
         pair.sides.iter().any(|side| self.births.get(&side.end) == Some(&true))
     }
 
-    /// An nsid whose pairs with the host are all others than before belongs to another namespace now, and so
-    /// does one whose namespace was not there at a reading: what polling has instead of
-    /// [`end_of`](Topology::end_of).
+    /// Increments the generation of each nsid that belongs to a different namespace now. That is so if all
+    /// pairs between the nsid and the host are different from before, or if a reading did not find the
+    /// namespace. Without events, this replaces [`end_of`](Topology::end_of).
     fn raise_generations(&mut self) {
         let inventory = &self.inventory;
         let gone = inventory.changed_namespaces.iter().filter(|netns| {
@@ -626,7 +635,7 @@ impl Topology {
         }
     }
 
-    /// True if the host's ends that lead to this id are all others than those that were joined to it.
+    /// Returns true if none of the host's ends that lead to this nsid was paired with an end there before.
     fn is_another(&self, nsid: u32) -> bool {
         let netns = self.netns(Some(nsid));
         if !self.knows(netns) {
@@ -640,7 +649,8 @@ impl Topology {
     }
 }
 
-/// A link as an event tells it, with its peer's place as a dump told that of the same peer.
+/// Returns a link as an event reports it, with the peer's namespace from a dump if the dump names the same
+/// peer.
 fn placed(told: Link, read: &Link) -> Link {
     let same_peer = read.iflink == told.iflink && read.peer_netns != PeerNetns::Same;
     match told.peer_netns {
@@ -649,7 +659,8 @@ fn placed(told: Link, read: &Link) -> Link {
     }
 }
 
-/// True if two descriptions of a link differ in more than counters and in how well the peer's place is known.
+/// Returns true if two descriptions of a link differ in more than the counters and the exactness of the
+/// peer's namespace.
 fn differs(old: &Link, new: &Link) -> bool {
     let elsewhere = [old, new].iter().any(|link| link.peer_netns == PeerNetns::Elsewhere);
     let peer_netns = if elsewhere { new.peer_netns } else { old.peer_netns };

@@ -1,4 +1,4 @@
-//! What is shown: the one input of every output.
+//! The view of the host: the one input of every output.
 
 use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Name};
@@ -12,30 +12,32 @@ use std::time::Duration;
 /// The state of the host at one time: a scene, and the numbers that belong to it.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// What there is, with its names. The same allocation as long as nothing but numbers changed.
+    /// The pairs, workloads and networks with their names. The allocation stays the same as long as only
+    /// numbers change.
     pub scene: Arc<Scene>,
     /// The running counters of the two sides of each of `scene.pairs`.
     pub samples: Vec<[Counters; 2]>,
-    /// For each of `scene.workloads`.
+    /// The total of each of `scene.workloads`.
     pub workloads: Vec<Traffic>,
-    /// For each of `scene.workloads` its highest rates; `None` where they are older than the window.
+    /// The highest rates of each of `scene.workloads` in the window; `None` if there are none.
     pub peaks: Vec<Option<Rates>>,
-    /// For each of `scene.workloads` its rates of the last tick; `None` where no pair carried it then.
+    /// The rates of each of `scene.workloads` in the last tick; `None` if no pair carried the total then.
     pub rates: Vec<Option<Rates>>,
-    /// For each of `scene.networks`.
+    /// The total of each of `scene.networks`.
     pub networks: Vec<Traffic>,
-    /// For each of `scene.others`, as last read: see [`Input::ReadOthers`](super::host::Input::ReadOthers).
+    /// The counters of each of `scene.others`, as last read: see
+    /// [`Input::ReadOthers`](super::host::Input::ReadOthers).
     pub others: Vec<(Counters, Errors)>,
-    /// What those pairs counted that there is no room to show one by one.
+    /// The sums of the pairs in the overflow, which are not shown one by one.
     pub overflow: Overflow,
-    /// When the last tick ended, whose rates these are, in the time of the state machine.
+    /// The end of the last tick, to which `rates` belongs, as the state machine's time.
     pub ticked: Duration,
 }
 
 impl View {
-    /// What one side of a pair counts, as it sees it itself. A veth shows its peer's transmit as its own
-    /// receive, but for what is redirected past the peer; drops are counted at the port, which could not
-    /// hand over.
+    /// Returns the counters of one side of a pair as seen by that side. A veth shows its peer's transmit as
+    /// its own receive, except packets that are redirected past the peer. Drops are counted at the port,
+    /// which could not deliver the packets.
     pub fn own_counters(&self, pair: usize, side: usize) -> Counters {
         let (own, peer) = (&self.samples[pair][side], &self.samples[pair][1 - side]);
         Counters {
@@ -49,65 +51,65 @@ impl View {
     }
 }
 
-/// What there is on the host, without a number that moves.
+/// The pairs, workloads and networks of the host, without changing numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scene {
-    /// Every pair, in the order of the first ends.
+    /// Every pair, in the order of its first end.
     pub pairs: Vec<Arc<ShownPair>>,
-    /// Veth ends that have no pair, and why.
+    /// The veth ends without a pair, each with the reason.
     pub single: Vec<(Arc<ShownSide>, EndState)>,
     /// Label sets of the workloads' totals, sorted.
     pub workloads: Vec<Arc<LabelSet>>,
-    /// For each of them when its total began, in the time of the state machine.
+    /// The time at which the total of each of `workloads` began, as the state machine's time.
     pub workloads_begun: Vec<Duration>,
     /// Labels of the networks' totals, sorted.
     pub networks: Vec<Arc<NetworkLabels>>,
-    /// For each of them when its total began.
+    /// The time at which the total of each of `networks` began, as the state machine's time.
     pub networks_begun: Vec<Duration>,
     /// The workloads that have a pair, with their members; sorted.
     pub tenants: Vec<Arc<Tenant>>,
-    /// There are pods here, or there may be: the labels that name a container are written even where they
-    /// are empty, so that Kubernetes' relabelling cannot fill them with the exporter's own.
+    /// True if the host has pods, or may have some. The labels that name a container are then written even
+    /// when empty, so that Kubernetes' relabelling cannot fill them with the exporter's own values.
     pub pods: bool,
-    /// The links of containers and pods that are no veths: macvlan, ipvlan, a card of the host; without the
-    /// loopback.
+    /// The links of containers and pods that are not veths: macvlan, ipvlan, a card of the host; without
+    /// the loopback.
     pub others: Vec<OtherLink>,
-    /// How many veth ends are in each state.
+    /// The number of veth ends in each state.
     pub ends: BTreeMap<EndState, usize>,
-    /// Whether there was ever a port, and an interface of a container, that there is no room to show by
-    /// itself.
+    /// True if the overflow has ever contained a port, and true if it has ever contained an interface of a
+    /// container.
     pub overflow: (bool, bool),
-    /// How many pairs the user would see were there room for them.
+    /// The number of pairs in the overflow that the user's filter would show.
     pub summed: usize,
 }
 
 /// A workload and the members that share its namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tenant {
-    /// Who owns the namespace.
+    /// The workload that owns the namespace.
     pub owner: Workload,
-    /// Who else lives in it; sorted.
+    /// The other workloads in the namespace; sorted.
     pub members: Vec<Workload>,
-    /// The [title](Workload::title) of the workload in which this one runs; empty if there is none.
+    /// The [title](Workload::title) of the workload in which the owner runs; empty if there is none.
     pub parent: String,
-    /// The path of the cgroup of the process by which it was found; empty for one that has no process.
+    /// The cgroup path of the process that led to the namespace; empty if no process did.
     pub cgroup: String,
 }
 
 impl Tenant {
-    /// A workload without members that runs in no other.
+    /// Returns a workload without members that does not run in another workload.
     pub fn alone(owner: Workload, cgroup: Option<&str>) -> Tenant {
         let cgroup = cgroup.unwrap_or_default().to_owned();
         Tenant { owner, members: Vec::new(), parent: String::new(), cgroup }
     }
 
-    /// True for what cAdvisor calls a container.
+    /// Returns true for a workload that cAdvisor treats as a container.
     pub fn is_container(&self) -> bool {
         matches!(self.owner.runtime, Runtime::Docker | Runtime::Podman | Runtime::Cri)
     }
 }
 
-/// A link in a container's or pod's namespace that is no veth.
+/// A link in a container's or pod's namespace that is not a veth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OtherLink {
     pub end: End,
@@ -115,7 +117,7 @@ pub struct OtherLink {
     pub tenant: Arc<Tenant>,
 }
 
-/// A pair as it is shown; the side of the lesser end first.
+/// A pair as shown; the side of the lesser end comes first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShownPair {
     /// The two sides of the pair.
@@ -125,19 +127,20 @@ pub struct ShownPair {
 }
 
 impl ShownPair {
-    /// The sides that are ports, each with the other side.
+    /// Returns the sides that are ports, each with its index and the opposite side.
     pub fn ports(&self) -> impl Iterator<Item = (usize, &ShownSide, &ShownSide)> {
         let [a, b] = &self.sides;
         [(0, a, b), (1, b, a)].into_iter().filter(|(_, side, _)| side.role == Role::Port)
     }
 }
 
-/// One end as it is shown.
+/// One end of a pair as shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShownSide {
     /// The namespace and the ifindex of the end.
     pub end: End,
-    /// What the kernel says of it, without the counters; `None` if we may not look there.
+    /// The link's attributes without its counters; `None` if the kernel does not let the exporter read the
+    /// namespace.
     pub link: Option<Link>,
     /// The role of the end: port or interface.
     pub role: Role,
@@ -145,22 +148,23 @@ pub struct ShownSide {
     pub netns: Arc<str>,
     /// The bridge or Open vSwitch that the end is enslaved to.
     pub bridge: Option<Name>,
-    /// Who lives in its namespace; `None` on the host and where nobody claims it.
+    /// The owner of the end's namespace; `None` on the host and in an unclaimed namespace.
     pub tenant: Option<Arc<Tenant>>,
-    /// For an interface: the labels its traffic is booked under.
+    /// The labels that the traffic is booked under; `None` for a port.
     pub labels: Option<LabelSet>,
-    /// The user does not want to see it.
+    /// True if the user's filter hides this side.
     pub hidden: bool,
 }
 
-/// What is asked, each by itself: one that fails takes no other with it. The label `collector`.
+/// A source of the exporter's knowledge: the label `collector`. The failure of one source does not affect
+/// the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
-    /// Which links there are.
+    /// The list of links of each namespace.
     Links,
     /// The counters of the host's links.
     Counters,
-    /// What the kernel tells unasked.
+    /// The events that the kernel sends unasked.
     Events,
     /// The API of a Docker engine.
     Docker,
@@ -190,55 +194,55 @@ impl Source {
     }
 }
 
-/// How a source did when it was last asked.
+/// The result of a source's last answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceStatus {
-    /// The reason, where it failed.
+    /// The reason, if the source failed.
     pub result: Result<(), String>,
-    /// How long the answer took.
+    /// The time that the answer took.
     pub took: Duration,
 }
 
-/// How the exporter itself does.
+/// The state of the exporter itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// Of every source that is configured or was found.
+    /// The status of every source that is configured or was found.
     pub sources: BTreeMap<Source, SourceStatus>,
-    /// Messages of the kernel that could not be read.
+    /// The number of kernel messages that could not be parsed.
     pub bad_messages: u64,
-    /// Claims that did not fit what is in the namespace.
+    /// The number of claims that contradict the links of the namespace.
     pub claims_rejected: u64,
-    /// Events of the kernel that arrived.
+    /// The number of kernel events that arrived.
     pub events: u64,
-    /// How often the kernel had no room for events.
+    /// The number of times that the kernel dropped events because the socket's buffer was full.
     pub lost: u64,
-    /// How often all was read again, by the reason.
+    /// The number of resyncs, by reason.
     pub resyncs: BTreeMap<&'static str, u64>,
-    /// What reading again found that events had missed.
+    /// The number of links that a resync found in another state than events had reported.
     pub corrections: u64,
-    /// Scrapes that got the values of the last tick.
+    /// The number of scrapes that were answered with the values of the last tick.
     pub stale_scrapes: u64,
-    /// Ticks that began over half an interval late.
+    /// The number of ticks that began more than half an interval late.
     pub late_ticks: u64,
-    /// How many series there are.
+    /// The number of series, and of those beyond the limit.
     pub series: SeriesStatus,
 }
 
-/// How many series of veths there are, in `/metrics`; those of the rest are in none of these.
+/// The number of series of veths in `/metrics`. The overflow's own series are in none of these figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeriesStatus {
-    /// How many there may be.
+    /// The limit on series (`--limits.series`).
     pub limit: usize,
-    /// How many there are, at most: peaks end with their window.
+    /// The number of series shown, as an upper bound: peaks disappear at the end of their window.
     pub shown: usize,
-    /// How many more there would be of pairs and label sets that are summed in the rest.
+    /// The number of further series that the pairs and label sets in the overflow would take.
     pub summed: usize,
-    /// How many more there would be in `/metrics/cadvisor` of links that are no veths.
+    /// The number of further series that links other than veths would take in `/metrics/cadvisor`.
     pub left_out: usize,
 }
 
 impl SeriesStatus {
-    /// True while there is more than there is room for.
+    /// Returns true while the limit keeps any series from being shown.
     pub fn is_limited(&self) -> bool {
         self.summed > 0 || self.left_out > 0
     }

@@ -1,4 +1,4 @@
-//! Who lives in a namespace, as a runtime tells it.
+//! Workloads, and the claims of runtimes that a workload owns a namespace.
 
 use super::label;
 use super::link::{Mac, Name};
@@ -9,14 +9,15 @@ use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
-/// What told us of a workload; the label `runtime`. Earlier ones are believed before later ones.
+/// The source of a workload: the label `runtime`. Where several claim a namespace, an earlier variant wins
+/// over a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Runtime {
     /// A container of a Docker engine.
     Docker,
     /// A container or pod of Podman.
     Podman,
-    /// A Kubernetes pod, told by its container runtime over CRI.
+    /// A Kubernetes pod, reported by its container runtime over CRI.
     Cri,
     /// A namespace with a name in /run/netns.
     Named,
@@ -26,7 +27,7 @@ pub enum Runtime {
     Nspawn,
     /// Any other process that has a namespace of its own.
     Process,
-    /// Nobody claims the namespace.
+    /// No workload: the namespace is unclaimed.
     Unknown,
 }
 
@@ -49,29 +50,29 @@ impl Runtime {
 /// The owner of a network namespace, or a further container in it (a member).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Workload {
-    /// The runtime that the workload is known from.
+    /// The source that the workload is known from.
     pub runtime: Runtime,
     /// The container's or namespace's name: the label `container`. Empty for a pod as a whole.
     pub name: String,
-    /// The Kubernetes namespace of the pod that it is or belongs to, or empty.
+    /// The Kubernetes namespace of the pod that the workload is or belongs to, or empty.
     pub namespace: String,
     /// The name of that pod, or empty.
     pub pod: String,
-    /// The runtime's own id; empty if it has none.
+    /// The runtime's own id; empty if the workload has none.
     pub id: String,
-    /// The image as the user wrote it, of a pod that of the container which does nothing but hold its
-    /// namespaces; empty if there is none. See [`own_image`](Workload::own_image).
+    /// The image as the user wrote it; for a pod, the image of the container that only holds the pod's
+    /// namespaces. Empty if there is none. See [`own_image`](Workload::own_image).
     pub image: String,
-    /// Compose's project, or empty.
+    /// The name of the Compose project, or empty.
     pub compose_project: String,
-    /// Compose's service, or empty.
+    /// The name of the Compose service, or empty.
     pub compose_service: String,
-    /// The runtime's labels of it.
+    /// The labels that the runtime has for the workload.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Workload {
-    /// A workload of which only the name is known.
+    /// Returns a workload with only a name.
     pub fn named(runtime: Runtime, name: impl Into<String>) -> Workload {
         Workload {
             runtime,
@@ -86,13 +87,14 @@ impl Workload {
         }
     }
 
-    /// The image of what it runs: empty for a pod as a whole, whose containers have theirs.
+    /// Returns the image that the workload runs; empty for a pod as a whole, because each of its containers
+    /// has an image.
     pub fn own_image(&self) -> &str {
         if !self.pod.is_empty() && self.name.is_empty() { "" } else { &self.image }
     }
 
-    /// What it is called in one word: `NAMESPACE/POD` for a pod, `NAMESPACE/POD/CONTAINER` for one of its
-    /// containers, else its name.
+    /// Returns the workload's name in one word: `NAMESPACE/POD` for a pod, `NAMESPACE/POD/CONTAINER` for
+    /// one of its containers, else the name.
     pub fn title(&self) -> String {
         let parts = [&self.namespace, &self.pod, &self.name];
         let parts = parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str);
@@ -100,18 +102,19 @@ impl Workload {
     }
 }
 
-/// How a claim says which namespace it means.
+/// The process or file by which a claim identifies a namespace.
 #[derive(Clone, Debug)]
 pub enum Locator {
-    /// The namespace of this process, in the exporter's own pid namespace.
+    /// The namespace of the process with this pid, in the exporter's own pid namespace.
     Pid(u32),
-    /// The namespace that is mounted on this file; shared, as there are thousands in many places.
+    /// The namespace that is mounted on this file. The path is shared, because thousands of paths are
+    /// stored in many places.
     Path(Arc<Path>),
 }
 
 impl Locator {
-    /// What is compared: the bytes of a path, because its parts take ten times as long, and there are
-    /// thousands.
+    /// Returns the value that comparisons use: the bytes of a path. A comparison by the path's components
+    /// takes ten times as long, and there are thousands of paths.
     fn key(&self) -> (Option<u32>, &OsStr) {
         match self {
             Locator::Pid(pid) => (Some(*pid), OsStr::new("")),
@@ -146,37 +149,38 @@ impl Ord for Locator {
     }
 }
 
-/// A network's address in a workload, as the runtime knows it.
+/// A workload's attachment to a network, as reported by the runtime.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {
     pub network: String,
-    /// The MAC address the runtime gave the interface.
+    /// The MAC address that the runtime has assigned to the interface.
     pub address: Option<Mac>,
 }
 
-/// A runtime's word that a workload owns a namespace.
+/// A runtime's claim that a workload owns a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Claim {
     /// The workload that owns the namespace.
     pub owner: Workload,
     /// The process or file that leads to the namespace.
     pub locator: Locator,
-    /// The networks it is on. If any has an address, one of the addresses must be found there.
+    /// The networks that the owner is attached to. If any endpoint has an address, the namespace must have
+    /// a link with one of the addresses, else the claim is rejected.
     pub endpoints: Vec<Endpoint>,
     /// Containers that share the namespace.
     pub members: Vec<Workload>,
-    /// The time at which the runtime started the owner; empty if it does not say.
+    /// The time at which the runtime started the owner; empty if the runtime does not report one.
     pub started: Started,
 }
 
-/// A time as engines give it, RFC 3339 in UTC, with a fraction of nine digits: its order is that of times.
-/// Empty if it is not known.
+/// A time as engines report it: RFC 3339 in UTC, with a fraction of nine digits, so that string order is
+/// time order. Empty if the time is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Started(String);
 
 impl Started {
-    /// Takes a time as Go writes it, `2026-11-26T15:07:32.1Z`: zeros at the end of the fraction are left
-    /// out. Anything else, and the year 1, which stands for never, is not known.
+    /// Parses a time as Go writes it, `2026-11-26T15:07:32.1Z`: Go omits zeros at the end of the fraction.
+    /// Returns an unknown time for any other text, and for the year 1, which means "never".
     pub fn parse(text: &str) -> Started {
         let Some((seconds, fraction)) =
             text.strip_suffix('Z').map(|text| text.split_once('.').unwrap_or((text, "")))
@@ -191,48 +195,49 @@ impl Started {
         if is_time { Started(format!("{seconds}.{fraction:0<9}")) } else { Started::default() }
     }
 
-    /// Returns what claims on one namespace are ordered by: a time that is known comes first.
+    /// Returns the key by which claims on one namespace are sorted: known times come before unknown ones.
     pub(crate) fn order(&self) -> (bool, &str) {
         (self.0.is_empty(), &self.0)
     }
 }
 
-/// An interface that a runtime is about to make, or has made, for a workload.
+/// An interface that a runtime is about to create, or has created, for a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Expected {
     pub workload: Workload,
     pub network: String,
-    /// The MAC address it will have.
+    /// The MAC address that the interface will have.
     pub address: Mac,
-    /// The host's bridge that its port will be enslaved to.
+    /// The host's bridge that the interface's port will be enslaved to.
     pub bridge: Option<Name>,
 }
 
-/// A network that a runtime made.
+/// A network that a runtime has created.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network {
-    /// Its name: the label `network`.
+    /// The network's name: the label `network`.
     pub name: String,
-    /// The host's bridge that carries it, if it has one.
+    /// The host's bridge that carries the network, if it has one.
     pub bridge: Option<Name>,
 }
 
-/// A namespace that a runtime made for itself and in which nobody lives: an overlay network's, say.
+/// A namespace that a runtime has created for its own use, for example that of an overlay network, and that
+/// no workload owns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuntimeNetns {
-    /// What the runtime calls it.
+    /// The runtime's name for the namespace.
     pub name: String,
     pub locator: Locator,
 }
 
-/// All that one runtime says at one time.
+/// One runtime's complete answer: its claims, networks and own namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Claims {
     /// The claims, in any order.
     pub claims: Vec<Claim>,
     /// The networks, in any order.
     pub networks: Vec<Network>,
-    /// Its own namespaces, in any order.
+    /// The runtime's own namespaces, in any order.
     pub own: Vec<RuntimeNetns>,
 }
 

@@ -1,4 +1,4 @@
-//! One pair's account: what its ends counted, and to which totals that is booked.
+//! One pair's account: the counters of its ends, and the totals that its traffic is booked to.
 
 use super::book::Book;
 use super::counted::Counted;
@@ -8,38 +8,39 @@ use super::{LabelSet, OwnerHint, Traffic};
 use crate::model::link::End;
 use std::time::Duration;
 
-/// What one pair's counters showed, and how much of it is already booked.
+/// The counters of one pair, and the part of its traffic that is already booked.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) ends: [End; 2],
     pub(super) counted: Counted,
     pub(super) booked: [Traffic; 2],
-    /// The totals that each side's traffic is booked to, or was before the account was held back.
+    /// The totals that each side's traffic is booked to; for a pair that is held back, those from before.
     pub(super) totals: [Option<TotalId>; 2],
-    /// While it is held back, nothing is booked.
+    /// The labels and the hint of a pair that is held back; nothing is booked meanwhile.
     pub(super) held: Option<Box<HeldBack>>,
-    /// When the pair was first seen where it is now.
+    /// The time at which the pair was first seen with its present ends.
     pub(super) arrived: Duration,
-    /// Two ports, and young: one of them may yet move into a container, and what it has carried moves with
-    /// it.
+    /// True for a young pair of two ports: one of its ends may still move into a container, and the traffic
+    /// so far is then the container's.
     pub(super) in_transit: bool,
-    /// An end was deleted: whatever has its id from now on is another.
+    /// True if an end was deleted: a later link with the same id is a different one.
     pub(super) ended: bool,
-    /// The pair was made since the exporter looks: it counts from 0.
+    /// True if the pair was created while the exporter runs: its counters began at 0.
     pub(super) born: bool,
     pub(super) placement: Placement,
-    /// The series that it takes, where it is shown by itself.
+    /// The series that the pair takes; `None` if it is not shown by itself.
     pub(super) cost: Option<SeriesCost>,
-    /// How many series of it there is no room for.
+    /// The number of the pair's series that the limit keeps from being shown.
     pub(super) refused: usize,
 }
 
-/// What becomes of the traffic of a pair that is held back, should it die.
+/// The destination of a held-back pair's traffic if the pair dies.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HeldBack {
-    /// It is booked to these labels; a side without any is a port.
+    /// The labels that the traffic is booked to; a side without labels is a port.
     pub(super) labels: [Option<LabelSet>; 2],
-    /// Unless a runtime names its owner by this.
+    /// The properties by which a runtime may identify the owner: that owner then takes precedence over
+    /// `labels`.
     pub(super) hint: Option<OwnerHint>,
 }
 
@@ -61,13 +62,13 @@ impl Account {
         }
     }
 
-    /// Takes what it has counted so far as known, and books only what comes.
+    /// Takes the present counters as the baseline: only later traffic is booked.
     pub(super) fn begin_here(&mut self) {
         self.booked = [self.counted.traffic(0), self.counted.traffic(1)];
         self.born = false;
     }
 
-    /// Returns what is not booked yet of a side, which is booked by that.
+    /// Marks all traffic of a side as booked. Returns the part that was not booked before.
     pub(super) fn take(&mut self, side: usize) -> Traffic {
         let all = self.counted.traffic(side);
         let new = all.since(self.booked[side]);
@@ -75,7 +76,7 @@ impl Account {
         new
     }
 
-    /// Books what is not booked yet, unless it is held back.
+    /// Books the traffic that is not booked yet, unless the pair is held back or in transit.
     pub(super) fn settle(&mut self, book: &mut Book) {
         self.add_to_overflow(&mut book.overflow);
         if self.held.is_some() || self.in_transit {
@@ -89,8 +90,8 @@ impl Account {
         }
     }
 
-    /// Holds it back; should it die, its traffic goes to `labels`. An owner that was known stays: Docker
-    /// moves an eth0 back to the host for a moment before it deletes it.
+    /// Holds the pair back; if it dies, its traffic is booked to `labels`. An owner that was already known
+    /// is kept, because Docker moves an eth0 back to the host for a moment before it deletes the link.
     pub(super) fn hold_back(
         &mut self,
         labels: [Option<LabelSet>; 2],
@@ -105,7 +106,7 @@ impl Account {
         book.charge(self, None, 0);
     }
 
-    /// Exchanges the two sides of the pair.
+    /// Swaps the two sides of the pair.
     pub(super) fn turn(&mut self) {
         self.ends.swap(0, 1);
         self.counted.turn();

@@ -1,4 +1,4 @@
-//! The totals that traffic is booked to, within the series that there may be.
+//! The totals that traffic is booked to, within the limit on series.
 
 use super::account::Account;
 use super::overflow::{Overflow, Placement, SeriesCost};
@@ -10,15 +10,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A workload has at most this many label sets; further ones are one.
+/// The greatest number of label sets of a workload; further sets are summed in one.
 const SETS_OF_A_WORKLOAD: usize = 64;
 
-/// What is known of a workload's total besides its numbers.
+/// A workload total's network, and whether the user's filter hides the total.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Detail {
-    /// The network's total, if it is on one.
+    /// The total of the network; `None` if the labels name none.
     network: Option<TotalId>,
-    /// The user does not want to see it.
+    /// True if the user's filter hides the total.
     pub(super) hidden: bool,
 }
 
@@ -28,24 +28,24 @@ pub(super) struct Book {
     pub(super) workloads: Totals<LabelSet, Detail>,
     pub(super) networks: Totals<NetworkLabels, ()>,
     pub(super) overflow: Overflow,
-    /// The networks that runtimes know.
+    /// The networks that runtimes report, with their totals.
     known: BTreeMap<NetworkLabels, TotalId>,
-    /// How many label sets each workload has.
+    /// The number of label sets of each workload.
     sets: HashMap<(Runtime, [String; 3]), usize>,
-    /// The series of what is shown.
+    /// The series that shown pairs and totals take.
     room: Room,
-    /// What is hidden needs no series, and memory all the same.
+    /// The room that hidden totals take: they need no series, but as much memory.
     hidden: Room,
-    /// How many totals of workloads are hidden.
+    /// The number of hidden totals of workloads.
     hidden_totals: usize,
-    /// How many series more there would be without a limit.
+    /// The number of further series that would be shown without a limit.
     refused: usize,
-    /// Series have become free since this was last asked.
+    /// True if series have become free since the last call of [`take_freed`](Book::take_freed).
     freed: bool,
 }
 
 impl Book {
-    /// Adds traffic to a total and to its network's.
+    /// Adds traffic to a total and to the total of its network.
     pub(super) fn book(&mut self, id: TotalId, traffic: Traffic) {
         let Some(total) = self.workloads.get_mut(id) else { return };
         total.traffic += traffic;
@@ -59,17 +59,17 @@ impl Book {
         Some(Arc::clone(&self.workloads.get(id)?.labels))
     }
 
-    /// Returns how many totals are shown of workloads and of networks.
+    /// Returns the number of totals shown, of workloads and of networks.
     pub(super) fn shown_totals(&self) -> (usize, usize) {
         (self.workloads.len() - self.hidden_totals, self.networks.len())
     }
 
-    /// Returns how often a total was added or forgotten.
+    /// Returns a number that changes whenever a total is added or forgotten, or begins earlier.
     pub(super) fn version(&self) -> u64 {
         self.workloads.version() + self.networks.version()
     }
 
-    /// Returns how many series more there would be without a limit.
+    /// Returns the number of further series that would be shown without a limit.
     pub(super) fn refused(&self) -> usize {
         self.refused
     }
@@ -79,7 +79,7 @@ impl Book {
         std::mem::take(&mut self.freed)
     }
 
-    /// Keeps the totals of the networks that runtimes know.
+    /// Keeps the totals of the networks that runtimes report, and releases those of all others.
     pub(super) fn know_networks(
         &mut self,
         known: BTreeSet<NetworkLabels>,
@@ -101,7 +101,8 @@ impl Book {
         }
     }
 
-    /// Keeps a network's total; beyond their part of the series networks of one runtime are one.
+    /// Holds a network's total, opened if there is none. If the networks' part of the series is taken, the
+    /// new network is summed with the others of its runtime.
     fn hold_network(
         &mut self,
         labels: NetworkLabels,
@@ -120,10 +121,11 @@ impl Book {
         id
     }
 
-    /// Returns those of these labels that nothing of the pair has been booked to.
+    /// Returns those of `labels` that no traffic of the pair has been booked to.
     pub(super) fn new_labels(&self, account: &Account, labels: &[Option<LabelSet>; 2]) -> Vec<LabelSet> {
         let before = account.totals.map(|total| self.labels(total?));
-        // The labels of the overflow stand for others, which are not new each time.
+        // The labels of the overflow stand for those of other workloads, so a pair in it would have new
+        // labels each time.
         let in_overflow =
             |side: usize| before[side].as_ref().is_some_and(|labels| labels.interface == series::OTHER);
         let sides = labels.iter().enumerate().filter_map(|(side, labels)| Some((side, labels.as_ref()?)));
@@ -131,8 +133,8 @@ impl Book {
         new.filter(|(side, _)| !in_overflow(*side)).map(|(_, labels)| labels.clone()).collect()
     }
 
-    /// Places a pair that is booked to `labels` the first time: it is shown with its label sets or in the
-    /// overflow, and stays there. Returns the labels that there is room for.
+    /// Places a pair that is booked to `labels`: the first time it is listed with its label sets or moved
+    /// to the overflow, and from then on it stays where it is. Returns the total of each side.
     pub(super) fn place(
         &mut self,
         account: &mut Account,
@@ -153,7 +155,7 @@ impl Book {
                 !cost.hidden[side]
                     && labels[side].as_ref().is_some_and(|labels| self.workloads.find(labels).is_none())
             });
-            // Both sides may have the same labels.
+            // Both sides may have the same labels, which are one new set.
             let count = match new == [true, true] && labels[0] == labels[1] {
                 true => 1,
                 false => new.iter().filter(|new| **new).count(),
@@ -186,8 +188,9 @@ impl Book {
         totals
     }
 
-    /// Returns the total of these labels, opened if there is room for it, else that of the overflow; and how
-    /// many series it does not get. `admitted`: whether it may be new, and whether there is room for sure.
+    /// Returns the total of these labels. If there is none, opens one within the limit, else uses that of
+    /// the overflow; also returns the number of series that are not shown for this reason. `admitted` has
+    /// two flags: the total may be new, and its series are already reserved.
     pub(super) fn find_or_open(
         &mut self,
         labels: LabelSet,
@@ -236,8 +239,9 @@ impl Book {
         self.workloads.open(labels, since, now, Detail { network, hidden })
     }
 
-    /// A workload with very many label sets gets no new ones: its interfaces are named by whoever has them.
-    /// The network stays, so that its totals are whole.
+    /// Returns the labels, with the interface `other` if the workload already has very many label sets: the
+    /// workload itself chooses the names of its interfaces. The network stays, so that the network's total
+    /// is complete.
     pub(super) fn limit_workload(&self, mut labels: LabelSet) -> LabelSet {
         let is_new = labels.interface != series::OTHER && self.workloads.find(&labels).is_none();
         let crowded = || {
@@ -250,7 +254,7 @@ impl Book {
         labels
     }
 
-    /// Changes the series that a pair takes, and how many of it there is no room for.
+    /// Changes the series that a pair takes, and the number of those that are not shown.
     pub(super) fn charge(&mut self, account: &mut Account, cost: Option<SeriesCost>, refused: usize) {
         if let Some(before) = std::mem::replace(&mut account.cost, cost) {
             self.room.give_back(before.series, before.trust);
@@ -267,7 +271,8 @@ impl Book {
         self.room.has_room(series, trust, of_networks, limits.series)
     }
 
-    /// Forgets the totals that nothing has kept for longer than `retention`; true if there were any.
+    /// Forgets the totals that have had no carrier for longer than `retention`. Returns true if there were
+    /// any.
     pub(super) fn expire(&mut self, now: Duration, retention: Duration) -> bool {
         let workloads = self.workloads.expire(now, retention);
         for total in &workloads {
@@ -296,7 +301,7 @@ impl Book {
         !workloads.is_empty() || !networks.is_empty()
     }
 
-    /// Returns when the next total is to be forgotten.
+    /// Returns the time at which the next total expires.
     pub(super) fn expires_at(&self, retention: Duration) -> Option<Duration> {
         let ends = [self.workloads.expires_at(retention), self.networks.expires_at(retention)];
         ends.into_iter().flatten().min()

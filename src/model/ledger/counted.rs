@@ -1,4 +1,4 @@
-//! What the two ends of a pair counted, and what it comes to.
+//! The counters of a pair's two ends, and the traffic computed from them.
 
 use super::{Flow, Traffic};
 use crate::model::link::{Counters, End, NetnsId};
@@ -8,20 +8,20 @@ use crate::model::link::{Counters, End, NetnsId};
 pub(super) struct Counted {
     /// The highest value ever seen of each counter of each end: receive falls to 0 when a pair is detached.
     pub(super) highest: [Counters; 2],
-    /// What each end shows now, as last read.
+    /// The counters of each end as last read.
     pub(super) shown: [Counters; 2],
-    /// What each end showed once it had no peer any more: only what it kept itself.
+    /// The counters of each end after it lost its peer: they contain only what the end counted itself.
     detached: Option<Box<[Option<Counters>; 2]>>,
-    /// The bytes that each end had received when the last tick ended.
+    /// The bytes that each end had received at the end of the last tick.
     received: [u64; 2],
-    /// The end inside receives what its port never sent: packets are redirected past the port
-    /// (bpf_redirect_peer).
+    /// True if the end in a namespace has received bytes that its port never sent: packets are redirected
+    /// past the port (bpf_redirect_peer).
     pub(super) bypassed: bool,
 }
 
 impl Counted {
-    /// Ends a tick, for which the host's ends were read: what one of them had sent by then is at least what
-    /// its peer had received a tick ago, unless something goes past it.
+    /// Ends a tick, for which the host's ends were read. An end on the host has sent at least what its peer
+    /// had received one tick earlier, unless packets bypass it.
     pub(super) fn end_tick(&mut self, ends: &[End; 2]) {
         for side in 0..2 {
             let port = ends[1 - side].netns == NetnsId::Host && ends[side].netns != NetnsId::Host;
@@ -34,21 +34,21 @@ impl Counted {
         self.highest[side] = highest(&self.highest[side], seen);
     }
 
-    /// Takes the counters of an end as a link has them, which may have been read before those that are
-    /// shown.
+    /// Records the counters of an end from a link message, which may be older than those last read.
     pub(super) fn observe_link(&mut self, side: usize, seen: &Counters) {
         self.observe(side, seen);
         self.shown[side] = highest(&self.shown[side], seen);
     }
 
-    /// Takes the counters of an end that has lost its peer.
+    /// Records the counters of an end that has lost its peer.
     pub(super) fn observe_detached(&mut self, side: usize, seen: &Counters) {
-        // Its own transmit goes on counting; a receive that is still its peer's transmit is in neither.
+        // The end's own transmit continues to count. A receive counter that still shows the peer's transmit
+        // is in neither sum.
         self.detached.get_or_insert_default()[side] = Some(*seen);
         self.observe(side, seen);
     }
 
-    /// Returns all that the workload at `side` ever received and sent over this pair.
+    /// Returns all traffic that the workload at `side` ever received and sent over this pair.
     pub(super) fn traffic(&self, side: usize) -> Traffic {
         let (receive_bytes, receive_packets) = self.carried_to(side);
         let (transmit_bytes, transmit_packets) = self.carried_to(1 - side);
@@ -64,10 +64,11 @@ impl Counted {
     }
 
     /// Returns the bytes and packets that reached `side`. A veth normally counts what it transmits, and
-    /// shows its peer's transmit as its receive; with NAPI (GRO, XDP) or a redirect to the peer the
-    /// receiver counts. Whichever saw more is right, or the sum of what both ends show once they have no
-    /// peer any more. Nothing else may be added: the transmit of an attached end already holds what its
-    /// peer counted (`veth_get_stats64` in drivers/net/veth.c).
+    /// shows its peer's transmit as its receive; with NAPI (GRO, XDP) or a redirect to the peer, the
+    /// receiver counts. The right value is the highest of the sender's transmit, the receiver's receive,
+    /// and the sum of what both ends show once they have no peer any more. No other counters may be added:
+    /// the transmit of an attached end already contains what its peer counted (`veth_get_stats64` in
+    /// drivers/net/veth.c).
     fn carried_to(&self, side: usize) -> (u64, u64) {
         let (own, other) = (&self.highest[side], &self.highest[1 - side]);
         let detached =
@@ -81,7 +82,7 @@ impl Counted {
         )
     }
 
-    /// Exchanges the two sides of the pair.
+    /// Swaps the two sides of the pair.
     pub(super) fn turn(&mut self) {
         self.highest.swap(0, 1);
         self.shown.swap(0, 1);
@@ -90,7 +91,7 @@ impl Counted {
     }
 }
 
-/// Returns of each counter the higher value.
+/// Returns the higher value of each counter.
 pub(super) fn highest(a: &Counters, b: &Counters) -> Counters {
     Counters {
         receive_bytes: a.receive_bytes.max(b.receive_bytes),

@@ -1,4 +1,4 @@
-//! What totals are kept by.
+//! The label sets by which totals are kept.
 
 use crate::model::label;
 use crate::model::series::{self, Trust};
@@ -9,20 +9,20 @@ use crate::model::workload::{Runtime, Workload};
 pub struct LabelSet {
     /// The value of the label `runtime`.
     pub runtime: Runtime,
-    /// `container`; empty for a pod, and if nobody claims the traffic.
+    /// The value of the label `container`; empty for a pod as a whole and for traffic without an owner.
     pub container: String,
-    /// `namespace`, Kubernetes'; empty for what is no pod.
+    /// The value of the label `namespace`, that of Kubernetes; empty outside of pods.
     pub namespace: String,
-    /// `pod`; empty for what is none.
+    /// The value of the label `pod`; empty outside of pods.
     pub pod: String,
-    /// `interface`; empty if it could not be seen.
+    /// The value of the label `interface`; empty if the link could not be read.
     pub interface: String,
-    /// `network`; empty if there is none.
+    /// The value of the label `network`; empty if there is none.
     pub network: String,
 }
 
 impl LabelSet {
-    /// Those of an owner's interface on a network.
+    /// Returns the labels of an owner's interface on a network.
     pub fn of(owner: &Workload, interface: String, mut network: String) -> LabelSet {
         label::bound(&mut network);
         LabelSet {
@@ -35,12 +35,12 @@ impl LabelSet {
         }
     }
 
-    /// Which workload it is of: what its label sets have in common.
+    /// Returns the labels that all label sets of one workload have in common.
     pub fn workload(&self) -> (Runtime, [&str; 3]) {
         (self.runtime, [&self.container, &self.namespace, &self.pod])
     }
 
-    /// Returns the same as [`workload`](LabelSet::workload), to keep.
+    /// Returns [`workload`](LabelSet::workload) as an owned key.
     pub(super) fn workload_key(&self) -> (Runtime, [String; 3]) {
         let (runtime, names) = self.workload();
         (runtime, names.map(str::to_owned))
@@ -51,8 +51,8 @@ impl LabelSet {
             .then(|| NetworkLabels { runtime: self.runtime, network: self.network.clone() })
     }
 
-    /// Returns what it is summed under if there is no room for it: the runtime and the network stay, so that
-    /// the network's totals are whole. What is hidden is summed apart.
+    /// Returns the label set of the overflow in which this one is summed beyond the limit. The runtime and
+    /// the network stay, so that the network's total is complete. Hidden totals are summed apart.
     pub(super) fn overflow(&self, hidden: bool) -> LabelSet {
         LabelSet {
             runtime: self.runtime,
@@ -64,14 +64,14 @@ impl LabelSet {
         }
     }
 
-    /// Returns true if what is summed here is what there is no room for.
+    /// Returns true for a label set of the overflow.
     pub fn is_overflow(&self) -> bool {
         self.container == series::OTHER && self.is_nameless_overflow() || self.is_hidden_overflow()
     }
 
-    /// Returns true if it is that of what the user does not want to see.
+    /// Returns true for the label set of the overflow of hidden totals.
     pub fn is_hidden_overflow(&self) -> bool {
-        // What has no owner is one workload, which has an overflow of its own.
+        // Traffic without an owner counts as one workload, which has an overflow of its own.
         self.container.is_empty() && self.is_nameless_overflow() && self.runtime != Runtime::Unknown
     }
 
@@ -79,8 +79,8 @@ impl LabelSet {
         self.pod.is_empty() && self.namespace.is_empty() && self.interface == series::OTHER
     }
 
-    /// Returns whether something vouches for its names. Traffic without an owner is one workload, so there
-    /// are few of its sets.
+    /// Returns the trust in the names of this label set. Traffic without an owner counts as one workload,
+    /// so it has few label sets.
     pub(super) fn trust(&self) -> Trust {
         match self.runtime {
             Runtime::Docker | Runtime::Podman | Runtime::Cri | Runtime::Named | Runtime::Unknown => {
@@ -101,7 +101,7 @@ pub struct NetworkLabels {
 }
 
 impl NetworkLabels {
-    /// Returns what networks of this runtime are summed under that there is no room for.
+    /// Returns the labels under which this runtime's networks beyond the limit are summed.
     pub(super) fn overflow(&self) -> NetworkLabels {
         NetworkLabels { runtime: self.runtime, network: series::OTHER.to_owned() }
     }

@@ -1,60 +1,60 @@
-//! The pairs that there is no room to show one by one: what their ends count is shown as one sum.
+//! The overflow: the pairs beyond the limit on series, shown as one sum.
 //!
-//! A pair in the overflow stays there as long as it lives. A device's counters are the kernel's own, since
-//! the device was made: shown later, they would be counted twice.
+//! A pair in the overflow stays there until it dies. The kernel counts a device's counters from the
+//! creation of the device: shown by itself later, the pair would be counted twice.
 
 use super::account::Account;
 use super::counted::highest;
 use crate::model::link::Counters;
 use crate::model::series::Trust;
 
-/// What an end's counters are a row of.
+/// The kind of row that shows an end's counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Row {
     Port,
-    /// Of the interfaces of containers and pods, as these see them.
+    /// A row of an interface of a container or pod, with the counters as seen by the interface.
     Container,
-    /// Of nothing that is shown.
+    /// No row: the end's counters are not shown.
     Nothing,
 }
 
-/// What it takes to show a pair by itself.
+/// The cost of showing a pair by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SeriesCost {
-    /// What its sides are rows of.
+    /// The kind of row of each side.
     pub rows: [Row; 2],
-    /// The series of these rows and of the information on their owners.
+    /// The number of series of these rows and of the information on their owners.
     pub series: usize,
-    /// Whether something vouches for the pair.
+    /// The trust in the pair.
     pub trust: Trust,
-    /// The sides that the user does not want to see.
+    /// True for each side that the user's filter hides.
     pub hidden: [bool; 2],
 }
 
-/// How a pair is shown.
+/// The place of a pair: listed by itself or in the overflow.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Placement {
-    /// It is not decided yet.
+    /// The pair has not been booked yet.
     #[default]
     Undecided,
     Listed,
     Overflow(Box<Share>),
 }
 
-/// What a pair has given to the overflow.
+/// A pair's contribution to the overflow.
 #[derive(Clone, Debug)]
 pub(super) struct Share {
     rows: [Row; 2],
     counted: [Counters; 2],
 }
 
-/// What the pairs counted that are shown as one, since each came to the overflow; `None` before the first
-/// has. It never falls.
+/// The sums over the pairs in the overflow, each from the time at which it was moved there; `None` before
+/// the first pair. The sums never fall.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overflow {
     /// The sum over ports.
     pub ports: Option<Counters>,
-    /// The sum over interfaces of containers and pods, as these see it.
+    /// The sum over interfaces of containers and pods, with the counters as seen by the interface.
     pub containers: Option<Counters>,
 }
 
@@ -67,7 +67,7 @@ impl Account {
         }
     }
 
-    /// Returns what the end at `side` itself counts.
+    /// Returns the counters of the end at `side` as seen by that end.
     fn own_counters(&self, side: usize) -> Counters {
         let traffic = self.counted.traffic(side);
         Counters {
@@ -80,8 +80,8 @@ impl Account {
         }
     }
 
-    /// Puts it into the overflow: a pair that was born since the exporter looks counts from its birth, any
-    /// other from now.
+    /// Moves the pair to the overflow. A pair that was created while the exporter runs contributes all of
+    /// its counters, any other pair only what it counts from now on.
     pub(super) fn move_to_overflow(&mut self, overflow: &mut Overflow, rows: [Row; 2]) {
         let counted = match self.born {
             true => Default::default(),
@@ -98,7 +98,7 @@ impl Account {
         self.add_to_overflow(overflow);
     }
 
-    /// Makes its ends rows of these from now on.
+    /// Changes the kind of row that each end contributes to, from now on.
     pub(super) fn set_rows(&mut self, overflow: &mut Overflow, rows: [Row; 2]) {
         self.add_to_overflow(overflow);
         let Placement::Overflow(mut share) = std::mem::take(&mut self.placement) else { return };
@@ -109,7 +109,7 @@ impl Account {
         self.placement = Placement::Overflow(share);
     }
 
-    /// Adds what is new to the overflow, if the pair is shown there.
+    /// Adds the traffic since the last call to the overflow, if the pair is in it.
     pub(super) fn add_to_overflow(&mut self, overflow: &mut Overflow) {
         let Placement::Overflow(share) = &self.placement else { return };
         let seen = [0, 1].map(|side| self.seen(side, share.rows[side]));
@@ -127,14 +127,14 @@ impl Account {
 }
 
 impl Share {
-    /// Exchanges the two sides of the pair.
+    /// Swaps the two sides of the pair.
     pub(super) fn turn(&mut self) {
         self.rows.swap(0, 1);
         self.counted.swap(0, 1);
     }
 }
 
-/// Adds what was seen beyond what is counted already.
+/// Adds to `sum` the part of `seen` that is above `counted`.
 fn add(sum: &mut Counters, seen: &Counters, counted: &Counters) {
     sum.receive_bytes += seen.receive_bytes.saturating_sub(counted.receive_bytes);
     sum.receive_packets += seen.receive_packets.saturating_sub(counted.receive_packets);

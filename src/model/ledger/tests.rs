@@ -18,7 +18,7 @@ fn sent(bytes: u64) -> Counters {
     Counters { transmit_bytes: bytes, ..Counters::default() }
 }
 
-/// A pair whose first side has sent so many bytes, and whose second so many.
+/// Returns a pair with this number of bytes sent by each side.
 fn pair(ends: [End; 2], bytes: [u64; 2]) -> Pair {
     let side = |i: usize| {
         let counters = Counters { receive_bytes: bytes[1 - i], ..sent(bytes[i]) };
@@ -38,12 +38,12 @@ fn labels(container: &str) -> LabelSet {
     }
 }
 
-/// The second side is this container's, the first one a port.
+/// Returns a booking with this container on the second side and a port on the first.
 fn to(container: &str) -> Booking {
     Booking::To([None, Some(labels(container))], NO_COST)
 }
 
-/// (received, sent) bytes of each total.
+/// Returns the container, received bytes and sent bytes of each total.
 fn totals(ledger: &Ledger) -> Vec<(&str, u64, u64)> {
     let totals = ledger.workloads().map(|WorkloadTotal { labels, traffic, .. }| {
         (labels.container.as_str(), traffic.receive.bytes, traffic.transmit.bytes)
@@ -144,7 +144,8 @@ fn a_counter_that_goes_backwards_takes_nothing_back_and_books_what_exceeds_its_h
     let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 2)], [0, 0])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
-    // No veth's own counter was ever seen to fall while it lived: what looks like it is an older message.
+    // No veth's own counter was ever seen to fall during the life of the veth: a lower value comes from an
+    // older message.
     for (counter, total) in [(100, 100), (10, 100), (0, 100), (60, 100), (150, 150)] {
         ledger.observe(end(None, 5), &sent(counter));
         assert_eq!(totals(&ledger), [("web", total, 0)], "after {counter}");
@@ -187,11 +188,11 @@ fn a_total_begins_when_its_first_pair_came_and_not_when_its_name_did() {
     assign(&mut ledger, vec![to("web")], 2 * MINUTE);
     assert_eq!(begun(&ledger), [("web".into(), 60)]);
     assert_eq!(ledger.networks().map(|(.., begun)| begun).collect::<Vec<_>>(), [MINUTE]);
-    // A new name for what runs already begins now, and what is there goes on.
+    // A new name of a running pair begins now, and the total of the old name stays.
     assign(&mut ledger, vec![to("renamed")], 3 * MINUTE);
     assign(&mut ledger, vec![to("web")], 4 * MINUTE);
     assert_eq!(begun(&ledger), [("renamed".into(), 180), ("web".into(), 60)]);
-    // One that dies unnamed.
+    // A pair that dies without a name.
     let late = [end(None, 6), end(Some(2), 2)];
     ledger.reconcile(&[pair(ends, [100, 7]), pair(late, [9, 9])], 5 * MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web"), held([None, Some(labels("?"))])], 5 * MINUTE);
@@ -215,7 +216,7 @@ fn the_owner_sticks_to_a_pair_that_moves_back_to_the_host_to_die() {
     let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(Some(1), 4)], [100, 7])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
-    // The container's end is on the host now, and comes first: 4 before 5.
+    // The container's end is now on the host and is the first side: 4 comes before 5.
     let before = ledger.place(end(None, 5)).unwrap();
     ledger.reconcile(&[pair([end(None, 4), end(None, 5)], [9, 120])], MINUTE, |_| true, |_| false);
     assert_eq!((before.1, ledger.place(end(None, 5))), (0, Some((before.0, 1))));
@@ -237,7 +238,7 @@ fn traffic_between_two_ports_is_nobodys_also_when_one_of_them_becomes_an_interfa
 
 #[test]
 fn what_a_pair_carried_on_its_way_into_a_container_is_the_containers() {
-    // A busy host: it stays on the host for longer than it is held back.
+    // On a busy host the pair stays on the host for longer than it is held back.
     let mut ledger = Whole::default();
     ledger.reconcile(&[pair([end(None, 5), end(None, 6)], [90, 0])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![Booking::To([None, None], NO_COST)], MINUTE + Duration::from_secs(2));
@@ -276,18 +277,18 @@ fn a_network_is_there_with_zero_as_soon_as_it_is_known_and_sums_its_workloads() 
     assert_eq!(rows, [("front", 150, 8), ("idle", 0, 0)]);
 }
 
-/// One thing that happens to the pair under test.
+/// One step in the life of the pair under test.
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many bytes go to the workload.
+    /// The workload receives this many bytes.
     Carry(u64),
     /// The port's counters are read.
     Sample,
     /// The links are read.
     Reconcile,
-    /// The name is one of three, or not known.
+    /// The pair's name is one of three, or not known.
     Name(Option<u8>),
-    /// The container is made anew.
+    /// The container is deleted and created anew.
     Recreate,
 }
 
@@ -304,7 +305,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 #[test]
 fn what_two_parted_ends_have_kept_is_added_up() {
-    // With GRO on the receiving end: it counted 1,009 of 1,010 packets itself (measured).
+    // With GRO on the receiving end: that end counted 1,009 of 1,010 packets itself (measured).
     let mut ledger = Whole::default();
     let ends = [end(None, 5), end(Some(1), 2)];
     ledger.reconcile(&[pair(ends, [0, 0])], MINUTE, |_| true, |_| false);
@@ -321,14 +322,14 @@ fn what_two_parted_ends_have_kept_is_added_up() {
     assert_eq!(ledger.workloads().next().unwrap().traffic.receive.packets, 1010);
 }
 
-/// Counters of one end of a pair whose receiver counts what its XDP program lets pass.
+/// Returns the counters of one end of a pair with a receiver that counts what its XDP program lets pass.
 fn counted(transmit_bytes: u64, receive_bytes: u64) -> Counters {
     Counters { transmit_bytes, receive_bytes, ..Counters::default() }
 }
 
 #[test]
 fn what_a_receiver_with_xdp_counted_is_not_added_to_a_transmit_that_holds_it_already() {
-    // While they are attached the sender shows 1,000: 100 of its own and 900 that its peer counted.
+    // While the ends are attached, the sender shows 1,000: 100 of its own and 900 that its peer counted.
     let attached = [counted(1_000, 0), counted(0, 1_000)];
     let detached = [counted(100, 0), counted(0, 900)];
     for order in [[0, 1], [1, 0]] {
@@ -363,7 +364,7 @@ fn the_end_that_is_left_brings_the_last_numbers() {
     let ends = [end(None, 5), end(Some(1), 2)];
     ledger.reconcile(&[pair(ends, [100, 7])], MINUTE, |_| true, |_| false);
     assign(&mut ledger, vec![to("web")], MINUTE);
-    // The namespace is gone; the host's end is not yet.
+    // The namespace is gone; the host's end is still there.
     ledger.reconcile(&[], MINUTE, |_| true, |left| left == ends[0]);
     assign(&mut ledger, vec![], MINUTE);
     assert_eq!(ledger.observe_detached(ends[0], &sent(130)), Some((0, 0)));
@@ -374,7 +375,7 @@ fn the_end_that_is_left_brings_the_last_numbers() {
 }
 
 proptest! {
-    /// Whatever the order, no total falls, and together they are all that was carried.
+    /// No total falls in any order of steps, and the sum of all totals is all traffic that was carried.
     #[test]
     fn nothing_is_lost_or_counted_twice(steps in steps()) {
         let mut ledger = Whole::default();
@@ -401,7 +402,7 @@ proptest! {
                     assign(&mut ledger, vec![booking(name)], MINUTE);
                 }
                 Step::Recreate => {
-                    ledger.observe(end(None, 10 + life), &sent(bytes)); // its last words
+                    ledger.observe(end(None, 10 + life), &sent(bytes)); // the final counters
                     life += 1;
                     before_this_life = carried;
                     ledger.reconcile(&now(life, 0), MINUTE, |_| true, |_| false);

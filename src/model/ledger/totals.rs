@@ -1,4 +1,4 @@
-//! Totals by label set: found by their labels, booked to by their number.
+//! Totals by label set: looked up by their labels, booked to by their number.
 
 use super::Traffic;
 use crate::model::peak::Peaks;
@@ -7,30 +7,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The number of a total among those of its kind, while it is kept.
+/// The number of a total among those of its kind, while the total is stored.
 pub(super) type TotalId = u32;
 
-/// A total, and what is known of it.
+/// A total with its labels and its bookkeeping.
 #[derive(Clone, Debug)]
 pub(super) struct Total<L, D> {
     pub(super) labels: Arc<L>,
     pub(super) traffic: Traffic,
-    /// Since when it is counted.
+    /// The time from which the total counts.
     pub(super) begun: Duration,
     pub(super) peaks: Peaks,
     pub(super) detail: D,
-    /// A pair carries it at the tick that is being noted.
+    /// True if a pair carries the total at the tick that is being recorded.
     pub(super) carried: bool,
-    /// When it was stored.
+    /// The time at which the total was stored.
     opened: Duration,
-    /// How many accounts, or totals, or runtimes keep it.
+    /// The number of accounts, other totals and runtimes that hold the total.
     carriers: usize,
-    /// Since when nothing keeps it.
+    /// The time since which the total has had no carrier.
     idle: Duration,
 }
 
 impl<L, D> Total<L, D> {
-    /// Leaves what was just booked out of the peaks: it is of an unknown time.
+    /// Leaves the latest booking out of the peaks: the time in which its traffic was carried is not known.
     pub(super) fn skip(&mut self) {
         self.peaks.skip_to(&self.traffic);
     }
@@ -41,9 +41,9 @@ impl<L, D> Total<L, D> {
 pub(super) struct Totals<L, D> {
     slots: Slab<Total<L, D>>,
     by_labels: BTreeMap<Arc<L>, TotalId>,
-    /// Those that nothing keeps, with the time since when.
+    /// The totals without a carrier, each with the time since which it has had none.
     idle: BTreeSet<(Duration, TotalId)>,
-    /// How often a total was added or forgotten, or has begun earlier.
+    /// The number of times that a total was added or forgotten, or was set to begin earlier.
     version: u64,
 }
 
@@ -54,12 +54,12 @@ impl<L, D> Default for Totals<L, D> {
 }
 
 impl<L: Ord, D> Totals<L, D> {
-    /// Returns how often a total was added or forgotten, or has begun earlier.
+    /// Returns a number that changes whenever a total is added or forgotten, or begins earlier.
     pub(super) fn version(&self) -> u64 {
         self.version
     }
 
-    /// Returns how many totals there are.
+    /// Returns the number of totals.
     pub(super) fn len(&self) -> usize {
         self.by_labels.len()
     }
@@ -69,7 +69,7 @@ impl<L: Ord, D> Totals<L, D> {
         self.by_labels.get(labels).copied()
     }
 
-    /// Stores a total of nothing that nothing keeps yet; there must be none with these labels.
+    /// Stores an empty total that has no carrier yet. There must be no total with these labels.
     pub(super) fn open(&mut self, labels: L, begun: Duration, now: Duration, detail: D) -> TotalId {
         self.version += 1;
         let labels = Arc::new(labels);
@@ -90,7 +90,7 @@ impl<L: Ord, D> Totals<L, D> {
         id
     }
 
-    /// Dates back the beginning of a total that was opened at this very time.
+    /// Sets an earlier beginning of a total that was stored at the time `now`; other totals keep theirs.
     pub(super) fn begin_earlier(&mut self, id: TotalId, begun: Duration, now: Duration) {
         if let Some(total) = self.slots.get_mut(id).filter(|total| total.opened == now) {
             self.version += u64::from(begun < total.begun);
@@ -98,7 +98,7 @@ impl<L: Ord, D> Totals<L, D> {
         }
     }
 
-    /// Keeps a total until [`release`](Totals::release).
+    /// Adds a carrier to a total, which is then stored until [`release`](Totals::release).
     pub(super) fn hold(&mut self, id: TotalId) {
         if let Some(total) = self.slots.get_mut(id) {
             if total.carriers == 0 {
@@ -108,7 +108,8 @@ impl<L: Ord, D> Totals<L, D> {
         }
     }
 
-    /// Takes one [`hold`](Totals::hold) back: what nothing keeps is forgotten in its time.
+    /// Removes a carrier that [`hold`](Totals::hold) has added. A total without carriers expires after the
+    /// retention.
     pub(super) fn release(&mut self, id: TotalId, now: Duration) {
         if let Some(total) = self.slots.get_mut(id) {
             total.carriers -= 1;
@@ -119,7 +120,7 @@ impl<L: Ord, D> Totals<L, D> {
         }
     }
 
-    /// Takes out the totals that nothing has kept for longer than `retention`.
+    /// Removes and returns the totals that have had no carrier for longer than `retention`.
     pub(super) fn expire(&mut self, now: Duration, retention: Duration) -> Vec<Total<L, D>> {
         let mut expired = Vec::new();
         while let Some(&(idle, id)) = self.idle.first()
@@ -135,9 +136,9 @@ impl<L: Ord, D> Totals<L, D> {
         expired
     }
 
-    /// Returns when the next total is to be forgotten.
+    /// Returns the time at which the next total expires.
     pub(super) fn expires_at(&self, retention: Duration) -> Option<Duration> {
-        // What is as old as `retention` stays, what is older goes.
+        // A total exactly as old as `retention` stays; one that is a nanosecond older expires.
         self.idle.first().map(|(idle, _)| *idle + retention + Duration::from_nanos(1))
     }
 
@@ -146,12 +147,12 @@ impl<L: Ord, D> Totals<L, D> {
         self.slots.get(id)
     }
 
-    /// Returns the total with this number, to change it.
+    /// Returns the total with this number for modification.
     pub(super) fn get_mut(&mut self, id: TotalId) -> Option<&mut Total<L, D>> {
         self.slots.get_mut(id)
     }
 
-    /// Returns every total, to change it.
+    /// Returns every total for modification.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Total<L, D>> {
         self.slots.values_mut()
     }

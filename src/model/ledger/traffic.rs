@@ -1,15 +1,15 @@
-//! Bytes and packets, one way and both.
+//! Bytes and packets, in one direction and in both.
 
 use std::ops::AddAssign;
 
-/// What went one way.
+/// The traffic in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// Bytes, link layer header included.
     pub bytes: u64,
     /// Packets; with GSO one of them can be 64 KB.
     pub packets: u64,
-    /// Packets that could not be handed over, as the other end counted them.
+    /// Packets that could not be delivered, as counted by the other end.
     pub dropped: u64,
 }
 
@@ -31,17 +31,17 @@ impl AddAssign for Flow {
     }
 }
 
-/// What a workload received and sent.
+/// The traffic that a workload received and sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// What went into the workload.
+    /// The traffic into the workload.
     pub receive: Flow,
-    /// What went out of the workload.
+    /// The traffic out of the workload.
     pub transmit: Flow,
 }
 
 impl Traffic {
-    /// What came since an earlier total.
+    /// Returns the traffic since an earlier total.
     pub fn since(self, earlier: Traffic) -> Traffic {
         Traffic {
             receive: self.receive.since(earlier.receive),

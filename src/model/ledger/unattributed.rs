@@ -1,22 +1,22 @@
-//! What pairs had carried that died before their owner was known.
+//! The traffic of pairs that died before their owner was known.
 
 use super::account::HeldBack;
 use super::{LabelSet, Ledger, Limits, OwnerHint, Traffic};
 use std::time::Duration;
 
-/// So many dead pairs wait for their owner.
+/// The greatest number of dead pairs that wait for their owner.
 pub(super) const UNATTRIBUTED: usize = 4096;
 
-/// What a pair had carried that died while it was held back.
+/// The traffic of a pair that died while it was held back.
 #[derive(Clone, Debug)]
 pub(crate) struct Unattributed {
-    /// Where it is booked if nothing names the owner.
+    /// The labels that the traffic is booked to if no hint leads to the owner.
     pub labels: [Option<LabelSet>; 2],
-    /// What may name the owner.
+    /// The properties by which a runtime may identify the owner.
     pub hint: Option<OwnerHint>,
-    /// Since when the pair is dead.
+    /// The time at which the pair died.
     pub since: Duration,
-    /// Since when it was counted.
+    /// The time from which the traffic was counted.
     arrived: Duration,
     traffic: [Traffic; 2],
 }
@@ -33,9 +33,9 @@ impl Unattributed {
 }
 
 impl Ledger {
-    /// Asks of each dead pair's traffic where it is booked, or, unless `all`, of those that have died since
-    /// the last time; it waits while the answer is `None`. Where very many wait, the oldest are booked to the
-    /// labels that they have without an answer.
+    /// Books the traffic of dead pairs to the labels that `owner` returns; traffic for which it returns
+    /// `None` waits. With `all`, asks about every dead pair, else about those that have died since the last
+    /// call. Beyond the bound, the oldest pairs are booked to the labels that they have.
     pub(crate) fn attribute_late(
         &mut self,
         owner: impl Fn(&Unattributed) -> Option<[Option<LabelSet>; 2]>,
@@ -58,7 +58,7 @@ impl Ledger {
                 let hidden = !(limits.shows)(&labels);
                 let (total, _) =
                     self.book.find_or_open(labels, hidden, (true, false), entry.arrived, now, limits);
-                // It is kept for the whole retention from now.
+                // The hold starts the retention of the total anew.
                 self.book.workloads.hold(total);
                 self.book.book(total, traffic);
                 if let Some(total) = self.book.workloads.get_mut(total) {
@@ -70,7 +70,7 @@ impl Ledger {
         self.asked_late = self.unattributed.len();
     }
 
-    /// Returns since when the first of the dead pairs waits for its owner.
+    /// Returns the time of death of the first pair that waits for its owner.
     pub(crate) fn waits_since(&self) -> Option<Duration> {
         self.unattributed.first().map(|entry| entry.since)
     }

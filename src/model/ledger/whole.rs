@@ -1,14 +1,14 @@
-//! The ledger told of all pairs at once, for tests.
+//! A ledger that takes all pairs at once, for tests.
 
 use super::*;
 use crate::model::series::Trust;
 use std::ops::{Deref, DerefMut};
 
-/// What it takes to show a pair that takes nothing.
+/// The cost of a pair that takes no series.
 pub(super) const NO_COST: SeriesCost =
     SeriesCost { rows: [Row::Nothing; 2], series: 0, trust: Trust::Vouched, hidden: [false; 2] };
 
-/// A ledger, and the pairs that it was last told of.
+/// A ledger, and the pairs of the last call.
 #[derive(Default)]
 pub(super) struct Whole {
     ledger: Ledger,
@@ -30,7 +30,7 @@ impl DerefMut for Whole {
 }
 
 impl Whole {
-    /// Takes these pairs for all that there are.
+    /// Reconciles the ledger with `pairs` as the complete list of pairs.
     pub(super) fn reconcile(
         &mut self,
         pairs: &[Pair],
@@ -48,7 +48,7 @@ impl Whole {
         self.pairs = pairs.to_vec();
     }
 
-    /// Books the pairs in their order.
+    /// Assigns one booking to each pair, in the order of the pairs.
     pub(super) fn book(&mut self, bookings: Vec<Booking>, now: Duration, limits: &Limits<'_>) {
         let ends: Vec<End> = self.pairs.iter().map(|pair| pair.sides[0].end).collect();
         for (end, booking) in ends.into_iter().zip(bookings) {
@@ -57,12 +57,13 @@ impl Whole {
         }
     }
 
-    /// Returns the totals of workloads, hidden ones too.
+    /// Returns the totals of workloads, including hidden ones.
     pub(super) fn book_of_all(&self) -> impl Iterator<Item = (&LabelSet, &Traffic)> {
         self.ledger.book.workloads.iter().map(|total| (&*total.labels, &total.traffic))
     }
 
-    /// Books the pairs in their order without a limit, and what dead pairs had carried as `owner` says.
+    /// Assigns one booking to each pair, in the order of the pairs and without a limit, and books the
+    /// traffic of dead pairs as `owner` says.
     pub(super) fn assign(
         &mut self,
         bookings: Vec<Booking>,

@@ -17,7 +17,7 @@ fn seen(netns: NetnsId, links: impl IntoIterator<Item = Link>) -> (NetnsId, Insi
     (netns, Inside::Seen(links.into_iter().map(|link| (link.ifindex, Box::new(link))).collect()))
 }
 
-/// Each pair as its two ends, (nsid or host, ifindex), and whether both were seen.
+/// Returns the two ends of each pair, as (nsid or host, ifindex).
 fn ends(pairing: &Pairing) -> Vec<[(Option<u32>, u32); 2]> {
     let end = |end: End| (end.netns.nsid(), end.ifindex);
     pairing.pairs().map(|ends| ends.map(end)).collect()
@@ -27,7 +27,7 @@ fn reasons(pairing: &Pairing) -> Vec<(u32, EndState)> {
     pairing.single().iter().map(|(end, why)| (end.ifindex, *why)).collect()
 }
 
-/// Namespaces as they are.
+/// The namespaces and their links as they are in the kernel.
 struct World<'a> {
     namespaces: &'a Namespaces,
     ids: HashMap<u32, NetnsId>,
@@ -51,7 +51,7 @@ impl LinkLookup for World<'_> {
     }
 }
 
-/// Joins all links at once.
+/// Pairs all links at once.
 pub(in crate::model) fn pair(namespaces: &Namespaces) -> Pairing {
     let ids = namespaces.keys().filter_map(|&netns| Some((netns.nsid()?, netns))).collect();
     let ends = namespaces.iter().flat_map(|(&netns, inside)| match inside {
@@ -200,7 +200,7 @@ fn of_two_workloads_the_outer_ones_end_is_the_port_whatever_its_master() {
 
 #[test]
 fn an_end_that_cannot_say_where_its_peer_is_is_found_by_it() {
-    // The first one's word came in an event of its namespace, the second one's in a dump.
+    // In namespace 4, the end 3 comes from an event of that namespace, the end 6 from a dump.
     let world = Namespaces::from([
         seen(HOST, [veth(18, 3, PeerNetns::Nsid(4))]),
         seen(other(2), [veth(5, 6, PeerNetns::Elsewhere)]),

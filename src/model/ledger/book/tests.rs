@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The series of a pair with a label set of its own.
+/// The number of series of a pair with a label set of its own.
 const OF_A_PAIR: usize = 21;
 
 fn labels(runtime: Runtime, container: &str) -> LabelSet {
@@ -65,7 +65,7 @@ struct Told {
 }
 
 impl Told {
-    /// Judges these containers; all of them have been born since we look.
+    /// Books these containers, all of them created while the exporter runs.
     fn judge(&mut self, containers: &[Container], limit: usize, now: Duration) {
         let pairs: Vec<Pair> = containers.iter().map(Container::pair).collect();
         self.ledger.reconcile(&pairs, now, |_| true, |_| false);
@@ -106,19 +106,19 @@ fn who_is_shown_stays_and_newcomers_are_summed_until_there_is_room() {
     let (old, new) = ([container(5, 100), container(6, 10)], [container(3, 7), container(4, 8)]);
     book.judge(&old, limit, MINUTE);
     assert_eq!((book.names(), book.summed), (vec!["c5".to_owned(), "c6".to_owned()], 0));
-    // These come before them in the order of the links.
+    // The new containers come before the old ones in the order of the links.
     let all = [new.as_slice(), old.as_slice()].concat();
     book.judge(&all, limit, MINUTE);
     assert_eq!(book.totals(), [("c5".into(), 100), ("c6".into(), 10), ("other".into(), 15)]);
     assert_eq!([3, 4, 5, 6].map(|ifindex| book.is_listed(ifindex)), [false, false, true, true]);
     assert_eq!(book.summed, 2 * OF_A_PAIR);
-    // Of two networks' rows nothing is missing.
+    // The rows of the two networks are complete.
     assert_eq!(
         book.ledger.networks().map(|(_, traffic, _)| traffic.receive.bytes).collect::<Vec<_>>(),
         [125]
     );
-    // Those who are shown go: their ports leave room at once, and their totals when they are forgotten. Who
-    // was in the rest stays there.
+    // The listed containers go: their ports free series at once, and their totals when they expire. The
+    // containers in the overflow stay there.
     let mut left = vec![container(3, 9), container(4, 8), container(9, 1), container(10, 4)];
     book.judge(&left, limit, 2 * MINUTE);
     let totals = [("c5".into(), 100), ("c6".into(), 10), ("c9".into(), 1), ("other".into(), 21)];
@@ -179,7 +179,7 @@ fn containers_that_come_and_go_faster_than_totals_are_forgotten_leave_no_more_th
     }
     assert!(book.names().len() <= limit / OF_A_LABEL_SET + 1, "{}", book.names().len());
     assert_eq!(book.received(), 60_000);
-    // All that is left is forgotten in its time.
+    // All that is left expires after the retention.
     book.judge(&[], limit, 2 * MINUTE);
     book.judge(&[], limit, 30 * MINUTE);
     assert!(book.names().is_empty());
@@ -212,7 +212,7 @@ fn networks_beyond_their_part_are_one_network() {
     assert!(names.starts_with(&["n000", "n001"]) && names.ends_with(&["other"]), "{names:?}");
 }
 
-/// What happens to one of the containers.
+/// One step in the life of a container.
 #[derive(Clone, Debug)]
 enum Step {
     Receive(u8, u64),
@@ -234,8 +234,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whoever comes, goes and is renamed: no total that is kept falls, together they have every byte, and
-    /// no more are shown than there is room for.
+    /// No stored total falls in any order of starts, stops and renames, the sum of all totals is every
+    /// byte, and the shown series are within the limit.
     #[test]
     fn beyond_the_limit_nothing_falls_is_lost_or_counted_twice(steps in steps(), room in 0usize..6) {
         let limit = room * OF_A_PAIR + OF_A_NETWORK;
@@ -262,7 +262,7 @@ proptest! {
                 Step::Minutes(minutes) => now += minutes * MINUTE,
             }
             let containers: Vec<Container> = living.values().cloned().collect();
-            // What each has carried by now is read before it may go.
+            // The counters of each container are read before the container may go.
             for container in &containers {
                 let sent = Counters { transmit_bytes: container.received, ..Counters::default() };
                 book.ledger.observe(End { netns: NetnsId::Host, ifindex: container.ifindex }, &sent);
