@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The most bytes that are read of the table: some 300 links, in half a millisecond.
 const READ_AT_MOST: u64 = 64 << 10;
@@ -77,33 +78,50 @@ fn statistics(folder: &Path, ifindex: u32, name: &Name) -> Option<Counters> {
     })
 }
 
+/// The time within which a link that was read in sysfs, and is not there any more, is gone: the next sign of
+/// the same end comes so soon.
+const READ_BEFORE: Duration = Duration::from_secs(1);
+
 /// Reads last counters, on a socket of its own.
 pub struct FinalSampler {
     sampler: Sampler,
     table: DeviceTable,
+    /// The links that were read in sysfs within [`READ_BEFORE`], with the time of the last reading.
+    read: HashMap<u32, Instant>,
 }
 
 impl FinalSampler {
     /// One that reads this table, and asks this sampler for what is not in it.
     pub fn new(table: DeviceTable, sampler: Sampler) -> FinalSampler {
-        FinalSampler { sampler, table }
+        FinalSampler { sampler, table, read: HashMap::new() }
     }
 
     /// Returns the counters of these links of the host, as far as they are still there.
     pub fn last(&mut self, links: Vec<(u32, Name)>) -> Vec<(u32, Counters)> {
-        let folder = Path::new(SYSFS_NET);
+        let now = Instant::now();
+        self.read.retain(|_, read| now.duration_since(*read) < READ_BEFORE);
         let mut table = None;
-        let mut last = |(ifindex, name): (u32, Name)| {
-            let counters = statistics(folder, ifindex, &name)
-                .or_else(|| {
-                    let table = table.get_or_insert_with(|| self.table.read().unwrap_or_default());
-                    table.get(&name).copied()
-                })
-                // What is in neither is asked for: it waits for the lock.
-                .or_else(|| self.sampler.sample_link(ifindex).ok()?)?;
-            Some((ifindex, counters))
-        };
-        links.into_iter().filter_map(&mut last).collect()
+        let last = |(ifindex, name)| Some((ifindex, self.last_of(ifindex, &name, now, &mut table)?));
+        links.into_iter().filter_map(last).collect()
+    }
+
+    fn last_of(
+        &mut self,
+        ifindex: u32,
+        name: &Name,
+        now: Instant,
+        table: &mut Option<HashMap<Name, Counters>>,
+    ) -> Option<Counters> {
+        if let Some(counters) = statistics(Path::new(SYSFS_NET), ifindex, name) {
+            self.read.insert(ifindex, now);
+            return Some(counters);
+        }
+        // A request for a link that is gone waits for the lock too, and is answered by an error.
+        if self.read.contains_key(&ifindex) {
+            return None;
+        }
+        let table = table.get_or_insert_with(|| self.table.read().unwrap_or_default());
+        table.get(name).copied().or_else(|| self.sampler.sample_link(ifindex).ok()?)
     }
 }
 

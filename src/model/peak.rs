@@ -98,6 +98,10 @@ impl Highest {
         while self.0.back().is_some_and(|&(_, earlier)| earlier <= value) {
             self.0.pop_back();
         }
+        // Steady traffic needs room for one.
+        if self.0.len() == self.0.capacity() {
+            self.0.reserve_exact(self.0.len().max(1));
+        }
         self.0.push_back((now, value));
     }
 

@@ -136,7 +136,7 @@ impl Locations {
         self.remove(&locator);
         match location.netns {
             Located::Nsid(nsid) => {
-                let at = self.at.entry(nsid).or_insert_with(|| Vec::with_capacity(1));
+                let at = self.at.entry(nsid).or_insert_with(one);
                 at.push(locator.clone());
                 self.changed.insert(nsid);
                 if let Locator::Pid(pid) = locator {
@@ -200,7 +200,7 @@ impl Evidence {
     pub(crate) fn add_claim(&mut self, runtime: Runtime, claim: Claim) {
         let source = self.sources.entry(runtime).or_default();
         let (locator, id) = (claim.locator.clone(), claim.owner.id.clone());
-        let claims = source.claims.entry(locator.clone()).or_default();
+        let claims = source.claims.entry(locator.clone()).or_insert_with(one);
         if claims.contains(&claim) {
             return;
         }
@@ -229,12 +229,12 @@ impl Evidence {
         let source = self.sources.entry(runtime).or_default();
         let mut by_locator: BTreeMap<Locator, Vec<Claim>> = BTreeMap::new();
         for claim in claims.claims {
-            by_locator.entry(claim.locator.clone()).or_default().push(claim);
+            by_locator.entry(claim.locator.clone()).or_insert_with(one).push(claim);
         }
         by_locator.values_mut().for_each(|claims| claims.sort());
         let mut own: BTreeMap<Locator, Vec<RuntimeNetns>> = BTreeMap::new();
         for netns in claims.own {
-            own.entry(netns.locator.clone()).or_default().push(netns);
+            own.entry(netns.locator.clone()).or_insert_with(one).push(netns);
         }
         let networks_changed = source.networks != claims.networks;
         source.networks = claims.networks;
@@ -518,6 +518,12 @@ impl Evidence {
         expected.iter_mut().for_each(|expected| filter.strip_workload(&mut expected.workload));
         containers.iter_mut().for_each(|workload| filter.strip_workload(workload));
     }
+}
+
+/// Returns a list with room for one: a locator has more than one claim, an nsid more than one locator, in
+/// few cases.
+fn one<T>() -> Vec<T> {
+    Vec::with_capacity(1)
 }
 
 /// Returns the keys whose values differ, each with whether it is there now and whether it was before.
