@@ -1,55 +1,49 @@
-//! The state machine: what is known of the host, what to ask next, what to show.
+//! The state machine: takes each input of the kernel and of the runtimes, says what to ask next, and what to
+//! show.
 //!
-//! Everything that can interleave is decided here. A round reads all: the host's links, then those of each
-//! namespace they lead to and of each that a runtime claims. After the first round events keep the
-//! topology, and feed the ledger with the counters they carry; changes are gathered for some milliseconds
-//! and judged together. Where only the host's events arrive, each tick begins a round.
+//! All that can interleave is decided here, by parts that each have a state of their own: [`Reading`] (open
+//! requests, resyncs), [`Knowledge`] (links, owners, rows, accounts), [`Finals`], [`Presentation`] and
+//! [`Schedule`]. The host matches an input and hands it to the part; it gathers the changes of some
+//! milliseconds and has them evaluated together.
 
-use super::ledger::{LabelSet, Ledger};
-use super::link::{Counters, End, Errors, NetnsId};
-use super::owners::{Evidence, Owners, SourceState};
-use super::topology::Topology;
-use super::view::{Source, SourceStatus, Status};
-use super::workload::Runtime;
+use super::event::Event;
+use super::ledger::LabelSet;
+use super::link::{End, Kind, NetnsId};
+use super::owners::Evidence;
+use super::topology::Change;
+use super::view::{Source, SourceStatus, Status, View};
+use super::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
-
 use std::time::Duration;
 
 mod attribution;
-mod claims;
-mod events;
+mod finals;
 mod input;
-mod judging;
+mod knowledge;
 mod names;
 mod open_requests;
 mod reading;
 mod rotation;
-mod rounds;
 mod schedule;
 mod show;
 mod unconfirmed;
 
-use attribution::Attribution;
+use finals::Finals;
 pub use input::{Config, Input, Learning, Links, Located, Location, Request, Samples};
 pub(crate) use input::{LookFailure, ProcessInNetns};
-use names::NamesReading;
+use knowledge::Knowledge;
 use reading::Reading;
-use schedule::{Schedule, Searching};
+use schedule::Schedule;
 use show::Presentation;
 
 /// The state of one host.
 #[derive(Debug)]
 pub struct Host {
     config: Config,
-    topology: Topology,
-    evidence: Evidence,
-    owners: Owners,
-    attribution: Attribution,
-    searching: Searching,
+    known: Knowledge,
     reading: Reading,
-    names: NamesReading,
+    finals: Finals,
     schedule: Schedule,
-    ledger: Ledger,
     shown: Presentation,
     status: Status,
     /// The second implementation, which evaluates everything each time; see `oracle`.
@@ -58,27 +52,22 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host of which nothing is known, that will be told of by these runtimes.
+    /// Returns a host of which nothing is known, of which these runtimes will report.
     pub fn new(config: Config, runtimes: impl IntoIterator<Item = Runtime>) -> Host {
         Host {
             #[cfg(test)]
             oracle: oracle::Oracle::default(),
             config,
-            topology: Topology::default(),
-            evidence: Evidence::new(runtimes),
-            owners: Owners::default(),
-            attribution: Attribution::default(),
-            searching: Searching::default(),
+            known: Knowledge::new(runtimes),
             reading: Reading::default(),
-            names: NamesReading::default(),
+            finals: Finals::default(),
             schedule: Schedule::default(),
-            ledger: Ledger::default(),
             shown: Presentation::default(),
             status: Status::default(),
         }
     }
 
-    /// Takes one input; says what to ask.
+    /// Takes one input; returns what to ask.
     pub fn apply(&mut self, input: Input, now: Duration) -> Vec<Request> {
         #[cfg(test)]
         self.make_twin();
@@ -99,34 +88,48 @@ impl Host {
     }
 
     fn dispatch(&mut self, input: Input, now: Duration) -> Vec<Request> {
+        let known = &mut self.known;
         match input {
             Input::Tick => self.tick(now),
-            Input::Links { nsid, answer } => self.take_links(nsid, answer, now),
-            Input::Located { locator, answer } => self.take_location(locator, answer, now),
+            Input::Links { nsid, answer } => {
+                let (config, status) = (&self.config, &mut self.status);
+                let effects = self.reading.take_links(nsid, answer, known, config, status, now);
+                self.schedule.gather(effects.changed, &self.config, now);
+                effects.requests
+            }
+            Input::Located { locator, answer } => {
+                let effects = self.reading.take_location(locator, answer, known, now);
+                self.schedule.gather(effects.changed, &self.config, now);
+                effects.requests
+            }
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
-            Input::SameClaims { runtime, took } => self.take_same_claims(runtime, took, now),
-            Input::NewProcesses { nsids, answer } => self.take_new_processes(&nsids, answer, now),
+            Input::SameClaims { runtime, took } => {
+                let changed = known.evidence.answered(runtime, true, now);
+                self.status.report(runtime, Ok(()), took);
+                self.believe(Some(runtime), changed, now)
+            }
+            Input::NewProcesses { nsids, answer } => {
+                let (changed, requests) = known.take_new_processes(&nsids, answer.unwrap_or_default(), now);
+                self.schedule.gather(changed, &self.config, now);
+                requests
+            }
             Input::Dying { container } => {
-                let places: Vec<u32> = self.owners.owned_by(&container).filter_map(NetnsId::nsid).collect();
-                places.into_iter().flat_map(|nsid| self.final_sample(nsid)).collect()
+                let nsids: Vec<u32> = known.owners.owned_by(&container).filter_map(NetnsId::nsid).collect();
+                nsids.into_iter().filter_map(|nsid| self.finals.sample(nsid, known)).collect()
             }
             Input::Exited { pid } => {
-                let nsid = self.evidence.exited(pid);
-                nsid.map_or_else(Vec::new, |nsid| self.final_sample(nsid))
+                let nsid = known.evidence.exited(pid);
+                nsid.and_then(|nsid| self.finals.sample(nsid, known)).into_iter().collect()
             }
-            Input::Named => self.names.request_after_open().into_iter().collect(),
+            Input::Named => self.reading.names.request_after_open().into_iter().collect(),
             Input::NameAdded(claim) => self.add_name(*claim, now),
             Input::Unnamed { locator } => self.remove_name(&locator, now),
             Input::Events(events) => {
-                let mut requests = Vec::new();
-                for event in events {
-                    requests.extend(self.take_event(event, now));
-                }
-                // A name may be another link's by the next sign.
-                self.reading.table_at_death.clear();
+                let requests = events.into_iter().flat_map(|event| self.take_event(event, now)).collect();
+                self.finals.clear_table();
                 requests
             }
-            Input::ReadOthers => self.read_others(),
+            Input::ReadOthers => self.reading.request_others(&self.shown.others_nsids(), known),
             input => {
                 self.note(input, now);
                 Vec::new()
@@ -134,33 +137,241 @@ impl Host {
         }
     }
 
-    /// Takes an input that asks for nothing.
+    /// Takes an input that no request follows from at once.
     fn note(&mut self, input: Input, now: Duration) {
         match input {
-            Input::Processes { nsids, answer, took } => self.take_processes(&nsids, answer, took, now),
+            Input::Processes { nsids, answer, took } => {
+                let result = answer.as_ref().map(|_| ()).map_err(Clone::clone);
+                self.status.sources.insert(Source::Process, SourceStatus { result, took });
+                self.known.take_processes(&nsids, answer.unwrap_or_default(), now);
+                self.schedule.gather(true, &self.config, now);
+            }
             Input::Expected { runtime, expected, containers } => {
                 self.take_expected(runtime, expected, containers, now);
             }
             Input::Samples { answer, took } => self.take_samples(answer, took, now),
             Input::FinalCounters(counters) => {
                 for (ifindex, counters) in &counters {
-                    self.ledger.observe(End { netns: NetnsId::Host, ifindex: *ifindex }, counters);
+                    let end = End { netns: NetnsId::Host, ifindex: *ifindex };
+                    self.known.ledger.observe(end, counters);
                 }
             }
-            // As with events that are lost: what dies now is not exact.
+            // What dies now is not exact, as with lost events.
             Input::FinalSamplesDropped(requests) => self.status.lost += requests as u64,
             Input::Barrier => self.status.corrections += self.reading.unconfirmed.take_barrier() as u64,
-            Input::NamesWatched(works) => self.names.watched = works,
-            Input::TableAtDeath(counters) => self.reading.table_at_death = counters,
+            Input::NamesWatched(works) => self.reading.names.watched = works,
+            Input::TableAtDeath(counters) => self.finals.set_table(counters),
             Input::Listening { answer } => {
                 let status = SourceStatus { result: answer, took: Duration::ZERO };
                 self.status.sources.insert(Source::Events, status);
             }
             Input::LateTick => self.status.late_ticks += 1,
             Input::StaleScrape => self.status.stale_scrapes += 1,
-            // The others are taken by `dispatch`; a wake does nothing by itself.
+            // `dispatch` takes the others; a wake does nothing by itself.
             _ => {}
         }
+    }
+
+    /// Evaluates what has changed. Returns what to ask.
+    fn reevaluate(&mut self, now: Duration) -> Vec<Request> {
+        self.schedule.due = None;
+        #[cfg(test)]
+        self.mark_everything();
+        #[cfg(test)]
+        let everything = self.everything();
+        #[cfg(not(test))]
+        let everything = BTreeSet::new();
+        let Host { config, known, reading, .. } = self;
+        reading.complete_resync(known, &mut self.status, now);
+        let evaluated = known.evaluate(config, reading.started, everything, now);
+        self.status.claims_rejected = known.claims_rejected();
+        self.status.series = self.shown.update(&evaluated, known, config);
+        let mut requests = reading.request_links(&evaluated.settled, known, config.learning);
+        requests.extend(known.request_engines(now));
+        requests.extend(reading.request_names(known, now));
+        requests.extend(known.due_requests(config, now));
+        self.schedule.again = known.deadline(config.retention, now);
+        requests
+    }
+
+    /// Evaluates at once what has changed: an end that is about to go may not have its account yet.
+    fn evaluate_now(&mut self, now: Duration) -> Vec<Request> {
+        if self.reading.resyncs > 0 { self.reevaluate(now) } else { Vec::new() }
+    }
+
+    fn take_event(&mut self, event: Event, now: Duration) -> Vec<Request> {
+        self.status.events += 1;
+        match event {
+            Event::Link { source, link } => {
+                let netns = self.known.topology.netns(source);
+                let end = End { netns, ifindex: link.ifindex };
+                self.reading.unconfirmed.clear(end);
+                self.known.observe_link(end, &link);
+                let changed = self.known.topology.upsert(netns, link) == Change::Shape;
+                self.schedule.gather(changed, &self.config, now);
+                Vec::new()
+            }
+            Event::Unlink { source, link, moved } => {
+                let end_now =
+                    |host: &Host| End { netns: host.known.topology.netns(source), ifindex: link.ifindex };
+                let unknown = link.kind == Kind::Veth && self.known.ledger.place(end_now(self)).is_none();
+                let requests = if unknown { self.evaluate_now(now) } else { Vec::new() };
+                // The evaluation may have found that the id is another namespace's.
+                let end = end_now(self);
+                self.known.observe_link(end, &link);
+                if !moved {
+                    self.known.ledger.end(end);
+                }
+                self.reading.unconfirmed.clear(end);
+                self.known.topology.unlink(end.netns, end.ifindex);
+                self.schedule.gather(true, &self.config, now);
+                requests
+            }
+            Event::NewNsid(nsid) => {
+                self.reading.begin_of(nsid);
+                self.schedule.gather(true, &self.config, now);
+                self.known.evidence.new_processes.awaited(nsid);
+                self.known.request_new_processes(now).into_iter().collect()
+            }
+            Event::DeletedNsid(nsid) => self.end_of(nsid, now),
+            Event::Lost => {
+                self.status.lost += 1;
+                self.begin_resync(Some("lost"), now)
+            }
+            Event::Bad => {
+                self.status.bad_messages += 1;
+                self.reading.owe_resync("unreadable");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Forgets the namespace that had this id.
+    fn end_of(&mut self, nsid: u32, now: Duration) -> Vec<Request> {
+        let requests = if self.known.has_unaccounted(nsid) { self.evaluate_now(now) } else { Vec::new() };
+        let last = self.finals.sample_at_death(nsid, &mut self.known);
+        self.reading.end_of(nsid, self.known.topology.netns(Some(nsid)));
+        self.known.end_of(nsid);
+        self.schedule.gather(true, &self.config, now);
+        last.into_iter().chain(requests).collect()
+    }
+
+    fn take_claims(
+        &mut self,
+        runtime: Runtime,
+        answer: Option<Result<Claims, String>>,
+        took: Duration,
+        now: Duration,
+    ) -> Vec<Request> {
+        let mut changed = self.known.evidence.answered(runtime, matches!(answer, Some(Ok(_))), now);
+        if runtime == Runtime::Cri {
+            changed |= self.shown.note_pods(answer.is_some()) || self.config.pods && answer.is_none();
+            self.config.pods &= answer.is_some();
+        }
+        let result = answer.map(|answer| {
+            let mut claims = answer?;
+            if runtime == Runtime::Named {
+                self.reading.names.complete(&mut claims);
+            }
+            self.config.filter.strip(&mut claims);
+            let pods = claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
+            changed |= self.shown.note_pods(pods);
+            changed |= self.known.evidence.set_claims(runtime, claims);
+            Ok(())
+        });
+        if let Some(result) = result {
+            self.status.report(runtime, result, took);
+        }
+        self.believe(Some(runtime), changed, now)
+    }
+
+    /// Takes the claim of a name that has come.
+    fn add_name(&mut self, mut claim: Claim, now: Duration) -> Vec<Request> {
+        self.reading.names.changed(&claim.locator, Some(&claim));
+        self.config.filter.strip_workload(&mut claim.owner);
+        self.known.evidence.add_claim(Runtime::Named, claim);
+        self.believe(None, true, now)
+    }
+
+    /// Takes a name away: the next namespace of this name is another one, whatever keeps the old one.
+    fn remove_name(&mut self, locator: &Locator, now: Duration) -> Vec<Request> {
+        self.reading.names.changed(locator, None);
+        let location = self.known.evidence.unlocate(locator);
+        self.known.evidence.remove_claims(Runtime::Named, locator);
+        self.schedule.gather(true, &self.config, now);
+        match location.map(|at| at.netns) {
+            Some(Located::Nsid(nsid)) => {
+                self.finals.sample_at_death(nsid, &mut self.known).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Requests the locations of claims after the answer of a source or a new name.
+    fn believe(&mut self, answered: Option<Runtime>, changed: bool, now: Duration) -> Vec<Request> {
+        // While a pair waits for a name each answer is a chance, and the end of the wait is evaluated by it.
+        self.schedule.gather(changed || self.schedule.again <= now, &self.config, now);
+        let mut requests = self.reading.locate(false, &mut self.known, now);
+        if answered == Some(Runtime::Named) {
+            requests.extend(self.reading.names.answered());
+        }
+        requests
+    }
+
+    /// Takes what a runtime is about to make, and which containers there are.
+    fn take_expected(
+        &mut self,
+        runtime: Runtime,
+        mut expected: Vec<Expected>,
+        mut containers: Vec<Workload>,
+        now: Duration,
+    ) {
+        Evidence::strip(&self.config.filter, &mut expected, &mut containers);
+        let evidence = &mut self.known.evidence;
+        evidence.set_expected(runtime, expected, containers, &self.known.topology, now);
+        // A namespace without a new process a moment ago may have one now.
+        evidence.new_processes.look_again();
+        self.schedule.gather(true, &self.config, now);
+    }
+
+    fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {
+        let result = answer.map(|samples| {
+            self.status.bad_messages += samples.bad_messages;
+            for (ifindex, counters) in &samples.counters {
+                let end = End { netns: NetnsId::Host, ifindex: *ifindex };
+                self.known.ledger.sample(end, counters);
+            }
+            if let Some(length) = self.schedule.end_tick(now) {
+                self.known.ledger.tick(now, length, self.config.peak_window);
+            }
+            self.schedule.spent = samples;
+        });
+        self.status.sources.insert(Source::Counters, SourceStatus { result, took });
+    }
+
+    fn begin_resync(&mut self, reason: Option<&'static str>, now: Duration) -> Vec<Request> {
+        self.reading.begin_resync(reason, &mut self.known, &self.config, &mut self.status, now)
+    }
+
+    fn tick(&mut self, now: Duration) -> Vec<Request> {
+        self.schedule.tick_due = true;
+        if self.config.learning == Learning::Polling || self.reading.resyncs == 0 {
+            return self.begin_resync(None, now);
+        }
+        let Host { config, known, reading, status, .. } = self;
+        let mut requests = match reading.begin_due_resync(known, config, status, now) {
+            Some(requests) => requests,
+            None => reading.request_at_tick(std::mem::take(&mut self.schedule.spare), known, now),
+        };
+        if reading.unconfirmed.ask_barrier(now) {
+            requests.push(Request::Barrier);
+        }
+        requests
+    }
+
+    /// Returns what to show; `None` before the first resync is complete.
+    pub fn view(&self) -> Option<View> {
+        self.is_ready().then(|| self.shown.view(&self.known, &self.reading, self.schedule.ticked))
     }
 
     /// Takes the memory of performed requests back, so that a tick needs none.
@@ -171,160 +382,39 @@ impl Host {
         }
     }
 
-    /// The memory of the last [`Input::Samples`], for the next.
+    /// Returns the memory of the last [`Input::Samples`], for the next.
     pub fn spent_samples(&mut self) -> Samples {
         std::mem::take(&mut self.schedule.spent)
     }
 
-    /// When the state machine wants an [`Input::Wake`], should nothing else come before.
+    /// Returns when the state machine wants an [`Input::Wake`], should no other input come before.
     pub fn deadline(&self) -> Option<Duration> {
-        if !self.may_evaluate() {
-            return None;
-        }
-        let due = self.schedule.due.unwrap_or(Duration::MAX).min(self.schedule.again);
-        (due != Duration::MAX).then_some(due)
+        self.reading.may_evaluate(self.config.learning).then(|| self.schedule.deadline()).flatten()
     }
 
-    /// What a link counted when it was last read.
-    fn read_last(&self, end: End) -> (Counters, Errors) {
-        let link = self.topology.link(end.netns, end.ifindex);
-        let counters = link.map_or_else(Counters::default, |link| link.counters);
-        (counters, self.shown.errors.get(&end).copied().unwrap_or_default())
-    }
-
-    /// When the last tick ended: when the first counters after it were there.
+    /// Returns when the last tick ended: when the first counters after it were there.
     pub fn ticked(&self) -> Duration {
         self.schedule.ticked
     }
 
-    /// True once there is a view.
+    /// Returns true once there is a view.
     pub fn is_ready(&self) -> bool {
-        self.reading.rounds > 0
+        self.reading.resyncs > 0
     }
 
-    /// The labels of the interfaces whose owner has become known since the last call.
+    /// Returns true until everything has been answered that [`Input::ReadOthers`] asked for.
+    pub fn awaits_others(&self) -> bool {
+        self.reading.awaits_others()
+    }
+
+    /// Returns the labels of the interfaces whose owner has become known since the last call.
     pub fn take_named(&mut self) -> Vec<LabelSet> {
-        self.attribution.take_named()
+        self.known.attribution.take_named()
     }
 
-    /// How the sources do.
+    /// Returns how the sources do.
     pub fn status(&self) -> &Status {
         &self.status
-    }
-
-    fn tick(&mut self, now: Duration) -> Vec<Request> {
-        self.schedule.tick_due = true;
-        if self.config.learning == Learning::Polling || self.reading.rounds == 0 {
-            return self.begin_round(now, None);
-        }
-        let mut requests = self.tick_on(now);
-        if self.reading.unconfirmed.ask_barrier(now) {
-            requests.push(Request::Barrier);
-        }
-        requests
-    }
-
-    fn tick_on(&mut self, now: Duration) -> Vec<Request> {
-        if self.reading.open_requests.round.open.is_empty()
-            && let Some(reason) = self.reading.resync_owed.take()
-        {
-            return self.begin_round(now, Some(reason));
-        }
-        if now.saturating_sub(self.reading.resynced) >= self.config.resync {
-            return self.begin_round(now, Some("periodic"));
-        }
-        let mut requests = std::mem::take(&mut self.schedule.spare);
-        // A name that leads nowhere may be one that cannot be read, which reading all of them says.
-        let watched = self.names.watched && !self.evidence.misses_names();
-        let mut asked: Vec<Runtime> = self.evidence.sources.keys().copied().collect();
-        asked.retain(|runtime| !watched || *runtime != Runtime::Named);
-        requests.extend(asked.into_iter().filter_map(|runtime| self.request_claims(runtime)));
-        requests.extend(self.evidence.choose_to_locate(false, now).into_iter().map(Request::Locate));
-        requests.extend(self.evidence.process_locators().map(Request::Locate));
-        let mut read =
-            self.reading.rotation.off_host(self.attribution.sums().off_host.keys().copied().collect());
-        read.extend(self.reading.rotation.past_the_port(self.topology.pairing(), self.ledger.bypassed()));
-        requests.extend(read.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }));
-        self.ask(requests)
-    }
-
-    /// Reads the namespaces of links that are no veths, in turn.
-    fn read_others(&mut self) -> Vec<Request> {
-        let nsids = self.others_nsids();
-        let turn = self.reading.rotation.others(&nsids);
-        self.reading.others_awaited.extend(&turn);
-        self.ask(turn.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }).collect())
-    }
-
-    /// True until everything has been answered that [`Input::ReadOthers`] asked for.
-    pub fn awaits_others(&self) -> bool {
-        !self.reading.others_awaited.is_empty()
-    }
-
-    /// Something has changed: it is judged with what else changes in the next milliseconds.
-    fn touch(&mut self, now: Duration) {
-        let due = now + self.config.gather;
-        self.schedule.due = Some(self.schedule.due.map_or(due, |earlier| earlier.min(due)));
-    }
-
-    fn take_processes(
-        &mut self,
-        nsids: &BTreeSet<u32>,
-        answer: Result<Vec<ProcessInNetns>, String>,
-        took: Duration,
-        now: Duration,
-    ) {
-        let searched: Vec<NetnsId> = nsids.iter().map(|&nsid| self.topology.netns(Some(nsid))).collect();
-        let taken_back = self.searching.searches.answered(searched.iter().copied(), now);
-        self.searching.searched.extend(searched);
-        let result = answer.as_ref().map(|_| ()).map_err(Clone::clone);
-        self.status.sources.insert(Source::Process, SourceStatus { result, took });
-        let found = answer.unwrap_or_default().into_iter();
-        for process in found.filter(|found| !taken_back.contains(&found.nsid)) {
-            self.evidence.add_process(self.topology.netns(Some(process.nsid)), process);
-        }
-        self.touch(now);
-    }
-
-    /// Asks for the newest processes of the namespaces that have just got an id. One question at a time,
-    /// however many namespaces come.
-    fn look_for_new_processes(&mut self, now: Duration) -> Option<Request> {
-        let foreseen = self.evidence.sources.values().any(SourceState::foresees);
-        self.evidence.new_processes.question(foreseen, now)
-    }
-
-    fn take_new_processes(
-        &mut self,
-        nsids: &BTreeSet<u32>,
-        answer: Result<Vec<ProcessInNetns>, String>,
-        now: Duration,
-    ) -> Vec<Request> {
-        // Where processes cannot be read, the search of all processes reports that.
-        let found = self.evidence.add_new_processes(nsids, answer.unwrap_or_default(), &self.topology);
-        if !found.is_empty() {
-            self.searching.searched.extend(found);
-            self.touch(now);
-        }
-        let mut more: Vec<Request> = self.look_for_new_processes(now).into_iter().collect();
-        more.extend(self.evidence.take_to_watch().into_iter().map(Request::WatchExit));
-        more
-    }
-
-    fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {
-        let result = answer.map(|samples| {
-            self.status.bad_messages += samples.bad_messages;
-            for (ifindex, counters) in &samples.counters {
-                let end = End { netns: NetnsId::Host, ifindex: *ifindex };
-                self.ledger.sample(end, counters);
-            }
-            // The first sample after a tick ends it; those of scrapes in between do not count for the peaks.
-            if std::mem::take(&mut self.schedule.tick_due) {
-                self.ledger.tick(now, now.saturating_sub(self.schedule.ticked), self.config.peak_window);
-                self.schedule.ticked = now;
-            }
-            self.schedule.spent = samples;
-        });
-        self.status.sources.insert(Source::Counters, SourceStatus { result, took });
     }
 }
 

@@ -5,7 +5,6 @@
 //! its format.js; both are tested against text/vectors.json. The metrics and the API keep every name as it
 //! is, in their own escaping.
 
-use serde_json::Value;
 use std::fmt::{self, Write};
 
 /// The most characters of a text of another program in a line of the log.
@@ -40,16 +39,22 @@ pub(crate) fn printable(text: &str) -> String {
 /// Returns a text as a string of JSON, in which each character that [misleads] is an escape of JSON's: a
 /// reader of the log undoes them.
 pub(crate) fn json_string(text: &str) -> String {
-    let plain = Value::String(text.to_owned()).to_string();
-    let mut out = String::with_capacity(plain.len());
-    for c in plain.chars() {
-        if misleads(c) {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
             // A string takes what is written to it.
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(out, "\\u{unit:04x}"));
-        } else {
-            out.push(c);
+            c if misleads(c) => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(out, "\\u{unit:04x}"));
+            }
+            c => out.push(c),
         }
     }
+    out.push('"');
     out
 }
 
@@ -85,6 +90,7 @@ impl fmt::Display for Readable<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     fn vectors() -> Vec<[String; 2]> {
         let vectors: Vec<Value> = serde_json::from_str(include_str!("text/vectors.json")).unwrap();

@@ -228,6 +228,20 @@ pub struct Status {
     pub series: SeriesStatus,
 }
 
+impl Status {
+    /// Notes how a runtime's last answer was. A runtime without a source of its own reports nothing.
+    pub(crate) fn report(&mut self, runtime: Runtime, result: Result<(), String>, took: Duration) {
+        let source = match runtime {
+            Runtime::Docker => Source::Docker,
+            Runtime::Podman => Source::Podman,
+            Runtime::Cri => Source::Cri,
+            Runtime::Named => Source::Named,
+            Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => return,
+        };
+        self.sources.insert(source, SourceStatus { result, took });
+    }
+}
+
 /// The number of series of veths in `/metrics`. The overflow's own series are in none of these figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeriesStatus {

@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sandbox", &[]),
     ("collector", &["kernel", "model", "runtimes"]),
     ("http", &["collector", "exposition", "model"]),
-    ("top", &[]),
+    ("top", &["model"]),
     ("cli", &["http", "model", "runtimes", "sandbox"]),
     // What tests take is of every room.
     ("testing", &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox", "top"]),
@@ -179,10 +179,6 @@ fn the_model_uses_nothing_but_the_standard_library() {
 const MOST_FIELDS: usize = 12;
 const MOST_LINES: usize = 60;
 
-/// Where the state machine is taken apart by hand still: files besides host.rs that add methods to it. It may only
-/// get shorter.
-const OTHER_FILES_OF_HOST: &[&str] = &["claims.rs", "events.rs", "judging.rs", "rounds.rs", "show.rs"];
-
 /// The types with too many fields and the functions with too many lines in a text that rustfmt has written.
 fn too_large(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap().lines().collect();
@@ -234,8 +230,7 @@ fn no_type_and_no_function_of_the_model_is_too_large_and_the_state_machine_is_in
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
-    others.sort();
-    assert_eq!(others, OTHER_FILES_OF_HOST);
+    assert!(others.is_empty(), "files besides host.rs add methods to the state machine: {others:?}");
 }
 
 #[test]

@@ -1,31 +1,50 @@
-//! What was asked and is not answered yet; and which answers have become void since.
+//! The requests that are not answered yet, and the answers that have become void since.
 
-use super::Request;
-use super::rounds::Round;
+use super::input::Request;
 use crate::model::workload::Locator;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-/// The open open_requests, those of a round and others.
+/// The open requests: those of a resync, and others.
 #[derive(Debug, Default)]
 pub(super) struct OpenRequests {
-    pub round: Round,
-    /// Those that belong to no round.
+    pub resync: Resync,
+    /// The open requests that belong to no resync.
     apart: BTreeSet<Request>,
-    /// How many answers about the links of the host (`None`) or of an nsid are still to come.
+    /// The number of answers still to come about the links of the host (`None`) or of an nsid.
     links: BTreeMap<Option<u32>, u32>,
-    /// How many answers about the links of an nsid are still to come that are about the one that had it
-    /// before.
+    /// The number of answers still to come about the namespace that had an nsid before.
     void: BTreeMap<u32, u32>,
-    /// The nsids that were taken back while these were being located: an answer that names one of them may
-    /// be about the namespace that had it before. One to a later question is not.
+    /// The nsids that were taken back while a locator was being located: an answer that names one of them may
+    /// be about the namespace that had the nsid before. An answer to a later request is not.
     taken_back: BTreeMap<Locator, BTreeSet<u32>>,
 }
 
+/// A reading of everything.
+#[derive(Debug, Default)]
+pub(super) struct Resync {
+    /// The requests that are open.
+    pub(super) open: BTreeSet<Request>,
+    /// The nsids whose links were requested.
+    pub(super) asked: BTreeSet<u32>,
+    /// The host's links were read: a namespace that was not requested in this resync is gone.
+    pub(super) whole: bool,
+    /// Events have missed what differs from what was known.
+    pub(super) checks_events: bool,
+    /// The time at which the resync began.
+    pub(super) began: Duration,
+}
+
 impl OpenRequests {
+    /// Begins a resync, of which nothing is requested yet.
+    pub(super) fn begin_resync(&mut self, checks_events: bool, now: Duration) {
+        self.resync = Resync { began: now, checks_events, ..Resync::default() };
+    }
+
     /// Notes which open_requests must be answered before the round is complete: not those to runtimes, which
     /// may take their time, and not searches.
-    pub(super) fn open_in_round(&mut self, asked: &[Request]) {
-        self.round.open.extend(asked.iter().filter(|request| request.is_of_kernel()).cloned());
+    pub(super) fn open_in_resync(&mut self, asked: &[Request]) {
+        self.resync.open.extend(asked.iter().filter(|request| request.is_of_kernel()).cloned());
         self.count(asked);
     }
 
@@ -33,7 +52,7 @@ impl OpenRequests {
     pub(super) fn open_apart(&mut self, wanted: &mut Vec<Request>) {
         wanted.retain(|request| {
             !request.is_of_kernel()
-                || !self.round.open.contains(request) && self.apart.insert(request.clone())
+                || !self.resync.open.contains(request) && self.apart.insert(request.clone())
         });
         self.count(wanted);
     }
@@ -47,14 +66,14 @@ impl OpenRequests {
     }
 
     /// True if the question belongs to the round.
-    pub(super) fn is_of_round(&self, request: &Request) -> bool {
-        self.round.open.contains(request)
+    pub(super) fn is_of_resync(&self, request: &Request) -> bool {
+        self.resync.open.contains(request)
     }
 
     /// An answer has come; false if nobody waits for it any more.
     pub(super) fn answered(&mut self, request: &Request) -> bool {
-        let (in_round, apart) = (self.round.open.remove(request), self.apart.remove(request));
-        in_round || apart
+        let (in_resync, apart) = (self.resync.open.remove(request), self.apart.remove(request));
+        in_resync || apart
     }
 
     /// An answer about links has come; false if it is to a question that was asked before the id was taken
@@ -81,7 +100,7 @@ impl OpenRequests {
 
     /// The id was taken back: what was asked about it is about the namespace that had it.
     pub(super) fn take_back(&mut self, nsid: u32) {
-        for request in self.apart.iter().chain(&self.round.open) {
+        for request in self.apart.iter().chain(&self.resync.open) {
             if let Request::Locate(locator) = request {
                 self.taken_back.entry(locator.clone()).or_default().insert(nsid);
             }

@@ -52,7 +52,7 @@ impl Host {
     /// Makes the other host, before the first input.
     pub(super) fn make_twin(&mut self) {
         if matches!(self.oracle, Oracle::Alone) {
-            let runtimes: Vec<Runtime> = self.evidence.sources.keys().copied().collect();
+            let runtimes: Vec<Runtime> = self.known.evidence.sources.keys().copied().collect();
             let mut twin = Host::new(self.config.clone(), runtimes);
             twin.oracle = Oracle::Everything;
             self.oracle = Oracle::Compared(Box::new(twin));
@@ -69,13 +69,13 @@ impl Host {
     /// Marks all links and namespaces as changed, in the host that evaluates everything.
     pub(super) fn mark_everything(&mut self) {
         if self.is_twin() {
-            self.topology.mark_everything();
+            self.known.topology.mark_everything();
         }
     }
 
     /// Returns all ends, in the host that evaluates everything.
     pub(super) fn everything(&self) -> BTreeSet<End> {
-        let pairing = self.topology.pairing();
+        let pairing = self.known.topology.pairing();
         let all = pairing.pairs().flatten().chain(pairing.single().keys().copied());
         all.filter(|_| self.is_twin()).collect()
     }

@@ -1,6 +1,6 @@
 //! When something is evaluated or read, and the memory that ticks use again.
 
-use super::input::{Request, Samples};
+use super::input::{Config, Request, Samples};
 use crate::model::link::NetnsId;
 use crate::model::owners::ProcessSearch;
 use crate::model::workload::Runtime;
@@ -33,6 +33,34 @@ impl Default for Schedule {
             spare: Vec::new(),
             spent: Samples::default(),
         }
+    }
+}
+
+impl Schedule {
+    /// Gathers a change with the others of the next milliseconds, if there is one: they are evaluated
+    /// together.
+    pub(super) fn gather(&mut self, changed: bool, config: &Config, now: Duration) {
+        if changed {
+            let due = now + config.gather;
+            self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+        }
+    }
+
+    /// Returns when to evaluate; `None` if nothing changes by itself either.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let due = self.due.unwrap_or(Duration::MAX).min(self.again);
+        (due != Duration::MAX).then_some(due)
+    }
+
+    /// Ends the tick that waits for counters, and returns its length: the first sample after a tick ends it,
+    /// and those of scrapes in between do not count for the peaks.
+    pub(super) fn end_tick(&mut self, now: Duration) -> Option<Duration> {
+        if !std::mem::take(&mut self.tick_due) {
+            return None;
+        }
+        let length = now.saturating_sub(self.ticked);
+        self.ticked = now;
+        Some(length)
     }
 }
 

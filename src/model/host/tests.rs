@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
-use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
+use crate::model::link::{Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
 use crate::model::pairing::{EndState, Role};
 use crate::model::workload::{Claim, Claims, Endpoint, Locator, Network, Started, Workload};
 use std::collections::{BTreeMap, VecDeque};
@@ -695,7 +695,7 @@ fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {
         };
         world.named = Some(Ok(Claims { claims: vec![claim], ..Claims::default() }));
         let mut host = new_host();
-        host.evidence.answered(Runtime::Named, true, NOW);
+        host.known.evidence.answered(Runtime::Named, true, NOW);
         world.tick(&mut host, NOW);
         assert_eq!(names(&host), [] as [&str; 0], "held back");
         if runtime_tells {

@@ -502,8 +502,8 @@ fn an_answer_is_not_believed_about_a_link_that_events_have_told_of_since_it_was_
     // Written before all that, and read after it.
     let links = Links { links: vec![down(2), two, down(10)], ..Links::default() };
     host.apply(Input::Links { nsid: Some(1), answer: Ok(links) }, NOW);
-    let netns = host.topology.netns(Some(1));
-    let up = |ifindex| host.topology.link(netns, ifindex).map(|link| link.up);
+    let netns = host.known.topology.netns(Some(1));
+    let up = |ifindex| host.known.topology.link(netns, ifindex).map(|link| link.up);
     assert_eq!([up(2), up(9), up(10)], [Some(true), None, Some(false)]);
 }
 
@@ -535,7 +535,7 @@ fn what_goes_past_the_port_is_read_at_the_other_end_at_every_tick() {
     for second in 1..=6 {
         tick(&mut host, second);
     }
-    assert_eq!(host.ledger.bypassed().count(), 1);
+    assert_eq!(host.known.ledger.bypassed().count(), 1);
     assert!((7..10).all(|second| tick(&mut host, second).contains(&1)));
     let totals = totals(&host);
     // What was there at the start is the baseline.

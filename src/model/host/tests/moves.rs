@@ -72,7 +72,7 @@ fn an_end_that_moves_on_between_two_namespaces_stays_a_pair() {
         "{:?}",
         scene.ends
     );
-    let nsids = host.topology.pairing().pairs().next().unwrap().map(|end| end.netns.nsid());
+    let nsids = host.known.topology.pairing().pairs().next().unwrap().map(|end| end.netns.nsid());
     assert_eq!(nsids, [Some(0), Some(2)]);
 }
 

@@ -53,7 +53,7 @@ fn a_name_that_came_while_a_tick_read_the_folder_outlives_the_older_answer() {
     assert_eq!(add(&mut host, "new"), [Request::Locate(locator("new"))]);
     answer(&mut host, &["half"]);
     locate(&mut host, "new", Ok(7));
-    assert!(host.evidence.location(&locator("new")).is_some());
+    assert!(host.known.evidence.location(&locator("new")).is_some());
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_name_that_went_while_a_tick_read_the_folder_does_not_come_back_with_the_old
     host.apply(Input::Unnamed { locator: locator("half") }, NOW);
     answer(&mut host, &["half"]);
     locate(&mut host, "half", Ok(7));
-    assert!(host.evidence.location(&locator("half")).is_none());
+    assert!(host.known.evidence.location(&locator("half")).is_none());
 }
 
 #[test]

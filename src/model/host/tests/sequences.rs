@@ -437,7 +437,7 @@ impl Kernel {
 }
 
 fn shown(host: &Host) -> Vec<[(Option<u32>, u32); 2]> {
-    let pairs = host.topology.pairing().pairs().map(|ends| {
+    let pairs = host.known.topology.pairing().pairs().map(|ends| {
         let mut ends = ends.map(|end| (end.netns.nsid(), end.ifindex));
         ends.sort();
         ends

@@ -1,0 +1,45 @@
+//! Final samples: the counters to read at the first sign that a namespace ends.
+//!
+//! What a namespace that is about to die has sent shows on the host's ends of its pairs, and there only
+//! until the kernel detaches them.
+
+use super::input::Request;
+use super::knowledge::Knowledge;
+use crate::model::link::{Counters, End, Name, NetnsId};
+use std::collections::HashMap;
+
+/// The counters that were read at a sign of death.
+#[derive(Debug, Default)]
+pub(super) struct Finals {
+    /// The counters of the host's links at the last sign, by name. Emptied by the events that follow: a name
+    /// may be another link's by the next sign.
+    table: HashMap<Name, Counters>,
+}
+
+impl Finals {
+    /// Stores the counters of the host's links that were read at a sign.
+    pub(super) fn set_table(&mut self, table: HashMap<Name, Counters>) {
+        self.table = table;
+    }
+
+    /// Forgets those counters.
+    pub(super) fn clear_table(&mut self) {
+        self.table.clear();
+    }
+
+    /// Requests the last counters of the host's ends of a namespace's pairs.
+    pub(super) fn sample(&self, nsid: u32, known: &Knowledge) -> Option<Request> {
+        let ports = known.ports_of(nsid);
+        (!ports.is_empty()).then_some(Request::FinalSample(ports))
+    }
+
+    /// Does the same, and books the counters that were read at the very sign.
+    pub(super) fn sample_at_death(&mut self, nsid: u32, known: &mut Knowledge) -> Option<Request> {
+        for (ifindex, name) in known.ports_of(nsid) {
+            if let Some(counters) = self.table.get(&name) {
+                known.ledger.observe(End { netns: NetnsId::Host, ifindex }, counters);
+            }
+        }
+        self.sample(nsid, known)
+    }
+}

@@ -1,0 +1,341 @@
+//! The parts that are evaluated together, in this order: links, owners, rows, accounts.
+
+use super::attribution::{Attribution, Context};
+use super::input::{Config, ProcessInNetns, Request};
+use super::schedule::Searching;
+use crate::model::ledger::{LabelSet, Ledger, Limits, Unattributed};
+use crate::model::link::{End, Kind, Link, Name, NetnsId};
+use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState};
+use crate::model::topology::{Settled, Topology};
+use crate::model::workload::{Expected, Runtime};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The longest pause between two evaluations, while a claim or a location is in doubt and otherwise.
+const IN_DOUBT: Duration = Duration::from_secs(10);
+const AT_LEAST: Duration = Duration::from_secs(60);
+
+/// The shortest pause between two evaluations because of the time.
+const AT_MOST: Duration = Duration::from_millis(1);
+
+/// The time for which the traffic of a pair that died without a name is kept.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// The state of links, owners, rows and accounts.
+#[derive(Debug)]
+pub(super) struct Knowledge {
+    pub topology: Topology,
+    pub evidence: Evidence,
+    pub owners: Owners,
+    pub attribution: Attribution,
+    pub searching: Searching,
+    pub ledger: Ledger,
+}
+
+/// The result of an evaluation.
+#[derive(Debug)]
+pub(super) struct Evaluated {
+    /// The links and pairs that were joined anew.
+    pub settled: Settled,
+    /// The namespaces, bridges and networks of which something else is known.
+    pub changed: Changed,
+}
+
+impl Knowledge {
+    /// Returns the state in which nothing is known and these runtimes will report.
+    pub(super) fn new(runtimes: impl IntoIterator<Item = Runtime>) -> Knowledge {
+        Knowledge {
+            topology: Topology::default(),
+            evidence: Evidence::new(runtimes),
+            owners: Owners::default(),
+            attribution: Attribution::default(),
+            searching: Searching::default(),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// Evaluates what has changed since the last time; `started` is when everything was known first.
+    /// `everything` is empty but in the test oracle, which evaluates all ends each time.
+    pub(super) fn evaluate(
+        &mut self,
+        config: &Config,
+        started: Duration,
+        everything: BTreeSet<End>,
+        now: Duration,
+    ) -> Evaluated {
+        let settled = self.settle_links(now);
+        let changed = self.decide_owners(&settled, config, now);
+        for ends in settled.before.iter().filter(|ends| settled.pairs.binary_search(ends).is_err()) {
+            self.attribution.remove(ends[0]);
+        }
+        let mut ends = everything;
+        ends.extend(&settled.ends);
+        ends.extend(self.ends_named_anew(&settled, &changed));
+        ends.extend(self.attribution.due(now));
+        if self.take_may_name_changed() {
+            ends.extend(self.attribution.dated());
+        }
+        self.attribute(ends, config, started, now);
+        let limits = Limits { series: config.series, shows: &|labels| config.filter.shows(labels) };
+        if changed.networks {
+            self.ledger.know_networks(self.evidence.networks(), now, &limits);
+        }
+        self.ledger.expire(now, config.retention);
+        if self.ledger.take_freed() && !self.attribution.refused().is_empty() {
+            self.attribute(self.attribution.refused().clone(), config, started, now);
+            self.ledger.take_freed();
+        }
+        self.book_late(config, now);
+        Evaluated { settled, changed }
+    }
+
+    /// Joins the links that have changed, and opens, moves and closes the accounts of their pairs.
+    fn settle_links(&mut self, now: Duration) -> Settled {
+        let settled = self.topology.settle();
+        let pairs: Vec<_> = settled.pairs.iter().map(|ends| self.topology.pair(*ends)).collect();
+        let topology = &self.topology;
+        let there = |end: End| topology.link(end.netns, end.ifindex).is_some();
+        self.ledger.reconcile(&settled.before, &pairs, now, |pair| topology.born(pair), there);
+        settled
+    }
+
+    fn decide_owners(&mut self, settled: &Settled, config: &Config, now: Duration) -> Changed {
+        let ledger = &self.ledger;
+        let known = Facts {
+            topology: &self.topology,
+            arrived: &|end| ledger.place(end).and_then(|(id, _)| ledger.arrived(id)),
+            hold_back: config.hold_back,
+            leaving: config.leaving,
+        };
+        self.owners.decide(&mut self.evidence, settled, &known, now)
+    }
+
+    /// Returns the ends whose name, owner, bridge or network has changed.
+    fn ends_named_anew(&mut self, settled: &Settled, changed: &Changed) -> Vec<End> {
+        let searched = std::mem::take(&mut self.searching.searched);
+        let pairing = self.topology.pairing();
+        let mut ends: Vec<End> = Vec::new();
+        for &netns in changed.namespaces.iter().chain(&searched) {
+            ends.extend(pairing.paired_in(netns));
+            let [first, last] = [0, u32::MAX].map(|ifindex| End { netns, ifindex });
+            ends.extend(pairing.single().range(first..=last).map(|(&end, _)| end));
+        }
+        let bridges = changed.bridges.iter().flat_map(|name| self.topology.host_switches(*name));
+        let switches: BTreeSet<End> = settled.switches.iter().copied().chain(bridges).collect();
+        ends.extend(switches.into_iter().flat_map(|switch| self.topology.enslaved(switch)));
+        ends
+    }
+
+    /// Makes the rows of these ends anew, and books their pairs by them.
+    fn attribute(&mut self, ends: BTreeSet<End>, config: &Config, started: Duration, now: Duration) {
+        let mut pairs: BTreeSet<[End; 2]> = BTreeSet::new();
+        for end in ends {
+            let single = self.topology.pairing().single().get(&end).copied();
+            let shown =
+                single.map(|why| (self.owners.show_single(&self.topology.side(end), &self.topology), why));
+            self.attribution.set_single(end, shown);
+            let peer = self.topology.pairing().peer(end);
+            pairs.extend(peer.map(|peer| [end.min(peer), end.max(peer)]));
+        }
+        let sources = || self.evidence.sources.iter();
+        let context = Context {
+            topology: &self.topology,
+            owners: &self.owners,
+            evidence: &self.evidence,
+            searches: &self.searching.searches,
+            config,
+            started,
+            may_name: sources().any(|(_, source)| source.may_name),
+            engine_may_name: sources().any(|(runtime, source)| *runtime != Runtime::Named && source.may_name),
+        };
+        for ends in pairs {
+            self.attribution.evaluate(ends, &context, &mut self.ledger, now);
+        }
+    }
+
+    /// Returns true if a source may name owners now that could not, or the other way round, since the last
+    /// call.
+    fn take_may_name_changed(&mut self) -> bool {
+        let may_name = self.evidence.sources.iter();
+        let may_name: BTreeSet<Runtime> =
+            may_name.filter(|(_, source)| source.may_name).map(|(runtime, _)| *runtime).collect();
+        std::mem::replace(&mut self.searching.may_name, may_name.clone()) != may_name
+    }
+
+    /// Books the traffic of dead pairs whose owner has become known, or will not.
+    fn book_late(&mut self, config: &Config, now: Duration) {
+        if !self.ledger.waits() {
+            return;
+        }
+        let over = self.ledger.waits_since().is_some_and(|since| now >= since + KEPT);
+        let version = self.evidence.version();
+        let news = std::mem::replace(&mut self.searching.late_version, version) != version;
+        let limits = Limits { series: config.series, shows: &|labels| config.filter.shows(labels) };
+        let evidence = &self.evidence;
+        self.ledger.attribute_late(|entry| late_owner(entry, evidence, now), news || over, now, &limits);
+    }
+
+    /// Returns the requests to runtimes and about processes that the last evaluation has made due.
+    pub(super) fn due_requests(&mut self, config: &Config, now: Duration) -> Vec<Request> {
+        let mut due = Vec::new();
+        if config.processes {
+            self.evidence.new_processes.set_unnamed(&self.attribution.nameless(), now);
+        }
+        due.extend(self.request_new_processes(now));
+        let searches = &mut self.searching.searches;
+        if self.attribution.take_unclaimed_changed() || searches.due().is_some_and(|due| due <= now) {
+            due.extend(searches.question(self.attribution.sums().unclaimed.keys(), now));
+        }
+        due.extend(self.evidence.take_to_watch().into_iter().map(Request::WatchExit));
+        due
+    }
+
+    /// Requests the claims of the engines while a pair is young and has no name: an engine reports a container
+    /// when that has started. The folder of names would answer at once, again and again.
+    pub(super) fn request_engines(&self, now: Duration) -> Vec<Request> {
+        if !self.attribution.asks_runtimes(now) {
+            return Vec::new();
+        }
+        let engines = self.evidence.sources.iter();
+        let engines = engines.filter(|(runtime, source)| **runtime != Runtime::Named && source.may_name);
+        engines.map(|(&runtime, _)| Request::Claims(runtime)).collect()
+    }
+
+    /// Requests the newest processes of the namespaces that have just got an id. One request is open at a
+    /// time, however many namespaces come.
+    pub(super) fn request_new_processes(&mut self, now: Duration) -> Option<Request> {
+        let foreseen = self.evidence.sources.values().any(SourceState::foresees);
+        self.evidence.new_processes.question(foreseen, now)
+    }
+
+    /// Takes the newest processes of these namespaces. Returns true if one was found, and what to ask.
+    pub(super) fn take_new_processes(
+        &mut self,
+        nsids: &BTreeSet<u32>,
+        found: Vec<ProcessInNetns>,
+        now: Duration,
+    ) -> (bool, Vec<Request>) {
+        // Where processes cannot be read, the search of all processes reports that.
+        let found = self.evidence.add_new_processes(nsids, found, &self.topology);
+        let changed = !found.is_empty();
+        self.searching.searched.extend(found);
+        let mut more: Vec<Request> = self.request_new_processes(now).into_iter().collect();
+        more.extend(self.evidence.take_to_watch().into_iter().map(Request::WatchExit));
+        (changed, more)
+    }
+
+    /// Takes the processes that were found in namespaces without an owner.
+    pub(super) fn take_processes(
+        &mut self,
+        nsids: &BTreeSet<u32>,
+        found: Vec<ProcessInNetns>,
+        now: Duration,
+    ) {
+        let searched: Vec<NetnsId> = nsids.iter().map(|&nsid| self.topology.netns(Some(nsid))).collect();
+        let taken_back = self.searching.searches.answered(searched.iter().copied(), now);
+        self.searching.searched.extend(searched);
+        for process in found.into_iter().filter(|found| !taken_back.contains(&found.nsid)) {
+            self.evidence.add_process(self.topology.netns(Some(process.nsid)), process);
+        }
+    }
+
+    /// Returns when the time changes something.
+    pub(super) fn deadline(&self, retention: Duration, now: Duration) -> Duration {
+        let doubt = self.owners.doubts() || self.evidence.doubts(now);
+        let at_least = if doubt { IN_DOUBT } else { AT_LEAST };
+        let ends = [
+            self.searching.searches.due(),
+            self.evidence.new_processes.due(),
+            self.attribution.deadline(),
+            self.ledger.waits_since().map(|since| since + KEPT),
+            self.owners.leaves_at(),
+            self.ledger.expires_at(retention),
+        ];
+        // What was due by now has just been evaluated.
+        ends.into_iter().flatten().fold(now + at_least, Duration::min).max(now + AT_MOST)
+    }
+
+    /// Returns how many claims were rejected since the start.
+    pub(super) fn claims_rejected(&self) -> u64 {
+        self.owners.rejected_ever() + self.evidence.rejected_ever()
+    }
+
+    /// Takes the counters of a link message, which may be the last of the end.
+    pub(super) fn observe_link(&mut self, end: End, link: &Link) {
+        if link.kind != Kind::Veth {
+            return;
+        }
+        // An end that is being made has no peer either, and no account.
+        if link.iflink.is_none() {
+            self.ledger.observe_detached(end, &link.counters);
+        } else {
+            self.ledger.observe(end, &link.counters);
+        }
+    }
+
+    /// Returns the host's ends of a namespace's pairs, with their names.
+    pub(super) fn ports_of(&self, nsid: u32) -> Vec<(u32, Name)> {
+        let netns = self.topology.netns(Some(nsid));
+        let on_host = self.topology.pairing().paired_in(netns).filter_map(|end| {
+            let peer = self.topology.pairing().peer(end).filter(|peer| peer.netns == NetnsId::Host)?;
+            Some((peer.ifindex, self.topology.link(NetnsId::Host, peer.ifindex)?.name))
+        });
+        on_host.collect()
+    }
+
+    /// Returns true if an end in a namespace has no account yet.
+    pub(super) fn has_unaccounted(&self, nsid: u32) -> bool {
+        let netns = self.topology.netns(Some(nsid));
+        self.topology.veths(netns).any(|end| self.ledger.place(end).is_none())
+    }
+
+    /// Forgets the namespace that had this id.
+    pub(super) fn end_of(&mut self, nsid: u32) {
+        let netns = self.topology.netns(Some(nsid));
+        self.topology.end_of(nsid);
+        self.evidence.end_of(nsid, netns);
+        self.searching.searches.take_back(nsid);
+    }
+}
+
+/// Returns the labels that a dead pair's traffic goes to; `None` while a runtime may still name the owner.
+fn late_owner(entry: &Unattributed, evidence: &Evidence, now: Duration) -> Option<[Option<LabelSet>; 2]> {
+    let hint = entry.hint.as_ref();
+    let found = hint.and_then(|hint| {
+        evidence.sources.values().find_map(|source| {
+            let interfaces = hint.address.and_then(|address| source.expected.get(&address));
+            let interfaces = interfaces.into_iter().flatten().map(|(expected, _)| expected);
+            let here = |expected: &&Expected| expected.bridge.is_some() && expected.bridge == hint.bridge;
+            // An engine gives an address to another container as soon as it is free: the first process is
+            // the better evidence.
+            let same =
+                |expected: &&Expected| hint.container.as_ref().is_none_or(|id| *id == expected.workload.id);
+            let expected = interfaces.filter(here).find(same);
+            let owner = hint.container.as_ref().and_then(|id| source.containers.get(id));
+            let owner = owner.or(expected.map(|expected| &expected.workload))?;
+            let mut carried = source.networks.iter().filter(|network| network.bridge.is_some());
+            let network = match expected {
+                Some(expected) => Some(&expected.network),
+                None => carried.find(|network| network.bridge == hint.bridge).map(|network| &network.name),
+            };
+            Some((owner, network.cloned().unwrap_or_default()))
+        })
+    });
+    let foreseen = evidence.sources.values().any(SourceState::foresees);
+    match found {
+        Some((owner, network)) => Some(
+            entry.labels.clone().map(|labels| Some(LabelSet::of(owner, labels?.interface, network.clone()))),
+        ),
+        None if hint.is_some() && foreseen && now.saturating_sub(entry.since) < KEPT => None,
+        None => {
+            let process = hint.and_then(|hint| hint.process.as_deref());
+            Some(entry.labels.clone().map(|labels| {
+                let labels = labels?;
+                Some(match process.filter(|_| labels.runtime == Runtime::Unknown) {
+                    Some(process) => LabelSet::of(process, labels.interface, labels.network),
+                    None => labels,
+                })
+            }))
+        }
+    }
+}
