@@ -47,7 +47,7 @@ pub mod kernel {
     pub use crate::kernel::{DeviceTable, Events, FinalSampler, OwnNsid, Resolver, Sampler};
 
     pub mod answer {
-        pub use crate::kernel::answer::{Answer, Until};
+        pub use crate::kernel::answer::{NetlinkAnswer, Until};
     }
     pub mod wire {
         pub use crate::kernel::wire::{
