@@ -95,7 +95,7 @@ pub mod model {
 
 pub mod runtimes {
     pub mod cri {
-        pub use crate::runtimes::cri::{Connection, Cri, CriEndpoint, Error, Question};
+        pub use crate::runtimes::cri::{Cri, CriConnection, CriEndpoint, Error, Question};
 
         pub mod messages {
             pub use crate::runtimes::cri::messages::{
@@ -107,7 +107,7 @@ pub mod runtimes {
         }
     }
     pub mod docker {
-        pub use crate::runtimes::docker::{Docker, DockerHost, Place, Watch};
+        pub use crate::runtimes::docker::{Docker, DockerHost, DockerWatch, EngineAddress};
     }
     pub mod process {
         pub use crate::runtimes::process::Processes;
