@@ -92,7 +92,7 @@ impl Events {
         ))
     }
 
-    /// Waits until an event arrives or a [`Waker`] ends the wait.
+    /// Waits until an event arrives or a `Waker` ends the wait.
     pub fn wait(&mut self) {
         let mut ready = [
             PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
