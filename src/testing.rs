@@ -47,7 +47,7 @@ pub mod kernel {
     pub use crate::kernel::{DeviceTable, Events, FinalSampler, OwnNsid, Resolver, Sampler};
 
     pub mod answer {
-        pub use crate::kernel::answer::{Answer, Until};
+        pub use crate::kernel::answer::{NetlinkAnswer, Until};
     }
     pub mod wire {
         pub use crate::kernel::wire::{
@@ -98,7 +98,7 @@ pub mod model {
 
 pub mod runtimes {
     pub mod cri {
-        pub use crate::runtimes::cri::{Connection, Cri, CriEndpoint, Error, Question};
+        pub use crate::runtimes::cri::{Cri, CriConnection, CriEndpoint, Error, Question};
 
         pub mod messages {
             pub use crate::runtimes::cri::messages::{
@@ -110,7 +110,7 @@ pub mod runtimes {
         }
     }
     pub mod docker {
-        pub use crate::runtimes::docker::{Docker, DockerHost, Place, Watch};
+        pub use crate::runtimes::docker::{Docker, DockerHost, DockerWatch, EngineAddress};
     }
     pub mod process {
         pub use crate::runtimes::process::Processes;

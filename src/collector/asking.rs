@@ -55,10 +55,10 @@ pub(super) fn resolve(
             let begin = Instant::now();
             let NetnsFolder { names, expected } = netns_folder?;
             let answer = match names.claims() {
-                Some(Ok(named::Found::Same)) => {
+                Some(Ok(named::FolderClaims::Same)) => {
                     return Some(Input::SameClaims { runtime: Runtime::Named, took: begin.elapsed() });
                 }
-                Some(Ok(named::Found::Claims(claims))) => Some(Ok(claims)),
+                Some(Ok(named::FolderClaims::Claims(claims))) => Some(Ok(claims)),
                 Some(Err(error)) => Some(Err(format!("cannot read {}: {error}", names.path().display()))),
                 None if *expected => Some(Err(format!("{} is gone", names.path().display()))),
                 None => None,

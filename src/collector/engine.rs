@@ -6,7 +6,7 @@ use crate::model::host::Input;
 use crate::model::workload::{Claims, Runtime};
 use crate::runtimes;
 use crate::runtimes::cri::{self, Cri, CriEndpoint, SeenPod};
-use crate::runtimes::docker::{self, Docker, Place, Seen, Watch};
+use crate::runtimes::docker::{self, Docker, DockerWatch, EngineAddress, Seen};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,8 +52,8 @@ enum Api {
 impl Engine {
     /// Returns a Docker or Podman engine at this address; `configured` is true if the user has configured
     /// it.
-    pub(crate) fn docker(place: Place, configured: bool) -> Engine {
-        let docker = Docker::new(place);
+    pub(crate) fn docker(address: EngineAddress, configured: bool) -> Engine {
+        let docker = Docker::new(address);
         let (runtime, api) = (docker.runtime(), Ok(Api::Docker(docker)));
         Engine { runtime, api, strange_pids: None, expected: configured }
     }
@@ -68,7 +68,7 @@ impl Engine {
 
     /// Returns true if the engine may report pods.
     pub(crate) fn may_tell_of_pods(&self) -> bool {
-        matches!(&self.api, Ok(Api::Cri(cri)) if cri.is_thinkable())
+        matches!(&self.api, Ok(Api::Cri(cri)) if cri.may_exist())
     }
 
     /// Returns an engine that cannot be asked because of its configuration: a source that has failed.
@@ -164,8 +164,8 @@ impl Engine {
         let Some(asks) = collector.engines.get(&self.runtime) else { return };
         let news = Arc::new(Notify::new());
         if let Ok(Api::Docker(docker)) = self.usable() {
-            let place = docker.place().clone();
-            tokio::spawn(watch_docker(place, self.runtime, Arc::clone(&news), collector.clone()));
+            let address = docker.address().clone();
+            tokio::spawn(watch_docker(address, self.runtime, Arc::clone(&news), collector.clone()));
         }
         let mut pods_watched = false;
         let places = TaskPlaces::new(1);
@@ -205,7 +205,7 @@ impl Engine {
     /// Waits until the engine may have a different address.
     async fn moved(&self) {
         match &self.api {
-            Ok(Api::Docker(docker)) => docker.place().changed().await,
+            Ok(Api::Docker(docker)) => docker.address().changed().await,
             Ok(Api::Cri(_)) | Err(_) => std::future::pending().await,
         }
     }
@@ -233,7 +233,7 @@ async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
     let Some(asks) = collector.engines.get(&runtime) else { return };
     loop {
         let mut ended = None;
-        match cri::Watch::begin(&endpoint).await {
+        match cri::CriWatch::begin(&endpoint).await {
             Ok(mut watch) => {
                 while ended.is_none() {
                     match watch.news().await {
@@ -253,12 +253,12 @@ async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
 
 /// Passes on the meaning of Docker's events until the collector has stopped: events report names before the
 /// engine answers requests for them.
-async fn watch_docker(place: Place, runtime: Runtime, news: Arc<Notify>, collector: Handle) {
+async fn watch_docker(address: EngineAddress, runtime: Runtime, news: Arc<Notify>, collector: Handle) {
     // Each message contains the list of all containers. While the slots are taken, the engine keeps its
     // further events.
     let places = TaskPlaces::new(TOLD_WAITING);
     loop {
-        if let Ok(mut watch) = Watch::begin(place.clone()).await {
+        if let Ok(mut watch) = DockerWatch::begin(address.clone()).await {
             // The list contains the changes before the events began.
             news.notify_one();
             while let Some(mut told) = watch.news().await {

@@ -85,7 +85,7 @@ pub(super) fn listen(
 pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<Message>) {
     let places = Places::new(NAMES_WAITING);
     loop {
-        if let Ok(names) = named::Names::watch(folder) {
+        if let Ok(names) = named::NameWatch::watch(folder) {
             let watched = |works| Message::Input(Input::NamesWatched(works), places.take());
             if out.send(watched(true)).is_err() {
                 return;

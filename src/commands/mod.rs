@@ -18,7 +18,7 @@ use crate::collector::Engine;
 use crate::kernel::OwnNsid;
 use crate::model::view::Source;
 use crate::model::workload::Runtime;
-use crate::runtimes::docker::Place;
+use crate::runtimes::docker::EngineAddress;
 use crate::runtimes::named::Folder;
 use crate::runtimes::process::Processes;
 use crate::{collector, kernel};
@@ -100,8 +100,8 @@ fn open_engines(flags: &Sources) -> anyhow::Result<Vec<Engine>> {
     };
     let (podman, podman_configured) = podman.unzip();
     let configured = [docker_configured, podman_configured.unwrap_or_default()];
-    let places = Place::both(docker, podman).into_iter().zip(configured);
-    engines.extend(places.filter_map(|(place, configured)| Some(Engine::docker(place?, configured))));
+    let addresses = EngineAddress::both(docker, podman).into_iter().zip(configured);
+    engines.extend(addresses.filter_map(|(address, configured)| Some(Engine::docker(address?, configured))));
     if flags.is_on(Source::Cri) {
         engines.push(Engine::cri(flags.cri_endpoint.clone()));
     }

@@ -8,8 +8,8 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 
 impl Resolver {
-    /// Dumps the addresses of the host (`None`) or of the namespace with that nsid (IFA_TARGET_NETNSID, which
-    /// needs CAP_NET_ADMIN there).
+    /// Dumps the addresses of the host (`None`) or of the namespace with this nsid (IFA_TARGET_NETNSID,
+    /// which needs CAP_NET_ADMIN in that namespace).
     ///
     /// # Errors
     /// As for [`links`](Resolver::links).

@@ -1,4 +1,4 @@
-//! What makes messages of netlink an answer: its numbers, its end, its refusal. Pure.
+//! Checks of a netlink answer: its sequence number and port, its end, its refusal. Pure.
 
 use super::error::Error;
 use netlink_packet_core::{
@@ -6,10 +6,10 @@ use netlink_packet_core::{
 };
 use std::io;
 
-/// Length of a message's header.
+/// The length of a netlink message's header, in bytes.
 pub(super) const HEADER: usize = size_of::<libc::nlmsghdr>();
 
-/// How an answer ends.
+/// The message that ends an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Until {
     /// The message NLMSG_DONE ends it.
@@ -21,34 +21,34 @@ pub enum Until {
 }
 
 /// One message of an answer.
-pub struct Message<'a> {
+pub struct AnswerMessage<'a> {
     /// The type of the message: one of RTM_*.
     pub kind: u16,
-    /// What follows the netlink header.
+    /// The bytes after the netlink header.
     pub payload: &'a [u8],
 }
 
-/// An answer as it arrives, datagram by datagram: what is checked of it needs no socket.
-pub struct Answer {
+/// An answer that arrives datagram by datagram. Its checks need no socket.
+pub struct NetlinkAnswer {
     /// The request's name in rtnetlink(7).
     pub request: &'static str,
-    /// The sequence number that a message must carry to belong to it.
+    /// The sequence number of every message that belongs to the answer.
     pub sequence: u32,
-    /// And the port, which is the asking socket's.
+    /// The netlink port of every message that belongs to the answer: that of the asking socket.
     pub port: u32,
     /// The message that ends the reply.
     pub until: Until,
-    /// A part of it carried NLM_F_DUMP_INTR.
+    /// True once a message of the answer carried NLM_F_DUMP_INTR.
     pub interrupted: bool,
 }
 
-impl Answer {
-    /// Reads one datagram, and hands each message that belongs to the answer to `each`; true when the
-    /// answer is whole.
+impl NetlinkAnswer {
+    /// Reads one datagram, and passes each message that belongs to the answer to `each`. Returns true when
+    /// the answer is complete.
     ///
     /// # Errors
-    /// If the kernel refuses, or what came is not what the protocol promises.
-    pub fn read(&mut self, datagram: &[u8], each: &mut impl FnMut(Message<'_>)) -> Result<bool, Error> {
+    /// If the kernel refuses the request, or the datagram is not what the protocol promises.
+    pub fn read(&mut self, datagram: &[u8], each: &mut impl FnMut(AnswerMessage<'_>)) -> Result<bool, Error> {
         let malformed = |what| Error::Malformed { request: self.request, what };
         let mut rest = datagram;
         while !rest.is_empty() {
@@ -74,11 +74,11 @@ impl Answer {
                         _ => Err(Error::Refused {
                             request: self.request,
                             source: io::Error::from_raw_os_error(errno.saturating_neg()),
-                            message: words(kind, buffer.flags(), payload).unwrap_or_default(),
+                            message: explanation(kind, buffer.flags(), payload).unwrap_or_default(),
                         }),
                     };
                 }
-                _ => each(Message { kind, payload }),
+                _ => each(AnswerMessage { kind, payload }),
             }
             if self.until == Until::First {
                 return Ok(true);
@@ -88,12 +88,13 @@ impl Answer {
     }
 }
 
-/// The attribute with the kernel's words for a refusal (include/uapi/linux/netlink.h).
+/// The attribute with the kernel's explanation of a refusal (include/uapi/linux/netlink.h).
 const NLMSGERR_ATTR_MSG: u16 = 1;
 
-/// Returns the kernel's words for a refusal, if it gave any: behind the errno of an NLMSG_DONE, and behind
-/// the refused request of an NLMSG_ERROR, of which a capped one has the header alone.
-fn words(kind: u16, flags: u16, payload: &[u8]) -> Option<String> {
+/// Returns the kernel's explanation of a refusal, if there is one. It stands behind the errno of an
+/// NLMSG_DONE, and behind the refused request of an NLMSG_ERROR. A capped NLMSG_ERROR repeats only the
+/// header of the request.
+fn explanation(kind: u16, flags: u16, payload: &[u8]) -> Option<String> {
     if flags & NLM_F_ACK_TLVS == 0 {
         return None;
     }

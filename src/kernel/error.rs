@@ -1,10 +1,10 @@
-//! The reasons for which the kernel gave no answer.
+//! Errors of requests to the kernel.
 
 use crate::model::text::one_line;
 use nix::errno::Errno;
 use std::io;
 
-/// The reason for which the kernel gave no answer.
+/// An error of a request to the kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The socket could not be opened, written or read.
@@ -22,10 +22,11 @@ pub enum Error {
         request: &'static str,
         /// The error that the kernel gave.
         source: io::Error,
-        /// The kernel's own words (NLMSGERR_ATTR_MSG); empty if there are none.
+        /// The kernel's explanation (NLMSGERR_ATTR_MSG); empty if there is none.
         message: String,
     },
-    /// The links changed during each of several dumps (NLM_F_DUMP_INTR): there is no consistent answer now.
+    /// The links changed during each of several dumps (NLM_F_DUMP_INTR): the kernel has no consistent
+    /// answer now.
     #[error("netlink: {0} was interrupted by changes each time")]
     Interrupted(&'static str),
     /// The answer is not what the protocol promises.

@@ -1,5 +1,4 @@
 //! Link and namespace events of all namespaces, in the kernel's order.
-//!
 
 use super::OwnNsid;
 use super::error::Error;
@@ -17,11 +16,13 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-/// Holds the events of 1,000 namespaces that are made and killed in 2 s, with room to spare for a reader
-/// that is kept from running for a while; the default of 208 KiB loses some at any pause of 20 ms.
+/// The receive buffer's size in bytes. It holds the events of 1,000 namespaces that are made and deleted in
+/// 2 s, with a reserve for a reader that does not run for a while. The default of 208 KiB loses events at
+/// any pause of 20 ms.
 const RECEIVE_BUFFER: usize = 8 << 20;
 
-/// One event is a few KB; that of a link with as many alternative names as there can be, 64 KiB more.
+/// The longest datagram in bytes. One event has a few KB; the event of a link with the largest number of
+/// alternative names has 64 KiB more.
 const DATAGRAM: usize = 128 * 1024;
 
 /// The socket that receives the kernel's events.
@@ -31,42 +32,43 @@ pub struct Events {
     own_nsid: OwnNsid,
     buffer: Vec<u8>,
     control: Vec<u8>,
-    /// The kernel had no room, and what it had has not been read to its end since.
+    /// True from the time that the kernel drops an event (ENOBUFS) until the socket is read to its end.
     overrun: bool,
-    /// How far the reader sees.
+    /// The namespaces from which events arrive.
     pub reach: Reach,
 }
 
-/// Which namespaces' events arrive.
+/// The namespaces from which events arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Every one that has an id.
+    /// Every namespace that has an id.
     All,
-    /// The host's alone: CAP_NET_BROADCAST was missing when the socket was opened.
+    /// The host alone: CAP_NET_BROADCAST was missing when the socket was opened.
     Host,
 }
 
-/// Wakes the reader while it waits.
+/// A handle that wakes the reader of events while it waits.
 #[derive(Clone)]
 pub struct Waker(Arc<UnixStream>);
 
 impl Waker {
-    /// The next wait ends at once.
+    /// Ends the reader's current wait, or else its next one.
     pub fn wake(&self) {
-        // A full pipe is a reader that is already awake.
+        // The pipe is full only if the reader is already awake.
         let _ = (&*self.0).write(&[0]);
     }
 }
 
 impl Events {
-    /// Opens the socket in the namespace of the calling thread; CAP_NET_BROADCAST is needed only for this.
+    /// Opens the socket in the namespace of the calling thread. Only this step needs CAP_NET_BROADCAST.
     ///
     /// # Errors
-    /// If there can be no socket.
+    /// If the socket cannot be opened.
     pub fn open(own_nsid: OwnNsid) -> Result<(Events, Waker), Error> {
         let failed = |doing| move |source| Error::Socket { doing, source };
         let mut socket = netlink_sys::Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
-        // Before the first event can arrive. Without the privilege the size is what net.core.rmem_max allows.
+        // The size must be set before the first event can arrive. Without CAP_NET_ADMIN net.core.rmem_max
+        // limits it.
         if setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER).is_err() {
             socket.set_rx_buf_sz(RECEIVE_BUFFER as u32).map_err(failed("enlarge the receive buffer"))?;
         }
@@ -90,23 +92,23 @@ impl Events {
         ))
     }
 
-    /// Waits until there is an event or somebody wakes us.
+    /// Waits until an event arrives or a `Waker` ends the wait.
     pub fn wait(&mut self) {
         let mut ready = [
             PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN),
         ];
-        // Interrupted or not: what is there is read next.
+        // The result does not matter: the next step reads the socket in any case.
         let _ = poll(&mut ready, PollTimeout::NONE);
         let mut sink = [0; 64];
         while matches!((&self.wakeup).read(&mut sink), Ok(read) if read == sink.len()) {}
     }
 
-    /// Reads all that has arrived by now, in order; at most `most` events at a time. True if there may be
-    /// more.
+    /// Reads the events that have arrived, in order, and stops after `most` of them. Returns true if there
+    /// may be more.
     ///
-    /// Events that the kernel had no room for (ENOBUFS) are [`Event::Lost`], at once and when all that it
-    /// had room for is read; what cannot be read [`Event::Bad`].
+    /// Events that the kernel dropped for lack of buffer space (ENOBUFS) are reported as [`Event::Lost`]
+    /// twice: at once, and when the buffer is empty. An unreadable event is [`Event::Bad`].
     ///
     /// # Errors
     /// If the socket fails otherwise.
@@ -123,8 +125,9 @@ impl Events {
                     return Ok(false);
                 }
                 Err(Errno::EINTR) => {}
-                // It is told once, and before what was there; until all of that is read the kernel goes on
-                // dropping without a word (netlink_overrun in net/netlink/af_netlink.c).
+                // The kernel reports the overrun once, ahead of the events that the buffer still holds.
+                // Until all of these are read it drops further events without a report (netlink_overrun in
+                // net/netlink/af_netlink.c).
                 Err(Errno::ENOBUFS) => {
                     self.overrun = true;
                     events.push(Event::Lost);
@@ -146,7 +149,7 @@ impl Events {
     }
 }
 
-/// The namespace that an event comes from; `None` for the host.
+/// Returns the namespace that an event comes from; `None` for the host.
 fn source(message: ControlMessageOwned) -> Option<u32> {
     let ControlMessageOwned::Unknown(message) = message else { return None };
     let header = message.cmsg_header;

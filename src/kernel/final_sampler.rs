@@ -1,9 +1,10 @@
-//! The last counters of links whose peers are about to go.
+//! Final samples: the last counters of a link before the deletion of its peer takes it away.
 //!
-//! RTM_GETSTATS waits for the RTNL lock, which the kernel holds while it takes a dead namespace's links
-//! down: an answer can come too late. Two files are written without it: /sys/class/net/NAME/statistics of
-//! one link (`netstat_show` in net/core/net-sysfs.c) and /proc/net/dev of all (`dev_seq_show` in
-//! net/core/net-procfs.c). The second is read where it is short; the newest links come last in it.
+//! RTM_GETSTATS waits for the RTNL lock, which the kernel holds while it deletes the links of a dead
+//! namespace: its answer can come too late. Two kinds of files are read without that lock:
+//! /sys/class/net/NAME/statistics of one link (`netstat_show` in net/core/net-sysfs.c) and /proc/net/dev of
+//! all links (`dev_seq_show` in net/core/net-procfs.c). /proc/net/dev is read only while it is short; the
+//! newest links come last in it.
 
 use super::Sampler;
 use crate::model::link::{Counters, Name};
@@ -15,21 +16,21 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The most bytes that are read of the table: some 300 links, in half a millisecond.
+/// The limit of one read of the table, in bytes: some 300 links, in half a millisecond.
 const READ_AT_MOST: u64 = 64 << 10;
 
-/// A table that was too long is looked at again after so many that would have been read.
+/// The number of reads that are left out after the table was too long.
 const TOO_LONG_FOR: u32 = 256;
 
-/// The folder of sysfs with the links of the namespace that it was mounted in.
+/// The sysfs folder of links. It shows the links of the namespace in which sysfs was mounted.
 pub(crate) const SYSFS_NET: &str = "/sys/class/net";
 
-/// Reads /proc/net/dev of its own namespace.
+/// The table /proc/net/dev of the exporter's own namespace.
 #[derive(Clone)]
 pub struct DeviceTable {
     path: PathBuf,
     text: Vec<u8>,
-    /// The number of reads that are still left out because the table was too long.
+    /// The number of reads that are still to be left out because the table was too long.
     skip: u32,
 }
 
@@ -39,8 +40,8 @@ impl DeviceTable {
         DeviceTable { path: procfs.join("self/net/dev"), text: Vec::new(), skip: 0 }
     }
 
-    /// Returns the counters of all links; `None` if the table cannot be read, or not in half a millisecond:
-    /// then single links are read.
+    /// Returns the counters of all links. Returns `None` if the table cannot be read, or is too long to be
+    /// read in half a millisecond: the caller then reads single links.
     pub fn read(&mut self) -> Option<HashMap<Name, Counters>> {
         if let Some(left) = self.skip.checked_sub(1) {
             self.skip = left;
@@ -56,8 +57,8 @@ impl DeviceTable {
     }
 }
 
-/// Reads the counters of a link in sysfs; `None` if it is not there, or sysfs is that of another namespace
-/// (`nsenter` leaves /sys as it was): the link of this name has another index there.
+/// Reads the counters of a link from sysfs. Returns `None` if the link is not there, or if sysfs shows
+/// another namespace (`nsenter` leaves /sys as it was): the link of this name then has another index.
 fn statistics(folder: &Path, ifindex: u32, name: &Name) -> Option<Counters> {
     let link = folder.join(OsStr::from_bytes(name.as_bytes()));
     let number = |file: &str| -> Option<u64> {
@@ -82,7 +83,7 @@ fn statistics(folder: &Path, ifindex: u32, name: &Name) -> Option<Counters> {
 /// the same end comes so soon.
 const READ_BEFORE: Duration = Duration::from_secs(1);
 
-/// Reads last counters, on a socket of its own.
+/// A reader of final samples, with a socket of its own.
 pub struct FinalSampler {
     sampler: Sampler,
     table: DeviceTable,
@@ -91,12 +92,12 @@ pub struct FinalSampler {
 }
 
 impl FinalSampler {
-    /// One that reads this table, and asks this sampler for what is not in it.
+    /// Creates a sampler that reads the table first, and asks `sampler` for links that the table lacks.
     pub fn new(table: DeviceTable, sampler: Sampler) -> FinalSampler {
         FinalSampler { sampler, table, read: HashMap::new() }
     }
 
-    /// Returns the counters of these links of the host, as far as they are still there.
+    /// Returns the counters of these links of the host. Links that are already deleted are left out.
     pub fn last(&mut self, links: Vec<(u32, Name)>) -> Vec<(u32, Counters)> {
         let now = Instant::now();
         self.read.retain(|_, read| now.duration_since(*read) < READ_BEFORE);
@@ -125,9 +126,9 @@ impl FinalSampler {
     }
 }
 
-/// The lines of /proc/net/dev (proc(5)): `name:`, then eight numbers received and eight sent, of each
-/// bytes, packets, errors and drops first. A name has neither blanks nor colons. A line that was cut off is
-/// none.
+/// Parses the lines of /proc/net/dev (proc(5)): `name:`, then eight numbers received and eight sent, each
+/// beginning with bytes, packets, errors and drops. A name has neither blanks nor colons. A line without
+/// its newline is incomplete and is skipped.
 fn counters(table: &[u8]) -> impl Iterator<Item = (Name, Counters)> {
     let whole = table.split_inclusive(|&b| b == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
     whole.filter_map(|line| {

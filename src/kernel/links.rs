@@ -2,7 +2,7 @@
 
 use super::OwnNsid;
 use super::error::Error;
-use super::socket::Socket;
+use super::socket::NetlinkSocket;
 use super::wire;
 use crate::model::host::{Links, LookFailure};
 use crate::model::link::{Errors, Link, PeerNetns};
@@ -13,30 +13,30 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 const RTM_GETLINK: &str = "RTM_GETLINK";
 
-/// Asks which links and namespaces there are. Its answers can take as long as the kernel's RTNL lock is held
-/// by somebody else.
+/// A reader of links and namespaces. Its answers wait as long as another process holds the kernel's RTNL
+/// lock.
 pub struct Resolver {
-    pub(super) socket: Socket,
+    pub(super) socket: NetlinkSocket,
     pub(super) own_nsid: OwnNsid,
-    /// By nsid, the indices of the links there that are peers of the host's, as the host's were last read.
+    /// The ifindices of the host's peers in each namespace, by nsid, as of the last dump of the host.
     behind_ports: HashMap<u32, Vec<u32>>,
 }
 
-/// So many links that a dump should have had are asked for one by one.
+/// The largest number of links missing from a dump that are requested one by one.
 const ONE_BY_ONE: usize = 64;
 
 impl Resolver {
-    /// Opens its socket in the namespace of the calling thread.
+    /// Opens the socket in the namespace of the calling thread.
     pub fn open(own_nsid: OwnNsid) -> Result<Resolver, Error> {
-        Ok(Resolver { socket: Socket::open()?, own_nsid, behind_ports: HashMap::new() })
+        Ok(Resolver { socket: NetlinkSocket::open()?, own_nsid, behind_ports: HashMap::new() })
     }
 
-    /// Dumps the links of the host (`None`) or of the namespace with that nsid (IFLA_TARGET_NETNSID, which
-    /// needs CAP_NET_ADMIN there). Where changes interrupt it every time, what all attempts together have
-    /// found.
+    /// Dumps the links of the host (`None`) or of the namespace with this nsid (IFLA_TARGET_NETNSID, which
+    /// needs CAP_NET_ADMIN in that namespace). If changes interrupt every attempt, returns the union of all
+    /// attempts.
     pub fn links(&mut self, nsid: Option<u32>) -> Result<Links, LookFailure> {
         let mut request = LinkMessage::default();
-        // `rtnl_get_net_ns_capable` in net/core/rtnetlink.c: EINVAL for an id that nobody has.
+        // `rtnl_get_net_ns_capable` in net/core/rtnetlink.c: EINVAL for an id that no namespace has.
         if let Some(nsid) = nsid {
             let id = i32::try_from(nsid).map_err(|_| LookFailure::Gone)?;
             request.attributes.push(LinkAttribute::IfNetnsId(id));
@@ -77,16 +77,18 @@ impl Resolver {
         Ok(found)
     }
 
-    /// A dump of another namespace ends, without an error, before a link whose message has more than 32 KiB
-    /// (`rtnl_calcit` in net/core/rtnetlink.c sizes the links of the requester's), and alternative names
-    /// can make it 64 KiB long. What is known to be the peer of a port is asked for by itself, so that
-    /// nobody hides by that.
+    /// Adds the links that are missing from a dump because their message is too long for it.
+    ///
+    /// A dump of another namespace ends, without an error, before a link with a message of more than 32
+    /// KiB: `rtnl_calcit` in net/core/rtnetlink.c computes the size from the links of the requester's
+    /// namespace. Alternative names can make a message 64 KiB long. The known peers of ports are therefore
+    /// requested one by one, so that no container can hide its links in this way.
     fn add_what_fits_no_dump(&mut self, nsid: u32, found: &mut Links) {
         let Some(peers) = self.behind_ports.get(&nsid) else { return };
         let there: HashSet<u32> = found.links.iter().map(|link| link.ifindex).collect();
         let missing: Vec<u32> =
             peers.iter().copied().filter(|ifindex| !there.contains(ifindex)).take(ONE_BY_ONE).collect();
-        // One that cannot be read is gone, or hidden as it was.
+        // A link that cannot be read is deleted, or stays hidden.
         found.links.extend(missing.into_iter().filter_map(|ifindex| self.link(nsid, ifindex).ok()));
     }
 
@@ -100,8 +102,8 @@ impl Resolver {
         })
     }
 
-    /// A dump hands an id to the namespace of every peer, the host's own included. Whatever points to it
-    /// points to the host.
+    /// Replaces the host's own nsid in the links by [`PeerNetns::Host`]. A dump assigns an id to the
+    /// namespace of every peer, the host's own included.
     fn name_the_host(&mut self, found: &mut Links) -> Result<(), LookFailure> {
         let foreign = |link: &Link| matches!(link.peer_netns, PeerNetns::Nsid(_));
         if self.own_nsid.get().is_none() && found.links.iter().any(foreign) {
@@ -114,12 +116,12 @@ impl Resolver {
     }
 }
 
-/// The attempts at a dump. Whoever makes links and deletes them without rest can interrupt each of them,
-/// which must hide no other link.
+/// The attempts at a consistent dump. A process that makes and deletes links without pause can interrupt
+/// every attempt; this must hide no other link.
 #[derive(Default)]
 struct Attempts {
     now: Links,
-    /// By ifindex, what those before have found.
+    /// Links of earlier attempts, by ifindex.
     before: BTreeMap<u32, Link>,
     errors_before: BTreeMap<u32, Errors>,
 }
@@ -131,9 +133,9 @@ impl Attempts {
         self.now.clear();
     }
 
-    /// What any of them has found, as the last one that did has seen it. A link that was there all the time
-    /// is among it; one that was deleted meanwhile may be too, and its event, which is not believed any
-    /// less for this, takes it out again.
+    /// Returns the union of all attempts; of a link the newest state counts. The union contains every link
+    /// that existed all the time. It may contain a link that was deleted meanwhile: the event of the
+    /// deletion is trusted as ever and removes that link again.
     fn together(mut self) -> Links {
         self.begin();
         Links {
@@ -144,7 +146,7 @@ impl Attempts {
     }
 }
 
-/// What the caller can do about an error when it looked into a namespace.
+/// Converts an error into the failure that the caller can act on.
 pub(super) fn look_failure(error: Error) -> LookFailure {
     match error.errno() {
         Some(Errno::EPERM | Errno::EACCES) => LookFailure::Denied,

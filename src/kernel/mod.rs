@@ -1,11 +1,11 @@
-//! Edge: rtnetlink, the only place that knows `netlink-*`.
+//! Edge: rtnetlink. No other module uses the `netlink-*` crates.
 //!
-//! Three nouns: a [`Resolver`] asks which links and namespaces there are, a [`Sampler`] reads the counters,
-//! [`Events`] tells what changes, and each has a socket of its own so that the fast ones never wait behind
-//! the slow one. [`wire`] turns bytes into the model's types, [`answer`] checks what belongs together; both
-//! do no I/O.
+//! Three types do the I/O: a [`Resolver`] reads links and namespaces, a [`Sampler`] reads counters,
+//! [`Events`] reports changes. Each has a socket of its own, so that the fast ones never wait behind the
+//! slow one. [`wire`] converts bytes into the model's types and [`answer`] checks which messages belong
+//! together; both do no I/O.
 //!
-//! No namespace is ever entered: other namespaces are asked about from here, by their nsid.
+//! The exporter never enters a namespace: it requests the links of another namespace from its own, by nsid.
 
 mod addresses;
 pub(crate) mod answer;
@@ -28,8 +28,9 @@ pub use stats::Sampler;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// The id that the host's namespace has for itself, once it has one: our own dumps give it one. Whatever
-/// carries it is about the host. It never changes while the namespace lives.
+/// The nsid that the host's namespace has for itself, once it has one: the exporter's own dumps assign it.
+/// A link, peer or event with this id belongs to the host's namespace. The id never changes while the
+/// namespace lives.
 #[derive(Clone, Debug)]
 pub struct OwnNsid(Arc<AtomicI64>);
 

@@ -1,4 +1,4 @@
-//! RTM_GETNSID and RTM_NEWNSID: which id a process's or a file's namespace has.
+//! RTM_GETNSID and RTM_NEWNSID: the nsid of the namespace of a process or a file.
 
 use super::error::Error;
 use super::links::{Resolver, look_failure};
@@ -15,10 +15,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 impl Resolver {
-    /// Finds the namespace of a claim, and gives it an id if it has none (which needs CAP_NET_ADMIN).
+    /// Finds the namespace of a claim, and assigns an nsid if the namespace has none (which needs
+    /// CAP_NET_ADMIN).
     ///
-    /// A path's file is open only for the time of the call: a held descriptor would keep a dead container's
-    /// network alive.
+    /// The file of a path is open only for the time of the call: an open descriptor would keep the network
+    /// of a dead container alive.
     pub fn locate(&mut self, locator: &Locator) -> Result<Located, LookFailure> {
         match locator {
             Locator::Pid(pid) => self.locate_by(NsidAttribute::Pid(*pid)),
@@ -33,7 +34,7 @@ impl Resolver {
         }
     }
 
-    /// The id of the namespace in which a process lives, if it has one; gives it none.
+    /// Returns the nsid of the namespace of a process, if it has one; never assigns one.
     pub fn nsid_of(&mut self, pid: u32) -> Result<Option<u32>, LookFailure> {
         self.nsid(NsidAttribute::Pid(pid)).map_err(|error| match error.errno() {
             Some(Errno::ESRCH) => LookFailure::Gone,
@@ -49,7 +50,7 @@ impl Resolver {
         let mut nsid = self.nsid(which.clone()).map_err(failure)?;
         if nsid.is_none() && self.assign(which.clone()).is_ok() {
             nsid = self.nsid(which).map_err(failure)?;
-            // It may have been our own that just got one.
+            // The namespace that just got an id may be the exporter's own.
             self.learn_own_nsid().map_err(failure)?;
         }
         Ok(match nsid {
@@ -85,14 +86,15 @@ fn message(attributes: Vec<NsidAttribute>) -> NsidMessage {
     message
 }
 
-/// Opens what may be a namespace's file; anything that is none for certain is not even opened.
+/// Opens a namespace's file. A file that is certainly of another kind is not even opened.
 fn open_namespace(path: &Path) -> io::Result<File> {
     let not_one = || io::Error::new(io::ErrorKind::InvalidInput, "not a network namespace");
     if !fs::metadata(path)?.is_file() {
         return Err(not_one());
     }
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    // The namespaces' file system has the device of every other namespace, our own included.
+    // All namespace files are on one file system: a namespace's file has the same device as the exporter's
+    // own.
     let own = fs::metadata("/proc/self/ns/net")?;
     if file.metadata()?.dev() != own.dev() { Err(not_one()) } else { Ok(file) }
 }

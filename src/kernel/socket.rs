@@ -1,6 +1,6 @@
-//! A synchronous rtnetlink socket that believes nothing it has not checked.
+//! A synchronous rtnetlink socket that checks every message before it is used.
 
-use super::answer::{Answer, Message, Until};
+use super::answer::{AnswerMessage, NetlinkAnswer, Until};
 use super::error::Error;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
@@ -12,48 +12,56 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-pub(super) struct Socket {
+pub(super) struct NetlinkSocket {
     inner: netlink_sys::Socket,
     port: u32,
     sequence: u32,
     buffer: Vec<u8>,
 }
 
-/// More than any datagram: of a dump the kernel fills at most 32 KiB (`netlink_dump` in
-/// net/netlink/af_netlink.c), and a single link's message has up to 64 KiB of alternative names and some
-/// KiB more.
+/// The buffer's size in bytes, above that of any datagram. The kernel fills at most 32 KiB of a dump
+/// (`netlink_dump` in net/netlink/af_netlink.c), and the message of a single link has up to 64 KiB of
+/// alternative names and some KiB more.
 const BUFFER: usize = 128 * 1024;
 
-/// How many milliseconds to wait before each attempt at a dump that must be consistent; interrupted in all
-/// of them it is given up. Changes come in bursts: what makes twenty containers at once interrupts every
-/// dump for some 10 ms.
+/// The pauses before the attempts at a consistent dump, in milliseconds. A dump that is interrupted in
+/// every attempt fails. Changes come in bursts: a start of twenty containers at once interrupts every dump
+/// for some 10 ms.
 const PAUSES: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 
-/// Nothing in the kernel takes this long; a lost answer must not hang the thread for ever.
+/// The time limit of one read. No request takes the kernel this long; a lost answer must not block the
+/// thread for ever.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Socket {
-    pub(super) fn open() -> Result<Socket, Error> {
+impl NetlinkSocket {
+    pub(super) fn open() -> Result<NetlinkSocket, Error> {
         let failed = |doing| move |source| Error::Socket { doing, source };
         let mut inner = netlink_sys::Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
         let address = inner.bind_auto().map_err(failed("bind"))?;
         set_socket_timeout(&inner, Timeout::Recv, Some(TIMEOUT))
             .map_err(|error| failed("set a time limit")(error.into()))?;
-        // The kernel's own words for a refusal (Linux 4.12); without them the errno is all there is.
+        // NETLINK_EXT_ACK adds the kernel's explanation to a refusal (Linux 4.12); without it the errno is
+        // all there is.
         let _ = inner.set_ext_ack(true);
-        // Without it a kernel that does not know IFLA_TARGET_NETNSID ignores it, and answers about the host.
+        // Without strict checking a kernel without IFLA_TARGET_NETNSID ignores the attribute and answers
+        // about the host.
         inner.set_netlink_get_strict_chk(true).map_err(failed("ask for strict checking (Linux 4.20)"))?;
-        Ok(Socket { inner, port: address.port_number(), sequence: 0, buffer: Vec::with_capacity(BUFFER) })
+        Ok(NetlinkSocket {
+            inner,
+            port: address.port_number(),
+            sequence: 0,
+            buffer: Vec::with_capacity(BUFFER),
+        })
     }
 
-    /// Dumps until an answer is consistent: `begin` is called before each attempt, `each` for each message.
+    /// Dumps until an answer is consistent. Calls `begin` before each attempt and `each` for each message.
     pub(super) fn dump<C>(
         &mut self,
         name: &'static str,
         request: RouteNetlinkMessage,
         collected: &mut C,
         begin: impl Fn(&mut C),
-        mut each: impl FnMut(&mut C, Message<'_>),
+        mut each: impl FnMut(&mut C, AnswerMessage<'_>),
     ) -> Result<(), Error> {
         for pause in PAUSES {
             thread::sleep(Duration::from_millis(pause));
@@ -66,44 +74,50 @@ impl Socket {
         Err(Error::Interrupted(name))
     }
 
-    /// Dumps once, for what is worth something even if it was interrupted.
+    /// Dumps once, and accepts an interrupted dump.
     pub(super) fn dump_once(
         &mut self,
         name: &'static str,
         request: RouteNetlinkMessage,
-        each: impl FnMut(Message<'_>),
+        each: impl FnMut(AnswerMessage<'_>),
     ) -> Result<(), Error> {
         self.exchange(name, request, Until::Done, each).map(|_| ())
     }
 
-    /// Asks for one message; `parse` reads it.
+    /// Requests one message, which `parse` reads.
     pub(super) fn ask<T>(
         &mut self,
         name: &'static str,
         request: RouteNetlinkMessage,
-        parse: impl Fn(Message<'_>) -> Option<T>,
+        parse: impl Fn(AnswerMessage<'_>) -> Option<T>,
     ) -> Result<T, Error> {
         let mut answer = None;
         self.exchange(name, request, Until::First, |message| answer = parse(message))?;
         answer.ok_or(Error::Malformed { request: name, what: "unreadable message" })
     }
 
-    /// Asks for a change, and waits for its acknowledgement.
+    /// Requests a change, and waits for its acknowledgement.
     pub(super) fn change(&mut self, name: &'static str, request: RouteNetlinkMessage) -> Result<(), Error> {
         self.exchange(name, request, Until::Ack, |_| ()).map(|_| ())
     }
 
-    /// Sends a request and reads its whole answer; true if it was interrupted (NLM_F_DUMP_INTR).
+    /// Sends a request and reads its whole answer. Returns true if the dump was interrupted
+    /// (NLM_F_DUMP_INTR).
     fn exchange(
         &mut self,
         name: &'static str,
         request: RouteNetlinkMessage,
         until: Until,
-        mut each: impl FnMut(Message<'_>),
+        mut each: impl FnMut(AnswerMessage<'_>),
     ) -> Result<bool, Error> {
         self.send(request, until)?;
-        let mut answer =
-            Answer { request: name, sequence: self.sequence, port: self.port, until, interrupted: false };
+        let mut answer = NetlinkAnswer {
+            request: name,
+            sequence: self.sequence,
+            port: self.port,
+            until,
+            interrupted: false,
+        };
         loop {
             self.receive(name)?;
             if answer.read(&self.buffer, &mut each)? {
@@ -131,12 +145,12 @@ impl Socket {
         sent.map(|_| ()).map_err(|source| Error::Socket { doing: "send", source })
     }
 
-    /// Reads one datagram of the kernel's into the buffer.
+    /// Reads one datagram of the kernel into the buffer.
     fn receive(&mut self, name: &'static str) -> Result<(), Error> {
         loop {
             self.buffer.clear();
             self.buffer.reserve_exact(BUFFER);
-            // With MSG_TRUNC the length is that of the datagram, also where it did not fit.
+            // With MSG_TRUNC the length is that of the datagram, even if the datagram did not fit.
             let mut room = bytes::BufMut::limit(&mut self.buffer, BUFFER);
             match self.inner.recv_from(&mut room, libc::MSG_TRUNC) {
                 Err(source) if source.kind() == io::ErrorKind::Interrupted => {}

@@ -1,7 +1,7 @@
-//! RTM_GETSTATS: the counters of the host's links, at a fifth of a microsecond a link.
+//! RTM_GETSTATS: the counters of the host's links, at a fifth of a microsecond per link.
 
 use super::error::Error;
-use super::socket::Socket;
+use super::socket::NetlinkSocket;
 use super::wire;
 use crate::model::host::Samples;
 use crate::model::link::Counters;
@@ -9,18 +9,18 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::stats::{StatsFilterMask, StatsMessage};
 use nix::errno::Errno;
 
-/// Reads counters, on a socket of its own.
+/// A reader of counters, with a socket of its own.
 pub struct Sampler {
-    socket: Socket,
+    socket: NetlinkSocket,
 }
 
 impl Sampler {
-    /// Opens its socket in the namespace of the calling thread.
+    /// Opens the socket in the namespace of the calling thread.
     pub fn open() -> Result<Sampler, Error> {
-        Ok(Sampler { socket: Socket::open()? })
+        Ok(Sampler { socket: NetlinkSocket::open()? })
     }
 
-    /// Reads the counters of one link of the host; `None` if there is none with this ifindex.
+    /// Reads the counters of one link of the host; `None` if no link has this ifindex.
     ///
     /// # Errors
     /// If the kernel gives another answer.
@@ -40,14 +40,15 @@ impl Sampler {
         }
     }
 
-    /// Dumps IFLA_STATS_LINK_64 of every link of the host (Linux 4.7), into `samples`, whose memory is
-    /// reused.
+    /// Dumps IFLA_STATS_LINK_64 of every link of the host (Linux 4.7) into `samples`, and reuses its
+    /// memory.
     pub fn sample(&mut self, samples: &mut Samples) -> Result<(), Error> {
         let mut request = StatsMessage::default();
         request.header.filter_mask = StatsFilterMask::Link64;
         let request = RouteNetlinkMessage::GetStats(request);
         samples.clear();
-        // Each counter is right by itself; a link that comes or goes meanwhile does no harm.
+        // An interrupted dump is usable: each counter is correct by itself, and a link that is made or
+        // deleted meanwhile does no harm.
         self.socket.dump_once("RTM_GETSTATS", request, |message| match wire::stats(message.payload) {
             Some(sample) if message.kind == wire::RTM_NEWSTATS => samples.counters.push(sample),
             _ => samples.bad_messages += 1,

@@ -1,6 +1,6 @@
-//! Bytes of rtnetlink -> the model's types. Pure.
+//! Conversion of rtnetlink bytes into the model's types. Pure.
 //!
-//! The attributes are walked here and not by netlink-packet-route's decoder, which demands that a name is
+//! This module walks the attributes itself. The decoder of netlink-packet-route demands that a name is
 //! UTF-8 and fails the whole message if it is not: any container may name its own end `v\xff\xfe`.
 
 use super::answer::HEADER;
@@ -12,7 +12,7 @@ use std::net::IpAddr;
 pub(crate) use libc::{RTM_DELLINK, RTM_DELNSID};
 pub use libc::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID};
 
-/// Message type of a link's counters, from linux/rtnetlink.h: libc names it for glibc alone.
+/// The message type of a link's counters, from linux/rtnetlink.h: libc defines it for glibc alone.
 pub const RTM_NEWSTATS: u16 = 92;
 
 /// Attributes of a link message, from linux/if_link.h.
@@ -40,39 +40,39 @@ mod ifa {
     pub(super) const TARGET_NETNSID: u16 = 10;
 }
 
-/// AF_UNSPEC, as wide as `struct ifinfomsg` has it.
+/// AF_UNSPEC in the width of its field in `struct ifinfomsg`.
 const AF_UNSPEC: u8 = libc::AF_UNSPEC as u8;
 
 /// NETNSA_NSID, from linux/net_namespace.h.
 const NETNSA_NSID: u16 = 1;
 
-/// IF_OPER_UP, as wide as IFLA_OPERSTATE has it.
+/// IF_OPER_UP in the width of IFLA_OPERSTATE.
 const IF_OPER_UP: u8 = libc::IF_OPER_UP as u8;
 
-/// Lengths of `struct ifinfomsg`, `struct ifaddrmsg`, `struct if_stats_msg` and `struct rtgenmsg`, the last
-/// one padded.
+/// Lengths in bytes of `struct ifinfomsg`, `struct ifaddrmsg`, `struct if_stats_msg` and `struct rtgenmsg`,
+/// the last one padded.
 const IFINFOMSG: usize = size_of::<libc::ifinfomsg>();
 const IFADDRMSG: usize = size_of::<libc::ifaddrmsg>();
 const IF_STATS_MSG: usize = 12;
 const RTGENMSG: usize = 4;
 
-/// A link message, and which namespace it says it is about (IFLA_TARGET_NETNSID; absent for the own one).
+/// A link message and the namespace that it is about.
 #[derive(Debug, PartialEq)]
 pub struct LinkMessage {
-    /// The link, its peer's namespace in the id that the message has.
+    /// The link. Its peer's namespace is the nsid in the message.
     pub link: Link,
-    /// From IFLA_STATS64 as well.
+    /// Error counters, from IFLA_STATS64.
     pub errors: Errors,
-    /// The attribute IFLA_TARGET_NETNSID of the message.
+    /// IFLA_TARGET_NETNSID; absent for the socket's own namespace.
     pub target: Option<u32>,
-    /// It is about the link itself (AF_UNSPEC); a bridge sends such messages about its ports (AF_BRIDGE),
-    /// and its RTM_DELLINK means that the link has left the bridge.
+    /// True for a message about the link itself (AF_UNSPEC). A bridge sends such messages about its ports
+    /// (AF_BRIDGE); a bridge's RTM_DELLINK means that the link has left the bridge.
     pub about_link: bool,
-    /// IFLA_NEW_NETNSID: the link has moved there.
+    /// True for a link that has moved to another namespace (IFLA_NEW_NETNSID).
     pub moved: bool,
 }
 
-/// Reads the payload of RTM_NEWLINK; `None` if it breaks the protocol's form.
+/// Reads the payload of RTM_NEWLINK; `None` if it violates the protocol.
 pub fn link(payload: &[u8]) -> Option<LinkMessage> {
     let (header, attributes) = payload.split_at_checked(IFINFOMSG)?;
     let mut link = Link { ifindex: number(&header[4..8])?, ..Link::default() };
@@ -111,23 +111,23 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
     })
 }
 
-/// Whatever has the host's own id is the host.
+/// Replaces the host's own nsid as the peer's namespace by [`PeerNetns::Host`].
 pub(crate) fn name_the_host(link: &mut Link, own: u32) {
     if link.peer_netns == PeerNetns::Nsid(own) {
         link.peer_netns = PeerNetns::Host;
     }
 }
 
-/// The namespace that an event comes from, by a control message of this level and type; `None` for the
-/// host, and for what tells something else.
-pub fn source(level: i32, kind: i32, told: &[u8]) -> Option<u32> {
+/// Reads the namespace that an event comes from out of a control message of this level and type. Returns
+/// `None` for the host, and for any other control message.
+pub fn source(level: i32, kind: i32, data: &[u8]) -> Option<u32> {
     let ours = level == libc::SOL_NETLINK && kind == libc::NETLINK_LISTEN_ALL_NSID;
-    let id = told.first_chunk().filter(|_| ours)?;
+    let id = data.first_chunk().filter(|_| ours)?;
     u32::try_from(i32::from_ne_bytes(*id)).ok()
 }
 
-/// Reads the messages of one datagram that came unasked, each by `event`. One that cannot be read is
-/// [`Event::Bad`], and skipped by the length in its header.
+/// Reads the messages of one datagram of events, each by `event`. An unreadable message is [`Event::Bad`]
+/// and is skipped by the length in its header.
 pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: &mut Vec<Event>) {
     while !rest.is_empty() {
         let Ok(message) = NetlinkBuffer::new_checked(rest) else {
@@ -143,9 +143,9 @@ pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: 
     }
 }
 
-/// Reads a message that came unasked from the namespace `source` (`None` for the host); `own` is the host's
-/// id for itself. `Some(None)` for one that tells nothing of links, `None` if it breaks the protocol's
-/// form.
+/// Reads an event from the namespace `source` (`None` for the host). `own` is the host's nsid for itself.
+/// Returns `Some(None)` for an event that is about no link, and `None` if the message violates the
+/// protocol.
 pub(crate) fn event(
     kind: u16,
     payload: &[u8],
@@ -157,7 +157,7 @@ pub(crate) fn event(
             let LinkMessage { mut link, about_link, moved, .. } = self::link(payload)?;
             match (source, link.peer_netns) {
                 (None, _) => own.into_iter().for_each(|own| name_the_host(&mut link, own)),
-                // The number is one of that namespace's own.
+                // This nsid is valid only in the namespace `source`.
                 (Some(_), PeerNetns::Nsid(_)) => link.peer_netns = PeerNetns::Elsewhere,
                 _ => {}
             }
@@ -173,23 +173,23 @@ pub(crate) fn event(
     })
 }
 
-/// An address message, and which namespace it says it is about.
+/// An address message and the namespace that it is about.
 #[derive(Debug, PartialEq)]
 pub struct AddressMessage {
     /// The address and the interface that has it.
     pub address: Address,
-    /// The attribute IFA_TARGET_NETNSID of the message.
+    /// IFA_TARGET_NETNSID; absent for the socket's own namespace.
     pub target: Option<u32>,
 }
 
-/// Reads the payload of RTM_NEWADDR; `None` if it breaks the protocol's form or is of another family than IP.
+/// Reads the payload of RTM_NEWADDR; `None` if it violates the protocol or has another family than IP.
 pub fn address(payload: &[u8]) -> Option<AddressMessage> {
     let (header, attributes) = payload.split_at_checked(IFADDRMSG)?;
     let (mut local, mut address, mut target) = (None, None, None);
     for attribute in NlasIterator::new(attributes) {
         let (kind, value) = split(attribute)?;
         match kind {
-            // On a point-to-point link IFA_ADDRESS is the other side's.
+            // On a point-to-point link IFA_ADDRESS is the address of the other side.
             ifa::LOCAL => local = Some(ip(value)?),
             ifa::ADDRESS => address = Some(ip(value)?),
             ifa::TARGET_NETNSID => target = u32::try_from(signed(value)?).ok(),
@@ -213,7 +213,7 @@ pub fn stats(payload: &[u8]) -> Option<(u32, Counters)> {
     None
 }
 
-/// Reads the payload of RTM_NEWNSID: the id, or `Some(None)` for a namespace that has none.
+/// Reads the payload of RTM_NEWNSID: the nsid, or `Some(None)` for a namespace that has none.
 pub fn nsid(payload: &[u8]) -> Option<Option<u32>> {
     let (_, attributes) = payload.split_at_checked(RTGENMSG)?;
     for attribute in NlasIterator::new(attributes) {
@@ -240,7 +240,8 @@ fn driver(linkinfo: &[u8]) -> Option<Kind> {
     Some(Kind::Other)
 }
 
-/// `struct rtnl_link_stats64`: it has grown over the years (184, 192, 200 bytes) and may again.
+/// Reads `struct rtnl_link_stats64`, which has grown over the years (184, 192, 200 bytes) and may grow
+/// again.
 fn counters(value: &[u8]) -> Option<Counters> {
     let field = |index| stats_field(value, index);
     Some(Counters {
@@ -262,7 +263,7 @@ fn stats_field(value: &[u8], index: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(*bytes))
 }
 
-/// A kind without its flags, and the value.
+/// Splits an attribute into its kind, without flags, and its value.
 fn split(attribute: Result<NlaBuffer<&[u8]>, DecodeError>) -> Option<(u16, &[u8])> {
     let attribute = attribute.ok()?;
     let (kind, length) = (attribute.kind(), usize::from(attribute.length()));

@@ -1,4 +1,4 @@
-//! Kubernetes' pods, asked over the Container Runtime Interface: which pod is in which network namespace.
+//! Kubernetes' pods over the Container Runtime Interface: the network namespace of each pod.
 //!
 //! containerd, CRI-O and others serve `runtime.v1` by gRPC on a unix socket. A sandbox owns the namespace,
 //! the pod's containers are its members.
@@ -11,12 +11,12 @@ mod tests;
 mod watch;
 
 use crate::model::workload::Claims;
-pub use connection::{Connection, Question};
+pub use connection::{CriConnection, Question};
 use messages::{
-    CONTAINER_RUNNING, Container, ContainerFilter, ListContainersRequest, ListPodSandboxRequest, PodSandbox,
-    PodSandboxFilter, PodSandboxStatusRequest, SANDBOX_READY, State, VersionRequest,
+    CONTAINER_RUNNING, ContainerFilter, CriContainer, ListContainersRequest, ListPodSandboxRequest,
+    PodSandbox, PodSandboxFilter, PodSandboxStatusRequest, SANDBOX_READY, StateValue, VersionRequest,
 };
-use pods::Place;
+use pods::PodNetns;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -25,55 +25,58 @@ use std::str::FromStr;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
-pub(crate) use watch::Watch;
+pub(crate) use watch::CriWatch;
 
-/// The time that one answer may take.
+/// The time limit of one answer.
 const QUESTION: Duration = Duration::from_secs(2);
 
-/// For all that one refresh asks of single pods; those that are left are asked about at the next.
+/// The time limit of all requests about single pods in one refresh; the remaining pods are left for the
+/// next refresh.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// A socket whose server has no CRI is asked again after this, or when it is another: CRI may be switched
-/// on meanwhile.
+/// The time after which a server without CRI is asked again, unless its socket changes earlier: CRI may be
+/// enabled meanwhile.
 const UNSERVED: Duration = Duration::from_secs(60);
 
-/// OpenRequests about single pods that are under way at once.
+/// The number of requests about single pods that are open at a time.
 const QUESTIONS: usize = 8;
 
-/// Where servers listen that nobody has named, below /run, the surest first: containerd itself may be
-/// Docker's.
+/// The usual sockets of servers, below /run, in order of confidence. containerd's own socket is last,
+/// because it may belong to Docker.
 const USUAL_SOCKETS: [&str; 4] =
     ["crio/crio.sock", "k3s/containerd/containerd.sock", "k0s/containerd.sock", "containerd/containerd.sock"];
 
-/// A server, and what is known of its pods. It does nothing on its own: each [`refresh`](Cri::refresh) asks
-/// how things are now.
+/// A server as a source of claims, with the known namespaces of its pods. The source does nothing on its
+/// own: each [`refresh`](Cri::refresh) asks for the current state.
 #[derive(Debug)]
 pub struct Cri {
-    /// Where it is, once that is known.
+    /// `None` until a server is found.
     endpoint: Option<CriEndpoint>,
-    /// Where to look for it.
+    /// Endpoints that may be the server's.
     candidates: Vec<CriEndpoint>,
-    /// Sockets whose server has no CRI: the inode, and when it was asked.
+    /// Sockets of servers without CRI: the inode, and the time of the last request.
     unserved: HashMap<CriEndpoint, (u64, Instant)>,
-    /// What was wrong where somebody listens who may be it.
+    /// The error of a server that may serve CRI but is broken.
     trouble: Option<Error>,
     question: Duration,
     refresh: Duration,
-    /// `None` before the first refresh, and after one that failed: the server may be another one by then.
-    connection: Option<Connection>,
-    /// By the sandbox's id. A sandbox never moves: one that starts again has another id.
-    places: HashMap<String, Place>,
+    /// `None` before the first refresh and after a failed one: another server may have replaced the old one
+    /// by then.
+    connection: Option<CriConnection>,
+    /// Namespaces by the sandbox's id. A sandbox never changes its namespace: one that starts again has
+    /// another id.
+    pod_netns: HashMap<String, PodNetns>,
 }
 
 impl Cri {
-    /// A source that asks the server at `endpoint`. Nothing is dialled yet.
+    /// Creates a source that asks the server at `endpoint`. Nothing is dialled yet.
     pub fn new(endpoint: CriEndpoint) -> Cri {
         Cri { endpoint: Some(endpoint), ..Cri::looking_at(Vec::new()) }
     }
 
-    /// A source that asks the server at the first of the usual sockets where one answers.
+    /// Creates a source that asks the server at the first of the usual sockets where one answers.
     pub fn usual() -> Cri {
-        // On a host it is a link to /run; in a container of our own it may be the only one of both.
+        // On a host /var/run is a link to /run. In the exporter's own container only /var/run may exist.
         let var_run = (!Path::new("/var/run").is_symlink()).then_some("/var/run");
         let folders = ["/run"].into_iter().chain(var_run);
         let sockets = folders.flat_map(|folder| USUAL_SOCKETS.map(|socket| Path::new(folder).join(socket)));
@@ -89,23 +92,23 @@ impl Cri {
             question: QUESTION,
             refresh: REFRESH,
             connection: None,
-            places: HashMap::new(),
+            pod_netns: HashMap::new(),
         }
     }
 
-    /// Where it asks, once that is known.
+    /// Returns the server's endpoint; `None` until it is found.
     pub fn endpoint(&self) -> Option<&CriEndpoint> {
         self.endpoint.as_ref()
     }
 
-    /// True if somebody may answer, as far as can be said without asking.
-    pub fn is_thinkable(&self) -> bool {
+    /// Returns true if a server may exist, as far as can be determined without a request.
+    pub fn may_exist(&self) -> bool {
         self.endpoint.is_some() || self.candidates.iter().any(|candidate| candidate.path().exists())
     }
 
-    /// Looks for a server, unless it is known where it is. False if there is none: no socket, nobody behind
-    /// it, or somebody else. True also if there is one that is broken, which [`refresh`](Cri::refresh) then
-    /// says.
+    /// Searches for a server, unless its endpoint is known. Returns false if there is none: no socket, no
+    /// process that listens on it, or a server of another kind. Returns true also for a broken server, of
+    /// which [`refresh`](Cri::refresh) then returns the error.
     pub async fn find(&mut self) -> bool {
         if self.endpoint.is_some() {
             return true;
@@ -125,7 +128,7 @@ impl Cri {
                     return true;
                 }
                 Err(Error::NotThere { .. }) => {}
-                // Most often it is Docker's containerd, and no pods are missed.
+                // Most often this is Docker's containerd, and no pods are missing.
                 Err(error @ (Error::Unserved { .. } | Error::Denied { .. })) => {
                     if self.unserved.insert(candidate, (inode, Instant::now())).is_none() {
                         tracing::info!(%error, "should there be pods, they are not named");
@@ -137,47 +140,47 @@ impl Cri {
         self.trouble.is_some()
     }
 
-    /// The pods that are ready and their running containers, as they are now; sorted. While nothing changes
-    /// this costs two requests. A pod that cannot be asked about is left out, and asked about again at the
-    /// next refresh.
+    /// Returns the pods that are ready and their running containers in their current state, sorted. While
+    /// nothing changes a refresh costs two requests. A pod without an answer is left out, and requested
+    /// again at the next refresh.
     ///
     /// # Errors
-    /// If the server could not be asked, or said nothing about any of the pods that are new.
+    /// If the server could not be asked, or answered about none of the pods that are new.
     pub async fn refresh(&mut self) -> Result<Claims, Error> {
         let until = Instant::now() + self.refresh;
         let connection = self.connection_to_use().await?;
-        let ready = PodSandboxFilter { state: Some(State { state: SANDBOX_READY }) };
-        let running = ContainerFilter { state: Some(State { state: CONTAINER_RUNNING }) };
+        let ready = PodSandboxFilter { state: Some(StateValue { state: SANDBOX_READY }) };
+        let running = ContainerFilter { state: Some(StateValue { state: CONTAINER_RUNNING }) };
         let (sandboxes, containers) = tokio::try_join!(
             connection.ask(ListPodSandboxRequest { filter: Some(ready) }, self.question),
             connection.ask(ListContainersRequest { filter: Some(running) }, self.question),
         )?;
-        let (sandboxes, containers): (Vec<PodSandbox>, Vec<Container>) =
+        let (sandboxes, containers): (Vec<PodSandbox>, Vec<CriContainer>) =
             (sandboxes.items, containers.containers);
         self.locate(&connection, &sandboxes, until).await?;
         self.connection = Some(connection);
-        Ok(Claims { claims: pods::claims(sandboxes, containers, &self.places), ..Claims::default() })
+        Ok(Claims { claims: pods::claims(sandboxes, containers, &self.pod_netns), ..Claims::default() })
     }
 
-    /// The pod with this name, or `NAMESPACE/NAME`, or id or beginning of an id, ready or not.
+    /// Returns the pod with this name, or `NAMESPACE/NAME`, or id or beginning of an id, ready or not.
     ///
     /// # Errors
-    /// If the server could not be asked. That it has no such pod is none.
+    /// If the server could not be asked. A query without a match is no error.
     pub async fn look_up(&mut self, query: &str) -> Result<Option<SeenPod>, Error> {
         let connection = self.connection_to_use().await?;
         let listed = connection.ask(ListPodSandboxRequest { filter: None }, self.question).await?;
         let mut meant: Vec<PodSandbox> =
             listed.items.into_iter().filter(|sandbox| pods::means(sandbox, query)).collect();
-        // Of a pod whose sandbox was made anew the one that lives.
+        // If a pod's sandbox was made anew, the one that is ready comes first.
         meant.sort_by_key(|sandbox| sandbox.state);
         let Some(sandbox) = meant.into_iter().next() else { return Ok(None) };
         let question = PodSandboxStatusRequest { pod_sandbox_id: sandbox.id.clone(), verbose: true };
-        let place = pods::place(&connection.ask(question, self.question).await?);
-        Ok(Some(SeenPod::new(sandbox, &place)))
+        let netns = pods::pod_netns(&connection.ask(question, self.question).await?);
+        Ok(Some(SeenPod::new(sandbox, &netns)))
     }
 
-    /// It comes back only from what has succeeded: see the field.
-    async fn connection_to_use(&mut self) -> Result<Connection, Error> {
+    /// Takes the connection out of its field, or opens one. Only a successful use puts the connection back.
+    async fn connection_to_use(&mut self) -> Result<CriConnection, Error> {
         match (self.connection.take(), &self.endpoint, &self.trouble) {
             (Some(connection), ..) => Ok(connection),
             (None, Some(endpoint), _) => self.connect(endpoint).await,
@@ -186,9 +189,9 @@ impl Cri {
         }
     }
 
-    /// Connects, and makes sure that it is a server of CRI.
-    async fn connect(&self, endpoint: &CriEndpoint) -> Result<Connection, Error> {
-        let connection = Connection::open(endpoint, self.question).await?;
+    /// Connects, and verifies that the listener is a server of CRI.
+    async fn connect(&self, endpoint: &CriEndpoint) -> Result<CriConnection, Error> {
+        let connection = CriConnection::open(endpoint, self.question).await?;
         let version = connection.ask(VersionRequest::default(), self.question).await?;
         tracing::debug!(
             %endpoint,
@@ -199,17 +202,17 @@ impl Cri {
         Ok(connection)
     }
 
-    /// Asks where those pods are of which it is not known, as far as the time allows.
+    /// Requests the namespaces of pods that are not known yet, as far as the time allows.
     async fn locate(
         &mut self,
-        connection: &Connection,
+        connection: &CriConnection,
         sandboxes: &[PodSandbox],
         until: Instant,
     ) -> Result<(), Error> {
         let listed: HashSet<&str> = sandboxes.iter().map(|sandbox| sandbox.id.as_str()).collect();
-        self.places.retain(|id, _| listed.contains(id.as_str()));
+        self.pod_netns.retain(|id, _| listed.contains(id.as_str()));
         let unknown: Vec<String> =
-            listed.into_iter().filter(|&id| !self.places.contains_key(id)).map(str::to_owned).collect();
+            listed.into_iter().filter(|&id| !self.pod_netns.contains_key(id)).map(str::to_owned).collect();
         let mut unknown = unknown.into_iter();
         let mut asked = JoinSet::new();
         let (mut answers, mut failure) = (0, None);
@@ -225,9 +228,9 @@ impl Cri {
             match timeout_at(until, asked.join_next()).await {
                 Ok(Some(Ok((id, Ok(answer))))) => {
                     answers += 1;
-                    self.places.insert(id, pods::place(&answer));
+                    self.pod_netns.insert(id, pods::pod_netns(&answer));
                 }
-                // It may have ended since it was listed.
+                // The pod may have ended since it was listed.
                 Ok(Some(Ok((id, Err(error))))) => {
                     tracing::debug!(sandbox = id, %error, "a pod could not be asked about");
                     failure = Some(error);
@@ -242,97 +245,97 @@ impl Cri {
             }
         }
         match failure {
-            Some(error) if answers == 0 && self.places.is_empty() => Err(error),
+            Some(error) if answers == 0 && self.pod_netns.is_empty() => Err(error),
             _ => Ok(()),
         }
     }
 }
 
-/// A pod as one sees it who looks for its veth.
+/// A pod as the answer to a user's query for its veth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenPod {
-    /// The id of its sandbox.
+    /// The id of the pod's sandbox.
     pub id: String,
     /// The Kubernetes namespace of the pod.
     pub namespace: String,
     pub name: String,
-    /// It can run containers.
+    /// True if the pod can run containers.
     pub ready: bool,
-    /// It uses the host's own interfaces.
+    /// True if the pod uses the host's own interfaces.
     pub on_host: bool,
 }
 
 impl SeenPod {
-    fn new(sandbox: PodSandbox, place: &Place) -> SeenPod {
+    fn new(sandbox: PodSandbox, netns: &PodNetns) -> SeenPod {
         let metadata = sandbox.metadata.unwrap_or_default();
         SeenPod {
             id: sandbox.id,
             namespace: metadata.namespace,
             name: metadata.name,
             ready: sandbox.state == SANDBOX_READY,
-            on_host: *place == Place::Host,
+            on_host: *netns == PodNetns::Host,
         }
     }
 }
 
-/// Why a server could not be asked.
+/// An error of a request to a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nothing answers there: no socket, or nobody behind it.
+    /// Nothing answers at the endpoint: there is no socket, or no process listens on it.
     #[error("nobody answers at {endpoint}: {reason}")]
     NotThere {
-        /// Where it was looked for.
+        /// The endpoint of the request.
         endpoint: CriEndpoint,
-        /// The system's word for it.
+        /// The system's error message.
         reason: String,
     },
-    /// The server that was broken is gone, and no other has come.
+    /// The broken server is gone, and no other has appeared.
     #[error("there was a CRI server, and it is gone")]
     Lost,
     /// The socket exists, but this user may not write to it (EACCES).
     #[error("permission denied at {endpoint}: it takes root or the group of the socket")]
     Denied {
-        /// Where access is missing.
+        /// The endpoint of the request.
         endpoint: CriEndpoint,
     },
-    /// Somebody answers by gRPC, and does not serve this: Docker's own containerd has CRI switched off.
+    /// The listener speaks gRPC but does not serve CRI: Docker's own containerd has CRI disabled.
     #[error("{endpoint} does not serve CRI's runtime.v1")]
     Unserved {
-        /// The server that was asked.
+        /// The endpoint of the request.
         endpoint: CriEndpoint,
     },
-    /// The server takes connections, and does not answer in time.
+    /// The server accepts connections and does not answer in time.
     #[error("{endpoint} did not answer within {deadline:?}")]
     TooSlow {
-        /// The server that was asked.
+        /// The endpoint of the request.
         endpoint: CriEndpoint,
-        /// How long it was waited for.
+        /// The time limit that passed.
         deadline: Duration,
     },
-    /// One message was longer than anything a server has to say.
+    /// One message was longer than the limit.
     #[error("{endpoint} answered with more than {limit} bytes")]
     TooLarge {
-        /// The server that was asked.
+        /// The endpoint of the request.
         endpoint: CriEndpoint,
-        /// How much would have been taken.
+        /// In bytes.
         limit: usize,
     },
-    /// The server said no, or what came is no answer.
+    /// The server refused the request, or its answer is malformed.
     #[error("asking {endpoint} failed: {reason}")]
     Failed {
-        /// The server that was asked.
+        /// The endpoint of the request.
         endpoint: CriEndpoint,
-        /// The server's explanation, or what was wrong with it.
+        /// The server's explanation, or the defect of the answer.
         reason: String,
     },
 }
 
-/// The unix socket that a server listens on. Parsed from `unix:///PATH`, `unix:PATH` or an absolute path.
+/// The unix socket of a server. Parsed from `unix:///PATH`, `unix:PATH` or an absolute path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CriEndpoint(PathBuf);
 
 impl CriEndpoint {
-    /// Where the socket is.
+    /// Returns the path of the socket.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -350,14 +353,14 @@ impl FromStr for CriEndpoint {
     }
 }
 
-/// In the form that it is parsed from.
+/// Formats the endpoint in the form that [`CriEndpoint::from_str`] parses.
 impl fmt::Display for CriEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unix://{}", self.0.display())
     }
 }
 
-/// A text that names no [`CriEndpoint`].
+/// The error for a text that names no [`CriEndpoint`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not unix:///path or /path")]
 pub struct BadEndpoint(String);

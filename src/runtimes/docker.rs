@@ -1,4 +1,4 @@
-//! Docker, and who speaks its API: which container is in which network namespace.
+//! Docker and Podman, which speaks the same API: the network namespace of each container.
 
 mod containers;
 mod host;
@@ -12,9 +12,9 @@ use crate::model::text::one_line;
 use crate::model::workload::{Claims, Network, Runtime};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 pub(crate) use containers::{Attachment, Seen};
-use containers::{Attachments, Inspected, Listed};
-use host::Kind;
-pub use host::{DockerHost, Place};
+use containers::{Attachments, Inspected, ListedContainer};
+use host::EngineKind;
+pub use host::{DockerHost, EngineAddress};
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::io;
@@ -22,80 +22,82 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use transport::{Limit, OverLimit, Transport};
-pub use watch::Watch;
+pub use watch::DockerWatch;
 
-/// For one refresh, from the first dial to the last byte.
+/// The time limit of one refresh, from the first dial to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// For one inspection. One that hangs would hold up what all the others have told.
+/// The time limit of one inspection. A longer one would delay the results of all the others.
 const INSPECTION: Duration = Duration::from_secs(1);
 
-/// For one answer, headers included. The list has 0.8 KB for a plain container, with many labels some more:
-/// 10,000 fit. While it is read and understood it is in memory several times.
+/// The limit of one answer in bytes, headers included. The list has 0.8 KB for a plain container and more
+/// for one with many labels: 10,000 containers fit. While an answer is read and parsed it is in memory
+/// several times.
 const LIMIT: u64 = 16 << 20;
 
-/// Inspections under way at once. An inspection takes the container's lock, which a start or a stop can hold
-/// for half a second.
+/// The number of inspections at a time. An inspection takes the container's lock, which a start or a stop
+/// can hold for half a second.
 const INSPECTIONS: usize = 8;
 
-/// An engine, and what is known of its containers. It does nothing on its own: each
-/// [`refresh`](Docker::refresh) asks the engine how things are now.
+/// An engine as a source of claims, with the results of its inspections. The source does nothing on its
+/// own: each [`refresh`](Docker::refresh) asks the engine for its current state.
 #[derive(Debug)]
 pub struct Docker {
-    place: Place,
-    /// Where it asks: it is looked up anew after a failure.
+    address: EngineAddress,
+    /// The address that is asked. It is determined anew after a failure.
     host: DockerHost,
     deadline: Duration,
     inspection: Duration,
     limit: u64,
-    /// The engine in the version agreed on; `None` before the first refresh, and after one that failed: the
-    /// engine may be another one by then.
+    /// The client for the negotiated API version. `None` before the first refresh and after a failed one:
+    /// another engine may have replaced the old one by then.
     engine: Option<bollard::Docker>,
-    /// By the container's id: what its inspection told, and how the list showed it then.
+    /// Results of inspections, by the container's id, each with the attachments that the list had at the
+    /// time.
     inspected: HashMap<String, (Attachments, Inspected)>,
 }
 
 impl Docker {
-    /// A source that asks the engine at this place. Nothing is dialled yet.
-    pub fn new(place: Place) -> Docker {
+    /// Creates a source that asks the engine at this address. Nothing is dialled yet.
+    pub fn new(address: EngineAddress) -> Docker {
         let (deadline, inspection, limit) = (DEADLINE, INSPECTION, LIMIT);
-        let host = place.host();
+        let host = address.host();
         let inspected = HashMap::new();
-        Docker { place, host, deadline, inspection, limit, engine: None, inspected }
+        Docker { address, host, deadline, inspection, limit, engine: None, inspected }
     }
 
-    /// Whose claims it makes.
+    /// Returns the runtime that the claims are attributed to.
     pub fn runtime(&self) -> Runtime {
-        match self.place.kind {
-            Kind::Docker => Runtime::Docker,
-            Kind::Podman => Runtime::Podman,
+        match self.address.kind {
+            EngineKind::Docker => Runtime::Docker,
+            EngineKind::Podman => Runtime::Podman,
         }
     }
 
-    /// Returns where the engine is looked for.
-    pub fn place(&self) -> &Place {
-        &self.place
+    /// Returns the address where the engine is expected.
+    pub fn address(&self) -> &EngineAddress {
+        &self.address
     }
 
-    /// True if there is something to dial.
+    /// Returns true if the address can be dialled.
     pub fn is_there(&self) -> bool {
-        self.place.host().is_there()
+        self.address.host().is_there()
     }
 
-    /// The running and paused containers and all networks, as they are now; sorted. Takes 5 seconds at
-    /// most.
+    /// Returns the running and paused containers and all networks in their current state, sorted. Takes 5
+    /// seconds at most.
     ///
-    /// While nothing changes this costs two requests. A container that cannot be inspected is left out, or
-    /// shown as it was before, and asked about again at the next refresh.
+    /// While nothing changes a refresh costs two requests. A container that cannot be inspected is left
+    /// out, or keeps its last inspection, and is inspected again at the next refresh.
     ///
     /// # Errors
     /// If the engine could not be asked for its containers and networks.
     pub async fn refresh(&mut self) -> Result<Claims, Error> {
         let until = Instant::now() + self.deadline;
-        // It comes back only from a refresh that succeeded: see the field.
+        // Only a successful refresh puts the client back: see the field.
         let known = self.engine.take();
         if known.is_none() {
-            self.host = self.place.host();
+            self.host = self.address.host();
         }
         let (engine, listed, networks) = match timeout_at(until, self.list(known)).await {
             Ok(Ok(answer)) => answer,
@@ -112,20 +114,23 @@ impl Docker {
         Ok(Claims {
             claims: containers::claims(known),
             networks,
-            own: match self.place.kind {
-                Kind::Docker => containers::own(self.inspected.values().map(|(_, inspected)| inspected)),
-                // It keeps namespaces in the folder of the named ones, and none for itself.
-                Kind::Podman => Vec::new(),
+            own: match self.address.kind {
+                EngineKind::Docker => {
+                    containers::own(self.inspected.values().map(|(_, inspected)| inspected))
+                }
+                // Podman keeps its namespaces in the folder of the named ones, and none for itself.
+                EngineKind::Podman => Vec::new(),
             },
         })
     }
 
-    /// One container by name, id or the beginning of an id, running or not, and what it is attached to.
+    /// Returns one container by name, id or the beginning of an id, running or not, and its attachment.
     ///
     /// # Errors
-    /// If the engine could not be asked. That it has no such container is none.
+    /// If the engine could not be asked. A query without a match is no error.
     pub async fn look_up(&self, query: &str) -> Result<Option<Seen>, Error> {
-        // What the engine allows in a name; anything else would be a path of its own in the request's.
+        // The engine allows only these characters in a name; any other could change the path of the
+        // request.
         if !query.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) || query.starts_with('.')
         {
             return Ok(None);
@@ -155,18 +160,19 @@ impl Docker {
     async fn list(
         &self,
         engine: Option<bollard::Docker>,
-    ) -> Result<(bollard::Docker, Vec<Listed>, Vec<Network>), Trouble> {
+    ) -> Result<(bollard::Docker, Vec<ListedContainer>, Vec<Network>), Trouble> {
         let engine = match engine {
             Some(engine) => engine,
             None => self.connect().await?,
         };
-        if self.place.kind == Kind::Podman {
+        if self.address.kind == EngineKind::Podman {
             let transport = self.transport(String::new());
             let (listed, networks) =
                 tokio::try_join!(podman::containers(&transport), podman::networks(&transport))?;
             return Ok((engine, listed, networks));
         }
-        // Not simply all: one container in a state that bollard does not know fails the whole list.
+        // A list of all states is no option: one container in a state that bollard does not know fails the
+        // whole list.
         let states = vec!["running".to_owned(), "paused".to_owned()];
         let options = ListContainersOptions {
             filters: Some(HashMap::from([("status".to_owned(), states)])),
@@ -176,36 +182,36 @@ impl Docker {
             engine.list_containers(Some(options)),
             engine.list_networks(None::<ListNetworksOptions>),
         )?;
-        let listed = containers.into_iter().filter_map(Listed::read).collect();
+        let listed = containers.into_iter().filter_map(ListedContainer::read).collect();
         Ok((engine, listed, containers::networks(networks)))
     }
 
-    /// Asks who it is, and agrees on a version.
+    /// Connects: determines the engine's kind and negotiates the API version.
     async fn connect(&self) -> Result<bollard::Docker, Trouble> {
-        if self.place.is_passed_on() {
+        if self.address.is_passed_on() {
             return Err(Trouble::OtherKind);
         }
-        let told = self.client(String::new(), bollard::API_DEFAULT_VERSION)?.version().await?;
-        let components = told.components.unwrap_or_default();
+        let version = self.client(String::new(), bollard::API_DEFAULT_VERSION)?.version().await?;
+        let components = version.components.unwrap_or_default();
         let podman = components.iter().any(|component| component.name == "Podman Engine");
-        let kind = if podman { Kind::Podman } else { Kind::Docker };
-        if self.place.kind == Kind::Docker {
-            self.place.note(kind);
+        let kind = if podman { EngineKind::Podman } else { EngineKind::Docker };
+        if self.address.kind == EngineKind::Docker {
+            self.address.record_kind(kind);
         }
-        if self.place.kind != kind {
+        if self.address.kind != kind {
             return Err(Trouble::OtherKind);
         }
-        let version = agreed(&told.api_version.unwrap_or_default())
+        let version = agreed(&version.api_version.unwrap_or_default())
             .ok_or(bollard::errors::Error::APIVersionParseError {})?;
         Ok(self.client(format!("/v{version}"), &version)?)
     }
 
-    /// Here listens one of the other kind.
+    /// Returns the error for an engine of the other kind.
     fn other_kind(&self) -> Error {
         let host = self.host.clone();
-        match self.place.kind {
-            Kind::Docker => Error::Podman { asked: self.place.is_asked(), host },
-            Kind::Podman => Error::NotPodman { host },
+        match self.address.kind {
+            EngineKind::Docker => Error::Podman { asked: self.address.is_asked(), host },
+            EngineKind::Podman => Error::NotPodman { host },
         }
     }
 
@@ -221,24 +227,26 @@ impl Docker {
         client(self.transport(prefix), version)
     }
 
-    /// A client for the engine's stream of events, as the one that was agreed on, with a limit of its own.
+    /// Creates a client for the engine's stream of events, with the negotiated version and a limit of its
+    /// own.
     fn listener(&self, engine: &bollard::Docker, limit: Limit) -> Result<bollard::Docker, Error> {
         let version = engine.client_version();
         let transport = Transport { limit, ..self.transport(format!("/v{version}")) };
         client(transport, &version).map_err(|error| self.classify(error))
     }
 
-    /// Brings `self.inspected` up to date with the list, as far as the time allows.
-    async fn inspect(&mut self, engine: &bollard::Docker, listed: &[Listed], until: Instant) {
+    /// Updates `self.inspected` to the list, as far as the time allows.
+    async fn inspect(&mut self, engine: &bollard::Docker, listed: &[ListedContainer], until: Instant) {
         let listed_ids: HashSet<&str> = listed.iter().map(|c| c.workload.id.as_str()).collect();
         self.inspected.retain(|id, _| listed_ids.contains(id.as_str()));
-        let known = |container: &Listed| {
+        let known = |container: &ListedContainer| {
             self.inspected.get(&container.workload.id).is_some_and(|(then, inspected)| {
                 *then == container.attachments && inspected.holds_for(&container.attachments)
             })
         };
-        // What was known before stays until the engine has told what is now.
-        let missing: Vec<Listed> = listed.iter().filter(|container| !known(container)).cloned().collect();
+        // An older inspection stays until the engine has given the new one.
+        let missing: Vec<ListedContainer> =
+            listed.iter().filter(|container| !known(container)).cloned().collect();
         let mut missing = missing.into_iter();
         let mut asked = JoinSet::new();
         loop {
@@ -272,16 +280,16 @@ impl Docker {
 
     fn learn(
         &mut self,
-        container: Listed,
+        container: ListedContainer,
         answer: Result<bollard::models::ContainerInspectResponse, bollard::errors::Error>,
     ) {
-        let Listed { workload, attachments } = container;
+        let ListedContainer { workload, attachments } = container;
         match answer {
             Ok(answer) => match Inspected::read(answer) {
                 Some(inspected) => _ = self.inspected.insert(workload.id, (attachments, inspected)),
                 None => _ = self.inspected.remove(&workload.id),
             },
-            // It ended since it was listed, or it is going just now.
+            // The container ended after it was listed, or is just ending.
             Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {
                 self.inspected.remove(&workload.id);
             }
@@ -299,10 +307,10 @@ impl Docker {
             E::DockerResponseServerError { status_code, message } => {
                 Error::Refused { host, status: status_code, message: one_line(&message) }
             }
-            // The transport's promise: this one comes from dialling.
+            // The transport guarantees that this error comes from dialling.
             E::IOError { err } => match err.kind() {
                 io::ErrorKind::PermissionDenied => Error::Denied { host },
-                // What a unix socket says whose queue is full: somebody listens, but does not accept.
+                // A unix socket with a full queue gives this error: a process listens, but does not accept.
                 io::ErrorKind::WouldBlock => Error::TooSlow { host, deadline: self.deadline },
                 _ => Error::NotThere { host, reason: one_line(&err.to_string()) },
             },
@@ -310,7 +318,7 @@ impl Docker {
                 Some(cause) if cause.get_ref().is_some_and(|inner| inner.is::<OverLimit>()) => {
                     Error::TooLarge { host, limit: self.limit }
                 }
-                // A chunk with a length that is no number, say.
+                // An example is a chunk with a length that is no number.
                 Some(cause)
                     if matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) =>
                 {
@@ -329,7 +337,8 @@ fn client(
     transport: Transport,
     version: &bollard::ClientVersion,
 ) -> Result<bollard::Docker, bollard::errors::Error> {
-    // No timeout of bollard's: it does not cover the body, and the deadline of the refresh covers all.
+    // No timeout of bollard is set: it would not cover the body, and the deadline of the refresh covers
+    // everything.
     bollard::Docker::connect_with_custom_transport(
         move |request| transport.clone().send(request),
         Some("http://docker"),
@@ -338,7 +347,7 @@ fn client(
     )
 }
 
-/// The engine's own version of the API, if bollard knows it, else the newest that bollard knows.
+/// Returns the engine's own API version if bollard knows it, else the newest version that bollard knows.
 fn agreed(own: &str) -> Option<bollard::ClientVersion> {
     let (major, minor) = own.split_once('.')?;
     let own =
@@ -347,9 +356,9 @@ fn agreed(own: &str) -> Option<bollard::ClientVersion> {
     Some(if own < newest { own } else { newest })
 }
 
-/// Why an engine did not answer as one of its kind does.
+/// A failed attempt to ask an engine of the expected kind.
 enum Trouble {
-    /// It is of the other kind.
+    /// The engine is of the other kind.
     OtherKind,
     Of(bollard::errors::Error),
 }
@@ -364,63 +373,60 @@ fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
 
-/// Why an engine could not be asked; the variants are what can be done about it. All but
-/// [`Denied`](Error::Denied) may pass, and the next refresh connects anew.
+/// An error of the engine; each variant needs another remedy. All but [`Denied`](Error::Denied) may pass,
+/// and the next refresh connects anew.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nothing answers there: no socket, or nobody behind it. Docker may not be installed or not be up.
+    /// Nothing answers at the address: there is no socket, or no process listens on it. Docker may not be
+    /// installed or not be running.
     #[error("no engine at {host}: {reason}")]
     NotThere {
-        /// Where it was looked for.
         host: DockerHost,
-        /// The system's word for it.
+        /// The system's error message.
         reason: String,
     },
     /// The socket exists, but this user may not write to it (EACCES).
     #[error("permission denied at {host}: it takes root or the group of the socket")]
-    Denied {
-        /// Where access is missing.
-        host: DockerHost,
-    },
-    /// The engine takes connections, if that, and does not answer in time.
+    Denied { host: DockerHost },
+    /// The engine does not answer in time, or does not even accept connections.
     #[error("{host} did not answer within {deadline:?}")]
     TooSlow {
         host: DockerHost,
-        /// How long it was waited for.
+        /// The time limit that passed.
         deadline: Duration,
     },
-    /// One answer was longer than anything an engine has to say.
+    /// One answer was longer than the limit.
     #[error("{host} answered with more than {limit} bytes")]
     TooLarge {
         host: DockerHost,
-        /// How much would have been taken.
+        /// In bytes.
         limit: u64,
     },
-    /// What answers there does not speak HTTP, or not Docker's API.
+    /// The listener does not speak HTTP, or not Docker's API.
     #[error("{host} does not speak Docker's API: {reason}")]
     Garbage {
         host: DockerHost,
-        /// What was not understood.
+        /// The parser's error message.
         reason: String,
     },
-    /// Podman listens where Docker was looked for.
+    /// Podman listens where Docker was expected.
     #[error("{host} is Podman, and not the one that is asked: name it with --podman.host")]
     Podman {
         host: DockerHost,
-        /// It is asked by who looks for Podman, if anybody does; no failure then.
+        /// True if the Podman source asks this engine, or is disabled: then there is no failure.
         asked: bool,
     },
-    /// Docker listens where Podman was looked for.
+    /// Docker listens where Podman was expected.
     #[error("{host} is not Podman: a Docker engine is named with --docker.host")]
     NotPodman { host: DockerHost },
-    /// The connection ended before the answer did: the engine was stopped, say.
+    /// The connection ended before the answer did, for example because the engine was stopped.
     #[error("the connection to {host} broke: {reason}")]
     Broken { host: DockerHost, reason: String },
-    /// The engine understood and said no.
+    /// The engine understood the request and refused it.
     #[error("{host} refused with status {status}: {message}")]
     Refused {
         host: DockerHost,
-        /// The status of HTTP.
+        /// The HTTP status code.
         status: u16,
         message: String,
     },

@@ -1,5 +1,4 @@
-//! Edge: who owns a namespace, asked of those who know. Each source yields
-//! [`Claims`](crate::model::workload::Claims).
+//! Edge: the sources of namespace owners. Each source yields [`Claims`](crate::model::workload::Claims).
 
 pub(crate) mod cri;
 pub(crate) mod docker;
@@ -12,8 +11,8 @@ use std::path::Path;
 /// The inode of the first pid namespace (`PROC_PID_INIT_INO` in the kernel's linux/proc_ns.h).
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
-/// True if we see processes under the numbers that the host's runtimes use. Elsewhere a pid that a runtime
-/// tells is another process here.
+/// Returns true if the exporter sees processes under the pids that the host's runtimes use. In any other
+/// pid namespace a pid that a runtime reports is another process's.
 ///
 /// # Errors
 /// If `procfs` is not what proc(5) describes.

@@ -9,23 +9,23 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The folder of named namespaces, and how it was when it was last read.
+/// The folder of named namespaces, and its state when it was last read.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
     read: Option<Stamp>,
 }
 
-/// What is in the folder.
+/// The names in the folder, if they have changed.
 #[derive(Debug)]
-pub enum Found {
-    /// The names that were there before.
+pub enum FolderClaims {
+    /// The names are those of the last read.
     Same,
     Claims(Claims),
 }
 
 impl Folder {
-    /// One that has not been read yet.
+    /// Creates a folder that has not been read yet.
     pub fn new(path: PathBuf) -> Folder {
         Folder { path, read: None }
     }
@@ -34,15 +34,15 @@ impl Folder {
         &self.path
     }
 
-    /// Claims every name in it, if any has come or gone since the last time; `None` if there is no such
-    /// folder.
+    /// Claims every name in the folder, if a name was added or removed since the last read; `None` if there
+    /// is no such folder.
     ///
     /// # Errors
-    /// If it cannot be read.
-    pub fn claims(&mut self) -> Option<io::Result<Found>> {
+    /// If the folder cannot be read.
+    pub fn claims(&mut self) -> Option<io::Result<FolderClaims>> {
         let stamp = Stamp::of(&self.path);
         if stamp.is_some() && stamp == self.read {
-            return Some(Ok(Found::Same));
+            return Some(Ok(FolderClaims::Same));
         }
         self.read = None;
         let files = match files(&self.path) {
@@ -52,23 +52,24 @@ impl Folder {
         };
         self.read = stamp;
         let claims = files.into_iter().map(|(name, path)| claim(name, path));
-        Some(Ok(Found::Claims(Claims { claims: claims.collect(), ..Claims::default() })))
+        Some(Ok(FolderClaims::Claims(Claims { claims: claims.collect(), ..Claims::default() })))
     }
 }
 
-/// Which folder it is, and the time at which an entry last came or went (`st_ctim`: nobody can set it).
+/// A folder's identity, and the time of its last added or removed entry (`st_ctim`, which no process can
+/// set).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     folder: (u64, u64),
     changed: (i64, i64),
 }
 
-/// A younger stamp is not trusted: the clock of file systems goes in steps, and a change in the same step
-/// would not show.
+/// The least age of a stamp that is trusted. The clock of file systems advances in steps, and a second
+/// change in the same step would leave the stamp as it is.
 const STEP: Duration = Duration::from_millis(100);
 
 impl Stamp {
-    /// `None` if the folder cannot be looked at, or has just been changed.
+    /// Returns `None` if the folder cannot be examined, or has just been changed.
     fn of(folder: &Path) -> Option<Stamp> {
         let at = std::fs::metadata(folder).ok()?;
         let (seconds, nanoseconds) = (at.ctime(), at.ctime_nsec());
@@ -78,7 +79,7 @@ impl Stamp {
     }
 }
 
-/// The files of a folder of namespaces, by name.
+/// Returns the files of a folder of namespaces, sorted by name.
 pub(super) fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -89,8 +90,8 @@ pub(super) fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
-/// A folder of names that is watched (inotify).
-pub(crate) struct Names {
+/// An inotify watch of a folder of names.
+pub(crate) struct NameWatch {
     inotify: Inotify,
     folder: PathBuf,
 }
@@ -106,23 +107,23 @@ fn claim(name: String, path: PathBuf) -> Claim {
     }
 }
 
-/// What has happened in it.
+/// A change in the folder of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NameChange {
-    /// Names may have come that are not known one by one: all are to be read.
+    /// Names may have been added that are not known one by one: all have to be read.
     Unknown,
-    /// A name has come, which claims a namespace.
+    /// A name was added, which claims a namespace.
     Came(Box<Claim>),
-    /// A name is gone, by which a namespace was located.
+    /// A name that located a namespace was removed.
     Went(Locator),
 }
 
-impl Names {
-    /// Begins to watch.
+impl NameWatch {
+    /// Opens the watch of a folder.
     ///
     /// # Errors
-    /// If the folder is not there or may not be read.
-    pub(crate) fn watch(folder: &Path) -> io::Result<Names> {
+    /// If the folder does not exist or may not be read.
+    pub(crate) fn watch(folder: &Path) -> io::Result<NameWatch> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
         let what = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_MOVED_TO
@@ -131,10 +132,10 @@ impl Names {
             | AddWatchFlags::IN_ONLYDIR
             | AddWatchFlags::IN_DELETE_SELF;
         inotify.add_watch(folder, what)?;
-        Ok(Names { inotify, folder: folder.to_owned() })
+        Ok(NameWatch { inotify, folder: folder.to_owned() })
     }
 
-    /// Waits for changes; `None` when the folder itself is gone.
+    /// Waits for changes; returns `None` when the folder itself is deleted.
     pub(crate) fn changes(&self) -> Option<Vec<NameChange>> {
         let events = self.inotify.read_events().ok()?;
         let gone = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
@@ -175,21 +176,21 @@ mod tests {
         let path = std::env::temp_dir().join(format!("veth-exporter-names-{}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
         let mut folder = Folder::new(path.clone());
-        let mut told = || match folder.claims().unwrap().unwrap() {
-            Found::Same => None,
-            Found::Claims(claims) => {
+        let mut changed_names = || match folder.claims().unwrap().unwrap() {
+            FolderClaims::Same => None,
+            FolderClaims::Claims(claims) => {
                 Some(claims.claims.into_iter().map(|claim| claim.owner.name).collect::<Vec<_>>())
             }
         };
-        assert_eq!(told(), Some(vec![]));
-        // The same until the stamp is old enough to be trusted, whatever comes meanwhile.
+        assert_eq!(changed_names(), Some(vec![]));
+        // The claims are repeated until the stamp is old enough to be trusted.
         for name in ["a", "b"] {
             std::fs::write(path.join(name), "").unwrap();
         }
-        while told().is_some() {}
-        assert_eq!(told(), None);
+        while changed_names().is_some() {}
+        assert_eq!(changed_names(), None);
         std::fs::remove_file(path.join("a")).unwrap();
-        assert_eq!(told(), Some(vec!["b".to_owned()]));
+        assert_eq!(changed_names(), Some(vec!["b".to_owned()]));
         std::fs::remove_dir_all(&path).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Processes: who lives in a namespace that no runtime claims, and in which cgroup a process runs.
+//! Processes: the owners of namespaces that no runtime claims, and the cgroup of a process.
 //!
 //! Of a process only the command's name is read, never its arguments: those can hold passwords.
 
@@ -19,17 +19,18 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Those of the procfs that is mounted there.
+    /// Creates the reader of the procfs at this path.
     pub fn new(procfs: &Path) -> Processes {
         Processes { procfs: procfs.to_owned() }
     }
 
-    /// The ids of all processes, the oldest first as far as ids tell.
+    /// Returns the ids of all processes in ascending order, which is that of their age unless ids have
+    /// wrapped.
     ///
     /// # Errors
     /// If procfs cannot be read.
     pub fn pids(&self) -> io::Result<Vec<u32>> {
-        // A procfs of another pid namespace shows us under another number, or not at all.
+        // A procfs of another pid namespace shows the exporter under another pid, or not at all.
         let own = fs::read_link(self.procfs.join("self"))?;
         if own.to_str() != Some(std::process::id().to_string().as_str()) {
             let message = format!("{} is of another pid namespace", self.procfs.display());
@@ -44,21 +45,22 @@ impl Processes {
         Ok(pids)
     }
 
-    /// What a process is called, by its machine, unit or command; `None` if it is gone.
+    /// Returns the workload of a process, named by its machine, unit or command; `None` if the process has
+    /// ended.
     pub fn workload(&self, pid: u32) -> Option<Workload> {
         let command = fs::read(self.procfs.join(pid.to_string()).join("comm")).ok()?;
         Some(workload(command.trim_ascii_end(), self.cgroup(pid).as_deref()))
     }
 
-    /// The path of a process's cgroup: the deepest, where several hierarchies are mounted. `None` if it is
-    /// gone or in no group.
+    /// Returns the path of a process's cgroup: the deepest, where several hierarchies are mounted. Returns
+    /// `None` if the process has ended or is in no group.
     pub fn cgroup(&self, pid: u32) -> Option<String> {
         deepest(&fs::read(self.procfs.join(pid.to_string()).join("cgroup")).ok()?)
     }
 }
 
-/// How many descriptors this process may have open (RLIMIT_NOFILE), after the soft limit was raised to the
-/// hard one.
+/// Raises the soft limit of open descriptors (RLIMIT_NOFILE) to the hard one, and returns the limit that
+/// applies.
 pub(crate) fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -66,8 +68,8 @@ pub(crate) fn descriptors() -> usize {
     now.current.map_or(usize::MAX >> 4, |limit| usize::try_from(limit).unwrap_or(usize::MAX >> 4))
 }
 
-/// Waits until a process has ended (pidfd_open(2), Linux 5.3); false, and at once, if it cannot be watched.
-/// The descriptor holds no namespace of a process that is dead.
+/// Waits until a process has ended (pidfd_open(2), Linux 5.3). Returns false at once if the process cannot
+/// be watched. The descriptor keeps no namespace of a dead process alive.
 pub(crate) async fn exit_of(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
     let process = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
@@ -77,24 +79,25 @@ pub(crate) async fn exit_of(pid: u32) -> bool {
     #[expect(deprecated, reason = "an OwnedFd is I/O safe; the successor leaves that proof to its caller")]
     let process = AsyncFd::with_interest(process, Interest::READABLE);
     match process {
-        // An error would be one of the runtime's, which is about to end then.
+        // An error can only be one of the async runtime, which is then about to end.
         Ok(process) => process.readable().await.is_ok(),
         Err(_) => false,
     }
 }
 
-/// Reads /proc/PID/cgroup, `hierarchy:controllers:path` a line (cgroups(7)).
+/// Returns the deepest path of /proc/PID/cgroup, which has a line `hierarchy:controllers:path` for each
+/// hierarchy (cgroups(7)).
 fn deepest(lines: &[u8]) -> Option<String> {
     let paths = lines.split(|&b| b == b'\n').filter_map(|line| line.splitn(3, |&b| b == b':').nth(2));
     let depth = |path: &&[u8]| path.split(|&b| b == b'/').filter(|part| !part.is_empty()).count();
-    // Of equally deep ones the first, as the kernel lists them.
+    // Of equally deep paths the first counts, in the kernel's order.
     let deepest =
         paths.collect::<Vec<_>>().into_iter().rev().max_by_key(depth).filter(|path| depth(path) > 0)?;
     Some(Readable(deepest).to_string())
 }
 
 fn workload(command: &[u8], cgroup: Option<&str>) -> Workload {
-    // What lies below a container's cgroup is called as the container likes.
+    // A container chooses the names below its own cgroup, so they are not trusted.
     let parts = cgroup.unwrap_or_default().split('/').take_while(|part| !is_of_container(part));
     let machine = parts.clone().zip(parts.clone().skip(1)).find_map(|(parent, part)| {
         if let Some(name) = part.strip_prefix("lxc.payload.") {
@@ -105,7 +108,7 @@ fn workload(command: &[u8], cgroup: Option<&str>) -> Workload {
         }
         let nspawn = part.strip_prefix("machine-").filter(|_| parent == "machine.slice")?;
         let name = unescape(nspawn.strip_suffix(".scope")?);
-        // libvirt's machines are registered in the same slice.
+        // libvirt registers its machines in the same slice.
         let libvirt = ["qemu-", "lxc-"].iter().any(|driver| name.starts_with(driver));
         (!libvirt).then_some((Runtime::Nspawn, name))
     });
@@ -120,13 +123,14 @@ fn workload(command: &[u8], cgroup: Option<&str>) -> Workload {
     Workload::named(runtime, name)
 }
 
-/// True if a part of a cgroup's path has a container's id, as engines make it: `ID`, `docker-ID.scope`.
+/// Returns true if a part of a cgroup's path has a container's id, in the forms of engines: `ID`,
+/// `docker-ID.scope`.
 fn is_of_container(part: &str) -> bool {
     let is_id = |word: &str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
     part.split(|c: char| !c.is_ascii_alphanumeric()).any(is_id)
 }
 
-/// Undoes what systemd does to a name in a unit's: `\x2d` is a hyphen (systemd.unit(5)). [`Readable`] has
+/// Undoes systemd's escapes in the name of a unit: `\x2d` is a hyphen (systemd.unit(5)). [`Readable`] has
 /// doubled the backslash.
 fn unescape(name: &str) -> String {
     let mut parts = name.split(r"\\x");

@@ -31,7 +31,7 @@ type Outcome = Result<(bool, bool), Error>;
 /// What becomes of these datagrams, and the payloads that were read.
 fn read(until: Until, datagrams: &[Vec<u8>]) -> (Outcome, Vec<Vec<u8>>) {
     let mut answer =
-        Answer { request: "RTM_GETLINK", sequence: SEQUENCE, port: PORT, until, interrupted: false };
+        NetlinkAnswer { request: "RTM_GETLINK", sequence: SEQUENCE, port: PORT, until, interrupted: false };
     let mut seen = Vec::new();
     for datagram in datagrams {
         match answer.read(datagram, &mut |message| seen.push(message.payload.to_vec())) {

@@ -1,4 +1,4 @@
-//! gRPC over a unix socket.
+//! A gRPC connection over a unix socket.
 
 use super::{CriEndpoint, Error};
 use crate::model::text::one_line;
@@ -21,31 +21,31 @@ use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
-/// For one message. As much as kubelet takes: the annotations of a node's pods can be larger than the 4 MiB
-/// that are gRPC's default.
+/// The limit of one message in bytes, equal to kubelet's: the annotations of a node's pods can exceed
+/// gRPC's default of 4 MiB.
 pub(super) const LIMIT: usize = 16 << 20;
 
-/// A message that is asked, by which method, and what is answered.
+/// A request message, with its method and the type of its answer.
 pub trait Question: prost::Message + 'static {
-    /// `/PACKAGE.SERVICE/METHOD`.
+    /// The path of the method: `/PACKAGE.SERVICE/METHOD`.
     const METHOD: &'static str;
-    /// The message that is answered.
+    /// The type of the answer's message.
     type Answer: prost::Message + Default + 'static;
 }
 
-/// A connection to a server. It does not come back by itself: who meets an error connects anew.
+/// A connection to a server. It does not reconnect by itself: after an error the caller opens a new one.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub struct CriConnection {
     endpoint: CriEndpoint,
     grpc: Grpc<Http2>,
 }
 
-impl Connection {
-    /// Connects. Nothing is asked yet, and nothing is known of who listens.
+impl CriConnection {
+    /// Connects. Nothing is asked yet, so the listener may be any program.
     ///
     /// # Errors
-    /// If nobody listens, or we may not speak.
-    pub async fn open(endpoint: &CriEndpoint, within: Duration) -> Result<Connection, Error> {
+    /// If no process listens, or access to the socket is denied.
+    pub async fn open(endpoint: &CriEndpoint, within: Duration) -> Result<CriConnection, Error> {
         let until = Instant::now() + within;
         let too_slow = || Error::TooSlow { endpoint: endpoint.clone(), deadline: within };
         let stream = match timeout_at(until, UnixStream::connect(endpoint.path())).await {
@@ -57,7 +57,7 @@ impl Connection {
             Ok(connected) => connected.map_err(|error| broken(endpoint, &error))?,
             Err(_) => return Err(too_slow()),
         };
-        // Ends when its last sender and the last answer's body are dropped.
+        // The task ends when its last sender and the last answer's body are dropped.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "a connection to a CRI server ended");
@@ -65,13 +65,13 @@ impl Connection {
         });
         let origin = Uri::from_static("http://localhost");
         let grpc = Grpc::with_origin(Http2(sender), origin).max_decoding_message_size(LIMIT);
-        Ok(Connection { endpoint: endpoint.clone(), grpc })
+        Ok(CriConnection { endpoint: endpoint.clone(), grpc })
     }
 
-    /// Asks, and waits for the whole answer.
+    /// Sends a request and waits for the whole answer.
     ///
     /// # Errors
-    /// If it does not come `within` the time, or is none.
+    /// If the answer does not arrive `within` the time, or is malformed.
     pub async fn ask<Q: Question>(&self, question: Q, within: Duration) -> Result<Q::Answer, Error> {
         let mut grpc = self.grpc.clone();
         let path = PathAndQuery::from_static(Q::METHOD);
@@ -87,11 +87,11 @@ impl Connection {
         }
     }
 
-    /// Asks for a stream of answers. A server may say nothing at all, headers included, until it has the
-    /// first one.
+    /// Sends a request for a stream of answers. A server may send nothing at all, headers included, until
+    /// it has the first answer.
     ///
     /// # Errors
-    /// If there is no such stream.
+    /// If the server offers no such stream.
     pub async fn listen<Q: Question>(&self, question: Q) -> Result<Streaming<Q::Answer>, Error> {
         let mut grpc = self.grpc.clone();
         let path = PathAndQuery::from_static(Q::METHOD);
@@ -101,7 +101,7 @@ impl Connection {
         answer.map(tonic::Response::into_inner).map_err(|status| self.classify(&status))
     }
 
-    /// A stream that was expected to go on has ended.
+    /// Returns the error for a stream that ended although it was expected to continue.
     pub(super) fn ended(&self) -> Error {
         Error::Failed { endpoint: self.endpoint.clone(), reason: "the stream ended".into() }
     }
@@ -110,7 +110,7 @@ impl Connection {
         let endpoint = self.endpoint.clone();
         match status.code() {
             Code::Unimplemented => Error::Unserved { endpoint },
-            // The decoder's word for a message that is announced to be longer.
+            // The decoder gives this code to a message with an announced length above the limit.
             Code::OutOfRange => Error::TooLarge { endpoint, limit: LIMIT },
             code => {
                 let cause = cause(status).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -134,13 +134,13 @@ fn broken(endpoint: &CriEndpoint, error: &hyper::Error) -> Error {
     Error::Failed { endpoint: endpoint.clone(), reason: one_line(&format!("{error}{cause}")) }
 }
 
-/// What lies at the bottom of an error.
+/// Returns the last error in an error's chain of sources.
 fn cause(error: &dyn StdError) -> Option<String> {
     let chain = std::iter::successors(error.source(), |&error| error.source());
     chain.last().map(ToString::to_string)
 }
 
-/// HTTP/2 as tonic wants it.
+/// The HTTP/2 sender as the service that tonic requires.
 #[derive(Clone, Debug)]
 struct Http2(http2::SendRequest<Body>);
 

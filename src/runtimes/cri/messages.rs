@@ -1,11 +1,11 @@
-//! The few messages of the Container Runtime Interface that are asked and answered, with the fields that
-//! are read: those of `runtime.v1` in k8s.io/cri-api's api.proto. What else a server sends is skipped.
+//! The messages of the Container Runtime Interface that are in use, with the fields that are read: those of
+//! `runtime.v1` in k8s.io/cri-api's api.proto. Other fields that a server sends are skipped.
 
 use super::connection::Question;
 use prost::Message;
 use std::collections::HashMap;
 
-/// Implements [`Question`]: the message, its method, and what is answered.
+/// Implements [`Question`] for a message, from its method and the type of its answer.
 macro_rules! questions {
     ($($message:ident => $method:literal -> $answer:ty;)*) => {$(
         impl Question for $message {
@@ -35,7 +35,7 @@ pub const NAMESPACE_NODE: i32 = 2;
 /// The request for the server's name and version.
 #[derive(Clone, PartialEq, Message)]
 pub struct VersionRequest {
-    /// The version of kubelet's API, which servers ignore.
+    /// The version of kubelet's API, ignored by servers.
     #[prost(string, tag = "1")]
     pub version: String,
 }
@@ -46,31 +46,31 @@ pub struct VersionResponse {
     /// The server's name: `containerd`, `cri-o` ...
     #[prost(string, tag = "2")]
     pub runtime_name: String,
-    /// The version of the server.
+    /// The server's own version.
     #[prost(string, tag = "3")]
     pub runtime_version: String,
 }
 
-/// Which pods are there?
+/// The request for the list of pods.
 #[derive(Clone, PartialEq, Message)]
 pub struct ListPodSandboxRequest {
-    /// Only these; all without.
+    /// `None` lists all pods.
     #[prost(message, optional, tag = "1")]
     pub filter: Option<PodSandboxFilter>,
 }
 
-/// A choice of pods.
+/// A filter of the list of pods.
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandboxFilter {
-    /// Only those in this state.
+    /// `None` accepts any state.
     #[prost(message, optional, tag = "2")]
-    pub state: Option<State>,
+    pub state: Option<StateValue>,
 }
 
-/// PodSandboxStateValue and ContainerStateValue: a state that is there, even if it is the first of its
-/// enumeration.
+/// PodSandboxStateValue and ContainerStateValue: a wrapper that is present even if the state is the first
+/// of its enumeration.
 #[derive(Clone, PartialEq, Message)]
-pub struct State {
+pub struct StateValue {
     #[prost(int32, tag = "1")]
     pub state: i32,
 }
@@ -78,52 +78,52 @@ pub struct State {
 /// The answer to [`ListPodSandboxRequest`].
 #[derive(Clone, PartialEq, Message)]
 pub struct ListPodSandboxResponse {
-    /// The sandboxes in any order.
+    /// The sandboxes, in no particular order.
     #[prost(message, repeated, tag = "1")]
     pub items: Vec<PodSandbox>,
 }
 
-/// A pod's sandbox: what its containers share, the network namespace among it.
+/// A pod's sandbox: the resources that its containers share, among them the network namespace.
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandbox {
     /// The runtime's id of the sandbox.
     #[prost(string, tag = "1")]
     pub id: String,
-    /// The name and namespace of the pod.
+    /// The identity of the sandbox's pod.
     #[prost(message, optional, tag = "2")]
     pub metadata: Option<PodSandboxMetadata>,
-    /// The state: [`SANDBOX_READY`] or another.
+    /// [`SANDBOX_READY`] or another state.
     #[prost(int32, tag = "3")]
     pub state: i32,
-    /// The pod's labels, and kubelet's own.
+    /// The pod's labels and those that kubelet adds.
     #[prost(map = "string, string", tag = "5")]
     pub labels: HashMap<String, String>,
 }
 
-/// What a pod is called.
+/// The identity of a pod.
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandboxMetadata {
-    /// The name of the pod.
+    /// The pod's name, unique in its Kubernetes namespace.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Kubernetes' unique id of it.
+    /// Kubernetes' unique id of the pod.
     #[prost(string, tag = "2")]
     pub uid: String,
     /// The Kubernetes namespace of the pod.
     #[prost(string, tag = "3")]
     pub namespace: String,
-    /// How often its sandbox was made anew.
+    /// The number of times that the pod's sandbox was made anew.
     #[prost(uint32, tag = "4")]
     pub attempt: u32,
 }
 
-/// How is this pod?
+/// The request for the state of one pod.
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandboxStatusRequest {
     /// The id of the sandbox.
     #[prost(string, tag = "1")]
     pub pod_sandbox_id: String,
-    /// With what the runtime alone knows.
+    /// True to include the runtime's own information.
     #[prost(bool, tag = "2")]
     pub verbose: bool,
 }
@@ -131,10 +131,10 @@ pub struct PodSandboxStatusRequest {
 /// The answer to [`PodSandboxStatusRequest`].
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandboxStatusResponse {
-    /// What every runtime knows.
+    /// The information that every runtime gives.
     #[prost(message, optional, tag = "1")]
     pub status: Option<PodSandboxStatus>,
-    /// What this one adds: JSON under `info`.
+    /// The runtime's own information: JSON under `info`.
     #[prost(map = "string, string", tag = "2")]
     pub info: HashMap<String, String>,
 }
@@ -142,7 +142,6 @@ pub struct PodSandboxStatusResponse {
 /// The state of a pod's sandbox.
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandboxStatus {
-    /// Its part on Linux.
     #[prost(message, optional, tag = "6")]
     pub linux: Option<LinuxPodSandboxStatus>,
 }
@@ -151,75 +150,72 @@ pub struct PodSandboxStatus {
 #[derive(Clone, PartialEq, Message)]
 pub struct LinuxPodSandboxStatus {
     #[prost(message, optional, tag = "1")]
-    pub namespaces: Option<Namespaces>,
+    pub namespaces: Option<PodNamespaces>,
 }
 
-/// A pod's namespaces (the message `Namespace`).
+/// A pod's namespaces (CRI's message `Namespace`).
 #[derive(Clone, PartialEq, Message)]
-pub struct Namespaces {
-    /// Which it has of its own.
+pub struct PodNamespaces {
     #[prost(message, optional, tag = "2")]
     pub options: Option<NamespaceOption>,
 }
 
-/// Which namespaces a pod has of its own.
+/// The sharing of a pod's namespaces with the host.
 #[derive(Clone, PartialEq, Message)]
 pub struct NamespaceOption {
-    /// That of the network; see [`NAMESPACE_NODE`].
+    /// The mode of the network namespace; see [`NAMESPACE_NODE`].
     #[prost(int32, tag = "1")]
     pub network: i32,
 }
 
-/// Which containers are there?
+/// The request for the list of containers.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ListContainersRequest {
-    /// Only these; all without.
+    /// `None` lists all containers.
     #[prost(message, optional, tag = "1")]
     pub filter: Option<ContainerFilter>,
 }
 
-/// A choice of containers.
+/// A filter of the list of containers.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ContainerFilter {
-    /// Only those in this state.
+    /// `None` accepts any state.
     #[prost(message, optional, tag = "2")]
-    pub state: Option<State>,
+    pub state: Option<StateValue>,
 }
 
 /// The answer to `ListContainersRequest`.
 #[derive(Clone, PartialEq, Message)]
 pub struct ListContainersResponse {
-    /// The containers in any order.
+    /// The containers, in no particular order.
     #[prost(message, repeated, tag = "1")]
-    pub containers: Vec<Container>,
+    pub containers: Vec<CriContainer>,
 }
 
 /// A container of a pod.
 #[derive(Clone, PartialEq, Message)]
-pub struct Container {
+pub struct CriContainer {
     #[prost(string, tag = "1")]
     pub id: String,
-    /// The pod's sandbox that it is in.
+    /// The id of the sandbox of the container's pod.
     #[prost(string, tag = "2")]
     pub pod_sandbox_id: String,
-    /// What it is called.
     #[prost(message, optional, tag = "3")]
     pub metadata: Option<ContainerMetadata>,
-    /// What it was made from.
     #[prost(message, optional, tag = "4")]
     pub image: Option<ImageSpec>,
-    /// The labels that kubelet gave it.
+    /// The labels that kubelet gave the container.
     #[prost(map = "string, string", tag = "8")]
     pub labels: HashMap<String, String>,
 }
 
-/// What a container is called.
+/// The identity of a container within its pod.
 #[derive(Clone, PartialEq, Message)]
 pub struct ContainerMetadata {
-    /// Its name within the pod.
+    /// The container's name, unique in its pod.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// How often it was made anew.
+    /// The number of times that the container was made anew.
     #[prost(uint32, tag = "2")]
     pub attempt: u32,
 }
@@ -227,18 +223,18 @@ pub struct ContainerMetadata {
 /// The name of an image.
 #[derive(Clone, PartialEq, Message)]
 pub struct ImageSpec {
-    /// A name, or what kubelet has made of it: an id.
+    /// The image's name, or the id that kubelet replaces it by.
     #[prost(string, tag = "1")]
     pub image: String,
-    /// The name in the pod's specification, where kubelet says it (since Kubernetes 1.28).
+    /// The name in the pod's specification, if kubelet passes it (since Kubernetes 1.28).
     #[prost(string, tag = "18")]
     pub user_specified_image: String,
 }
 
-/// Tell what happens from now on.
+/// The request for the stream of events.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct GetEventsRequest {}
 
-/// Something has happened to a container or a pod. What it was does not matter: the lists say how things are.
+/// An event of a container or a pod. Its content is not needed: the lists give the current state.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ContainerEventResponse {}

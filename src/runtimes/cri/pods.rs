@@ -1,70 +1,71 @@
-//! What a server's answers mean, without asking anything: sandboxes and containers to claims.
+//! Conversion of a server's answers into claims, without I/O.
 
-use super::messages::{Container, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse};
+use super::messages::{CriContainer, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse};
 use crate::model::workload::{Claim, Locator, Runtime, Started, Workload};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-/// The shortest beginning of an id that is taken for one.
+/// The least number of characters that are accepted as the beginning of an id.
 const SHORTEST_ID: usize = 4;
 
-/// Where a pod's network is.
+/// The network namespace of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In a namespace of its own.
+pub(super) enum PodNetns {
+    /// The pod has a namespace of its own.
     Own {
         locator: Locator,
-        /// The image of what holds it, or empty.
+        /// The image of the process that holds the namespace, or empty.
         image: String,
     },
     Host,
-    /// The server does not say.
-    Untold,
+    /// The server gives no locator.
+    Unknown,
 }
 
-/// Reads where a pod is: by the process that holds the namespace, else by the file that the namespace is
-/// mounted on. CRI-O has no such process for most pods (`drop_infra_ctr`).
-pub(super) fn place(answer: &PodSandboxStatusResponse) -> Place {
+/// Reads a pod's network namespace. The locator is the process that holds the namespace, else the file that
+/// the namespace is mounted on. CRI-O has no such process for most pods (`drop_infra_ctr`).
+pub(super) fn pod_netns(answer: &PodSandboxStatusResponse) -> PodNetns {
     let linux = answer.status.as_ref().and_then(|status| status.linux.as_ref());
     let options = linux.and_then(|linux| linux.namespaces.as_ref()?.options.as_ref());
     if options.is_some_and(|options| options.network == NAMESPACE_NODE) {
-        return Place::Host;
+        return PodNetns::Host;
     }
-    // A server may write there what it likes; containerd and CRI-O write the same.
+    // The content of `info` is up to the server; containerd and CRI-O write the same fields.
     let info = answer.info.get("info").and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let Some(info) = info else { return Place::Untold };
+    let Some(info) = info else { return PodNetns::Unknown };
     let pid = info["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0);
     let by_pid = pid.map(Locator::Pid);
     let by_path = || {
         let namespaces = info.pointer("/runtimeSpec/linux/namespaces")?.as_array()?;
         let network = namespaces.iter().find(|namespace| namespace["type"] == "network")?;
         let path = network["path"].as_str().filter(|path| !path.is_empty())?;
-        // In a container of our own there may be no link from /var/run.
+        // The exporter's own container may have no link from /var/run to /run.
         let path = path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path);
         Some(Locator::Path(PathBuf::from(path).into()))
     };
     let image = info["image"].as_str().unwrap_or_default();
     match by_pid.or_else(by_path) {
-        Some(locator) => Place::Own { locator, image: image.to_owned() },
-        None => Place::Untold,
+        Some(locator) => PodNetns::Own { locator, image: image.to_owned() },
+        None => PodNetns::Unknown,
     }
 }
 
-/// A claim for every sandbox that has a namespace of its own, with its containers as members; sorted.
+/// Returns a claim for every sandbox that has a namespace of its own, with its containers as members;
+/// sorted.
 pub(super) fn claims(
     sandboxes: Vec<PodSandbox>,
-    containers: Vec<Container>,
-    places: &HashMap<String, Place>,
+    containers: Vec<CriContainer>,
+    known: &HashMap<String, PodNetns>,
 ) -> Vec<Claim> {
-    let mut members: HashMap<String, Vec<Container>> = HashMap::new();
+    let mut members: HashMap<String, Vec<CriContainer>> = HashMap::new();
     for container in containers {
         members.entry(container.pod_sandbox_id.clone()).or_default().push(container);
     }
     let mut claims: Vec<Claim> = sandboxes
         .into_iter()
         .filter_map(|sandbox| {
-            let Some(Place::Own { locator, image }) = places.get(&sandbox.id) else { return None };
+            let Some(PodNetns::Own { locator, image }) = known.get(&sandbox.id) else { return None };
             let containers = members.remove(&sandbox.id).unwrap_or_default();
             let owner = pod(sandbox, image.clone());
             let mut members: Vec<Workload> =
@@ -83,7 +84,7 @@ pub(super) fn claims(
     claims
 }
 
-/// The pod itself: its traffic is no single container's.
+/// Returns the pod as a workload: its traffic cannot be attributed to a single container.
 fn pod(sandbox: PodSandbox, image: String) -> Workload {
     let metadata = sandbox.metadata.unwrap_or_default();
     Workload {
@@ -96,7 +97,7 @@ fn pod(sandbox: PodSandbox, image: String) -> Workload {
     }
 }
 
-fn member(container: Container, pod: &Workload) -> Workload {
+fn member(container: CriContainer, pod: &Workload) -> Workload {
     let image = container.image.unwrap_or_default();
     let name = container.metadata.unwrap_or_default().name;
     Workload {
@@ -110,8 +111,8 @@ fn member(container: Container, pod: &Workload) -> Workload {
     }
 }
 
-/// True if this is what the user calls the pod: its name, with its namespace or without, or its sandbox's
-/// id or the beginning of that.
+/// Returns true if a user's query names the pod: by its name, with or without its namespace, or by its
+/// sandbox's id or the beginning of that id.
 pub(super) fn means(sandbox: &PodSandbox, query: &str) -> bool {
     let named = sandbox.metadata.as_ref().is_some_and(|metadata| match query.split_once('/') {
         Some((namespace, name)) => metadata.namespace == namespace && metadata.name == name,

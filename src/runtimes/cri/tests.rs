@@ -164,9 +164,9 @@ fn sandbox(id: &str, namespace: &str, name: &str) -> PodSandbox {
     PodSandbox { id: id.into(), metadata: metadata(namespace, name), labels, ..Default::default() }
 }
 
-fn container(id: &str, sandbox: &str, name: &str) -> Container {
+fn container(id: &str, sandbox: &str, name: &str) -> CriContainer {
     let image = ImageSpec { image: format!("shop/{name}:1"), ..Default::default() };
-    Container {
+    CriContainer {
         id: id.into(),
         pod_sandbox_id: sandbox.into(),
         metadata: Some(ContainerMetadata { name: name.into(), attempt: 0 }),
@@ -246,34 +246,34 @@ fn a_pod_is_where_its_process_is_else_where_the_file_of_its_namespace_is() {
             r#"{{"runtimeSpec":{{"linux":{{"namespaces":[{{"type":"pid"}},{{"type":"network","path":"{path}"}}]}}}}}}"#
         )
     };
-    let own = |locator| Place::Own { locator, image: String::new() };
+    let own = |locator| PodNetns::Own { locator, image: String::new() };
     for (info, wanted) in [
         (r#"{"pid":4711}"#.to_owned(), own(Locator::Pid(4711))),
         (spec("/var/run/netns/0ba0"), own(Locator::Path(Path::new("/run/netns/0ba0").into()))),
         (spec("/variable/netns"), own(Locator::Path(Path::new("/variable/netns").into()))),
-        (spec(""), Place::Untold),
-        (r#"{"pid":0}"#.to_owned(), Place::Untold),
-        (r#"{"pid":-1}"#.to_owned(), Place::Untold),
-        (r#"{"pid":4294967296}"#.to_owned(), Place::Untold),
-        (r#"{"pid":"4711"}"#.to_owned(), Place::Untold),
-        (r#"{"runtimeSpec":[7]}"#.to_owned(), Place::Untold),
-        ("[".repeat(100_000), Place::Untold),
-        ("\u{7}".to_owned(), Place::Untold),
-        (String::new(), Place::Untold),
+        (spec(""), PodNetns::Unknown),
+        (r#"{"pid":0}"#.to_owned(), PodNetns::Unknown),
+        (r#"{"pid":-1}"#.to_owned(), PodNetns::Unknown),
+        (r#"{"pid":4294967296}"#.to_owned(), PodNetns::Unknown),
+        (r#"{"pid":"4711"}"#.to_owned(), PodNetns::Unknown),
+        (r#"{"runtimeSpec":[7]}"#.to_owned(), PodNetns::Unknown),
+        ("[".repeat(100_000), PodNetns::Unknown),
+        ("\u{7}".to_owned(), PodNetns::Unknown),
+        (String::new(), PodNetns::Unknown),
     ] {
         let shown: String = info.chars().take(60).collect();
-        assert_eq!(pods::place(&status(&info)), wanted, "{shown}");
+        assert_eq!(pods::pod_netns(&status(&info)), wanted, "{shown}");
     }
-    assert_eq!(pods::place(&PodSandboxStatusResponse::default()), Place::Untold);
+    assert_eq!(pods::pod_netns(&PodSandboxStatusResponse::default()), PodNetns::Unknown);
 }
 
 #[test]
 fn a_pod_on_the_hosts_network_has_no_place_of_its_own() {
     let options = Some(NamespaceOption { network: NAMESPACE_NODE });
-    let linux = Some(LinuxPodSandboxStatus { namespaces: Some(Namespaces { options }) });
+    let linux = Some(LinuxPodSandboxStatus { namespaces: Some(PodNamespaces { options }) });
     let answer =
         PodSandboxStatusResponse { status: Some(PodSandboxStatus { linux }), ..status(r#"{"pid":4711}"#) };
-    assert_eq!(pods::place(&answer), Place::Host);
+    assert_eq!(pods::pod_netns(&answer), PodNetns::Host);
 }
 
 #[tokio::test]
@@ -286,7 +286,7 @@ async fn names_and_labels_from_hell_are_taken_as_they_are() {
             message(&ListPodSandboxResponse { items })
         }
         "ListContainers" => message(&ListContainersResponse {
-            containers: vec![Container { metadata: None, image: None, ..container("cccc", "bbbb", "") }],
+            containers: vec![CriContainer { metadata: None, image: None, ..container("cccc", "bbbb", "") }],
         }),
         _ => node(method, id),
     });
@@ -302,7 +302,7 @@ async fn the_image_is_what_the_pods_author_wrote_where_kubelet_tells_it() {
     let lab = Lab::server(|method, id| match method {
         "ListContainers" => {
             let image = ImageSpec { image: "sha256:0123".into(), user_specified_image: "shop/log:1".into() };
-            let containers = vec![Container { image: Some(image), ..container("c1", "aaaa", "log") }];
+            let containers = vec![CriContainer { image: Some(image), ..container("c1", "aaaa", "log") }];
             message(&ListContainersResponse { containers })
         }
         _ => node(method, id),
@@ -445,11 +445,11 @@ async fn events_are_news_and_a_server_without_them_says_so() {
         "GetContainerEvents" => message(&PodSandboxMetadata { name: "c1".into(), ..Default::default() }),
         _ => node(method, id),
     });
-    let mut watch = Watch::begin(&lab.endpoint()).await.unwrap();
+    let mut watch = CriWatch::begin(&lab.endpoint()).await.unwrap();
     watch.news().await.unwrap();
     assert!(matches!(watch.news().await.unwrap_err(), Error::Failed { .. }), "the stream has ended");
     let old = Lab::server(node);
-    let mut watch = Watch::begin(&old.endpoint()).await.unwrap();
+    let mut watch = CriWatch::begin(&old.endpoint()).await.unwrap();
     assert!(matches!(watch.news().await.unwrap_err(), Error::Unserved { .. }));
 }
 

@@ -1,33 +1,33 @@
-//! The server's events. containerd has them since 1.7, CRI-O since 1.26.
+//! The server's events. containerd supports them since 1.7, CRI-O since 1.26.
 
-use super::connection::Connection;
+use super::connection::CriConnection;
 use super::messages::{ContainerEventResponse, GetEventsRequest};
 use super::{CriEndpoint, Error, QUESTION};
 use futures_util::FutureExt;
 use tonic::codec::Streaming;
 
-/// Events that are taken together, if they are there.
+/// The most events that are read together, if they have already arrived.
 const AT_A_TIME: usize = 256;
 
-pub(crate) struct Watch {
-    connection: Connection,
-    /// `None` until the server has said something.
+pub(crate) struct CriWatch {
+    connection: CriConnection,
+    /// `None` until the server has answered the subscription.
     events: Option<Streaming<ContainerEventResponse>>,
 }
 
-impl Watch {
+impl CriWatch {
     /// Connects to the server.
     ///
     /// # Errors
-    /// If nobody listens there.
-    pub(crate) async fn begin(endpoint: &CriEndpoint) -> Result<Watch, Error> {
-        Ok(Watch { connection: Connection::open(endpoint, QUESTION).await?, events: None })
+    /// If no server listens at the endpoint.
+    pub(crate) async fn begin(endpoint: &CriEndpoint) -> Result<CriWatch, Error> {
+        Ok(CriWatch { connection: CriConnection::open(endpoint, QUESTION).await?, events: None })
     }
 
-    /// Waits until something has happened to a pod or a container.
+    /// Waits until a pod or a container changes.
     ///
     /// # Errors
-    /// If the server has ended the stream; [`Error::Unserved`] if it has none.
+    /// If the server has ended the stream; [`Error::Unserved`] if it does not support events.
     pub(crate) async fn news(&mut self) -> Result<(), Error> {
         let events = match &mut self.events {
             Some(events) => events,
@@ -38,7 +38,7 @@ impl Watch {
             Ok(None) => return Err(self.connection.ended()),
             Err(status) => return Err(self.connection.classify(&status)),
         }
-        // Should the stream end here, the next call finds it ended.
+        // If the stream ends here, the next call reports the end.
         let mut more = 1..AT_A_TIME;
         while more.next().is_some() && matches!(events.message().now_or_never(), Some(Ok(Some(_)))) {}
         Ok(())

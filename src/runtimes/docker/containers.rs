@@ -1,4 +1,4 @@
-//! What the engine's answers mean, without asking anything: containers and networks to claims.
+//! Conversion of the engine's answers into claims, without I/O.
 
 use crate::model::link::{Mac, Name};
 use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, RuntimeNetns, Started, Workload};
@@ -8,41 +8,42 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-/// One line of the list of containers: what may change without a restart, and what shows a restart.
+/// An entry of the list of containers: the fields that may change without a restart, and those that reveal
+/// a restart.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Listed {
+pub(super) struct ListedContainer {
     pub(super) workload: Workload,
     pub(super) attachments: Attachments,
 }
 
-/// By the network's name: its id, the endpoint's id and its MAC address. The engine makes a new endpoint id
-/// at every start, also for the network `none`, and it is the only mark of a restart in the list; pausing and
-/// renaming leave it alone, as they leave the pid.
+/// The network id, endpoint id and MAC address of each attachment, by the network's name. The engine makes
+/// a new endpoint id at every start, also for the network `none`, and this id is the only mark of a restart
+/// in the list. Pausing and renaming keep the endpoint id, as they keep the pid.
 pub(super) type Attachments = BTreeMap<String, [String; 3]>;
 
-/// What only the inspection of a container tells.
+/// The facts that only the inspection of a container gives.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Inspected {
     pid: u32,
     netns: Netns,
     endpoints: Vec<Endpoint>,
-    /// The file on which the engine keeps the container's namespace (SandboxKey).
+    /// The file on which the engine mounts the container's namespace (SandboxKey).
     sandbox: Option<PathBuf>,
     started: Started,
 }
 
-/// Whose network namespace a container lives in.
+/// The origin of a container's network namespace.
 #[derive(Clone, Debug, PartialEq)]
 enum Netns {
     Own,
     Host,
-    /// That of the container with this id, beginning of an id, or name.
+    /// The namespace is shared with the container with this id, beginning of an id, or name.
     Of(String),
 }
 
-impl Listed {
-    /// `None` for an entry without an id, which nothing can be asked about.
-    pub(super) fn read(entry: ContainerSummary) -> Option<Listed> {
+impl ListedContainer {
+    /// Converts an entry of the list. Returns `None` for an entry without an id: it cannot be inspected.
+    pub(super) fn read(entry: ContainerSummary) -> Option<ListedContainer> {
         let id = entry.id.filter(|id| !id.is_empty())?;
         let name =
             own_name(&entry.names.unwrap_or_default()).unwrap_or_else(|| id.chars().take(12).collect());
@@ -50,12 +51,12 @@ impl Listed {
         let workload = workload(Runtime::Docker, id, name, entry.image.unwrap_or_default(), &labels);
         let networks = entry.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let attachments = networks.into_iter().map(|(name, endpoint)| (name, marks(endpoint))).collect();
-        Some(Listed { workload, attachments })
+        Some(ListedContainer { workload, attachments })
     }
 }
 
-/// A container as a workload, by what Compose, Swarm and Kubernetes have written into its labels. The
-/// container that holds a pod's namespaces is the pod.
+/// Returns a container as a workload, from the labels of Compose, Swarm and Kubernetes. The container that
+/// holds a pod's namespaces stands for the pod.
 pub(super) fn workload(
     runtime: Runtime,
     id: String,
@@ -86,8 +87,9 @@ pub(super) fn workload(
     }
 }
 
-/// What a Swarm task is called as long as its service has that slot: `service.slot`, and `service.node`
-/// where the service is global. The task's own name, `service.slot.task`, is another after each restart.
+/// Returns the name that a Swarm task has as long as its service has that slot: `service.slot`, and
+/// `service.node` where the service is global. The task's own name, `service.slot.task`, changes with each
+/// restart.
 fn task(labels: &HashMap<String, String>) -> Option<&str> {
     let label = |name: &str| Some(labels.get(name)?.as_str()).filter(|text| !text.is_empty());
     let name = label("com.docker.swarm.task.name")?.strip_suffix(label("com.docker.swarm.task.id")?)?;
@@ -96,7 +98,8 @@ fn task(labels: &HashMap<String, String>) -> Option<&str> {
     (!slot.is_empty()).then(|| name.trim_end_matches('.'))
 }
 
-/// A legacy link gives its target further names, `/other/alias`: the own one has no second slash.
+/// Returns the container's own name. A legacy link gives its target further names, `/other/alias`: the own
+/// name has no second slash.
 fn own_name(names: &[String]) -> Option<String> {
     let mut bare = names.iter().filter_map(|name| name.strip_prefix('/'));
     bare.find(|name| !name.is_empty() && !name.contains('/')).map(str::to_owned)
@@ -107,12 +110,13 @@ fn marks(endpoint: EndpointSettings) -> [String; 3] {
 }
 
 impl Inspected {
-    /// `None` while the container has no process: it is about to start, or has just ended.
+    /// Reads an inspection. Returns `None` while the container has no process: it is about to start, or has
+    /// just ended.
     pub(super) fn read(answer: ContainerInspectResponse) -> Option<Inspected> {
         let state = answer.state?;
         let started = Started::parse(state.started_at.as_deref().unwrap_or_default());
         let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0)?;
-        // Not from the list: what Podman says there is always `host`.
+        // The list cannot be used for this: Podman's list always says `host`.
         let mode = answer.host_config.and_then(|host| host.network_mode).unwrap_or_default();
         let netns = match mode.strip_prefix("container:") {
             Some(owner) => Netns::Of(owner.to_owned()),
@@ -121,7 +125,7 @@ impl Inspected {
         };
         let settings = answer.network_settings.unwrap_or_default();
         let sandbox = settings.sandbox_key.filter(|path| !path.is_empty()).map(|path| {
-            // In a container of our own there may be no link from /var/run.
+            // The exporter's own container may have no link from /var/run to /run.
             PathBuf::from(path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(&path))
         });
         let networks = settings.networks.unwrap_or_default();
@@ -137,38 +141,38 @@ impl Inspected {
         Some(Inspected { pid, netns, endpoints, sandbox, started })
     }
 
-    /// Whether this holds as long as the list shows the same `attachments`. Without an endpoint id a restart
-    /// would go unseen; that is no matter for who has no namespace of his own, as his pid is not used.
+    /// Returns true if the inspection stays valid as long as the list has the same `attachments`. Without
+    /// an endpoint id a restart would go unnoticed. A container without a namespace of its own needs no
+    /// endpoint id, as its pid is not used.
     pub(super) fn holds_for(&self, attachments: &Attachments) -> bool {
         self.netns != Netns::Own || attachments.values().any(|[_, endpoint, _]| !endpoint.is_empty())
     }
 }
 
-/// A container as one sees it who looks for its veth.
+/// A container as the answer to a user's query for its veth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub name: String,
     pub id: String,
-    /// The engine's word for its state: `running`, `exited` ...
+    /// The engine's name of the state: `running`, `exited` ...
     pub state: String,
-    /// What it is attached to.
     pub attachment: Attachment,
 }
 
-/// How a container reaches the network.
+/// The way in which a container reaches the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attachment {
-    /// It uses the host's own interfaces.
+    /// The container uses the host's own interfaces.
     Host,
     None,
-    /// It shares the namespace of the container with this id or name.
+    /// The container shares the namespace of the container with this id or name.
     MemberOf(String),
-    /// It is on these networks: name and driver.
+    /// The container is on these networks: name and driver of each.
     Networks(Vec<(String, String)>),
 }
 
 impl Seen {
-    /// The drivers of its networks.
+    /// Returns the drivers of the container's networks.
     pub fn drivers(&self) -> impl Iterator<Item = &str> {
         let networks = match &self.attachment {
             Attachment::Networks(networks) => networks.as_slice(),
@@ -206,7 +210,7 @@ impl Seen {
     }
 }
 
-/// The claims of all containers that are listed and inspected, sorted.
+/// Returns the claims of all containers that are listed and inspected, sorted.
 pub(super) fn claims<'a>(containers: impl Iterator<Item = (&'a Workload, &'a Inspected)>) -> Vec<Claim> {
     let known = Known::new(containers);
     let owners = known.owners();
@@ -230,24 +234,25 @@ pub(super) fn claims<'a>(containers: impl Iterator<Item = (&'a Workload, &'a Ins
     claims
 }
 
-type Container<'a> = (&'a Workload, &'a Inspected);
+type InspectedWorkload<'a> = (&'a Workload, &'a Inspected);
 
-/// All containers, and how one of them refers to another.
+/// An index of all containers that resolves references between them.
 struct Known<'a> {
-    by_id: BTreeMap<&'a str, Container<'a>>,
-    by_name: HashMap<&'a str, Container<'a>>,
+    by_id: BTreeMap<&'a str, InspectedWorkload<'a>>,
+    by_name: HashMap<&'a str, InspectedWorkload<'a>>,
 }
 
 impl<'a> Known<'a> {
-    fn new(containers: impl Iterator<Item = Container<'a>>) -> Known<'a> {
+    fn new(containers: impl Iterator<Item = InspectedWorkload<'a>>) -> Known<'a> {
         let by_id: BTreeMap<_, _> =
             containers.map(|container| (container.0.id.as_str(), container)).collect();
         let by_name = by_id.values().map(|&container| (container.0.name.as_str(), container)).collect();
         Known { by_id, by_name }
     }
 
-    /// By id, by name, by the beginning of one id only: the engine's own order.
-    fn find(&self, reference: &str) -> Option<Container<'a>> {
+    /// Finds a container by its id, by its name, or by the beginning of its id if only one id begins so:
+    /// the engine's own order.
+    fn find(&self, reference: &str) -> Option<InspectedWorkload<'a>> {
         let begun = || {
             let from = (Bound::Included(reference), Bound::Unbounded);
             let mut found = self.by_id.range::<str, _>(from).take_while(|(id, _)| id.starts_with(reference));
@@ -256,10 +261,12 @@ impl<'a> Known<'a> {
         self.by_id.get(reference).or_else(|| self.by_name.get(reference)).or_else(begun).copied()
     }
 
-    /// By id, the container that its namespace was made for: `container:` is followed, as the engine lets a
-    /// member be joined in turn. `None` if that is the host, or is not running, or there is a circle.
-    fn owners(&self) -> HashMap<&'a str, Option<Container<'a>>> {
-        let mut owners: HashMap<&str, Option<Container<'a>>> = HashMap::new();
+    /// Returns, by container id, the container that the namespace was made for. References of the form
+    /// `container:` are followed: the engine lets a container share the namespace of a container that
+    /// shares another's. The result is `None` if the namespace is the host's, if its owner is not running,
+    /// or if the references form a circle.
+    fn owners(&self) -> HashMap<&'a str, Option<InspectedWorkload<'a>>> {
+        let mut owners: HashMap<&str, Option<InspectedWorkload<'a>>> = HashMap::new();
         for &id in self.by_id.keys() {
             let (mut followed, mut next) = (Vec::new(), self.by_id.get(id).copied());
             let owner = loop {
@@ -267,7 +274,7 @@ impl<'a> Known<'a> {
                 if let Some(&owner) = owners.get(workload.id.as_str()) {
                     break owner;
                 }
-                // Who comes back here is in a circle.
+                // A container that is reached a second time is in a circle.
                 owners.insert(&workload.id, None);
                 followed.push(workload.id.as_str());
                 next = match &inspected.netns {
@@ -282,8 +289,8 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The engine's own namespaces, as far as its folder can be read: those of overlay networks, of the swarm's
-/// ingress and of its load balancers. `default` is the host's.
+/// Returns the engine's own namespaces, as far as its folder can be read: those of overlay networks, of the
+/// swarm's ingress and of its load balancers. The file `default` is the host's namespace.
 pub(super) fn own<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<RuntimeNetns> {
     let sandboxes: HashSet<&Path> = containers.filter_map(|container| container.sandbox.as_deref()).collect();
     let folders: BTreeSet<&Path> = sandboxes.iter().filter_map(|sandbox| sandbox.parent()).collect();
@@ -292,7 +299,7 @@ pub(super) fn own<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<Ru
     own.map(|(name, path)| RuntimeNetns { name, locator: Locator::Path(path.into()) }).collect()
 }
 
-/// The networks that can have a veth, sorted.
+/// Returns the networks that can have a veth, sorted.
 pub(super) fn networks(listed: Vec<bollard::models::Network>) -> Vec<Network> {
     let mut networks: Vec<Network> = listed
         .into_iter()
@@ -307,7 +314,7 @@ pub(super) fn networks(listed: Vec<bollard::models::Network>) -> Vec<Network> {
     networks
 }
 
-/// The host's bridge of a network with these options, driver and id.
+/// Returns the host's bridge of a network with these options, driver and id.
 pub(super) fn bridge_of(
     options: Option<&HashMap<String, String>>,
     driver: Option<&str>,
@@ -315,7 +322,7 @@ pub(super) fn bridge_of(
 ) -> Option<Name> {
     match options.and_then(|options| options.get("com.docker.network.bridge.name")) {
         Some(name) => Name::from_bytes(name.as_bytes()),
-        // As the engine's bridge driver does where the user chose nothing.
+        // The engine's bridge driver derives the name like this if the user chose none.
         None if driver == Some("bridge") => Name::from_bytes(format!("br-{}", id?.get(..12)?).as_bytes()),
         None => None,
     }

@@ -1,4 +1,4 @@
-//! Where an engine listens, and which of two that speak the same API answers there.
+//! The address of an engine, and the detection of its kind: Docker and Podman speak the same API.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -6,21 +6,21 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use tokio::sync::watch;
 
-/// Where an engine listens, as in DOCKER_HOST. Parsed from `unix:///path`, `unix:PATH`, `tcp://host:port` or
-/// `http://host:port`; TLS and ssh are not spoken.
+/// The address of an engine, as in DOCKER_HOST. Parsed from `unix:///path`, `unix:PATH`, `tcp://host:port`
+/// or `http://host:port`; TLS and ssh are not supported.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DockerHost {
-    /// A unix socket at this path.
+    /// The path of a unix socket.
     Unix(PathBuf),
-    /// Plain TCP to this `host:port`.
+    /// The `host:port` of a plain TCP listener.
     Tcp(String),
 }
 
-/// Device and inode of a socket: another one is another listener.
+/// The device and inode of a socket. A new listener at the same path has another inode.
 type Inode = (u64, u64);
 
 impl DockerHost {
-    /// True if there is something to dial: a socket that does not exist is no engine.
+    /// Returns true if the address can be dialled: a unix socket has to exist.
     pub fn is_there(&self) -> bool {
         match self {
             DockerHost::Unix(path) => path.exists(),
@@ -28,7 +28,7 @@ impl DockerHost {
         }
     }
 
-    /// True if both lead to one socket, by whatever links.
+    /// Returns true if both addresses lead to one socket, by whatever links.
     fn is_same(&self, other: &DockerHost) -> bool {
         self == other || (self.inode().is_some() && self.inode() == other.inode())
     }
@@ -41,66 +41,72 @@ impl DockerHost {
     }
 }
 
-/// Who speaks Docker's API.
+/// The kind of an engine that speaks Docker's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum EngineKind {
     Docker,
     Podman,
 }
 
-/// Where an engine of one kind is looked for. Podman often listens where Docker would (DOCKER_HOST, or a
-/// link at Docker's usual path): who looks for Docker there passes the place on to who looks for Podman, so
-/// that each engine is asked once.
+/// The address where an engine of one kind is expected. Podman often listens at Docker's address
+/// (DOCKER_HOST, or a link at Docker's usual path). The Docker source then passes that address on to the
+/// Podman source, so that each engine is asked once.
 #[derive(Clone, Debug)]
-pub struct Place {
-    pub(super) kind: Kind,
+pub struct EngineAddress {
+    pub(super) kind: EngineKind,
     own: DockerHost,
-    /// Where Podman's own place is; `None` if nobody looks for Podman.
+    /// Podman's own address; `None` if there is no Podman source.
     podman: Option<DockerHost>,
-    /// Where Podman has answered to who looked for Docker, and by which socket.
+    /// The address and socket at which Podman has answered the Docker source.
     passed_on: watch::Sender<Option<(DockerHost, Option<Inode>)>>,
 }
 
-impl Place {
-    /// The places of Docker and of Podman; `None` for one that is not looked for.
-    pub fn both(docker: Option<DockerHost>, podman: Option<DockerHost>) -> [Option<Place>; 2] {
+impl EngineAddress {
+    /// Returns the addresses of Docker and of Podman; `None` for a kind that is disabled.
+    pub fn both(docker: Option<DockerHost>, podman: Option<DockerHost>) -> [Option<EngineAddress>; 2] {
         let (passed_on, _) = watch::channel(None);
-        let place = |kind, own| Place { kind, own, podman: podman.clone(), passed_on: passed_on.clone() };
-        [docker.map(|own| place(Kind::Docker, own)), podman.clone().map(|own| place(Kind::Podman, own))]
+        let address =
+            |kind, own| EngineAddress { kind, own, podman: podman.clone(), passed_on: passed_on.clone() };
+        [
+            docker.map(|own| address(EngineKind::Docker, own)),
+            podman.clone().map(|own| address(EngineKind::Podman, own)),
+        ]
     }
 
-    /// What to dial now: its own place, or, as long as nothing is there, the one that was passed on.
+    /// Returns the address to dial now: the engine's own, or, as long as nothing is there, the one that was
+    /// passed on.
     pub(super) fn host(&self) -> DockerHost {
         match (self.kind, &*self.passed_on.borrow()) {
-            (Kind::Podman, Some((passed_on, _))) if !self.own.is_there() => passed_on.clone(),
+            (EngineKind::Podman, Some((passed_on, _))) if !self.own.is_there() => passed_on.clone(),
             _ => self.own.clone(),
         }
     }
 
-    /// True if this is Docker's place, and Podman listens there: until another socket takes the place of
-    /// that one.
+    /// Returns true if this is Docker's address and Podman listens there. It holds until another socket
+    /// replaces the one that Podman answered at.
     pub(super) fn is_passed_on(&self) -> bool {
         let passed_on = self.passed_on.borrow();
         let same = |inode: Option<Inode>| self.own.inode().is_none_or(|now| inode == Some(now));
-        self.kind == Kind::Docker && passed_on.as_ref().is_some_and(|&(_, inode)| same(inode))
+        self.kind == EngineKind::Docker && passed_on.as_ref().is_some_and(|&(_, inode)| same(inode))
     }
 
-    /// Notes who answers at Docker's place.
-    pub(super) fn note(&self, kind: Kind) {
-        let found = (kind == Kind::Podman).then(|| (self.own.clone(), self.own.inode()));
+    /// Records the kind of the engine that answers at Docker's address.
+    pub(super) fn record_kind(&self, kind: EngineKind) {
+        let found = (kind == EngineKind::Podman).then(|| (self.own.clone(), self.own.inode()));
         let news = |passed_on: &mut Option<_>| std::mem::replace(passed_on, found.clone()) != found;
         self.passed_on.send_if_modified(news);
     }
 
-    /// True if who looks for Podman asks at Docker's place, or nobody looks for Podman: nothing is left out.
+    /// Returns true if the Podman source asks at Docker's address, or is disabled: no engine is left out
+    /// then.
     pub(super) fn is_asked(&self) -> bool {
         let docker = self.passed_on.borrow().as_ref().map(|(host, _)| host.clone());
         self.podman.as_ref().is_none_or(|own| !own.is_there() || docker.is_none_or(|host| own.is_same(&host)))
     }
 
-    /// Waits until another engine may have to be asked than before.
+    /// Waits until the address to dial may have changed.
     pub async fn changed(&self) {
-        // Whoever waits holds a sender, so it cannot be closed.
+        // This value holds a sender, so the channel cannot be closed.
         let _ = self.passed_on.subscribe().changed().await;
     }
 }
@@ -120,7 +126,7 @@ impl FromStr for DockerHost {
     }
 }
 
-/// `host:port`, with the slash that people put behind it; `None` for anything else.
+/// Returns `host:port` without the trailing slash that users add; `None` for any other text.
 fn tcp_address(text: &str) -> Option<&str> {
     let address = text.strip_suffix('/').unwrap_or(text);
     let (host, port) = address.rsplit_once(':')?;
@@ -128,7 +134,7 @@ fn tcp_address(text: &str) -> Option<&str> {
     (plain && port.parse::<u16>().is_ok_and(|port| port != 0)).then_some(address)
 }
 
-/// In the form that it is parsed from.
+/// Formats the address in the form that [`DockerHost::from_str`] parses.
 impl fmt::Display for DockerHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -138,7 +144,7 @@ impl fmt::Display for DockerHost {
     }
 }
 
-/// A text that names no [`DockerHost`].
+/// The error for a text that names no [`DockerHost`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not unix:///path, unix:PATH, tcp://host:port or http://host:port")]
 pub struct BadHost(String);

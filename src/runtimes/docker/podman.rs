@@ -1,8 +1,8 @@
-//! What Podman tells only in an API of its own (libpod): the process and the pod of each container in one
-//! answer, and the bridge of each network. Its answers in Docker's API have no mark of a restart and call
-//! the default network `bridge`.
+//! Podman's own API (libpod): the process and the pod of each container in one answer, and the bridge of
+//! each network. Podman's answers in Docker's API have no mark of a restart and call the default network
+//! `bridge`.
 
-use super::containers::{Attachments, Listed, workload};
+use super::containers::{Attachments, ListedContainer, workload};
 use super::transport::Transport;
 use crate::model::link::Name;
 use crate::model::workload::{Network, Runtime};
@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
-/// Every container that has a process. The API's versions are Podman's; 4 and later answer to this one.
+/// The path that lists every container with a process. The version is one of Podman's API; Podman 4 and
+/// later serve it.
 const CONTAINERS: &str = "/v4.0.0/libpod/containers/json?filters=\
     %7B%22status%22%3A%5B%22initialized%22%2C%22running%22%2C%22paused%22%5D%7D";
 
@@ -22,7 +23,7 @@ const NETWORKS: &str = "/v4.0.0/libpod/networks/json";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Container {
+struct PodmanContainer {
     id: String,
     names: Option<Vec<String>>,
     image: Option<String>,
@@ -39,13 +40,13 @@ struct PodmanNetwork {
     network_interface: Option<String>,
 }
 
-/// The containers that have a process.
-pub(super) async fn containers(transport: &Transport) -> Result<Vec<Listed>, Error> {
-    let containers: Vec<Container> = get(transport, CONTAINERS).await?;
-    Ok(containers.into_iter().filter_map(Container::listed).collect())
+/// Returns the containers that have a process.
+pub(super) async fn containers(transport: &Transport) -> Result<Vec<ListedContainer>, Error> {
+    let containers: Vec<PodmanContainer> = get(transport, CONTAINERS).await?;
+    Ok(containers.into_iter().filter_map(PodmanContainer::listed).collect())
 }
 
-/// The networks that can have a veth, sorted.
+/// Returns the networks that can have a veth, sorted.
 pub(super) async fn networks(transport: &Transport) -> Result<Vec<Network>, Error> {
     let networks: Vec<PodmanNetwork> = get(transport, NETWORKS).await?;
     let mut networks: Vec<Network> = networks.into_iter().map(PodmanNetwork::read).collect();
@@ -53,28 +54,28 @@ pub(super) async fn networks(transport: &Transport) -> Result<Vec<Network>, Erro
     Ok(networks)
 }
 
-impl Container {
-    /// `None` for an entry without an id, which nothing can be asked about.
-    fn listed(self) -> Option<Listed> {
+impl PodmanContainer {
+    /// Converts an entry of the list. Returns `None` for an entry without an id: it cannot be inspected.
+    fn listed(self) -> Option<ListedContainer> {
         if self.id.is_empty() {
             return None;
         }
         let name = self.names.unwrap_or_default().into_iter().find(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| self.id.chars().take(12).collect());
         let labels = self.labels.unwrap_or_default();
-        // A process lives from one start to the next, and so does its inspection.
+        // A process lasts from one start to the next, and its inspection is valid for the same time.
         let process = format!("{}@{}", self.pid.unwrap_or_default(), self.started_at.unwrap_or_default());
         let networks = self.networks.unwrap_or_default().into_iter();
         let mut attachments: Attachments = networks.map(|network| (network, Default::default())).collect();
         attachments.insert(String::new(), [String::new(), process, String::new()]);
         let workload = workload(Runtime::Podman, self.id, name, self.image.unwrap_or_default(), &labels);
-        Some(Listed { workload, attachments })
+        Some(ListedContainer { workload, attachments })
     }
 }
 
 impl PodmanNetwork {
     fn read(self) -> Network {
-        // A macvlan's interface is its parent.
+        // The interface of a macvlan network is its parent, which is no bridge.
         let bridge = self.network_interface.filter(|_| self.driver.as_deref() == Some("bridge"));
         Network { name: self.name, bridge: bridge.and_then(|bridge| Name::from_bytes(bridge.as_bytes())) }
     }

@@ -89,7 +89,7 @@ impl Lab {
 }
 
 fn docker_at(host: DockerHost) -> Docker {
-    let [docker, _] = Place::both(Some(host), None);
+    let [docker, _] = EngineAddress::both(Some(host), None);
     Docker::new(docker.unwrap())
 }
 
@@ -632,7 +632,7 @@ const PODMAN: &str = r#"{"Components":[{"Name":"Podman Engine","Version":"4.3.1"
 async fn podman_at_dockers_place_is_passed_on_and_not_asked_again() {
     let lab = Lab::engine(|_| ok(PODMAN));
     let absent = DockerHost::Unix(lab.folder.join("absent"));
-    let [docker, podman] = Place::both(Some(DockerHost::Unix(lab.socket())), Some(absent.clone()));
+    let [docker, podman] = EngineAddress::both(Some(DockerHost::Unix(lab.socket())), Some(absent.clone()));
     let (mut docker, podman) = (Docker::new(docker.unwrap()), podman.unwrap());
     assert_eq!(podman.host(), absent);
     for _ in 0..2 {
@@ -643,14 +643,14 @@ async fn podman_at_dockers_place_is_passed_on_and_not_asked_again() {
     // Docker takes its place: another socket.
     std::fs::rename(lab.socket(), lab.folder.join("old")).unwrap();
     let _listener = UnixListener::bind(lab.socket()).unwrap();
-    assert!(!docker.place().is_passed_on());
+    assert!(!docker.address().is_passed_on());
 }
 
 #[tokio::test]
 async fn a_second_podman_at_dockers_place_is_a_failure_that_says_how_to_ask_it() {
     let (lab, other) = (Lab::engine(|_| ok(PODMAN)), Lab::engine(|_| ok(PODMAN)));
     let [docker, _] =
-        Place::both(Some(DockerHost::Unix(lab.socket())), Some(DockerHost::Unix(other.socket())));
+        EngineAddress::both(Some(DockerHost::Unix(lab.socket())), Some(DockerHost::Unix(other.socket())));
     let error = Docker::new(docker.unwrap()).refresh().await.unwrap_err();
     assert!(matches!(error, Error::Podman { asked: false, .. }), "{error}");
     assert!(error.to_string().contains("--podman.host"), "{error}");
@@ -659,7 +659,7 @@ async fn a_second_podman_at_dockers_place_is_a_failure_that_says_how_to_ask_it()
 #[tokio::test]
 async fn docker_at_podmans_place_is_a_failure_that_says_so() {
     let lab = Lab::engine(|_| ok(VERSION));
-    let [_, podman] = Place::both(None, Some(DockerHost::Unix(lab.socket())));
+    let [_, podman] = EngineAddress::both(None, Some(DockerHost::Unix(lab.socket())));
     let error = Docker::new(podman.unwrap()).refresh().await.unwrap_err();
     assert_eq!(error, Error::NotPodman { host: DockerHost::Unix(lab.socket()) });
 }

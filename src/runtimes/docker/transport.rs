@@ -1,4 +1,4 @@
-//! How a request reaches the engine and how much may come back.
+//! Transport of requests to the engine, with a limit on the bytes of the answer.
 
 use super::DockerHost;
 use bollard::BollardRequest;
@@ -17,33 +17,36 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::sync::Semaphore;
 
-/// A way to the engine: one connection for each request.
+/// A transport to the engine that opens one connection for each request.
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     pub(super) host: DockerHost,
-    /// How many bytes one connection may bring.
+    /// The limit of the bytes that one connection may bring.
     pub(super) limit: Limit,
-    /// What goes before every path: `/v1.41`. Without it an engine answers in the newest version it knows,
-    /// and bollard leaves it out: it joins its base address with an absolute path.
+    /// The prefix of every path: `/v1.41`. Without a version an engine answers in the newest version it
+    /// knows. bollard leaves the version out, because it joins its base address with an absolute path.
     pub(super) prefix: String,
 }
 
-/// So many names are looked up at a time: the system's look-up cannot be cancelled, so whoever waits no
-/// longer leaves his behind.
+/// The number of names that are looked up at a time. The system's look-up cannot be cancelled, so a request
+/// that times out leaves its look-up running.
 static LOOK_UPS: Semaphore = Semaphore::const_new(2);
 
-/// How many bytes may come.
+/// A limit of bytes.
 #[derive(Clone, Debug)]
 pub(super) enum Limit {
-    /// On one connection, from its beginning to its end.
+    /// The bytes left on one connection, from its beginning to its end.
     InAll(u64),
-    /// Until somebody sets it anew: what is left.
+    /// The bytes left until the owner of the counter sets it anew.
     UntilNext(Arc<AtomicU64>),
 }
 
 impl Limit {
-    /// Counts what has come.
-    fn take(&mut self, read: u64) -> io::Result<()> {
+    /// Subtracts the bytes that were read.
+    ///
+    /// # Errors
+    /// [`OverLimit`] if fewer were left.
+    fn count_bytes(&mut self, read: u64) -> io::Result<()> {
         let left = match self {
             Limit::InAll(left) => {
                 let enough = left.checked_sub(read);
@@ -59,14 +62,14 @@ impl Limit {
 }
 
 impl Transport {
-    /// Sends one request. `IOError` means that the engine could not be dialled; a stream that fails later is
-    /// a `HyperResponseError`, here or in the body.
+    /// Sends one request. `IOError` means that the engine could not be dialled; a later failure of the
+    /// stream is a `HyperResponseError`, here or in the body.
     pub(super) async fn send(
         self,
         mut request: BollardRequest,
     ) -> Result<Response<Incoming>, bollard::errors::Error> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        // Origin form, as a server expects it; hyper would write what bollard made, scheme and host included.
+        // A server expects the origin form; hyper would write bollard's URI, scheme and host included.
         *request.uri_mut() = format!("{}{path}", self.prefix).parse::<Uri>()?;
         request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
         match &self.host {
@@ -83,17 +86,17 @@ impl Transport {
     }
 }
 
-/// The addresses of a `host:port`.
+/// Looks up the addresses of a `host:port`.
 async fn look_up(address: &str) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = address.parse() {
         return Ok(vec![address]);
     }
-    // It is never closed.
-    let turn = LOOK_UPS.acquire().await.map_err(io::Error::other)?;
+    // The semaphore is never closed.
+    let permit = LOOK_UPS.acquire().await.map_err(io::Error::other)?;
     let address = address.to_owned();
     let found = tokio::spawn(async move {
         let found = lookup_host(address).await.map(Iterator::collect);
-        drop(turn);
+        drop(permit);
         found
     });
     found.await.map_err(io::Error::other)?
@@ -104,7 +107,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends with the response: the connection closes once the sender and the body are dropped.
+    // The task ends with the response: the connection closes once the sender and the body are dropped.
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::trace!(%error, "connection to the engine ended");
@@ -113,7 +116,7 @@ where
     Ok(sender.send_request(request).await?)
 }
 
-/// The engine sent more than was allowed. It travels inside an [`io::Error`].
+/// The error for an engine that sent more than its limit. It travels inside an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
 #[error("more bytes than allowed")]
 pub(super) struct OverLimit;
@@ -134,7 +137,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = (buf.filled().len() - before) as u64;
-        Poll::Ready(self.limit.take(read))
+        Poll::Ready(self.limit.count_bytes(read))
     }
 }
 

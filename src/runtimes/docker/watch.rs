@@ -1,12 +1,13 @@
-//! The engine's events, and what follows from them before a container has its interface.
+//! The engine's events, and what they announce before a container has its interface.
 //!
-//! A container is connected to its networks some 200 ms before its interface is moved in, and from then on
-//! the network tells its name and the MAC address that the interface will have. Inspecting the container
-//! would wait for a lock that is held until it has started, which for a short one is too late.
+//! A container is connected to its networks some 200 ms before its interface is moved into its namespace.
+//! From then on the network's inspection has the container's name and the MAC address that the interface
+//! will have. An inspection of the container would wait for a lock that is held until the container has
+//! started, which is too late for a short-lived one.
 
 use super::containers::{bridge_of, workload};
 use super::transport::Limit;
-use super::{Docker, Error, Place, Trouble};
+use super::{Docker, EngineAddress, Error, Trouble};
 use crate::model::link::Mac;
 use crate::model::workload::{Expected, Runtime, Workload};
 use bollard::models::{EventMessage, EventMessageTypeEnum, NetworkInspect};
@@ -19,55 +20,56 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// What was expected is kept for so long after the engine says that it is over: links are read later than
-/// it tells.
+/// The time for which an expected interface is kept after the engine reports its end: links are read later
+/// than the engine's events.
 const KEPT: Duration = Duration::from_secs(10);
 
-/// For one network's containers.
+/// The time limit of one network's inspection.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// So many bytes may come without an event in them: an event has one or two thousand, and what is no event
-/// yet is looked at again with each piece that comes.
+/// The bytes that may arrive without a complete event. An event has one or two thousand bytes, and an
+/// incomplete event is parsed anew with each piece that arrives.
 const LIMIT: u64 = 1 << 20;
 
-/// Events that are taken together, if they are there.
+/// The most events that are handled together, if they have already arrived.
 const AT_A_TIME: usize = 256;
 
-type Events = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>;
+type EngineEvents = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>;
 
-/// Follows the events of one engine.
-pub struct Watch {
+/// A follower of the events of one engine.
+pub struct DockerWatch {
     docker: Docker,
     engine: bollard::Docker,
-    events: Events,
-    /// What may come until the next event.
+    events: EngineEvents,
+    /// The bytes that may arrive until the next event.
     left: Arc<AtomicU64>,
-    /// By the container's id: what its creation told; with the time when it is forgotten.
+    /// Workloads from `create` events, by the container's id, each with the time when it is forgotten.
     created: HashMap<String, (Workload, Option<Instant>)>,
-    /// By the ids of container and network; with the time when it is forgotten.
+    /// Expected interfaces, by the ids of container and network, each with the time when it is forgotten.
     expected: HashMap<(String, String), (Expected, Option<Instant>)>,
 }
 
-/// What some events mean together.
+/// The joint effect of some events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct News {
-    /// [`Watch::expected`] or [`Watch::containers`] may be another, or mean more than it did.
+    /// True if the result of [`DockerWatch::expected`] or [`DockerWatch::containers`] may have changed, or
+    /// may have got more meaning.
     pub expected: bool,
-    /// The list of containers may be.
+    /// True if the list of containers may have changed.
     pub containers: bool,
-    /// The ids of containers whose first process has ended.
+    /// The ids of containers with a first process that has ended.
     pub dying: Vec<String>,
-    /// Those to which containers were connected: see [`Watch::learn`].
+    /// The ids of networks that containers were connected to: see [`DockerWatch::learn`].
     networks: BTreeSet<String>,
 }
 
-impl Watch {
-    /// Connects to the engine and begins to listen.
+impl DockerWatch {
+    /// Connects to the engine and subscribes to its events.
     ///
     /// # Errors
     /// If the engine cannot be asked.
-    pub async fn begin(place: Place) -> Result<Watch, Error> {
-        let docker = Docker::new(place);
+    pub async fn begin(address: EngineAddress) -> Result<DockerWatch, Error> {
+        let docker = Docker::new(address);
         let engine = match timeout(DEADLINE, docker.connect()).await {
             Ok(Ok(engine)) => engine,
             Ok(Err(Trouble::OtherKind)) => return Err(docker.other_kind()),
@@ -82,10 +84,10 @@ impl Watch {
         let left = Arc::new(AtomicU64::new(LIMIT));
         let listener = docker.listener(&engine, Limit::UntilNext(Arc::clone(&left)))?;
         let events = Box::pin(listener.events(Some(options)));
-        Ok(Watch { docker, engine, events, left, created: HashMap::new(), expected: HashMap::new() })
+        Ok(DockerWatch { docker, engine, events, left, created: HashMap::new(), expected: HashMap::new() })
     }
 
-    /// Waits for events. `None` when the engine has ended the stream.
+    /// Waits for events; returns `None` when the engine has ended the stream.
     pub async fn news(&mut self) -> Option<News> {
         let mut events = vec![self.events.next().await?];
         while events.len() < AT_A_TIME
@@ -98,7 +100,7 @@ impl Watch {
         let mut networks = BTreeSet::new();
         for event in events {
             match event {
-                Ok(event) => self.take(event, &mut networks, &mut news),
+                Ok(event) => self.handle_event(event, &mut networks, &mut news),
                 Err(error) => {
                     let error = self.docker.classify(error);
                     tracing::debug!(%error, "the stream of Docker's events ended");
@@ -113,15 +115,15 @@ impl Watch {
         Some(news)
     }
 
-    /// Asks what these news make necessary.
+    /// Inspects the networks to which containers were connected.
     pub async fn learn(&mut self, news: &mut News) {
         for network in std::mem::take(&mut news.networks) {
-            self.ask(&network).await;
+            self.inspect_network(&network).await;
             news.expected = true;
         }
     }
 
-    /// Who is about to have an interface with which address.
+    /// Returns the expected interfaces: the workload, the network and the MAC address of each.
     pub fn expected(&self) -> Vec<Expected> {
         let mut expected: Vec<Expected> =
             self.expected.values().map(|(expected, _)| expected.clone()).collect();
@@ -129,8 +131,8 @@ impl Watch {
         expected
     }
 
-    /// The containers that were seen to be created or connected to a network and that exist, or have until
-    /// a moment ago.
+    /// Returns the containers that were created or connected to a network while the watch ran, and that
+    /// exist or have existed until a moment ago.
     pub fn containers(&self) -> Vec<Workload> {
         let connected = self.expected.values().map(|(expected, _)| &expected.workload);
         let mut containers: Vec<Workload> =
@@ -140,24 +142,24 @@ impl Watch {
         containers
     }
 
-    fn take(&mut self, event: EventMessage, networks: &mut BTreeSet<String>, news: &mut News) {
+    fn handle_event(&mut self, event: EventMessage, networks: &mut BTreeSet<String>, news: &mut News) {
         let Some(actor) = event.actor else { return };
         let (id, attributes) = (actor.id.unwrap_or_default(), actor.attributes.unwrap_or_default());
         let container = attributes.get("container").cloned().unwrap_or_default();
         match (event.typ, event.action.as_deref().unwrap_or_default()) {
             (Some(EventMessageTypeEnum::NETWORK), "connect") => {
                 networks.insert(id);
-                // Podman's list tells it, and nothing else does.
+                // Podman's list of containers has this connection, and no other answer has it.
                 news.containers |= self.docker.runtime() == Runtime::Podman;
             }
             (Some(EventMessageTypeEnum::NETWORK), "disconnect") => {
                 self.forget(|key| *key == (container.clone(), id.clone()))
             }
             (Some(EventMessageTypeEnum::CONTAINER), "create") => {
-                // What is left are its labels.
+                // The attributes without name and image are the container's labels.
                 let mut labels = attributes;
-                let mut told = |name| labels.remove(name).unwrap_or_default();
-                let (name, image) = (told("name"), told("image"));
+                let mut take_attribute = |name| labels.remove(name).unwrap_or_default();
+                let (name, image) = (take_attribute("name"), take_attribute("image"));
                 let workload = workload(self.docker.runtime(), id.clone(), name, image, &labels);
                 self.created.insert(id, (workload, None));
                 news.expected = true;
@@ -166,7 +168,7 @@ impl Watch {
                 news.dying.push(id);
                 news.containers = true;
             }
-            // Podman's word is the second.
+            // Docker's action is `destroy`, Podman's is `remove`.
             (Some(EventMessageTypeEnum::CONTAINER), "destroy" | "remove") => {
                 if let Some((_, end)) = self.created.get_mut(&id) {
                     end.get_or_insert(Instant::now() + KEPT);
@@ -181,13 +183,13 @@ impl Watch {
                 }
                 news.containers = true;
             }
-            // Whatever an exec or a health check does changes nothing here.
+            // An exec or a health check changes nothing here.
             (Some(EventMessageTypeEnum::CONTAINER), action)
                 if action.starts_with("exec") || action.starts_with("health_") => {}
             (_, action) => {
                 news.containers = true;
-                // Podman makes a container's interfaces first: now there is a process, too, by which it can
-                // be known.
+                // Podman makes a container's interfaces before its process. Now the process exists, and the
+                // container can be recognised by it.
                 news.expected |=
                     self.docker.runtime() == Runtime::Podman && matches!(action, "init" | "start");
             }
@@ -201,13 +203,13 @@ impl Watch {
         }
     }
 
-    /// Asks a network for its containers.
-    async fn ask(&mut self, id: &str) {
+    /// Inspects a network for its containers.
+    async fn inspect_network(&mut self, id: &str) {
         let asked = self.engine.inspect_network(id, None::<InspectNetworkOptions>);
         match timeout(DEADLINE, asked).await {
-            Ok(Ok(network)) => self.note(id, network),
-            // It was removed meanwhile, or is in trouble: the list of containers tells their names a little
-            // later.
+            Ok(Ok(network)) => self.record_network(id, network),
+            // The network was removed meanwhile, or the engine failed: the list of containers gives the
+            // names a little later.
             Ok(Err(error)) => {
                 let error = self.docker.classify(error);
                 tracing::debug!(network = id, %error, "a network could not be asked for its containers");
@@ -216,12 +218,12 @@ impl Watch {
         }
     }
 
-    fn note(&mut self, id: &str, network: NetworkInspect) {
+    fn record_network(&mut self, id: &str, network: NetworkInspect) {
         let bridge = bridge_of(network.options.as_ref(), network.driver.as_deref(), network.id.as_deref());
         let name = network.name.unwrap_or_default();
         let containers = network.containers.unwrap_or_default();
-        // An engine gives an address again as soon as it is free: it is no longer that of whoever had it
-        // before.
+        // An engine reuses an address as soon as it is free: the address no longer belongs to its earlier
+        // container.
         let given: HashMap<Mac, &String> = containers
             .iter()
             .filter_map(|(container, endpoint)| {

@@ -14,7 +14,7 @@ use veth_exporter::testing::runtimes::cri::messages::{
     ContainerMetadata, ImageSpec, ListPodSandboxRequest, NAMESPACE_NODE, NamespaceOption, PodSandbox,
     PodSandboxMetadata, PodSandboxStatusRequest, SANDBOX_READY, VersionRequest,
 };
-use veth_exporter::testing::runtimes::cri::{Connection, CriEndpoint, Question};
+use veth_exporter::testing::runtimes::cri::{CriConnection, CriEndpoint, Question};
 
 use super::{
     DockerEngine, Exporter, Interface, Netns, Process, empty_folder, folder, forget, record, succeed,
@@ -204,7 +204,7 @@ impl Containerd {
     ) -> Result<Q::Answer, veth_exporter::testing::runtimes::cri::Error> {
         let endpoint: CriEndpoint = self.socket().display().to_string().parse().expect("a path");
         self.client
-            .block_on(async { Connection::open(&endpoint, PATIENCE).await?.ask(question, PATIENCE).await })
+            .block_on(async { CriConnection::open(&endpoint, PATIENCE).await?.ask(question, PATIENCE).await })
     }
 
     fn wait_until_it_answers(&self) {

@@ -26,7 +26,7 @@ use veth_exporter::testing::runtimes::cri::messages::{
     ListContainersResponse, ListPodSandboxResponse, PodSandboxStatusResponse, VersionResponse,
 };
 use veth_exporter::testing::runtimes::cri::{Cri, CriEndpoint};
-use veth_exporter::testing::runtimes::docker::{Docker, DockerHost, Place, Watch};
+use veth_exporter::testing::runtimes::docker::{Docker, DockerHost, DockerWatch, EngineAddress};
 
 use super::{ALWAYS, in_memory_of, parts, scratch};
 
@@ -87,13 +87,16 @@ pub fn docker(input: &[u8]) {
     ENGINE.with(|engine| {
         engine.asked(input, async |socket| {
             let podman = input.starts_with(b"podman");
-            let place = || {
+            let address = || {
                 let host = DockerHost::Unix(socket.to_owned());
-                let [docker, podman] =
-                    if podman { Place::both(None, Some(host)) } else { Place::both(Some(host), None) };
+                let [docker, podman] = if podman {
+                    EngineAddress::both(None, Some(host))
+                } else {
+                    EngineAddress::both(Some(host), None)
+                };
                 docker.or(podman).expect("one of both")
             };
-            let mut docker = Docker::new(place());
+            let mut docker = Docker::new(address());
             let first = docker.refresh().await;
             if let Err(error) = &first {
                 let said = error.to_string();
@@ -101,7 +104,7 @@ pub fn docker(input: &[u8]) {
             }
             are_good(first, docker.refresh().await);
             let _told = docker.look_up("web").await;
-            let Ok(mut watch) = Watch::begin(place()).await else { return };
+            let Ok(mut watch) = DockerWatch::begin(address()).await else { return };
             while let Some(mut news) = watch.news().await {
                 watch.learn(&mut news).await;
                 assert!(watch.expected().is_sorted(), "{:?}", watch.expected());

@@ -6,7 +6,7 @@ use netlink_packet_route::address::AddressAttribute;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, State, Stats64};
 use netlink_packet_route::nsid::NsidAttribute;
 use netlink_packet_route::stats::StatsAttribute;
-use veth_exporter::testing::kernel::answer::{Answer, Until};
+use veth_exporter::testing::kernel::answer::{NetlinkAnswer, Until};
 use veth_exporter::testing::kernel::wire::{self, AddressMessage, LinkMessage};
 use veth_exporter::testing::model::event::Event;
 use veth_exporter::testing::model::link::{Address, Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
@@ -181,7 +181,8 @@ fn is_of(event: &Event, of: Option<u32>, own: Option<u32>) {
 pub fn answers(input: &[u8]) {
     let Some((until, datagrams)) = input.split_first() else { return };
     let until = [Until::Done, Until::First, Until::Ack][usize::from(until % 3)];
-    let mut answer = Answer { request: "RTM_GETLINK", sequence: 1, port: 2, until, interrupted: false };
+    let mut answer =
+        NetlinkAnswer { request: "RTM_GETLINK", sequence: 1, port: 2, until, interrupted: false };
     let (mut messages, mut bytes) = (0, 0);
     for datagram in parts::<8>(datagrams) {
         let read = in_memory_of(ALWAYS, || {
