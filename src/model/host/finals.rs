@@ -22,7 +22,7 @@ impl Finals {
         self.table = table;
     }
 
-    /// Forgets those counters.
+    /// Forgets the counters of the last sign: events have followed it.
     pub(super) fn clear_table(&mut self) {
         self.table.clear();
     }

@@ -190,8 +190,8 @@ impl Knowledge {
         due
     }
 
-    /// Requests the claims of the engines while a pair is young and has no name: an engine reports a container
-    /// when that has started. The folder of names would answer at once, again and again.
+    /// Requests the claims of the engines while a pair is young and has no name: an engine reports a
+    /// container when that has started. The folder of names would answer at once, again and again.
     pub(super) fn request_engines(&self, now: Duration) -> Vec<Request> {
         if !self.attribution.asks_runtimes(now) {
             return Vec::new();

@@ -80,9 +80,8 @@ impl Reading {
         self.open_requests.begin_resync(events && self.resyncs > 0, now);
         self.resynced = now;
         self.refused.clear();
-        let runtimes: Vec<Runtime> = known.evidence.sources.keys().copied().collect();
-        let mut asked: Vec<Request> =
-            runtimes.into_iter().filter_map(|runtime| self.request_claims(runtime)).collect();
+        let sources = known.evidence.sources.keys();
+        let mut asked: Vec<Request> = sources.filter_map(|runtime| self.request_claims(*runtime)).collect();
         asked.push(Request::Links { nsid: None });
         asked.extend(known.evidence.locators().map(Request::Locate));
         self.open(asked, known)
@@ -173,9 +172,8 @@ impl Reading {
     ) -> Vec<Request> {
         // A name that leads nowhere may be one that cannot be read, which reading all names reports.
         let watched = self.names.watched && !known.evidence.misses_names();
-        let mut asked: Vec<Runtime> = known.evidence.sources.keys().copied().collect();
-        asked.retain(|runtime| !watched || *runtime != Runtime::Named);
-        requests.extend(asked.into_iter().filter_map(|runtime| self.request_claims(runtime)));
+        let asked = known.evidence.sources.keys().filter(|runtime| !watched || **runtime != Runtime::Named);
+        requests.extend(asked.filter_map(|runtime| self.request_claims(*runtime)));
         requests.extend(known.evidence.choose_to_locate(false, now).into_iter().map(Request::Locate));
         requests.extend(known.evidence.process_locators().map(Request::Locate));
         let off_host = known.attribution.sums().off_host.keys().copied().collect();

@@ -88,8 +88,8 @@ impl Presentation {
         pods && !std::mem::replace(&mut self.pods, true)
     }
 
-    /// Takes an evaluation: the scene is built anew if something has changed that it shows. Returns the number
-    /// of series.
+    /// Takes an evaluation: the scene is built anew if something has changed that it shows. Returns the
+    /// number of series.
     pub(super) fn update(
         &mut self,
         evaluated: &Evaluated,
