@@ -629,8 +629,13 @@ impl Topology {
                 self.inventory.know(before, None);
             }
             *self.inventory.generations.entry(nsid).or_default() += 1;
+            let now = self.inventory.netns(Some(nsid));
             if let Some(inside) = inside {
-                self.inventory.know(self.inventory.netns(Some(nsid)), Some(inside));
+                self.inventory.know(now, Some(inside));
+            }
+            // An answer that is still to come is one about the nsid.
+            if let Some(open) = self.asked.remove(&before) {
+                self.asked.insert(now, open);
             }
         }
     }

@@ -289,6 +289,13 @@ impl Knowledge {
         self.topology.veths(netns).any(|end| self.ledger.place(end).is_none())
     }
 
+    /// Forgets every namespace but the host, these, and those of which events have come since a resync began.
+    pub(super) fn forget_all_but(&mut self, nsids: &BTreeSet<u32>) {
+        self.topology.keep_only(nsids);
+        let topology = &self.topology;
+        self.evidence.forget_unknown(topology);
+    }
+
     /// Forgets the namespace that had this id.
     pub(super) fn end_of(&mut self, nsid: u32) {
         let netns = self.topology.netns(Some(nsid));

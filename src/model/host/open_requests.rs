@@ -89,6 +89,9 @@ impl OpenRequests {
         }
         if let Some(open) = self.links.get_mut(&nsid) {
             *open = open.saturating_sub(1);
+            if *open == 0 {
+                self.links.remove(&nsid);
+            }
         }
         true
     }

@@ -330,7 +330,7 @@ impl Reading {
         }
         self.open_requests.resync.whole = false;
         self.report_links(known, status, now);
-        known.topology.keep_only(&self.open_requests.resync.asked);
+        known.forget_all_but(&self.open_requests.resync.asked);
         self.errors.retain(|end, _| known.topology.knows(end.netns));
         if self.resyncs == 0 {
             self.started = now;

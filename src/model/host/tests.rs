@@ -643,6 +643,7 @@ fn an_id_that_nobody_has_is_asked_about_once_a_round() {
 }
 
 mod filtered;
+mod leftovers;
 mod limited;
 mod live;
 mod moves;

@@ -128,6 +128,14 @@ impl Locations {
         }
     }
 
+    /// Forgets that the end of a process was asked for, unless a claim is located by the process.
+    fn unwatch(&mut self, pid: u32) {
+        if !self.located.contains_key(&Locator::Pid(pid)) {
+            self.to_watch.remove(&pid);
+            self.watched.remove(&pid);
+        }
+    }
+
     /// Stores a location; true if it is another than before.
     fn insert(&mut self, locator: Locator, location: Location) -> bool {
         if self.located.get(&locator) == Some(&location) {
@@ -420,8 +428,13 @@ impl Evidence {
         topology: &Topology,
     ) -> BTreeSet<NetnsId> {
         self.changed.extend(found.iter().map(|process| process.nsid));
-        found.iter().for_each(|process| self.locations.watch(process.pid));
-        self.new_processes.answer(nsids, found, |nsid| topology.netns(Some(nsid)))
+        let news = self.new_processes.answer(nsids, found, |nsid| topology.netns(Some(nsid)));
+        for netns in &news {
+            if let Some(process) = self.new_processes.process(*netns) {
+                self.locations.watch(process.pid);
+            }
+        }
+        news
     }
 
     /// Returns every locator that is claimed.
@@ -481,11 +494,16 @@ impl Evidence {
             self.locations.remove(&locator);
         }
         self.forget_process(netns);
-        if let Some(process) = self.new_processes.leave(netns)
-            && !self.locations.located.contains_key(&Locator::Pid(process.pid))
-        {
-            self.locations.to_watch.remove(&process.pid);
-            self.locations.watched.remove(&process.pid);
+        if let Some(process) = self.new_processes.leave(netns) {
+            self.locations.unwatch(process.pid);
+        }
+    }
+
+    /// Forgets what was found in namespaces that are not there any more, though no event has reported that.
+    pub(crate) fn forget_unknown(&mut self, topology: &Topology) {
+        let netns = |nsid| topology.netns(Some(nsid));
+        for process in self.new_processes.keep_known(netns, |netns| topology.knows(netns)) {
+            self.locations.unwatch(process.pid);
         }
     }
 

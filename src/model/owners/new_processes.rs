@@ -119,6 +119,18 @@ impl NewProcesses {
         process
     }
 
+    /// Forgets the namespaces whose end no event has reported; `known` says which are there. Returns their
+    /// processes.
+    pub(crate) fn keep_known(
+        &mut self,
+        netns: impl Fn(u32) -> NetnsId,
+        known: impl Fn(NetnsId) -> bool,
+    ) -> Vec<ProcessInNetns> {
+        self.awaited.retain(|nsid| known(netns(*nsid)));
+        let gone: Vec<NetnsId> = self.found.keys().filter(|netns| !known(**netns)).copied().collect();
+        gone.into_iter().filter_map(|netns| self.leave(netns)).collect()
+    }
+
     /// Takes the namespaces that have no name and may get one.
     pub(crate) fn set_unnamed(&mut self, unnamed: &BTreeSet<NetnsId>, now: Duration) {
         self.empty.retain(|netns| unnamed.contains(netns));
@@ -128,6 +140,11 @@ impl NewProcesses {
                 self.unnamed.entry(netns).or_insert(now + UNNAMED_FOR);
             }
         }
+    }
+
+    /// Returns the process that was found in a namespace.
+    pub(crate) fn process(&self, netns: NetnsId) -> Option<&ProcessInNetns> {
+        self.found.get(&netns)
     }
 
     /// Returns the id of the container whose first process was found in a namespace, by the last part of the

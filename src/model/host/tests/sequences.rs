@@ -12,7 +12,7 @@ const PLACES: u32 = 5;
 
 /// One command, or what else happens; numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Add([u32; 2]),
     Move(usize, u32),
     Delete(usize),
@@ -35,7 +35,7 @@ enum Step {
     Lose,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let place = 0..PLACES;
     let inside = 1..PLACES;
     let step = prop_oneof![
@@ -68,8 +68,8 @@ struct Spot {
 }
 
 #[derive(Default)]
-struct Kernel {
-    now: Duration,
+pub(super) struct Kernel {
+    pub(super) now: Duration,
     pairs: Vec<[Spot; 2]>,
     /// A pair of each namespace with the host, which stays as long as the namespace: by it the namespace is
     /// known also where its events were lost.
@@ -301,23 +301,27 @@ impl Kernel {
                 Input::Claims { runtime, answer: Some(Ok(self.claims())), took: Duration::ZERO }
             }
             Request::Search(nsids) => {
-                let found = nsids.iter().filter(|nsid| self.processes.contains(nsid));
-                let found = found.map(|&nsid| ProcessInNetns {
-                    nsid,
-                    pid: 100 + nsid,
-                    workload: Workload::named(Runtime::Process, format!("p{nsid}")),
-                    cgroup: None,
-                });
-                Input::Processes { answer: Ok(found.collect()), nsids, took: Duration::ZERO }
+                Input::Processes { answer: Ok(self.living_in(&nsids)), nsids, took: Duration::ZERO }
             }
-            Request::NewProcesses(nsids) => Input::NewProcesses { answer: Ok(Vec::new()), nsids },
+            Request::NewProcesses(nsids) => Input::NewProcesses { answer: Ok(self.living_in(&nsids)), nsids },
             Request::Barrier => Input::Barrier,
             Request::FinalSample(_) | Request::WatchExit(_) => Input::Wake,
         }
     }
 
+    fn living_in(&self, nsids: &BTreeSet<u32>) -> Vec<ProcessInNetns> {
+        let found = nsids.iter().filter(|nsid| self.processes.contains(nsid));
+        let found = found.map(|&nsid| ProcessInNetns {
+            nsid,
+            pid: 100 + nsid,
+            workload: Workload::named(Runtime::Process, format!("p{nsid}")),
+            cgroup: None,
+        });
+        found.collect()
+    }
+
     /// Gives the host an input, and answers what it asks: behind the events that were there before.
-    fn give(&mut self, host: &mut Host, input: Input) {
+    pub(super) fn give(&mut self, host: &mut Host, input: Input) {
         let mut asked = VecDeque::from(host.apply(input, self.now));
         for _ in 0..300 {
             let Some(request) = asked.pop_front() else { return };
@@ -343,7 +347,7 @@ impl Kernel {
         self.give(host, Input::Samples { answer: Ok(samples), took: Duration::ZERO });
     }
 
-    fn step(&mut self, host: &mut Host, step: Step) {
+    pub(super) fn step(&mut self, host: &mut Host, step: Step) {
         match step {
             Step::Add(places) => self.add(places),
             Step::Move(end, to) => self.move_end(end, to),
@@ -423,6 +427,24 @@ impl Kernel {
                 self.give(host, Input::Events(vec![Event::Lost]));
             }
         }
+    }
+
+    /// Ends all that there is, and reports it.
+    pub(super) fn end_all(&mut self, host: &mut Host) {
+        for key in self.names.keys().copied().collect::<Vec<_>>() {
+            self.step(host, Step::Unname(key));
+        }
+        self.step(host, Step::Docker(Vec::new()));
+        self.expected.clear();
+        let (expected, containers) = (Vec::new(), Vec::new());
+        self.give(host, Input::Expected { runtime: Runtime::Docker, expected, containers });
+        while !self.pairs.is_empty() {
+            self.delete(0);
+        }
+        for place in self.exist.clone() {
+            self.delete_netns(place);
+        }
+        self.hear(host, usize::MAX);
     }
 
     /// The pairs, each as its two ends in order.
