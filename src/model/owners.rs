@@ -1,7 +1,7 @@
 //! Evidence -> the owner and the name of each network namespace.
 //!
-//! A namespace is decided anew when something changes that its owner depends on: its links, what sources
-//! report of it, where else its owner may be, or the time.
+//! A namespace is reevaluated when an input of its decision changes: its links, the reports of sources about
+//! it, the other namespaces of its possible owner, or the time.
 
 use super::link::{End, Name, NetnsId};
 use super::topology::{Settled, Topology};
@@ -36,47 +36,48 @@ pub(crate) struct Owners {
     names: NetnsNames,
     nesting: Nesting,
     checks: Checks,
-    /// By the id of the owner, where it is the owner.
+    /// The namespaces that each owner has, by the owner's id.
     by_id: BTreeMap<String, BTreeSet<NetnsId>>,
-    /// Which namespaces depend on where the owner with this id is; and the other way round.
+    /// The namespaces whose decision depends on the namespaces of the owner with this id. `depends_on` is the
+    /// inverse.
     depending: BTreeMap<String, BTreeSet<NetnsId>>,
     depends_on: HashMap<NetnsId, HashSet<String>>,
-    /// When those who have left their namespace stop to be its owner.
+    /// The times at which owners that left their namespace cease to be its owner.
     leaving: BTreeSet<(Duration, NetnsId)>,
-    /// The namespaces whose owner has no claim on them at this time: whether it leaves depends on claims that
-    /// are located nowhere, or elsewhere.
+    /// The namespaces whose owner has no claim on them at this time. Claims without a location, or with a
+    /// location elsewhere, decide whether the owner leaves.
     kept: BTreeSet<NetnsId>,
-    /// The version of the evidence that was last decided by.
+    /// The version of the evidence at the last decision.
     decided_by: u64,
-    /// By the host's bridge, the network that it carries.
+    /// The network that each of the host's bridges carries.
     bridges: HashMap<Name, String>,
     dirty: BTreeSet<NetnsId>,
 }
 
-/// What is needed to decide besides what the owners know.
+/// The inputs of a decision besides the state of [`Owners`].
 pub(crate) struct Facts<'a> {
     pub topology: &'a Topology,
-    /// Returns since when an end's pair is where it is.
+    /// Returns the time since which an end's pair is in its present namespaces.
     pub arrived: &'a dyn Fn(End) -> Option<Duration>,
-    /// How long an end without an owner is held back.
+    /// The time for which an end without an owner is held back.
     pub hold_back: Duration,
-    /// How long an owner stays that nothing claims any more.
+    /// The time for which an owner stays after its last claim.
     pub leaving: Duration,
 }
 
-/// What deciding has changed.
+/// The results of a decision that differ from the previous ones.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
-    /// The namespaces whose owner, name or place among workloads is another.
+    /// The namespaces with a new owner, a new name or a new outer workload.
     pub namespaces: BTreeSet<NetnsId>,
     /// The host's bridges that carry another network.
     pub bridges: BTreeSet<Name>,
-    /// A runtime may know other networks than before.
+    /// True if the networks that a runtime knows may have changed.
     pub networks: bool,
 }
 
 impl Owners {
-    /// Decides the namespaces anew that something has changed for.
+    /// Reevaluates the namespaces with changed inputs.
     pub(crate) fn decide(
         &mut self,
         evidence: &mut Evidence,
@@ -90,7 +91,7 @@ impl Owners {
             changed.networks = true;
         }
         self.mark(evidence, settled, known.topology, now);
-        // Each decision may make others depend on it; they settle after a few.
+        // Each decision may make further namespaces dirty; a few passes reach a stable state.
         let mut budget = 16 * (self.dirty.len() + known.topology.namespaces().len());
         while let Some(netns) = self.dirty.pop_first() {
             if netns == NetnsId::Host {
@@ -99,7 +100,7 @@ impl Owners {
             self.decide_one(netns, evidence, known, now, &mut changed);
             budget = budget.saturating_sub(1);
             if budget == 0 {
-                // What is left is decided at the next evaluation.
+                // The next evaluation decides the rest.
                 break;
             }
         }
@@ -110,7 +111,7 @@ impl Owners {
         changed
     }
 
-    /// Marks the namespaces that are to be decided anew.
+    /// Marks the namespaces to reevaluate.
     fn mark(&mut self, evidence: &mut Evidence, settled: &Settled, topology: &Topology, now: Duration) {
         let nsids = evidence.take_changed();
         if !nsids.is_empty() || self.decided_by != evidence.version() {
@@ -123,7 +124,7 @@ impl Owners {
             self.mark_depending(&id);
         }
         self.dirty.extend(&settled.namespaces);
-        // Where an owner is found with an address, it is not elsewhere.
+        // An owner with an address in one namespace is not elsewhere.
         let ids = settled.namespaces.iter().filter_map(|netns| Some(self.owners.get(netns)?.id().to_owned()));
         for id in ids.collect::<BTreeSet<String>>() {
             self.mark_depending(&id);
@@ -208,7 +209,7 @@ impl Owners {
                 self.by_id.entry(id.clone()).or_default().insert(netns);
             }
         }
-        // Where an owner is decides where else it may be.
+        // The namespace of an owner is evidence about the other namespaces that it may own.
         for (id, _) in id_before.iter().chain(id_now.iter()).filter(|_| id_before != id_now) {
             let others = self.depending.get(id).into_iter().flatten().filter(|other| **other != netns);
             self.dirty.extend(others);
@@ -219,7 +220,7 @@ impl Owners {
             changed.namespaces.insert(netns);
         }
         if let Some(mut owner) = owner {
-            // The place among workloads is found for all together.
+            // `Nesting` sets `outer` and the parent for all owners together.
             if let Some(before) = before {
                 owner.outer = before.outer;
                 if owner.tenant.parent != before.tenant.parent {
@@ -252,7 +253,7 @@ impl Owners {
         }
     }
 
-    /// Takes which network each bridge carries. Returns the bridges that carry another one than before.
+    /// Sets the network that each bridge carries. Returns the bridges that carry another network than before.
     fn set_bridges(&mut self, bridges: HashMap<Name, String>) -> BTreeSet<Name> {
         let before = std::mem::replace(&mut self.bridges, bridges);
         let names = before.keys().chain(self.bridges.keys());
@@ -264,17 +265,17 @@ impl Owners {
         self.by_id.get(id).into_iter().flatten().copied()
     }
 
-    /// Returns when the next owner stops to be one that has left its namespace.
+    /// Returns the time at which the next owner that left its namespace ceases to be its owner.
     pub(crate) fn leaves_at(&self) -> Option<Duration> {
         self.leaving.first().map(|(due, _)| *due)
     }
 
-    /// Returns true if a claim does not fit and that is not counted yet.
+    /// Returns true if a mismatching claim exists that is not counted yet.
     pub(crate) fn doubts(&self) -> bool {
         self.checks.doubtful().next().is_some()
     }
 
-    /// Returns how many claims were rejected since the start; each once for a namespace.
+    /// Returns the number of claims rejected since the start; each counts once for a namespace.
     pub(crate) fn rejected_ever(&self) -> u64 {
         self.checks.rejected_ever()
     }

@@ -1,5 +1,5 @@
-//! Claims that were checked: each is checked once for a namespace, as a container may change its MAC
-//! addresses later.
+//! Verified and rejected claims. Once verified, a claim stays verified for its namespace, as a container may
+//! change its MAC addresses later.
 
 use super::evidence::Locatable;
 use crate::model::link::{Mac, NetnsId};
@@ -8,14 +8,14 @@ use crate::model::workload::{Claim, Locator, Runtime, Workload};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-/// One claim on a namespace: the runtime's id of the owner, and how it was located.
+/// The identity of one claim on a namespace: the runtime, its id of the owner, and the locator.
 pub(super) type Claimant = (Runtime, String, Locator);
 
-/// What became of the claims on each namespace.
+/// The result of the check of each claim on each namespace.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
     by_netns: HashMap<NetnsId, Vec<(Claimant, Check)>>,
-    /// Where a claim does not fit and that is not counted yet.
+    /// The namespaces with a mismatching claim that is not counted yet.
     doubtful: BTreeSet<NetnsId>,
     rejected_ever: u64,
 }
@@ -23,15 +23,16 @@ pub(super) struct Checks {
 #[derive(Clone, Copy, Debug)]
 enum Check {
     Verified,
-    /// It does not fit since this time; whether that is counted.
+    /// A mismatch since this time; true if it is counted.
     Rejected(Duration, bool),
 }
 
 impl Checks {
-    /// Returns true if a claim is to be believed. A claim that names MAC addresses is believed if one of them
-    /// is there: a pid can be another machine's or another process's by now. `asked` is when its runtime
-    /// last answered: a claim that does not fit counts once it is older than that, as a container that
-    /// changes its network has other addresses a moment before its engine reports them.
+    /// Returns true if a claim is believed. A claim that names MAC addresses is believed if one of them is in
+    /// the namespace: its pid can belong to another machine or, by now, to another process. `asked` is the
+    /// time of the runtime's last answer: a mismatching claim counts as rejected once that answer is newer
+    /// than the mismatch, as a container that changes its network has other addresses a moment before its
+    /// engine reports them.
     pub(super) fn believes(
         &mut self,
         netns: NetnsId,
@@ -62,7 +63,7 @@ impl Checks {
         }
     }
 
-    /// Forgets what was checked of a namespace besides these.
+    /// Forgets the checks of a namespace for all claimants but these.
     pub(super) fn keep_only(&mut self, netns: NetnsId, claimants: &HashSet<Claimant>) {
         let Some(checks) = self.by_netns.get_mut(&netns) else { return };
         checks.retain(|(claimant, _)| claimants.contains(claimant));
@@ -77,18 +78,18 @@ impl Checks {
         }
     }
 
-    /// Forgets what was checked of a namespace.
+    /// Forgets all checks of a namespace.
     pub(super) fn forget(&mut self, netns: NetnsId) {
         self.by_netns.remove(&netns);
         self.doubtful.remove(&netns);
     }
 
-    /// Returns the namespaces where a claim does not fit and that is not counted yet.
+    /// Returns the namespaces with a mismatching claim that is not counted yet.
     pub(super) fn doubtful(&self) -> impl Iterator<Item = NetnsId> {
         self.doubtful.iter().copied()
     }
 
-    /// Returns how many claims were rejected since the start; each once for a namespace.
+    /// Returns the number of claims rejected since the start; each counts once for a namespace.
     pub(super) fn rejected_ever(&self) -> u64 {
         self.rejected_ever
     }
@@ -106,7 +107,8 @@ fn fits(claim: &Claim, inside: &Inside, cgroup: Option<&str>) -> bool {
     }
 }
 
-/// Returns false if a process's cgroup says that it is of another container: then its number has passed on.
+/// Returns false if the cgroup of a process names another container: its pid was then assigned to a new
+/// process.
 fn is_cgroup_of(cgroup: Option<&str>, owner: &Workload) -> bool {
     let is_id = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let ids =

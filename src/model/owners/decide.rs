@@ -1,4 +1,4 @@
-//! Which workload owns a namespace: the rules in the order of trust.
+//! The rules that assign an owner to a namespace, in the order of trust.
 
 use super::checks::Claimant;
 use super::evidence::Evidence;
@@ -19,20 +19,20 @@ use std::time::Duration;
 pub(crate) struct Owner {
     pub tenant: Arc<Tenant>,
     pub endpoints: Vec<Endpoint>,
-    /// By which it was found; `None` if an interface told it.
+    /// The locator by which the owner was found; `None` if it was found by an expected interface.
     pub locator: Option<Locator>,
     found: FoundBy,
     /// The namespace of the workload that holds this one.
     pub outer: Option<NetnsId>,
-    /// Since when nothing claims the namespace any more.
+    /// The time since which the namespace has no claim.
     pub left: Option<Duration>,
 }
 
-/// What an owner was found by.
+/// The evidence by which an owner was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FoundBy {
     Claim,
-    /// An interface that its runtime expects.
+    /// An interface that the owner's runtime expects.
     Interface,
     /// The first process of a namespace.
     NewProcess,
@@ -54,7 +54,7 @@ impl Owner {
         Owner::new(tenant, Vec::new(), Some(Locator::Pid(process.pid)), FoundBy::Process)
     }
 
-    /// Adds a second container of the same runtime, neither of which says that it is the other's guest.
+    /// Adds a second container of the same runtime, if the runtime reports neither as the other one's guest.
     fn add(&mut self, claim: &Claim) {
         if self.tenant.owner.runtime == claim.owner.runtime {
             let tenant = Arc::make_mut(&mut self.tenant);
@@ -73,22 +73,22 @@ impl Owner {
         self.found
     }
 
-    /// Returns the name that a namespace has after its owner: `RUNTIME/NAME`.
+    /// Returns the namespace's name derived from its owner: `RUNTIME/NAME`.
     pub(super) fn title(&self) -> String {
         format!("{}/{}", self.tenant.owner.runtime.as_str(), self.tenant.owner.title())
     }
 
-    /// Returns the cgroup of the process by which it was found; `None` for one that has no process.
+    /// Returns the cgroup of the process by which the owner was found; `None` for an owner without a process.
     pub(super) fn cgroup(&self) -> Option<&str> {
         Some(self.tenant.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
     }
 
-    /// Returns true if a runtime reports it: it holds what else runs in its cgroup.
+    /// Returns true if a runtime reports the owner: it then holds all other workloads in its cgroup.
     pub(super) fn is_reported(&self) -> bool {
         !matches!(self.tenant.owner.runtime, Runtime::Process)
     }
 
-    /// Returns true if both mean the same for what is shown, whatever they were found by.
+    /// Returns true if two owners show the same, regardless of the evidence for each.
     pub(super) fn same(a: Option<&Owner>, b: Option<&Owner>) -> bool {
         match (a, b) {
             (None, None) => true,
@@ -103,22 +103,22 @@ impl Owner {
     }
 }
 
-/// What was decided of a namespace.
+/// The result of a decision about a namespace.
 #[derive(Debug, Default)]
 pub(super) struct Decided {
     pub owner: Option<Owner>,
-    /// The name that somebody chose for it.
+    /// The namespace's name, if a user or an engine chose it.
     pub chosen: Option<String>,
-    /// The ids of the owners on whose places this depends.
+    /// The ids of owners whose namespaces are an input of this decision.
     pub depends_on: HashSet<String>,
-    /// The owner has no claim on the namespace at this time.
+    /// True if the owner has no claim on the namespace at this time.
     pub kept: bool,
 }
 
 impl Owners {
-    /// Decides the owner of a namespace: the first of the claims that are believed; the one that has left it
-    /// a moment ago; the one whose expected interface has come; the container whose first process is there;
-    /// a name that a runtime has generated; a process.
+    /// Decides the owner of a namespace. It is, in this order: the first believed claim's; the owner that
+    /// left the namespace a moment ago; the one whose expected interface has come; the container whose first
+    /// process is there; a name that a runtime has generated; a process.
     pub(super) fn decision(
         &mut self,
         netns: NetnsId,
@@ -149,7 +149,7 @@ impl Owners {
         decided
     }
 
-    /// Takes the first claim that is believed. Returns one whose name a runtime has generated.
+    /// Takes the first believed claim. Returns a believed claim with a generated name.
     fn believe_claims<'a>(
         &mut self,
         netns: NetnsId,
@@ -186,11 +186,11 @@ impl Owners {
         generated
     }
 
-    /// Lets the owner of a namespace stay while it is dismantled: its first process is gone before its veths
-    /// are, and an engine can report a container's end sooner than the links are read again. An owner that is
-    /// claimed still, and is only not found any more, stays as long as the namespace. Nor does it leave one
-    /// that a runtime still holds by a name that it has generated: it takes a pod's process first, and its
-    /// network last.
+    /// Keeps the owner of a namespace while the namespace is dismantled: its first process ends before its
+    /// veths do, and an engine can report a container's end before the links are read again. An owner that
+    /// still has a claim, but without a location, stays as long as the namespace. An owner also stays in a
+    /// namespace that a runtime still holds by a generated name: a runtime ends a pod's process first, and
+    /// removes its network last.
     fn keep_leaving(
         &self,
         netns: NetnsId,
@@ -202,13 +202,14 @@ impl Owners {
     ) {
         let Some(before) = self.owners.get(&netns) else { return };
         let owner = &before.tenant.owner;
-        // An owner that only a process told of is not claimed by anything.
+        // An owner that is known by a process alone has no claim.
         let of_process = matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process);
         if of_process || is_generated_name(owner) {
             return;
         }
         if before.locator.is_none() {
-            // An interface had told of it: it was mistaken if the owner is found elsewhere with that.
+            // An interface was the evidence: it was wrong if the owner is found elsewhere with an interface
+            // of that address.
             decided.depends_on.insert(owner.id.clone());
             let mut addresses = before.endpoints.iter().filter_map(|endpoint| endpoint.address);
             if addresses.any(|address| self.is_elsewhere(netns, &owner.id, address, known.topology)) {
@@ -230,13 +231,13 @@ impl Owners {
         decided.kept = true;
     }
 
-    /// In a namespace without an owner, or of which only a process told, the workload is the owner for which
-    /// an interface is expected that has come there: with the address that the runtime gave it, and its port
-    /// on the network's bridge.
+    /// Assigns unclaimed namespaces, and those known by a process alone, by expected interface: a workload is
+    /// the owner if an interface in the namespace has the address that the runtime gave to the workload's
+    /// interface, and its port is on that network's bridge.
     ///
-    /// What an engine that was killed has left behind can have the same address on the same bridge: it was
-    /// there before the runtime reported the interface, or the container is found elsewhere with it, or a
-    /// first process says whose it is.
+    /// An interface that a killed engine left behind can have the same address on the same bridge. Three
+    /// facts exclude it: it existed before the runtime reported the expected interface, or the container is
+    /// found elsewhere with that address, or a first process identifies another container.
     fn expect(
         &self,
         netns: NetnsId,
@@ -270,16 +271,16 @@ impl Owners {
         }
     }
 
-    /// In a namespace without an owner the container is the owner whose first process is there, if it owns no
-    /// other: what a container makes of its own is not its home, and a cgroup that it makes below its own
-    /// names nothing.
+    /// Assigns an unclaimed namespace to the container whose first process is there, if the container owns no
+    /// other namespace: a namespace that a container creates for itself is not the container's own, and a
+    /// cgroup that it creates below its own identifies no owner.
     fn first_process(&self, netns: NetnsId, evidence: &Evidence, decided: &mut Decided) {
         let Some((id, process)) = evidence.new_processes.found(netns) else { return };
         decided.depends_on.insert(id.to_owned());
         let above = || containers_above(process.cgroup.as_deref().unwrap_or_default());
         decided.depends_on.extend(above().map(str::to_owned));
         let Some(workload) = evidence.container(id) else { return };
-        // Of two namespaces with a first process of one container the first is its.
+        // Of two namespaces with a first process of one container, the first is the container's.
         let owned = |id: &str, others: &dyn Fn(NetnsId) -> bool| {
             let mut places = self.by_id.get(id).into_iter().flatten().filter(|place| **place != netns);
             places.any(|place| others(*place))
@@ -323,13 +324,13 @@ fn add_expected(decided: &mut Decided, expected: &Expected) {
     }
 }
 
-/// Returns the host's bridge that the port of an interface is enslaved to. Indices are anybody's to choose in
-/// a namespace of its own: the port's own word for where its peer is counts.
+/// Returns the host's bridge that the port of an interface is enslaved to. A namespace may choose any index
+/// for its own interfaces: only the port's own report of its peer's namespace counts.
 fn port_bridge(netns: NetnsId, link: &Link, topology: &Topology) -> Option<Name> {
     let port = topology.link(NetnsId::Host, link.iflink?).filter(|port| port.iflink == Some(link.ifindex))?;
     let is_its_port = match port.peer_netns {
         PeerNetns::Nsid(nsid) => netns.nsid() == Some(nsid),
-        // It has not been reported yet that its peer has moved.
+        // The peer's move has not been reported yet.
         _ => matches!(link.peer_netns, PeerNetns::Host | PeerNetns::Elsewhere),
     };
     let ifindex = port.master.filter(|_| is_its_port)?;

@@ -1,4 +1,4 @@
-//! What sources report of the owners of network namespaces, and where in the kernel that is.
+//! Reports of sources about the owners of network namespaces, and the namespaces that these reports lead to.
 
 use super::locating::Locating;
 use super::new_processes::NewProcesses;
@@ -13,39 +13,40 @@ use crate::model::workload::{Claim, Claims, Expected, Locator, Network, Runtime,
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-/// What a source last reported.
+/// The last report of a source.
 #[derive(Debug, Default)]
 pub(crate) struct SourceState {
-    /// It answered last time, or has not had the time to.
+    /// True if the source answered the last request, or the first request is still open.
     pub may_name: bool,
     /// The claims of the last good answer: names stay while an engine is away and its containers live on.
     claims: BTreeMap<Locator, Vec<Claim>>,
     pub networks: Vec<Network>,
     own: BTreeMap<Locator, Vec<RuntimeNetns>>,
-    /// When it was last asked with an answer.
+    /// The time of the last answered request.
     pub asked: Duration,
-    /// The interfaces that it is about to make or has made, by their address, with the time when each was
-    /// first reported.
+    /// The interfaces that the source is about to create or has created, by address, with the time at which
+    /// each was first reported.
     pub expected: BTreeMap<Mac, Vec<(Expected, Duration)>>,
-    /// The containers that exist, running or not, by their id.
+    /// The containers that exist, running or not, by id.
     pub containers: HashMap<String, Workload>,
 }
 
 impl SourceState {
-    /// Returns true if it reports containers before they are there: it may yet name one that is gone.
+    /// Returns true if the source reports containers before their namespaces exist: it may yet name a
+    /// namespace that is gone.
     pub(crate) fn foresees(&self) -> bool {
         !self.expected.is_empty() || !self.containers.is_empty()
     }
 }
 
-/// A claim with where it was located.
+/// A claim and its location.
 #[derive(Clone, Copy)]
 pub(super) struct Locatable<'a> {
     pub runtime: Runtime,
     pub claim: &'a Claim,
-    /// The cgroup of the process that it was located by.
+    /// The cgroup of the process that located the claim.
     pub cgroup: Option<&'a str>,
-    /// When its runtime last answered.
+    /// The time of the runtime's last answer.
     pub asked: Duration,
 }
 
@@ -55,35 +56,35 @@ impl Locatable<'_> {
     }
 }
 
-/// All that is reported of owners.
+/// All reports about owners.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
     pub sources: BTreeMap<Runtime, SourceState>,
     locations: Locations,
-    /// By the namespace they were found in.
+    /// The process found in each namespace.
     processes: BTreeMap<NetnsId, ProcessInNetns>,
     pub new_processes: NewProcesses,
-    /// The nsids whose owner may be another.
+    /// The nsids whose owner may have changed.
     changed: BTreeSet<u32>,
-    /// The owners' ids of which something else is known.
+    /// The ids of owners with new evidence.
     changed_ids: BTreeSet<String>,
     networks_changed: bool,
-    /// How often a source has reported something else.
+    /// The number of changed reports.
     version: u64,
 }
 
-/// Where the claims are.
+/// The location of each claim.
 #[derive(Debug, Default)]
 struct Locations {
     located: BTreeMap<Locator, Location>,
     /// The locators of each nsid.
     at: BTreeMap<u32, Vec<Locator>>,
     wanted: Counts<Locator>,
-    /// What is wanted and was not found, and what was found in a namespace without an id.
+    /// The claimed locators without a location. `without_id` has those in a namespace without an id.
     missing: BTreeSet<Locator>,
     without_id: BTreeSet<Locator>,
     locating: Locating,
-    /// The processes whose end is to be reported, and those that it was asked for.
+    /// The processes whose end is to be requested; `watched` has those already requested.
     to_watch: BTreeSet<u32>,
     watched: BTreeSet<u32>,
     /// The nsids whose locators have changed.
@@ -109,7 +110,7 @@ impl Locations {
         }
     }
 
-    /// Notes that what is claimed by this locator has changed.
+    /// Marks the namespace of this locator, as a claim by the locator has changed.
     fn touch(&mut self, locator: &Locator) {
         self.changed.extend(self.nsid(locator));
     }
@@ -121,7 +122,7 @@ impl Locations {
         }
     }
 
-    /// Asks for the end of a process, unless that was done.
+    /// Requests the report of a process's end, unless it is requested already.
     fn watch(&mut self, pid: u32) {
         if !self.watched.contains(&pid) {
             self.to_watch.insert(pid);
@@ -136,7 +137,7 @@ impl Locations {
         }
     }
 
-    /// Stores a location; true if it is another than before.
+    /// Stores a location. Returns true if it differs from the previous one.
     fn insert(&mut self, locator: Locator, location: Location) -> bool {
         if self.located.get(&locator) == Some(&location) {
             return false;
@@ -170,7 +171,7 @@ impl Locations {
                 }
             }
             self.changed.insert(nsid);
-            // A number that nothing is located by any more may be another process's later.
+            // A pid that locates no claim any more may belong to another process later.
             if let Locator::Pid(pid) = locator {
                 self.to_watch.remove(pid);
                 self.watched.remove(pid);
@@ -185,26 +186,26 @@ impl Locations {
 }
 
 impl Evidence {
-    /// Nothing is known yet; these sources will report.
+    /// Returns the evidence of these sources before their first report.
     pub(crate) fn new(runtimes: impl IntoIterator<Item = Runtime>) -> Evidence {
         let silent = || SourceState { may_name: true, ..SourceState::default() };
         let sources = runtimes.into_iter().map(|runtime| (runtime, silent())).collect();
         Evidence { sources, ..Evidence::default() }
     }
 
-    /// Notes whether a source has answered; true if that is news.
+    /// Books whether a source has answered. Returns true if its state has changed.
     pub(crate) fn answered(&mut self, runtime: Runtime, well: bool, now: Duration) -> bool {
         let source = self.sources.entry(runtime).or_default();
         source.asked = now;
         std::mem::replace(&mut source.may_name, well) != well
     }
 
-    /// Returns how often a source has reported something else than before.
+    /// Returns the number of changed reports since the start.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
-    /// Takes one more claim of a source.
+    /// Adds one claim of a source.
     pub(crate) fn add_claim(&mut self, runtime: Runtime, claim: Claim) {
         let source = self.sources.entry(runtime).or_default();
         let (locator, id) = (claim.locator.clone(), claim.owner.id.clone());
@@ -223,7 +224,7 @@ impl Evidence {
         self.version += 1;
     }
 
-    /// Takes the claims of a source by this locator away.
+    /// Removes the claims of a source by this locator.
     pub(crate) fn remove_claims(&mut self, runtime: Runtime, locator: &Locator) {
         let source = self.sources.entry(runtime).or_default();
         if source.claims.remove(locator).is_some() {
@@ -232,7 +233,7 @@ impl Evidence {
         }
     }
 
-    /// Takes all that a source claims; true if that is news.
+    /// Replaces all claims of a source. Returns true if a claim or a network has changed.
     pub(crate) fn set_claims(&mut self, runtime: Runtime, claims: Claims) -> bool {
         let source = self.sources.entry(runtime).or_default();
         let mut by_locator: BTreeMap<Locator, Vec<Claim>> = BTreeMap::new();
@@ -271,7 +272,7 @@ impl Evidence {
         news
     }
 
-    /// Takes what a runtime is about to make, and which containers there are. Returns true if that is news.
+    /// Replaces the interfaces that a runtime expects and the containers that exist.
     pub(crate) fn set_expected(
         &mut self,
         runtime: Runtime,
@@ -303,19 +304,19 @@ impl Evidence {
         }
     }
 
-    /// Returns the nsids whose owner may be another than when this was last asked.
+    /// Returns the nsids whose owner may have changed since the last call.
     pub(super) fn take_changed(&mut self) -> BTreeSet<u32> {
         let mut changed = std::mem::take(&mut self.changed);
         changed.append(&mut self.locations.changed);
         changed
     }
 
-    /// Returns the ids of the owners of which something else is known than when this was last asked.
+    /// Returns the ids of owners with new evidence since the last call.
     pub(super) fn take_changed_ids(&mut self) -> BTreeSet<String> {
         std::mem::take(&mut self.changed_ids)
     }
 
-    /// Returns which network each of the host's bridges carries, if that may have changed.
+    /// Returns the network that each of the host's bridges carries, if that may have changed.
     pub(super) fn take_bridges(&mut self) -> Option<HashMap<Name, String>> {
         if !std::mem::take(&mut self.networks_changed) {
             return None;
@@ -341,7 +342,7 @@ impl Evidence {
         networks.collect()
     }
 
-    /// Returns the claims that are located in a namespace, in the order in which they are believed.
+    /// Returns the claims that are located in a namespace, in the order of trust.
     pub(super) fn claims_at<'a>(&'a self, nsid: u32) -> Vec<Locatable<'a>> {
         let mut claims = Vec::new();
         for locator in self.locations.at.get(&nsid).into_iter().flatten() {
@@ -351,7 +352,7 @@ impl Evidence {
                 claims.extend(here.map(|claim| Locatable { runtime, claim, cgroup, asked: source.asked }));
             }
         }
-        // Of two containers that an engine runs in one namespace the one owns it that was started first.
+        // Of two containers that an engine runs in one namespace, the one that was started first owns it.
         let order = |located: &Locatable<'a>| (located.runtime, located.claim.started.order(), located.claim);
         claims.sort_by(|a, b| order(a).cmp(&order(b)));
         claims
@@ -367,7 +368,8 @@ impl Evidence {
         own.map(|own| own.name.as_str()).next()
     }
 
-    /// Returns true if a runtime claims this locator for the owner with this id, and it is located nowhere.
+    /// Returns true if a runtime claims this locator for the owner with this id, and the locator has no
+    /// location.
     pub(super) fn is_lost(&self, id: &str, locator: &Locator) -> bool {
         let claims =
             self.sources.values().flat_map(|source| source.claims.get(locator).into_iter().flatten());
@@ -384,7 +386,7 @@ impl Evidence {
         self.processes.get(&netns)
     }
 
-    /// Takes the processes that were found in namespaces without an owner.
+    /// Adds a process that was found in a namespace without an owner.
     pub(crate) fn add_process(&mut self, netns: NetnsId, process: ProcessInNetns) {
         let locator = Locator::Pid(process.pid);
         self.locations.want(&locator);
@@ -396,7 +398,7 @@ impl Evidence {
         }
     }
 
-    /// Forgets the process of a namespace unless it is in it still and the owner is known by it.
+    /// Forgets the process of a namespace unless it is still there and identifies the owner.
     pub(super) fn keep_process(&mut self, netns: NetnsId, owner: Option<&Owner>) {
         let Some(process) = self.processes.get(&netns) else { return };
         if owner.is_none_or(|owner| owner.tenant.owner != process.workload) || !self.is_there(process) {
@@ -404,7 +406,7 @@ impl Evidence {
         }
     }
 
-    /// Returns true if a process is located where it was found.
+    /// Returns true if a process is still located where it was found.
     pub(super) fn is_there(&self, process: &ProcessInNetns) -> bool {
         self.locations.nsid(&Locator::Pid(process.pid)) == Some(process.nsid)
     }
@@ -420,7 +422,7 @@ impl Evidence {
         self.processes.values().map(|process| Locator::Pid(process.pid))
     }
 
-    /// Takes the newest processes of these namespaces. Returns the namespaces in which one was found.
+    /// Adds the newest processes of these namespaces. Returns the namespaces in which one was found.
     pub(crate) fn add_new_processes(
         &mut self,
         nsids: &BTreeSet<u32>,
@@ -437,18 +439,18 @@ impl Evidence {
         news
     }
 
-    /// Returns every locator that is claimed.
+    /// Returns every claimed locator.
     pub(crate) fn locators(&self) -> impl Iterator<Item = Locator> {
         self.locations.wanted.keys().cloned()
     }
 
-    /// Returns where a locator leads, if that is known.
+    /// Returns the location of a locator, if it is known.
     pub(crate) fn location(&self, locator: &Locator) -> Option<&Location> {
         self.locations.located.get(locator)
     }
 
-    /// Returns the claimed locators to ask about now: those that lead nowhere, and, if `without_id`, those
-    /// that lead to a namespace without an id.
+    /// Returns the claimed locators to look up now: those without a location, and, if `without_id`, those in
+    /// a namespace without an id.
     pub(crate) fn choose_to_locate(&mut self, without_id: bool, now: Duration) -> Vec<Locator> {
         let mut wanted = self.locations.missing.clone();
         if without_id {
@@ -457,18 +459,18 @@ impl Evidence {
         self.locations.locating.choose(wanted, now)
     }
 
-    /// Returns true if a name that is claimed leads nowhere.
+    /// Returns true if a claimed name has no location.
     pub(crate) fn misses_names(&self) -> bool {
         self.locations.missing.iter().any(|locator| matches!(locator, Locator::Path(_)))
     }
 
-    /// Takes where a locator leads; true if that is another place than before.
+    /// Sets the location of a locator. Returns true if it differs from the previous one.
     pub(crate) fn set_location(&mut self, locator: Locator, location: Location) -> bool {
         self.locations.locating.found(&locator);
         self.locations.wanted.get(&locator) > 0 && self.locations.insert(locator, location)
     }
 
-    /// Notes that a locator could not be followed; true if it could before.
+    /// Books a failed look-up. Returns true if the locator had a location before.
     pub(crate) fn locating_failed(
         &mut self,
         locator: &Locator,
@@ -483,12 +485,12 @@ impl Evidence {
         known
     }
 
-    /// Forgets where a locator leads. Returns that.
+    /// Forgets the location of a locator. Returns that location.
     pub(crate) fn unlocate(&mut self, locator: &Locator) -> Option<Location> {
         self.locations.remove(locator)
     }
 
-    /// Forgets all that is known of the namespace that had this id.
+    /// Forgets all evidence about the namespace that had this id.
     pub(crate) fn end_of(&mut self, nsid: u32, netns: NetnsId) {
         for locator in self.locations.at.get(&nsid).cloned().unwrap_or_default() {
             self.locations.remove(&locator);
@@ -507,44 +509,44 @@ impl Evidence {
         }
     }
 
-    /// Returns the processes whose end is to be reported from now on.
+    /// Returns the processes whose end is to be requested from now on.
     pub(crate) fn take_to_watch(&mut self) -> BTreeSet<u32> {
         let new = std::mem::take(&mut self.locations.to_watch);
         self.locations.watched.extend(&new);
         new
     }
 
-    /// Notes that a process has ended. Returns the nsid of the namespace that it was in.
+    /// Handles the end of a process. Returns the nsid of its namespace.
     pub(crate) fn exited(&mut self, pid: u32) -> Option<u32> {
         self.locations.watched.remove(&pid);
         let located = self.locations.nsid(&Locator::Pid(pid));
         located.or_else(|| self.new_processes.netns_of(pid)?.nsid())
     }
 
-    /// Returns true while a claim may be a moment ahead of its namespace.
+    /// Returns true while a claim may precede its namespace by a moment.
     pub(crate) fn doubts(&self, now: Duration) -> bool {
         self.locations.locating.doubts(now)
     }
 
-    /// Returns how many claims were rejected because they lead to no namespace.
+    /// Returns the number of claims rejected because they lead to no namespace.
     pub(crate) fn rejected_ever(&self) -> u64 {
         self.locations.locating.rejected_ever()
     }
 
-    /// Takes every label away that is not wanted.
+    /// Removes every label that the filter does not want.
     pub(crate) fn strip(filter: &Filter, expected: &mut [Expected], containers: &mut [Workload]) {
         expected.iter_mut().for_each(|expected| filter.strip_workload(&mut expected.workload));
         containers.iter_mut().for_each(|workload| filter.strip_workload(workload));
     }
 }
 
-/// Returns a list with room for one: a locator has more than one claim, an nsid more than one locator, in
-/// few cases.
+/// Returns a list with capacity for one element: few locators have more than one claim, and few nsids more
+/// than one locator.
 fn one<T>() -> Vec<T> {
     Vec::with_capacity(1)
 }
 
-/// Returns the keys whose values differ, each with whether it is there now and whether it was before.
+/// Returns the keys with differing values, each with whether it exists now and whether it existed before.
 fn changed_keys<K: Ord + Clone, V: PartialEq>(
     before: &BTreeMap<K, V>,
     now: &BTreeMap<K, V>,

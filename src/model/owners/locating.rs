@@ -1,4 +1,4 @@
-//! Claims that point to no namespace: how often to look again, and which of them count as rejected.
+//! Claims without a namespace: when to look them up again, and which of them count as rejected.
 
 use crate::model::host::LookFailure;
 use crate::model::workload::Locator;
@@ -8,22 +8,23 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// So long each chance is taken: a claim may be a moment ahead of its namespace.
+/// The age up to which every chance to look a claim up is used: a claim may precede its namespace by a
+/// moment.
 const YOUNG: Duration = Duration::from_secs(10);
 
-/// Later the pauses grow with the time that the claim has pointed to nothing, up to this.
+/// The upper bound of the pauses of older claims, which grow with the time since the first failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// So many are looked for again at a time: a runtime may claim thousands of processes that do not exist,
-/// and nobody else shall wait behind them.
+/// The number of repeated look-ups at a time: a runtime may claim thousands of processes that do not exist,
+/// and other claims shall not wait behind them.
 const AGAIN_AT_ONCE: usize = 256;
 
-/// The claims that were looked for in vain.
+/// The claims for which the last look-up failed.
 #[derive(Debug, Default)]
 pub(super) struct Locating {
     lost: BTreeMap<Locator, Lost>,
     rejected_ever: u64,
-    /// The last that had its turn.
+    /// The last locator of the rotation that was looked up again.
     turn: Option<Locator>,
 }
 
@@ -35,9 +36,9 @@ struct Lost {
 }
 
 impl Locating {
-    /// Nothing was found. A container that vanishes is no error; what is no namespace, or may not be
-    /// opened, counts as rejected after a second: a name is made a moment before its namespace is mounted
-    /// on it.
+    /// Handles a failed look-up. A container that vanishes is no error. A path that is no namespace, or that
+    /// may not be opened, counts as rejected after a second: a name is created a moment before its namespace
+    /// is mounted on it.
     pub(super) fn failed(&mut self, locator: Locator, failure: &LookFailure, now: Duration) {
         let lost = self.lost.entry(locator).or_insert(Lost { since: now, next: now, rejected: false });
         let age = now.saturating_sub(lost.since);
@@ -52,13 +53,13 @@ impl Locating {
         self.lost.remove(locator);
     }
 
-    /// Forgets a locator that nothing claims any more.
+    /// Forgets a locator without a claim.
     pub(super) fn forget(&mut self, locator: &Locator) {
         self.lost.remove(locator);
     }
 
-    /// Which of these to look for now: all that were never looked for in vain, and of the others some, in
-    /// turn, as far as it is time.
+    /// Returns the locators to look up now: all that have never failed, and a part of the failed ones that
+    /// are due, in rotation.
     pub(super) fn choose(&mut self, wanted: BTreeSet<Locator>, now: Duration) -> Vec<Locator> {
         let (again, mut chosen): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|locator| self.lost.contains_key(locator));
@@ -81,12 +82,12 @@ impl Locating {
         chosen
     }
 
-    /// True while a claim may be a moment ahead of its namespace.
+    /// Returns true while a claim may precede its namespace by a moment.
     pub(super) fn doubts(&self, now: Duration) -> bool {
         self.lost.values().any(|lost| now.saturating_sub(lost.since) < YOUNG)
     }
 
-    /// How many were ever rejected.
+    /// Returns the number of claims rejected since the start.
     pub(super) fn rejected_ever(&self) -> u64 {
         self.rejected_ever
     }
@@ -119,7 +120,7 @@ mod tests {
             seen.extend(chosen);
         }
         assert_eq!(seen, wanted, "each has its turn");
-        // In an hour at one list a second each is looked for once a minute and no more.
+        // In an hour of one list per second, each locator is looked up once a minute at most.
         let hour = (3_600..7_200).map(|second| {
             let now = SECOND * second;
             let chosen = locating.choose(wanted.clone(), now);

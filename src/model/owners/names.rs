@@ -1,19 +1,19 @@
-//! The name of each namespace: no two alike.
+//! A unique name for each namespace.
 
 use crate::model::label;
 use crate::model::link::NetnsId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// The names, and what each namespace would be called if it were alone.
+/// The names, and the name that each namespace would have if it were unique (its base).
 #[derive(Debug, Default)]
 pub(super) struct NetnsNames {
     names: HashMap<NetnsId, Arc<str>>,
-    /// Whether the name was chosen by somebody, and the name.
+    /// The base of each namespace; true if a user or an engine chose it.
     bases: HashMap<NetnsId, (bool, Arc<str>)>,
-    /// The namespaces that would have the same name, those first for which it was chosen.
+    /// The namespaces with the same base; namespaces with a chosen name come first.
     same: BTreeMap<Arc<str>, Vec<(bool, NetnsId)>>,
-    /// The names that were made longer, and of which namespace each is.
+    /// The names that were extended, and the namespace of each.
     longer: HashMap<Arc<str>, NetnsId>,
     changed: BTreeSet<NetnsId>,
 }
@@ -24,12 +24,11 @@ impl NetnsNames {
         self.names.get(&netns)
     }
 
-    /// Says what a namespace would be called if it were alone, and whether that was chosen; `None` if it is
-    /// gone.
+    /// Sets the base of a namespace and whether it was chosen; `None` if the namespace is gone.
     pub(super) fn set(&mut self, netns: NetnsId, base: Option<(bool, String)>) {
         let base = base.map(|(chosen, mut name)| {
             label::bound(&mut name);
-            // Its name mostly is this one: they share it.
+            // The name and the base are mostly equal: they share one allocation.
             let known = self.names.get(&netns).filter(|known| ***known == *name);
             (chosen, known.cloned().unwrap_or_else(|| name.into()))
         });
@@ -41,14 +40,14 @@ impl NetnsNames {
                 same.retain(|entry| *entry != (!chosen, netns));
                 if same.is_empty() {
                     self.same.remove(&name);
-                    // What was made longer because of this name need not be any more.
+                    // Names that were extended because of this one need no extension any more.
                     if let Some((shorter, _)) = name.rsplit_once('~') {
                         let others = self.same.get(shorter).into_iter().flatten();
                         self.changed.extend(others.map(|(_, netns)| *netns));
                     }
                 }
             }
-            // The next of those that would have the name may have it now.
+            // The next namespace with this base may now have it as its name.
             self.mark(&name);
         }
         if let Some((chosen, name)) = base {
@@ -62,16 +61,17 @@ impl NetnsNames {
         self.changed.insert(netns);
     }
 
-    /// Who has a name may be another when somebody comes or goes that would have it too.
+    /// Marks the first namespace with this base: it may lose or gain the plain name when another one comes or
+    /// goes.
     fn mark(&mut self, name: &str) {
         let first = self.same.get(name).and_then(|same| same.first());
         self.changed.extend(first.map(|(_, netns)| *netns));
     }
 
-    /// Gives the namespaces their names for which something has changed. Returns those that have another.
+    /// Names the namespaces with changed inputs. Returns the namespaces that have a new name.
     pub(super) fn settle(&mut self) -> Vec<NetnsId> {
         let mut changed = std::mem::take(&mut self.changed);
-        // Where the first of those with one name has changed, the next is first.
+        // If the first namespace of a base has changed, the next one becomes the first.
         for netns in changed.clone() {
             let same = self.bases.get(&netns).and_then(|(_, name)| self.same.get(name));
             changed.extend(same.and_then(|same| same.first()).map(|(_, netns)| *netns));

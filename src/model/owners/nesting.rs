@@ -1,4 +1,4 @@
-//! Workloads that run in others: a container that runs containers.
+//! Workloads that run in other workloads: a container that runs containers.
 
 use super::Owner;
 use crate::model::link::NetnsId;
@@ -10,14 +10,14 @@ use std::sync::Arc;
 pub(super) struct Nesting {
     /// The cgroup of each owner that has one.
     all: BTreeSet<(String, NetnsId)>,
-    /// Those of owners that a runtime reports: they hold what else runs in their cgroup.
+    /// The cgroups of owners that a runtime reports: such an owner holds all other workloads in its cgroup.
     holding: BTreeSet<(String, NetnsId)>,
-    /// The cgroups below which something has changed.
+    /// The cgroups at or below which an owner has changed.
     changed: BTreeSet<String>,
 }
 
 impl Nesting {
-    /// Notes that a namespace has another owner.
+    /// Updates the cgroups after a namespace has a new owner.
     pub(super) fn set(&mut self, netns: NetnsId, before: Option<&Owner>, now: Option<&Owner>) {
         let key = |owner: Option<&Owner>| {
             let owner = owner?;
@@ -41,9 +41,9 @@ impl Nesting {
         }
     }
 
-    /// Finds for each workload in or below a changed cgroup the one in which it runs: the nearest whose
-    /// cgroup is above its own, or is its own while a runtime reports that one and of this one only a process
-    /// is known. Returns the namespaces whose owner runs in another than before.
+    /// Finds the outer workload of each workload in or below a changed cgroup. It is the nearest one with a
+    /// cgroup above the workload's own; or one with the same cgroup, if a runtime reports that one and of the
+    /// inner one only a process is known. Returns the namespaces whose owner has a new outer workload.
     pub(super) fn settle(&mut self, owners: &mut HashMap<NetnsId, Owner>) -> BTreeSet<NetnsId> {
         let changed = std::mem::take(&mut self.changed);
         let mut moved = BTreeSet::new();
@@ -64,7 +64,7 @@ impl Nesting {
                     owner.outer = outer;
                     Arc::make_mut(&mut owner.tenant).parent = parent;
                 }
-                // What runs in it is nested differently too if it is.
+                // The workloads inside this one move with it.
                 moved.insert(netns);
             }
         }

@@ -1,9 +1,9 @@
 //! The newest processes of a namespace that has just got an id.
 //!
-//! A container's first process is there before its interface has come, and its cgroup has the container's
-//! id: with what its runtime reported of that id, the namespace has its owner before the runtime can be
-//! asked. Where no runtime reports containers, the process itself may be the owner, and gone before a search
-//! of all processes would be due.
+//! A container's first process exists before its interface comes, and its cgroup contains the container's id.
+//! Together with the runtime's report about that id, the process identifies the namespace's owner before the
+//! runtime can be asked. If no runtime reports containers, the process itself may be the owner, and may end
+//! before a search of all processes would be due.
 
 use crate::model::host::{ProcessInNetns, Request};
 use crate::model::link::NetnsId;
@@ -11,44 +11,44 @@ use crate::model::workload::Workload;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-/// The time after which the newest processes of a namespace are read that nothing names: a name in /run/netns
-/// is located within some milliseconds, and needs no look at processes.
+/// The time after which the newest processes of a namespace without a name are read: a name in /run/netns is
+/// located within some milliseconds, and needs no look at processes.
 const UNNAMED_FOR: Duration = Duration::from_millis(40);
 
-/// What is known of the newest processes.
+/// The newest process of each namespace, and the namespaces to search.
 #[derive(Debug, Default)]
 pub(crate) struct NewProcesses {
-    /// Left with the namespace's id.
+    /// An entry leaves with the namespace's id.
     found: BTreeMap<NetnsId, ProcessInNetns>,
     /// The namespaces of `found`.
     by_pid: HashMap<u32, NetnsId>,
-    /// The nsids to ask about next.
+    /// The nsids of the next request.
     awaited: BTreeSet<u32>,
-    /// The namespaces without a name, with the time when they are asked about. Left with the name.
+    /// The namespaces without a name, and the time of the request about each. An entry leaves with the name.
     unnamed: BTreeMap<NetnsId, Duration>,
-    /// The namespaces in which no new process was found. Left with the name.
+    /// The namespaces in which no new process was found. An entry leaves with the name.
     empty: BTreeSet<NetnsId>,
-    /// A question is open.
+    /// True while a request is open.
     open: bool,
-    /// The nsids that were taken back while a question was open: its answer may be about the namespace that
-    /// had one of them before.
+    /// The nsids that the kernel took back while a request was open: its answer may concern the namespace
+    /// that had one of them before.
     taken_back: BTreeSet<u32>,
 }
 
 impl NewProcesses {
-    /// Notes that an nsid was given: a process may be there.
+    /// Adds an nsid that was just assigned: its namespace may have a process.
     pub(crate) fn awaited(&mut self, nsid: u32) {
         self.awaited.insert(nsid);
     }
 
-    /// Notes that a runtime has reported more: a process that was not found may be there now.
+    /// Allows another search in namespaces without a result, as a runtime has reported more.
     pub(crate) fn look_again(&mut self) {
         let empty = std::mem::take(&mut self.empty);
         self.awaited.extend(empty.into_iter().filter_map(NetnsId::nsid));
     }
 
-    /// Returns the next question, if it is time for one: about each namespace at once where a runtime has
-    /// reported containers (`foreseen`), else about those that have had no name for a moment.
+    /// Returns the next request, if one is due: for each new namespace at once if a runtime has reported
+    /// containers (`foreseen`), else for namespaces that have had no name for [`UNNAMED_FOR`].
     pub(crate) fn question(&mut self, foreseen: bool, now: Duration) -> Option<Request> {
         if self.open {
             return None;
@@ -65,12 +65,12 @@ impl NewProcesses {
         self.open.then_some(Request::NewProcesses(nsids))
     }
 
-    /// Returns when the next question is due because of a namespace without a name.
+    /// Returns the time of the next request for a namespace without a name.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.unnamed.values().min().copied().filter(|_| !self.open)
     }
 
-    /// Takes the answer about these namespaces. Returns the namespaces in which a process was found.
+    /// Handles the answer about these namespaces. Returns the namespaces in which a process was found.
     pub(crate) fn answer(
         &mut self,
         nsids: &BTreeSet<u32>,
@@ -93,7 +93,7 @@ impl NewProcesses {
         news
     }
 
-    /// Forgets a process's number, unless the namespace's process has it still.
+    /// Forgets a pid, unless the namespace's process still has it.
     fn remove_pid(&mut self, pid: u32, netns: NetnsId) {
         if self.found.get(&netns).is_none_or(|process| process.pid != pid)
             && self.by_pid.get(&pid) == Some(&netns)
@@ -131,7 +131,7 @@ impl NewProcesses {
         gone.into_iter().filter_map(|netns| self.leave(netns)).collect()
     }
 
-    /// Takes the namespaces that have no name and may get one.
+    /// Sets the namespaces that have no name and may get one.
     pub(crate) fn set_unnamed(&mut self, unnamed: &BTreeSet<NetnsId>, now: Duration) {
         self.empty.retain(|netns| unnamed.contains(netns));
         self.unnamed.retain(|netns, _| unnamed.contains(netns));
@@ -147,19 +147,19 @@ impl NewProcesses {
         self.found.get(&netns)
     }
 
-    /// Returns the id of the container whose first process was found in a namespace, by the last part of the
-    /// process's cgroup, as runc and crun make it for every engine. A cgroup below that one is the
-    /// container's own doing.
+    /// Returns the id of the container whose first process was found in a namespace. The id is in the last
+    /// part of the process's cgroup, as runc and crun create it for every engine. A cgroup below that one is
+    /// created by the container itself.
     pub(crate) fn container(&self, netns: NetnsId) -> Option<&str> {
         container_id(self.found.get(&netns)?.cgroup.as_deref()?)
     }
 
-    /// Returns the id of that container, and the process.
+    /// Returns that container's id, and the process.
     pub(crate) fn found(&self, netns: NetnsId) -> Option<(&str, &ProcessInNetns)> {
         Some((self.container(netns)?, self.found.get(&netns)?))
     }
 
-    /// Returns the name of the process that was found in a namespace and is not a container's.
+    /// Returns the workload of a process that was found in a namespace and belongs to no container.
     pub(crate) fn workload(&self, netns: NetnsId) -> Option<&Workload> {
         let process = self.found.get(&netns)?;
         let parts = process.cgroup.as_deref().unwrap_or_default().split('/');
@@ -172,12 +172,12 @@ impl NewProcesses {
     }
 }
 
-/// Returns the id of the container whose own cgroup this is.
+/// Returns the id of the container that has exactly this cgroup.
 fn container_id(cgroup: &str) -> Option<&str> {
     id_in(cgroup.rsplit('/').next()?)
 }
 
-/// Returns the ids of the containers below whose cgroups this one is.
+/// Returns the ids of the containers with a cgroup above this one.
 pub(super) fn containers_above(cgroup: &str) -> impl Iterator<Item = &str> {
     cgroup.rsplit('/').skip(1).filter_map(id_in)
 }
@@ -215,7 +215,7 @@ mod tests {
     fn only_a_containers_own_cgroup_names_it() {
         let id = "4a35".repeat(16);
         for cgroup in [
-            // As cgroupfs and systemd have them, of Docker 20.10, Podman 4.3 and containerd 1.6.
+            // Paths of cgroupfs and systemd, from Docker 20.10, Podman 4.3 and containerd 1.6.
             format!("/docker/{id}"),
             format!("/system.slice/docker-{id}.scope"),
             format!("/machine.slice/libpod-{id}.scope"),

@@ -7,29 +7,30 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// After each search that found nobody the next one waits twice as long, up to this.
+/// The upper bound of the pause after a search without a result; each such search doubles the pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 
-/// By namespace, how it was searched.
+/// The state of the search in each namespace.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessSearch {
     by_netns: BTreeMap<NetnsId, Search>,
-    /// The nsids that were taken back while processes were searched for: the answer may be about the
-    /// namespaces that had them before.
+    /// The nsids that the kernel took back during an open search: its answer may concern the namespaces that
+    /// had these nsids before.
     taken_back: BTreeSet<u32>,
 }
 
-/// How often processes were looked for in a namespace, and when to do it again.
+/// The number of searches in a namespace, and the time of the next one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Search {
     tries: u32,
     next: Duration,
-    /// The question is open.
+    /// True while a request is open.
     open: bool,
 }
 
 impl ProcessSearch {
-    /// Asks who lives in these namespaces, as far as it is time to ask; forgets all others.
+    /// Returns a request for the processes in these namespaces, as far as each is due; forgets all other
+    /// namespaces.
     pub(crate) fn question<'a>(
         &mut self,
         unclaimed: impl Iterator<Item = &'a NetnsId>,
@@ -48,8 +49,8 @@ impl ProcessSearch {
         (!nsids.is_empty()).then_some(Request::Search(nsids))
     }
 
-    /// These were searched, by the nsids that they have now. Returns the nsids of which the answer tells
-    /// nothing.
+    /// Books the answer for these namespaces, each known by its present nsid. Returns the nsids for which the
+    /// answer is void.
     pub(crate) fn answered(
         &mut self,
         searched: impl Iterator<Item = NetnsId>,
@@ -67,19 +68,19 @@ impl ProcessSearch {
         }
     }
 
-    /// The id was taken back.
+    /// Notes that the kernel took back an nsid.
     pub(crate) fn take_back(&mut self, nsid: u32) {
         if self.by_netns.values().any(|search| search.open) {
             self.taken_back.insert(nsid);
         }
     }
 
-    /// True if the namespace was searched at least once.
+    /// Returns true if the namespace was searched at least once.
     pub(crate) fn has_searched(&self, netns: NetnsId) -> bool {
         self.by_netns.get(&netns).is_some_and(|search| search.tries > 0)
     }
 
-    /// When it is time for the next question.
+    /// Returns the time of the next request.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.by_netns.values().filter(|search| !search.open).map(|search| search.next).min()
     }

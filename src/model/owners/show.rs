@@ -1,4 +1,4 @@
-//! What pairs and ends are called because of their owners.
+//! Labels, roles and names of pairs and ends, derived from their owners.
 
 use super::Owners;
 use crate::model::ledger::LabelSet;
@@ -9,7 +9,7 @@ use crate::model::view::{OtherLink, ShownPair, ShownSide};
 use crate::model::workload::{Runtime, Workload};
 use std::sync::Arc;
 
-/// The loopback's, in every namespace (include/net/flow.h).
+/// The loopback's ifindex in every namespace (include/net/flow.h).
 const LOOPBACK_IFINDEX: u32 = 1;
 
 impl Owners {
@@ -19,8 +19,9 @@ impl Owners {
         places.filter(|&netns| self.place(netns) == Place::Unclaimed).collect()
     }
 
-    /// Returns true if an interface of the pair has no name yet that will stay: an engine moves it in under
-    /// another, renames it and takes it up last. Until then its carrier has changed once, when it was made.
+    /// Returns true if the name of an interface of the pair is not final yet: an engine moves the interface
+    /// in under another name, renames it, and sets it up last. Until then its carrier has changed once, at
+    /// its creation.
     pub(crate) fn unfinished(&self, pair: &ShownPair) -> bool {
         let mut interfaces = pair.sides.iter().filter(|side| side.role == Role::Interface);
         interfaces.any(|side| {
@@ -30,15 +31,15 @@ impl Owners {
         })
     }
 
-    /// Returns true if the owner at an end is only known by a name that a runtime has generated: it may still
-    /// report who that is.
+    /// Returns true if a generated name is all that is known of the owner at an end: its runtime may still
+    /// report the owner.
     pub(crate) fn is_generated(&self, pair: &ShownPair) -> bool {
         pair.sides
             .iter()
             .any(|side| side.tenant.as_ref().is_some_and(|tenant| is_generated_name(&tenant.owner)))
     }
 
-    /// Gives a pair its roles, its owners and its labels.
+    /// Returns a pair with its roles, its owners and its labels.
     pub(crate) fn show(&self, pair: &Pair, topology: &Topology) -> ShownPair {
         let places = pair.sides.map(|side| self.place(side.end.netns));
         let outer = self.outer(pair.sides.map(|side| side.end.netns));
@@ -50,12 +51,12 @@ impl Owners {
         ShownPair { sides: [a, b], state: pair.state() }
     }
 
-    /// Shows an end without a pair: it is no workload's interface.
+    /// Returns an end without a pair: it is no workload's interface.
     pub(crate) fn show_single(&self, side: &Side, topology: &Topology) -> ShownSide {
         self.side(side, Role::Port, topology)
     }
 
-    /// Returns which of two namespaces' workloads holds the other's, directly or not.
+    /// Returns which of two namespaces' workloads holds the other one, directly or through others.
     fn outer(&self, netns: [NetnsId; 2]) -> Option<usize> {
         let holders = |inner: NetnsId| {
             std::iter::successors(Some(inner), |netns| self.owners.get(netns)?.outer)
@@ -112,8 +113,8 @@ impl Owners {
         others.map(|link| other(link)).collect()
     }
 
-    /// Returns what an interface's traffic is booked under. The bridge of its port tells the network on the
-    /// host only: in a container that runs containers another bridge may have the same name.
+    /// Returns the labels under which an interface's traffic is booked. The bridge of its port identifies the
+    /// network on the host only: in a container that runs containers another bridge may have the same name.
     fn labels(&self, side: &ShownSide, port: &ShownSide) -> Option<LabelSet> {
         if side.role == Role::Port {
             return None;
@@ -136,8 +137,8 @@ impl Owners {
     }
 }
 
-/// Returns true for a name in /run/netns that nobody has chosen: Podman calls its namespaces `netns-UUID`
-/// there, containerd `cni-UUID`, and CRI-O `UUID`. It names a namespace only where nothing else does.
+/// Returns true for a generated name in /run/netns: Podman calls its namespaces `netns-UUID` there,
+/// containerd `cni-UUID`, and CRI-O `UUID`. Such a name names a namespace only if no other source does.
 pub(crate) fn is_generated_name(owner: &Workload) -> bool {
     let uuid = |text: &str| {
         let groups =
