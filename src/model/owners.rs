@@ -6,12 +6,13 @@
 use super::link::{End, Name, NetnsId};
 use super::topology::{Settled, Topology};
 use super::workload::Runtime;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 mod checks;
 mod decide;
+mod dependencies;
 mod evidence;
 mod locating;
 mod names;
@@ -23,6 +24,7 @@ mod show;
 use checks::Checks;
 use decide::Decided;
 pub(crate) use decide::Owner;
+use dependencies::{Dependencies, DependsOn};
 pub(crate) use evidence::{Evidence, SourceState};
 use names::NetnsNames;
 use nesting::Nesting;
@@ -38,10 +40,7 @@ pub(crate) struct Owners {
     checks: Checks,
     /// The namespaces that each owner has, by the owner's id.
     by_id: BTreeMap<String, BTreeSet<NetnsId>>,
-    /// The namespaces whose decision depends on the namespaces of the owner with this id. `depends_on` is the
-    /// inverse.
-    depending: BTreeMap<String, BTreeSet<NetnsId>>,
-    depends_on: HashMap<NetnsId, HashSet<String>>,
+    dependencies: Dependencies,
     /// The times at which owners that left their namespace cease to be its owner.
     leaving: BTreeSet<(Duration, NetnsId)>,
     /// The namespaces whose owner has no claim on them at this time. Claims without a location, or with a
@@ -121,19 +120,18 @@ impl Owners {
         self.dirty.extend(nsids.into_iter().map(|nsid| topology.netns(Some(nsid))));
         let ids = evidence.take_changed_ids();
         for id in ids {
-            self.mark_depending(&id);
+            self.dirty.extend(self.dependencies.on(&DependsOn::Owner(id)));
         }
         self.dirty.extend(&settled.namespaces);
         // An owner with an address in one namespace is not elsewhere.
         let ids = settled.namespaces.iter().filter_map(|netns| Some(self.owners.get(netns)?.id().to_owned()));
         for id in ids.collect::<BTreeSet<String>>() {
-            self.mark_depending(&id);
+            self.dirty.extend(self.dependencies.on(&DependsOn::Owner(id)));
         }
-        for &end in settled.ends.iter().filter(|end| end.netns == NetnsId::Host) {
-            self.dirty.extend(topology.peer_netns(end));
-        }
-        for &switch in settled.switches.iter().filter(|end| end.netns == NetnsId::Host) {
-            self.dirty.extend(topology.enslaved(switch).flat_map(|end| topology.peer_netns(end)));
+        let switches = settled.switches.iter().filter(|switch| switch.netns == NetnsId::Host);
+        let ports = switches.flat_map(|switch| topology.enslaved(*switch)).collect::<Vec<End>>();
+        for port in settled.ends.iter().chain(&ports).filter(|end| end.netns == NetnsId::Host) {
+            self.dirty.extend(self.dependencies.on(&DependsOn::Port(port.ifindex)));
         }
         while let Some(&(due, netns)) = self.leaving.first()
             && due <= now
@@ -142,10 +140,6 @@ impl Owners {
             self.dirty.insert(netns);
         }
         self.dirty.extend(self.checks.doubtful());
-    }
-
-    fn mark_depending(&mut self, id: &str) {
-        self.dirty.extend(self.depending.get(id).into_iter().flatten());
     }
 
     fn decide_one(
@@ -164,7 +158,7 @@ impl Owners {
                 Decided::default()
             }
         };
-        self.set_dependencies(netns, depends_on);
+        self.dependencies.set(netns, depends_on);
         match kept {
             true => _ = self.kept.insert(netns),
             false => _ = self.kept.remove(&netns),
@@ -211,7 +205,8 @@ impl Owners {
         }
         // The namespace of an owner is evidence about the other namespaces that it may own.
         for (id, _) in id_before.iter().chain(id_now.iter()).filter(|_| id_before != id_now) {
-            let others = self.depending.get(id).into_iter().flatten().filter(|other| **other != netns);
+            let owner = DependsOn::Owner(id.clone());
+            let others: Vec<NetnsId> = self.dependencies.on(&owner).filter(|other| *other != netns).collect();
             self.dirty.extend(others);
         }
         let differs = !Owner::same(before.as_ref(), owner.as_ref());
@@ -231,25 +226,6 @@ impl Owners {
                 }
             }
             self.owners.insert(netns, owner);
-        }
-    }
-
-    fn set_dependencies(&mut self, netns: NetnsId, ids: HashSet<String>) {
-        let before = match ids.is_empty() {
-            true => self.depends_on.remove(&netns),
-            false => self.depends_on.insert(netns, ids.clone()),
-        };
-        let before = before.unwrap_or_default();
-        for id in before.difference(&ids) {
-            if let Some(places) = self.depending.get_mut(id) {
-                places.remove(&netns);
-                if places.is_empty() {
-                    self.depending.remove(id);
-                }
-            }
-        }
-        for id in ids.difference(&before) {
-            self.depending.entry(id.clone()).or_default().insert(netns);
         }
     }
 

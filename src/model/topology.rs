@@ -267,16 +267,6 @@ impl Topology {
         range.take_while(move |(of, _)| *of == address).map(|&(_, end)| end)
     }
 
-    /// Returns the namespaces that an end leads to: the one that its link names as its peer's, and the one
-    /// of the end that it is paired with.
-    pub(crate) fn peer_netns(&self, end: End) -> impl Iterator<Item = NetnsId> {
-        let named = self.link(end.netns, end.ifindex).and_then(|link| match link.peer_netns {
-            PeerNetns::Nsid(nsid) => Some(self.netns(Some(nsid))),
-            _ => None,
-        });
-        named.into_iter().chain(self.pairing.peer(end).map(|peer| peer.netns))
-    }
-
     /// Returns the bridges and Open vSwitches on the host that have this name.
     pub(crate) fn host_switches(&self, name: Name) -> Vec<End> {
         let Some(Inside::Seen(links)) = self.namespaces().get(&NetnsId::Host) else { return Vec::new() };

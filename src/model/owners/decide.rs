@@ -1,6 +1,7 @@
 //! The rules that assign an owner to a namespace, in the order of trust.
 
 use super::checks::Claimant;
+use super::dependencies::DependsOn;
 use super::evidence::Evidence;
 use super::new_processes::containers_above;
 use super::{Facts, Owners, is_generated_name};
@@ -10,7 +11,7 @@ use crate::model::pairing::Inside;
 use crate::model::topology::Topology;
 use crate::model::view::Tenant;
 use crate::model::workload::{Claim, Endpoint, Expected, Locator, Runtime};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,13 @@ pub(super) enum FoundBy {
     /// The first process of a namespace.
     NewProcess,
     Process,
+}
+
+impl FoundBy {
+    /// Returns true for what names a container before its runtime claims the namespace.
+    fn is_without_claim(self) -> bool {
+        matches!(self, FoundBy::Interface | FoundBy::NewProcess)
+    }
 }
 
 impl Owner {
@@ -110,7 +118,7 @@ pub(super) struct Decided {
     /// The namespace's name, if a user or an engine chose it.
     pub chosen: Option<String>,
     /// The ids of owners whose namespaces are an input of this decision.
-    pub depends_on: HashSet<String>,
+    pub depends_on: BTreeSet<DependsOn>,
     /// True if the owner has no claim on the namespace at this time.
     pub kept: bool,
 }
@@ -129,7 +137,7 @@ impl Owners {
         let mut decided = Decided::default();
         let Some(inside) = known.topology.namespaces().get(&netns) else { return decided };
         let generated = self.believe_claims(netns, inside, evidence, now, &mut decided);
-        if decided.owner.is_none() {
+        if decided.owner.is_none() && !self.find_again(netns, inside, evidence, known, &mut decided) {
             self.keep_leaving(netns, evidence, known, generated.is_some(), now, &mut decided);
         }
         self.expect(netns, inside, evidence, known, &mut decided);
@@ -210,7 +218,7 @@ impl Owners {
         if before.locator.is_none() {
             // An interface was the evidence: it was wrong if the owner is found elsewhere with an interface
             // of that address.
-            decided.depends_on.insert(owner.id.clone());
+            decided.depends_on.insert(DependsOn::Owner(owner.id.clone()));
             let mut addresses = before.endpoints.iter().filter_map(|endpoint| endpoint.address);
             if addresses.any(|address| self.is_elsewhere(netns, &owner.id, address, known.topology)) {
                 return;
@@ -256,7 +264,8 @@ impl Owners {
             let candidates = evidence.sources.values().filter_map(|source| source.expected.get(&address));
             let arrived = (known.arrived)(End { netns, ifindex: link.ifindex });
             for (expected, told_at) in candidates.flatten() {
-                decided.depends_on.insert(expected.workload.id.clone());
+                decided.depends_on.extend(link.iflink.map(DependsOn::Port));
+                decided.depends_on.insert(DependsOn::Owner(expected.workload.id.clone()));
                 let in_time = arrived.is_none_or(|arrived| arrived + known.hold_back >= *told_at);
                 let bridge = port_bridge(netns, link, known.topology);
                 let here = bridge.is_some() && expected.bridge == bridge;
@@ -271,14 +280,36 @@ impl Owners {
         }
     }
 
+    /// Keeps the owner that was found by an expected interface or by a first process, and is still: it has not
+    /// left the namespace. Returns false if there was no such owner.
+    fn find_again(
+        &self,
+        netns: NetnsId,
+        inside: &Inside,
+        evidence: &Evidence,
+        known: &Facts<'_>,
+        decided: &mut Decided,
+    ) -> bool {
+        let before = self.owners.get(&netns);
+        let Some(before) = before.filter(|owner| owner.found.is_without_claim()) else { return false };
+        let mut again = Decided::default();
+        self.expect(netns, inside, evidence, known, &mut again);
+        if again.owner.is_none() {
+            self.first_process(netns, evidence, &mut again);
+        }
+        decided.depends_on.extend(again.depends_on);
+        decided.owner = again.owner.filter(|owner| owner.tenant.owner == before.tenant.owner);
+        decided.owner.is_some()
+    }
+
     /// Assigns an unclaimed namespace to the container whose first process is there, if the container owns no
     /// other namespace: a namespace that a container creates for itself is not the container's own, and a
     /// cgroup that it creates below its own identifies no owner.
     fn first_process(&self, netns: NetnsId, evidence: &Evidence, decided: &mut Decided) {
         let Some((id, process)) = evidence.new_processes.found(netns) else { return };
-        decided.depends_on.insert(id.to_owned());
+        decided.depends_on.insert(DependsOn::Owner(id.to_owned()));
         let above = || containers_above(process.cgroup.as_deref().unwrap_or_default());
-        decided.depends_on.extend(above().map(str::to_owned));
+        decided.depends_on.extend(above().map(|id| DependsOn::Owner(id.to_owned())));
         let Some(workload) = evidence.container(id) else { return };
         // Of two namespaces with a first process of one container, the first is the container's.
         let owned = |id: &str, others: &dyn Fn(NetnsId) -> bool| {
