@@ -1,4 +1,4 @@
-//! What the user typed -> what the program needs.
+//! Command line and environment -> the values that the program needs.
 
 mod duration;
 mod selection;
@@ -359,7 +359,7 @@ impl Sources {
     }
 }
 
-/// What `--sandbox.disable` names.
+/// A value of `--sandbox.disable`: one part, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PartOrAll {
     Part([Part; 1]),

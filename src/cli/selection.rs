@@ -1,4 +1,4 @@
-//! What the user wants to see: filters, and the runtimes' labels.
+//! Flags that select the output: filters, and the runtimes' labels.
 
 use crate::model::filter::{Choice, Filter, cleaned};
 use clap::{ArgAction, Args};
@@ -138,7 +138,7 @@ pub(crate) enum BadPattern {
     Syntax {
         /// The position in the pattern, from 1.
         position: usize,
-        /// The parser's explanation.
+        /// The explanation of the parser.
         why: String,
     },
     /// The pattern would take too much memory.

@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The exporter's own process.
 pub(super) struct OwnProcess {
-    /// In seconds since the epoch. Read once: the kernel's boot time moves when the clock is set, and a start
+    /// Seconds since the epoch. Read once: the kernel's boot time moves when the clock is set, and a start
     /// time that moves reads as a restart.
     start_time: Option<u64>,
 }

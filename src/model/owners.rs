@@ -38,14 +38,14 @@ pub(crate) struct Owners {
     checks: Checks,
     /// The namespaces that each owner has, by the owner's id.
     by_id: BTreeMap<String, BTreeSet<NetnsId>>,
-    /// The namespaces whose decision depends on the namespaces of the owner with this id. `depends_on` is the
-    /// inverse.
+    /// The namespaces with a decision that depends on the namespaces of the owner with this id. `depends_on`
+    /// is the inverse.
     depending: BTreeMap<String, BTreeSet<NetnsId>>,
     depends_on: HashMap<NetnsId, HashSet<String>>,
     /// The times at which owners that left their namespace cease to be its owner.
     leaving: BTreeSet<(Duration, NetnsId)>,
-    /// The namespaces whose owner has no claim on them at this time. Claims without a location, or with a
-    /// location elsewhere, decide whether the owner leaves.
+    /// The namespaces with an owner that has no claim on them at this time. Claims without a location, or
+    /// with a location elsewhere, decide whether the owner leaves.
     kept: BTreeSet<NetnsId>,
     /// The version of the evidence at the last decision.
     decided_by: u64,

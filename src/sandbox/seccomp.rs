@@ -244,7 +244,7 @@ mod known {
     #[allow(clippy::unnecessary_cast, reason = "in musl these are of another type")]
     const IOCTLS: [u64; 4] = [FIONBIO as u64, FIONREAD as u64, TCGETS as u64, TIOCGWINSZ as u64];
 
-    /// From linux/prctl.h: libc defines the constant for Android alone.
+    /// A constant of linux/prctl.h, which libc defines for Android alone.
     const PR_GET_AUXV: c_int = 0x41_55_58_56;
 
     /// The names of threads and of glibc's memory, and the processor's features.

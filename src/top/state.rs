@@ -5,7 +5,7 @@ use super::table::{self, Column, Row, RowKey};
 use crate::model::text::printable;
 use std::time::Duration;
 
-/// A pressed key.
+/// A key that the user pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     Char(char),
@@ -84,7 +84,7 @@ pub struct State {
     pub lacks: Vec<String>,
     /// The state of the source.
     pub supply: Supply,
-    /// The open pane.
+    /// The pane that is open, if any.
     pub mode: Mode,
     /// The sort column, and true if the highest values are first.
     pub sort: (Column, bool),
