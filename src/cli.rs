@@ -35,7 +35,7 @@ pub struct Cli {
     pub(crate) serve: Serve,
 }
 
-/// What the program can do.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Collect, and serve /metrics (the default)
@@ -195,7 +195,7 @@ pub(crate) struct CheckWebConfig {
     pub(crate) file: PathBuf,
 }
 
-/// Where things are, and how to log.
+/// Flags of all commands: locations, sources, the sandbox and the log.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Sources {
     /// Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else
