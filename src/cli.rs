@@ -1,4 +1,4 @@
-//! What the user typed -> what the program needs.
+//! Command line and environment -> the values that the program needs.
 
 mod duration;
 mod selection;
@@ -35,7 +35,7 @@ pub struct Cli {
     pub(crate) serve: Serve,
 }
 
-/// What the program can do.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Collect, and serve /metrics (the default)
@@ -116,15 +116,14 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
-    /// How many series there may be.
+    /// Returns the greatest number of series.
     pub(crate) fn series_limit(&self) -> usize {
         if self.series == 0 { usize::MAX } else { self.series }
     }
 }
 
 impl Cli {
-    /// Reads the command line and the environment; ends the program where they are wrong, with the exit
-    /// code 2.
+    /// Reads the command line and the environment; ends the program with the exit code 2 if they are wrong.
     pub fn read() -> Cli {
         Cli::try_read(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
@@ -196,7 +195,7 @@ pub(crate) struct CheckWebConfig {
     pub(crate) file: PathBuf,
 }
 
-/// Where things are, and how to log.
+/// Flags of all commands: locations, sources, the sandbox and the log.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Sources {
     /// Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else
@@ -293,11 +292,11 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The collectors that the rest works without.
+/// The collectors that can be disabled.
 const OPTIONAL: [Source; 5] = [Source::Docker, Source::Podman, Source::Cri, Source::Named, Source::Process];
 
 impl Sources {
-    /// Parts of the sandbox that are not set.
+    /// Returns the parts of the sandbox that are not set.
     pub(crate) fn unconfined(&self) -> BTreeSet<Part> {
         self.unconfined.iter().flat_map(|chosen| chosen.parts()).copied().collect()
     }
@@ -314,12 +313,12 @@ impl Sources {
         }
     }
 
-    /// True unless the user has disabled it.
+    /// Returns true unless the user has disabled the collector.
     pub(crate) fn is_on(&self, source: Source) -> bool {
         !self.disabled.contains(&source)
     }
 
-    /// Podman's service to ask, and whether the user named it.
+    /// Returns Podman's service to ask, and true if the user named it.
     pub(crate) fn podman(&self) -> (DockerHost, bool) {
         match &self.podman_host {
             Some(host) => (host.clone(), true),
@@ -327,11 +326,11 @@ impl Sources {
         }
     }
 
-    /// The engine to ask, and whether the user named it.
+    /// Returns the engine to ask, and true if the user named it.
     ///
     /// # Errors
-    /// If DOCKER_HOST is not understood, which is no reason not to run: others may (`ssh://`). One line
-    /// that names it.
+    /// Fails with one line that names DOCKER_HOST if its value is not understood. That is no reason not to
+    /// run: the value may be meant for other programs (`ssh://`).
     pub(crate) fn docker(&self) -> Result<(DockerHost, bool), String> {
         if let Some(host) = &self.docker_host {
             return Ok((host.clone(), true));
@@ -345,10 +344,10 @@ impl Sources {
         }
     }
 
-    /// The folder of the named namespaces, and whether the user named it: then it must be there.
+    /// Returns the folder of the named namespaces, and true if the user named it: then it must exist.
     ///
     /// # Errors
-    /// If it cannot be read: one line that names it.
+    /// Fails with one line that names the folder if it cannot be read.
     pub(crate) fn netns_folder(&self) -> Result<(PathBuf, bool), String> {
         match &self.netns {
             None => Ok(("/run/netns".into(), false)),
@@ -360,7 +359,7 @@ impl Sources {
     }
 }
 
-/// What `--sandbox.disable` names.
+/// A value of `--sandbox.disable`: one part, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PartOrAll {
     Part([Part; 1]),

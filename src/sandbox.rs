@@ -1,8 +1,8 @@
-//! The sandbox: what needs privileges is opened first, then the process gives up all that it does not need
-//! any more, then threads start. docs/sandbox.md has the reasons.
+//! The sandbox. Files and sockets that need privileges are opened first; then the process gives up all
+//! privileges that it does not need any more; then threads start. docs/sandbox.md has the reasons.
 //!
-//! Each part that the kernel does not have, or that an outer sandbox forbids to set, is left out and said;
-//! it is no reason not to run.
+//! A part that the kernel does not support, or that an outer sandbox forbids to set, is left out and
+//! reported; it is no reason not to run.
 
 mod capabilities;
 mod files;
@@ -14,28 +14,28 @@ use rustix::thread::{no_new_privs, set_no_new_privs};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// What the sandbox is made of.
+/// The parts of the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// Every capability is given up but CAP_NET_ADMIN (capabilities(7)).
     Capabilities,
     /// No program that is executed gets more privileges (PR_SET_NO_NEW_PRIVS of prctl(2)). Landlock and
-    /// seccomp need it.
+    /// seccomp need this part.
     NoNewPrivs,
-    /// No core dumps, and nobody but root may look into the memory (PR_SET_DUMPABLE of prctl(2)).
+    /// No core dumps, and only root may look into the memory (PR_SET_DUMPABLE of prctl(2)).
     Dumpable,
-    /// Only the system calls that are needed (seccomp(2)).
+    /// Only the needed system calls are allowed (seccomp(2)).
     Seccomp,
-    /// Only the files that are needed (landlock(7)).
+    /// Only the needed files are accessible (landlock(7)).
     Landlock,
 }
 
 impl Part {
-    /// All, in the order in which they are set.
+    /// All parts, in the order in which they are set.
     pub const ALL: [Part; 5] =
         [Part::Capabilities, Part::NoNewPrivs, Part::Dumpable, Part::Landlock, Part::Seccomp];
 
-    /// What users call it.
+    /// Returns the name of the part for users.
     pub fn as_str(self) -> &'static str {
         match self {
             Part::Capabilities => "capabilities",
@@ -47,18 +47,19 @@ impl Part {
     }
 }
 
-/// What the process needs for as long as it runs.
+/// The resources that the process needs for as long as it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Folders and files below which it reads. Of one that is not there yet the nearest folder above counts.
+    /// Folders and files below which the process reads. For a missing folder the nearest existing one above
+    /// counts.
     pub read: Vec<PathBuf>,
-    /// Folders below which it may remove a file.
+    /// Folders below which the process may remove a file.
     pub remove: Vec<PathBuf>,
-    /// TCP ports that it connects to, on whatever host.
+    /// TCP ports that the process connects to, on any host.
     pub ports: Vec<u16>,
 }
 
-/// What holds now, as the kernel says it.
+/// The sandbox that is in force, as the kernel reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sandbox {
     capabilities: String,
@@ -66,18 +67,18 @@ pub struct Sandbox {
     dumpable: bool,
     seccomp: State,
     landlock: State,
-    /// What is not as it should be: one line each, which names the part.
+    /// The parts that are not in force as expected: one line each, which names the part.
     pub missing: Vec<String>,
 }
 
-/// How far a part is in force.
+/// The extent to which a part is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The user has disabled it.
+    /// The user has disabled the part.
     Off,
-    /// The system does not have it, or does not let us.
+    /// The system does not support the part, or does not permit it.
     Unavailable,
-    /// Without what this kernel does not have yet.
+    /// The part is in force without newer features that this kernel lacks.
     Partial,
     Full,
 }
@@ -93,7 +94,7 @@ impl State {
     }
 }
 
-/// Sets every part that is not disabled, in the calling thread and all that it starts: must be called
+/// Sets every part that is not disabled, in the calling thread and all threads that it starts. Must be called
 /// before the first other thread starts, after `drop_privileges`.
 pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
     let mut missing = Vec::new();
@@ -110,7 +111,7 @@ pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
     set(Part::NoNewPrivs, &|| full(set_no_new_privs(true)));
     set(Part::Dumpable, &|| full(set_dumpable_behavior(DumpableBehavior::NotDumpable)));
     let landlock = set(Part::Landlock, &|| files::restrict(needs));
-    // Looked at before the filter, under which nobody may ask.
+    // These are read before the filter is set, which forbids reading them.
     let (capabilities, no_new_privs) = (capabilities::effective(), no_new_privs().unwrap_or(false));
     let dumpable = dumpable_behavior() != Ok(DumpableBehavior::NotDumpable);
     let seccomp = set(Part::Seccomp, &|| seccomp::restrict(!needs.remove.is_empty()).map(|()| State::Full));
@@ -118,7 +119,7 @@ pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
 }
 
 impl Sandbox {
-    /// The labels of `veth_exporter_sandbox_info`.
+    /// Returns the labels of `veth_exporter_sandbox_info`.
     pub fn labels(&self) -> [(&'static str, &str); 5] {
         let word = |is: bool| if is { "true" } else { "false" };
         [

@@ -1,17 +1,17 @@
-//! Durations as flags take them.
+//! Durations as values of flags.
 
 use jiff::fmt::friendly::SpanParser;
 use jiff::{Span, SpanRelativeTo};
 use std::time::Duration;
 
-/// What to do about a text that jiff refuses; jiff's own words name units that are refused here.
+/// The remedy for a text that jiff refuses; jiff's own messages name units that are refused here.
 const FORM: &str = "cannot be read as a duration; write units from the largest to the smallest, like 500ms, 5m, \
                     1h30m, 2d or 1w, days and weeks in whole numbers";
 
 /// Parses a duration such as `500ms`, `1 min`, `1h30m` or `2d`: a day is 24 hours.
 ///
 /// # Errors
-/// If the text is no duration, is negative, or has months or years, which differ in length.
+/// Fails if the text is no duration, is negative, or has months or years, which differ in length.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let span: Span = SpanParser::new().parse_span(text.trim()).map_err(|_| FORM)?;
     if span.get_years() != 0 || span.get_months() != 0 {

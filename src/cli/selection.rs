@@ -1,4 +1,4 @@
-//! What the user wants to see: filters, and the runtimes' labels.
+//! Flags that select the output: filters, and the runtimes' labels.
 
 use crate::model::filter::{Choice, Filter, cleaned};
 use clap::{ArgAction, Args};
@@ -56,7 +56,7 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Returns the filter that these flags mean.
+    /// Returns the filter that these flags describe.
     pub(crate) fn filter(&self) -> Filter {
         Filter {
             devices: match self.device_metrics {
@@ -68,10 +68,10 @@ impl Selection {
         }
     }
 
-    /// Finds what no flag can find by itself.
+    /// Checks the flags together for conflicts.
     ///
     /// # Errors
-    /// One line that names two labels which Prometheus could not tell apart.
+    /// Fails with one line that names two labels which Prometheus could not distinguish.
     pub(super) fn check(&self) -> Result<(), String> {
         let mut taken: BTreeMap<String, &String> = BTreeMap::new();
         for label in &self.labels {
@@ -102,7 +102,7 @@ fn choice(include: Option<&Pattern>, exclude: Option<&Pattern>) -> Choice {
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern(Regex);
 
-/// A pattern may take so much memory when it is compiled, bytes: `(a{1000}){1000}` would take some 100 MB.
+/// The memory of a compiled pattern, in bytes, at most: `(a{1000}){1000}` would take some 100 MB.
 const LARGEST: usize = 1 << 20;
 
 impl FromStr for Pattern {
@@ -112,7 +112,7 @@ impl FromStr for Pattern {
         if text.is_empty() {
             return Err(BadPattern::Empty);
         }
-        // As it was typed: the anchors would move its position.
+        // Parsed as it was typed: the anchors would move the position of an error.
         regex_syntax::parse(text).map_err(|error| BadPattern::syntax(text, &error))?;
         let anchored = RegexBuilder::new(&format!("^(?:{text})$"))
             .dot_matches_new_line(true)
@@ -121,33 +121,33 @@ impl FromStr for Pattern {
             .build();
         anchored.map(Pattern).map_err(|error| match error {
             regex::Error::CompiledTooBig(limit) => BadPattern::TooLarge { limit },
-            // A comment to the end of the line, say, takes the anchor with it.
+            // A comment to the end of the line, for example, includes the anchor.
             error => BadPattern::Unanchored { why: error.to_string() },
         })
     }
 }
 
-/// Why a text is no pattern.
+/// The reason for which a text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadPattern {
-    /// It would match what has no name.
+    /// The pattern would match an empty name.
     #[error("a regular expression must not be empty")]
     Empty,
-    /// It is no regular expression.
+    /// The text is no regular expression.
     #[error("at character {position}: {why}")]
     Syntax {
         /// The position in the pattern, from 1.
         position: usize,
-        /// What is wrong there.
+        /// The explanation of the parser.
         why: String,
     },
-    /// It is one that would take too much memory.
+    /// The pattern would take too much memory.
     #[error("it takes more than {limit} bytes when it is compiled")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// It is one by itself and none between anchors.
+    /// The text is a regular expression by itself and none between anchors.
     #[error("it cannot be anchored: {why}")]
     Unanchored {
         /// The explanation of the library regex.

@@ -43,7 +43,8 @@ pub(crate) struct Top {
 }
 
 impl Top {
-    /// How the exporter is to be believed, and believes us.
+    /// Returns the options of the connection: the checks of the exporter's certificate, and the user's
+    /// password.
     pub(crate) fn remote_options(&self) -> RemoteOptions {
         RemoteOptions {
             ca_file: self.ca_file.clone(),

@@ -1,12 +1,12 @@
-//! `veth-exporter check-web-config`: whether a file for `--web.config.file` would be taken.
+//! `veth-exporter check-web-config`: checks a file for `--web.config.file`.
 
 use crate::cli::CheckWebConfig;
 use crate::http::WebConfig;
 
-/// Reads it as `serve` would, certificates included.
+/// Reads the file as `serve` would, certificates included.
 ///
 /// # Errors
-/// What is wrong with it: one line that names the file.
+/// Fails with one line that names the file and its error.
 pub(super) fn run(flags: &CheckWebConfig) -> anyhow::Result<()> {
     WebConfig::load(&flags.file)?;
     println!("{}: good", flags.file.display());

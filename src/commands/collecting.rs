@@ -1,4 +1,4 @@
-//! A collector that goes on, for the commands that do: `serve` and `top`.
+//! A collector that runs until the end, for the commands `serve` and `top`.
 
 use crate::collector::{self, Engine, Handle};
 use crate::kernel::Reach;
@@ -11,33 +11,33 @@ use std::time::Duration;
 /// The time for which an end without an owner is held back while a runtime may still name it.
 const HOLD_BACK: Duration = Duration::from_secs(1);
 
-/// Changes that come within this are evaluated together.
+/// The span within which changes are evaluated together.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// The time after which everything is read again although events report what changes.
 const RESYNC: Duration = Duration::from_secs(300);
 
-/// The shortest time for which an owner stays after nothing claims the namespace any more.
+/// The shortest time for which an owner stays after its last claim on the namespace.
 const LEAVING: Duration = Duration::from_secs(2);
 
-/// So many threads of an engine look names up.
+/// The number of threads of an engine that look names up.
 const LOOK_UPS: usize = 2;
 
-/// What the user may choose of it.
+/// The user's choices about the collector.
 pub(super) struct Wishes {
     pub interval: Duration,
     pub retention: Duration,
     pub peak_window: Duration,
     pub processes: bool,
     pub filter: Filter,
-    /// So many series at most.
+    /// The greatest number of series.
     pub series: usize,
 }
 
-/// Starts the collector, and what asks the engines. Must be called in a tokio runtime.
+/// Starts the collector, and the threads that ask the engines. Must be called in a tokio runtime.
 ///
 /// # Errors
-/// If the system gives no thread.
+/// Fails if the system cannot start a thread.
 pub(super) fn start(wishes: Wishes, sources: collector::Sources, engines: Vec<Engine>) -> io::Result<Handle> {
     let config = Config {
         retention: wishes.retention,
@@ -64,8 +64,8 @@ pub(super) fn start(wishes: Wishes, sources: collector::Sources, engines: Vec<En
     Ok(handle)
 }
 
-/// Asks the engine on a thread of its own: to understand a long answer must delay neither a scrape nor
-/// another engine.
+/// Asks the engine on a thread of its own: parsing a long answer must delay neither a scrape nor another
+/// engine.
 fn follow(engine: Engine, collector: Handle) -> io::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().max_blocking_threads(LOOK_UPS).enable_all().build()?;

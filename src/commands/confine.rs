@@ -1,4 +1,4 @@
-//! The files and ports that the sandbox must leave because of these flags.
+//! The files and ports that the sandbox must permit because of these flags.
 
 use crate::cli::Sources;
 use crate::kernel::SYSFS_NET;
@@ -9,16 +9,17 @@ use anyhow::anyhow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// The exporter's own figures are always read there.
+/// The procfs of the exporter's own figures, regardless of `--path.procfs`.
 const OWN_PROCFS: &str = "/proc";
 
-/// Where engines have their sockets and the names of their namespaces, in folders that come and go with them.
+/// The parents of the folders with engines' sockets and with the names of their namespaces: the folders come
+/// and go with the engines.
 const RUNTIME_FOLDERS: [&str; 2] = ["/run", "/var/run"];
 
 /// The folder of sysfs that the links of /sys/class/net lead to.
 const SYSFS_LINKS: &str = "/sys/devices/virtual/net";
 
-/// What the C library reads to find an address by name.
+/// The folder that the C library reads to resolve a name to an address.
 const NAME_SERVICE: &str = "/etc";
 const DNS: u16 = 53;
 
@@ -27,16 +28,16 @@ pub(super) fn drop_privileges(flags: &Sources) -> anyhow::Result<Tier> {
     sandbox::drop_privileges(flags.privileges, &flags.unconfined()).map_err(|error| anyhow!(error))
 }
 
-/// Sets what does not hinder a program that drives a terminal: whoever does that opens it to write, and
-/// sends signals.
+/// Sets the parts of the sandbox that do not hinder a program that drives a terminal: such a program opens
+/// the terminal to write, and sends signals.
 pub(super) fn confine_beside_terminal(flags: &Sources) -> Sandbox {
     let mut disabled = flags.unconfined();
     disabled.extend([Part::Landlock, Part::Seccomp]);
     sandbox::confine(&Needs::default(), &disabled)
 }
 
-/// Sets the sandbox for the sources that these flags name, for what else is read, and for unix sockets of
-/// our own whose files are removed at the end. What is missing is said in the log.
+/// Sets the sandbox for the sources that these flags name, for all other files that are read, and for the
+/// exporter's own unix sockets, which are removed at the end. Missing parts are reported in the log.
 pub(super) fn confine<'a>(
     flags: &Sources,
     read: impl IntoIterator<Item = PathBuf>,
@@ -63,7 +64,7 @@ fn needs(flags: &Sources) -> Needs {
     let podman = flags.is_on(Source::Podman).then(|| flags.podman().0);
     for host in docker.iter().chain(&podman) {
         match host {
-            // An engine that has its socket elsewhere mostly has its namespaces there too.
+            // An engine with its socket elsewhere mostly has its namespaces there too.
             DockerHost::Unix(path) => needs.read.push(folder_of(path)),
             DockerHost::Tcp(address) => {
                 let port: Option<u16> = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
@@ -78,7 +79,7 @@ fn needs(flags: &Sources) -> Needs {
     needs
 }
 
-/// The folder that a file is in.
+/// Returns the folder of a file.
 fn folder_of(path: &Path) -> PathBuf {
     path.parent().map_or_else(PathBuf::new, Path::to_owned)
 }

@@ -1,4 +1,4 @@
-//! `veth-exporter find QUERY`: whose is this?
+//! `veth-exporter find QUERY`: prints the owner of a device, an address or a container's interface.
 
 use super::look::{Look, print, print_json};
 use super::rows::{EndRow, Row, rows};
@@ -18,18 +18,18 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
-/// How alike a name must be to be suggested (1 is the same), and how many are.
+/// The least similarity of a suggested name (1 is equality), and the number of suggestions.
 const ALIKE: f64 = 0.6;
 const SUGGESTIONS: usize = 3;
 
-/// The shortest beginning of a container's id that is taken for one: below, it would rather be an ifindex.
+/// The shortest prefix that counts as a container's id: a shorter one is more likely an ifindex.
 const SHORTEST_ID: usize = 4;
 
-/// Prints every pair that the query means, with the commands that would show the same by hand; else why
-/// there is none.
+/// Prints every pair that matches the query, with the commands that would show the same by hand; else the
+/// reason for which there is none.
 ///
 /// # Errors
-/// If nothing is found: one line, with the nearest names.
+/// Fails with one line, which has the nearest names, if nothing is found.
 pub(super) fn run(flags: &Find) -> anyhow::Result<()> {
     let mut look = Look::take(&flags.sources)?;
     let mut rows = rows(&look.view);
@@ -44,7 +44,7 @@ pub(super) fn run(flags: &Find) -> anyhow::Result<()> {
         let Some((runtime, seen)) = ask_engines(&mut look, &query.text) else {
             return not_found(&query.text, &names);
         };
-        // It has a name of its own besides the one that is shown: a Swarm task's container.
+        // A Swarm task's container has a name of its own besides the one that is shown.
         let of_container =
             |end: &EndRow| end.container_id.iter().chain(&end.member_ids).any(|id| id == seen.id());
         found = others.into_iter().filter(|row| row.ends.iter().any(of_container)).collect();
@@ -67,10 +67,10 @@ pub(super) fn run(flags: &Find) -> anyhow::Result<()> {
     }
 }
 
-/// Every reading of what the user typed; one query can mean several things.
+/// Every interpretation of the user's text; one query can mean several things.
 struct Query {
     bytes: Vec<u8>,
-    /// As it would be shown, if it is not UTF-8.
+    /// The text as it would be shown, if it is not UTF-8.
     text: String,
     ifindex: Option<u32>,
     address: Option<Mac>,
@@ -119,7 +119,7 @@ impl Query {
     }
 }
 
-/// Adds to each end the IP addresses it has, of these namespaces. One that may not be asked has none.
+/// Adds to each end in these namespaces its IP addresses. A namespace that may not be read adds none.
 fn add_addresses(rows: &mut [Row], netns: &BTreeSet<Option<u32>>, resolver: &mut Resolver) {
     let mut known: BTreeMap<Option<u32>, Vec<Address>> = BTreeMap::new();
     for &nsid in netns {
@@ -136,7 +136,7 @@ fn add_addresses(rows: &mut [Row], netns: &BTreeSet<Option<u32>>, resolver: &mut
     }
 }
 
-/// Everything that could have been asked for by name.
+/// Returns every name that a query could mean.
 fn names(rows: &[Row]) -> BTreeSet<String> {
     let ends = rows.iter().flat_map(|row| &row.ends);
     let names = ends.flat_map(|end| {
@@ -150,7 +150,7 @@ fn names(rows: &[Row]) -> BTreeSet<String> {
 struct Found {
     #[serde(flatten)]
     row: Row,
-    /// Commands that show the same.
+    /// The commands that show the same.
     by_hand: Vec<String>,
 }
 
@@ -214,10 +214,10 @@ fn flow(bytes: u64, packets: u64, dropped: u64) -> String {
     format!("{bytes} bytes in {packets} packets, {dropped} dropped")
 }
 
-/// The commands that show this end without us.
+/// Returns the commands that show this end without this program.
 fn by_hand(end: &EndRow) -> Vec<String> {
     let device = end.raw_device.map(|name| quoted(name.as_bytes()));
-    // A pod's own container has a name that nobody knows.
+    // A pod's own container has a name that users do not know.
     let container = end.container.as_ref().or(end.container_id.as_ref()).map(|name| quoted(name.as_bytes()));
     let within = match (end.nsid, end.runtime, container) {
         (None, ..) => Some(String::new()),
@@ -227,7 +227,7 @@ fn by_hand(end: &EndRow) -> Vec<String> {
             )
         }),
         (Some(_), Some(engine @ ("docker" | "podman")), Some(name)) => {
-            // A Swarm task is shown as `service.slot`, and its container is called otherwise.
+            // A Swarm task is shown as `service.slot`, but its container has another name.
             let id = end.container_id.as_deref().filter(|_| name.contains('.'));
             let name = id.and_then(|id| id.get(..12)).map_or(name, str::to_owned);
             Some(format!("nsenter -n -t \"$({engine} inspect -f '{{{{.State.Pid}}}}' {name})\" "))
@@ -246,12 +246,12 @@ fn by_hand(end: &EndRow) -> Vec<String> {
                 format!("{within}ip addr show dev {device}"),
             ]
         }
-        // Only the other end can be looked at; it says which index this one has.
+        // Only the other end can be read; it has the index of this one.
         _ => Vec::new(),
     }
 }
 
-/// A word for a shell: bash's `$'...'` where it takes that.
+/// Quotes a word for a shell, by `$'...'` of bash if the word needs it.
 fn quoted(word: &[u8]) -> String {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_.:@%+-/".contains(b);
     if !word.is_empty() && word.iter().all(plain) {
@@ -269,7 +269,7 @@ fn quoted(word: &[u8]) -> String {
     text
 }
 
-/// The container or pod that is called so, running or not, and its runtime.
+/// Returns the container or pod of this name, running or not, and its runtime.
 fn ask_engines(look: &mut Look, query: &str) -> Option<(&'static str, FoundByEngine)> {
     for engine in &mut look.engines {
         let runtime = engine.runtime().as_str();
@@ -282,7 +282,7 @@ fn ask_engines(look: &mut Look, query: &str) -> Option<(&'static str, FoundByEng
     None
 }
 
-/// Names the nearest names.
+/// Returns the error that suggests the nearest names.
 fn not_found(query: &str, names: &BTreeSet<String>) -> anyhow::Result<()> {
     let mut near: Vec<(f64, &String)> =
         names.iter().map(|name| (strsim::normalized_damerau_levenshtein(query, name), name)).collect();

@@ -1,13 +1,13 @@
-//! `veth-exporter healthy`: whether the exporter that serves here is well.
+//! `veth-exporter healthy`: checks the exporter that serves on this host.
 
 use crate::cli::Healthy;
 use crate::http::{ListenAddress, Routes, check_health};
 use anyhow::Context;
 
-/// Asks the exporter that was started with the same flags; the first of its addresses counts.
+/// Sends a request to the exporter that was started with the same flags; the first of its addresses counts.
 ///
 /// # Errors
-/// If it is not well, or cannot be reached.
+/// Fails if the exporter is not healthy, or cannot be reached.
 pub(super) fn run(flags: &Healthy) -> anyhow::Result<()> {
     let routes = Routes::new(flags.external_url.as_ref(), flags.route_prefix.as_deref(), "/metrics");
     let first: &ListenAddress = flags.listen.first().context("--web.listen-address is empty")?;

@@ -1,14 +1,14 @@
-//! `veth-exporter list`: all pairs, once.
+//! `veth-exporter list`: prints all pairs, once.
 
 use super::look::{Look, print, print_json};
 use super::rows::{EndRow, Row, rows};
 use crate::cli::{Format, List};
 use crate::model::text::printable;
 
-/// Prints every pair, and every end that has none.
+/// Prints every pair, and every end without a pair.
 ///
 /// # Errors
-/// If the host's links cannot be read.
+/// Fails if the host's links cannot be read.
 pub(super) fn run(flags: &List) -> anyhow::Result<()> {
     let look = Look::take(&flags.sources)?;
     let rows = rows(&look.view);
@@ -21,8 +21,8 @@ pub(super) fn run(flags: &List) -> anyhow::Result<()> {
 const HEADINGS: [&str; 9] =
     ["DEVICE", "NETNS", "BRIDGE", "PEER", "WORKLOAD", "NETWORK", "RECEIVED", "SENT", "STATE"];
 
-/// One line a pair: the port (or the first end) and the workload behind it, with bytes as the workload sees
-/// them.
+/// Returns one line for each pair: the port (or the first end) and the workload behind it, with bytes as the
+/// workload sees them.
 fn table(rows: &[Row]) -> String {
     let mut lines: Vec<[String; 9]> = vec![HEADINGS.map(str::to_owned)];
     lines.extend(rows.iter().map(line));

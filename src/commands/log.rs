@@ -1,4 +1,4 @@
-//! Lines of the log, with the keys of exporter-toolkit: `ts`, `level`, `msg` and what belongs to the message.
+//! Lines of the log, with the keys of exporter-toolkit: `ts`, `level`, `msg` and the fields of the message.
 
 mod throttle;
 
@@ -17,8 +17,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes an event as one line, whatever is in it; of a place that writes very many, not all. Who wants to
-/// debug gets all that is for him.
+/// A log layer that writes each event as one line, regardless of its content. Of a place in the program that
+/// writes very many lines, some are left out; at debug level none are.
 pub(super) struct Lines {
     format: LogFormat,
     throttle: Mutex<Throttle<Identifier>>,
@@ -29,8 +29,8 @@ impl Lines {
         Lines { format, throttle: Mutex::default() }
     }
 
-    /// How many lines of its place were not written since the last; `None` if this is not to be written
-    /// either.
+    /// Returns how many lines of the same place were left out since its last one; `None` if this one is left
+    /// out too.
     fn admit(&self, event: &Event<'_>) -> Option<u64> {
         if *event.metadata().level() > Level::INFO {
             return Some(0);
@@ -40,7 +40,7 @@ impl Lines {
     }
 }
 
-/// The message, and what belongs to it in the order in which it was said.
+/// The message and its fields, in their order in the source.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -117,18 +117,18 @@ fn logfmt(line: impl Iterator<Item = (&'static str, Value)>) -> String {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let plain = |c: char| !c.is_whitespace() && !misleads(c) && !matches!(c, '"' | '=' | '\\');
         let space = if text.is_empty() { "" } else { " " };
-        // A string takes what is written to it.
+        // Writing to a string cannot fail.
         let _ = if !value.is_empty() && value.chars().all(plain) {
             write!(text, "{space}{key}={value}")
         } else {
-            // What JSON escapes is what readers of logfmt undo.
+            // Readers of logfmt undo the same escapes that JSON makes.
             write!(text, "{space}{key}={}", json_string(&value))
         };
     }
     text
 }
 
-/// The keys in their order, which a `serde_json::Map` would lose.
+/// Returns a JSON object with the keys in their order, which a `serde_json::Map` would lose.
 fn json(line: impl Iterator<Item = (&'static str, Value)>) -> String {
     let written = |value: Value| value.as_str().map_or_else(|| value.to_string(), json_string);
     let members: Vec<String> =

@@ -1,4 +1,4 @@
-//! One look at the host, for the commands that print and end.
+//! A single reading of the host, for the commands that print and end.
 
 use super::confine;
 use crate::cli::Sources;
@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// What was seen, and what is needed to ask more.
+/// The result of the reading, and the sources for further requests.
 pub(super) struct Look {
     pub view: View,
     pub sources: collector::Sources,
@@ -21,12 +21,12 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// Looks; what cannot be seen is said in the log, and the rest is still shown.
+    /// Reads the host. Parts that cannot be read are reported in the log, and the rest is still shown.
     pub(super) fn take(flags: &Sources) -> anyhow::Result<Look> {
         super::start_log(flags)?;
         let mut sources = super::open_kernel(flags)?;
         let mut engines = super::open_engines(flags)?;
-        // One look needs no events.
+        // A single reading needs no events.
         if let Some(lack) = confine::drop_privileges(flags)?.lacks(true, flags.privileges) {
             tracing::warn!("{lack}");
         }
@@ -60,7 +60,7 @@ impl Look {
     }
 }
 
-/// Prints to standard output; that the reader has gone (`| head`) is no error.
+/// Prints to standard output; a reader that has gone (`| head`) is no error.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,4 +1,4 @@
-//! What the user can call.
+//! The commands of the program.
 
 mod check_web_config;
 mod collecting;
@@ -28,10 +28,10 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-/// Runs what the user asked for.
+/// Runs the command of the command line.
 ///
 /// # Errors
-/// What the user is told in one line before the exit code 1.
+/// Returns the message that is printed in one line before the exit code 1.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => serve::run(&cli.serve),
@@ -60,7 +60,7 @@ fn start_log(flags: &Sources) -> anyhow::Result<()> {
     tracing_subscriber::registry().with(lines).try_init().context("cannot start the log")
 }
 
-/// Opens what needs privileges.
+/// Opens the sources that need privileges.
 fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
     let own_nsid = OwnNsid::default();
     let table = kernel::DeviceTable::new(&flags.procfs);
@@ -84,7 +84,7 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
     })
 }
 
-/// The engines to ask; nothing is dialled yet.
+/// Returns the engines to ask; no connection is opened yet.
 fn open_engines(flags: &Sources) -> anyhow::Result<Vec<Engine>> {
     std::fs::read_dir(&flags.procfs).with_context(|| format!("--path.procfs {}", flags.procfs.display()))?;
     let docker = flags.is_on(Source::Docker).then(|| flags.docker());

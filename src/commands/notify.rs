@@ -1,15 +1,14 @@
-//! What systemd is told: sd_notify(3), for units of `Type=notify`. Elsewhere nobody listens, and nothing is
-//! sent.
+//! Messages to systemd: sd_notify(3), for units of `Type=notify`. Without systemd no message is sent.
 
 use crate::collector::Handle;
 use sd_notify::NotifyState;
 use std::time::Duration;
 
-/// Until the first look at the host is over, it is looked for so often.
+/// The interval of the checks whether the first reading of the host is over.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// READY=1 once the host was looked at, then WATCHDOG=1 at twice the asked rate for as long as the
-/// collector answers; for ever.
+/// Sends READY=1 after the first reading of the host, then WATCHDOG=1 at twice the requested rate for as long
+/// as the collector answers.
 pub(super) async fn follow(collector: Handle) {
     // systemd sends no span as short as this.
     let asked = sd_notify::watchdog_enabled().filter(|limit| *limit >= LOOK);

@@ -1,4 +1,4 @@
-//! Pairs as rows: what `list` and `find` print, and their JSON.
+//! Pairs as rows of the output of `list` and `find`, and their JSON.
 
 use crate::model::link::{Counters, Name};
 use crate::model::pairing::Role;
@@ -6,14 +6,14 @@ use crate::model::view::{ShownSide, Tenant, View};
 use crate::model::workload::Workload;
 use serde::Serialize;
 
-/// A pair, or an end that has none.
+/// A pair, or an end without a pair.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
     pub state: &'static str,
     pub ends: Vec<EndRow>,
 }
 
-/// One end of it.
+/// One end of a pair.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct EndRow {
     pub role: &'static str,
@@ -21,7 +21,7 @@ pub(super) struct EndRow {
     pub netns: String,
     pub nsid: Option<u32>,
     pub ifindex: u32,
-    /// The rest is absent where we may not look.
+    /// The fields below are absent for a namespace that may not be read.
     pub device: Option<String>,
     pub address: Option<String>,
     pub mtu: Option<u32>,
@@ -37,22 +37,22 @@ pub(super) struct EndRow {
     pub parent: Option<String>,
     pub network: Option<String>,
     pub counters: Option<CounterRow>,
-    /// With the prefix's length; only `find` asks for them.
+    /// Each with the prefix's length; only `find` requests addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ip_addresses: Vec<String>,
-    /// What its owner is called: the container's name, `namespace/pod` for a pod.
+    /// The owner's title: the container's name, `namespace/pod` for a pod.
     #[serde(skip)]
     pub title: Option<String>,
     /// The ids of the members.
     #[serde(skip)]
     pub member_ids: Vec<String>,
-    /// The name as the kernel has it.
+    /// The name in the kernel's bytes.
     #[serde(skip)]
     pub raw_device: Option<Name>,
 }
 
 impl EndRow {
-    /// `runtime/container` or `runtime/namespace/pod`, if somebody lives in its namespace.
+    /// Returns `runtime/container` or `runtime/namespace/pod`, if the end's namespace has an owner.
     pub(super) fn owner(&self) -> Option<String> {
         Some(format!("{}/{}", self.runtime?, self.title.as_deref()?))
     }
@@ -69,12 +69,12 @@ pub(super) struct CounterRow {
     pub tx_dropped: u64,
 }
 
-/// Every pair, and every end that has none.
+/// Returns every pair, and every end without a pair.
 pub(super) fn rows(view: &View) -> Vec<Row> {
     let pairs = view.scene.pairs.iter().zip(&view.samples).map(|(pair, samples)| {
         let mut ends: Vec<EndRow> =
             pair.sides.iter().zip(samples).map(|(side, counters)| end(side, counters)).collect();
-        // The port first.
+        // The port is first.
         ends.sort_by_key(|end| end.role != role(Role::Port));
         Row { state: pair.state.as_str(), ends }
     });

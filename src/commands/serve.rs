@@ -1,4 +1,4 @@
-//! `veth-exporter serve`: collect, and serve /metrics.
+//! `veth-exporter serve`: collects, and serves /metrics.
 
 use super::collecting::{self, Wishes};
 use super::{confine, notify};
@@ -10,13 +10,13 @@ use anyhow::Context;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// So many threads write and compress texts, and compare passwords; what is more waits.
+/// The number of threads that write and compress texts, and compare passwords; further work waits.
 const BLOCKING: usize = 16;
 
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// If it cannot start: one line that names what is in the way.
+/// Fails with one line that names the obstacle if it cannot start.
 pub(super) fn run(flags: &Serve) -> anyhow::Result<()> {
     super::start_log(&flags.sources)?;
     let sources = super::open_kernel(&flags.sources)?;
@@ -27,7 +27,8 @@ pub(super) fn run(flags: &Serve) -> anyhow::Result<()> {
     if let Some(lack) = tier.lacks(all_events, flags.sources.privileges) {
         tracing::warn!("{lack}");
     }
-    // Only now: it is read again whenever it changes, and what cannot be read then is better told at once.
+    // The file is read again whenever it changes. It is read here too, as an unreadable file is better
+    // reported at the start.
     let config = flags.web_config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
     let unix = flags.listen.iter().filter_map(ListenAddress::as_path);
     let sandbox = confine::confine(&flags.sources, config.places(), unix);

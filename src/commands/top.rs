@@ -1,4 +1,4 @@
-//! `veth-exporter top`: the pairs in a terminal, live.
+//! `veth-exporter top`: shows the pairs in a terminal, live.
 
 use super::collecting::{self, Wishes};
 use super::confine;
@@ -22,26 +22,27 @@ use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How far back the peaks look, as `serve` does by default.
+/// The span of the peaks, as `serve` has it by default.
 const PEAK_WINDOW: Duration = Duration::from_secs(60);
 
-/// Where the numbers come from.
+/// The source of the numbers.
 enum Supplier {
     Remote(Box<Remote>),
     Own { handle: Handle, lack: Option<&'static str> },
 }
 
-/// What a supplier says.
+/// A message of the supplier to the view.
 struct Message {
     told: Told,
-    /// What is missing and what would give it.
+    /// Missing facts, each with its remedy.
     lacks: Vec<String>,
 }
 
-/// Shows the pairs until the user has seen enough.
+/// Shows the pairs until the user quits.
 ///
 /// # Errors
-/// If there is no terminal, the exporter cannot be asked at all, or the host's links cannot be read.
+/// Fails if there is no terminal, if the exporter's address or files cannot be used, or if the host's links
+/// cannot be read.
 pub(super) fn run(flags: &Top) -> anyhow::Result<()> {
     Screen::is_possible()
         .map_err(|why| anyhow!("top needs a terminal: {why}; `veth-exporter list` prints the pairs once"))?;
@@ -71,16 +72,16 @@ pub(super) fn run(flags: &Top) -> anyhow::Result<()> {
         tokio::spawn(supply(supplier, flags.interval, out));
         show(State::new(source, flags.interval), messages).await
     });
-    // A name that is being looked up may take longer than the user waits.
+    // A pending look-up of a name may take longer than the user waits.
     runtime.shutdown_background();
     shown
 }
 
 type Opened = (crate::collector::Sources, Vec<crate::collector::Engine>, Option<&'static str>);
 
-/// Opens what needs privileges, and gives them up.
+/// Opens the sources that need privileges, and gives the privileges up.
 fn open(flags: &Top) -> anyhow::Result<Opened> {
-    // On the screen it would be in the way; what is missing is said there.
+    // A log on the screen would be in the way; the view itself shows missing facts.
     if !io::stderr().is_terminal() {
         super::start_log(&flags.sources)?;
     }
@@ -94,7 +95,7 @@ fn open(flags: &Top) -> anyhow::Result<Opened> {
     Ok((sources, engines, lack))
 }
 
-/// Asks at every tick, until nobody listens any more.
+/// Sends a request at every tick, until the receiver is closed.
 async fn supply(mut supplier: Supplier, every: Duration, out: Sender<Message>) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,7 +110,7 @@ async fn supply(mut supplier: Supplier, every: Duration, out: Sender<Message>) {
 }
 
 impl Supplier {
-    /// `None` if there is nothing to say yet.
+    /// Returns the next message; `None` if there is none yet.
     async fn ask(&mut self) -> Option<Message> {
         let read = |json: &[u8]| Answer::read(json).map_or_else(Told::Failure, Told::Pairs);
         match self {
@@ -141,7 +142,7 @@ impl Supplier {
     }
 }
 
-/// What ends the view from outside, and what suspends it.
+/// The signals that end the view, and those that suspend it.
 struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
@@ -176,7 +177,7 @@ async fn show(mut state: State, mut messages: Receiver<Message>) -> anyhow::Resu
     let colors = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut screen = Screen::take(Theme { colors }).context("cannot take the terminal")?;
     let mut inputs = inputs();
-    // The age of what is shown changes with time.
+    // The age of the numbers changes with time.
     let mut ticks = interval(Duration::from_secs(1));
     loop {
         screen.paint(&mut state, start.elapsed()).context("cannot write to the terminal")?;
@@ -207,7 +208,7 @@ async fn show(mut state: State, mut messages: Receiver<Message>) -> anyhow::Resu
     }
 }
 
-/// Stops this process until it is told to go on.
+/// Stops this process until it gets SIGCONT.
 fn stop() {
     // A process may always stop itself.
     let _ = kill_process(getpid(), Signal::STOP);

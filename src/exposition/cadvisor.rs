@@ -1,8 +1,8 @@
-//! What cAdvisor says of containers' networks, in its words. Pure.
+//! The network metrics of containers under cAdvisor's names and labels. Pure.
 //!
 //! Families, help, labels and directions are those of cAdvisor 0.49 (metrics/prometheus.go) and, for pods, of
-//! kubelet 1.30 (pkg/kubelet/server/server.go), whose sandboxes cAdvisor's containerd handler describes.
-//! docs/cadvisor.md says where this differs on purpose.
+//! kubelet 1.30 (pkg/kubelet/server/server.go), the sandboxes of which cAdvisor's containerd handler
+//! describes. docs/cadvisor.md lists the deliberate differences.
 
 use super::encode::{LabelBlock, Names, Rows, label_of};
 use super::families::Type;
@@ -22,7 +22,7 @@ struct Family {
     value: fn(&Counters, &Errors) -> u64,
 }
 
-/// In the order in which they are written: by name.
+/// The families in the order in which they are written: by name.
 const FAMILIES: &[Family] = &[
     Family {
         name: "container_network_receive_bytes_total",
@@ -66,35 +66,35 @@ const FAMILIES: &[Family] = &[
     },
 ];
 
-/// Interfaces that cAdvisor leaves out, by the beginning of their name in any case: those that a container
-/// makes for containers of its own, most often.
+/// Prefixes of interface names that cAdvisor leaves out, in upper and lower case: mostly those that a
+/// container creates for containers of its own.
 const IGNORED: [&str; 4] = ["lo", "veth", "docker", "nerdctl"];
 
-/// Writes views as cAdvisor would.
+/// A writer of views in cAdvisor's vocabulary.
 #[derive(Default)]
 pub struct Encoder {
     rows: Rows<Interface>,
-    /// Of the scene that the rows belong to.
+    /// The scene that the rows belong to.
     scene: Option<Arc<Scene>>,
 }
 
-/// Where an interface's counters are in a view.
+/// The location of an interface's counters in a view.
 #[derive(Clone, Copy)]
 enum Interface {
-    /// This side of this pair.
+    /// The index of a pair, and of a side of it.
     Veth(usize, usize),
-    /// This one of the other links.
+    /// The index of one of the other links.
     Other(usize),
-    /// All those of containers that there is no room for.
+    /// The sum of all containers beyond the limit of series.
     Overflow,
 }
 
 impl Encoder {
-    /// Writes the whole exposition: nothing without a view.
+    /// Writes the whole exposition; without a view it is empty.
     pub fn encode(&mut self, view: Option<&View>, out: &mut Pieces) {
         let Some(view) = view else { return };
         if !self.scene.as_ref().is_some_and(|scene| Arc::ptr_eq(scene, &view.scene)) {
-            // The old ones go first: they would be in memory twice.
+            // The old rows are dropped first: both in memory at a time would double it.
             self.rows = Rows::default();
             self.rows = rows(&view.scene);
             self.scene = Some(Arc::clone(&view.scene));
@@ -117,7 +117,7 @@ impl Encoder {
     }
 }
 
-/// One row for each interface of a container or pod whose name can be seen.
+/// Returns one row for each interface of a container or pod, if the interface has a visible name.
 fn rows(scene: &Scene) -> Rows<Interface> {
     let names = Names { pods: scene.pods };
     let mut rows = Rows::default();
@@ -156,14 +156,14 @@ fn is_ignored(name: Name) -> bool {
 fn interface(block: &mut LabelBlock<'_>, names: Names, tenant: &Tenant, name: Name) {
     let owner = &tenant.owner;
     let is_pod = !owner.pod.is_empty();
-    // A pod's traffic is its sandbox's, which is no container of its own to Kubernetes.
+    // A pod's traffic belongs to its sandbox, which Kubernetes does not treat as a container.
     names.write(block, "", &owner.namespace, &owner.pod);
     if !is_pod {
         for (name, value) in &owner.labels {
             block.label(&label_of("container_label_", name), value);
         }
     }
-    // Where the cgroup is not known, it is still another for each.
+    // An unknown cgroup must still be unique for each container.
     match tenant.cgroup.as_str() {
         "" => block.label("id", format_args!("/{}", owner.id)),
         cgroup => block.label("id", bounded(cgroup)),

@@ -1,7 +1,7 @@
 //! The text format 0.0.4, and OpenMetrics 1.0. Pure.
 //!
-//! A scene's label blocks are formatted once and kept as long as the scene is the same; a scrape then only
-//! copies them and writes numbers, into memory that is used again.
+//! A scene's label blocks are formatted once and kept as long as the scene is the same. A scrape then only
+//! copies the blocks and writes numbers, into memory that is used again.
 
 use super::families::{FAMILIES, Family, Series, Type};
 use super::format::Format;
@@ -17,23 +17,23 @@ use std::fmt::{self, Display, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A text that is to be written.
+/// The inputs of one exposition.
 pub struct Order<'a> {
     /// The exposition format to write.
     pub format: Format,
-    /// What is shown; without one there is only the telemetry.
+    /// The pairs to write; without a view the exposition has only the telemetry.
     pub view: Option<&'a View>,
     /// The exporter's own metrics.
     pub telemetry: &'a [MetricFamily],
-    /// When the view's times begin, since 1970 began.
+    /// The start of the view's clock, since 1970 began.
     pub epoch: Duration,
 }
 
-/// Writes views as expositions, behind label blocks that it keeps.
+/// A writer of views as expositions, with the label blocks of the last scene.
 #[derive(Default)]
 pub struct Encoder {
     blocks: Blocks,
-    /// Of the scene that the blocks belong to.
+    /// The scene that the blocks belong to.
     scene: Option<Arc<Scene>>,
 }
 
@@ -42,7 +42,7 @@ impl Encoder {
     pub fn encode(&mut self, order: &Order<'_>, out: &mut Pieces) {
         if let Some(view) = order.view {
             if !self.scene.as_ref().is_some_and(|scene| Arc::ptr_eq(scene, &view.scene)) {
-                // The old ones go first: they would be in memory twice.
+                // The old blocks are dropped first: both in memory at a time would double it.
                 self.blocks = Blocks::default();
                 self.blocks = Blocks::of(&view.scene);
                 self.scene = Some(Arc::clone(&view.scene));
@@ -70,19 +70,19 @@ struct Blocks {
     networks: Rows<usize>,
 }
 
-/// Where a port's counters are in a view.
+/// The location of a port's counters in a view.
 #[derive(Clone, Copy)]
 enum Port {
-    /// This side of this pair.
+    /// The index of a pair, and of a side of it.
     Of(usize, usize),
-    /// All those that there is no room for.
+    /// The sum of all ports beyond the limit of series.
     Overflow,
 }
 
-/// Label blocks in one text, in the order of their rows; each with the key of what it belongs to.
+/// Label blocks in one text, in the order of their rows; each with the key of its values.
 pub(super) struct Rows<K> {
     text: String,
-    /// Where each block ends; it begins where the one before it ends.
+    /// The end of each block; a block begins at the end of the previous one.
     rows: Vec<(usize, K)>,
 }
 
@@ -109,7 +109,8 @@ impl<K: Copy> Rows<K> {
         begins.zip(&self.rows).map(|(begin, &(end, key))| (&self.text[begin..end], key))
     }
 
-    /// The same in order, and in no more memory than it needs: it is read from begin to end at each scrape.
+    /// Returns the same rows sorted, in as little memory as possible: a scrape reads that memory from begin
+    /// to end.
     pub(super) fn sorted(&self) -> Rows<K> {
         let mut blocks: Vec<(&str, K)> = self.blocks().collect();
         blocks.sort_by_key(|&(block, _)| block);
@@ -128,7 +129,7 @@ impl<K: Copy> Rows<K> {
         self.write_some(out, format, head, |key| Some(value(key)));
     }
 
-    /// Writes the rows that have a value; without any there is no head either.
+    /// Writes the rows that have a value; if no row has one, the head is left out too.
     fn write_some(
         &self,
         out: &mut Pieces,
@@ -148,7 +149,7 @@ impl<K: Copy> Rows<K> {
         }
     }
 
-    /// Writes totals, in OpenMetrics each with the time when it began, since 1970 began.
+    /// Writes totals; in OpenMetrics each has its start time, since 1970 began.
     fn write_totals(
         &self,
         out: &mut Pieces,
@@ -205,7 +206,7 @@ impl Blocks {
                     Port::Overflow => value(&view.overflow.ports.unwrap_or_default()),
                 });
             }
-            // A sum of these would mean nothing.
+            // A sum of these values would have no meaning.
             Series::DeviceState(value) => self.devices.write_some(out, format, head, |port| match port {
                 Port::Of(pair, side) => view.scene.pairs[pair].sides[side].link.as_ref().map(value),
                 Port::Overflow => None,
@@ -225,10 +226,10 @@ impl Blocks {
     }
 }
 
-/// How the labels are written that say which container or pod it is.
+/// The labels that identify a container or pod.
 #[derive(Clone, Copy)]
 pub(super) struct Names {
-    /// Also where they are empty: see [`Scene::pods`].
+    /// True if the labels of pods are written even if empty: see [`Scene::pods`].
     pub pods: bool,
 }
 
@@ -240,7 +241,7 @@ impl Names {
     }
 }
 
-/// One row for each port that can be seen.
+/// Returns one row for each port with a visible name.
 fn ports<K: Copy>(
     scene: &Scene,
     key: impl Fn(usize, usize) -> K,
@@ -255,7 +256,8 @@ fn ports<K: Copy>(
     rows
 }
 
-/// No port has its labels: where there is an interface there is a runtime.
+/// Adds a row for the ports beyond the limit. No port has the same labels: an interface's label is never
+/// without a runtime's.
 fn with_overflow(mut ports: Rows<Port>, rest: bool, names: Names) -> Rows<Port> {
     if rest {
         ports.add(Port::Overflow, |block| {
@@ -348,7 +350,7 @@ fn workload_info(
     }
 }
 
-/// A label's name as Prometheus takes it, behind a prefix.
+/// Returns a label's name as Prometheus accepts it, behind a prefix.
 pub(super) fn label_of(prefix: &str, name: &str) -> String {
     prefix.chars().chain(name.chars().map(cleaned)).collect()
 }
@@ -357,7 +359,7 @@ fn name(side: &ShownSide) -> Name {
     side.link.map(|link| link.name).unwrap_or_default()
 }
 
-/// What is there, or nothing.
+/// A value that displays as nothing if it is absent.
 struct Maybe<T>(Option<T>);
 
 impl<T: Display> Display for Maybe<T> {
@@ -366,7 +368,7 @@ impl<T: Display> Display for Maybe<T> {
     }
 }
 
-/// `{name="value",...`, to which the caller adds the end.
+/// A label block `{name="value",...`, to which the caller adds the end.
 pub(super) struct LabelBlock<'a> {
     text: &'a mut String,
     empty: bool,
@@ -399,7 +401,7 @@ impl LabelBlock<'_> {
     }
 }
 
-/// Escapes as a label's value demands it: `\\`, `\"` and `\n`.
+/// A text that escapes what a label's value must escape: `\\`, `\"` and `\n`.
 struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {
@@ -427,7 +429,7 @@ fn write_head(mut push: impl FnMut(&str), format: Format, name: &str, help: &str
     }
 }
 
-/// Writes a family of the exporter's own: counters, gauges and one of information, which is all that it has.
+/// Writes one of the exporter's own families: counters, gauges and one of information are all that it has.
 fn write_own(out: &mut String, format: Format, family: &MetricFamily) {
     let (kind, value): (_, fn(&prometheus::proto::Metric) -> f64) = match family.get_field_type() {
         MetricType::COUNTER => (Type::Counter, |metric| metric.get_counter().get_value()),

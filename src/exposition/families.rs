@@ -1,4 +1,4 @@
-//! The one table of metric families: name, type, help, and where the value comes from.
+//! The one table of metric families: name, type, help, and the source of the value.
 
 use crate::model::ledger::Traffic;
 use crate::model::link::{Counters, Link};
@@ -7,30 +7,30 @@ use crate::model::peak::Rates;
 /// The type of a metric family, as in `# TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// It only rises while the process lives; its name ends in `_total`.
+    /// A value that only rises while the process lives; the name ends in `_total`.
     Counter,
-    /// It goes up and down.
+    /// A value that goes up and down.
     Gauge,
-    /// Its labels are what it tells, and its value is always 1; its name ends in `_info`.
+    /// A family that informs by its labels, with a value that is always 1; the name ends in `_info`.
     Info,
 }
 
-/// What a family's series are about, and how each value is found.
+/// The subject of a family's series, and the source of each value.
 #[derive(Clone, Copy, Debug)]
 pub enum Series {
-    /// One for each port: the kernel's running counters.
+    /// One series for each port: the kernel's running counters.
     DeviceCounter(fn(&Counters) -> u64),
-    /// One for each port: what the kernel says of the interface.
+    /// One series for each port: the state of the interface in the kernel.
     DeviceState(fn(&Link) -> u64),
-    /// One for each port, always 1.
+    /// One series for each port, always 1.
     DeviceInfo,
-    /// One for each label set of a workload.
+    /// One series for each label set of a workload.
     Workload(fn(&Traffic) -> u64),
-    /// One for each living workload and member, always 1.
+    /// One series for each living workload and member, always 1.
     WorkloadInfo,
-    /// One for each label set of a workload that was carried within the window.
+    /// One series for each label set of a workload that an interface carried within the window.
     Peak(fn(&Rates) -> u64),
-    /// One for each network.
+    /// One series for each network.
     Network(fn(&Traffic) -> u64),
 }
 
@@ -49,9 +49,9 @@ macro_rules! peak_help {
 pub struct Family {
     pub name: &'static str,
     pub kind: Type,
-    /// Meaning, direction, and the kernel's field.
+    /// The meaning, the direction, and the kernel's field.
     pub help: &'static str,
-    /// What it is about.
+    /// The subject and source of the series.
     pub series: Series,
 }
 

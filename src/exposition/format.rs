@@ -1,13 +1,13 @@
-//! The formats of the exposition, and where they differ: how a family is called, typed and measured.
+//! The formats of the exposition, and their differences: a family's name, type and unit.
 
 use super::families::Type;
 
-/// How metrics are written.
+/// The format of an exposition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus' text format 0.0.4.
     Text,
-    /// OpenMetrics 1.0.0.
+    /// OpenMetrics 1.0.0, with its mandatory end mark.
     OpenMetrics,
 }
 
@@ -23,7 +23,8 @@ impl Format {
         }
     }
 
-    /// The name of the family whose samples have this name: OpenMetrics leaves out what its type adds.
+    /// Returns the name of the family of these samples: OpenMetrics omits the suffix that belongs to the
+    /// type.
     pub(super) fn family(self, sample: &str, kind: Type) -> &str {
         let added = match (self, kind) {
             (Format::Text, _) | (Format::OpenMetrics, Type::Gauge) => "",
@@ -33,7 +34,7 @@ impl Format {
         sample.strip_suffix(added).unwrap_or(sample)
     }
 
-    /// The word after `# TYPE name`.
+    /// Returns the word after `# TYPE name`.
     pub(super) fn type_name(self, kind: Type) -> &'static str {
         match (self, kind) {
             (_, Type::Counter) => "counter",
@@ -42,7 +43,7 @@ impl Format {
         }
     }
 
-    /// The word after `# UNIT family`, which the name ends in; only OpenMetrics has that line.
+    /// Returns the word after `# UNIT family`, which the name ends in; only OpenMetrics has that line.
     pub(super) fn unit(self, family: &str, kind: Type) -> Option<&'static str> {
         let ends_in = |unit: &&str| family.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
         match self {
@@ -51,7 +52,7 @@ impl Format {
         }
     }
 
-    /// What the text ends with.
+    /// Returns the end of the text.
     pub(super) fn end(self) -> &'static str {
         match self {
             Format::Text => "",

@@ -1,8 +1,8 @@
 //! Edge: the view as Prometheus reads it.
 //!
-//! [`families`] is the one table of what is said, [`encode`] writes it in a [`mod@format`], [`telemetry`]
-//! is what the exporter says of itself (`process` is the operating system's part of it), [`cadvisor`] says
-//! some of it in cAdvisor's words. [`pieces`] is the memory that it is written into.
+//! [`families`] is the one table of metric families, [`encode`] writes it in a [`mod@format`], [`telemetry`]
+//! has the exporter's own metrics (`process` is the operating system's part of them), [`cadvisor`] writes a
+//! part of the view in cAdvisor's vocabulary. [`pieces`] is the memory of the written texts.
 
 pub(crate) mod cadvisor;
 pub(crate) mod encode;

@@ -1,20 +1,20 @@
-//! A text in pieces: readers share them, and what nobody reads any more is written over.
+//! A text in pieces: readers share them, and a piece without a reader is written over.
 
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The length of a piece, bytes. Who reads slowly keeps at most some of them to himself.
+/// The length of a piece in bytes. A slow reader keeps only a few pieces from being used again.
 pub(crate) const PIECE: usize = 64 * 1024;
 
-/// The memory of texts that are gone, for the next one. Clones are the same pool.
+/// The memory of finished texts, for the next one. Clones are the same pool.
 #[derive(Clone, Debug, Default)]
 pub struct Pool(Arc<Mutex<Spare>>);
 
 #[derive(Debug, Default)]
 struct Spare {
     pieces: Vec<BytesMut>,
-    /// How many the longest of the last texts had: more are not kept.
+    /// The number of pieces of the longest recent text: more are not kept.
     wanted: usize,
 }
 
@@ -24,7 +24,7 @@ impl Pool {
         Pieces { pool: self.clone(), whole: Vec::new(), last: BytesMut::new() }
     }
 
-    /// Takes the memory of a text back, as far as nobody else reads it.
+    /// Returns the memory of a text to the pool, except for pieces that still have a reader.
     pub fn give_back(&self, pieces: impl IntoIterator<Item = Bytes>) {
         let mut spare = self.spare();
         for piece in pieces {
@@ -55,7 +55,8 @@ impl Pieces {
         self.extend(text.as_bytes());
     }
 
-    /// Adds these parts, in one piece if they fit into one: that is what is done a hundred thousand times.
+    /// Adds these parts, in one piece if they fit into one: the hot path, with some hundred thousand calls a
+    /// scrape.
     #[inline]
     pub fn push_row(&mut self, parts: [&[u8]; 4]) {
         let length: usize = parts.iter().map(|part| part.len()).sum();
@@ -71,7 +72,7 @@ impl Pieces {
         }
     }
 
-    /// The text, in its order.
+    /// Returns the pieces of the text in order.
     pub fn finish(mut self) -> Vec<Bytes> {
         if !self.last.is_empty() {
             self.whole.push(self.last.freeze());
@@ -87,7 +88,7 @@ impl Pieces {
         self.last.capacity() - self.last.len()
     }
 
-    /// Ends the piece that is being written and begins another.
+    /// Ends the present piece and begins another.
     fn turn(&mut self) {
         let next = self.pool.spare().pieces.pop().unwrap_or_else(|| BytesMut::with_capacity(PIECE));
         let last = std::mem::replace(&mut self.last, next);
@@ -123,7 +124,7 @@ impl io::Write for Pieces {
 mod tests {
     use super::*;
 
-    /// A text of about so many bytes.
+    /// Returns a text of about this number of bytes.
     fn write(pool: &Pool, bytes: usize) -> Vec<Bytes> {
         let mut text = pool.begin();
         for number in 0..bytes / 10 {

@@ -6,13 +6,13 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The exporter's own process.
 pub(super) struct OwnProcess {
-    /// In seconds since the epoch. Read once: the kernel's boot time moves when the clock is set, and a
-    /// start time that moves reads as a restart.
+    /// Seconds since the epoch. Read once: the kernel's boot time moves when the clock is set, and a start
+    /// time that moves reads as a restart.
     start_time: Option<u64>,
 }
 
 impl OwnProcess {
-    /// Reads when the process started.
+    /// Reads the start time of the process.
     pub(super) fn new() -> OwnProcess {
         let start_time = || {
             let ticks = Process::myself()?.stat()?.starttime;

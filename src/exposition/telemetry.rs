@@ -1,4 +1,4 @@
-//! What the exporter says of itself: a registry of the `prometheus` crate.
+//! The exporter's own metrics: a registry of the `prometheus` crate.
 
 use super::process::OwnProcess;
 use crate::model::pairing::EndState;
@@ -27,10 +27,10 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Registers all of them. `sandbox` are the labels that say how the process is confined.
+    /// Registers all metrics. `sandbox` has the labels that describe the confinement of the process.
     ///
     /// # Errors
-    /// If two have one name: a mistake in this file.
+    /// Fails if two metrics have one name: a mistake in this file.
     pub fn new(sandbox: &[(&'static str, &str)]) -> Result<Telemetry, prometheus::Error> {
         let registry = Registry::new();
         let build = opts("build_info", "Always 1: the exporter's version.");
@@ -113,7 +113,7 @@ impl Telemetry {
         })
     }
 
-    /// All families, sorted by name, as they are now.
+    /// Returns all families, sorted by name, as they are now.
     pub fn gather(&self, status: &Status, scene: Option<&Scene>) -> Vec<MetricFamily> {
         for (source, asked) in &status.sources {
             let success = self.collector_success.with_label_values(&[source.as_str()]);
@@ -145,7 +145,7 @@ impl Telemetry {
         ] {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
-        // Sorted: `process_` is before `veth_exporter_`.
+        // The list stays sorted: `process_` is before `veth_exporter_`.
         let mut families = self.process.families();
         families.extend(self.registry.gather());
         families

@@ -43,8 +43,8 @@ pub(crate) struct Owners {
     dependencies: Dependencies,
     /// The times at which owners that left their namespace cease to be its owner.
     leaving: BTreeSet<(Duration, NetnsId)>,
-    /// The namespaces whose owner has no claim on them at this time. Claims without a location, or with a
-    /// location elsewhere, decide whether the owner leaves.
+    /// The namespaces with an owner that has no claim on them at this time. Claims without a location, or
+    /// with a location elsewhere, decide whether the owner leaves.
     kept: BTreeSet<NetnsId>,
     /// The version of the evidence at the last decision.
     decided_by: u64,

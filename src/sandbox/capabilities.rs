@@ -8,32 +8,33 @@ use rustix::thread::{
 };
 use std::collections::BTreeSet;
 
-/// What is needed for longer than a moment: to look inside other network namespaces.
+/// The capability that is needed for longer than a moment: to look inside other network namespaces.
 const NEEDED: CapabilitySet = CapabilitySet::NET_ADMIN;
 
-/// How many privileges the user lets the process keep.
+/// The privileges that the user lets the process keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Privileges {
-    /// CAP_NET_ADMIN, if it is there.
+    /// CAP_NET_ADMIN, if the process has it.
     #[default]
     Full,
     Minimal,
 }
 
-/// What the process may still do.
+/// The view that the remaining privileges permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tier {
-    /// The host's links, and which container is behind each.
+    /// The host's links, and the container behind each.
     HostOnly,
-    /// Besides, the inside of every namespace: names, addresses, pairs between containers.
+    /// Additionally the inside of every namespace: names, addresses, pairs between containers.
     AllNamespaces,
 }
 
-/// Gives up every capability but CAP_NET_ADMIN, if there is that and `privileges` lets us keep it; none if
-/// the part is disabled. Must be called before the first thread starts: capabilities belong to threads.
+/// Gives up every capability but CAP_NET_ADMIN, if the process has that one and `privileges` permits to keep
+/// it; gives up none if the part is disabled. Must be called before the first thread starts: capabilities
+/// belong to threads.
 ///
 /// # Errors
-/// What the system said.
+/// Returns the system's error.
 pub(crate) fn drop_privileges(privileges: Privileges, disabled: &BTreeSet<Part>) -> Result<Tier, String> {
     let now = capabilities(None).map_err(|error| format!("cannot read capabilities: {error}"))?;
     let available = now.permitted.contains(NEEDED);
@@ -48,7 +49,7 @@ pub(crate) fn drop_privileges(privileges: Privileges, disabled: &BTreeSet<Part>)
 
 /// Removes every capability but `kept` from all five sets of the calling thread, which has `now`.
 fn drop_all_but(kept: CapabilitySet, now: CapabilitySets) -> io::Result<()> {
-    // The bounding set is what a program that we executed could get back; without CAP_SETPCAP it stays.
+    // The bounding set limits the capabilities of an executed program; without CAP_SETPCAP the set stays.
     if now.effective.contains(CapabilitySet::SETPCAP) {
         for capability in (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
             match capability_is_in_bounding_set(capability) {
@@ -60,7 +61,7 @@ fn drop_all_but(kept: CapabilitySet, now: CapabilitySets) -> io::Result<()> {
             }
         }
     }
-    // Nothing is executed, so nothing has to be passed on.
+    // The process executes no program, so it has no capability to pass on.
     clear_ambient_capability_set()?;
     set_capabilities(
         None,
@@ -72,7 +73,7 @@ fn drop_all_but(kept: CapabilitySet, now: CapabilitySets) -> io::Result<()> {
     )
 }
 
-/// What the user has chosen to do without.
+/// The messages about the abilities that the user has chosen to do without.
 const MINIMAL: &str = "--privileges minimal: the names and addresses of interfaces inside containers, and pairs between \
                        containers, cannot be seen; --privileges full shows them to who has CAP_NET_ADMIN";
 const MINIMAL_WITHOUT_EVENTS: &str = "--privileges minimal, and no CAP_NET_BROADCAST at the start: the names and \
@@ -81,16 +82,16 @@ const MINIMAL_WITHOUT_EVENTS: &str = "--privileges minimal, and no CAP_NET_BROAD
                                       CAP_NET_ADMIN show the former, CAP_NET_BROADCAST changes the latter";
 
 impl Tier {
-    /// The capabilities that are missing, as capabilities(7) names them; none if [`lacks`](Tier::lacks) has
-    /// nothing to say.
+    /// Returns the missing capabilities, as capabilities(7) names them; none if [`lacks`](Tier::lacks)
+    /// returns `None`.
     pub(crate) fn missing(self, all_events: bool) -> Vec<&'static str> {
         let needed = (self == Tier::HostOnly).then_some("CAP_NET_ADMIN");
         let at_the_start = (!all_events || self == Tier::HostOnly).then_some("CAP_NET_BROADCAST");
         needed.into_iter().chain(at_the_start).collect()
     }
 
-    /// What is missing, and what would give it; `None` if nothing is. `all_events` says that the events of
-    /// every namespace arrive.
+    /// Returns the missing abilities with their remedy; `None` if nothing is missing. `all_events` is true if
+    /// the events of every namespace arrive.
     pub(crate) fn lacks(self, all_events: bool, privileges: Privileges) -> Option<&'static str> {
         if privileges == Privileges::Minimal {
             return Some(if all_events { MINIMAL } else { MINIMAL_WITHOUT_EVENTS });
@@ -112,8 +113,8 @@ impl Tier {
     }
 }
 
-/// The effective capabilities of the calling thread, as in systemd's units but short: `net_admin`, several
-/// with commas; `none`.
+/// Returns the effective capabilities of the calling thread, as in systemd's units but short: `net_admin`,
+/// several with commas; `none`.
 pub(super) fn effective() -> String {
     let Ok(now) = capabilities(None) else { return "unknown".into() };
     let mut names: Vec<String> = now.effective.iter_names().map(|(name, _)| name.to_lowercase()).collect();

@@ -14,7 +14,7 @@ const RIGHTS: ABI = ABI::V6;
 /// Denies every access to files, every TCP port and every signal to others that `needs` does not name.
 ///
 /// # Errors
-/// If the kernel has no Landlock, or does not let us use it: one line.
+/// Fails with one line if the kernel has no Landlock, or does not permit it.
 pub(super) fn restrict(needs: &Needs) -> Result<State, String> {
     let failed = |error: landlock::RulesetError| error.to_string();
     let ruleset = Ruleset::default()
@@ -40,8 +40,8 @@ pub(super) fn restrict(needs: &Needs) -> Result<State, String> {
     }
 }
 
-/// Below this path, or, as long as it is not there, below the nearest folder above; but never below the
-/// root, which would be all.
+/// Allows access below this path. As long as the path does not exist, access is allowed below the nearest
+/// folder above; but never below the root, which would allow all.
 fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, String> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     for path in path.ancestors().filter(|path| path.parent().is_some()) {
@@ -54,7 +54,7 @@ fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Resu
                 return rules.map_err(|error| format!("{}: {error}", path.display()));
             }
             Err(PathFdError::OpenCall { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-            // What cannot be reached now cannot be read later either.
+            // A path that cannot be reached now cannot be read later either.
             Err(_) => return Ok(rules),
         }
     }

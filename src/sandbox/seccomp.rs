@@ -1,15 +1,15 @@
 //! System calls: two filters of seccomp(2).
 //!
-//! The first knows what may be called at all. What it does not know fails with ENOSYS, as on an older
-//! kernel: a C library that is newer than this list then takes the older call, which is in it. The second
-//! refuses with EPERM what must never be called, and known calls with arguments that nobody here uses. It
-//! is asked first, and it also refuses any further filter.
+//! The first filter lists the permitted calls. All others fail with ENOSYS, as on an older kernel: a C
+//! library that is newer than this list then uses the older call, which is in the list. The second filter
+//! refuses with EPERM the calls that must never succeed, and permitted calls with arguments that this program
+//! never uses. The second filter decides first, and also refuses any further filter.
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use known::restrict;
 
 /// # Errors
-/// Always: nobody has looked which calls are needed on this architecture.
+/// Always fails: the needed calls of this architecture are unknown.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) fn restrict(_removes_files: bool) -> Result<(), String> {
     Err(format!("there is no filter for {}", std::env::consts::ARCH))
@@ -17,7 +17,7 @@ pub(super) fn restrict(_removes_files: bool) -> Result<(), String> {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod known {
-    // The names of calls and of their arguments, as the kernel has them.
+    // The names of calls and of their arguments are the kernel's.
     use libc::*;
     use seccompiler::SeccompCmpArgLen::Dword;
     use seccompiler::{
@@ -25,9 +25,9 @@ mod known {
     };
     use std::collections::BTreeMap;
 
-    /// What may be called. Seen by strace of glibc, or what the C libraries, the standard library and tokio
-    /// call where something is not there or fails; the calls that only x86-64 has are for musl, and for
-    /// what the others replace.
+    /// The permitted calls. Seen by strace of glibc, or made by the C libraries, the standard library and
+    /// tokio when something is missing or fails; the calls that only x86-64 has are for musl, and for the
+    /// calls that the others replace.
     const ALLOWED: &[c_long] = &[
         // Descriptors.
         SYS_read,
@@ -99,7 +99,7 @@ mod known {
         SYS_madvise,
         SYS_brk,
         SYS_membarrier,
-        // Threads: not clone3, whose flags a filter cannot see.
+        // Threads: not clone3, the flags of which a filter cannot see.
         SYS_clone,
         SYS_futex,
         SYS_set_robust_list,
@@ -116,7 +116,7 @@ mod known {
         SYS_rt_sigreturn,
         SYS_sigaltstack,
         SYS_tgkill,
-        // Who and where we are.
+        // Identity of the process and the system.
         SYS_getpid,
         SYS_gettid,
         SYS_getuid,
@@ -129,7 +129,7 @@ mod known {
         SYS_sysinfo,
         SYS_uname,
         SYS_pidfd_open,
-        // For the second filter, which then refuses it.
+        // Permitted here for the second filter, which then refuses it.
         SYS_seccomp,
     ];
 
@@ -152,7 +152,7 @@ mod known {
     #[cfg(target_arch = "aarch64")]
     const ALLOWED_HERE: &[c_long] = &[];
 
-    /// What must never be called, whatever the first filter lets pass.
+    /// The calls that must never succeed, even if the first filter lets them pass.
     const REFUSED: &[c_long] = &[
         // Programs.
         SYS_execve,
@@ -237,32 +237,32 @@ mod known {
     #[cfg(target_arch = "aarch64")]
     const REFUSED_HERE: &[c_long] = &[];
 
-    /// What a socket may be of. Of AF_NETLINK only rtnetlink.
+    /// The permitted families of sockets. Of AF_NETLINK only rtnetlink is permitted.
     const FAMILIES: [c_int; 4] = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];
 
-    /// Non-blocking mode as the standard library sets it, and what isatty(3) asks.
+    /// Non-blocking mode as the standard library sets it, and the request of isatty(3).
     #[allow(clippy::unnecessary_cast, reason = "in musl these are of another type")]
     const IOCTLS: [u64; 4] = [FIONBIO as u64, FIONREAD as u64, TCGETS as u64, TIOCGWINSZ as u64];
 
-    /// From linux/prctl.h: libc names it for Android alone.
+    /// A constant of linux/prctl.h, which libc defines for Android alone.
     const PR_GET_AUXV: c_int = 0x41_55_58_56;
 
-    /// The names of threads and of glibc's memory, and what the processor can do.
+    /// The names of threads and of glibc's memory, and the processor's features.
     const PRCTLS: [c_int; 4] = [PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_AUXV];
 
-    /// One argument, by its place, compared.
+    /// One comparison of an argument, which is given by its position.
     type Test = (u8, SeccompCmpOp, u64);
 
-    /// Sets both filters for the calling thread and all that it starts.
+    /// Sets both filters for the calling thread and all threads that it starts.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// Returns the kernel's error.
     pub(in crate::sandbox) fn restrict(removes_files: bool) -> Result<(), String> {
         let nosys = SeccompAction::Errno(ENOSYS.unsigned_abs());
         let perm = SeccompAction::Errno(EPERM.unsigned_abs());
         let known = compile(allowed(), nosys, SeccompAction::Allow);
         let refused = refused(removes_files).and_then(|refused| compile(refused, SeccompAction::Allow, perm));
-        // Both are made before one is set: half of them would be neither the one thing nor the other.
+        // Both are made before one is set: one filter alone would be a sandbox of neither kind.
         let programs = [known, refused].map(|program| program.map_err(|error| error.to_string()));
         for program in programs.into_iter().collect::<Result<Vec<_>, _>>()? {
             seccompiler::apply_filter(&program).map_err(|error| error.to_string())?;
@@ -302,10 +302,10 @@ mod known {
         refuse(SYS_socketpair, &[&none_of(0, &[word(AF_UNIX)])])?;
         refuse(SYS_ioctl, &[&none_of(1, &IOCTLS)])?;
         refuse(SYS_prctl, &[&none_of(0, &PRCTLS.map(word))])?;
-        // Nobody's limits, signals and memory but our own.
+        // Limits, signals and memory of this process only.
         refuse(SYS_prlimit64, &[&none_of(0, &[0])])?;
         refuse(SYS_tgkill, &[&none_of(0, &[u64::from(std::process::id())])])?;
-        // A thread of this process and of its namespaces, or nothing.
+        // A new thread of this process in the same namespaces, and no other clone.
         let namespaces = CLONE_NEWNET
             | CLONE_NEWNS
             | CLONE_NEWPID
@@ -341,7 +341,7 @@ mod known {
         Ok(rules)
     }
 
-    /// All of these at once.
+    /// Returns a rule that holds if all of these comparisons hold.
     fn rule(tests: &[Test]) -> Result<SeccompRule, BackendError> {
         let conditions = tests.iter().map(|(argument, operator, value)| {
             SeccompCondition::new(*argument, Dword, operator.clone(), *value)

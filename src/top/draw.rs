@@ -1,4 +1,4 @@
-//! Paints the state: a title, what is in the way, the table, what is before it, and the keys.
+//! The painter of the state: a title, the trouble, the table, the pane below it, and the keys.
 
 mod detail;
 
@@ -13,10 +13,10 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 use std::time::Duration;
 
-/// How things look; without colours only bold, dim and reversed.
+/// The styles of the screen; without colours they are bold, dim and reversed only.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
-    /// Whether there may be colours.
+    /// True if colours are allowed.
     pub colors: bool,
 }
 
@@ -42,10 +42,10 @@ impl Theme {
     }
 }
 
-/// What is in the way takes so many rows at most.
+/// The greatest number of rows that the trouble takes.
 const TROUBLE_ROWS: usize = 4;
 
-/// Paints all of it at this time, into whatever room there is.
+/// Paints the whole state at this time, into an area of any size.
 pub(crate) fn draw(frame: &mut Frame<'_>, state: &mut State, now: Duration, theme: Theme) {
     let mut left = frame.area();
     let title = title(state);
@@ -63,7 +63,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &mut State, now: Duration, them
     match state.mode {
         Mode::Help(from) => state.mode = Mode::Help(detail::help(frame, left, state, from, theme)),
         Mode::Detail(from) => {
-            // The table keeps a few rows where there is room for both.
+            // The table keeps a few rows if the area is high enough for both.
             let below = if left.height >= 12 { left.height - (left.height / 3).max(4) } else { left.height };
             let pane = take_bottom(&mut left, below);
             table(frame, left, state, now, theme);
@@ -101,7 +101,7 @@ fn title(state: &State) -> String {
     format!("veth-exporter top · {paused}{rows} by {} {arrow} · {}", column.name().1, state.source)
 }
 
-/// What is in the way, the worst of it.
+/// Returns the worst of the present troubles.
 fn trouble(state: &State, now: Duration) -> Option<String> {
     let stale = state.stale(now);
     let age = |age: Duration| format!("STALE, {} s old", age.as_secs());
@@ -138,7 +138,7 @@ fn footer(state: &State, theme: Theme) -> Line<'_> {
     }
 }
 
-/// A column of the table: its heading, by what it is sorted, and how many columns of the terminal it takes.
+/// A column of the table: its heading, its sort key, and its width in columns of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     heading: &'static str,
@@ -146,7 +146,7 @@ struct Place {
     columns: usize,
 }
 
-/// Which columns there is room for. What matters least goes first; names share what is left.
+/// Returns the columns that fit. The least important column goes first; names share the rest of the width.
 fn places(columns: usize) -> Vec<Place> {
     const NUMBERS: [(&str, Option<Column>, usize, usize); 5] = [
         ("RECEIVE", Some(Column::Receive), 10, 30),
@@ -164,7 +164,7 @@ fn places(columns: usize) -> Vec<Place> {
     let room = columns.saturating_sub(taken);
     let name = |heading, column, columns| Place { heading, column: Some(column), columns };
     let mut places = match room {
-        // Each is followed by a space.
+        // Each name is followed by a space.
         46.. => {
             let (network, device) = ((room * 3 / 10).min(24), (room * 3 / 10).min(18));
             vec![
@@ -216,7 +216,7 @@ fn is_ip_address(filter: &str) -> bool {
 fn headings(places: &[Place], (sorted, falling): (Column, bool)) -> String {
     let cells = places.iter().map(|place| {
         let by = match sorted {
-            // It is the sum of two.
+            // Busy is the sum of the two.
             Column::Busy => matches!(place.column, Some(Column::Receive | Column::Transmit)),
             column => place.column == Some(column),
         };
@@ -241,7 +241,7 @@ fn cells(row: &Row, places: &[Place]) -> String {
         Some(Column::Device) => fit(&row.device, place.columns),
         Some(Column::Drops) => {
             let number = row.number(Column::Drops).map_or_else(|| "-".to_owned(), |drops| drops.to_string());
-            // A number that is cut would be another one.
+            // A number that is cut would be another number.
             match width(&number) > place.columns {
                 true => fit_right("many", place.columns),
                 false => fit_right(&number, place.columns),

@@ -1,5 +1,5 @@
-//! The terminal view. All but [`terminal`] is pure: what was told of the pairs ([`pairs`]) becomes rows
-//! ([`table`]), keys change the [`state`], and [`draw`] paints it.
+//! The terminal view. All but [`terminal`] is pure: answers about pairs ([`pairs`]) become rows ([`table`]),
+//! keys change the [`state`], and [`draw`] paints it.
 
 pub(crate) mod draw;
 pub(crate) mod pairs;

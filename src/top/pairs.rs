@@ -1,12 +1,12 @@
-//! What was told of the pairs: the answer of `/api/v1/pairs`, as docs/api.md describes it. What an exporter
-//! of another version adds is passed over, and what it leaves out is unknown.
+//! The answer of `/api/v1/pairs`, as docs/api.md describes it. Fields that an exporter of another version
+//! adds are ignored, and fields that it leaves out are unknown.
 
 use serde::Deserialize;
 
 /// The pairs of a host at one time.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub struct Answer {
-    /// How many more there is no room for.
+    /// The number of pairs beyond the limit of series, which the answer leaves out.
     #[serde(default)]
     pub summed: u64,
     pub pairs: Vec<Pair>,
@@ -19,7 +19,7 @@ pub struct Pair {
     pub ends: [End; 2],
 }
 
-/// One end of it.
+/// One end of a veth pair.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct End {
@@ -30,30 +30,30 @@ pub struct End {
     pub nsid: Option<u32>,
     /// Unique within its namespace.
     pub ifindex: u32,
-    /// `None`, as what follows, where the exporter may not look.
+    /// `None`, as the fields below, if the exporter may not look into the namespace.
     pub name: Option<String>,
     /// Bytes.
     pub mtu: Option<u32>,
-    /// The operational state is up.
+    /// True if the operational state is up.
     pub up: Option<bool>,
     pub address: Option<String>,
-    /// The bridge or Open vSwitch that it is enslaved to.
+    /// The bridge or Open vSwitch that the end is enslaved to.
     pub bridge: Option<String>,
     /// The kernel's running counters of a port.
     pub counters: Option<Counters>,
-    /// Who lives in its namespace.
+    /// The owner of the end's namespace.
     pub workload: Option<Workload>,
-    /// Who else lives there.
+    /// The other workloads in the namespace.
     pub members: Vec<Workload>,
-    /// In which workload this one runs; empty if in none.
+    /// The outer workload that the owner runs in; empty if there is none.
     pub parent: String,
     /// The network of an interface; empty if none is known.
     pub network: String,
-    /// What was booked to an interface's labels.
+    /// The totals booked to an interface's labels.
     pub totals: Option<Counters>,
-    /// Of the last tick.
+    /// The rates of the last tick.
     pub rates: Option<Rates>,
-    /// The highest of a tick within the exporter's window.
+    /// The highest rates of a tick within the exporter's window.
     pub peaks: Option<Rates>,
 }
 
@@ -61,19 +61,19 @@ pub struct End {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct Workload {
-    /// `docker`, `named` and so on.
+    /// The runtime's name: `docker`, `named` and so on.
     pub runtime: String,
-    /// Empty, as what follows, is what there is not.
+    /// Empty, as the fields below, if the workload has none.
     pub container: String,
     pub namespace: String,
     pub pod: String,
-    /// The runtime's id of it.
+    /// The runtime's id of the workload.
     pub id: String,
-    /// What it was made from.
+    /// The image of the container.
     pub image: String,
 }
 
-/// Bytes and packets that were counted, each way.
+/// Counted bytes and packets, each way.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct Counters {
@@ -87,7 +87,7 @@ pub struct Counters {
     pub transmit_packets_dropped: u64,
 }
 
-/// Each way, in a second.
+/// Rates per second, each way.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct Rates {
@@ -102,24 +102,24 @@ pub struct Rates {
 }
 
 impl Answer {
-    /// Reads an answer.
+    /// Parses an answer.
     ///
     /// # Errors
-    /// If it is not JSON of that shape: one line that says where.
+    /// Fails if the text is not JSON of that shape: one line that names the position.
     pub fn read(json: &[u8]) -> Result<Answer, String> {
         serde_json::from_slice(json).map_err(|error| format!("not an answer of /api/v1/pairs: {error}"))
     }
 }
 
 impl End {
-    /// Not a workload's interface.
+    /// Returns true if the end is not a workload's interface.
     pub fn is_port(&self) -> bool {
         self.role == "port"
     }
 }
 
 impl Workload {
-    /// `RUNTIME/CONTAINER`, `RUNTIME/NAMESPACE/POD` for a pod, as `veth-exporter list` has it.
+    /// Returns `RUNTIME/CONTAINER`, or `RUNTIME/NAMESPACE/POD` for a pod, as `veth-exporter list` prints it.
     pub fn title(&self) -> String {
         let parts = [&self.runtime, &self.namespace, &self.pod, &self.container];
         parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("/")
@@ -130,7 +130,7 @@ impl Workload {
 pub(super) mod tests {
     use super::*;
 
-    /// A container on the network `front`, with these rates.
+    /// Returns the pair of a container on the network `front`, with these rates.
     pub(crate) fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64) -> Pair {
         let counted = |times| Counters {
             receive_bytes: receive.saturating_mul(times),
@@ -177,7 +177,7 @@ pub(super) mod tests {
         Pair { state: "paired".into(), ends: [port, interface] }
     }
 
-    /// Two ports of the host.
+    /// Returns a pair of two ports of the host.
     pub(crate) fn bridge_pair() -> Pair {
         let mut pair = pair_of("none", 90, 0, 0);
         pair.ends[1] = End { ifindex: 91, name: Some("veth91".into()), ..pair.ends[0].clone() };

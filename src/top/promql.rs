@@ -4,8 +4,8 @@ use super::pairs::{End, Pair};
 use crate::model::text::misleads;
 use std::fmt::Write;
 
-/// The queries that show in Prometheus what this end's row shows: the workload's rates and peaks, and the
-/// other end's own counters if it is a port.
+/// Returns the queries that show in Prometheus the same as this end's row: the workload's rates and peaks,
+/// and the other end's own counters if that is a port.
 pub(super) fn queries(pair: &Pair, own: usize) -> Vec<String> {
     let mut queries = Vec::new();
     for (end, other) in [(own, 1 - own), (1 - own, own)] {
@@ -28,13 +28,13 @@ pub(super) fn queries(pair: &Pair, own: usize) -> Vec<String> {
 type Labels<'a> = Vec<(&'static str, &'a str)>;
 
 fn device_labels(port: &End) -> Labels<'_> {
-    // An empty one matches ports of the host, which have no such label.
+    // An empty `netns` matches ports of the host, which have no such label.
     vec![("device", port.name.as_deref().unwrap_or_default()), ("netns", &port.netns)]
 }
 
 fn workload_labels(interface: &End) -> Labels<'_> {
     let name = match interface.totals {
-        // Beyond a workload's limit of label sets.
+        // The workload is beyond its limit of label sets.
         None if interface.workload.is_some() => "other",
         _ => interface.name.as_deref().unwrap_or_default(),
     };
@@ -51,7 +51,7 @@ fn workload_labels(interface: &End) -> Labels<'_> {
     if name != "other" {
         labels.push(("network", &interface.network));
     }
-    // `container` is said even if it is empty: a pod's own traffic has none.
+    // An empty `container` stays in the query: a pod's own traffic has none.
     labels.retain(|(label, value)| *label == "container" || !value.is_empty());
     labels
 }
@@ -61,11 +61,11 @@ fn selector(labels: &Labels<'_>) -> String {
     format!("{{{}}}", pairs.join(","))
 }
 
-/// As a string of PromQL, whose escapes are Go's: nothing in it is obeyed by a terminal.
+/// Returns a string of PromQL, with the escapes of Go: no character of it is a control code for a terminal.
 fn quoted(value: &str) -> String {
     let mut out = String::from("\"");
     for c in value.chars() {
-        // A string takes what is written to it.
+        // Writing to a string cannot fail.
         let _ = match u32::from(c) {
             _ if matches!(c, '"' | '\\') => write!(out, "\\{c}"),
             code if misleads(c) => match code {

@@ -1,11 +1,11 @@
-//! What is shown, and how keys and answers change it. The clock is an argument.
+//! The state of the view, and its changes by keys and answers. The clock is an argument.
 
 use super::pairs::Answer;
 use super::table::{self, Column, Row, RowKey};
 use crate::model::text::printable;
 use std::time::Duration;
 
-/// A key that somebody pressed.
+/// A key that the user pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     Char(char),
@@ -22,93 +22,93 @@ pub enum Key {
     End,
 }
 
-/// What the terminal's edge has to do for a key.
+/// An order for the terminal's edge that results from a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Nothing but show what has changed.
+    /// Paint the changes only.
     Show,
-    /// Paint everything anew, whatever is there.
+    /// Paint everything anew, regardless of the screen's content.
     Repaint,
-    /// Give the terminal back until the shell says to go on.
+    /// Give the terminal back until the shell continues the process.
     Suspend,
     Quit,
 }
 
-/// What is before the table.
+/// The pane below the table, and the meaning of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Nothing: keys are commands.
+    /// No pane: keys are commands.
     Table,
     /// The line in which the filter is typed.
     Filter,
-    /// The selected row's details, scrolled by so many lines.
+    /// The selected row's details, scrolled by this number of lines.
     Detail(u16),
-    /// The keys, scrolled by so many lines.
+    /// The keys, scrolled by this number of lines.
     Help(u16),
 }
 
-/// How it stands with where the numbers come from.
+/// The state of the source of the numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Supply {
-    /// Nothing was told yet.
+    /// No answer has come yet.
     Waiting,
-    /// An answer came at this time.
+    /// The time of the last answer.
     Fresh(Duration),
-    /// It failed; the numbers, if there are any, are of this time.
+    /// A failed request; the numbers, if there are any, are from `last`.
     Failed {
-        /// When the last answer came.
+        /// The time of the last answer.
         last: Option<Duration>,
-        /// What is in the way, printable.
+        /// The cause of the failure, printable.
         reason: String,
     },
 }
 
-/// What an answer was.
+/// The result of one request.
 #[derive(Clone, Debug)]
 pub enum Told {
     Pairs(Answer),
-    /// They are as they were.
+    /// The numbers are the same as before.
     Unchanged,
-    /// Where nothing was to be had: why.
+    /// The request failed, for this reason.
     Failure(String),
 }
 
-/// All that is shown.
+/// The state of the whole view.
 #[derive(Debug)]
 pub struct State {
-    /// Where the numbers come from, printable.
+    /// The source of the numbers, printable.
     pub source: String,
-    /// How often they are asked for.
+    /// The interval of the requests.
     pub interval: Duration,
-    /// What is missing and what would give it.
+    /// Missing facts, each with its remedy.
     pub lacks: Vec<String>,
-    /// How it stands with the source.
+    /// The state of the source.
     pub supply: Supply,
-    /// What is before the table.
+    /// The pane that is open, if any.
     pub mode: Mode,
-    /// What rows are sorted by, and whether the highest are first.
+    /// The sort column, and true if the highest values are first.
     pub sort: (Column, bool),
     /// The search text as it was typed.
     pub filter: String,
     rows: Vec<Row>,
-    /// How many pairs have no row, because there is no room for them.
+    /// The number of pairs without a row, beyond the limit of series.
     summed: u64,
-    /// The rows when the user paused.
+    /// The rows at the time of the user's pause.
     frozen: Option<Vec<Row>>,
-    /// The numbers of the rows that the filter lets through, in order.
+    /// The indices of the rows that match the filter, in order.
     order: Vec<usize>,
-    /// `None` is the first row, whichever it is.
+    /// `None` selects the first row at any time.
     selected: Option<RowKey>,
-    /// Its place in `order`.
+    /// The index of the selected row in `order`.
     place: usize,
-    /// The row whose details are open, as it was last told, and whether it is gone since.
+    /// The row of the open details, as last reported, and true if the row is gone since.
     opened: Option<(Row, bool)>,
-    /// The place in `order` of the row at the top of the window, and how many rows that has.
+    /// The index in `order` of the window's top row, and the window's height in rows.
     window: (usize, usize),
 }
 
 impl State {
-    /// Returns the state before the first answer has come.
+    /// Returns the state before the first answer.
     pub fn new(source: String, interval: Duration) -> State {
         State {
             source,
@@ -129,7 +129,7 @@ impl State {
         }
     }
 
-    /// Takes what was told at this time.
+    /// Books the result of a request at this time.
     pub fn take(&mut self, told: Told, now: Duration) {
         match told {
             Told::Pairs(answer) => {
@@ -151,7 +151,7 @@ impl State {
         }
     }
 
-    /// What the user should know before he believes the table.
+    /// Returns the reservations that a user needs to judge the table.
     pub fn notices(&self) -> Vec<String> {
         let summed = match self.summed {
             0 => None,
@@ -163,7 +163,7 @@ impl State {
         self.lacks.iter().cloned().chain(summed).collect()
     }
 
-    /// When the last answer came.
+    /// Returns the time of the last answer.
     pub fn last_answer(&self) -> Option<Duration> {
         match self.supply {
             Supply::Waiting => None,
@@ -172,14 +172,14 @@ impl State {
         }
     }
 
-    /// How old the numbers are, if they should not be so old.
+    /// Returns the age of the numbers, if it exceeds the expected age.
     pub fn stale(&self, now: Duration) -> Option<Duration> {
         let age = now.saturating_sub(self.last_answer()?);
         let failed = matches!(self.supply, Supply::Failed { .. });
         (failed || age > 2 * self.interval + Duration::from_secs(1)).then_some(age)
     }
 
-    /// True while the numbers stand still because the user wants it.
+    /// Returns true while the user has paused the view.
     pub fn is_paused(&self) -> bool {
         self.frozen.is_some()
     }
@@ -188,12 +188,12 @@ impl State {
         self.frozen.as_deref().unwrap_or(&self.rows)
     }
 
-    /// How many rows there are, and how many of them the filter lets through.
+    /// Returns the number of rows, and the number of rows that match the filter.
     pub fn count(&self) -> (usize, usize) {
         (self.table().len(), self.order.len())
     }
 
-    /// Those that the window of so many rows shows, and the place of the selected one among them.
+    /// Returns the rows in a window of this height, and the index of the selected row among them.
     pub fn visible(&mut self, height: usize) -> (Vec<&Row>, Option<usize>) {
         let place = self.place;
         let (top, _) = self.window;
@@ -206,7 +206,7 @@ impl State {
         (rows, selected)
     }
 
-    /// The row whose details are open, as it was last told, and whether it is gone since.
+    /// Returns the row of the open details, as last reported, and true if the row is gone since.
     pub fn opened(&self) -> Option<(&Row, bool)> {
         self.opened.as_ref().map(|(row, gone)| (row, *gone))
     }
@@ -221,7 +221,7 @@ impl State {
         }
     }
 
-    /// Details that are open stay those of their row, be it gone.
+    /// Updates the open details from their row, or marks the row as gone.
     fn follow_opened(&mut self) {
         if let Some((row, _)) = &self.opened {
             let now = self.table().iter().find(|one| one.key == row.key).cloned();
@@ -230,7 +230,7 @@ impl State {
         }
     }
 
-    /// Filters and sorts anew.
+    /// Filters and sorts the rows anew.
     fn arrange(&mut self) {
         let words: Vec<String> = self.filter.split_whitespace().map(str::to_lowercase).collect();
         let (column, falling) = self.sort;
@@ -245,14 +245,14 @@ impl State {
                 None if self.opened.is_some() => {
                     self.place = self.place.min(self.order.len().saturating_sub(1));
                 }
-                // Whoever stands there now.
+                // The row that now has the index is selected.
                 None => self.select(self.place),
             },
         }
         self.follow_opened();
     }
 
-    /// Does what a key says.
+    /// Executes a key's command.
     pub fn press(&mut self, key: Key) -> Command {
         match key {
             Key::Ctrl('c') => return Command::Quit,
@@ -280,7 +280,7 @@ impl State {
         }
     }
 
-    /// Closes the details. Where their row is gone, whoever stands there now is selected.
+    /// Closes the details. If their row is gone, the row that now has its index is selected.
     fn close(&mut self) -> Command {
         self.opened = None;
         self.mode = Mode::Table;
@@ -308,7 +308,7 @@ impl State {
             Key::Char(' ') => self.pause(),
             Key::Enter => {
                 self.mode = Mode::Detail(0);
-                // Who is first may be another soon: the details stay.
+                // Another row may soon be the first: the details stay with this one.
                 self.select(place);
             }
             Key::Escape => self.filter_by(String::new()),
@@ -336,7 +336,7 @@ impl State {
         Command::Show
     }
 
-    /// By the same column again means the other way round.
+    /// Sorts by a column; the present column again reverses the direction.
     fn sort_by(&mut self, column: Column) {
         let (before, falling) = self.sort;
         self.sort = (column, if before == column { !falling } else { column.falls() });

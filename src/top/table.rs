@@ -6,32 +6,32 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Rates of so many answers are kept for the sparklines: two minutes at one a second.
+/// The number of answers that the sparklines keep: two minutes at one a second.
 pub(crate) const HISTORY: usize = 120;
 
-/// The end that a row is about, and the other: a namespace's name and id, and the ifindex.
+/// The row's own end, and the other: a namespace's name and id, and the ifindex.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RowKey([(String, Option<u32>, u32); 2]);
 
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Which it is, from one answer to the next.
+    /// The identity of the row from one answer to the next.
     pub key: RowKey,
-    /// The pair it is of.
+    /// The pair that the row belongs to.
     pub pair: Arc<Pair>,
-    /// The number of the end that it is about.
+    /// The index of the row's own end in the pair.
     pub own: usize,
-    /// Who lives there; the namespace's name if nobody is known to. Printable, as all that follows.
+    /// The owner's title; the namespace's name if it has no known owner. Printable, as the fields below.
     pub workload: String,
     /// The network of the interface.
     pub network: String,
     /// The port: the name on the host.
     pub device: String,
-    /// What the workload receives and sends, and what it did in the answers before.
+    /// The workload's rates, each way, in this answer and the ones before.
     pub history: VecDeque<Rates>,
 }
 
-/// What rows can be sorted by.
+/// The columns that rows can be sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
     Workload,
@@ -48,7 +48,7 @@ pub enum Column {
 }
 
 impl Column {
-    /// In the order of the keys `<` and `>`.
+    /// The columns in the order of the keys `<` and `>`.
     pub const ALL: [Column; 8] = [
         Column::Workload,
         Column::Network,
@@ -60,7 +60,7 @@ impl Column {
         Column::Drops,
     ];
 
-    /// The key that sorts by it, and its name.
+    /// Returns the key that sorts by the column, and the column's name.
     pub fn name(self) -> (char, &'static str) {
         match self {
             Column::Workload => ('w', "workload"),
@@ -74,7 +74,8 @@ impl Column {
         }
     }
 
-    /// Names go up, numbers down, unless the user turns them round.
+    /// Returns true for columns of numbers: they begin with the highest value, names with the lowest, unless
+    /// reversed.
     pub fn falls(self) -> bool {
         !matches!(self, Column::Workload | Column::Network | Column::Device)
     }
@@ -110,12 +111,12 @@ impl Row {
         }
     }
 
-    /// The end that it is about.
+    /// Returns the row's own end.
     pub fn end(&self) -> &End {
         &self.pair.ends[self.own]
     }
 
-    /// What a number column shows, if it is known.
+    /// Returns the value of a number column, if it is known.
     pub fn number(&self, column: Column) -> Option<u64> {
         let end = self.end();
         match column {
@@ -137,7 +138,7 @@ impl Row {
         }
     }
 
-    /// Whether the words, which are in lower case, are each found in it.
+    /// Returns true if the row contains each of the words, which are in lower case.
     pub fn matches(&self, words: &[String]) -> bool {
         let end = self.end();
         let ids =
@@ -152,7 +153,7 @@ impl Row {
         words.iter().all(|word| texts.iter().any(|text| text.contains(word)))
     }
 
-    /// The order by a column; what has no value is last whichever way it goes, and the workload's name
+    /// Compares by a column. A row without a value is last in both directions, and the workload's name
     /// decides between equals.
     pub fn compare(&self, other: &Row, column: Column, falling: bool) -> Ordering {
         let turned = |order: Ordering| if falling { order.reverse() } else { order };
@@ -174,7 +175,7 @@ fn key(pair: &Pair, own: usize) -> RowKey {
     RowKey([of(&pair.ends[own]), of(&pair.ends[1 - own])])
 }
 
-/// The rows of an answer, each with the history of the row that it was before.
+/// Returns the rows of an answer, each with the history of its predecessor.
 pub(crate) fn rows(answer: Answer, before: Vec<Row>) -> Vec<Row> {
     let mut before: HashMap<RowKey, Row> = before.into_iter().map(|row| (row.key.clone(), row)).collect();
     let mut rows = Vec::new();
@@ -187,7 +188,7 @@ pub(crate) fn rows(answer: Answer, before: Vec<Row>) -> Vec<Row> {
     rows
 }
 
-/// An answer that is the same as before: time has gone on, and the rates were the same.
+/// Extends each row's history after an unchanged answer: time has passed, and the rates were the same.
 pub(crate) fn unchanged(rows: &mut [Row]) {
     for row in rows {
         let rates = row.end().rates;

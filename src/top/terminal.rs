@@ -18,30 +18,31 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Whether the terminal is in our hands: who gives it back does it once.
+/// True while this process has the terminal in its own mode: the first to clear the flag restores the
+/// terminal, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The terminal in our hands: raw, with the alternate screen. It is given back when this goes, and on a
+/// The terminal in raw mode with the alternate screen. It is restored when the value is dropped, and on a
 /// panic of any thread.
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
     theme: Theme,
 }
 
-/// What the user did.
+/// An action of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// Pressed a key that may mean something.
+    /// A pressed key that may have a meaning.
     Key(Key),
-    /// Changed the size of the terminal, which is looked at when it is painted.
+    /// A changed size of the terminal; the next painting reads the size.
     Resized,
 }
 
 impl Screen {
-    /// Whether there is a terminal at both ends; if not, which end has none.
+    /// Checks that standard input and output are both a terminal.
     ///
     /// # Errors
-    /// One line that names it.
+    /// Fails with one line that names the end without a terminal.
     pub fn is_possible() -> Result<(), String> {
         let missing = |what| Err(format!("standard {what} is no terminal"));
         match (io::stdin().is_terminal(), io::stdout().is_terminal()) {
@@ -51,10 +52,10 @@ impl Screen {
         }
     }
 
-    /// Takes the terminal.
+    /// Puts the terminal into the view's mode.
     ///
     /// # Errors
-    /// What the system said; the terminal is then as before.
+    /// Returns the system's error; the terminal is then as before.
     pub fn take(theme: Theme) -> io::Result<Screen> {
         restore_on_panic();
         let terminal = blank()?;
@@ -62,10 +63,10 @@ impl Screen {
         Ok(Screen { terminal, theme })
     }
 
-    /// Paints the state.
+    /// Paints the state on the terminal.
     ///
     /// # Errors
-    /// What the system said: the terminal is gone, say.
+    /// Returns the system's error: for example, the terminal is gone.
     pub fn paint(&mut self, state: &mut State, now: Duration) -> io::Result<()> {
         if self.terminal.size()? != self.terminal.get_frame().area().as_size() {
             self.clear()?;
@@ -73,20 +74,20 @@ impl Screen {
         self.terminal.draw(|frame| draw(frame, state, now, self.theme)).map(|_| ())
     }
 
-    /// Forgets what was painted, so that all is painted anew.
+    /// Clears the screen, so that the next painting writes everything anew.
     ///
     /// # Errors
-    /// What the system said.
+    /// Returns the system's error.
     pub fn clear(&mut self) -> io::Result<()> {
         execute!(io::stdout(), Clear(ClearType::All))?;
         self.terminal = blank()?;
         Ok(())
     }
 
-    /// Gives the terminal back, calls `meanwhile`, and takes it again.
+    /// Restores the terminal, calls `meanwhile`, and puts the terminal into the view's mode again.
     ///
     /// # Errors
-    /// What the system said.
+    /// Returns the system's error.
     pub fn without(&mut self, meanwhile: impl FnOnce()) -> io::Result<()> {
         restore();
         meanwhile();
@@ -101,8 +102,8 @@ impl Drop for Screen {
     }
 }
 
-/// A screen that holds nothing, of the terminal's size at the moment. One that followed the size by itself
-/// would ask the terminal where its cursor is: the answer comes with the keys, or never.
+/// Returns an empty screen of the terminal's present size. A screen that follows the size by itself would
+/// request the cursor's position from the terminal: the answer comes with the keys, or never.
 fn blank() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
     let backend = CrosstermBackend::new(io::stdout());
     let viewport = Viewport::Fixed(Rect::from((Position::ORIGIN, backend.size()?)));
@@ -112,12 +113,12 @@ fn blank() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
 fn enter() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
-    // The cursor is hidden by what is painted first.
+    // The first painting hides the cursor.
     execute!(io::stdout(), EnterAlternateScreen).inspect_err(|_| restore())
 }
 
-/// Gives the terminal back if it is in our hands. Where that fails the terminal is gone, and there is
-/// nobody to tell.
+/// Restores the terminal if it is in the view's mode. An error here means that the terminal is gone, and no
+/// reader of the error is left.
 fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
@@ -125,7 +126,7 @@ fn restore() {
     }
 }
 
-/// A panic's message is for the screen that the user came from.
+/// Restores the terminal before a panic's message, which belongs on the screen that the user came from.
 fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -137,7 +138,7 @@ fn restore_on_panic() {
     });
 }
 
-/// What the user does, until the terminal is gone. Must be called in a tokio runtime.
+/// Returns the user's actions until the terminal is gone. Must be called in a tokio runtime.
 pub(crate) fn inputs() -> impl Stream<Item = io::Result<Input>> + Unpin {
     EventStream::new().filter_map(|event| std::future::ready(event.map(input).transpose()))
 }

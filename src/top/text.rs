@@ -2,12 +2,12 @@
 
 use unicode_width::UnicodeWidthChar;
 
-/// Columns that a printable text takes.
+/// Returns the number of columns that a printable text takes.
 pub(super) fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or_default()).sum()
 }
 
-/// The text in exactly so many columns: padded, or cut with `…` at its end.
+/// Returns the text in exactly this number of columns: padded, or cut with `…` at its end.
 pub(super) fn fit(text: &str, columns: usize) -> String {
     let wide = width(text);
     if wide <= columns {
@@ -30,7 +30,7 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
     out
 }
 
-/// The same, at the right edge.
+/// Returns the text in exactly this number of columns, at the right edge.
 pub(super) fn fit_right(text: &str, columns: usize) -> String {
     match width(text) {
         wide if wide <= columns => format!("{:pad$}{text}", "", pad = columns - wide),
@@ -40,17 +40,17 @@ pub(super) fn fit_right(text: &str, columns: usize) -> String {
 
 const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 
-/// `612 B/s`, `51.2 kB/s`: three digits and a decimal prefix.
+/// Formats a rate as `612 B/s`, `51.2 kB/s`: three digits and a decimal prefix.
 pub(super) fn rate(bytes_per_second: u64) -> String {
     format!("{}B/s", scaled(bytes_per_second))
 }
 
-/// `612 B`, `51.2 kB`.
+/// Formats a size as `612 B`, `51.2 kB`.
 pub(super) fn bytes(count: u64) -> String {
     format!("{}B", scaled(count))
 }
 
-/// The number, a space and the prefix.
+/// Formats the number, a space and the prefix.
 fn scaled(number: u64) -> String {
     let (mut value, mut steps) = (number as f64, 0);
     // 999.5 would be shown as 1000.
@@ -67,8 +67,8 @@ fn scaled(number: u64) -> String {
     format!("{value:.digits$} {}", PREFIXES[steps])
 }
 
-/// The values as blocks of eight heights, the last at the right edge; each block is the highest of as many
-/// as fit the width best.
+/// Draws the values as blocks of eight heights, the last at the right edge; each block is the highest of a
+/// group, the size of which fits the width best.
 pub(super) fn sparkline(values: impl ExactSizeIterator<Item = u64>, keep: usize, columns: usize) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let group = keep.div_ceil(columns.max(1)).max(1);

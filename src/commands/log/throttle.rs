@@ -1,15 +1,15 @@
-//! How often one place in the program may write to the log.
+//! A limit of the lines that one place in the program may write to the log.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// One place may write so many lines a minute.
+/// The number of lines that one place may write in a minute.
 const LINES: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The lines of each place in the minute that began with its first. There are as many places as the program
-/// has.
+/// The lines of each place in the minute that began with its first line. The number of places is bounded by
+/// the program's source.
 pub(super) struct Throttle<P> {
     minutes: HashMap<P, Minute>,
 }
@@ -27,8 +27,8 @@ impl<P> Default for Throttle<P> {
 }
 
 impl<P: Eq + Hash> Throttle<P> {
-    /// Whether the place may write a line now; if so, how many it was not allowed to write since its last
-    /// one.
+    /// Returns whether the place may write a line now: `Some` with the number of lines that it left out since
+    /// its last one, else `None`.
     pub(super) fn admit(&mut self, place: P, now: Instant) -> Option<u64> {
         let fresh = Minute { began: now, lines: 0, suppressed: 0 };
         let minute = self.minutes.entry(place).or_insert(fresh);

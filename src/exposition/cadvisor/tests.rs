@@ -29,14 +29,14 @@ const CADVISOR: [(&str, &str); 8] = [
 const LABELS_OF_CADVISOR: [&str; 5] = ["container_label_app", "id", "image", "interface", "name"];
 
 /// Taken from kubernetes/kubernetes v1.30.0, pkg/kubelet/server/server.go, `containerPrometheusLabelsFunc`,
-/// with the label `interface` of cAdvisor's; empty labels are none to Prometheus.
+/// with the label `interface` of cAdvisor; Prometheus treats an empty label as absent.
 const LABELS_OF_KUBELET: [&str; 7] = ["container", "id", "image", "interface", "name", "namespace", "pod"];
 
 fn name(text: &str) -> Name {
     Name::from_bytes(text.as_bytes()).unwrap()
 }
 
-/// Of one pair each.
+/// The counters of each pair's port.
 const PORT: Counters = Counters {
     receive_bytes: 10,
     receive_packets: 1,
@@ -117,7 +117,7 @@ fn encoded(view: &View) -> String {
     String::from_utf8(text.finish().concat()).unwrap()
 }
 
-/// The names of the labels of each line of a family.
+/// Returns the names of the labels of each line of a family.
 fn labels<'a>(text: &'a str, family: &str) -> Vec<BTreeSet<&'a str>> {
     let lines = text.lines().filter_map(|line| line.strip_prefix(family)?.strip_prefix('{'));
     let names = |line: &'a str| line.split("=\"").filter_map(|part| part.rsplit([',', '{']).next());

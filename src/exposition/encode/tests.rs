@@ -26,7 +26,7 @@ fn side(netns: NetnsId, ifindex: u32, device: &[u8], role: Role) -> ShownSide {
     }
 }
 
-/// One container behind each of these devices.
+/// Returns a view with one container behind each of these devices.
 fn view(devices: &[(&[u8], &str)]) -> View {
     let mut scene = Scene::default();
     for (nsid, (device, container)) in (0u32..).zip(devices) {
@@ -199,7 +199,7 @@ fn the_exporters_own_metrics_are_there_also_without_a_view() {
 }
 
 proptest! {
-    /// Whatever devices and containers are called, each line is one series, and none is there twice.
+    /// Any names of devices and containers: each line is one series, and no series appears twice.
     #[test]
     fn any_name_gives_a_valid_exposition(
         names in proptest::collection::btree_map(proptest::collection::vec(1u8.., 1..15), ".{0,20}", 1..6)
@@ -210,7 +210,7 @@ proptest! {
         prop_assert_eq!(rows.len(), names.len());
         prop_assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), names.len());
         for row in rows {
-            // Outside of quotes there is nothing but label names; each quote is closed.
+            // Only label names are outside of quotes; each quote is closed.
             let (mut quoted, mut escaped) = (false, false);
             for c in row.chars() {
                 match c {

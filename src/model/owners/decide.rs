@@ -117,7 +117,7 @@ pub(super) struct Decided {
     pub owner: Option<Owner>,
     /// The namespace's name, if a user or an engine chose it.
     pub chosen: Option<String>,
-    /// The ids of owners whose namespaces are an input of this decision.
+    /// The things besides the namespace that are an input of this decision.
     pub depends_on: BTreeSet<DependsOn>,
     /// True if the owner has no claim on the namespace at this time.
     pub kept: bool,
@@ -125,8 +125,8 @@ pub(super) struct Decided {
 
 impl Owners {
     /// Decides the owner of a namespace. It is, in this order: the first believed claim's; the owner that
-    /// left the namespace a moment ago; the one whose expected interface has come; the container whose first
-    /// process is there; a name that a runtime has generated; a process.
+    /// left the namespace a moment ago; the workload of an expected interface that has come; the container of
+    /// the first process; a name that a runtime has generated; a process.
     pub(super) fn decision(
         &mut self,
         netns: NetnsId,
@@ -280,8 +280,8 @@ impl Owners {
         }
     }
 
-    /// Keeps the owner that was found by an expected interface or by a first process, and is still: it has not
-    /// left the namespace. Returns false if there was no such owner.
+    /// Keeps the owner that was found by an expected interface or by a first process, and still is: it has
+    /// not left the namespace. Returns false if there was no such owner.
     fn find_again(
         &self,
         netns: NetnsId,
@@ -302,9 +302,9 @@ impl Owners {
         decided.owner.is_some()
     }
 
-    /// Assigns an unclaimed namespace to the container whose first process is there, if the container owns no
-    /// other namespace: a namespace that a container creates for itself is not the container's own, and a
-    /// cgroup that it creates below its own identifies no owner.
+    /// Assigns an unclaimed namespace to the container of its first process, if the container owns no other
+    /// namespace: a namespace that a container creates for itself is not the container's own, and a cgroup
+    /// that it creates below its own identifies no owner.
     fn first_process(&self, netns: NetnsId, evidence: &Evidence, decided: &mut Decided) {
         let Some((id, process)) = evidence.new_processes.found(netns) else { return };
         decided.depends_on.insert(DependsOn::Owner(id.to_owned()));

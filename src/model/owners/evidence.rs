@@ -64,7 +64,7 @@ pub(crate) struct Evidence {
     /// The process found in each namespace.
     processes: BTreeMap<NetnsId, ProcessInNetns>,
     pub new_processes: NewProcesses,
-    /// The nsids whose owner may have changed.
+    /// The nsids with an owner that may have changed.
     changed: BTreeSet<u32>,
     /// The ids of owners with new evidence.
     changed_ids: BTreeSet<String>,
@@ -84,10 +84,10 @@ struct Locations {
     missing: BTreeSet<Locator>,
     without_id: BTreeSet<Locator>,
     locating: Locating,
-    /// The processes whose end is to be requested; `watched` has those already requested.
+    /// The processes to request the end of; `watched` has those already requested.
     to_watch: BTreeSet<u32>,
     watched: BTreeSet<u32>,
-    /// The nsids whose locators have changed.
+    /// The nsids with changed locators.
     changed: BTreeSet<u32>,
 }
 
@@ -304,7 +304,7 @@ impl Evidence {
         }
     }
 
-    /// Returns the nsids whose owner may have changed since the last call.
+    /// Returns the nsids with an owner that may have changed since the last call.
     pub(super) fn take_changed(&mut self) -> BTreeSet<u32> {
         let mut changed = std::mem::take(&mut self.changed);
         changed.append(&mut self.locations.changed);
@@ -509,7 +509,7 @@ impl Evidence {
         }
     }
 
-    /// Returns the processes whose end is to be requested from now on.
+    /// Returns the processes to request the end of from now on.
     pub(crate) fn take_to_watch(&mut self) -> BTreeSet<u32> {
         let new = std::mem::take(&mut self.locations.to_watch);
         self.locations.watched.extend(&new);

@@ -43,7 +43,7 @@ impl Nesting {
 
     /// Finds the outer workload of each workload in or below a changed cgroup. It is the nearest one with a
     /// cgroup above the workload's own; or one with the same cgroup, if a runtime reports that one and of the
-    /// inner one only a process is known. Returns the namespaces whose owner has a new outer workload.
+    /// inner one only a process is known. Returns the namespaces of owners with a new outer workload.
     pub(super) fn settle(&mut self, owners: &mut HashMap<NetnsId, Owner>) -> BTreeSet<NetnsId> {
         let changed = std::mem::take(&mut self.changed);
         let mut moved = BTreeSet::new();

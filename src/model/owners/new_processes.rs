@@ -147,9 +147,9 @@ impl NewProcesses {
         self.found.get(&netns)
     }
 
-    /// Returns the id of the container whose first process was found in a namespace. The id is in the last
-    /// part of the process's cgroup, as runc and crun create it for every engine. A cgroup below that one is
-    /// created by the container itself.
+    /// Returns the id of the container of a namespace's first process. The id is in the last part of the
+    /// process's cgroup, as runc and crun create it for every engine. A cgroup below that one is created by
+    /// the container itself.
     pub(crate) fn container(&self, netns: NetnsId) -> Option<&str> {
         container_id(self.found.get(&netns)?.cgroup.as_deref()?)
     }

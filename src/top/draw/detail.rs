@@ -1,4 +1,4 @@
-//! What is before the table: all that is known of one pair, and the help.
+//! The pane below the table: the details of one pair, and the help.
 
 use super::{Theme, line, take_top};
 use crate::model::text::printable;
@@ -12,8 +12,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
-/// All that is known of the opened row's pair, from this line on, or from the last that leaves the pane
-/// full: returns which.
+/// Paints the details of the opened row's pair from this line on, or from the last line that leaves the pane
+/// full. Returns the number of that line.
 pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) -> u16 {
     let mut left = area;
     let rule = "─".repeat(usize::from(area.width));
@@ -31,7 +31,8 @@ pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16
     scrolled(frame, left, lines, from)
 }
 
-/// The keys and the notices, from this line on, or from the last that leaves the pane full: returns which.
+/// Paints the keys and the notices from this line on, or from the last line that leaves the pane full.
+/// Returns the number of that line.
 pub(super) fn help(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) -> u16 {
     const KEYS: [(&str, &str); 9] = [
         ("↑ ↓ pgup pgdn home end", "choose a row (also k j g G)"),
@@ -106,7 +107,7 @@ fn about(row: &Row, columns: u16, theme: Theme) -> Vec<Line<'static>> {
         }
     }
     lines.push(Line::styled("PromQL", theme.heading()));
-    // From the first column on, to be copied.
+    // The queries begin in the first column, to be copied.
     lines.extend(promql::queries(&row.pair, row.own).into_iter().map(Line::raw));
     lines
 }
@@ -134,7 +135,7 @@ fn counted(counters: &Counters) -> String {
     )
 }
 
-/// `17: veth47c10e7 in the host, 32:e3:.., up, mtu 1500, in br0`.
+/// Returns a line such as `17: veth47c10e7 in the host, 32:e3:.., up, mtu 1500, in br0`.
 fn place(end: &End) -> String {
     let name = end.name.as_deref().map_or_else(|| "(not to be seen)".to_owned(), printable);
     let netns = match (end.netns.as_str(), end.nsid) {

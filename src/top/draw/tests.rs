@@ -121,7 +121,7 @@ fn pairs_that_there_is_no_room_for_are_said() {
     }
 }
 
-/// Sizes from nothing up, in every mode, with names that are as bad as names get.
+/// Tests sizes from nothing up, in every mode, with hostile names.
 #[test]
 fn nothing_is_too_small_and_no_name_too_bad() {
     let bad = [
