@@ -262,3 +262,38 @@ fn no_namespace_is_ever_entered_and_no_code_is_unsafe() {
     let manifest = fs::read_to_string(checkout().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"forbid\""));
 }
+
+#[test]
+fn each_invariant_of_the_model_names_a_test_that_there_is() {
+    let page = fs::read_to_string(checkout().join("ARCHITECTURE.md")).unwrap();
+    let chapter = page.split("\n## Invariants of the model\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut files = Vec::new();
+    sources(&checkout().join("src/model"), &mut files);
+    let texts: BTreeMap<String, String> = files
+        .into_iter()
+        .map(|file| (file.display().to_string(), fs::read_to_string(&file).unwrap()))
+        .collect();
+    let there = |test: &str| {
+        let (module, name) = test.rsplit_once("::").unwrap_or(("", test));
+        let begins = name.trim_end_matches("...").trim_end_matches('*');
+        let whole = begins == name;
+        texts.iter().any(|(file, text)| {
+            let declared = if whole { format!("fn {begins}(") } else { format!("fn {begins}") };
+            text.contains("#[test]") && text.contains(&declared) && file.ends_with(&format!("{module}.rs"))
+        })
+    };
+    let invariants: Vec<&str> = chapter.split("\n- **I").skip(1).collect();
+    assert!(invariants.len() >= 15, "{} invariants", invariants.len());
+    for (number, invariant) in (1..).zip(&invariants) {
+        assert!(invariant.starts_with(&format!("{number}.**")), "they are not in order: {invariant}");
+        let quoted = invariant.split('`').skip(1).step_by(2);
+        let named: Vec<&str> = quoted
+            .filter(|text| text.contains("::") || text.contains('_') && !text.contains(['=', '/', '-']))
+            .filter(|text| !text.starts_with("veth_"))
+            .collect();
+        for test in &named {
+            assert!(there(test), "I{number} names {test}, which is no test of src/model");
+        }
+        assert!(!named.is_empty() || invariant.contains("tests.rs"), "I{number} names no test");
+    }
+}
