@@ -4,21 +4,10 @@ use crate::collector::{self, Engine, Handle};
 use crate::kernel::Reach;
 use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
+use crate::model::policy::{GATHER, HOLD_BACK, LEAVING, RESYNC};
 use std::io;
 use std::thread;
 use std::time::Duration;
-
-/// The time for which an end without an owner is held back while a runtime may still name it.
-const HOLD_BACK: Duration = Duration::from_secs(1);
-
-/// The span within which changes are evaluated together.
-const GATHER: Duration = Duration::from_millis(2);
-
-/// The time after which everything is read again although events report what changes.
-const RESYNC: Duration = Duration::from_secs(300);
-
-/// The shortest time for which an owner stays after its last claim on the namespace.
-const LEAVING: Duration = Duration::from_secs(2);
 
 /// The number of threads of an engine that look names up.
 const LOOK_UPS: usize = 2;

@@ -9,6 +9,7 @@ use super::pairing::Pair;
 use super::peak::Rates;
 use super::slab::Slab;
 use super::workload::Workload;
+use crate::model::policy::TRANSIT;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +31,6 @@ pub(crate) use self::overflow::{Overflow, Row, SeriesCost};
 pub(crate) use self::traffic::Flow;
 pub use self::traffic::Traffic;
 pub(crate) use self::unattributed::Unattributed;
-
-/// The longest time allowed from a pair's creation on the host to the move of an end into its container:
-/// 1.6 s were measured with 16 starts in parallel on two cores.
-const TRANSIT: Duration = Duration::from_secs(10);
 
 /// The number of an account while it is open; closed accounts' numbers are reused.
 pub(crate) type AccountId = u32;

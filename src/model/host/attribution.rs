@@ -9,6 +9,7 @@ use crate::model::ledger::{AccountId, Booking, LabelSet, Ledger, Limits, OwnerHi
 use crate::model::link::{End, NetnsId};
 use crate::model::owners::{Evidence, Owners, ProcessSearch};
 use crate::model::pairing::{EndState, Role};
+use crate::model::policy::{HOLD_BACK_GENERATED, UNFINISHED};
 use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_PORT, OF_AN_INFO, Trust};
 use crate::model::topology::Topology;
 use crate::model::view::{ShownPair, ShownSide, Tenant};
@@ -16,13 +17,6 @@ use crate::model::workload::Runtime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The factor by which a pair is held back longer whose namespace has a name that a runtime has generated:
-/// a pod is reported when it has started, which may be seconds after its network was made.
-const FOR_GENERATED_NAMES: u32 = 10;
-
-/// An engine takes an interface up within so long after it has moved it in.
-const UNFINISHED: Duration = Duration::from_secs(4);
 
 /// The state that a row is made from besides its pair.
 pub(super) struct Context<'a> {
@@ -364,7 +358,7 @@ fn decide(
     let Context { owners, config, started, .. } = *context;
     let generated = context.engine_may_name && owners.is_generated(shown);
     let hold_back = match generated && arrived > started {
-        true => config.hold_back.saturating_mul(FOR_GENERATED_NAMES),
+        true => config.hold_back.saturating_mul(HOLD_BACK_GENERATED),
         false => config.hold_back,
     };
     // A pair in transit: runtimes make both ends on the host, and move one into the container.

@@ -6,20 +6,11 @@ use super::schedule::Searching;
 use crate::model::ledger::{LabelSet, Ledger, Limits, Unattributed};
 use crate::model::link::{End, Kind, Link, Name, NetnsId};
 use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState};
+use crate::model::policy::{EVALUATE_AT_LEAST, EVALUATE_AT_MOST, EVALUATE_IN_DOUBT, KEPT_UNATTRIBUTED};
 use crate::model::topology::{Settled, Topology};
 use crate::model::workload::{Expected, Runtime};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// The longest pause between two evaluations, while a claim or a location is in doubt and otherwise.
-const IN_DOUBT: Duration = Duration::from_secs(10);
-const AT_LEAST: Duration = Duration::from_secs(60);
-
-/// The shortest pause between two evaluations because of the time.
-const AT_MOST: Duration = Duration::from_millis(1);
-
-/// The time for which the traffic of a pair that died without a name is kept.
-const KEPT: Duration = Duration::from_secs(10);
 
 /// The state of links, owners, rows and accounts.
 #[derive(Debug)]
@@ -167,7 +158,7 @@ impl Knowledge {
         if !self.ledger.waits() {
             return;
         }
-        let over = self.ledger.waits_since().is_some_and(|since| now >= since + KEPT);
+        let over = self.ledger.waits_since().is_some_and(|since| now >= since + KEPT_UNATTRIBUTED);
         let version = self.evidence.version();
         let news = std::mem::replace(&mut self.searching.late_version, version) != version;
         let limits = Limits { series: config.series, shows: &|labels| config.filter.shows(labels) };
@@ -242,17 +233,17 @@ impl Knowledge {
     /// Returns when the time changes something.
     pub(super) fn deadline(&self, retention: Duration, now: Duration) -> Duration {
         let doubt = self.owners.doubts() || self.evidence.doubts(now);
-        let at_least = if doubt { IN_DOUBT } else { AT_LEAST };
+        let at_least = if doubt { EVALUATE_IN_DOUBT } else { EVALUATE_AT_LEAST };
         let ends = [
             self.searching.searches.due(),
             self.evidence.new_processes.due(),
             self.attribution.deadline(),
-            self.ledger.waits_since().map(|since| since + KEPT),
+            self.ledger.waits_since().map(|since| since + KEPT_UNATTRIBUTED),
             self.owners.leaves_at(),
             self.ledger.expires_at(retention),
         ];
         // What was due by now has just been evaluated.
-        ends.into_iter().flatten().fold(now + at_least, Duration::min).max(now + AT_MOST)
+        ends.into_iter().flatten().fold(now + at_least, Duration::min).max(now + EVALUATE_AT_MOST)
     }
 
     /// Returns how many claims were rejected since the start.
@@ -333,7 +324,7 @@ fn late_owner(entry: &Unattributed, evidence: &Evidence, now: Duration) -> Optio
         Some((owner, network)) => Some(
             entry.labels.clone().map(|labels| Some(LabelSet::of(owner, labels?.interface, network.clone()))),
         ),
-        None if hint.is_some() && foreseen && now.saturating_sub(entry.since) < KEPT => None,
+        None if hint.is_some() && foreseen && now.saturating_sub(entry.since) < KEPT_UNATTRIBUTED => None,
         None => {
             let process = hint.and_then(|hint| hint.process.as_deref());
             Some(entry.labels.clone().map(|labels| {

@@ -3,18 +3,8 @@
 use super::NetnsId;
 use crate::model::link::End;
 use crate::model::pairing::Pairing;
+use crate::model::policy::{READ_AT_A_SCRAPE, READ_AT_A_TICK, SUSPECTED_EVERY, SUSPECTS};
 use std::collections::BTreeSet;
-
-/// How many namespaces are read at a scrape for links that are no veths: as many as 50 ms allow where there
-/// are 5,000.
-const READ_AT_A_SCRAPE: usize = 512;
-
-/// How many namespaces are read at a tick for pairs that have no end on the host.
-const READ_AT_A_TICK: usize = 64;
-
-/// How many namespaces are read to see whether an end receives past its port, and at every which tick.
-const SUSPECTS: usize = 8;
-const SUSPECTED_EVERY: u32 = 8;
 
 /// How far each of the readings has come.
 #[derive(Debug, Default)]

@@ -1,11 +1,9 @@
 //! What a round found to be otherwise than events had told: they may be on their way, or they have missed it.
 
 use super::{End, NetnsId};
+use crate::model::policy::EVENT_ON_ITS_WAY;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// An event that tells what a dump has told already comes within this.
-const EVENT_ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// The ends of which no event has told what was found, and when that was.
 #[derive(Debug, Default)]

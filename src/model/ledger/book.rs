@@ -4,14 +4,12 @@ use super::account::Account;
 use super::overflow::{Overflow, Placement, SeriesCost};
 use super::totals::{TotalId, Totals};
 use super::{LabelSet, Limits, NetworkLabels, Traffic};
+use crate::model::policy::SETS_OF_A_WORKLOAD;
 use crate::model::series::{self, OF_A_LABEL_SET, OF_A_NETWORK, Room, Trust};
 use crate::model::workload::Runtime;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The greatest number of label sets of a workload; further sets are summed in one.
-const SETS_OF_A_WORKLOAD: usize = 64;
 
 /// A workload total's network, and whether the user's filter hides the total.
 #[derive(Clone, Copy, Debug)]

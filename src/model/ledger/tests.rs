@@ -1,8 +1,8 @@
-use super::unattributed::UNATTRIBUTED;
 use super::whole::{NO_COST, Whole};
 use super::*;
 use crate::model::link::{Link, NetnsId};
 use crate::model::pairing::Side;
+use crate::model::policy::UNATTRIBUTED;
 use crate::model::workload::Runtime;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -2,10 +2,8 @@
 
 use super::account::HeldBack;
 use super::{LabelSet, Ledger, Limits, OwnerHint, Traffic};
+use crate::model::policy::UNATTRIBUTED;
 use std::time::Duration;
-
-/// The greatest number of dead pairs that wait for their owner.
-pub(super) const UNATTRIBUTED: usize = 4096;
 
 /// The traffic of a pair that died while it was held back.
 #[derive(Clone, Debug)]

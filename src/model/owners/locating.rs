@@ -1,23 +1,13 @@
 //! Claims without a namespace: when to look them up again, and which of them count as rejected.
 
 use crate::model::host::LookFailure;
+use crate::model::policy::{LOCATE_PAUSE, LOCATED_AGAIN, YOUNG_CLAIM};
 use crate::model::workload::Locator;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// The age up to which every chance to look a claim up is used: a claim may precede its namespace by a
-/// moment.
-const YOUNG: Duration = Duration::from_secs(10);
-
-/// The upper bound of the pauses of older claims, which grow with the time since the first failure.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// The number of repeated look-ups at a time: a runtime may claim thousands of processes that do not exist,
-/// and other claims shall not wait behind them.
-const AGAIN_AT_ONCE: usize = 256;
 
 /// The claims for which the last look-up failed.
 #[derive(Debug, Default)]
@@ -42,7 +32,7 @@ impl Locating {
     pub(super) fn failed(&mut self, locator: Locator, failure: &LookFailure, now: Duration) {
         let lost = self.lost.entry(locator).or_insert(Lost { since: now, next: now, rejected: false });
         let age = now.saturating_sub(lost.since);
-        lost.next = if age < YOUNG { now } else { now + (age / 2).min(LONGEST_PAUSE) };
+        lost.next = if age < YOUNG_CLAIM { now } else { now + (age / 2).min(LOCATE_PAUSE) };
         if *failure != LookFailure::Gone && !lost.rejected && age >= SECOND {
             lost.rejected = true;
             self.rejected_ever += 1;
@@ -75,8 +65,8 @@ impl Locating {
         let after = self.turn.take().map_or(Bound::Unbounded, Bound::Excluded);
         let later = due.range((after.clone(), Bound::Unbounded));
         let chosen: Vec<Locator> = match &after {
-            Bound::Excluded(turn) => later.chain(due.range(..=turn)).take(AGAIN_AT_ONCE).cloned().collect(),
-            _ => later.take(AGAIN_AT_ONCE).cloned().collect(),
+            Bound::Excluded(turn) => later.chain(due.range(..=turn)).take(LOCATED_AGAIN).cloned().collect(),
+            _ => later.take(LOCATED_AGAIN).cloned().collect(),
         };
         self.turn = chosen.last().cloned();
         chosen
@@ -84,7 +74,7 @@ impl Locating {
 
     /// Returns true while a claim may precede its namespace by a moment.
     pub(super) fn doubts(&self, now: Duration) -> bool {
-        self.lost.values().any(|lost| now.saturating_sub(lost.since) < YOUNG)
+        self.lost.values().any(|lost| now.saturating_sub(lost.since) < YOUNG_CLAIM)
     }
 
     /// Returns the number of claims rejected since the start.
@@ -116,7 +106,7 @@ mod tests {
         let mut seen = BTreeSet::new();
         for _ in 0..4 {
             let chosen = locating.choose(wanted.clone(), 2 * SECOND);
-            assert!(chosen.len() <= AGAIN_AT_ONCE);
+            assert!(chosen.len() <= LOCATED_AGAIN);
             seen.extend(chosen);
         }
         assert_eq!(seen, wanted, "each has its turn");
@@ -138,7 +128,7 @@ mod tests {
         lose(&mut locating, lost, SECOND);
         let chosen = locating.choose(pids(1..10_002), 2 * SECOND);
         assert_eq!(chosen[..2], [Locator::Pid(10_000), Locator::Pid(10_001)]);
-        assert_eq!(chosen.len(), AGAIN_AT_ONCE + 2);
+        assert_eq!(chosen.len(), LOCATED_AGAIN + 2);
     }
 
     #[test]

@@ -7,13 +7,10 @@
 
 use crate::model::host::{ProcessInNetns, Request};
 use crate::model::link::NetnsId;
+use crate::model::policy::UNNAMED_FOR;
 use crate::model::workload::Workload;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
-
-/// The time after which the newest processes of a namespace without a name are read: a name in /run/netns is
-/// located within some milliseconds, and needs no look at processes.
-const UNNAMED_FOR: Duration = Duration::from_millis(40);
 
 /// The newest process of each namespace, and the namespaces to search.
 #[derive(Debug, Default)]

@@ -2,13 +2,11 @@
 
 use crate::model::host::Request;
 use crate::model::link::NetnsId;
+use crate::model::policy::SEARCH_PAUSE;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// The upper bound of the pause after a search without a result; each such search doubles the pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 
 /// The state of the search in each namespace.
 #[derive(Debug, Default)]
@@ -59,7 +57,7 @@ impl ProcessSearch {
         for netns in searched {
             let search = self.by_netns.entry(netns).or_default();
             search.open = false;
-            search.next = now + SECOND.saturating_mul(1 << search.tries.min(6)).min(LONGEST_PAUSE);
+            search.next = now + SECOND.saturating_mul(1 << search.tries.min(6)).min(SEARCH_PAUSE);
             search.tries += 1;
         }
         match self.by_netns.values().any(|search| search.open) {

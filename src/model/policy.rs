@@ -1,0 +1,66 @@
+//! The policy of the model: every duration and bound that a decision of the model waits for or stops at.
+//!
+//! What the user may choose is in [`Config`](super::host::Config); what a series costs is in
+//! [`series`](super::series).
+
+use std::time::Duration;
+
+// Gathering and evaluation.
+
+/// The span within which changes are evaluated together.
+pub(crate) const GATHER: Duration = Duration::from_millis(2);
+/// The longest pause between two evaluations while a claim or a location is in doubt.
+pub(crate) const EVALUATE_IN_DOUBT: Duration = Duration::from_secs(10);
+/// The longest pause between two evaluations otherwise.
+pub(crate) const EVALUATE_AT_LEAST: Duration = Duration::from_secs(60);
+/// The shortest pause between two evaluations because of the time.
+pub(crate) const EVALUATE_AT_MOST: Duration = Duration::from_millis(1);
+
+// Reading.
+
+/// The time after which everything is read again although events report what changes.
+pub(crate) const RESYNC: Duration = Duration::from_secs(300);
+/// The time within which an event arrives of what a dump has shown already.
+pub(crate) const EVENT_ON_ITS_WAY: Duration = Duration::from_secs(1);
+/// The namespaces that are read at a scrape for links that are no veths: as many as 50 ms allow where there
+/// are 5,000.
+pub(crate) const READ_AT_A_SCRAPE: usize = 512;
+/// The namespaces that are read at a tick for pairs without an end on the host.
+pub(crate) const READ_AT_A_TICK: usize = 64;
+/// The namespaces that are read to see whether an end receives past its port (bpf_redirect_peer), and the
+/// ticks from one such reading to the next.
+pub(crate) const SUSPECTS: usize = 8;
+pub(crate) const SUSPECTED_EVERY: u32 = 8;
+
+// Names.
+
+/// The time for which an end without an owner is held back while a runtime may still name it.
+pub(crate) const HOLD_BACK: Duration = Duration::from_secs(1);
+/// The factor by which a pair is held back longer in a namespace with a generated name: a pod is reported
+/// when it has started, which may be seconds after its network was made.
+pub(crate) const HOLD_BACK_GENERATED: u32 = 10;
+/// The time within which an engine takes an interface up after it has moved the interface in.
+pub(crate) const UNFINISHED: Duration = Duration::from_secs(4);
+/// The longest time from a pair's creation on the host to the move of an end into its container: 1.6 s were
+/// measured with 16 starts in parallel on two cores.
+pub(crate) const TRANSIT: Duration = Duration::from_secs(10);
+/// The shortest time for which an owner stays after its last claim on the namespace.
+pub(crate) const LEAVING: Duration = Duration::from_secs(2);
+/// The time for which the traffic of a pair that died without a name is kept.
+pub(crate) const KEPT_UNATTRIBUTED: Duration = Duration::from_secs(10);
+/// The greatest number of dead pairs that wait for their owner.
+pub(crate) const UNATTRIBUTED: usize = 4096;
+/// The time after which the newest processes of a namespace without a name are read: a name in /run/netns is
+/// located within some milliseconds, and needs no look at processes.
+pub(crate) const UNNAMED_FOR: Duration = Duration::from_millis(40);
+/// The upper bound of the pause after a search of all processes without a result; each doubles the pause.
+pub(crate) const SEARCH_PAUSE: Duration = Duration::from_secs(64);
+/// The age up to which every chance to locate a claim is used: a claim may precede its namespace by a moment.
+pub(crate) const YOUNG_CLAIM: Duration = Duration::from_secs(10);
+/// The upper bound of the pauses between attempts to locate an older claim.
+pub(crate) const LOCATE_PAUSE: Duration = Duration::from_secs(60);
+/// The number of older claims that are located again at a time: a runtime may claim thousands of processes
+/// that do not exist, and other claims shall not wait behind them.
+pub(crate) const LOCATED_AGAIN: usize = 256;
+/// The greatest number of label sets of a workload; further sets are summed in one.
+pub(crate) const SETS_OF_A_WORKLOAD: usize = 64;
