@@ -407,7 +407,7 @@ impl Host {
         self.reading.awaits_others()
     }
 
-    /// Returns the labels of the interfaces whose owner has become known since the last call.
+    /// Returns the labels of the interfaces with an owner that has become known since the last call.
     pub fn take_named(&mut self) -> Vec<LabelSet> {
         self.known.attribution.take_named()
     }

@@ -1,4 +1,4 @@
-//! The rule that makes a text harmless which somebody else has chosen: a name, a label, a reason.
+//! The rule that makes a text from outside harmless: a name, a label, a reason.
 //!
 //! A character that a screen obeys, or shows otherwise than a reader expects, is written as text: `\x1b`,
 //! `\u{202e}`. `list`, `find`, `top` and the log follow the rule by this module, the page by `harmless` in
@@ -11,8 +11,8 @@ use std::fmt::{self, Write};
 const LONGEST_LINE: usize = 500;
 
 /// Returns true for a character that a terminal obeys or that misleads a reader: controls, marks of
-/// direction, characters without a shape, and those that join or change their neighbours, on whose width no
-/// two terminals agree.
+/// direction, characters without a shape, and those that join or change their neighbours: no two terminals
+/// agree on their width.
 pub(crate) fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'

@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 struct Room {
     claimed: bool,
-    /// The room whose cgroup holds this one's, if both are claimed.
+    /// The room with the cgroup that holds this one's, if both are claimed.
     inside_of: Option<usize>,
     /// There is a bridge.
     bridge: bool,
@@ -172,7 +172,7 @@ impl Truth {
         self.switched(pair, side) && !self.switched(pair, 1 - side)
     }
 
-    /// Of each pair both ends: device, room and role, the lesser first.
+    /// Returns both ends of each pair: device, room and role, the lesser first.
     fn wanted(&self) -> BTreeSet<[(String, usize, bool); 2]> {
         let end = |pair, side| (device(pair, side), self.pairs[pair][side].0, self.is_port(pair, side));
         let sorted = |mut ends: [_; 2]| {

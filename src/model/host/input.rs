@@ -1,4 +1,4 @@
-//! What the state machine is told, and what it asks.
+//! The inputs of the state machine, and its requests.
 
 use crate::model::event::Event;
 use crate::model::filter::Filter;
@@ -8,11 +8,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-/// What the state machine is told.
+/// An input of the state machine.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub enum Input {
-    /// It is time for another round.
+    /// The time of a tick has come.
     Tick,
     /// The links of the host (`None`) or of a namespace.
     Links {
@@ -28,32 +28,32 @@ pub enum Input {
         /// The answer to [`Request::Locate`].
         answer: Result<Location, LookFailure>,
     },
-    /// Who lives in namespaces that no runtime claims.
+    /// The processes that were found in namespaces that no runtime claims.
     Processes {
         /// The namespaces that were looked for, as in [`Request::Search`].
         nsids: BTreeSet<u32>,
         /// One process of each in which there is any; or why processes could not be read.
         answer: Result<Vec<ProcessInNetns>, String>,
-        /// How long it took.
+        /// The duration of the request.
         took: Duration,
     },
-    /// What a runtime says; `None` if it is neither configured nor there.
+    /// The claims of a runtime; `None` if the runtime is neither configured nor there.
     Claims {
         /// The runtime that answered.
         runtime: Runtime,
         /// The answer, or why there is none.
         answer: Option<Result<Claims, String>>,
-        /// How long it took.
+        /// The duration of the request.
         took: Duration,
     },
-    /// What a runtime says is what it said last.
+    /// The claims of a runtime are those of its last answer.
     SameClaims {
         /// The runtime that answered.
         runtime: Runtime,
-        /// How long it took to know that.
+        /// The duration of the request.
         took: Duration,
     },
-    /// What a runtime is about to make or has made; all that it knows of.
+    /// The interfaces that a runtime is about to make or has made, and its containers; all of them.
     Expected {
         /// The runtime that announced them.
         runtime: Runtime,
@@ -62,7 +62,7 @@ pub enum Input {
         /// Containers that exist, running or not, in any order.
         containers: Vec<Workload>,
     },
-    /// Who is new in namespaces that have just got an id.
+    /// The newest processes of namespaces that have just got an id.
     NewProcesses {
         /// The namespaces that were looked at, as in [`Request::NewProcesses`].
         nsids: BTreeSet<u32>,
@@ -78,14 +78,14 @@ pub enum Input {
     Samples {
         /// The answer, or why there is none.
         answer: Result<Samples, String>,
-        /// How long it took.
+        /// The duration of the request.
         took: Duration,
     },
     /// The answer to [`Request::FinalSample`]: counters of the host's links, by ifindex.
     FinalCounters(Vec<(u32, Counters)>),
-    /// So many of [`Request::FinalSample`] cannot be performed: too many are waiting.
+    /// The number of [`Request::FinalSample`]s that are not performed: too many are waiting.
     FinalSamplesDropped(usize),
-    /// A process has ended whose namespace may die with it.
+    /// A process has ended, and its namespace may die with it.
     Exited {
         /// The process of a [`Request::WatchExit`].
         pid: u32,
@@ -96,34 +96,34 @@ pub enum Input {
     Named,
     /// A name has come to it.
     NameAdded(Box<Claim>),
-    /// Whether each name that comes or goes is reported from now on.
+    /// True if each name that comes or goes is reported from now on.
     NamesWatched(bool),
     /// A name is gone from it: its namespace is about to die, if nothing else holds it.
     Unnamed {
-        /// By which it was located.
+        /// The locator of its claim.
         locator: Locator,
     },
-    /// What the kernel told unasked, in order.
+    /// Events of the kernel, in order.
     Events(Vec<Event>),
-    /// Counters of the host's links, read at the first sign that a namespace ends, whose event comes next:
-    /// by name, as far as they could be read without waiting.
+    /// Counters of the host's links by name, as far as they could be read without waiting at the first sign
+    /// that a namespace ends. The event of that comes next.
     TableAtDeath(HashMap<Name, Counters>),
-    /// Whose events arrive, or why not every namespace's do.
+    /// The events of all namespaces arrive, or do not.
     Listening {
-        /// The reason, where they do not.
+        /// The reason, where only the host's events arrive.
         answer: Result<(), String>,
     },
-    /// It is the time that [`Host::deadline`](super::Host::deadline) said.
+    /// The time of [`Host::deadline`](super::Host::deadline) has come.
     Wake,
     /// A scrape did not get counters of its own in time.
     StaleScrape,
     /// The next tick comes over half an interval late.
     LateTick,
-    /// Somebody wants to see what [`Scene::others`](crate::model::view::Scene::others) count now.
+    /// A scrape wants the counters of [`Scene::others`](crate::model::view::Scene::others).
     ReadOthers,
 }
 
-/// What the state machine wants to know.
+/// A request of the state machine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Request {
     /// The links of the host (`None`) or of a namespace.
@@ -131,9 +131,9 @@ pub enum Request {
         /// The nsid of the namespace; `None` for the host's.
         nsid: Option<u32>,
     },
-    /// Which namespace a claim means.
+    /// Asks for the namespace that a claim means.
     Locate(Locator),
-    /// What a runtime says now.
+    /// Asks for the claims of a runtime.
     Claims(Runtime),
     /// Nothing, but the answer comes the way of all others: behind every event that was there before.
     Barrier,
@@ -142,14 +142,14 @@ pub enum Request {
     /// The counters of these links of the host, by ifindex and name, at once: the other ends are about to
     /// go, and what they have sent is in no event.
     FinalSample(Vec<(u32, Name)>),
-    /// Which processes live in the namespaces with these ids.
+    /// Asks for a process in each of the namespaces with these ids.
     Search(BTreeSet<u32>),
-    /// Which of the newest processes live in the namespaces with these ids: quick, and soon.
+    /// Asks for a process in each of these namespaces, among the newest processes alone: the answer is quick.
     NewProcesses(BTreeSet<u32>),
 }
 
 impl Request {
-    /// True for what the kernel answers, and nobody else.
+    /// Returns true for what the kernel answers, and no runtime.
     pub(super) fn is_of_kernel(&self) -> bool {
         matches!(self, Request::Links { .. } | Request::Locate(_))
     }
@@ -161,7 +161,7 @@ impl Request {
 pub struct Links {
     /// The links, in the kernel's order.
     pub links: Vec<Link>,
-    /// By ifindex, of those that have any.
+    /// The errors of the links that have counted any, by ifindex.
     pub errors: Vec<(u32, Errors)>,
     /// Messages that could not be read.
     pub bad_messages: u64,
@@ -180,7 +180,7 @@ impl Links {
 #[derive(Debug, Default, PartialEq)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Samples {
-    /// In the kernel's order.
+    /// The counters by ifindex, in the kernel's order.
     pub counters: Vec<(u32, Counters)>,
     /// Messages that could not be read.
     pub bad_messages: u64,
@@ -194,12 +194,12 @@ impl Samples {
     }
 }
 
-/// Why we could not look into a namespace.
+/// The reason why a namespace could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookFailure {
-    /// It is not there (any more).
+    /// The namespace is not there (any more).
     Gone,
-    /// We may not (CAP_NET_ADMIN).
+    /// The exporter may not read it (CAP_NET_ADMIN).
     Denied,
     /// Anything else, in words.
     Failed(String),
@@ -210,7 +210,7 @@ pub enum LookFailure {
 pub struct Location {
     /// The namespace that was found.
     pub netns: Located,
-    /// For a process: the path of its cgroup.
+    /// The path of the cgroup of the process that was located; `None` for a file.
     pub cgroup: Option<String>,
 }
 
@@ -219,7 +219,7 @@ pub struct Location {
 pub struct ProcessInNetns {
     pub nsid: u32,
     pub pid: u32,
-    /// What it is called: a machine, a unit or a command.
+    /// The name of the process: a machine, a unit or a command.
     pub workload: Workload,
     /// The path of its cgroup.
     pub cgroup: Option<String>,
@@ -246,36 +246,36 @@ pub enum Located {
     WithoutId,
 }
 
-/// What the user decides.
+/// The user's decisions about the model.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Processes are looked for where no runtime claims.
     pub processes: bool,
-    /// How long a workload's totals are kept after its last pair is gone.
+    /// The time for which a workload's totals are kept after its last pair is gone.
     pub retention: Duration,
-    /// How long an unclaimed end is kept back while a runtime may still name it.
+    /// The time for which an unclaimed end is held back while a runtime may still name it.
     pub hold_back: Duration,
-    /// How long who lived in a namespace stays its owner after nobody claims it any more: veths outlive their
-    /// container's process, and links are read later than an engine tells.
+    /// The time for which an owner stays after its last claim on the namespace: veths outlive their
+    /// container's process, and links are read later than an engine reports.
     pub leaving: Duration,
-    /// How far back the peaks look.
+    /// The window of the peaks.
     pub peak_window: Duration,
-    /// How changes are learned.
+    /// The way in which changes are learned.
     pub learning: Learning,
     /// The time for which changes are gathered before they are evaluated.
     pub gather: Duration,
-    /// How often all is read again although events tell what changes.
+    /// The time after which everything is read again although events report what changes.
     pub resync: Duration,
-    /// Somebody may tell of pods: true until he rotation out not to be there. See
+    /// A source may report pods: true until it turns out not to be there. See
     /// [`Scene::pods`](crate::model::view::Scene::pods).
     pub pods: bool,
     /// The filter of names that are shown.
     pub filter: Filter,
-    /// So many series are shown; the rest is summed. See `model::series`.
+    /// The greatest number of series that are shown; the others are summed. See `model::series`.
     pub series: usize,
 }
 
-/// How changes are learned.
+/// The way in which changes are learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learning {
     /// Every namespace's events arrive: all is read again only when some were lost, and every 5 minutes.

@@ -101,7 +101,7 @@ impl Knowledge {
         self.owners.decide(&mut self.evidence, settled, &known, now)
     }
 
-    /// Returns the ends whose name, owner, bridge or network has changed.
+    /// Returns the ends with another name, owner, bridge or network than before.
     fn ends_named_anew(&mut self, settled: &Settled, changed: &Changed) -> Vec<End> {
         let searched = std::mem::take(&mut self.searching.searched);
         let pairing = self.topology.pairing();
@@ -153,7 +153,7 @@ impl Knowledge {
         std::mem::replace(&mut self.searching.may_name, may_name.clone()) != may_name
     }
 
-    /// Books the traffic of dead pairs whose owner has become known, or will not.
+    /// Books the traffic of dead pairs as their owners become known, or will not.
     fn book_late(&mut self, config: &Config, now: Duration) {
         if !self.ledger.waits() {
             return;

@@ -25,7 +25,7 @@ pub(super) struct OpenRequests {
 pub(super) struct Resync {
     /// The requests that are open.
     pub(super) open: BTreeSet<Request>,
-    /// The nsids whose links were requested.
+    /// The nsids of the links that were requested.
     pub(super) asked: BTreeSet<u32>,
     /// The host's links were read: a namespace that was not requested in this resync is gone.
     pub(super) whole: bool,
@@ -70,7 +70,7 @@ impl OpenRequests {
         self.resync.open.contains(request)
     }
 
-    /// An answer has come; false if nobody waits for it any more.
+    /// Notes an answer; returns false if no request waits for it any more.
     pub(super) fn answered(&mut self, request: &Request) -> bool {
         let (in_resync, apart) = (self.resync.open.remove(request), self.apart.remove(request));
         in_resync || apart

@@ -1,4 +1,4 @@
-//! What is read of the kernel: open requests, resyncs, refused namespaces, rotation.
+//! The readings of the kernel: open requests, resyncs, refused namespaces, rotation.
 
 use super::input::{Config, Learning, Links, Located, Location, LookFailure, Request};
 use super::knowledge::Knowledge;
@@ -26,7 +26,7 @@ pub(super) struct Reading {
     /// The nsids that had no namespace, or an unreadable one, when their links were requested. They are
     /// requested again in the next resync, or after such an id is given again.
     refused: BTreeSet<u32>,
-    /// The namespaces whose links could not be read, and why.
+    /// The namespaces with links that could not be read, and why.
     unreadable: BTreeMap<NetnsId, String>,
     /// The reason why everything must be read again, at the next tick if nothing hinders it.
     resync_owed: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! Which namespaces are read in which turn, where reading all of them at once would take too long.
+//! The rotation in which namespaces are read, where reading all of them at once would take too long.
 
 use super::NetnsId;
 use crate::model::link::End;
@@ -6,32 +6,31 @@ use crate::model::pairing::Pairing;
 use crate::model::policy::{READ_AT_A_SCRAPE, READ_AT_A_TICK, SUSPECTED_EVERY, SUSPECTS};
 use std::collections::BTreeSet;
 
-/// How far each of the readings has come.
+/// The last namespace of each rotation.
 #[derive(Debug, Default)]
 pub(super) struct ReadRotation {
     off_host: u32,
     others: u32,
     bypassed: u32,
-    /// Of all pairs, the next that may be one whose end receives past its port; and how many ticks there
-    /// were.
+    /// The next pair to read that may have an end which receives past its port, and the number of ticks.
     suspect: Option<End>,
     ticks: u32,
 }
 
 impl ReadRotation {
-    /// Those to read at this tick for pairs without an end on the host: their counters are in no other
-    /// answer.
+    /// Returns the namespaces to read at this tick for pairs without an end on the host: their counters are
+    /// in no other answer.
     pub(super) fn off_host(&mut self, nsids: BTreeSet<u32>) -> Vec<u32> {
         next(&nsids, &mut self.off_host, READ_AT_A_TICK)
     }
 
-    /// Those to read at this scrape for links that are no veths.
+    /// Returns the namespaces to read at this scrape for links that are no veths.
     pub(super) fn others(&mut self, nsids: &BTreeSet<u32>) -> Vec<u32> {
         next(nsids, &mut self.others, READ_AT_A_SCRAPE)
     }
 
-    /// Those to read at this tick because what they receive may go past the port on the host: those of
-    /// which that is known, and some others to find out.
+    /// Returns the namespaces to read at this tick because what they receive may go past the port on the
+    /// host: those of which that is known, and some others to find out.
     pub(super) fn past_the_port(
         &mut self,
         pairing: &Pairing,
@@ -60,7 +59,8 @@ impl ReadRotation {
     }
 }
 
-/// The next of these, up to so many, behind the place up to which they were read before; and begins anew.
+/// Returns the next of these nsids, at most so many, behind the one up to which they were read before. Begins
+/// anew at the end.
 fn next(nsids: &BTreeSet<u32>, read_up_to: &mut u32, at_most: usize) -> Vec<u32> {
     let next = nsids.range(*read_up_to..).chain(nsids.range(..*read_up_to));
     let turn: Vec<u32> = next.copied().take(at_most).collect();

@@ -1,4 +1,4 @@
-//! When something is evaluated or read, and the memory that ticks use again.
+//! The times at which something is evaluated or read, and the memory that ticks use again.
 
 use super::input::{Config, Request, Samples};
 use crate::model::link::NetnsId;
@@ -7,16 +7,16 @@ use crate::model::workload::Runtime;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// When what is due.
+/// The times at which something is due.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    /// When to evaluate what has changed since the last time.
+    /// The time to evaluate what has changed since the last time.
     pub due: Option<Duration>,
-    /// When to evaluate even if nothing changes: a deadline passes.
+    /// The time to evaluate even if nothing changes: a deadline passes.
     pub again: Duration,
-    /// When the last tick's counters came.
+    /// The time at which the last tick's counters came.
     pub ticked: Duration,
-    /// Those of another tick are awaited.
+    /// The counters of another tick are awaited.
     pub tick_due: bool,
     /// Memory for the next tick: of its requests, and of the samples that were taken.
     pub spare: Vec<Request>,
@@ -64,7 +64,7 @@ impl Schedule {
     }
 }
 
-/// What is looked for, and what may be known of owners because of it.
+/// The searches for processes, and the state of the evidence at the last evaluation.
 #[derive(Debug, Default)]
 pub(super) struct Searching {
     pub searches: ProcessSearch,

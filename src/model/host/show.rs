@@ -23,7 +23,7 @@ pub(super) struct Presentation {
     pods: bool,
 }
 
-/// How often what the scene is made from has changed.
+/// The versions of the things that the scene is made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct SceneVersion {
     rows: u64,

@@ -14,9 +14,9 @@ const SECOND: Duration = Duration::from_secs(1);
 struct World {
     links: BTreeMap<Option<u32>, Result<Vec<Link>, LookFailure>>,
     pids: BTreeMap<u32, Located>,
-    /// By pid.
+    /// The cgroups of processes, by pid.
     cgroups: BTreeMap<u32, &'static str>,
-    /// By nsid: a process that is found there.
+    /// The process that is found in a namespace, by nsid.
     inhabitants: BTreeMap<u32, (u32, Workload)>,
     docker: Option<Result<Claims, String>>,
     named: Option<Result<Claims, String>>,
@@ -50,7 +50,7 @@ impl World {
         self.links.remove(&Some(nsid));
     }
 
-    /// Docker says that these (name, pid, host ifindex whose MAC it gave) run.
+    /// Docker says that these (name, pid, host ifindex of the MAC it gave) run.
     fn docker_says(&mut self, containers: &[(&str, u32, u32)]) {
         let claims = containers.iter().map(|&(name, pid, ifindex)| Claim {
             owner: Workload { id: format!("id-{name}"), ..Workload::named(Runtime::Docker, name) },
@@ -276,7 +276,7 @@ fn names_stay_while_docker_is_away_and_go_with_the_container() {
     assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
     assert_eq!(host.status().sources[&Source::Docker].result, Err("refused".to_owned()));
 
-    // The container died; its pid, nsid and ifindex are somebody else's now.
+    // The container died; its pid, nsid and ifindex are another's now.
     world.kill(0, 10);
     world.start(0, 12);
     world.tick(&mut host, NOW + 2 * SECOND);
@@ -708,7 +708,7 @@ fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {
         world.docker = Some(Ok(Claims::default()));
         world.tick(&mut host, NOW + 2 * SECOND + SECOND / 2);
         assert_eq!(names(&host)[0].split('/').nth(1), wanted.split('/').nth(1));
-        // A pod's network is taken down last, and for as long as that takes nobody else has come.
+        // A pod's network is taken down last, and for as long as that takes no other pod has come.
         world.tick(&mut host, NOW + 60 * SECOND);
         assert_eq!(names(&host)[0].split('/').nth(1), wanted.split('/').nth(1), "a minute later");
     }

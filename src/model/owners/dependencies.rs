@@ -12,8 +12,8 @@ pub(super) enum DependsOn {
     Port(u32),
 }
 
-/// What each decision depends on, and the inverse. Both are emptied by decisions about namespaces that are
-/// gone.
+/// The things that each decision depends on, and the inverse. A decision about a namespace that is gone
+/// empties both.
 #[derive(Debug, Default)]
 pub(super) struct Dependencies {
     depends_on: HashMap<NetnsId, BTreeSet<DependsOn>>,
@@ -41,7 +41,7 @@ impl Dependencies {
         }
     }
 
-    /// Returns the namespaces whose decision depends on a thing.
+    /// Returns the namespaces with a decision that depends on a thing.
     pub(super) fn on(&self, thing: &DependsOn) -> impl Iterator<Item = NetnsId> {
         self.depending.get(thing).into_iter().flatten().copied()
     }

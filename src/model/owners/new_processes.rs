@@ -116,7 +116,7 @@ impl NewProcesses {
         process
     }
 
-    /// Forgets the namespaces whose end no event has reported; `known` says which are there. Returns their
+    /// Forgets the namespaces that ended without an event; `known` says which are there. Returns their
     /// processes.
     pub(crate) fn keep_known(
         &mut self,

@@ -1,4 +1,4 @@
-//! What the user does not want to see is in no scene, and is counted all the same.
+//! Filters: a pair that the user does not want to see is in no scene, and is counted all the same.
 
 use super::*;
 use crate::model::event::Event;
@@ -129,7 +129,7 @@ fn links_that_are_no_veths_are_read_when_somebody_wants_them_and_only_where_ther
     let view = host.view().unwrap();
     assert_eq!(view.others, [(super::bytes(9, 0), errors)]);
     assert!(Arc::ptr_eq(&view.scene, &scene), "nothing but a number has changed");
-    // The id is taken back while it is being read: nobody waits for that.
+    // The id is taken back while it is being read: no request waits for that.
     host.apply(Input::ReadOthers, NOW + 6 * SECOND);
     host.apply(Input::Events(vec![Event::DeletedNsid(1)]), NOW + 6 * SECOND);
     assert!(!host.awaits_others());

@@ -1,4 +1,4 @@
-//! What is left of a history once all that it was about is gone: nothing.
+//! Histories leave nothing behind once their links, namespaces, names and containers are gone.
 
 use super::sequences::{Kernel, Step, steps};
 use super::*;

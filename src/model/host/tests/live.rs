@@ -1,4 +1,4 @@
-//! What events tell, and what becomes of it whatever else comes between.
+//! Events, and what becomes of them whatever else comes between.
 
 use super::*;
 use crate::model::event::Event;
@@ -47,18 +47,19 @@ pub(super) fn port(ifindex: u32, peer: u32, peer_netns: PeerNetns, counters: Cou
     Link { master: Some(2), counters, ..veth(ifindex, peer, peer_netns) }
 }
 
-/// As its own namespace tells it: where its peer is, it says in an id of that namespace.
+/// Returns an interface as an event of its own namespace has it: the id of the peer's namespace is an id of
+/// that namespace.
 pub(super) fn eth0(ifindex: u32, port: u32, counters: Counters) -> Link {
     let link = veth(ifindex, port, PeerNetns::Elsewhere);
     Link { name: name("eth0"), address: Some(mac(port)), up: true, counters, ..link }
 }
 
-/// Without a peer, as it is when that is gone.
+/// Takes the peer of a link away, as the kernel does when the peer is gone.
 pub(super) fn detached(link: Link) -> Link {
     Link { iflink: None, peer_netns: PeerNetns::Same, ..link }
 }
 
-/// A namespace with an eth0 (ifindex 2) whose port is `ifindex`.
+/// Returns the first events of a namespace with an eth0 (ifindex 2) and its port `ifindex`.
 pub(super) fn born(nsid: u32, ifindex: u32) -> [Event; 4] {
     let none = Counters::default();
     [
@@ -69,7 +70,7 @@ pub(super) fn born(nsid: u32, ifindex: u32) -> [Event; 4] {
     ]
 }
 
-/// The same, its eth0 made inside: that is told of first, before it has a peer.
+/// Returns the same where eth0 is made inside: its event comes first, before it has a peer.
 pub(super) fn born_inside(nsid: u32, ifindex: u32) -> [Event; 3] {
     let none = Counters::default();
     [
@@ -79,7 +80,8 @@ pub(super) fn born_inside(nsid: u32, ifindex: u32) -> [Event; 3] {
     ]
 }
 
-/// As the engine ends it: eth0 goes first, and each end's last message has what that end itself has counted.
+/// Returns the events of an orderly end: eth0 goes first, and each end's last message has what that end
+/// itself has counted.
 pub(super) fn ended(nsid: u32, ifindex: u32, received: u64, sent: u64) -> [Event; 3] {
     let [inner, outer] = [sent, received].map(|own| bytes(own, 0));
     [
@@ -93,7 +95,7 @@ pub(super) fn ended(nsid: u32, ifindex: u32, received: u64, sent: u64) -> [Event
     ]
 }
 
-/// Whoever waited for a name has waited long enough.
+/// Lets the time pass in which a runtime may name an end.
 pub(super) fn settle(world: &World, host: &mut Host) {
     for second in 1..4 {
         world.tick(host, NOW + second * SECOND);
@@ -156,7 +158,7 @@ fn an_interface_that_has_its_carrier_and_is_not_said_to_be_up_yet_has_its_last_n
     }
 }
 
-/// The engine takes it down and renames it before it takes it away, and reports whose it was only then.
+/// The engine takes it down and renames it before it takes it away, and reports the owner only then.
 #[test]
 fn an_interface_that_was_renamed_to_be_taken_away_before_its_owner_was_known_has_the_name_that_it_had() {
     for late in [false, true] {
@@ -185,8 +187,8 @@ fn an_interface_that_was_renamed_to_be_taken_away_before_its_owner_was_known_has
     }
 }
 
-/// What an engine that was killed has left behind: another container gets its address as soon as the engine
-/// is there again.
+/// An engine that was killed leaves an interface behind: another container gets its address as soon as the
+/// engine is there again.
 #[test]
 fn what_was_there_long_before_an_interface_was_told_of_is_not_that_interface() {
     let (_, mut host) = live_host();
@@ -321,7 +323,7 @@ fn an_nsid_that_is_used_again_at_once_is_another_namespace() {
     assert_eq!(totals(&host), [("db".to_owned(), 70, 7), ("web".to_owned(), 500, 0)]);
 }
 
-/// Where very many links are dismantled at once, a port outlives the id of its dead peer's namespace by
+/// A port, where very many links are dismantled at once, outlives the id of its dead peer's namespace by
 /// seconds: the next that has the id has as well an eth0 with the same index, and that does not say at
 /// first who its peer is.
 #[test]
@@ -414,7 +416,7 @@ fn the_last_counters_of_a_port_are_not_those_of_another_that_had_its_name() {
         expect(&mut host, &[("web", 10, "br-front")], NOW);
         hear(&mut host, born(0, 10));
         if round == 1 {
-            // Its process ends, and nobody has read anything for that.
+            // Its process ends, and nothing was read because of that.
             host.apply(Input::Dying { container: String::new() }, NOW);
         }
         let carried = if round == 0 { 1_000 } else { 3 };
@@ -565,14 +567,14 @@ fn a_whole_life_on_a_used_nsid_that_is_heard_with_the_end_of_the_one_before_is_b
 /// One thing that happens; `which` of the living it happens to is a number of any size.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A container comes, and takes the lowest free nsid; the engine has told its address or never will.
-    /// Its eth0 is made beside the port, or inside: then that is told of before it has a peer.
+    /// A container comes, and takes the lowest free nsid; the engine has reported its address or never will.
+    /// Its eth0 is made beside the port, or inside: then its event comes before it has a peer.
     Start { told: bool, inside: bool },
-    /// It receives and sends so many bytes.
+    /// The container receives and sends so many bytes.
     Carry { which: usize, received: u64, sent: u64 },
     /// An event with its port's counters, or its eth0's, as for a change of its state.
     Change { which: usize, inside: bool },
-    /// It ends: eth0 first, or the whole namespace at once.
+    /// The container ends: eth0 first, or the whole namespace at once.
     End { which: usize, abrupt: bool },
     /// The ports of namespaces that ended at once are dismantled: their ids are free since then.
     Dismantle,
@@ -584,7 +586,7 @@ enum Step {
     Resync,
     /// A tick; what is asked is answered, after all events that were there before.
     Tick,
-    /// The engine's list of containers comes, with those it has told of.
+    /// The engine's list of containers comes, with those it has reported.
     Claims,
 }
 
@@ -618,14 +620,14 @@ struct Life {
     sent: u64,
 }
 
-/// The simple slow model: who lives, what each has truly carried, and the events that nobody has heard yet.
+/// The simple slow model: what lives, what each has truly carried, and the events that are still to come.
 struct Truth {
     lives: Vec<Life>,
     carried: BTreeMap<String, (u64, u64)>,
     unheard: VecDeque<Event>,
-    /// The dead whose ports are still there.
+    /// The dead with ports that are still there.
     lingering: Vec<Life>,
-    /// By its port, whom the engine has connected.
+    /// The container that the engine has connected, by its port.
     told: BTreeMap<u32, String>,
     next_port: u32,
     now: Duration,
@@ -655,7 +657,7 @@ impl Truth {
     fn end(&mut self, which: usize, abrupt: bool, host: &mut Host) {
         let Some(which) = which.checked_rem(self.lives.len()) else { return };
         if abrupt {
-            // What it sent is nowhere else: it is read in time, and that after all that was told before.
+            // What it sent is nowhere else: it is read in time, and that after all earlier events.
             self.hear(host, usize::MAX);
             self.sample(host);
         }
@@ -686,7 +688,7 @@ impl Truth {
         self.answer(host, asked);
     }
 
-    /// Whatever is asked is answered as things are now, and heard after every event of before.
+    /// Answers each request as things are now; the host takes the answer after every event of before.
     fn answer(&mut self, host: &mut Host, asked: Vec<Request>) {
         let mut asked = VecDeque::from(asked);
         for _ in 0..200 {
@@ -770,7 +772,7 @@ impl Truth {
 }
 
 proptest! {
-    /// Whatever comes between: no total falls, and in the end each is what was truly carried.
+    /// No total falls, and in the end each is what was truly carried, whatever comes between.
     #[test]
     fn totals_never_fall_and_are_the_truth(steps in steps()) {
         let (_, mut host) = live_host();
@@ -814,7 +816,7 @@ proptest! {
 #[test]
 fn a_namespace_that_only_copies_the_indices_of_a_port_and_its_peer_is_not_the_container_that_is_expected() {
     let mut world = World::with_containers(&[(1, 5)]);
-    // Behind container 1 a namespace of its own, whose pair has the indices of that container's and the
+    // Behind container 1 a namespace of its own, with a pair that has the indices of that container's and the
     // address to come.
     let copy = Link { address: Some(mac(6)), ..veth(2, 5, PeerNetns::Nsid(1)) };
     world.links.insert(Some(2), Ok(vec![Link { name: name("eth0"), ..copy }]));

@@ -68,7 +68,7 @@ fn a_process_that_dies_while_its_pair_is_held_back_leaves_its_name_and_its_last_
     assert_eq!(host.apply(Input::Exited { pid: 100 }, due + SECOND), []);
 }
 
-/// What a runtime knows of the interface counts more than a process that was seen there.
+/// The runtime's knowledge of the interface counts more than a process that was seen there.
 #[test]
 fn a_runtime_that_knows_the_interface_names_it_whatever_process_was_there() {
     let (mut world, mut host) = live_host();

@@ -1,5 +1,5 @@
 //! Random sequences of `ip link` and `ip netns`, run by a simulated kernel: it sends the events that Linux
-//! sends, and no others (nothing is sent about the peer of an end that moves), and answers as things are then.
+//! sends, and no others (no event about the peer of an end that moves), and answers as things are then.
 //! Every step is compared with the second implementation; in the end the pairs are those of the kernel.
 
 use super::*;
@@ -28,7 +28,7 @@ pub(super) enum Step {
     Docker(Vec<(u8, u32)>),
     Expect(usize, u8),
     Process(u32),
-    /// So many of the events that wait are heard.
+    /// The host takes so many of the events that wait.
     Hear(usize),
     Sample,
     Tick,
@@ -74,7 +74,7 @@ pub(super) struct Kernel {
     /// A pair of each namespace with the host, which stays as long as the namespace: by it the namespace is
     /// known also where its events were lost.
     anchors: Vec<[Spot; 2]>,
-    /// By place and ifindex.
+    /// The links, by place and ifindex.
     links: BTreeMap<(u32, u32), Link>,
     /// The namespaces that exist; an id is given again when its namespace is gone.
     exist: BTreeSet<u32>,
@@ -83,7 +83,7 @@ pub(super) struct Kernel {
     expected: Vec<(u8, Mac)>,
     processes: BTreeSet<u32>,
     unheard: VecDeque<Event>,
-    /// How many links were made: no two have one address.
+    /// The number of links that were made: no two have one address.
     made: u8,
 }
 
@@ -215,7 +215,7 @@ impl Kernel {
             for spot in spots {
                 let link = Link { iflink: None, ..self.links[&(spot.place, spot.ifindex)] };
                 self.links.remove(&(spot.place, spot.ifindex));
-                // What is in the dying namespace is told to nobody.
+                // No event is sent of what is in the dying namespace.
                 if spot.place != place {
                     self.unheard.push_back(Event::Unlink { source: source(spot.place), link, moved: false });
                 }
@@ -230,7 +230,7 @@ impl Kernel {
         self.tell(spot);
     }
 
-    /// Bytes go from an end to its peer; nothing is told of that.
+    /// Carries bytes from an end to its peer; no event is sent of that.
     fn carry(&mut self, which: usize, bytes: u64) {
         let Some((pair, side)) = self.end(which) else { return };
         let [from, to] = [self.pairs[pair][side], self.pairs[pair][1 - side]];
