@@ -10,3 +10,4 @@ mod inhabitants;
 mod moves;
 mod numbers;
 mod pairs;
+mod sequences;
