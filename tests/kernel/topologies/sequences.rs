@@ -138,5 +138,9 @@ fn after_every_step_of_a_random_sequence_pairs_and_bytes_are_what_the_commands_m
         places.wait(&exporter);
     }
     let resyncs = exporter.metrics().all("veth_exporter_resyncs_total");
-    assert_eq!(resyncs.iter().map(|(_, count)| *count).sum::<f64>(), 1.0, "the one of the start: {resyncs:?}");
+    assert_eq!(
+        resyncs.iter().map(|(_, count)| *count).sum::<f64>(),
+        1.0,
+        "the one of the start: {resyncs:?}"
+    );
 }
