@@ -109,9 +109,9 @@ impl Host {
                 self.believe(Some(runtime), changed, now)
             }
             Input::NewProcesses { nsids, answer } => {
-                let (changed, requests) = known.take_new_processes(&nsids, answer.unwrap_or_default(), now);
-                self.schedule.gather(changed, &self.config, now);
-                requests
+                let effects = known.take_new_processes(&nsids, answer.unwrap_or_default(), now);
+                self.schedule.gather(effects.changed, &self.config, now);
+                effects.requests
             }
             Input::Dying { container } => {
                 let nsids: Vec<u32> = known.owners.owned_by(&container).filter_map(NetnsId::nsid).collect();

@@ -1,7 +1,6 @@
 //! The policy of the model: every duration and bound that a decision of the model waits for or stops at.
 //!
-//! What the user may choose is in [`Config`](super::host::Config); what a series costs is in
-//! [`series`](super::series).
+//! [`Config`](super::host::Config) has the user's choices, [`series`](super::series) the costs of a series.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Final samples: the counters to read at the first sign that a namespace ends.
 //!
-//! What a namespace that is about to die has sent shows on the host's ends of its pairs, and there only
-//! until the kernel detaches them.
+//! The host's ends of a namespace's pairs show what the namespace has sent, and only until the kernel detaches
+//! them.
 
 use super::input::Request;
 use super::knowledge::Knowledge;
@@ -33,7 +33,7 @@ impl Finals {
         (!ports.is_empty()).then_some(Request::FinalSample(ports))
     }
 
-    /// Does the same, and books the counters that were read at the very sign.
+    /// Books the counters that were read at the sign itself, and requests the last ones.
     pub(super) fn sample_at_death(&mut self, nsid: u32, known: &mut Knowledge) -> Option<Request> {
         for (ifindex, name) in known.ports_of(nsid) {
             if let Some(counters) = self.table.get(&name) {

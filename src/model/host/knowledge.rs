@@ -2,7 +2,7 @@
 
 use super::attribution::{Attribution, Context};
 use super::input::{Config, ProcessInNetns, Request};
-use super::schedule::Searching;
+use super::schedule::{Effects, Searching};
 use crate::model::ledger::{LabelSet, Ledger, Limits, Unattributed};
 use crate::model::link::{End, Kind, Link, Name, NetnsId};
 use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState};
@@ -166,7 +166,7 @@ impl Knowledge {
         self.ledger.attribute_late(|entry| late_owner(entry, evidence, now), news || over, now, &limits);
     }
 
-    /// Returns the requests to runtimes and about processes that the last evaluation has made due.
+    /// Returns the requests about processes that the last evaluation has made due.
     pub(super) fn due_requests(&mut self, config: &Config, now: Duration) -> Vec<Request> {
         let mut due = Vec::new();
         if config.processes {
@@ -199,20 +199,20 @@ impl Knowledge {
         self.evidence.new_processes.question(foreseen, now)
     }
 
-    /// Takes the newest processes of these namespaces. Returns true if one was found, and what to ask.
+    /// Takes the newest processes of these namespaces.
     pub(super) fn take_new_processes(
         &mut self,
         nsids: &BTreeSet<u32>,
         found: Vec<ProcessInNetns>,
         now: Duration,
-    ) -> (bool, Vec<Request>) {
+    ) -> Effects {
         // Where processes cannot be read, the search of all processes reports that.
         let found = self.evidence.add_new_processes(nsids, found, &self.topology);
         let changed = !found.is_empty();
         self.searching.searched.extend(found);
-        let mut more: Vec<Request> = self.request_new_processes(now).into_iter().collect();
-        more.extend(self.evidence.take_to_watch().into_iter().map(Request::WatchExit));
-        (changed, more)
+        let mut requests: Vec<Request> = self.request_new_processes(now).into_iter().collect();
+        requests.extend(self.evidence.take_to_watch().into_iter().map(Request::WatchExit));
+        Effects { requests, changed }
     }
 
     /// Takes the processes that were found in namespaces without an owner.
@@ -230,7 +230,7 @@ impl Knowledge {
         }
     }
 
-    /// Returns when the time changes something.
+    /// Returns the time of the next evaluation, should nothing change before.
     pub(super) fn deadline(&self, retention: Duration, now: Duration) -> Duration {
         let doubt = self.owners.doubts() || self.evidence.doubts(now);
         let at_least = if doubt { EVALUATE_IN_DOUBT } else { EVALUATE_AT_LEAST };

@@ -1,5 +1,5 @@
-//! The names of network namespaces, as a source that reports each change by itself (inotify): what of a
-//! whole reading is older than a change that was reported while the folder was being read.
+//! The names of network namespaces, a source that reports each change by itself (inotify): a reading of the
+//! whole folder may be older than a change that was reported while it was open.
 
 use super::Request;
 use crate::model::workload::{Claim, Claims, Locator, Runtime};
@@ -58,73 +58,5 @@ impl NamesReading {
         }
         self.since.clear();
         if std::mem::take(&mut self.again) { self.request() } else { None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::workload::{Started, Workload};
-
-    fn claim(name: &str) -> Claim {
-        Claim {
-            owner: Workload::named(Runtime::Named, name),
-            locator: locator(name),
-            endpoints: Vec::new(),
-            members: Vec::new(),
-            started: Started::default(),
-        }
-    }
-
-    fn locator(name: &str) -> Locator {
-        Locator::Path(std::path::Path::new("/run/netns").join(name).into())
-    }
-
-    fn answer(reading: &NamesReading, names: &[&str]) -> Vec<String> {
-        let claims = names.iter().map(|name| claim(name)).collect();
-        let mut claims = Claims { claims, ..Claims::default() };
-        reading.complete(&mut claims);
-        let mut names: Vec<String> = claims.claims.into_iter().map(|claim| claim.owner.name).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn a_name_that_came_or_went_while_the_folder_was_read_is_as_the_change_says() {
-        let mut reading = NamesReading::default();
-        reading.changed(&locator("before"), Some(&claim("before")));
-        reading.request();
-        reading.changed(&locator("came"), Some(&claim("came")));
-        reading.changed(&locator("went"), None);
-        reading.changed(&locator("moment"), Some(&claim("moment")));
-        reading.changed(&locator("moment"), None);
-        // A change before the request is in the answer, or has been undone since.
-        assert_eq!(answer(&reading, &["other", "went"]), ["came", "other"]);
-        assert_eq!(answer(&reading, &["came", "moment", "other"]), ["came", "other"]);
-        assert!(reading.answered().is_none());
-        assert_eq!(answer(&reading, &["went"]), ["went"], "the next reading knows by itself");
-    }
-
-    #[test]
-    fn changes_hold_until_the_last_open_reading_is_answered() {
-        let mut reading = NamesReading::default();
-        assert!(reading.request().is_some());
-        reading.changed(&locator("a"), Some(&claim("a")));
-        assert!(reading.request().is_some());
-        assert!(reading.request().is_none(), "the second has not begun");
-        reading.changed(&locator("b"), Some(&claim("b")));
-        assert!(reading.answered().is_none());
-        assert_eq!(answer(&reading, &[]), ["a", "b"]);
-        assert!(reading.answered().is_none());
-        assert!(reading.since.is_empty());
-    }
-
-    #[test]
-    fn a_reading_that_was_wanted_while_one_was_open_follows_it() {
-        let mut reading = NamesReading::default();
-        assert!(reading.request_after_open().is_some());
-        assert!(reading.request_after_open().is_none());
-        assert!(reading.answered().is_some());
-        assert!(reading.answered().is_none());
     }
 }

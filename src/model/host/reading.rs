@@ -5,6 +5,7 @@ use super::knowledge::Knowledge;
 use super::names::NamesReading;
 use super::open_requests::OpenRequests;
 use super::rotation::ReadRotation;
+use super::schedule::Effects;
 use super::unconfirmed::UnconfirmedChanges;
 use crate::model::link::{End, Errors, Kind, Link, NetnsId, PeerNetns};
 use crate::model::topology::{Change, Settled};
@@ -38,18 +39,9 @@ pub(super) struct Reading {
     errors: HashMap<End, Errors>,
 }
 
-/// The effects of an answer.
-#[derive(Debug, Default)]
-pub(super) struct Effects {
-    /// The requests that follow from it.
-    pub requests: Vec<Request>,
-    /// Something has changed that is to be evaluated.
-    pub changed: bool,
-}
-
 impl Reading {
-    /// Returns true if answers may be evaluated: before the first resync is complete nothing
-    /// is known, and without events the answers of a reading are evaluated together.
+    /// Returns true if answers may be evaluated: before the first resync is complete nothing is known, and
+    /// without events the answers of a resync are evaluated together.
     pub(super) fn may_evaluate(&self, learning: Learning) -> bool {
         let resync = &self.open_requests.resync;
         match learning {
@@ -386,7 +378,7 @@ fn note_counters(netns: NetnsId, links: &[Link], known: &mut Knowledge, learning
             lost += 1;
             known.ledger.end(end);
             known.topology.renew(end);
-        } else if !known.ledger.has_ended(end) {
+        } else if !unheard || !known.ledger.has_ended(end) {
             known.ledger.observe(end, &link.counters);
         }
     }

@@ -36,8 +36,17 @@ impl Default for Schedule {
     }
 }
 
+/// The effects of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// The requests that follow from the answer.
+    pub requests: Vec<Request>,
+    /// Something has changed that is to be evaluated.
+    pub changed: bool,
+}
+
 impl Schedule {
-    /// Gathers a change with the others of the next milliseconds, if there is one: they are evaluated
+    /// Gathers a change, if there is one, with the others of the next milliseconds: they are evaluated
     /// together.
     pub(super) fn gather(&mut self, changed: bool, config: &Config, now: Duration) {
         if changed {

@@ -112,6 +112,21 @@ impl World {
     }
 }
 
+/// The claim of a name in /run/netns, and its locator.
+fn claim_of_name(name: &str) -> Claim {
+    Claim {
+        owner: Workload::named(Runtime::Named, name),
+        locator: locator_of_name(name),
+        endpoints: Vec::new(),
+        members: Vec::new(),
+        started: Started::default(),
+    }
+}
+
+fn locator_of_name(name: &str) -> Locator {
+    Locator::Path(std::path::Path::new("/run/netns").join(name).into())
+}
+
 fn name(text: &str) -> Name {
     Name::from_bytes(text.as_bytes()).unwrap()
 }

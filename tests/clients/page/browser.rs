@@ -260,7 +260,7 @@ fn hostile_names_are_shown_as_text() {
     assert_content(&mut page);
 }
 
-/// What the page makes of each of the vectors that `list`, `top` and the log are tested with too.
+/// The vectors are those that `list`, `top` and the log are tested with.
 #[test]
 fn the_page_follows_the_programs_rule_for_text_that_misleads() {
     let mut host = Host::new();

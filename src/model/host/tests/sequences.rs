@@ -254,13 +254,7 @@ impl Kernel {
     }
 
     fn name_of(key: u8) -> Claim {
-        Claim {
-            owner: Workload::named(Runtime::Named, format!("n{key}")),
-            locator: Locator::Path(std::path::PathBuf::from(format!("/run/netns/n{key}")).into()),
-            endpoints: Vec::new(),
-            members: Vec::new(),
-            started: Started::default(),
-        }
+        claim_of_name(&format!("n{key}"))
     }
 
     fn answer(&self, request: Request) -> Input {
