@@ -1,7 +1,7 @@
 //! Final samples: the counters to read at the first sign that a namespace ends.
 //!
-//! The host's ends of a namespace's pairs show what the namespace has sent, and only until the kernel detaches
-//! them.
+//! The host's ends of a namespace's pairs show what the namespace has sent, and only until the kernel
+//! detaches them.
 
 use super::input::Request;
 use super::knowledge::Knowledge;

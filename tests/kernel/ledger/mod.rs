@@ -2,6 +2,6 @@
 //! the exporter has booked. `VETH_LAB_LONG=1` takes as many of them as the design asks for.
 
 mod churn;
-mod netns;
+pub(crate) mod netns;
 mod past_the_port;
 mod processes;
