@@ -56,7 +56,7 @@ pub(crate) enum Command {
 pub(crate) struct Serve {
     /// Flags of all commands.
     #[command(flatten)]
-    pub(crate) sources: Sources,
+    pub(crate) sources: CommonFlags,
     /// Address to serve on, HOST:PORT, :PORT or unix:PATH; may be given several times
     #[arg(
         long = "web.listen-address",
@@ -169,10 +169,10 @@ pub(crate) struct Healthy {
 pub(crate) struct List {
     /// Flags of all commands.
     #[command(flatten)]
-    pub(crate) sources: Sources,
+    pub(crate) sources: CommonFlags,
     /// How to print them
     #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
-    pub(crate) format: Format,
+    pub(crate) format: ListFormat,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -183,10 +183,10 @@ pub(crate) struct Find {
     pub(crate) query: OsString,
     /// Flags of all commands.
     #[command(flatten)]
-    pub(crate) sources: Sources,
+    pub(crate) sources: CommonFlags,
     /// How to print what was found
     #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
-    pub(crate) format: Format,
+    pub(crate) format: ListFormat,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -197,7 +197,7 @@ pub(crate) struct CheckWebConfig {
 
 /// Flags of all commands: locations, sources, the sandbox and the log.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Sources {
+pub(crate) struct CommonFlags {
     /// Docker engine, unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else
     /// unix:///var/run/docker.sock]
     #[arg(long = "docker.host", env = "VETH_EXPORTER_DOCKER_HOST", value_name = "HOST")]
@@ -263,7 +263,7 @@ pub(crate) struct Sources {
 
 /// The output formats of `list` and `find`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum ListFormat {
     /// A table for a person to read
     Table,
     /// JSON for a program to read
@@ -295,7 +295,7 @@ pub(crate) enum LogFormat {
 /// The collectors that can be disabled.
 const OPTIONAL: [Source; 5] = [Source::Docker, Source::Podman, Source::Cri, Source::Named, Source::Process];
 
-impl Sources {
+impl CommonFlags {
     /// Returns the parts of the sandbox that are not set.
     pub(crate) fn unconfined(&self) -> BTreeSet<Part> {
         self.unconfined.iter().flat_map(|chosen| chosen.parts()).copied().collect()

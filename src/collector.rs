@@ -12,9 +12,9 @@ mod backlog;
 mod engine;
 mod handle;
 mod listening;
-mod look;
 mod reports;
 mod scrapes;
+mod single;
 
 use crate::kernel::{DeviceTable, Events, FinalSampler, Reach, Resolver, Sampler, Waker};
 use crate::model::host::{Config, Host, Input, Request, Samples};
@@ -24,14 +24,14 @@ use crate::model::workload::Runtime;
 use crate::runtimes::named;
 use crate::runtimes::process::Processes;
 use asking::{answer_all, resolve, sample_all, take_final_samples};
-pub(crate) use engine::{Engine, Found};
+pub(crate) use engine::{Engine, LookedUp};
 pub(crate) use handle::Handle;
 use handle::Message;
 pub(crate) use listening::watch_exits;
 use listening::{listen, watch_names};
-pub(crate) use look::{LOOK_STEP, look_once};
 use reports::{Line, Report};
 use scrapes::Scrapes;
+pub(crate) use single::{LOOK_STEP, look_once};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -222,9 +222,9 @@ impl Collector {
             let woken = self.host.deadline().map(|due| self.start + due);
             let until = woken.into_iter().chain(self.scrapes.deadline()).fold(next_tick, Instant::min);
             match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Input(input, place)) => {
-                    drop(place);
-                    self.take(input);
+                Ok(Message::Input(input, slot)) => {
+                    drop(slot);
+                    self.take_input(input);
                 }
                 Ok(Message::Scrape(reply)) => self.begin_scrape(reply),
                 Ok(Message::ScrapeWithOthers(reply)) => self.begin_others(reply),
@@ -237,7 +237,7 @@ impl Collector {
         }
     }
 
-    fn take(&mut self, input: Input) {
+    fn take_input(&mut self, input: Input) {
         let sample = match &input {
             Input::Samples { answer, .. } => Some(answer.is_ok()),
             _ => None,
@@ -347,7 +347,7 @@ impl Collector {
         for (&source, asked) in &status.sources {
             let name = source.as_str();
             let report = self.reported.entry(source).or_default();
-            let Some(Line { first, changes }) = report.note(asked.result.is_ok(), now) else { continue };
+            let Some(Line { first, changes }) = report.record(asked.result.is_ok(), now) else { continue };
             match &asked.result {
                 Ok(()) if first => tracing::debug!(collector = name, "works"),
                 Ok(()) => tracing::info!(collector = name, changes, "works again"),
@@ -360,7 +360,7 @@ impl Collector {
             }
         }
         let limit = status.series.limit;
-        match self.all_shown.note(!status.series.is_limited(), now) {
+        match self.all_shown.record(!status.series.is_limited(), now) {
             Some(Line { first: false, changes }) if !status.series.is_limited() => {
                 tracing::info!(limit, changes, "every series is shown again");
             }

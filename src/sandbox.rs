@@ -65,15 +65,15 @@ pub struct Sandbox {
     capabilities: String,
     no_new_privs: bool,
     dumpable: bool,
-    seccomp: State,
-    landlock: State,
+    seccomp: SandboxState,
+    landlock: SandboxState,
     /// The parts that are not in force as expected: one line each, which names the part.
     pub missing: Vec<String>,
 }
 
 /// The extent to which a part is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum SandboxState {
     /// The user has disabled the part.
     Off,
     /// The system does not support the part, or does not permit it.
@@ -83,13 +83,13 @@ enum State {
     Full,
 }
 
-impl State {
+impl SandboxState {
     fn as_str(self) -> &'static str {
         match self {
-            State::Off => "off",
-            State::Unavailable => "unavailable",
-            State::Partial => "partial",
-            State::Full => "full",
+            SandboxState::Off => "off",
+            SandboxState::Unavailable => "unavailable",
+            SandboxState::Partial => "partial",
+            SandboxState::Full => "full",
         }
     }
 }
@@ -98,23 +98,25 @@ impl State {
 /// before the first other thread starts, after `drop_privileges`.
 pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
     let mut missing = Vec::new();
-    let mut set = |part: Part, how: &dyn Fn() -> Result<State, String>| {
+    let mut set = |part: Part, how: &dyn Fn() -> Result<SandboxState, String>| {
         if disabled.contains(&part) {
-            return State::Off;
+            return SandboxState::Off;
         }
         how().unwrap_or_else(|reason| {
             missing.push(format!("{}: {reason}", part.as_str()));
-            State::Unavailable
+            SandboxState::Unavailable
         })
     };
-    let full = |done: rustix::io::Result<()>| done.map(|()| State::Full).map_err(|error| error.to_string());
+    let full =
+        |done: rustix::io::Result<()>| done.map(|()| SandboxState::Full).map_err(|error| error.to_string());
     set(Part::NoNewPrivs, &|| full(set_no_new_privs(true)));
     set(Part::Dumpable, &|| full(set_dumpable_behavior(DumpableBehavior::NotDumpable)));
     let landlock = set(Part::Landlock, &|| files::restrict(needs));
     // These are read before the filter is set, which forbids reading them.
     let (capabilities, no_new_privs) = (capabilities::effective(), no_new_privs().unwrap_or(false));
     let dumpable = dumpable_behavior() != Ok(DumpableBehavior::NotDumpable);
-    let seccomp = set(Part::Seccomp, &|| seccomp::restrict(!needs.remove.is_empty()).map(|()| State::Full));
+    let seccomp =
+        set(Part::Seccomp, &|| seccomp::restrict(!needs.remove.is_empty()).map(|()| SandboxState::Full));
     Sandbox { capabilities, no_new_privs, dumpable, seccomp, landlock, missing }
 }
 

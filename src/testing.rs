@@ -18,10 +18,10 @@ pub mod collector {
 
 pub mod exposition {
     pub mod cadvisor {
-        pub use crate::exposition::cadvisor::Encoder;
+        pub use crate::exposition::cadvisor::CadvisorEncoder;
     }
     pub mod encode {
-        pub use crate::exposition::encode::{Encoder, Order};
+        pub use crate::exposition::encode::{EncodeRequest, Encoder};
     }
     pub mod families {
         pub use crate::exposition::families::{FAMILIES, Series, Type};
@@ -39,7 +39,7 @@ pub mod exposition {
 
 pub mod http {
     pub use crate::http::{
-        About, Encoding, Gate, Limits, ListenAddress, Listener, Routes, Site, WebConfig, accept, serve,
+        About, Encoding, Gate, ListenAddress, Listener, Routes, ScrapeLimits, Site, WebConfig, accept, serve,
     };
 }
 
@@ -74,7 +74,7 @@ pub mod model {
     }
     pub mod link {
         pub use crate::model::link::{
-            Address, Counters, End, Errors, Kind, Link, Mac, Name, NetnsId, PeerNetns,
+            Counters, End, Errors, IpAddress, Link, LinkKind, Mac, Name, NetnsId, PeerNetns,
         };
     }
     pub mod pairing {
@@ -88,7 +88,7 @@ pub mod model {
     }
     pub mod view {
         pub use crate::model::view::{
-            Scene, ShownPair, ShownSide, Source, SourceStatus, Status, Tenant, View,
+            Ownership, Scene, ShownPair, ShownSide, Source, SourceStatus, Status, View,
         };
     }
     pub mod workload {
@@ -126,7 +126,7 @@ pub mod top {
         pub use crate::top::draw::Theme;
     }
     pub mod state {
-        pub use crate::top::state::State;
+        pub use crate::top::state::ViewState;
     }
     pub mod terminal {
         pub use crate::top::terminal::Screen;

@@ -1,6 +1,6 @@
 //! The flags of the command `top`.
 
-use super::{Sources, interval};
+use super::{CommonFlags, interval};
 use crate::http::{RemoteOptions, RemoteUrl};
 use clap::Args;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub(crate) struct Top {
     pub(crate) interval: Duration,
     /// Flags of all commands.
     #[command(flatten)]
-    pub(crate) sources: Sources,
+    pub(crate) sources: CommonFlags,
 }
 
 impl Top {

@@ -1,7 +1,7 @@
 //! The threads that answer the loop's requests: each of them may wait for the kernel, the loop may not.
 
 use super::NetnsFolder;
-use super::backlog::{Place, Places};
+use super::backlog::{InboxSlot, InboxSlots};
 use super::handle::Message;
 use crate::kernel::{FinalSampler, Resolver, Sampler, Waker};
 use crate::model::host::{Input, Location, ProcessInNetns, Request, Samples};
@@ -130,7 +130,7 @@ fn inhabitants(
 pub(super) fn sample_all(mut sampler: Sampler, memories: Receiver<Samples>, out: &Sender<Message>) {
     for memory in memories {
         let sample = take_sample(&mut sampler, memory);
-        if out.send(Message::Input(sample, Place::Known)).is_err() {
+        if out.send(Message::Input(sample, InboxSlot::Known)).is_err() {
             return;
         }
     }
@@ -149,13 +149,13 @@ pub(super) fn take_final_samples(
     signs: &Receiver<Vec<(u32, Name)>>,
     out: &Sender<Message>,
 ) {
-    let places = Places::new(1);
+    let slots = InboxSlots::new(1);
     while let Ok(mut links) = signs.recv() {
         // Links that die together are read together.
         links.extend(signs.try_iter().flatten());
         // A link that is already deleted has delivered its last counters with an event.
         let last = final_sampler.last(links);
-        if out.send(Message::Input(Input::FinalCounters(last), places.take())).is_err() {
+        if out.send(Message::Input(Input::FinalCounters(last), slots.acquire())).is_err() {
             return;
         }
     }

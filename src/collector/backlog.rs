@@ -6,45 +6,45 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The slots of one thread.
-pub(super) struct Places(Arc<Shared>);
+pub(super) struct InboxSlots(Arc<Shared>);
 
 struct Shared {
     free: Mutex<usize>,
     freed: Condvar,
 }
 
-impl Places {
-    pub(super) fn new(number: usize) -> Places {
-        Places(Arc::new(Shared { free: Mutex::new(number), freed: Condvar::new() }))
+impl InboxSlots {
+    pub(super) fn new(number: usize) -> InboxSlots {
+        InboxSlots(Arc::new(Shared { free: Mutex::new(number), freed: Condvar::new() }))
     }
 
     /// Waits for a free slot and takes it. When the loop has ended, its messages are dropped and all slots
     /// are free.
-    pub(super) fn take(&self) -> Place {
+    pub(super) fn acquire(&self) -> InboxSlot {
         let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free =
             self.0.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
-        Place::OfThread(OfThread(Arc::clone(&self.0)))
+        InboxSlot::OfThread(OfThread(Arc::clone(&self.0)))
     }
 }
 
 /// The slots of one task.
-pub(super) struct TaskPlaces(Arc<Semaphore>);
+pub(super) struct TaskSlots(Arc<Semaphore>);
 
-impl TaskPlaces {
-    pub(super) fn new(number: usize) -> TaskPlaces {
-        TaskPlaces(Arc::new(Semaphore::new(number)))
+impl TaskSlots {
+    pub(super) fn new(number: usize) -> TaskSlots {
+        TaskSlots(Arc::new(Semaphore::new(number)))
     }
 
-    pub(super) async fn take(&self) -> Place {
+    pub(super) async fn acquire(&self) -> InboxSlot {
         // The semaphore is never closed, so the error does not occur.
-        Arc::clone(&self.0).acquire_owned().await.map_or(Place::Known, Place::OfTask)
+        Arc::clone(&self.0).acquire_owned().await.map_or(InboxSlot::Known, InboxSlot::OfTask)
     }
 }
 
 /// A slot that travels with a message until the loop has taken the message.
-pub(super) enum Place {
+pub(super) enum InboxSlot {
     /// No slot: the number of messages of this kind is bounded by the requests for them, or is at most one.
     Known,
     OfThread(#[expect(dead_code, reason = "it is held")] OfThread),
@@ -70,10 +70,10 @@ mod tests {
     fn who_has_filled_his_places_waits_until_the_loop_takes_something() {
         let (inbox, messages) = channel();
         let sender = std::thread::spawn(move || {
-            let places = Places::new(3);
-            (0..10).take_while(|number| inbox.send((*number, places.take())).is_ok()).count()
+            let slots = InboxSlots::new(3);
+            (0..10).take_while(|number| inbox.send((*number, slots.acquire())).is_ok()).count()
         });
-        let waiting: Vec<(i32, Place)> = (0..3).map(|_| messages.recv().unwrap()).collect();
+        let waiting: Vec<(i32, InboxSlot)> = (0..3).map(|_| messages.recv().unwrap()).collect();
         // The fourth message is not sent before one of these is dropped, however long that takes.
         assert!(messages.recv_timeout(Duration::from_millis(50)).is_err());
         drop(waiting);
@@ -85,10 +85,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_has_filled_its_places_waits_too() {
-        let places = TaskPlaces::new(1);
-        let first = places.take().await;
-        assert!(tokio::time::timeout(Duration::from_millis(20), places.take()).await.is_err());
+        let slots = TaskSlots::new(1);
+        let first = slots.acquire().await;
+        assert!(tokio::time::timeout(Duration::from_millis(20), slots.acquire()).await.is_err());
         drop(first);
-        assert!(matches!(places.take().await, Place::OfTask(_)));
+        assert!(matches!(slots.acquire().await, InboxSlot::OfTask(_)));
     }
 }

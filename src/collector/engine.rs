@@ -1,6 +1,6 @@
 //! The runtimes with a socket, each asked by a thread of its own: one that hangs delays no other.
 
-use super::backlog::TaskPlaces;
+use super::backlog::TaskSlots;
 use super::handle::{Handle, Message};
 use crate::model::host::Input;
 use crate::model::workload::{Claims, Runtime};
@@ -143,18 +143,18 @@ impl Engine {
     ///
     /// # Errors
     /// One line with the reason why the engine could not be asked.
-    pub(crate) async fn look_up(&mut self, query: &str) -> Result<Option<Found>, String> {
+    pub(crate) async fn look_up(&mut self, query: &str) -> Result<Option<LookedUp>, String> {
         if !self.expected {
             return Ok(None);
         }
         match self.usable()? {
             Api::Docker(docker) => match docker.look_up(query).await {
                 Err(docker::Error::Podman { asked: true, .. }) => Ok(None),
-                answer => answer.map(|seen| seen.map(Found::Container)).map_err(|error| error.to_string()),
+                answer => answer.map(|seen| seen.map(LookedUp::Container)).map_err(|error| error.to_string()),
             },
             Api::Cri(cri) => {
                 let seen = cri.look_up(query).await.map_err(|error| error.to_string())?;
-                Ok(seen.map(Found::Pod))
+                Ok(seen.map(LookedUp::Pod))
             }
         }
     }
@@ -168,7 +168,7 @@ impl Engine {
             tokio::spawn(watch_docker(address, self.runtime, Arc::clone(&news), collector.clone()));
         }
         let mut pods_watched = false;
-        let places = TaskPlaces::new(1);
+        let slots = TaskSlots::new(1);
         loop {
             tokio::select! {
                 () = asks.notified() => {}
@@ -185,7 +185,7 @@ impl Engine {
                 pods_watched = true;
             }
             let failed = matches!(answer, Input::Claims { answer: Some(Err(_)), .. });
-            if collector.inbox.send(Message::Input(answer, places.take().await)).is_err() {
+            if collector.inbox.send(Message::Input(answer, slots.acquire().await)).is_err() {
                 return;
             }
             let rest = match self.runtime {
@@ -212,17 +212,17 @@ impl Engine {
 }
 
 /// The result of [`Engine::look_up`].
-pub(crate) enum Found {
+pub(crate) enum LookedUp {
     Container(Seen),
     Pod(SeenPod),
 }
 
-impl Found {
+impl LookedUp {
     /// Returns the complete id of the container or of the pod's sandbox.
     pub(crate) fn id(&self) -> &str {
         match self {
-            Found::Container(seen) => &seen.id,
-            Found::Pod(pod) => &pod.id,
+            LookedUp::Container(seen) => &seen.id,
+            LookedUp::Pod(pod) => &pod.id,
         }
     }
 }
@@ -256,7 +256,7 @@ async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
 async fn watch_docker(address: EngineAddress, runtime: Runtime, news: Arc<Notify>, collector: Handle) {
     // Each message contains the list of all containers. While the slots are taken, the engine keeps its
     // further events.
-    let places = TaskPlaces::new(TOLD_WAITING);
+    let slots = TaskSlots::new(TOLD_WAITING);
     loop {
         if let Ok(mut watch) = DockerWatch::begin(address.clone()).await {
             // The list contains the changes before the events began.
@@ -267,14 +267,15 @@ async fn watch_docker(address: EngineAddress, runtime: Runtime, news: Arc<Notify
                 }
                 for container in std::mem::take(&mut told.dying) {
                     // This send fails only together with the next one.
-                    let _ =
-                        collector.inbox.send(Message::Input(Input::Dying { container }, places.take().await));
+                    let _ = collector
+                        .inbox
+                        .send(Message::Input(Input::Dying { container }, slots.acquire().await));
                 }
                 watch.learn(&mut told).await;
                 let (expected, containers) = (watch.expected(), watch.containers());
                 let expected = Input::Expected { runtime, expected, containers };
                 if told.expected
-                    && collector.inbox.send(Message::Input(expected, places.take().await)).is_err()
+                    && collector.inbox.send(Message::Input(expected, slots.acquire().await)).is_err()
                 {
                     return;
                 }

@@ -1,7 +1,7 @@
 //! The interface between the rest of the program and a running collector.
 
 use super::Snapshot;
-use super::backlog::Place;
+use super::backlog::InboxSlot;
 use crate::model::host::Input;
 use crate::model::workload::Runtime;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 /// A message to the loop, which takes one after the other.
 pub(super) enum Message {
     /// An input to the state machine, with the slot that it occupies until the loop has taken it.
-    Input(Input, Place),
+    Input(Input, InboxSlot),
     Scrape(oneshot::Sender<Arc<Snapshot>>),
     /// A scrape that also needs the counters of links that are not veths.
     ScrapeWithOthers(oneshot::Sender<Arc<Snapshot>>),

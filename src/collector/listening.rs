@@ -1,7 +1,7 @@
 //! The threads that pass on what the loop did not request: kernel events, changes of namespace names, and
 //! exits of processes.
 
-use super::backlog::{Place, Places};
+use super::backlog::{InboxSlot, InboxSlots};
 use super::handle::{Handle, Message};
 use crate::kernel::{DeviceTable, Events};
 use crate::model::event::Event;
@@ -39,7 +39,7 @@ pub(super) fn listen(
     answers: &Receiver<Input>,
     out: &Sender<Message>,
 ) {
-    let places = Places::new(EVENTS_WAITING);
+    let slots = InboxSlots::new(EVENTS_WAITING);
     loop {
         events.wait();
         // The answers are taken before the events are read: every event that precedes one of these answers
@@ -51,7 +51,7 @@ pub(super) fn listen(
                 Ok(more) => more,
                 Err(error) => {
                     let answer = Err(error.to_string());
-                    if out.send(Message::Input(Input::Listening { answer }, places.take())).is_err() {
+                    if out.send(Message::Input(Input::Listening { answer }, slots.acquire())).is_err() {
                         return;
                     }
                     // After any error, answers must still pass here, and `Lost` starts a resync.
@@ -62,10 +62,10 @@ pub(super) fn listen(
             };
             let ends = read.iter().any(|event| matches!(event, Event::DeletedNsid(_)));
             // If further events have arrived meanwhile, a name may already be another link's.
-            if ends && !more && !part(&mut table, out, &places) {
+            if ends && !more && !part(&mut table, out, &slots) {
                 return;
             }
-            if !read.is_empty() && out.send(Message::Input(Input::Events(read), places.take())).is_err() {
+            if !read.is_empty() && out.send(Message::Input(Input::Events(read), slots.acquire())).is_err() {
                 return;
             }
             if !more {
@@ -73,7 +73,7 @@ pub(super) fn listen(
             }
         }
         for input in answered {
-            if out.send(Message::Input(input, Place::Known)).is_err() {
+            if out.send(Message::Input(input, InboxSlot::Known)).is_err() {
                 return;
             }
         }
@@ -83,10 +83,10 @@ pub(super) fn listen(
 /// Reports namespace names to the collector as soon as they appear or disappear, until the collector has
 /// stopped.
 pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<Message>) {
-    let places = Places::new(NAMES_WAITING);
+    let slots = InboxSlots::new(NAMES_WAITING);
     loop {
         if let Ok(names) = named::NameWatch::watch(folder) {
-            let watched = |works| Message::Input(Input::NamesWatched(works), places.take());
+            let watched = |works| Message::Input(Input::NamesWatched(works), slots.acquire());
             if out.send(watched(true)).is_err() {
                 return;
             }
@@ -96,7 +96,7 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
                 // The table is read at once: links may be gone before a request of the state machine would
                 // reach them.
                 let gone = changes.iter().any(|change| matches!(change, NameChange::Went(_)));
-                if gone && !part(table, out, &places) {
+                if gone && !part(table, out, &slots) {
                     return;
                 }
                 for change in changes {
@@ -105,7 +105,7 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
                         NameChange::Came(claim) => Input::NameAdded(claim),
                         NameChange::Went(locator) => Input::Unnamed { locator },
                     };
-                    if out.send(Message::Input(input, places.take())).is_err() {
+                    if out.send(Message::Input(input, slots.acquire())).is_err() {
                         return;
                     }
                 }
@@ -124,27 +124,27 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
 
 /// Passes on the present counters of the host's links, as far as they can be read without waiting; returns
 /// false if the loop has ended.
-fn part(table: &mut DeviceTable, out: &Sender<Message>, places: &Places) -> bool {
+fn part(table: &mut DeviceTable, out: &Sender<Message>, slots: &InboxSlots) -> bool {
     // If the table cannot be read, the final sampler reads the counters.
-    table
-        .read()
-        .is_none_or(|counters| out.send(Message::Input(Input::TableAtDeath(counters), places.take())).is_ok())
+    table.read().is_none_or(|counters| {
+        out.send(Message::Input(Input::TableAtDeath(counters), slots.acquire())).is_ok()
+    })
 }
 
 /// Reports the exit of each process that the collector names, until the collector has stopped.
 pub(crate) async fn watch_exits(mut pids: UnboundedReceiver<u32>, collector: Handle) {
     // Each watched process takes a file descriptor; half of them stay free for other uses. The end of a
     // process that is not watched has other signs.
-    let places = Arc::new(Semaphore::new(process::descriptors() / 2));
+    let slots = Arc::new(Semaphore::new(process::descriptors() / 2));
     while let Some(pid) = pids.recv().await {
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
         let inbox = collector.inbox.clone();
         tokio::spawn(async move {
             if process::exit_of(pid).await {
                 // The send fails only when the program is about to end.
-                let _ = inbox.send(Message::Input(Input::Exited { pid }, Place::Known));
+                let _ = inbox.send(Message::Input(Input::Exited { pid }, InboxSlot::Known));
             }
-            drop(place);
+            drop(slot);
         });
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Line {
 
 impl Report {
     /// Records whether the source works. Returns the line to write, if any.
-    pub(super) fn note(&mut self, works: bool, now: Instant) -> Option<Line> {
+    pub(super) fn record(&mut self, works: bool, now: Instant) -> Option<Line> {
         if self.seen.replace(works) != Some(works) {
             self.changes += 1;
         }
@@ -60,24 +60,24 @@ mod tests {
     #[test]
     fn each_change_is_a_line_and_a_try_is_none() {
         let (mut report, now) = (Report::default(), Instant::now());
-        assert_eq!(report.note(false, now), Some(Line { first: true, changes: None }));
-        assert_eq!(report.note(false, now + SECOND), None);
-        assert_eq!(report.note(true, now + 2 * SECOND), Some(Line { first: false, changes: None }));
-        assert_eq!(report.note(true, now + 3 * SECOND), None);
+        assert_eq!(report.record(false, now), Some(Line { first: true, changes: None }));
+        assert_eq!(report.record(false, now + SECOND), None);
+        assert_eq!(report.record(true, now + 2 * SECOND), Some(Line { first: false, changes: None }));
+        assert_eq!(report.record(true, now + 3 * SECOND), None);
     }
 
     #[test]
     fn what_changes_all_the_time_has_few_lines_and_the_last_of_them_comes_true() {
         let (mut report, start) = (Report::default(), Instant::now());
         let flaps = |second: u32| second % 2 == 1;
-        let lines = (0..600).filter_map(|n| report.note(flaps(n), start + n * SECOND));
+        let lines = (0..600).filter_map(|n| report.record(flaps(n), start + n * SECOND));
         let lines: Vec<Line> = lines.collect();
         assert!((30..=66).contains(&lines.len()), "{}", lines.len());
         let told: u64 = lines.iter().map(|line| line.changes.unwrap_or(1)).sum();
         assert!((540..=600).contains(&told), "{told} of 600");
         // A source that no longer changes gets a line with its state.
         let works = report.said;
-        let rest = (600..662).find_map(|n| report.note(works != Some(true), start + n * SECOND));
+        let rest = (600..662).find_map(|n| report.record(works != Some(true), start + n * SECOND));
         assert!(rest.is_some());
     }
 }

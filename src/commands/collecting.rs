@@ -13,7 +13,7 @@ use std::time::Duration;
 const LOOK_UPS: usize = 2;
 
 /// The user's choices about the collector.
-pub(super) struct Wishes {
+pub(super) struct CollectorOptions {
     pub interval: Duration,
     pub retention: Duration,
     pub peak_window: Duration,
@@ -27,7 +27,11 @@ pub(super) struct Wishes {
 ///
 /// # Errors
 /// Fails if the system cannot start a thread.
-pub(super) fn start(wishes: Wishes, sources: collector::Sources, engines: Vec<Engine>) -> io::Result<Handle> {
+pub(super) fn start(
+    wishes: CollectorOptions,
+    sources: collector::Sources,
+    engines: Vec<Engine>,
+) -> io::Result<Handle> {
     let config = Config {
         retention: wishes.retention,
         hold_back: HOLD_BACK,

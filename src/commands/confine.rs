@@ -1,6 +1,6 @@
 //! The files and ports that the sandbox must permit because of these flags.
 
-use crate::cli::Sources;
+use crate::cli::CommonFlags;
 use crate::kernel::SYSFS_NET;
 use crate::model::view::Source;
 use crate::runtimes::docker::DockerHost;
@@ -24,13 +24,13 @@ const NAME_SERVICE: &str = "/etc";
 const DNS: u16 = 53;
 
 /// Gives up the capabilities that these flags do not keep.
-pub(super) fn drop_privileges(flags: &Sources) -> anyhow::Result<Tier> {
+pub(super) fn drop_privileges(flags: &CommonFlags) -> anyhow::Result<Tier> {
     sandbox::drop_privileges(flags.privileges, &flags.unconfined()).map_err(|error| anyhow!(error))
 }
 
 /// Sets the parts of the sandbox that do not hinder a program that drives a terminal: such a program opens
 /// the terminal to write, and sends signals.
-pub(super) fn confine_beside_terminal(flags: &Sources) -> Sandbox {
+pub(super) fn confine_beside_terminal(flags: &CommonFlags) -> Sandbox {
     let mut disabled = flags.unconfined();
     disabled.extend([Part::Landlock, Part::Seccomp]);
     sandbox::confine(&Needs::default(), &disabled)
@@ -39,7 +39,7 @@ pub(super) fn confine_beside_terminal(flags: &Sources) -> Sandbox {
 /// Sets the sandbox for the sources that these flags name, for all other files that are read, and for the
 /// exporter's own unix sockets, which are removed at the end. Missing parts are reported in the log.
 pub(super) fn confine<'a>(
-    flags: &Sources,
+    flags: &CommonFlags,
     read: impl IntoIterator<Item = PathBuf>,
     sockets: impl IntoIterator<Item = &'a Path>,
 ) -> Sandbox {
@@ -53,7 +53,7 @@ pub(super) fn confine<'a>(
     sandbox
 }
 
-fn needs(flags: &Sources) -> Needs {
+fn needs(flags: &CommonFlags) -> Needs {
     let mut needs = Needs { read: vec![OWN_PROCFS.into(), flags.procfs.clone()], ..Needs::default() };
     needs.read.extend(RUNTIME_FOLDERS.map(PathBuf::from));
     needs.read.extend([SYSFS_NET, SYSFS_LINKS].map(PathBuf::from));

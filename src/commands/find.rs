@@ -1,12 +1,12 @@
 //! `veth-exporter find QUERY`: prints the owner of a device, an address or a container's interface.
 
-use super::look::{Look, print, print_json};
-use super::rows::{EndRow, Row, rows};
-use crate::cli::{Find, Format};
-use crate::collector::Found as FoundByEngine;
+use super::oneshot::{OneShot, print, print_json};
+use super::rows::{ListedEnd, ListedPair, rows};
+use crate::cli::{Find, ListFormat};
+use crate::collector::LookedUp as FoundByEngine;
 use crate::kernel::Resolver;
 use crate::model::host::LookFailure;
-use crate::model::link::{Address, Mac};
+use crate::model::link::{IpAddress, Mac};
 use crate::model::text::{Readable, printable};
 use crate::runtimes::cri::SeenPod;
 use crate::runtimes::docker::{Attachment, Seen};
@@ -31,22 +31,23 @@ const SHORTEST_ID: usize = 4;
 /// # Errors
 /// Fails with one line, which has the nearest names, if nothing is found.
 pub(super) fn run(flags: &Find) -> anyhow::Result<()> {
-    let mut look = Look::take(&flags.sources)?;
+    let mut look = OneShot::read_host(&flags.sources)?;
     let mut rows = rows(&look.view);
-    let query = Query::read(&flags.query);
+    let query = FindQuery::read(&flags.query);
     if query.ip.is_some() {
         let all: BTreeSet<Option<u32>> = rows.iter().flat_map(|row| &row.ends).map(|end| end.nsid).collect();
         add_addresses(&mut rows, &all, &mut look.sources.resolver);
     }
     let names = names(&rows);
-    let (mut found, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| query.means(row));
+    let (mut found, others): (Vec<ListedPair>, Vec<ListedPair>) =
+        rows.into_iter().partition(|row| query.means(row));
     if found.is_empty() {
         let Some((runtime, seen)) = ask_engines(&mut look, &query.text) else {
             return not_found(&query.text, &names);
         };
         // A Swarm task's container has a name of its own besides the one that is shown.
         let of_container =
-            |end: &EndRow| end.container_id.iter().chain(&end.member_ids).any(|id| id == seen.id());
+            |end: &ListedEnd| end.container_id.iter().chain(&end.member_ids).any(|id| id == seen.id());
         found = others.into_iter().filter(|row| row.ends.iter().any(of_container)).collect();
         if found.is_empty() {
             match &seen {
@@ -60,15 +61,15 @@ pub(super) fn run(flags: &Find) -> anyhow::Result<()> {
         let needed = rows.iter().flat_map(|row| &row.ends).map(|end| end.nsid).collect();
         add_addresses(&mut rows, &needed, &mut look.sources.resolver);
     }
-    let found: Vec<Found> = rows.into_iter().map(Found::new).collect();
+    let found: Vec<FoundPair> = rows.into_iter().map(FoundPair::new).collect();
     match flags.format {
-        Format::Json => print_json(&found),
-        Format::Table => print(&found.iter().map(Found::text).collect::<Vec<_>>().join("\n")),
+        ListFormat::Json => print_json(&found),
+        ListFormat::Table => print(&found.iter().map(FoundPair::text).collect::<Vec<_>>().join("\n")),
     }
 }
 
 /// Every interpretation of the user's text; one query can mean several things.
-struct Query {
+struct FindQuery {
     bytes: Vec<u8>,
     /// The text as it would be shown, if it is not UTF-8.
     text: String,
@@ -77,12 +78,12 @@ struct Query {
     ip: Option<IpAddr>,
 }
 
-impl Query {
-    fn read(query: &OsStr) -> Query {
+impl FindQuery {
+    fn read(query: &OsStr) -> FindQuery {
         let bytes = query.as_bytes().to_vec();
         let text = query.to_str().map_or_else(|| Readable(&bytes).to_string(), str::to_owned);
         let bare = text.split_once('/').map_or(text.as_str(), |(address, _)| address);
-        Query {
+        FindQuery {
             ifindex: text.parse().ok(),
             address: Mac::parse(&text),
             // An address is also recognised with the length of its prefix, as `ip addr` prints it.
@@ -92,11 +93,11 @@ impl Query {
         }
     }
 
-    fn means(&self, row: &Row) -> bool {
+    fn means(&self, row: &ListedPair) -> bool {
         row.ends.iter().any(|end| self.means_end(end))
     }
 
-    fn means_end(&self, end: &EndRow) -> bool {
+    fn means_end(&self, end: &ListedEnd) -> bool {
         let text = Some(self.text.as_str());
         let mut ids =
             end.container_id.iter().chain(&end.member_ids).filter(|_| self.text.len() >= SHORTEST_ID);
@@ -120,8 +121,8 @@ impl Query {
 }
 
 /// Adds to each end in these namespaces its IP addresses. A namespace that may not be read adds none.
-fn add_addresses(rows: &mut [Row], netns: &BTreeSet<Option<u32>>, resolver: &mut Resolver) {
-    let mut known: BTreeMap<Option<u32>, Vec<Address>> = BTreeMap::new();
+fn add_addresses(rows: &mut [ListedPair], netns: &BTreeSet<Option<u32>>, resolver: &mut Resolver) {
+    let mut known: BTreeMap<Option<u32>, Vec<IpAddress>> = BTreeMap::new();
     for &nsid in netns {
         match resolver.addresses(nsid) {
             Ok(addresses) => _ = known.insert(nsid, addresses),
@@ -137,7 +138,7 @@ fn add_addresses(rows: &mut [Row], netns: &BTreeSet<Option<u32>>, resolver: &mut
 }
 
 /// Returns every name that a query could mean.
-fn names(rows: &[Row]) -> BTreeSet<String> {
+fn names(rows: &[ListedPair]) -> BTreeSet<String> {
     let ends = rows.iter().flat_map(|row| &row.ends);
     let names = ends.flat_map(|end| {
         let one = [&end.device, &end.container, &end.pod, &end.title, &end.network].into_iter().flatten();
@@ -147,17 +148,17 @@ fn names(rows: &[Row]) -> BTreeSet<String> {
 }
 
 #[derive(Debug, Serialize)]
-struct Found {
+struct FoundPair {
     #[serde(flatten)]
-    row: Row,
+    row: ListedPair,
     /// The commands that show the same.
     by_hand: Vec<String>,
 }
 
-impl Found {
-    fn new(row: Row) -> Found {
+impl FoundPair {
+    fn new(row: ListedPair) -> FoundPair {
         let by_hand = row.ends.iter().flat_map(by_hand).collect();
-        Found { row, by_hand }
+        FoundPair { row, by_hand }
     }
 
     fn text(&self) -> String {
@@ -195,7 +196,7 @@ impl Found {
     }
 }
 
-fn describe(end: &EndRow) -> String {
+fn describe(end: &ListedEnd) -> String {
     let device = end.device.as_deref().map_or_else(|| "(hidden)".to_owned(), printable);
     let place = match end.nsid {
         None => "on the host".to_owned(),
@@ -215,7 +216,7 @@ fn flow(bytes: u64, packets: u64, dropped: u64) -> String {
 }
 
 /// Returns the commands that show this end without this program.
-fn by_hand(end: &EndRow) -> Vec<String> {
+fn by_hand(end: &ListedEnd) -> Vec<String> {
     let device = end.raw_device.map(|name| quoted(name.as_bytes()));
     // A pod's own container has a name that users do not know.
     let container = end.container.as_ref().or(end.container_id.as_ref()).map(|name| quoted(name.as_bytes()));
@@ -270,7 +271,7 @@ fn quoted(word: &[u8]) -> String {
 }
 
 /// Returns the container or pod of this name, running or not, and its runtime.
-fn ask_engines(look: &mut Look, query: &str) -> Option<(&'static str, FoundByEngine)> {
+fn ask_engines(look: &mut OneShot, query: &str) -> Option<(&'static str, FoundByEngine)> {
     for engine in &mut look.engines {
         let runtime = engine.runtime().as_str();
         match look.runtime.block_on(engine.look_up(query)) {
@@ -352,11 +353,11 @@ mod tests {
 
     #[test]
     fn a_query_is_read_in_every_way_it_can_mean() {
-        let query = Query::read("12".as_ref());
+        let query = FindQuery::read("12".as_ref());
         assert_eq!((query.ifindex, query.ip, query.address), (Some(12), None, None));
-        let query = Query::read("172.20.0.2/16".as_ref());
+        let query = FindQuery::read("172.20.0.2/16".as_ref());
         assert_eq!(query.ip, Some("172.20.0.2".parse().unwrap()));
-        assert!(Query::read("02:42:ac:12:00:02".as_ref()).address.is_some());
-        assert!(Query::read("fe80::1".as_ref()).ip.is_some());
+        assert!(FindQuery::read("02:42:ac:12:00:02".as_ref()).address.is_some());
+        assert!(FindQuery::read("fe80::1".as_ref()).ip.is_some());
     }
 }

@@ -1,8 +1,8 @@
 //! `veth-exporter list`: prints all pairs, once.
 
-use super::look::{Look, print, print_json};
-use super::rows::{EndRow, Row, rows};
-use crate::cli::{Format, List};
+use super::oneshot::{OneShot, print, print_json};
+use super::rows::{ListedEnd, ListedPair, rows};
+use crate::cli::{List, ListFormat};
 use crate::model::text::printable;
 
 /// Prints every pair, and every end without a pair.
@@ -10,11 +10,11 @@ use crate::model::text::printable;
 /// # Errors
 /// Fails if the host's links cannot be read.
 pub(super) fn run(flags: &List) -> anyhow::Result<()> {
-    let look = Look::take(&flags.sources)?;
+    let look = OneShot::read_host(&flags.sources)?;
     let rows = rows(&look.view);
     match flags.format {
-        Format::Json => print_json(&rows),
-        Format::Table => print(&table(&rows)),
+        ListFormat::Json => print_json(&rows),
+        ListFormat::Table => print(&table(&rows)),
     }
 }
 
@@ -23,7 +23,7 @@ const HEADINGS: [&str; 9] =
 
 /// Returns one line for each pair: the port (or the first end) and the workload behind it, with bytes as the
 /// workload sees them.
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[ListedPair]) -> String {
     let mut lines: Vec<[String; 9]> = vec![HEADINGS.map(str::to_owned)];
     lines.extend(rows.iter().map(line));
     let widths: [usize; 9] = std::array::from_fn(|column| {
@@ -41,11 +41,11 @@ fn table(rows: &[Row]) -> String {
     out
 }
 
-fn line(row: &Row) -> [String; 9] {
+fn line(row: &ListedPair) -> [String; 9] {
     let port = &row.ends[0];
     let peer = row.ends.get(1);
     let text = |value: Option<&String>| value.map_or_else(|| "-".to_owned(), |text| printable(text));
-    let workload = peer.and_then(EndRow::owner).or_else(|| port.owner());
+    let workload = peer.and_then(ListedEnd::owner).or_else(|| port.owner());
     let counters = port.counters.as_ref();
     let bytes = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     [

@@ -82,28 +82,28 @@ fn level(level: &Level) -> &'static str {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.take(field, Value::String(format!("{value:?}")));
+        self.record(field, Value::String(format!("{value:?}")));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.take(field, Value::String(value.to_owned()));
+        self.record(field, Value::String(value.to_owned()));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.take(field, value.into());
+        self.record(field, value.into());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.take(field, value.into());
+        self.record(field, value.into());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.take(field, value.into());
+        self.record(field, value.into());
     }
 }
 
 impl Fields {
-    fn take(&mut self, field: &Field, value: Value) {
+    fn record(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
             (name, value) => self.others.push((name, value)),

@@ -7,13 +7,13 @@ mod find;
 mod healthy;
 mod list;
 mod log;
-mod look;
 mod notify;
+mod oneshot;
 mod rows;
 mod serve;
 mod top;
 
-use crate::cli::{Cli, Command, LogLevel, Sources};
+use crate::cli::{Cli, Command, CommonFlags, LogLevel};
 use crate::collector::Engine;
 use crate::kernel::OwnNsid;
 use crate::model::view::Source;
@@ -44,7 +44,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-fn start_log(flags: &Sources) -> anyhow::Result<()> {
+fn start_log(flags: &CommonFlags) -> anyhow::Result<()> {
     let level = match flags.log_level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
@@ -61,7 +61,7 @@ fn start_log(flags: &Sources) -> anyhow::Result<()> {
 }
 
 /// Opens the sources that need privileges.
-fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
+fn open_kernel(flags: &CommonFlags) -> anyhow::Result<collector::Sources> {
     let own_nsid = OwnNsid::default();
     let table = kernel::DeviceTable::new(&flags.procfs);
     let (events, waker) = kernel::Events::open(own_nsid.clone())?;
@@ -85,7 +85,7 @@ fn open_kernel(flags: &Sources) -> anyhow::Result<collector::Sources> {
 }
 
 /// Returns the engines to ask; no connection is opened yet.
-fn open_engines(flags: &Sources) -> anyhow::Result<Vec<Engine>> {
+fn open_engines(flags: &CommonFlags) -> anyhow::Result<Vec<Engine>> {
     std::fs::read_dir(&flags.procfs).with_context(|| format!("--path.procfs {}", flags.procfs.display()))?;
     let docker = flags.is_on(Source::Docker).then(|| flags.docker());
     let podman = flags.is_on(Source::Podman).then(|| flags.podman());

@@ -2,20 +2,20 @@
 
 use crate::model::link::{Counters, Name};
 use crate::model::pairing::Role;
-use crate::model::view::{ShownSide, Tenant, View};
+use crate::model::view::{Ownership, ShownSide, View};
 use crate::model::workload::Workload;
 use serde::Serialize;
 
 /// A pair, or an end without a pair.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Row {
+pub(super) struct ListedPair {
     pub state: &'static str,
-    pub ends: Vec<EndRow>,
+    pub ends: Vec<ListedEnd>,
 }
 
 /// One end of a pair.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct EndRow {
+pub(super) struct ListedEnd {
     pub role: &'static str,
     /// Empty for the host.
     pub netns: String,
@@ -36,7 +36,7 @@ pub(super) struct EndRow {
     pub members: Vec<String>,
     pub parent: Option<String>,
     pub network: Option<String>,
-    pub counters: Option<CounterRow>,
+    pub counters: Option<ListedCounters>,
     /// Each with the prefix's length; only `find` requests addresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ip_addresses: Vec<String>,
@@ -51,7 +51,7 @@ pub(super) struct EndRow {
     pub raw_device: Option<Name>,
 }
 
-impl EndRow {
+impl ListedEnd {
     /// Returns `runtime/container` or `runtime/namespace/pod`, if the end's namespace has an owner.
     pub(super) fn owner(&self) -> Option<String> {
         Some(format!("{}/{}", self.runtime?, self.title.as_deref()?))
@@ -60,7 +60,7 @@ impl EndRow {
 
 /// The end's own view, named as in /proc/net/dev.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct CounterRow {
+pub(super) struct ListedCounters {
     pub rx_bytes: u64,
     pub rx_packets: u64,
     pub rx_dropped: u64,
@@ -70,17 +70,17 @@ pub(super) struct CounterRow {
 }
 
 /// Returns every pair, and every end without a pair.
-pub(super) fn rows(view: &View) -> Vec<Row> {
+pub(super) fn rows(view: &View) -> Vec<ListedPair> {
     let pairs = view.scene.pairs.iter().zip(&view.samples).map(|(pair, samples)| {
-        let mut ends: Vec<EndRow> =
+        let mut ends: Vec<ListedEnd> =
             pair.sides.iter().zip(samples).map(|(side, counters)| end(side, counters)).collect();
         // The port is first.
         ends.sort_by_key(|end| end.role != role(Role::Port));
-        Row { state: pair.state.as_str(), ends }
+        ListedPair { state: pair.state.as_str(), ends }
     });
-    let single = view.scene.single.iter().map(|(side, why)| Row {
+    let single = view.scene.single.iter().map(|(side, why)| ListedPair {
         state: why.as_str(),
-        ends: vec![EndRow { counters: None, ..end(side, &Counters::default()) }],
+        ends: vec![ListedEnd { counters: None, ..end(side, &Counters::default()) }],
     });
     pairs.chain(single).collect()
 }
@@ -92,10 +92,10 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-fn end(side: &ShownSide, counters: &Counters) -> EndRow {
-    let owner = side.tenant.as_deref().map(|Tenant { owner, .. }| owner);
+fn end(side: &ShownSide, counters: &Counters) -> ListedEnd {
+    let owner = side.ownership.as_deref().map(|Ownership { owner, .. }| owner);
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    EndRow {
+    ListedEnd {
         role: role(side.role),
         netns: side.netns.to_string(),
         nsid: side.end.netns.nsid(),
@@ -113,22 +113,22 @@ fn end(side: &ShownSide, counters: &Counters) -> EndRow {
         container_id: owner.and_then(|owner| given(&owner.id)),
         image: owner.and_then(|owner| given(owner.own_image())),
         members: side
-            .tenant
+            .ownership
             .iter()
-            .flat_map(|tenant| &tenant.members)
+            .flat_map(|ownership| &ownership.members)
             .map(|member| member.name.clone())
             .collect(),
-        parent: side.tenant.as_deref().and_then(|tenant| given(&tenant.parent)),
+        parent: side.ownership.as_deref().and_then(|ownership| given(&ownership.parent)),
         network: side.labels.as_ref().and_then(|labels| given(&labels.network)),
         ip_addresses: Vec::new(),
         member_ids: side
-            .tenant
+            .ownership
             .iter()
-            .flat_map(|tenant| &tenant.members)
+            .flat_map(|ownership| &ownership.members)
             .map(|member| member.id.clone())
             .collect(),
         raw_device: side.link.map(|link| link.name),
-        counters: side.link.map(|_| CounterRow {
+        counters: side.link.map(|_| ListedCounters {
             rx_bytes: counters.receive_bytes,
             rx_packets: counters.receive_packets,
             rx_dropped: counters.receive_dropped,

@@ -1,9 +1,9 @@
 //! `veth-exporter serve`: collects, and serves /metrics.
 
-use super::collecting::{self, Wishes};
+use super::collecting::{self, CollectorOptions};
 use super::{confine, notify};
 use crate::cli::Serve;
-use crate::http::{self, About, Gate, Limits, ListenAddress, Listener, Routes, Site, WebConfig};
+use crate::http::{self, About, Gate, ListenAddress, Listener, Routes, ScrapeLimits, Site, WebConfig};
 use crate::kernel::Reach;
 use crate::model::view::Source;
 use anyhow::Context;
@@ -42,7 +42,7 @@ pub(super) fn run(flags: &Serve) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let wishes = Wishes {
+        let wishes = CollectorOptions {
             interval: flags.interval,
             retention: flags.retention,
             peak_window: flags.peak_window,
@@ -51,7 +51,7 @@ pub(super) fn run(flags: &Serve) -> anyhow::Result<()> {
             series: flags.series_limit(),
         };
         let handle = collecting::start(wishes, sources, engines)?;
-        let limits = Limits { max_requests: flags.max_requests };
+        let limits = ScrapeLimits { max_requests: flags.max_requests };
         let routes =
             Routes::new(flags.external_url.as_ref(), flags.route_prefix.as_deref(), &flags.telemetry_path);
         let about = About::new(flags.interval, tier.missing(all_events));

@@ -1,6 +1,6 @@
 //! `veth-exporter top`: shows the pairs in a terminal, live.
 
-use super::collecting::{self, Wishes};
+use super::collecting::{self, CollectorOptions};
 use super::confine;
 use crate::cli::Top;
 use crate::collector::{Handle, Snapshot};
@@ -10,9 +10,9 @@ use crate::model::filter::Filter;
 use crate::model::series;
 use crate::model::view::Source;
 use crate::top::draw::Theme;
-use crate::top::pairs::Answer;
-use crate::top::state::{Command, State, Told};
-use crate::top::terminal::{Input, Screen, inputs};
+use crate::top::pairs::ApiAnswer;
+use crate::top::state::{Update, UserCommand, ViewState};
+use crate::top::terminal::{Screen, TerminalInput, inputs};
 use anyhow::{Context, anyhow, bail};
 use futures_util::StreamExt;
 use rustix::process::{Signal, getpid, kill_process};
@@ -32,8 +32,8 @@ enum Supplier {
 }
 
 /// A message of the supplier to the view.
-struct Message {
-    told: Told,
+struct Supplied {
+    update: Update,
     /// Missing facts, each with its remedy.
     lacks: Vec<String>,
 }
@@ -56,7 +56,7 @@ pub(super) fn run(flags: &Top) -> anyhow::Result<()> {
         let supplier = match opened {
             Err(remote) => Supplier::Remote(Box::new(remote)),
             Ok((sources, engines, lack)) => {
-                let wishes = Wishes {
+                let wishes = CollectorOptions {
                     interval: flags.interval,
                     retention: Duration::ZERO,
                     peak_window: PEAK_WINDOW,
@@ -70,7 +70,7 @@ pub(super) fn run(flags: &Top) -> anyhow::Result<()> {
         };
         let (out, messages) = channel(1);
         tokio::spawn(supply(supplier, flags.interval, out));
-        show(State::new(source, flags.interval), messages).await
+        show(ViewState::new(source, flags.interval), messages).await
     });
     // A pending look-up of a name may take longer than the user waits.
     runtime.shutdown_background();
@@ -96,7 +96,7 @@ fn open(flags: &Top) -> anyhow::Result<Opened> {
 }
 
 /// Sends a request at every tick, until the receiver is closed.
-async fn supply(mut supplier: Supplier, every: Duration, out: Sender<Message>) {
+async fn supply(mut supplier: Supplier, every: Duration, out: Sender<Supplied>) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -111,32 +111,32 @@ async fn supply(mut supplier: Supplier, every: Duration, out: Sender<Message>) {
 
 impl Supplier {
     /// Returns the next message; `None` if there is none yet.
-    async fn ask(&mut self) -> Option<Message> {
-        let read = |json: &[u8]| Answer::read(json).map_or_else(Told::Failure, Told::Pairs);
+    async fn ask(&mut self) -> Option<Supplied> {
+        let read = |json: &[u8]| ApiAnswer::read(json).map_or_else(Update::Failure, Update::Pairs);
         match self {
             Supplier::Remote(remote) => {
-                let told = match remote.pairs().await {
+                let update = match remote.pairs().await {
                     Ok(Some(json)) => read(&json),
-                    Ok(None) => Told::Unchanged,
-                    Err(error) => Told::Failure(error.to_string()),
+                    Ok(None) => Update::Unchanged,
+                    Err(error) => Update::Failure(error.to_string()),
                 };
-                Some(Message { told, lacks: Vec::new() })
+                Some(Supplied { update, lacks: Vec::new() })
             }
             Supplier::Own { handle, lack } => {
                 let Some(snapshot) = handle.scrape().await else {
-                    let told = Told::Failure("the collector has stopped".into());
-                    return Some(Message { told, lacks: Vec::new() });
+                    let update = Update::Failure("the collector has stopped".into());
+                    return Some(Supplied { update, lacks: Vec::new() });
                 };
                 let Snapshot { view, status, epoch } = snapshot.as_ref();
                 let failed = status.sources.iter().filter_map(|(source, asked)| {
                     Some(format!("{}: {}", source.as_str(), asked.result.as_ref().err()?))
                 });
                 let lacks = lack.iter().map(|&lack| lack.to_owned()).chain(failed).collect();
-                let told = match http::pairs_as_json(view.as_ref()?, *epoch) {
+                let update = match http::pairs_as_json(view.as_ref()?, *epoch) {
                     Ok(json) => read(&json),
-                    Err(error) => Told::Failure(error.to_string()),
+                    Err(error) => Update::Failure(error.to_string()),
                 };
-                Some(Message { told, lacks })
+                Some(Supplied { update, lacks })
             }
         }
     }
@@ -160,22 +160,22 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Command {
+    async fn next(&mut self) -> UserCommand {
         tokio::select! {
-            _ = self.terminate.recv() => Command::Quit,
-            _ = self.interrupt.recv() => Command::Quit,
-            _ = self.hang_up.recv() => Command::Quit,
-            _ = self.suspend.recv() => Command::Suspend,
+            _ = self.terminate.recv() => UserCommand::Quit,
+            _ = self.interrupt.recv() => UserCommand::Quit,
+            _ = self.hang_up.recv() => UserCommand::Quit,
+            _ = self.suspend.recv() => UserCommand::Suspend,
         }
     }
 }
 
-async fn show(mut state: State, mut messages: Receiver<Message>) -> anyhow::Result<()> {
+async fn show(mut state: ViewState, mut messages: Receiver<Supplied>) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut signals = Signals::new()?;
     // https://no-color.org
     let colors = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let mut screen = Screen::take(Theme { colors }).context("cannot take the terminal")?;
+    let mut screen = Screen::open(Theme { colors }).context("cannot take the terminal")?;
     let mut inputs = inputs();
     // The age of the numbers changes with time.
     let mut ticks = interval(Duration::from_secs(1));
@@ -183,27 +183,27 @@ async fn show(mut state: State, mut messages: Receiver<Message>) -> anyhow::Resu
         screen.paint(&mut state, start.elapsed()).context("cannot write to the terminal")?;
         let command = tokio::select! {
             input = inputs.next() => match input {
-                Some(Ok(Input::Key(key))) => state.press(key),
-                Some(Ok(Input::Resized)) => Command::Show,
+                Some(Ok(TerminalInput::Key(key))) => state.press(key),
+                Some(Ok(TerminalInput::Resized)) => UserCommand::Show,
                 Some(Err(error)) => return Err(error).context("cannot read the terminal"),
                 None => bail!("the terminal is gone"),
             },
             message = messages.recv() => match message {
-                Some(Message { told, lacks }) => {
+                Some(Supplied { update, lacks }) => {
                     state.lacks = lacks.iter().map(|lack| crate::model::text::printable(lack)).collect();
-                    state.take(told, start.elapsed());
-                    Command::Show
+                    state.apply(update, start.elapsed());
+                    UserCommand::Show
                 }
                 None => bail!("what asks for the numbers has ended"),
             },
-            _ = ticks.tick() => Command::Show,
+            _ = ticks.tick() => UserCommand::Show,
             command = signals.next() => command,
         };
         match command {
-            Command::Show => {}
-            Command::Repaint => screen.clear().context("cannot write to the terminal")?,
-            Command::Suspend => screen.without(stop).context("cannot take the terminal again")?,
-            Command::Quit => return Ok(()),
+            UserCommand::Show => {}
+            UserCommand::Repaint => screen.clear().context("cannot write to the terminal")?,
+            UserCommand::Suspend => screen.without(stop).context("cannot take the terminal again")?,
+            UserCommand::Quit => return Ok(()),
         }
     }
 }

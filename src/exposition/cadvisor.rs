@@ -12,54 +12,54 @@ use crate::model::label::bounded;
 use crate::model::link::{Counters, Errors, Name};
 use crate::model::pairing::Role;
 use crate::model::series::OTHER;
-use crate::model::view::{Scene, Tenant, View};
+use crate::model::view::{Ownership, Scene, View};
 use std::sync::Arc;
 
 /// One of cAdvisor's families; all of them are counters.
-struct Family {
+struct CadvisorFamily {
     name: &'static str,
     help: &'static str,
     value: fn(&Counters, &Errors) -> u64,
 }
 
 /// The families in the order in which they are written: by name.
-const FAMILIES: &[Family] = &[
-    Family {
+const FAMILIES: &[CadvisorFamily] = &[
+    CadvisorFamily {
         name: "container_network_receive_bytes_total",
         help: "Cumulative count of bytes received",
         value: |counters, _| counters.receive_bytes,
     },
-    Family {
+    CadvisorFamily {
         name: "container_network_receive_errors_total",
         help: "Cumulative count of errors encountered while receiving",
         value: |_, errors| errors.receive,
     },
-    Family {
+    CadvisorFamily {
         name: "container_network_receive_packets_dropped_total",
         help: "Cumulative count of packets dropped while receiving",
         value: |counters, _| counters.receive_dropped,
     },
-    Family {
+    CadvisorFamily {
         name: "container_network_receive_packets_total",
         help: "Cumulative count of packets received",
         value: |counters, _| counters.receive_packets,
     },
-    Family {
+    CadvisorFamily {
         name: "container_network_transmit_bytes_total",
         help: "Cumulative count of bytes transmitted",
         value: |counters, _| counters.transmit_bytes,
     },
-    Family {
+    CadvisorFamily {
         name: "container_network_transmit_errors_total",
         help: "Cumulative count of errors encountered while transmitting",
         value: |_, errors| errors.transmit,
     },
-    Family {
+    CadvisorFamily {
         name: "container_network_transmit_packets_dropped_total",
         help: "Cumulative count of packets dropped while transmitting",
         value: |counters, _| counters.transmit_dropped,
     },
-    Family {
+    CadvisorFamily {
         name: "container_network_transmit_packets_total",
         help: "Cumulative count of packets transmitted",
         value: |counters, _| counters.transmit_packets,
@@ -72,7 +72,7 @@ const IGNORED: [&str; 4] = ["lo", "veth", "docker", "nerdctl"];
 
 /// A writer of views in cAdvisor's vocabulary.
 #[derive(Default)]
-pub struct Encoder {
+pub struct CadvisorEncoder {
     rows: Rows<Interface>,
     /// The scene that the rows belong to.
     scene: Option<Arc<Scene>>,
@@ -89,7 +89,7 @@ enum Interface {
     Overflow,
 }
 
-impl Encoder {
+impl CadvisorEncoder {
     /// Writes the whole exposition; without a view it is empty.
     pub fn encode(&mut self, view: Option<&View>, out: &mut Pieces) {
         let Some(view) = view else { return };
@@ -123,17 +123,18 @@ fn rows(scene: &Scene) -> Rows<Interface> {
     let mut rows = Rows::default();
     for (pair, shown) in scene.pairs.iter().enumerate() {
         for (index, side) in shown.sides.iter().enumerate() {
-            let Some(tenant) = side.tenant.as_deref().filter(|tenant| tenant.is_container()) else {
+            let Some(ownership) = side.ownership.as_deref().filter(|ownership| ownership.is_container())
+            else {
                 continue;
             };
             let Some(link) = side.link.filter(|_| side.role == Role::Interface && !side.hidden) else {
                 continue;
             };
-            rows.add(Interface::Veth(pair, index), |block| interface(block, names, tenant, link.name));
+            rows.add(Interface::Veth(pair, index), |block| interface(block, names, ownership, link.name));
         }
     }
     for (index, other) in scene.others.iter().enumerate().filter(|(_, other)| !is_ignored(other.name)) {
-        rows.add(Interface::Other(index), |block| interface(block, names, &other.tenant, other.name));
+        rows.add(Interface::Other(index), |block| interface(block, names, &other.ownership, other.name));
     }
     if scene.overflow.1 {
         rows.add(Interface::Overflow, |block| {
@@ -153,8 +154,8 @@ fn is_ignored(name: Name) -> bool {
     })
 }
 
-fn interface(block: &mut LabelBlock<'_>, names: Names, tenant: &Tenant, name: Name) {
-    let owner = &tenant.owner;
+fn interface(block: &mut LabelBlock<'_>, names: Names, ownership: &Ownership, name: Name) {
+    let owner = &ownership.owner;
     let is_pod = !owner.pod.is_empty();
     // A pod's traffic belongs to its sandbox, which Kubernetes does not treat as a container.
     names.write(block, "", &owner.namespace, &owner.pod);
@@ -164,7 +165,7 @@ fn interface(block: &mut LabelBlock<'_>, names: Names, tenant: &Tenant, name: Na
         }
     }
     // An unknown cgroup must still be unique for each container.
-    match tenant.cgroup.as_str() {
+    match ownership.cgroup.as_str() {
         "" => block.label("id", format_args!("/{}", owner.id)),
         cgroup => block.label("id", bounded(cgroup)),
     }

@@ -10,7 +10,7 @@ use crate::model::filter::cleaned;
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::Name;
 use crate::model::series::OTHER;
-use crate::model::view::{Scene, ShownSide, Tenant, View};
+use crate::model::view::{Ownership, Scene, ShownSide, View};
 use crate::model::workload::Workload;
 use prometheus::proto::{MetricFamily, MetricType};
 use std::fmt::{self, Display, Write};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The inputs of one exposition.
-pub struct Order<'a> {
+pub struct EncodeRequest<'a> {
     /// The exposition format to write.
     pub format: Format,
     /// The pairs to write; without a view the exposition has only the telemetry.
@@ -39,7 +39,7 @@ pub struct Encoder {
 
 impl Encoder {
     /// Writes the whole exposition.
-    pub fn encode(&mut self, order: &Order<'_>, out: &mut Pieces) {
+    pub fn encode(&mut self, order: &EncodeRequest<'_>, out: &mut Pieces) {
         if let Some(view) = order.view {
             if !self.scene.as_ref().is_some_and(|scene| Arc::ptr_eq(scene, &view.scene)) {
                 // The old blocks are dropped first: both in memory at a time would double it.
@@ -192,12 +192,12 @@ impl Blocks {
             devices: with_overflow(ports(scene, Port::Of, each), scene.overflow.0, names).sorted(),
             device_infos: ports(scene, |_, _| (), info).sorted(),
             workloads: workloads(&scene.workloads, names),
-            workload_infos: workload_infos(&scene.tenants, names),
+            workload_infos: workload_infos(&scene.ownerships, names),
             networks: networks(&scene.networks),
         }
     }
 
-    fn write(&self, out: &mut Pieces, family: &Family, view: &View, order: &Order<'_>) {
+    fn write(&self, out: &mut Pieces, family: &Family, view: &View, order: &EncodeRequest<'_>) {
         let (format, head) = (order.format, (family.name, family.help, family.kind));
         match family.series {
             Series::DeviceCounter(value) => {
@@ -277,13 +277,13 @@ fn workloads(sets: &[Arc<LabelSet>], names: Names) -> Rows<usize> {
     rows.sorted()
 }
 
-fn workload_infos(tenants: &[Arc<Tenant>], names: Names) -> Rows<()> {
+fn workload_infos(ownerships: &[Arc<Ownership>], names: Names) -> Rows<()> {
     let mut rows = Rows::default();
-    for tenant in tenants {
-        rows.add((), |block| workload_info(block, names, &tenant.owner, "", &tenant.parent));
-        let owner = tenant.owner.title();
-        for member in &tenant.members {
-            rows.add((), |block| workload_info(block, names, member, &owner, &tenant.parent));
+    for ownership in ownerships {
+        rows.add((), |block| workload_info(block, names, &ownership.owner, "", &ownership.parent));
+        let owner = ownership.owner.title();
+        for member in &ownership.members {
+            rows.add((), |block| workload_info(block, names, member, &owner, &ownership.parent));
         }
     }
     rows.sorted()
@@ -324,9 +324,9 @@ fn device_info(block: &mut LabelBlock<'_>, names: Names, port: &ShownSide, peer:
     block.label("bridge", Maybe(port.bridge));
     block.label("address", Maybe(port.link.and_then(|link| link.address)));
     block.label("peer_address", Maybe(peer.link.and_then(|link| link.address)));
-    if let (Some(_), Some(tenant)) = (&peer.labels, &peer.tenant) {
-        block.label("container_id", &tenant.owner.id);
-        block.label("image", tenant.owner.own_image());
+    if let (Some(_), Some(ownership)) = (&peer.labels, &peer.ownership) {
+        block.label("container_id", &ownership.owner.id);
+        block.label("image", ownership.owner.own_image());
     }
 }
 

@@ -65,7 +65,7 @@ impl Pieces {
                 parts.into_iter().for_each(|part| self.extend(part));
                 return;
             }
-            self.turn();
+            self.begin_piece();
         }
         for part in parts {
             self.last.extend_from_slice(part);
@@ -89,7 +89,7 @@ impl Pieces {
     }
 
     /// Ends the present piece and begins another.
-    fn turn(&mut self) {
+    fn begin_piece(&mut self) {
         let next = self.pool.spare().pieces.pop().unwrap_or_else(|| BytesMut::with_capacity(PIECE));
         let last = std::mem::replace(&mut self.last, next);
         if !last.is_empty() {
@@ -100,7 +100,7 @@ impl Pieces {
     fn extend(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.room() == 0 {
-                self.turn();
+                self.begin_piece();
             }
             let (now, later) = bytes.split_at(bytes.len().min(self.room()));
             self.last.extend_from_slice(now);

@@ -1,7 +1,7 @@
 //! What is sent: a page, a text that readers share, or a stream without an end.
 
 use super::encoding::Encoding;
-use super::text::{GivenWay, Text};
+use super::text::{Evicted, Text};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
@@ -12,14 +12,14 @@ use tokio::sync::mpsc::Receiver;
 
 /// The bytes of an answer.
 pub(super) struct Body {
-    rest: Rest,
+    rest: BodySource,
     /// Bytes that are still to be sent.
     length: usize,
     /// A place among the scrapes at a time, until the last piece is taken.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-enum Rest {
+enum BodySource {
     Page(Bytes),
     /// The pieces from this number on: the same memory for all who asked together.
     Shared {
@@ -39,17 +39,17 @@ impl Body {
         length: usize,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Body {
-        Body { rest: Rest::Shared { text, encoding, next: 0 }, length, _permit: permit }
+        Body { rest: BodySource::Shared { text, encoding, next: 0 }, length, _permit: permit }
     }
 
     /// What is sent as it comes; the place is kept until its end.
     pub(super) fn stream(frames: Receiver<Bytes>, permit: OwnedSemaphorePermit) -> Body {
-        Body { rest: Rest::Stream(frames), length: 0, _permit: Some(permit) }
+        Body { rest: BodySource::Stream(frames), length: 0, _permit: Some(permit) }
     }
 
     /// True if it has no end.
     pub(super) fn is_stream(&self) -> bool {
-        matches!(self.rest, Rest::Stream(_))
+        matches!(self.rest, BodySource::Stream(_))
     }
 }
 
@@ -61,25 +61,25 @@ impl From<String> for Body {
 
 impl From<Bytes> for Body {
     fn from(page: Bytes) -> Body {
-        Body { length: page.len(), rest: Rest::Page(page), _permit: None }
+        Body { length: page.len(), rest: BodySource::Page(page), _permit: None }
     }
 }
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = GivenWay;
+    type Error = Evicted;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, GivenWay>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Evicted>>> {
         let piece = match &mut self.rest {
-            Rest::Page(page) => Ok(Some(std::mem::take(page)).filter(|page| !page.is_empty())),
-            Rest::Shared { text, encoding, next } => {
+            BodySource::Page(page) => Ok(Some(std::mem::take(page)).filter(|page| !page.is_empty())),
+            BodySource::Shared { text, encoding, next } => {
                 *next += 1;
                 text.piece(*encoding, *next - 1)
             }
-            Rest::Stream(frames) => Ok(ready!(frames.poll_recv(context))),
+            BodySource::Stream(frames) => Ok(ready!(frames.poll_recv(context))),
         };
         if let Ok(Some(piece)) = &piece {
             self.length = self.length.saturating_sub(piece.len());
@@ -93,7 +93,7 @@ impl HttpBody for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self.rest {
-            Rest::Stream(_) => SizeHint::default(),
+            BodySource::Stream(_) => SizeHint::default(),
             _ => SizeHint::with_exact(self.length as u64),
         }
     }

@@ -1,6 +1,6 @@
 //! What asks an exporter whether it is well: one request, as a container's health check makes it.
 
-use super::anybody::Anybody;
+use super::any_certificate::AcceptAnyCertificate;
 use super::{ListenAddress, Routes};
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -136,7 +136,7 @@ async fn status_over_tls(address: &Address, path: &str) -> Result<Option<StatusC
         .map_err(|reason| garbage(address, reason))?
         // The certificate of an exporter is for the name by which others call it.
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody::new(provider)))
+        .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate::new(provider)))
         .with_no_client_auth();
     let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
     let answered = match TlsConnector::from(Arc::new(config)).connect(name, dial(address).await?).await {

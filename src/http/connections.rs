@@ -49,11 +49,11 @@ struct Table {
 
 /// One connection, as its I/O and its requests tell of it.
 pub(super) struct Connection {
-    state: Mutex<State>,
+    state: Mutex<ConnectionState>,
     task: OnceLock<AbortHandle>,
 }
 
-struct State {
+struct ConnectionState {
     closed: bool,
     waiting: Waiting,
     /// Since when it waits.
@@ -78,14 +78,14 @@ enum Waiting {
 }
 
 /// A connection's place in the table.
-pub(super) struct Open {
+pub(super) struct OpenConnection {
     table: Connections,
     id: u64,
     pub connection: Arc<Connection>,
 }
 
 /// An answer that is being made or sent.
-pub(super) struct Answer {
+pub(super) struct OngoingAnswer {
     connection: Arc<Connection>,
     id: u64,
     is_stream: bool,
@@ -93,7 +93,7 @@ pub(super) struct Answer {
 
 impl Connections {
     /// Waits for a place. Connections that arrive meanwhile wait in the kernel's queue, in their order.
-    pub(super) async fn place(&self) -> Open {
+    pub(super) async fn place(&self) -> OpenConnection {
         loop {
             if let Some(open) = self.enter(Instant::now()) {
                 return open;
@@ -109,7 +109,7 @@ impl Connections {
     /// A connection keeps its place until its descriptor is closed. [`Connection::close`] only asks for
     /// that: a thread drops the task later, and a listener that accepted before that would have up to twice
     /// as many descriptors open.
-    fn enter(&self, now: Instant) -> Option<Open> {
+    fn enter(&self, now: Instant) -> Option<OpenConnection> {
         let mut open = self.lock();
         if open.len() >= ROOM {
             make_room(&open, now);
@@ -118,7 +118,7 @@ impl Connections {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection::new(now));
         open.insert(id, Arc::clone(&connection));
-        Some(Open { table: self.clone(), id, connection })
+        Some(OpenConnection { table: self.clone(), id, connection })
     }
 
     /// Closes what is overdue.
@@ -173,7 +173,7 @@ fn make_room(open: &BTreeMap<u64, Arc<Connection>>, now: Instant) {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.table.lock().remove(&self.id);
         self.table.0.left.notify_one();
@@ -182,7 +182,7 @@ impl Drop for Open {
 
 impl Connection {
     fn new(now: Instant) -> Connection {
-        let state = State {
+        let state = ConnectionState {
             closed: false,
             waiting: Waiting::FirstRequest,
             since: now,
@@ -206,12 +206,12 @@ impl Connection {
     }
 
     /// A request's head is there.
-    pub(super) fn begin_answer(self: &Arc<Connection>, now: Instant) -> Answer {
+    pub(super) fn begin_answer(self: &Arc<Connection>, now: Instant) -> OngoingAnswer {
         let mut state = self.state();
         let id = state.next_answer;
         state.next_answer += 1;
         state.answers.push_back((id, now));
-        Answer { connection: Arc::clone(self), id, is_stream: false }
+        OngoingAnswer { connection: Arc::clone(self), id, is_stream: false }
     }
 
     pub(super) fn has_read(&self) {
@@ -259,12 +259,12 @@ impl Connection {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ConnectionState {
     fn busy_since(&self) -> Option<Instant> {
         let oldest = self.answers.front().map(|(_, since)| *since);
         oldest.into_iter().chain(self.unsent).min()
@@ -295,7 +295,7 @@ impl State {
     }
 }
 
-impl Answer {
+impl OngoingAnswer {
     /// All of it is written; its place is kept until that has gone out.
     pub(super) fn is_written(&self, body: Body) {
         self.connection.state().written.push(body);
@@ -310,7 +310,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for OngoingAnswer {
     fn drop(&mut self) {
         let mut state = self.connection.state();
         match self.is_stream {
@@ -391,7 +391,7 @@ mod tests {
     #[test]
     fn one_too_many_takes_the_place_of_the_longest_idle_or_else_of_the_slowest() {
         let (connections, start) = (Connections::default(), Instant::now());
-        let mut open: Vec<Open> =
+        let mut open: Vec<OpenConnection> =
             (0..ROOM).map(|n| connections.enter(start + n as u32 * SECOND).unwrap()).collect();
         let _busy = open[0].connection.begin_answer(start);
         assert!(connections.enter(start + 1_000 * SECOND).is_none(), "the one that is closed is still there");
@@ -400,7 +400,7 @@ mod tests {
         open.push(connections.enter(start + 1_000 * SECOND).unwrap());
         let left: Vec<u64> = connections.lock().keys().copied().collect();
         assert_eq!((left.len(), left[0], left[1]), (ROOM, 0, 2));
-        let _answers: Vec<Answer> = connections
+        let _answers: Vec<OngoingAnswer> = connections
             .lock()
             .values()
             .enumerate()
@@ -417,7 +417,7 @@ mod tests {
     #[test]
     fn no_second_one_is_closed_before_the_first_has_left() {
         let (connections, start) = (Connections::default(), Instant::now());
-        let _open: Vec<Open> = (0..ROOM).map(|_| connections.enter(start).unwrap()).collect();
+        let _open: Vec<OpenConnection> = (0..ROOM).map(|_| connections.enter(start).unwrap()).collect();
         for _ in 0..10 {
             assert!(connections.enter(start + 1_000 * SECOND).is_none());
         }

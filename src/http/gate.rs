@@ -43,7 +43,7 @@ impl Gate {
     /// The answer for whoever may not pass.
     pub(super) async fn refusal(&self, config: &WebConfig, headers: &HeaderMap) -> Option<Response<Body>> {
         if let Some(rate) = config.rate
-            && !self.bucket.take(rate, Instant::now())
+            && !self.bucket.take_token(rate, Instant::now())
         {
             return Some(text(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n"));
         }

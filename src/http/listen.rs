@@ -139,7 +139,7 @@ impl Listener {
         if passed.len() == 0 {
             return Err(ListenError::Systemd("no socket activation file descriptors found".into()));
         }
-        (0..passed.len()).map(|at| take(&mut passed, at).map_err(ListenError::Systemd)).collect()
+        (0..passed.len()).map(|at| take_listener(&mut passed, at).map_err(ListenError::Systemd)).collect()
     }
 
     fn of_tcp(socket: TcpListener) -> io::Result<Listener> {
@@ -148,7 +148,7 @@ impl Listener {
     }
 }
 
-fn take(passed: &mut ListenFd, at: usize) -> Result<Listener, String> {
+fn take_listener(passed: &mut ListenFd, at: usize) -> Result<Listener, String> {
     if let Ok(Some(socket)) = passed.take_tcp_listener(at) {
         return Listener::of_tcp(socket).map_err(|error| error.to_string());
     }

@@ -4,11 +4,11 @@ use super::body::Body;
 use super::connections::Connections;
 use super::encoding::Encoding;
 use super::pairs::{self, Query};
-use super::places::Places;
-use super::text::{Memory, Room, Text};
+use super::permits::ScrapePermits;
+use super::text::{Memory, Text, TextPermit};
 use crate::collector::{Handle, Snapshot};
 use crate::exposition::cadvisor;
-use crate::exposition::encode::{Encoder, Order};
+use crate::exposition::encode::{EncodeRequest, Encoder};
 use crate::exposition::format::Format;
 use crate::exposition::pieces::Pool;
 use crate::exposition::telemetry::Telemetry;
@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 /// What the user allows.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ScrapeLimits {
     /// Scrapes at a time, and as many answers of the API; 0 for any number.
     pub max_requests: usize,
 }
@@ -28,14 +28,14 @@ pub struct Limits {
 /// Texts of what the collector knows: the metrics, and the pairs for the API.
 pub(super) struct Metrics {
     collector: Handle,
-    scrapes: Desk,
+    scrapes: SharedTexts,
     /// Apart, so that nobody who asks the API holds a scrape up.
-    queries: Desk,
+    queries: SharedTexts,
 }
 
 /// Where answers of one sort are written: who may have one, and the memory for them.
-struct Desk {
-    places: Places,
+struct SharedTexts {
+    permits: ScrapePermits,
     writer: Arc<Mutex<Writer>>,
 }
 
@@ -49,7 +49,7 @@ pub(super) enum Kind {
 }
 
 /// A text that is to be sent.
-pub(super) struct Ready {
+pub(super) struct PreparedText {
     text: Arc<Text>,
     pub encoding: Encoding,
     length: usize,
@@ -69,16 +69,16 @@ pub(super) enum Refusal {
 
 struct Writer {
     encoder: Encoder,
-    cadvisor: cadvisor::Encoder,
+    cadvisor: cadvisor::CadvisorEncoder,
     telemetry: Telemetry,
     pool: Pool,
     memory: Memory,
     /// The last text of each kind that shows what the last one shows.
-    last: Vec<Shown>,
+    last: Vec<CachedText>,
 }
 
 /// A text that others may still want.
-struct Shown {
+struct CachedText {
     kind: Kind,
     /// What it shows. Held weakly, its address is still not given to another.
     snapshot: Weak<Snapshot>,
@@ -87,7 +87,7 @@ struct Shown {
     text: Arc<Text>,
 }
 
-impl Ready {
+impl PreparedText {
     /// A tag that another text does not have.
     pub(super) fn tag(&self) -> Option<&str> {
         self.text.tag()
@@ -101,12 +101,12 @@ impl Ready {
 impl Metrics {
     pub(super) fn new(
         collector: Handle,
-        limits: Limits,
+        limits: ScrapeLimits,
         connections: Connections,
         sandbox: &[(&'static str, &str)],
     ) -> Result<Metrics, prometheus::Error> {
-        let scrapes = Desk::new(limits, connections.clone(), sandbox)?;
-        let queries = Desk::new(limits, connections, sandbox)?;
+        let scrapes = SharedTexts::new(limits, connections.clone(), sandbox)?;
+        let queries = SharedTexts::new(limits, connections, sandbox)?;
         Ok(Metrics { collector, scrapes, queries })
     }
 
@@ -138,12 +138,12 @@ impl Metrics {
     ///
     /// # Errors
     /// If there is no place for the answer, or nothing to show.
-    pub(super) async fn compose(&self, kind: Kind, wanted: Encoding) -> Result<Ready, Refusal> {
+    pub(super) async fn compose(&self, kind: Kind, wanted: Encoding) -> Result<PreparedText, Refusal> {
         let desk = match kind {
             Kind::Metrics(_) | Kind::Cadvisor => &self.scrapes,
             Kind::Pairs(_) => &self.queries,
         };
-        let Ok(permit) = desk.places.take().await else { return Err(Refusal::Full) };
+        let Ok(permit) = desk.permits.acquire().await else { return Err(Refusal::Full) };
         let mut asked = Instant::now();
         let mut snapshot = self.scrape(&kind).await?;
         let mut writer = Arc::clone(&desk.writer).lock_owned().await;
@@ -174,28 +174,28 @@ impl Metrics {
                 text.make_tag();
             }
             let (encoding, length) = text.prepare(wanted);
-            Ok(Ready { text, encoding, length, permit })
+            Ok(PreparedText { text, encoding, length, permit })
         };
         tokio::task::spawn_blocking(write).await.map_err(|_| Refusal::Stopped)?
     }
 }
 
-impl Desk {
+impl SharedTexts {
     fn new(
-        limits: Limits,
+        limits: ScrapeLimits,
         connections: Connections,
         sandbox: &[(&'static str, &str)],
-    ) -> Result<Desk, prometheus::Error> {
+    ) -> Result<SharedTexts, prometheus::Error> {
         let writer = Writer {
             encoder: Encoder::default(),
-            cadvisor: cadvisor::Encoder::default(),
+            cadvisor: cadvisor::CadvisorEncoder::default(),
             telemetry: Telemetry::new(sandbox)?,
             pool: Pool::default(),
             memory: Memory::default(),
             last: Vec::new(),
         };
-        let places = Places::new(limits.max_requests, connections);
-        Ok(Desk { places, writer: Arc::new(Mutex::new(writer)) })
+        let permits = ScrapePermits::new(limits.max_requests, connections);
+        Ok(SharedTexts { permits, writer: Arc::new(Mutex::new(writer)) })
     }
 }
 
@@ -222,7 +222,7 @@ impl Writer {
         kind: Kind,
         snapshot: &Arc<Snapshot>,
         asked: Instant,
-        room: Room,
+        room: TextPermit,
     ) -> Option<Arc<Text>> {
         let mut out = self.pool.begin();
         let view = snapshot.view.as_ref();
@@ -230,7 +230,8 @@ impl Writer {
             &Kind::Metrics(format) => {
                 let scene = view.map(|view| view.scene.as_ref());
                 let telemetry = &self.telemetry.gather(&snapshot.status, scene);
-                self.encoder.encode(&Order { format, view, telemetry, epoch: snapshot.epoch }, &mut out);
+                self.encoder
+                    .encode(&EncodeRequest { format, view, telemetry, epoch: snapshot.epoch }, &mut out);
             }
             Kind::Cadvisor => self.cadvisor.encode(view, &mut out),
             Kind::Pairs(query) => {
@@ -240,20 +241,20 @@ impl Writer {
             }
         }
         let text = Arc::new(Text::new(out.finish(), self.pool.clone(), room));
-        self.memory.note(&text);
-        let shown = Shown { kind, snapshot: Arc::downgrade(snapshot), asked, text: Arc::clone(&text) };
+        self.memory.record(&text);
+        let shown = CachedText { kind, snapshot: Arc::downgrade(snapshot), asked, text: Arc::clone(&text) };
         self.last.push(shown);
         Some(text)
     }
 }
 
-impl Shown {
+impl CachedText {
     fn shows(&self, snapshot: &Arc<Snapshot>) -> bool {
         std::ptr::eq(self.snapshot.as_ptr(), Arc::as_ptr(snapshot))
     }
 }
 
-fn exposition(format: Format, vary: &'static str, ready: Ready) -> Response<Body> {
+fn exposition(format: Format, vary: &'static str, ready: PreparedText) -> Response<Body> {
     let encoding = ready.encoding;
     let mut response = Response::new(ready.into_body());
     let headers = response.headers_mut();

@@ -1,7 +1,7 @@
 //! Edge: HTTP. Which path gives what, and within which limits.
 
 pub mod accept;
-mod anybody;
+mod any_certificate;
 mod body;
 mod client;
 mod connections;
@@ -11,7 +11,7 @@ mod listen;
 mod metrics;
 mod page;
 mod pairs;
-mod places;
+mod permits;
 mod rate_limit;
 mod remote;
 mod routes;
@@ -37,7 +37,7 @@ pub(crate) use client::check_health;
 pub use encoding::Encoding;
 pub use gate::Gate;
 pub use listen::{ListenAddress, Listener};
-pub use metrics::Limits;
+pub use metrics::ScrapeLimits;
 pub(crate) use pairs::to_json as pairs_as_json;
 pub(crate) use remote::{Remote, RemoteOptions, RemoteUrl};
 pub(crate) use routes::ExternalUrl;
@@ -66,7 +66,7 @@ impl Site {
     pub fn new(
         collector: Handle,
         routes: Routes,
-        limits: Limits,
+        limits: ScrapeLimits,
         gate: Arc<Gate>,
         about: About,
         sandbox: &[(&'static str, &str)],

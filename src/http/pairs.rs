@@ -13,7 +13,7 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY,
 };
 use hyper::{Request, Response, StatusCode};
-use row::{PairRow, Totals};
+use row::{LabelTotals, PairRow};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -84,7 +84,7 @@ pub(super) fn write(
     query: &Query,
     out: &mut Pieces,
 ) -> Result<(), serde_json::Error> {
-    serde_json::to_writer(&mut *out, &Answer::new(view, epoch, query))?;
+    serde_json::to_writer(&mut *out, &PairsDocument::new(view, epoch, query))?;
     out.push("\n");
     Ok(())
 }
@@ -94,27 +94,27 @@ pub(super) fn write(
 /// # Errors
 /// None that are known of: what is written can be written.
 pub(crate) fn to_json(view: &View, epoch: Duration) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&Answer::new(view, epoch, &Query::default()))
+    serde_json::to_vec(&PairsDocument::new(view, epoch, &Query::default()))
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct PairsDocument<'a> {
     matched: usize,
     summed: usize,
     pairs: Pairs<'a>,
 }
 
-impl<'a> Answer<'a> {
-    fn new(view: &'a View, epoch: Duration, query: &Query) -> Answer<'a> {
-        let totals = Totals { view, epoch };
+impl<'a> PairsDocument<'a> {
+    fn new(view: &'a View, epoch: Duration, query: &Query) -> PairsDocument<'a> {
+        let totals = LabelTotals { view, epoch };
         let (matched, chosen) = query.choose(&totals);
-        Answer { matched, summed: view.scene.summed, pairs: Pairs { totals, chosen } }
+        PairsDocument { matched, summed: view.scene.summed, pairs: Pairs { totals, chosen } }
     }
 }
 
 /// Each row is made when it is written.
 struct Pairs<'a> {
-    totals: Totals<'a>,
+    totals: LabelTotals<'a>,
     chosen: Vec<usize>,
 }
 

@@ -23,7 +23,7 @@ struct Level {
 
 impl Bucket {
     /// Whether a request may pass now.
-    pub(super) fn take(&self, rate: Rate, now: Instant) -> bool {
+    pub(super) fn take_token(&self, rate: Rate, now: Instant) -> bool {
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let full = Level { rate, tokens: f64::from(rate.burst), at: now };
         let last = level.filter(|level| level.rate == rate).unwrap_or(full);
@@ -43,7 +43,7 @@ mod tests {
     fn a_burst_passes_at_once_and_then_one_each_interval() {
         let (bucket, start) = (Bucket::default(), Instant::now());
         let rate = Rate { interval: Duration::from_secs(2), burst: 3 };
-        let take = |millis| bucket.take(rate, start + Duration::from_millis(millis));
+        let take = |millis| bucket.take_token(rate, start + Duration::from_millis(millis));
         assert_eq!([0, 0, 0, 0].map(take), [true, true, true, false]);
         assert_eq!([1_999, 2_001, 2_002, 4_001].map(take), [false, true, false, true]);
         assert_eq!([60_000; 4].map(take), [true, true, true, false], "no more than the burst is saved up");
@@ -53,7 +53,7 @@ mod tests {
     fn a_burst_of_none_lets_nothing_through_and_another_rate_begins_full() {
         let (bucket, now) = (Bucket::default(), Instant::now());
         let none = Rate { interval: Duration::from_secs(1), burst: 0 };
-        assert!(!bucket.take(none, now) && !bucket.take(none, now + Duration::from_secs(10)));
-        assert!(bucket.take(Rate { burst: 1, ..none }, now));
+        assert!(!bucket.take_token(none, now) && !bucket.take_token(none, now + Duration::from_secs(10)));
+        assert!(bucket.take_token(Rate { burst: 1, ..none }, now));
     }
 }

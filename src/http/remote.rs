@@ -38,7 +38,7 @@ const LONGEST_REASON: usize = 200;
 /// Where a running exporter is: `http://`, `https://` or `unix:PATH`. It is shown without a password.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct RemoteUrl {
-    place: Place,
+    place: RemoteAddress,
     tls: bool,
     /// `host:port` as it was typed.
     host: String,
@@ -49,7 +49,7 @@ pub(crate) struct RemoteUrl {
 }
 
 #[derive(Clone, PartialEq, Eq)]
-enum Place {
+enum RemoteAddress {
     Inet { host: String, port: u16 },
     Unix(PathBuf),
 }
@@ -134,7 +134,7 @@ impl FromStr for RemoteUrl {
             return match path {
                 "" => Err("unix: without a path".into()),
                 path => Ok(RemoteUrl {
-                    place: Place::Unix(path.into()),
+                    place: RemoteAddress::Unix(path.into()),
                     tls: false,
                     host: "localhost".into(),
                     prefix: String::new(),
@@ -174,7 +174,7 @@ impl FromStr for RemoteUrl {
         };
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Ok(RemoteUrl {
-            place: Place::Inet { host: bare, port },
+            place: RemoteAddress::Inet { host: bare, port },
             tls,
             host: host.to_owned(),
             prefix: uri.path().trim_end_matches('/').to_owned(),
@@ -187,8 +187,8 @@ impl FromStr for RemoteUrl {
 impl fmt::Display for RemoteUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Unix(path) => write!(f, "unix:{}", path.display()),
-            Place::Inet { .. } => {
+            RemoteAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            RemoteAddress::Inet { .. } => {
                 write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.host, self.prefix)
             }
         }
@@ -289,8 +289,8 @@ impl Remote {
 
     async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, RemoteError> {
         match &self.url.place {
-            Place::Unix(path) => speak(UnixStream::connect(path).await?).await,
-            Place::Inet { host, port } => {
+            RemoteAddress::Unix(path) => speak(UnixStream::connect(path).await?).await,
+            RemoteAddress::Inet { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 match &self.tls {
                     None => speak(stream).await,
@@ -352,7 +352,7 @@ mod tests {
         ] {
             let url: RemoteUrl = text.parse().unwrap();
             assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), shown.to_owned()));
-            assert!(url.place == Place::Inet { host: host.into(), port }, "{text}");
+            assert!(url.place == RemoteAddress::Inet { host: host.into(), port }, "{text}");
             assert_eq!((url.user.as_deref(), url.password.as_deref()), (user, password), "{text}");
         }
         let url: RemoteUrl = "unix:/run/x.sock".parse().unwrap();

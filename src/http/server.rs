@@ -2,9 +2,9 @@
 
 use super::Site;
 use super::body::Body;
-use super::connections::{Answer, Connection, Connections, Open, ROUND};
+use super::connections::{Connection, Connections, OngoingAnswer, OpenConnection, ROUND};
 use super::listen::{Listener, Socket};
-use super::wire::{Begun, Sent, Watched};
+use super::wire::{Rewound, TrackedBody, TrackedStream};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::service::service_fn;
@@ -164,7 +164,7 @@ impl Accepting {
 }
 
 /// One connection, from its handshake to its end.
-async fn run<S>(stream: S, open: Open, site: Arc<Site>, watcher: Watcher)
+async fn run<S>(stream: S, open: OpenConnection, site: Arc<Site>, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -185,11 +185,11 @@ where
     }
 }
 
-async fn handshake<S>(tls: Arc<ServerConfig>, stream: S) -> io::Result<TlsStream<Begun<S>>>
+async fn handshake<S>(tls: Arc<ServerConfig>, stream: S) -> io::Result<TlsStream<Rewound<S>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut stream = Begun::new(stream).await?;
+    let mut stream = Rewound::new(stream).await?;
     // A handshake begins with 22, and a method with a letter.
     if stream.first().is_some_and(|first| first.is_ascii_uppercase()) {
         stream.write_all(NOT_TLS).await?;
@@ -203,8 +203,8 @@ async fn http1<S>(stream: S, connection: &Arc<Connection>, site: Arc<Site>, watc
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let stream = Watched::http1(stream, Arc::clone(connection));
-    let service = service_fn(|request| answer(&site, connection, request, Sent::http1));
+    let stream = TrackedStream::http1(stream, Arc::clone(connection));
+    let service = service_fn(|request| answer(&site, connection, request, TrackedBody::http1));
     let served = hyper::server::conn::http1::Builder::new()
         // Its timer would also run between two requests; the table of connections has its own.
         .header_read_timeout(None)
@@ -221,12 +221,12 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let connection = Arc::clone(connection);
-    let stream = Watched::http2(stream, Arc::clone(&connection));
+    let stream = TrackedStream::http2(stream, Arc::clone(&connection));
     let service = service_fn(move |request| {
         let (site, connection) = (Arc::clone(&site), Arc::clone(&connection));
         async move {
             let head = request.method() == Method::HEAD;
-            let response = answer(&site, &connection, request, Sent::http2).await?;
+            let response = answer(&site, &connection, request, TrackedBody::http2).await?;
             Ok::<_, Infallible>(if head { without_body(response) } else { response })
         }
     });
@@ -243,7 +243,7 @@ where
 }
 
 /// hyper leaves out the body of an answer to HEAD in HTTP/1.1 alone.
-fn without_body(mut response: Response<Sent>) -> Response<Sent> {
+fn without_body(mut response: Response<TrackedBody>) -> Response<TrackedBody> {
     // 304 has no body, and its length would be taken for that of the answer it stands for (RFC 9110, 8.6).
     if response.status() != StatusCode::NOT_MODIFIED {
         let length = HeaderValue::from(response.body().size_hint().lower());
@@ -257,8 +257,8 @@ async fn answer(
     site: &Site,
     connection: &Arc<Connection>,
     request: Request<Incoming>,
-    send: fn(Body, Answer) -> Sent,
-) -> Result<Response<Sent>, Infallible> {
+    send: fn(Body, OngoingAnswer) -> TrackedBody,
+) -> Result<Response<TrackedBody>, Infallible> {
     let mut answer = connection.begin_answer(Instant::now());
     let config = site.gate.config();
     let mut response = match site.gate.refusal(&config, request.headers()).await {

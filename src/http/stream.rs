@@ -56,11 +56,11 @@ struct Inner {
     collector: Handle,
     about: Arc<About>,
     places: Arc<Semaphore>,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<StreamState>>,
 }
 
 #[derive(Default)]
-struct State {
+struct StreamState {
     /// `None` while nobody listens.
     feed: Option<Feed>,
     /// The pairs' numbers meanwhile.
@@ -160,12 +160,12 @@ impl Streams {
         state.clients.clear();
     }
 
-    async fn lock(&self) -> OwnedMutexGuard<State> {
+    async fn lock(&self) -> OwnedMutexGuard<StreamState> {
         Arc::clone(&self.0.state).lock_owned().await
     }
 }
 
-impl State {
+impl StreamState {
     /// Takes a client in: what there is, and from then on what is new.
     fn greet(&mut self, encoding: Encoding, connection: Weak<Connection>) -> Receiver<Bytes> {
         // One place more, for what comes before the first text.

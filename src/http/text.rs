@@ -33,16 +33,16 @@ struct Held {
     gzip: Vec<Bytes>,
     /// When a piece was last taken, or at least could be.
     taken: Instant,
-    _room: Room,
+    _room: TextPermit,
 }
 
 /// A text has given way to another: its reader was too slow.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("read too slowly: the text has given way to a newer one")]
-pub(super) struct GivenWay;
+pub(super) struct Evicted;
 
 impl Text {
-    pub(super) fn new(plain: Vec<Bytes>, pool: Pool, room: Room) -> Text {
+    pub(super) fn new(plain: Vec<Bytes>, pool: Pool, room: TextPermit) -> Text {
         let held = Held { plain, gzip: Vec::new(), taken: Instant::now(), _room: room };
         Text { pool, held: Mutex::new(Some(held)), compressed: OnceLock::new(), tag: OnceLock::new() }
     }
@@ -63,9 +63,9 @@ impl Text {
     }
 
     /// A piece of it, by its number; `None` after the last.
-    pub(super) fn piece(&self, encoding: Encoding, number: usize) -> Result<Option<Bytes>, GivenWay> {
+    pub(super) fn piece(&self, encoding: Encoding, number: usize) -> Result<Option<Bytes>, Evicted> {
         let mut held = self.held();
-        let Held { plain, gzip, taken, .. } = held.as_mut().ok_or(GivenWay)?;
+        let Held { plain, gzip, taken, .. } = held.as_mut().ok_or(Evicted)?;
         *taken = Instant::now();
         let pieces = match encoding {
             Encoding::Identity => plain,
@@ -129,7 +129,7 @@ impl Drop for Text {
 }
 
 /// Room for one text.
-pub(super) struct Room {
+pub(super) struct TextPermit {
     _permit: OwnedSemaphorePermit,
 }
 
@@ -151,14 +151,14 @@ impl Default for Memory {
 
 impl Memory {
     /// Waits for room; says whether that took time. `None` never happens: it is not closed.
-    pub(super) async fn make_room(&mut self) -> Option<(Room, bool)> {
+    pub(super) async fn make_room(&mut self) -> Option<(TextPermit, bool)> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-            return Some((Room { _permit: permit }, false));
+            return Some((TextPermit { _permit: permit }, false));
         }
         loop {
             let (left, slowest) = self.slowest();
             match tokio::time::timeout(left, Arc::clone(&self.free).acquire_owned()).await {
-                Ok(permit) => return Some((Room { _permit: permit.ok()? }, true)),
+                Ok(permit) => return Some((TextPermit { _permit: permit.ok()? }, true)),
                 Err(_) => self.cut_off(slowest),
             }
         }
@@ -182,7 +182,7 @@ impl Memory {
     }
 
     /// Notes who has taken it.
-    pub(super) fn note(&mut self, text: &Arc<Text>) {
+    pub(super) fn record(&mut self, text: &Arc<Text>) {
         self.taken.retain(|(_, text)| text.strong_count() > 0);
         self.taken.push_back((Instant::now(), Arc::downgrade(text)));
     }
@@ -210,7 +210,7 @@ mod tests {
         let mut out = pool.begin();
         out.push(&"x".repeat(2 * PIECE + 1));
         let text = Arc::new(Text::new(out.finish(), pool.clone(), room));
-        memory.note(&text);
+        memory.record(&text);
         (text, waited)
     }
 

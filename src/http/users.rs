@@ -47,12 +47,12 @@ type Trace = [u8; 32];
 
 /// Somebody waits for this check, until it is over or the client has left. Whoever asks for the same then
 /// finds it remembered, or begins anew.
-struct Open<'a> {
+struct OngoingCheck<'a> {
     passwords: &'a Passwords,
     trace: Trace,
 }
 
-impl Drop for Open<'_> {
+impl Drop for OngoingCheck<'_> {
     fn drop(&mut self) {
         self.passwords.open().remove(&self.trace);
     }
@@ -130,7 +130,7 @@ impl Passwords {
             return Verdict::Wrong;
         }
         let check = Arc::clone(self.open().entry(trace).or_default());
-        let _open = Open { passwords: self, trace };
+        let _open = OngoingCheck { passwords: self, trace };
         let checked = check.get_or_try_init(|| self.compare(password, hash, known.is_some(), trace)).await;
         match checked {
             Ok(true) => Verdict::Right,

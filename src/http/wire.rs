@@ -1,8 +1,8 @@
 //! What goes over a connection: it tells the table how that goes.
 
 use super::body::Body;
-use super::connections::{Answer, Connection};
-use super::text::GivenWay;
+use super::connections::{Connection, OngoingAnswer};
+use super::text::Evicted;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::io::{self, IoSlice};
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 const HTTP2_PIECE: usize = 16 * 1024;
 
 /// A stream that tells the table what comes and goes.
-pub(super) struct Watched<S> {
+pub(super) struct TrackedStream<S> {
     stream: S,
     connection: Arc<Connection>,
     /// What comes between two answers is the next request's head: so it is in HTTP/1.1.
@@ -24,26 +24,26 @@ pub(super) struct Watched<S> {
 }
 
 /// A stream whose first byte was read already, and is read again.
-pub(super) struct Begun<S> {
+pub(super) struct Rewound<S> {
     first: Option<u8>,
     stream: S,
 }
 
 /// A body that tells the table when all of it is written.
-pub(super) struct Sent {
+pub(super) struct TrackedBody {
     /// `None` when it is written.
     body: Option<Body>,
-    answer: Answer,
+    answer: OngoingAnswer,
     /// Of HTTP/2: pieces are cut from here.
     copied: Option<Bytes>,
 }
 
-impl<S: AsyncRead + Unpin> Begun<S> {
+impl<S: AsyncRead + Unpin> Rewound<S> {
     /// Reads the first byte; `None` if there is none.
-    pub(super) async fn new(mut stream: S) -> io::Result<Begun<S>> {
+    pub(super) async fn new(mut stream: S) -> io::Result<Rewound<S>> {
         let mut first = [0];
         let length = stream.read(&mut first).await?;
-        Ok(Begun { first: (length > 0).then_some(first[0]), stream })
+        Ok(Rewound { first: (length > 0).then_some(first[0]), stream })
     }
 
     pub(super) fn first(&self) -> Option<u8> {
@@ -51,7 +51,7 @@ impl<S: AsyncRead + Unpin> Begun<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -67,7 +67,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -85,17 +85,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
     }
 }
 
-impl<S> Watched<S> {
-    pub(super) fn http1(stream: S, connection: Arc<Connection>) -> Watched<S> {
-        Watched { stream, connection, reads_heads: true }
+impl<S> TrackedStream<S> {
+    pub(super) fn http1(stream: S, connection: Arc<Connection>) -> TrackedStream<S> {
+        TrackedStream { stream, connection, reads_heads: true }
     }
 
-    pub(super) fn http2(stream: S, connection: Arc<Connection>) -> Watched<S> {
-        Watched { stream, connection, reads_heads: false }
+    pub(super) fn http2(stream: S, connection: Arc<Connection>) -> TrackedStream<S> {
+        TrackedStream { stream, connection, reads_heads: false }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -110,7 +110,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -145,13 +145,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-impl Sent {
-    pub(super) fn http1(body: Body, answer: Answer) -> Sent {
-        Sent { body: Some(body), answer, copied: None }
+impl TrackedBody {
+    pub(super) fn http1(body: Body, answer: OngoingAnswer) -> TrackedBody {
+        TrackedBody { body: Some(body), answer, copied: None }
     }
 
-    pub(super) fn http2(body: Body, answer: Answer) -> Sent {
-        Sent { body: Some(body), answer, copied: Some(Bytes::new()) }
+    pub(super) fn http2(body: Body, answer: OngoingAnswer) -> TrackedBody {
+        TrackedBody { body: Some(body), answer, copied: Some(Bytes::new()) }
     }
 
     /// Nothing of it is sent.
@@ -160,15 +160,15 @@ impl Sent {
     }
 }
 
-impl HttpBody for Sent {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
-    type Error = GivenWay;
+    type Error = Evicted;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, GivenWay>>> {
-        let Sent { body: Some(body), copied, .. } = &mut *self else { return Poll::Ready(None) };
+    ) -> Poll<Option<Result<Frame<Bytes>, Evicted>>> {
+        let TrackedBody { body: Some(body), copied, .. } = &mut *self else { return Poll::Ready(None) };
         let Some(rest) = copied else { return Pin::new(body).poll_frame(context) };
         if rest.is_empty() {
             match ready!(Pin::new(body).poll_frame(context)).transpose()?.map(Frame::into_data) {
@@ -194,7 +194,7 @@ impl HttpBody for Sent {
     }
 }
 
-impl Drop for Sent {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
         if let Some(body) = self.body.take() {
             self.answer.is_written(body);

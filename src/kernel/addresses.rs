@@ -3,7 +3,7 @@
 use super::links::{Resolver, look_failure};
 use super::wire;
 use crate::model::host::LookFailure;
-use crate::model::link::Address;
+use crate::model::link::IpAddress;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 
@@ -13,7 +13,7 @@ impl Resolver {
     ///
     /// # Errors
     /// As for [`links`](Resolver::links).
-    pub fn addresses(&mut self, nsid: Option<u32>) -> Result<Vec<Address>, LookFailure> {
+    pub fn addresses(&mut self, nsid: Option<u32>) -> Result<Vec<IpAddress>, LookFailure> {
         let mut request = AddressMessage::default();
         if let Some(nsid) = nsid {
             let id = i32::try_from(nsid).map_err(|_| LookFailure::Gone)?;

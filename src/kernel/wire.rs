@@ -5,7 +5,7 @@
 
 use super::answer::HEADER;
 use crate::model::event::Event;
-use crate::model::link::{Address, Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
+use crate::model::link::{Counters, Errors, IpAddress, Link, LinkKind, Mac, Name, PeerNetns};
 use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NetlinkBuffer, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
@@ -177,7 +177,7 @@ pub(crate) fn event(
 #[derive(Debug, PartialEq)]
 pub struct AddressMessage {
     /// The address and the interface that has it.
-    pub address: Address,
+    pub address: IpAddress,
     /// IFA_TARGET_NETNSID; absent for the socket's own namespace.
     pub target: Option<u32>,
 }
@@ -196,7 +196,8 @@ pub fn address(payload: &[u8]) -> Option<AddressMessage> {
             _ => {}
         }
     }
-    let address = Address { ifindex: number(&header[4..8])?, address: local.or(address)?, prefix: header[1] };
+    let address =
+        IpAddress { ifindex: number(&header[4..8])?, address: local.or(address)?, prefix: header[1] };
     Some(AddressMessage { address, target })
 }
 
@@ -225,19 +226,19 @@ pub fn nsid(payload: &[u8]) -> Option<Option<u32>> {
     None
 }
 
-fn driver(linkinfo: &[u8]) -> Option<Kind> {
+fn driver(linkinfo: &[u8]) -> Option<LinkKind> {
     for attribute in NlasIterator::new(linkinfo) {
         let (kind, value) = split(attribute)?;
         if kind == ifla::INFO_KIND {
             return Some(match value.strip_suffix(b"\0").unwrap_or(value) {
-                b"veth" => Kind::Veth,
-                b"bridge" => Kind::Bridge,
-                b"openvswitch" => Kind::OpenVswitch,
-                _ => Kind::Other,
+                b"veth" => LinkKind::Veth,
+                b"bridge" => LinkKind::Bridge,
+                b"openvswitch" => LinkKind::OpenVswitch,
+                _ => LinkKind::Other,
             });
         }
     }
-    Some(Kind::Other)
+    Some(LinkKind::Other)
 }
 
 /// Reads `struct rtnl_link_stats64`, which has grown over the years (184, 192, 200 bytes) and may grow

@@ -8,9 +8,9 @@
 
 use super::event::Event;
 use super::ledger::LabelSet;
-use super::link::{End, Kind, NetnsId};
+use super::link::{End, LinkKind, NetnsId};
 use super::owners::Evidence;
-use super::topology::Change;
+use super::topology::TopologyChange;
 use super::view::{Source, SourceStatus, Status, View};
 use super::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
@@ -73,13 +73,13 @@ impl Host {
         self.make_twin();
         #[cfg(test)]
         let for_twin = input.clone();
-        let requests = self.take(input, now);
+        let requests = self.take_input(input, now);
         #[cfg(test)]
         self.compare_with_twin(for_twin, now);
         requests
     }
 
-    fn take(&mut self, input: Input, now: Duration) -> Vec<Request> {
+    fn take_input(&mut self, input: Input, now: Duration) -> Vec<Request> {
         let mut requests = self.dispatch(input, now);
         if self.deadline().is_some_and(|due| now >= due) {
             requests.extend(self.reevaluate(now));
@@ -131,14 +131,14 @@ impl Host {
             }
             Input::ReadOthers => self.reading.request_others(&self.shown.others_nsids(), known),
             input => {
-                self.note(input, now);
+                self.record_input(input, now);
                 Vec::new()
             }
         }
     }
 
     /// Takes an input that no request follows from at once.
-    fn note(&mut self, input: Input, now: Duration) {
+    fn record_input(&mut self, input: Input, now: Duration) {
         match input {
             Input::Processes { nsids, answer, took } => {
                 let result = answer.as_ref().map(|_| ()).map_err(Clone::clone);
@@ -207,14 +207,14 @@ impl Host {
                 let end = End { netns, ifindex: link.ifindex };
                 self.reading.unconfirmed.clear(end);
                 self.known.observe_link(end, &link);
-                let changed = self.known.topology.upsert(netns, link) == Change::Shape;
+                let changed = self.known.topology.upsert(netns, link) == TopologyChange::Shape;
                 self.schedule.gather(changed, &self.config, now);
                 Vec::new()
             }
             Event::Unlink { source, link, moved } => {
                 let end_now =
                     |host: &Host| End { netns: host.known.topology.netns(source), ifindex: link.ifindex };
-                let unknown = link.kind == Kind::Veth && self.known.ledger.place(end_now(self)).is_none();
+                let unknown = link.kind == LinkKind::Veth && self.known.ledger.place(end_now(self)).is_none();
                 let requests = if unknown { self.evaluate_now(now) } else { Vec::new() };
                 // The evaluation may have found that the id is another namespace's.
                 let end = end_now(self);

@@ -27,7 +27,7 @@ use self::account::Account;
 use self::book::Book;
 pub use self::labels::{LabelSet, NetworkLabels};
 use self::overflow::Placement;
-pub(crate) use self::overflow::{Overflow, Row, SeriesCost};
+pub(crate) use self::overflow::{Overflow, RowKind, SeriesCost};
 pub(crate) use self::traffic::Flow;
 pub use self::traffic::Traffic;
 pub(crate) use self::unattributed::Unattributed;
@@ -54,7 +54,7 @@ pub(crate) struct Ledger {
 }
 
 /// The limits on what is shown.
-pub(crate) struct Limits<'a> {
+pub(crate) struct SeriesLimits<'a> {
     /// The limit on series; the overflow's own series come on top.
     pub series: usize,
     /// Returns false for a label set that the user's filter hides.
@@ -114,7 +114,7 @@ impl Ledger {
         let (id, side) = self.place(end)?;
         let account = self.accounts.get_mut(id)?;
         observe(account, side);
-        account.settle(&mut self.book);
+        account.book_traffic(&mut self.book);
         Some((id, side))
     }
 
@@ -252,7 +252,7 @@ impl Ledger {
                         }
                     }
                     if turned {
-                        account.turn();
+                        account.swap_sides();
                     }
                     goes_on = account.ends == ends;
                     if !goes_on {
@@ -294,7 +294,7 @@ impl Ledger {
             self.book.workloads.release(total, now);
         }
         if let Some(held) = account.held.take() {
-            let traffic = [account.take(0), account.take(1)];
+            let traffic = [account.take_unbooked(0), account.take_unbooked(1)];
             self.unattributed.push(Unattributed::new(*held, now, account.arrived, traffic));
         }
     }
@@ -306,7 +306,7 @@ impl Ledger {
         id: AccountId,
         booking: Booking,
         now: Duration,
-        limits: &Limits<'_>,
+        limits: &SeriesLimits<'_>,
     ) -> Vec<LabelSet> {
         let Some(account) = self.accounts.get_mut(id) else { return Vec::new() };
         let (labels, cost) = match booking {
@@ -332,7 +332,7 @@ impl Ledger {
         // The traffic that was held back or carried in transit spans more than one tick, so peaks leave it
         // out.
         let waited = account.held.take().is_some() || (was_in_transit && !account.in_transit);
-        account.settle(&mut self.book);
+        account.book_traffic(&mut self.book);
         for total in totals.into_iter().flatten().filter(|_| waited) {
             if let Some(total) = self.book.workloads.get_mut(total) {
                 total.skip();
@@ -346,7 +346,7 @@ impl Ledger {
         &mut self,
         known: BTreeSet<NetworkLabels>,
         now: Duration,
-        limits: &Limits<'_>,
+        limits: &SeriesLimits<'_>,
     ) {
         self.book.know_networks(known, now, limits);
     }

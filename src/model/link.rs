@@ -113,7 +113,7 @@ impl fmt::Debug for Mac {
 
 /// An IP address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Address {
+pub struct IpAddress {
     /// The ifindex of the interface.
     pub ifindex: u32,
     /// The address without its prefix.
@@ -124,7 +124,7 @@ pub struct Address {
 
 /// The driver of a link, from IFLA_INFO_KIND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Kind {
+pub enum LinkKind {
     /// The driver `veth`: one end of a pair.
     Veth,
     /// The driver `bridge` of the kernel.
@@ -178,7 +178,7 @@ pub struct Link {
     /// The attribute IFLA_IFNAME, in bytes.
     pub name: Name,
     /// The driver, from the attribute IFLA_INFO_KIND.
-    pub kind: Kind,
+    pub kind: LinkKind,
     /// The attribute IFLA_LINK, the peer's ifindex; `None` if it is missing or 0 (not yet paired, or
     /// detached).
     pub iflink: Option<u32>,

@@ -18,7 +18,7 @@ mod locating;
 mod names;
 mod nesting;
 mod new_processes;
-mod searches;
+mod process_search;
 mod show;
 
 use checks::Checks;
@@ -28,7 +28,7 @@ use dependencies::{Dependencies, DependsOn};
 pub(crate) use evidence::{Evidence, SourceState};
 use names::NetnsNames;
 use nesting::Nesting;
-pub(crate) use searches::ProcessSearch;
+pub(crate) use process_search::ProcessSearch;
 pub(crate) use show::is_generated_name;
 
 /// The owner of each namespace.
@@ -103,10 +103,10 @@ impl Owners {
                 break;
             }
         }
-        for netns in self.nesting.settle(&mut self.owners) {
+        for netns in self.nesting.find_outer(&mut self.owners) {
             changed.namespaces.insert(netns);
         }
-        changed.namespaces.extend(self.names.settle());
+        changed.namespaces.extend(self.names.assign_names());
         changed
     }
 
@@ -184,17 +184,17 @@ impl Owners {
         let before = self.owners.remove(&netns);
         let id = |owner: &Option<Owner>| {
             // Names and processes have no ids.
-            let owner = owner
-                .as_ref()
-                .filter(|owner| !matches!(owner.tenant.owner.runtime, Runtime::Named | Runtime::Process))?;
+            let owner = owner.as_ref().filter(|owner| {
+                !matches!(owner.ownership.owner.runtime, Runtime::Named | Runtime::Process)
+            })?;
             Some((owner.id().to_owned(), owner.kind()))
         };
         let (id_before, id_now) = (id(&before), id(&owner));
         if id_before != id_now {
             for (id, _) in id_before.iter() {
-                if let Some(places) = self.by_id.get_mut(id) {
-                    places.remove(&netns);
-                    if places.is_empty() {
+                if let Some(namespaces) = self.by_id.get_mut(id) {
+                    namespaces.remove(&netns);
+                    if namespaces.is_empty() {
                         self.by_id.remove(id);
                     }
                 }
@@ -218,11 +218,11 @@ impl Owners {
             // `Nesting` sets `outer` and the parent for all owners together.
             if let Some(before) = before {
                 owner.outer = before.outer;
-                if owner.tenant.parent != before.tenant.parent {
-                    Arc::make_mut(&mut owner.tenant).parent.clone_from(&before.tenant.parent);
+                if owner.ownership.parent != before.ownership.parent {
+                    Arc::make_mut(&mut owner.ownership).parent.clone_from(&before.ownership.parent);
                 }
-                if owner.tenant == before.tenant {
-                    owner.tenant = before.tenant;
+                if owner.ownership == before.ownership {
+                    owner.ownership = before.ownership;
                 }
             }
             self.owners.insert(netns, owner);

@@ -142,7 +142,7 @@ impl Pairing {
     /// Determines the pairs of these ends anew. `ends` must contain every end that any of them names,
     /// directly or not; `links` has their present state. Returns the former pairs and the present ones, the
     /// lesser end first.
-    pub(crate) fn join(&mut self, ends: &BTreeSet<End>, links: &impl LinkLookup) -> [Vec<[End; 2]>; 2] {
+    pub(crate) fn pair_ends(&mut self, ends: &BTreeSet<End>, links: &impl LinkLookup) -> [Vec<[End; 2]>; 2] {
         let mut before = Vec::new();
         for &end in ends {
             self.single.remove(&end);
@@ -212,7 +212,7 @@ pub enum Role {
 
 /// The kind of owner that a namespace has. The end in the namespace with the lesser kind is the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub(crate) enum OwnerKind {
     /// The exporter's own namespace.
     Host,
     Unclaimed,
@@ -220,19 +220,24 @@ pub(crate) enum Place {
     Workload,
 }
 
-/// Decides the roles of a pair's two sides. `places` are the kinds of owner of the two namespaces. `outer`
+/// Decides the roles of a pair's two sides. `owner_kinds` are those of the two namespaces. `outer`
 /// is the side with the workload that contains the other side's (a container that runs containers).
 /// `switched` is true for an end that is enslaved to a bridge or Open vSwitch.
-pub(crate) fn roles(pair: &Pair, places: [Place; 2], outer: Option<usize>, switched: [bool; 2]) -> [Role; 2] {
+pub(crate) fn roles(
+    pair: &Pair,
+    owner_kinds: [OwnerKind; 2],
+    outer: Option<usize>,
+    switched: [bool; 2],
+) -> [Role; 2] {
     use Role::{Interface, Port};
     let [a, b] = pair.sides;
     if a.end.netns == b.end.netns {
         return [Port, Port];
     }
-    match places[0].cmp(&places[1]) {
+    match owner_kinds[0].cmp(&owner_kinds[1]) {
         std::cmp::Ordering::Less => [Port, Interface],
         std::cmp::Ordering::Greater => [Interface, Port],
-        std::cmp::Ordering::Equal if places[0] != Place::Workload => [Port, Port],
+        std::cmp::Ordering::Equal if owner_kinds[0] != OwnerKind::Workload => [Port, Port],
         std::cmp::Ordering::Equal => match (outer, switched) {
             (Some(0), _) | (None, [true, false]) => [Port, Interface],
             (Some(_), _) | (None, [false, true]) => [Interface, Port],

@@ -37,7 +37,7 @@ impl Peaks {
         let amounts = [new.receive.bytes, new.receive.packets, new.transmit.bytes, new.transmit.packets];
         let rates = amounts.map(|amount| per_second(amount, length));
         for (highest, rate) in self.highest.iter_mut().zip(rates) {
-            highest.note(now, rate);
+            highest.push(now, rate);
         }
         let [receive_bytes, receive_packets, transmit_bytes, transmit_packets] = rates;
         self.last = Some(Rates { receive_bytes, receive_packets, transmit_bytes, transmit_packets });
@@ -94,7 +94,7 @@ pub(crate) fn per_second(amount: u64, length: Duration) -> u64 {
 struct Highest(VecDeque<(Duration, u64)>);
 
 impl Highest {
-    fn note(&mut self, now: Duration, value: u64) {
+    fn push(&mut self, now: Duration, value: u64) {
         while self.0.back().is_some_and(|&(_, earlier)| earlier <= value) {
             self.0.pop_back();
         }
@@ -162,7 +162,7 @@ mod tests {
         fn it_is_the_maximum_of_the_window(values in proptest::collection::vec(0u64..50, 1..80), window in 1u64..20) {
             let mut highest = Highest::default();
             for (now, &value) in values.iter().enumerate() {
-                highest.note(Duration::from_secs(now as u64), value);
+                highest.push(Duration::from_secs(now as u64), value);
                 let first = (now as u64).saturating_sub(window) as usize;
                 highest.forget(Duration::from_secs(first as u64));
                 prop_assert_eq!(highest.get(), values[first..=now].iter().max().copied());

@@ -50,13 +50,13 @@ pub(crate) fn of_discovered(limit: usize) -> usize {
 
 /// The number of series that are taken.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct SeriesBudget {
     taken: usize,
     /// The part of `taken` with [`Trust::Discovered`].
     discovered: usize,
 }
 
-impl Room {
+impl SeriesBudget {
     /// Returns true if this many more series fit `limit`, with `others` taken elsewhere.
     pub(crate) fn has_room(&self, series: usize, trust: Trust, others: usize, limit: usize) -> bool {
         let fits = self.taken + others + series <= limit;
@@ -67,15 +67,15 @@ impl Room {
     }
 
     /// Takes series, even beyond the limit.
-    pub(crate) fn keep(&mut self, series: usize, trust: Trust) {
+    pub(crate) fn reserve(&mut self, series: usize, trust: Trust) {
         self.taken += series;
         if trust == Trust::Discovered {
             self.discovered += series;
         }
     }
 
-    /// Returns series that were taken with [`keep`](Room::keep).
-    pub(crate) fn give_back(&mut self, series: usize, trust: Trust) {
+    /// Returns series that were taken with [`reserve`](SeriesBudget::reserve).
+    pub(crate) fn release(&mut self, series: usize, trust: Trust) {
         self.taken -= series;
         if trust == Trust::Discovered {
             self.discovered -= series;
@@ -89,12 +89,12 @@ mod tests {
 
     #[test]
     fn what_nothing_vouches_for_leaves_half_of_the_room_to_others() {
-        let mut room = Room::default();
+        let mut room = SeriesBudget::default();
         let mut admit = |trust| {
             let admitted = (0..20).filter(|_| {
                 let fits = room.has_room(10, trust, 0, 100);
                 if fits {
-                    room.keep(10, trust);
+                    room.reserve(10, trust);
                 }
                 fits
             });
@@ -102,15 +102,15 @@ mod tests {
         };
         assert_eq!((admit(Trust::Discovered), admit(Trust::Vouched)), (5, 5));
         assert_eq!(room.taken, 100);
-        room.give_back(10, Trust::Discovered);
+        room.release(10, Trust::Discovered);
         assert!(room.has_room(10, Trust::Discovered, 0, 100));
         assert!(!room.has_room(10, Trust::Vouched, 1, 100));
     }
 
     #[test]
     fn what_is_shown_stays_even_if_there_is_too_much_already() {
-        let mut room = Room::default();
-        room.keep(20, Trust::Discovered);
+        let mut room = SeriesBudget::default();
+        room.reserve(20, Trust::Discovered);
         assert!(!room.has_room(1, Trust::Vouched, 0, 10));
         assert_eq!(room.taken, 20);
     }

@@ -1,6 +1,6 @@
 //! The links of all namespaces and their pairs: filled by dumps and kept current by events.
 
-use super::link::{Counters, End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
+use super::link::{Counters, End, Link, LinkKind, Mac, Name, NetnsId, PeerNetns};
 use super::pairing::{self, EndState, Inside, LinkLookup, Namespaces, Pair, Pairing, Side};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 pub(crate) struct Topology {
     inventory: Inventory,
     pairing: Pairing,
-    /// The namespaces that were known at the last [`settle`](Topology::settle).
+    /// The namespaces that were known at the last [`pair_changed`](Topology::pair_changed).
     settled: HashSet<NetnsId>,
     /// True for each veth end that was created while the exporter runs.
     births: HashMap<End, bool>,
@@ -27,13 +27,13 @@ pub(crate) struct Topology {
 
 /// The effect of an event or a dump on the topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum TopologyChange {
     Counters,
     /// A change that pairs, roles or labels may depend on.
     Shape,
 }
 
-/// The changes between two calls of [`settle`](Topology::settle).
+/// The changes between two calls of [`pair_changed`](Topology::pair_changed).
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     /// The former pairs of these ends and their present pairs, each in the order of the first ends.
@@ -63,7 +63,7 @@ struct Inventory {
     enslaved: BTreeSet<(End, End)>,
     /// The links by their hardware address.
     addresses: BTreeSet<(Mac, End)>,
-    /// The ends that changed since the last [`settle`](Topology::settle).
+    /// The ends that changed since the last [`pair_changed`](Topology::pair_changed).
     changed: BTreeSet<End>,
     changed_namespaces: BTreeSet<NetnsId>,
     changed_switches: BTreeSet<End>,
@@ -71,7 +71,7 @@ struct Inventory {
 
 impl LinkLookup for Inventory {
     fn veth(&self, end: End) -> Option<&Link> {
-        self.link(end.netns, end.ifindex).filter(|link| link.kind == Kind::Veth)
+        self.link(end.netns, end.ifindex).filter(|link| link.kind == LinkKind::Veth)
     }
 
     fn netns_of(&self, nsid: u32) -> Option<NetnsId> {
@@ -117,7 +117,8 @@ impl Inventory {
         }
         self.changed.insert(end);
         self.changed_namespaces.insert(netns);
-        let switch = |link: &Link| matches!(link.kind, Kind::Bridge | Kind::OpenVswitch).then_some(link.name);
+        let switch =
+            |link: &Link| matches!(link.kind, LinkKind::Bridge | LinkKind::OpenVswitch).then_some(link.name);
         if old.as_ref().and_then(switch) != link.as_ref().and_then(switch) {
             self.changed_switches.insert(end);
         }
@@ -220,7 +221,7 @@ impl Inventory {
 fn named(end: End, link: &Link) -> Option<(Option<u32>, u32, End)> {
     match link.peer_netns {
         PeerNetns::Nsid(nsid) => Some((Some(nsid), link.iflink.unwrap_or(0), end)),
-        _ if link.kind != Kind::Veth => None,
+        _ if link.kind != LinkKind::Veth => None,
         PeerNetns::Host => Some((None, link.iflink?, end)),
         PeerNetns::Same => Some((end.netns.nsid(), link.iflink?, end)),
         PeerNetns::Unassigned | PeerNetns::Elsewhere => None,
@@ -238,7 +239,7 @@ impl Topology {
         &self.inventory.namespaces
     }
 
-    /// Returns the pairs as of the last [`settle`](Topology::settle).
+    /// Returns the pairs as of the last [`pair_changed`](Topology::pair_changed).
     pub(crate) fn pairing(&self) -> &Pairing {
         &self.pairing
     }
@@ -278,7 +279,7 @@ impl Topology {
     /// Returns the name of a bridge or Open vSwitch; `None` for any other link.
     pub(crate) fn switch(&self, end: End) -> Option<Name> {
         let link = self.link(end.netns, end.ifindex)?;
-        matches!(link.kind, Kind::Bridge | Kind::OpenVswitch).then_some(link.name)
+        matches!(link.kind, LinkKind::Bridge | LinkKind::OpenVswitch).then_some(link.name)
     }
 
     /// Returns the name of the bridge or Open vSwitch that an end is enslaved to.
@@ -319,7 +320,7 @@ impl Topology {
         netns: NetnsId,
         links: Vec<Link>,
         touched: &BTreeSet<u32>,
-    ) -> (Vec<u32>, Change) {
+    ) -> (Vec<u32>, TopologyChange) {
         let partial = self.partial.remove(&netns);
         if !touched.is_empty() {
             // The answer is ignored for the touched links, so it settles no doubt: all doubted ends are
@@ -337,7 +338,7 @@ impl Topology {
         }
         let Some(Inside::Seen(old)) = self.inventory.namespaces.get(&netns) else {
             self.inventory.know(netns, Some(Inside::Seen(new)));
-            return (Vec::new(), Change::Shape);
+            return (Vec::new(), TopologyChange::Shape);
         };
         let gone: Vec<u32> = old.keys().filter(|ifindex| !new.contains_key(ifindex)).copied().collect();
         let same = |old: &Link, new: &Link| Link { counters: new.counters, ..*old } == *new;
@@ -347,8 +348,8 @@ impl Topology {
         let differing = changed.iter().filter(differ).map(|link| link.ifindex);
         let differ: Vec<u32> = gone.iter().copied().chain(differing).collect();
         let change = match gone.is_empty() && changed.is_empty() && !partial {
-            true => Change::Counters,
-            false => Change::Shape,
+            true => TopologyChange::Counters,
+            false => TopologyChange::Shape,
         };
         for link in new.values() {
             self.update_counters(netns, link);
@@ -428,7 +429,7 @@ impl Topology {
     }
 
     /// Stores one link as an event reports it.
-    pub(crate) fn upsert(&mut self, netns: NetnsId, mut link: Link) -> Change {
+    pub(crate) fn upsert(&mut self, netns: NetnsId, mut link: Link) -> TopologyChange {
         if !self.knows(netns) {
             self.partial.insert(netns);
             self.inventory.know(netns, Some(Inside::Seen(BTreeMap::new())));
@@ -436,7 +437,7 @@ impl Topology {
         // A namespace that the exporter may not read stays hidden: a few links from events would be a wrong
         // picture of it.
         if self.inventory.is_denied(netns) {
-            return Change::Counters;
+            return TopologyChange::Counters;
         }
         if let Some((_, touched)) = self.asked.get_mut(&netns) {
             touched.insert(link.ifindex);
@@ -458,11 +459,11 @@ impl Topology {
                 } else {
                     self.set_link(netns, link.ifindex, Some(link));
                 }
-                return Change::Counters;
+                return TopologyChange::Counters;
             }
         }
         self.set_link(netns, link.ifindex, Some(link));
-        Change::Shape
+        TopologyChange::Shape
     }
 
     /// Removes a link from a namespace.
@@ -493,7 +494,7 @@ impl Topology {
             Inside::Denied => None,
         });
         let veths =
-            links.into_iter().flatten().filter(|link| link.kind == Kind::Veth && link.iflink.is_some());
+            links.into_iter().flatten().filter(|link| link.kind == LinkKind::Veth && link.iflink.is_some());
         veths.map(move |link| End { netns, ifindex: link.ifindex })
     }
 
@@ -507,14 +508,14 @@ impl Topology {
 
     /// Pairs anew the links that have changed since the last call, and all links that name them or are
     /// named by them.
-    pub(crate) fn settle(&mut self) -> Settled {
+    pub(crate) fn pair_changed(&mut self) -> Settled {
         self.raise_generations();
         let inventory = &mut self.inventory;
         let namespaces = std::mem::take(&mut inventory.changed_namespaces);
         let switches = std::mem::take(&mut inventory.changed_switches);
         let changed = std::mem::take(&mut inventory.changed);
         let ends = inventory.connected(changed, &self.pairing);
-        let [before, pairs] = self.pairing.join(&ends, &self.inventory);
+        let [before, pairs] = self.pairing.pair_ends(&ends, &self.inventory);
         for &end in &ends {
             let there = self.inventory.veth(end).is_some() || self.pairing.peer(end).is_some();
             match there {
@@ -564,8 +565,8 @@ impl Topology {
                 .map(|link| link.map(|link| Link { counters: Counters::default(), ..link }));
             if self.doubted.get(&end) != Some(&links) {
                 let contradicted = state == Some(&EndState::Contradicted);
-                let places = [end.netns, netns].map(NetnsId::nsid).into_iter();
-                asked.extend(places.filter(|nsid| nsid.is_some() || contradicted));
+                let nsids = [end.netns, netns].map(NetnsId::nsid).into_iter();
+                asked.extend(nsids.filter(|nsid| nsid.is_some() || contradicted));
                 self.doubted.insert(end, links);
             }
         }

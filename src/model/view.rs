@@ -67,7 +67,7 @@ pub struct Scene {
     /// The time at which the total of each of `networks` began, as the state machine's time.
     pub networks_begun: Vec<Duration>,
     /// The workloads that have a pair, with their members; sorted.
-    pub tenants: Vec<Arc<Tenant>>,
+    pub ownerships: Vec<Arc<Ownership>>,
     /// True if the host has pods, or may have some. The labels that name a container are then written even
     /// when empty, so that Kubernetes' relabelling cannot fill them with the exporter's own values.
     pub pods: bool,
@@ -85,7 +85,7 @@ pub struct Scene {
 
 /// A workload and the members that share its namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tenant {
+pub struct Ownership {
     /// The workload that owns the namespace.
     pub owner: Workload,
     /// The other workloads in the namespace; sorted.
@@ -96,11 +96,11 @@ pub struct Tenant {
     pub cgroup: String,
 }
 
-impl Tenant {
+impl Ownership {
     /// Returns a workload without members that does not run in another workload.
-    pub fn alone(owner: Workload, cgroup: Option<&str>) -> Tenant {
+    pub fn alone(owner: Workload, cgroup: Option<&str>) -> Ownership {
         let cgroup = cgroup.unwrap_or_default().to_owned();
-        Tenant { owner, members: Vec::new(), parent: String::new(), cgroup }
+        Ownership { owner, members: Vec::new(), parent: String::new(), cgroup }
     }
 
     /// Returns true for a workload that cAdvisor treats as a container.
@@ -114,7 +114,7 @@ impl Tenant {
 pub struct OtherLink {
     pub end: End,
     pub name: Name,
-    pub tenant: Arc<Tenant>,
+    pub ownership: Arc<Ownership>,
 }
 
 /// A pair as shown; the side of the lesser end comes first.
@@ -149,7 +149,7 @@ pub struct ShownSide {
     /// The bridge or Open vSwitch that the end is enslaved to.
     pub bridge: Option<Name>,
     /// The owner of the end's namespace; `None` on the host and in an unclaimed namespace.
-    pub tenant: Option<Arc<Tenant>>,
+    pub ownership: Option<Arc<Ownership>>,
     /// The labels that the traffic is booked under; `None` for a port.
     pub labels: Option<LabelSet>,
     /// True if the user's filter hides this side.

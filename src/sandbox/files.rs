@@ -1,6 +1,6 @@
 //! Files and TCP: Landlock (landlock(7), Linux 5.13 and newer; TCP since 6.7, signals since 6.12).
 
-use super::{Needs, State};
+use super::{Needs, SandboxState};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, PathFdError, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
@@ -15,7 +15,7 @@ const RIGHTS: ABI = ABI::V6;
 ///
 /// # Errors
 /// Fails with one line if the kernel has no Landlock, or does not permit it.
-pub(super) fn restrict(needs: &Needs) -> Result<State, String> {
+pub(super) fn restrict(needs: &Needs) -> Result<SandboxState, String> {
     let failed = |error: landlock::RulesetError| error.to_string();
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(RIGHTS))
@@ -32,8 +32,8 @@ pub(super) fn restrict(needs: &Needs) -> Result<State, String> {
         rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp)).map_err(failed)?;
     }
     match rules.restrict_self().map_err(failed)?.ruleset {
-        RulesetStatus::FullyEnforced => Ok(State::Full),
-        RulesetStatus::PartiallyEnforced => Ok(State::Partial),
+        RulesetStatus::FullyEnforced => Ok(SandboxState::Full),
+        RulesetStatus::PartiallyEnforced => Ok(SandboxState::Partial),
         RulesetStatus::NotEnforced => {
             Err("this kernel has it not, or it is not switched on (lsm=landlock,...)".into())
         }

@@ -2,8 +2,8 @@
 
 mod detail;
 
-use super::state::{Mode, State, Supply};
-use super::table::{Column, HISTORY, Row};
+use super::state::{Mode, Supply, ViewState};
+use super::table::{Column, HISTORY, TableRow};
 use super::text::{fit, fit_right, rate, sparkline, width};
 use crate::model::text::printable;
 use ratatui::Frame;
@@ -46,7 +46,7 @@ impl Theme {
 const TROUBLE_ROWS: usize = 4;
 
 /// Paints the whole state at this time, into an area of any size.
-pub(crate) fn draw(frame: &mut Frame<'_>, state: &mut State, now: Duration, theme: Theme) {
+pub(crate) fn draw(frame: &mut Frame<'_>, state: &mut ViewState, now: Duration, theme: Theme) {
     let mut left = frame.area();
     let title = title(state);
     line(frame, take_top(&mut left, 1), Line::styled(title, theme.title()));
@@ -92,7 +92,7 @@ fn line(frame: &mut Frame<'_>, place: Rect, line: Line<'_>) {
     }
 }
 
-fn title(state: &State) -> String {
+fn title(state: &ViewState) -> String {
     let (all, shown) = state.count();
     let (column, falling) = state.sort;
     let rows = if shown == all { format!("{all} rows") } else { format!("{shown} of {all} rows") };
@@ -102,7 +102,7 @@ fn title(state: &State) -> String {
 }
 
 /// Returns the worst of the present troubles.
-fn trouble(state: &State, now: Duration) -> Option<String> {
+fn trouble(state: &ViewState, now: Duration) -> Option<String> {
     let stale = state.stale(now);
     let age = |age: Duration| format!("STALE, {} s old", age.as_secs());
     match (&state.supply, stale) {
@@ -120,7 +120,7 @@ fn trouble(state: &State, now: Duration) -> Option<String> {
     }
 }
 
-fn footer(state: &State, theme: Theme) -> Line<'_> {
+fn footer(state: &ViewState, theme: Theme) -> Line<'_> {
     match state.mode {
         Mode::Filter => Line::from(vec![
             Span::styled("filter: ", theme.heading()),
@@ -140,14 +140,14 @@ fn footer(state: &State, theme: Theme) -> Line<'_> {
 
 /// A column of the table: its heading, its sort key, and its width in columns of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct TableColumn {
     heading: &'static str,
     column: Option<Column>,
     columns: usize,
 }
 
 /// Returns the columns that fit. The least important column goes first; names share the rest of the width.
-fn places(columns: usize) -> Vec<Place> {
+fn places(columns: usize) -> Vec<TableColumn> {
     const NUMBERS: [(&str, Option<Column>, usize, usize); 5] = [
         ("RECEIVE", Some(Column::Receive), 10, 30),
         ("TRANSMIT", Some(Column::Transmit), 10, 40),
@@ -155,32 +155,32 @@ fn places(columns: usize) -> Vec<Place> {
         ("DROPS", Some(Column::Drops), 8, 88),
         ("LAST 2 MIN", None, 20, 124),
     ];
-    let numbers: Vec<Place> = NUMBERS
+    let numbers: Vec<TableColumn> = NUMBERS
         .into_iter()
         .filter(|&(.., from)| columns >= from)
-        .map(|(heading, column, columns, _)| Place { heading, column, columns })
+        .map(|(heading, column, columns, _)| TableColumn { heading, column, columns })
         .collect();
     let taken: usize = numbers.iter().map(|place| place.columns + 1).sum();
     let room = columns.saturating_sub(taken);
-    let name = |heading, column, columns| Place { heading, column: Some(column), columns };
+    let name = |heading, column, columns| TableColumn { heading, column: Some(column), columns };
     let mut places = match room {
         // Each name is followed by a space.
         46.. => {
             let (network, device) = ((room * 3 / 10).min(24), (room * 3 / 10).min(18));
             vec![
-                name("WORKLOAD", Column::Workload, room - network - device - 2),
+                name("WORKLOAD", Column::ApiWorkload, room - network - device - 2),
                 name("NETWORK", Column::Network, network),
                 name("DEVICE", Column::Device, device),
             ]
         }
-        28.. => vec![name("WORKLOAD", Column::Workload, room - 12), name("DEVICE", Column::Device, 11)],
-        _ => vec![name("WORKLOAD", Column::Workload, room)],
+        28.. => vec![name("WORKLOAD", Column::ApiWorkload, room - 12), name("DEVICE", Column::Device, 11)],
+        _ => vec![name("WORKLOAD", Column::ApiWorkload, room)],
     };
     places.extend(numbers);
     places
 }
 
-fn table(frame: &mut Frame<'_>, area: Rect, state: &mut State, now: Duration, theme: Theme) {
+fn table(frame: &mut Frame<'_>, area: Rect, state: &mut ViewState, now: Duration, theme: Theme) {
     let mut left = area;
     let places = places(usize::from(area.width));
     let heading = take_top(&mut left, 1);
@@ -213,7 +213,7 @@ fn is_ip_address(filter: &str) -> bool {
     filter.trim().parse::<std::net::IpAddr>().is_ok()
 }
 
-fn headings(places: &[Place], (sorted, falling): (Column, bool)) -> String {
+fn headings(places: &[TableColumn], (sorted, falling): (Column, bool)) -> String {
     let cells = places.iter().map(|place| {
         let by = match sorted {
             // Busy is the sum of the two.
@@ -234,9 +234,9 @@ fn headings(places: &[Place], (sorted, falling): (Column, bool)) -> String {
     cells.collect::<Vec<_>>().join(" ")
 }
 
-fn cells(row: &Row, places: &[Place]) -> String {
+fn cells(row: &TableRow, places: &[TableColumn]) -> String {
     let cells = places.iter().map(|place| match place.column {
-        Some(Column::Workload) => fit(&row.workload, place.columns),
+        Some(Column::ApiWorkload) => fit(&row.workload, place.columns),
         Some(Column::Network) => fit(&row.network, place.columns),
         Some(Column::Device) => fit(&row.device, place.columns),
         Some(Column::Drops) => {
@@ -253,7 +253,7 @@ fn cells(row: &Row, places: &[Place]) -> String {
     cells.collect::<Vec<_>>().join(" ")
 }
 
-fn both(rates: &super::pairs::Rates) -> u64 {
+fn both(rates: &super::pairs::ApiRates) -> u64 {
     rates.receive_bytes_per_second.saturating_add(rates.transmit_bytes_per_second)
 }
 

@@ -5,24 +5,24 @@ use serde::Deserialize;
 
 /// The pairs of a host at one time.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-pub struct Answer {
+pub struct ApiAnswer {
     /// The number of pairs beyond the limit of series, which the answer leaves out.
     #[serde(default)]
     pub summed: u64,
-    pub pairs: Vec<Pair>,
+    pub pairs: Vec<ApiPair>,
 }
 
 /// A veth pair; a port comes before an interface.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-pub struct Pair {
+pub struct ApiPair {
     pub state: String,
-    pub ends: [End; 2],
+    pub ends: [ApiEnd; 2],
 }
 
 /// One end of a veth pair.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
-pub struct End {
+pub struct ApiEnd {
     pub role: String,
     /// Empty for the host.
     pub netns: String,
@@ -40,27 +40,27 @@ pub struct End {
     /// The bridge or Open vSwitch that the end is enslaved to.
     pub bridge: Option<String>,
     /// The kernel's running counters of a port.
-    pub counters: Option<Counters>,
+    pub counters: Option<ApiCounters>,
     /// The owner of the end's namespace.
-    pub workload: Option<Workload>,
+    pub workload: Option<ApiWorkload>,
     /// The other workloads in the namespace.
-    pub members: Vec<Workload>,
+    pub members: Vec<ApiWorkload>,
     /// The outer workload that the owner runs in; empty if there is none.
     pub parent: String,
     /// The network of an interface; empty if none is known.
     pub network: String,
     /// The totals booked to an interface's labels.
-    pub totals: Option<Counters>,
+    pub totals: Option<ApiCounters>,
     /// The rates of the last tick.
-    pub rates: Option<Rates>,
+    pub rates: Option<ApiRates>,
     /// The highest rates of a tick within the exporter's window.
-    pub peaks: Option<Rates>,
+    pub peaks: Option<ApiRates>,
 }
 
 /// A container, a pod, a named namespace, a process.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
-pub struct Workload {
+pub struct ApiWorkload {
     /// The runtime's name: `docker`, `named` and so on.
     pub runtime: String,
     /// Empty, as the fields below, if the workload has none.
@@ -76,7 +76,7 @@ pub struct Workload {
 /// Counted bytes and packets, each way.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
-pub struct Counters {
+pub struct ApiCounters {
     /// Bytes.
     pub receive_bytes: u64,
     /// Packets that could not be handed over.
@@ -90,7 +90,7 @@ pub struct Counters {
 /// Rates per second, each way.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
-pub struct Rates {
+pub struct ApiRates {
     /// Bytes.
     pub receive_bytes_per_second: u64,
     /// Packets.
@@ -101,24 +101,24 @@ pub struct Rates {
     pub transmit_packets_per_second: u64,
 }
 
-impl Answer {
+impl ApiAnswer {
     /// Parses an answer.
     ///
     /// # Errors
     /// Fails if the text is not JSON of that shape: one line that names the position.
-    pub fn read(json: &[u8]) -> Result<Answer, String> {
+    pub fn read(json: &[u8]) -> Result<ApiAnswer, String> {
         serde_json::from_slice(json).map_err(|error| format!("not an answer of /api/v1/pairs: {error}"))
     }
 }
 
-impl End {
+impl ApiEnd {
     /// Returns true if the end is not a workload's interface.
     pub fn is_port(&self) -> bool {
         self.role == "port"
     }
 }
 
-impl Workload {
+impl ApiWorkload {
     /// Returns `RUNTIME/CONTAINER`, or `RUNTIME/NAMESPACE/POD` for a pod, as `veth-exporter list` prints it.
     pub fn title(&self) -> String {
         let parts = [&self.runtime, &self.namespace, &self.pod, &self.container];
@@ -131,19 +131,19 @@ pub(super) mod tests {
     use super::*;
 
     /// Returns the pair of a container on the network `front`, with these rates.
-    pub(crate) fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64) -> Pair {
-        let counted = |times| Counters {
+    pub(crate) fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64) -> ApiPair {
+        let counted = |times| ApiCounters {
             receive_bytes: receive.saturating_mul(times),
             transmit_bytes: transmit.saturating_mul(times),
             receive_packets_dropped: u64::from(ifindex),
-            ..Counters::default()
+            ..ApiCounters::default()
         };
-        let rates = |times| Rates {
+        let rates = |times| ApiRates {
             receive_bytes_per_second: receive.saturating_mul(times),
             transmit_bytes_per_second: transmit.saturating_mul(times),
-            ..Rates::default()
+            ..ApiRates::default()
         };
-        let port = End {
+        let port = ApiEnd {
             role: "port".into(),
             ifindex,
             name: Some(format!("veth{ifindex}")),
@@ -151,42 +151,42 @@ pub(super) mod tests {
             up: Some(true),
             address: Some("32:e3:b5:aa:c8:f4".into()),
             bridge: Some("br-front".into()),
-            counters: Some(Counters::default()),
-            ..End::default()
+            counters: Some(ApiCounters::default()),
+            ..ApiEnd::default()
         };
-        let interface = End {
+        let interface = ApiEnd {
             role: "interface".into(),
             netns: format!("docker/{container}"),
             nsid: Some(ifindex),
             ifindex: 2,
             name: Some("eth0".into()),
             address: Some("02:42:ac:12:00:02".into()),
-            workload: Some(Workload {
+            workload: Some(ApiWorkload {
                 runtime: "docker".into(),
                 container: container.into(),
                 id: "81686e7a420d".into(),
                 image: "shop/app:3".into(),
-                ..Workload::default()
+                ..ApiWorkload::default()
             }),
             network: "front".into(),
             totals: Some(counted(10)),
             rates: Some(rates(1)),
             peaks: Some(rates(3)),
-            ..End::default()
+            ..ApiEnd::default()
         };
-        Pair { state: "paired".into(), ends: [port, interface] }
+        ApiPair { state: "paired".into(), ends: [port, interface] }
     }
 
     /// Returns a pair of two ports of the host.
-    pub(crate) fn bridge_pair() -> Pair {
+    pub(crate) fn bridge_pair() -> ApiPair {
         let mut pair = pair_of("none", 90, 0, 0);
-        pair.ends[1] = End { ifindex: 91, name: Some("veth91".into()), ..pair.ends[0].clone() };
+        pair.ends[1] = ApiEnd { ifindex: 91, name: Some("veth91".into()), ..pair.ends[0].clone() };
         pair
     }
 
     #[test]
     fn what_another_version_adds_or_leaves_out_is_no_error() {
-        let answer = Answer::read(
+        let answer = ApiAnswer::read(
             br#"{"matched":1,"new":[],"pairs":[{"state":"paired","since":7,
                  "ends":[{"role":"port","ifindex":3,"totals":null,"colour":"red"},{"role":"interface","netns":"docker/web"}]}]}"#,
         )
@@ -202,9 +202,9 @@ pub(super) mod tests {
         for bad in
             ["", "<html>", "[]", r#"{"pairs":[{"state":"paired","ends":[]}]}"#, r#"{"pairs":[{"state":1}]}"#]
         {
-            let error = Answer::read(bad.as_bytes()).unwrap_err();
+            let error = ApiAnswer::read(bad.as_bytes()).unwrap_err();
             assert!(error.contains("/api/v1/pairs") && error.contains("line 1"), "{bad}: {error}");
         }
-        assert!(Answer::read(&b"[".repeat(100_000)).is_err());
+        assert!(ApiAnswer::read(&b"[".repeat(100_000)).is_err());
     }
 }

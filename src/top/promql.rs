@@ -1,12 +1,12 @@
 //! The queries for the series of a pair.
 
-use super::pairs::{End, Pair};
+use super::pairs::{ApiEnd, ApiPair};
 use crate::model::text::misleads;
 use std::fmt::Write;
 
 /// Returns the queries that show in Prometheus the same as this end's row: the workload's rates and peaks,
 /// and the other end's own counters if that is a port.
-pub(super) fn queries(pair: &Pair, own: usize) -> Vec<String> {
+pub(super) fn queries(pair: &ApiPair, own: usize) -> Vec<String> {
     let mut queries = Vec::new();
     for (end, other) in [(own, 1 - own), (1 - own, own)] {
         let (end, other) = (&pair.ends[end], &pair.ends[other]);
@@ -27,12 +27,12 @@ pub(super) fn queries(pair: &Pair, own: usize) -> Vec<String> {
 
 type Labels<'a> = Vec<(&'static str, &'a str)>;
 
-fn device_labels(port: &End) -> Labels<'_> {
+fn device_labels(port: &ApiEnd) -> Labels<'_> {
     // An empty `netns` matches ports of the host, which have no such label.
     vec![("device", port.name.as_deref().unwrap_or_default()), ("netns", &port.netns)]
 }
 
-fn workload_labels(interface: &End) -> Labels<'_> {
+fn workload_labels(interface: &ApiEnd) -> Labels<'_> {
     let name = match interface.totals {
         // The workload is beyond its limit of label sets.
         None if interface.workload.is_some() => "other",

@@ -1,13 +1,13 @@
 //! The state of the view, and its changes by keys and answers. The clock is an argument.
 
-use super::pairs::Answer;
-use super::table::{self, Column, Row, RowKey};
+use super::pairs::ApiAnswer;
+use super::table::{self, Column, RowKey, TableRow};
 use crate::model::text::printable;
 use std::time::Duration;
 
 /// A key that the user pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum KeyPress {
     Char(char),
     /// A character with Ctrl, in lower case.
     Ctrl(char),
@@ -24,7 +24,7 @@ pub enum Key {
 
 /// An order for the terminal's edge that results from a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum UserCommand {
     /// Paint the changes only.
     Show,
     /// Paint everything anew, regardless of the screen's content.
@@ -65,8 +65,8 @@ pub enum Supply {
 
 /// The result of one request.
 #[derive(Clone, Debug)]
-pub enum Told {
-    Pairs(Answer),
+pub enum Update {
+    Pairs(ApiAnswer),
     /// The numbers are the same as before.
     Unchanged,
     /// The request failed, for this reason.
@@ -75,7 +75,7 @@ pub enum Told {
 
 /// The state of the whole view.
 #[derive(Debug)]
-pub struct State {
+pub struct ViewState {
     /// The source of the numbers, printable.
     pub source: String,
     /// The interval of the requests.
@@ -90,11 +90,11 @@ pub struct State {
     pub sort: (Column, bool),
     /// The search text as it was typed.
     pub filter: String,
-    rows: Vec<Row>,
+    rows: Vec<TableRow>,
     /// The number of pairs without a row, beyond the limit of series.
     summed: u64,
     /// The rows at the time of the user's pause.
-    frozen: Option<Vec<Row>>,
+    frozen: Option<Vec<TableRow>>,
     /// The indices of the rows that match the filter, in order.
     order: Vec<usize>,
     /// `None` selects the first row at any time.
@@ -102,15 +102,15 @@ pub struct State {
     /// The index of the selected row in `order`.
     place: usize,
     /// The row of the open details, as last reported, and true if the row is gone since.
-    opened: Option<(Row, bool)>,
+    opened: Option<(TableRow, bool)>,
     /// The index in `order` of the window's top row, and the window's height in rows.
     window: (usize, usize),
 }
 
-impl State {
+impl ViewState {
     /// Returns the state before the first answer.
-    pub fn new(source: String, interval: Duration) -> State {
-        State {
+    pub fn new(source: String, interval: Duration) -> ViewState {
+        ViewState {
             source,
             interval,
             lacks: Vec::new(),
@@ -130,18 +130,18 @@ impl State {
     }
 
     /// Books the result of a request at this time.
-    pub fn take(&mut self, told: Told, now: Duration) {
-        match told {
-            Told::Pairs(answer) => {
+    pub fn apply(&mut self, update: Update, now: Duration) {
+        match update {
+            Update::Pairs(answer) => {
                 self.summed = answer.summed;
                 self.rows = table::rows(answer, std::mem::take(&mut self.rows));
                 self.supply = Supply::Fresh(now);
             }
-            Told::Unchanged => {
+            Update::Unchanged => {
                 table::unchanged(&mut self.rows);
                 self.supply = Supply::Fresh(now);
             }
-            Told::Failure(reason) => {
+            Update::Failure(reason) => {
                 let last = self.last_answer();
                 self.supply = Supply::Failed { last, reason: printable(&reason) };
             }
@@ -184,7 +184,7 @@ impl State {
         self.frozen.is_some()
     }
 
-    fn table(&self) -> &[Row] {
+    fn table(&self) -> &[TableRow] {
         self.frozen.as_deref().unwrap_or(&self.rows)
     }
 
@@ -194,7 +194,7 @@ impl State {
     }
 
     /// Returns the rows in a window of this height, and the index of the selected row among them.
-    pub fn visible(&mut self, height: usize) -> (Vec<&Row>, Option<usize>) {
+    pub fn visible(&mut self, height: usize) -> (Vec<&TableRow>, Option<usize>) {
         let place = self.place;
         let (top, _) = self.window;
         let highest = self.order.len().saturating_sub(height);
@@ -207,7 +207,7 @@ impl State {
     }
 
     /// Returns the row of the open details, as last reported, and true if the row is gone since.
-    pub fn opened(&self) -> Option<(&Row, bool)> {
+    pub fn opened(&self) -> Option<(&TableRow, bool)> {
         self.opened.as_ref().map(|(row, gone)| (row, *gone))
     }
 
@@ -253,27 +253,31 @@ impl State {
     }
 
     /// Executes a key's command.
-    pub fn press(&mut self, key: Key) -> Command {
+    pub fn press(&mut self, key: KeyPress) -> UserCommand {
         match key {
-            Key::Ctrl('c') => return Command::Quit,
-            Key::Ctrl('z') => return Command::Suspend,
-            Key::Ctrl('l') => return Command::Repaint,
+            KeyPress::Ctrl('c') => return UserCommand::Quit,
+            KeyPress::Ctrl('z') => return UserCommand::Suspend,
+            KeyPress::Ctrl('l') => return UserCommand::Repaint,
             _ => {}
         }
         match self.mode {
             Mode::Filter => self.type_filter(key),
             Mode::Help(line) => {
                 self.mode = match key {
-                    Key::Down | Key::PageDown | Key::Char('j') => Mode::Help(line.saturating_add(1)),
-                    Key::Up | Key::PageUp | Key::Char('k') => Mode::Help(line.saturating_sub(1)),
+                    KeyPress::Down | KeyPress::PageDown | KeyPress::Char('j') => {
+                        Mode::Help(line.saturating_add(1))
+                    }
+                    KeyPress::Up | KeyPress::PageUp | KeyPress::Char('k') => {
+                        Mode::Help(line.saturating_sub(1))
+                    }
                     _ => Mode::Table,
                 };
-                Command::Show
+                UserCommand::Show
             }
             Mode::Detail(line) => match key {
-                Key::PageDown => self.go_to(Mode::Detail(line.saturating_add(1))),
-                Key::PageUp => self.go_to(Mode::Detail(line.saturating_sub(1))),
-                Key::Escape | Key::Enter | Key::Char('q') => self.close(),
+                KeyPress::PageDown => self.go_to(Mode::Detail(line.saturating_add(1))),
+                KeyPress::PageUp => self.go_to(Mode::Detail(line.saturating_sub(1))),
+                KeyPress::Escape | KeyPress::Enter | KeyPress::Char('q') => self.close(),
                 _ => self.command(key),
             },
             Mode::Table => self.command(key),
@@ -281,59 +285,59 @@ impl State {
     }
 
     /// Closes the details. If their row is gone, the row that now has its index is selected.
-    fn close(&mut self) -> Command {
+    fn close(&mut self) -> UserCommand {
         self.opened = None;
         self.mode = Mode::Table;
         self.arrange();
-        Command::Show
+        UserCommand::Show
     }
 
-    fn go_to(&mut self, mode: Mode) -> Command {
+    fn go_to(&mut self, mode: Mode) -> UserCommand {
         self.mode = mode;
-        Command::Show
+        UserCommand::Show
     }
 
-    fn command(&mut self, key: Key) -> Command {
+    fn command(&mut self, key: KeyPress) -> UserCommand {
         let (place, page) = (self.place, self.window.1);
         match key {
-            Key::Char('q') => return Command::Quit,
-            Key::Char('?' | 'h') => {
+            KeyPress::Char('q') => return UserCommand::Quit,
+            KeyPress::Char('?' | 'h') => {
                 self.close();
                 self.mode = Mode::Help(0);
             }
-            Key::Char('/') => {
+            KeyPress::Char('/') => {
                 self.close();
                 self.mode = Mode::Filter;
             }
-            Key::Char(' ') => self.pause(),
-            Key::Enter => {
+            KeyPress::Char(' ') => self.pause(),
+            KeyPress::Enter => {
                 self.mode = Mode::Detail(0);
                 // Another row may soon be the first: the details stay with this one.
                 self.select(place);
             }
-            Key::Escape => self.filter_by(String::new()),
-            Key::Up | Key::Char('k') => self.select(place.saturating_sub(1)),
-            Key::Down | Key::Char('j') => self.select(place + 1),
-            Key::PageUp => self.select(place.saturating_sub(page)),
-            Key::PageDown => self.select(place + page),
-            Key::Home | Key::Char('g') => {
+            KeyPress::Escape => self.filter_by(String::new()),
+            KeyPress::Up | KeyPress::Char('k') => self.select(place.saturating_sub(1)),
+            KeyPress::Down | KeyPress::Char('j') => self.select(place + 1),
+            KeyPress::PageUp => self.select(place.saturating_sub(page)),
+            KeyPress::PageDown => self.select(place + page),
+            KeyPress::Home | KeyPress::Char('g') => {
                 self.select(0);
                 if self.opened.is_none() {
                     self.selected = None;
                 }
             }
-            Key::End | Key::Char('G') => self.select(usize::MAX),
-            Key::Char('i') => self.sort_by(self.sort.0),
-            Key::Char('>') => self.next_column(1),
-            Key::Char('<') => self.next_column(Column::ALL.len() - 1),
-            Key::Char(c) => {
+            KeyPress::End | KeyPress::Char('G') => self.select(usize::MAX),
+            KeyPress::Char('i') => self.sort_by(self.sort.0),
+            KeyPress::Char('>') => self.next_column(1),
+            KeyPress::Char('<') => self.next_column(Column::ALL.len() - 1),
+            KeyPress::Char(c) => {
                 if let Some(column) = Column::ALL.into_iter().find(|column| column.name().0 == c) {
                     self.sort_by(column);
                 }
             }
             _ => {}
         }
-        Command::Show
+        UserCommand::Show
     }
 
     /// Sorts by a column; the present column again reverses the direction.
@@ -361,23 +365,23 @@ impl State {
         self.arrange();
     }
 
-    fn type_filter(&mut self, key: Key) -> Command {
+    fn type_filter(&mut self, key: KeyPress) -> UserCommand {
         let mut filter = self.filter.clone();
         match key {
-            Key::Enter => self.mode = Mode::Table,
-            Key::Escape => {
+            KeyPress::Enter => self.mode = Mode::Table,
+            KeyPress::Escape => {
                 self.mode = Mode::Table;
                 filter.clear();
             }
-            Key::Backspace => {
+            KeyPress::Backspace => {
                 filter.pop();
             }
-            Key::Ctrl('u') => filter.clear(),
-            Key::Char(c) => filter.push(c),
+            KeyPress::Ctrl('u') => filter.clear(),
+            KeyPress::Char(c) => filter.push(c),
             _ => return self.command(key),
         }
         self.filter_by(filter);
-        Command::Show
+        UserCommand::Show
     }
 }
 

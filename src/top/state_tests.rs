@@ -5,34 +5,34 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn with(names_and_rates: &[(&str, u64)]) -> State {
-    let mut state = State::new("here".into(), at(1));
-    state.take(told(names_and_rates), at(0));
+fn with(names_and_rates: &[(&str, u64)]) -> ViewState {
+    let mut state = ViewState::new("here".into(), at(1));
+    state.apply(update(names_and_rates), at(0));
     state
 }
 
-fn told(names_and_rates: &[(&str, u64)]) -> Told {
+fn update(names_and_rates: &[(&str, u64)]) -> Update {
     let pair = |&(name, rate): &(&str, u64)| pair_of(name, name.bytes().map(u32::from).sum(), rate, 0);
-    Told::Pairs(Answer { summed: 0, pairs: names_and_rates.iter().map(pair).collect() })
+    Update::Pairs(ApiAnswer { summed: 0, pairs: names_and_rates.iter().map(pair).collect() })
 }
 
-fn shown(state: &mut State, height: usize) -> Vec<String> {
+fn shown(state: &mut ViewState, height: usize) -> Vec<String> {
     let (rows, _) = state.visible(height);
     rows.iter().map(|row| row.workload.trim_start_matches("docker/").to_owned()).collect()
 }
 
-fn selected(state: &State) -> &str {
+fn selected(state: &ViewState) -> &str {
     state.table()[state.order[state.place]].workload.trim_start_matches("docker/")
 }
 
-fn opened(state: &State) -> (&str, bool) {
+fn opened(state: &ViewState) -> (&str, bool) {
     let (row, gone) = state.opened().unwrap();
     (row.workload.trim_start_matches("docker/"), gone)
 }
 
-fn type_in(state: &mut State, text: &str) {
+fn type_in(state: &mut ViewState, text: &str) {
     for c in text.chars() {
-        assert_eq!(state.press(Key::Char(c)), Command::Show, "{c}");
+        assert_eq!(state.press(KeyPress::Char(c)), UserCommand::Show, "{c}");
     }
 }
 
@@ -71,19 +71,21 @@ fn every_column_has_a_key_of_its_own_that_means_nothing_else() {
 fn the_selection_stays_with_its_pair_and_passes_on_when_that_goes() {
     let mut state = with(&[("a", 9), ("b", 8), ("c", 7)]);
     assert_eq!(selected(&state), "a");
-    state.take(told(&[("a", 1), ("b", 8), ("c", 7)]), at(1));
+    state.apply(update(&[("a", 1), ("b", 8), ("c", 7)]), at(1));
     assert_eq!(selected(&state), "b", "nobody has chosen: the first");
-    state.press(Key::Down);
+    state.press(KeyPress::Down);
     assert_eq!(selected(&state), "c");
-    state.take(told(&[("a", 1), ("b", 8), ("c", 99)]), at(2));
+    state.apply(update(&[("a", 1), ("b", 8), ("c", 99)]), at(2));
     assert_eq!(selected(&state), "c", "it is the first now");
-    state.press(Key::End);
+    state.press(KeyPress::End);
     assert_eq!(selected(&state), "a");
-    state.take(told(&[("b", 8), ("c", 7)]), at(3));
+    state.apply(update(&[("b", 8), ("c", 7)]), at(3));
     assert_eq!(selected(&state), "c", "the last that is left");
-    state.take(told(&[]), at(4));
+    state.apply(update(&[]), at(4));
     assert!(state.order.is_empty());
-    for key in [Key::Up, Key::Down, Key::PageDown, Key::End, Key::Home, Key::Enter] {
+    for key in
+        [KeyPress::Up, KeyPress::Down, KeyPress::PageDown, KeyPress::End, KeyPress::Home, KeyPress::Enter]
+    {
         state.press(key);
     }
     assert_eq!(shown(&mut state, 5), [""; 0]);
@@ -95,16 +97,16 @@ fn the_window_follows_the_selection_and_never_shows_less_than_it_could() {
     let all: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
     let mut state = with(&all);
     assert_eq!(shown(&mut state, 3), ["a", "b", "c"]);
-    state.press(Key::PageDown);
+    state.press(KeyPress::PageDown);
     assert_eq!(shown(&mut state, 3), ["b", "c", "d"]);
-    state.press(Key::End);
+    state.press(KeyPress::End);
     assert_eq!(shown(&mut state, 3), ["r", "s", "t"]);
     assert_eq!(shown(&mut state, 5), ["p", "q", "r", "s", "t"], "a larger window");
-    state.take(told(&all[..2]), at(1));
+    state.apply(update(&all[..2]), at(1));
     assert_eq!(shown(&mut state, 5), ["a", "b"]);
     assert_eq!(shown(&mut state, 0), [""; 0]);
     assert_eq!(shown(&mut state, 1), ["b"]);
-    state.press(Key::Home);
+    state.press(KeyPress::Home);
     assert_eq!(shown(&mut state, 1), ["a"]);
 }
 
@@ -113,19 +115,19 @@ fn a_filter_is_typed_kept_and_given_up() {
     let mut state = with(&[("web", 3), ("web2", 2), ("db", 1)]);
     type_in(&mut state, "/WEB q2");
     assert_eq!(shown(&mut state, 9), [""; 0], "q is a letter here");
-    state.press(Key::Backspace);
-    state.press(Key::Backspace);
+    state.press(KeyPress::Backspace);
+    state.press(KeyPress::Backspace);
     assert_eq!((shown(&mut state, 9), state.count()), (vec!["web".to_owned(), "web2".into()], (3, 2)));
-    state.press(Key::Down);
+    state.press(KeyPress::Down);
     assert_eq!(selected(&state), "web2", "arrows still move");
-    state.press(Key::Enter);
+    state.press(KeyPress::Enter);
     assert_eq!((state.mode, state.filter.as_str()), (Mode::Table, "WEB "));
-    state.take(told(&[("web", 3), ("db", 9), ("web3", 4)]), at(1));
+    state.apply(update(&[("web", 3), ("db", 9), ("web3", 4)]), at(1));
     assert_eq!(shown(&mut state, 9), ["web3", "web"]);
-    state.press(Key::Escape);
+    state.press(KeyPress::Escape);
     assert_eq!(shown(&mut state, 9), ["db", "web3", "web"]);
     type_in(&mut state, "/xyz");
-    state.press(Key::Escape);
+    state.press(KeyPress::Escape);
     assert_eq!((state.mode, state.filter.as_str(), state.count()), (Mode::Table, "", (3, 3)));
 }
 
@@ -133,7 +135,7 @@ fn a_filter_is_typed_kept_and_given_up() {
 fn a_pause_holds_the_numbers_and_what_came_meanwhile_is_there_afterwards() {
     let mut state = with(&[("a", 9), ("b", 8)]);
     type_in(&mut state, " ");
-    state.take(told(&[("a", 1), ("c", 5)]), at(1));
+    state.apply(update(&[("a", 1), ("c", 5)]), at(1));
     assert_eq!((state.is_paused(), shown(&mut state, 9)), (true, vec!["a".to_owned(), "b".into()]));
     type_in(&mut state, "w");
     type_in(&mut state, "w");
@@ -146,59 +148,60 @@ fn a_pause_holds_the_numbers_and_what_came_meanwhile_is_there_afterwards() {
 
 #[test]
 fn numbers_are_stale_after_a_failure_or_a_silence_and_fresh_again_after_an_answer() {
-    let mut state = State::new("here".into(), at(1));
+    let mut state = ViewState::new("here".into(), at(1));
     assert_eq!(state.stale(at(9)), None, "there are none");
-    state.take(Told::Failure("no\u{1b}body".into()), at(1));
+    state.apply(Update::Failure("no\u{1b}body".into()), at(1));
     assert_eq!((state.stale(at(9)), state.last_answer()), (None, None));
     assert_eq!(state.supply, Supply::Failed { last: None, reason: r"no\x1bbody".into() });
-    state.take(told(&[("a", 1)]), at(2));
+    state.apply(update(&[("a", 1)]), at(2));
     assert_eq!((state.stale(at(4)), state.stale(at(6))), (None, Some(at(4))));
-    state.take(Told::Failure("gone".into()), at(6));
+    state.apply(Update::Failure("gone".into()), at(6));
     assert_eq!((state.stale(at(6)), shown(&mut state, 9)), (Some(at(4)), vec!["a".to_owned()]));
-    state.take(Told::Unchanged, at(7));
+    state.apply(Update::Unchanged, at(7));
     assert_eq!(state.stale(at(7)), None);
 }
 
 #[test]
 fn quitting_suspending_and_the_panes() {
     let mut state = with(&[("a", 1), ("b", 0)]);
-    state.press(Key::Enter);
+    state.press(KeyPress::Enter);
     assert_eq!(state.mode, Mode::Detail(0));
-    state.press(Key::Down);
+    state.press(KeyPress::Down);
     assert_eq!((state.mode, selected(&state)), (Mode::Detail(0), "b"));
-    state.press(Key::PageDown);
+    state.press(KeyPress::PageDown);
     assert_eq!(state.mode, Mode::Detail(1));
-    state.press(Key::Char('q'));
+    state.press(KeyPress::Char('q'));
     assert_eq!(state.mode, Mode::Table, "q closes the pane first");
     type_in(&mut state, "?");
     assert_eq!(state.mode, Mode::Help(0));
-    state.press(Key::Down);
-    state.press(Key::Char('q'));
+    state.press(KeyPress::Down);
+    state.press(KeyPress::Char('q'));
     assert_eq!(state.mode, Mode::Table);
     type_in(&mut state, "/");
-    for (key, command) in [('c', Command::Quit), ('z', Command::Suspend), ('l', Command::Repaint)] {
-        assert_eq!(state.press(Key::Ctrl(key)), command);
+    for (key, command) in [('c', UserCommand::Quit), ('z', UserCommand::Suspend), ('l', UserCommand::Repaint)]
+    {
+        assert_eq!(state.press(KeyPress::Ctrl(key)), command);
     }
-    state.press(Key::Escape);
-    assert_eq!(state.press(Key::Char('q')), Command::Quit);
+    state.press(KeyPress::Escape);
+    assert_eq!(state.press(KeyPress::Char('q')), UserCommand::Quit);
 }
 
 #[test]
 fn open_details_stay_those_of_their_row_whoever_is_first_and_when_it_is_gone() {
     let mut state = with(&[("a", 7), ("b", 5)]);
-    state.press(Key::Enter);
+    state.press(KeyPress::Enter);
     assert_eq!(opened(&state), ("a", false));
-    state.take(told(&[("a", 1), ("b", 5)]), at(1));
+    state.apply(update(&[("a", 1), ("b", 5)]), at(1));
     assert_eq!((opened(&state), selected(&state)), (("a", false), "a"));
-    state.take(told(&[("b", 5)]), at(2));
+    state.apply(update(&[("b", 5)]), at(2));
     assert_eq!(opened(&state), ("a", true));
-    state.take(told(&[("a", 2), ("b", 5)]), at(3));
+    state.apply(update(&[("a", 2), ("b", 5)]), at(3));
     assert_eq!(opened(&state), ("a", false));
     assert_eq!(state.opened().unwrap().0.number(Column::Receive), Some(2));
-    state.take(told(&[("b", 5)]), at(4));
-    state.press(Key::Down);
+    state.apply(update(&[("b", 5)]), at(4));
+    state.press(KeyPress::Down);
     assert_eq!(opened(&state), ("b", false));
-    state.press(Key::Escape);
+    state.press(KeyPress::Escape);
     assert!(state.opened().is_none());
     assert_eq!(selected(&state), "b");
 }

@@ -1,6 +1,6 @@
 //! Pairs as rows: one for each workload's interface, and one for a pair between two ports.
 
-use super::pairs::{Answer, End, Pair, Rates};
+use super::pairs::{ApiAnswer, ApiEnd, ApiPair, ApiRates};
 use crate::model::text::printable;
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
@@ -14,11 +14,11 @@ pub(crate) const HISTORY: usize = 120;
 pub struct RowKey([(String, Option<u32>, u32); 2]);
 
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct TableRow {
     /// The identity of the row from one answer to the next.
     pub key: RowKey,
     /// The pair that the row belongs to.
-    pub pair: Arc<Pair>,
+    pub pair: Arc<ApiPair>,
     /// The index of the row's own end in the pair.
     pub own: usize,
     /// The owner's title; the namespace's name if it has no known owner. Printable, as the fields below.
@@ -28,13 +28,13 @@ pub struct Row {
     /// The port: the name on the host.
     pub device: String,
     /// The workload's rates, each way, in this answer and the ones before.
-    pub history: VecDeque<Rates>,
+    pub history: VecDeque<ApiRates>,
 }
 
 /// The columns that rows can be sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    Workload,
+    ApiWorkload,
     Network,
     Device,
     Receive,
@@ -50,7 +50,7 @@ pub enum Column {
 impl Column {
     /// The columns in the order of the keys `<` and `>`.
     pub const ALL: [Column; 8] = [
-        Column::Workload,
+        Column::ApiWorkload,
         Column::Network,
         Column::Device,
         Column::Receive,
@@ -63,7 +63,7 @@ impl Column {
     /// Returns the key that sorts by the column, and the column's name.
     pub fn name(self) -> (char, &'static str) {
         match self {
-            Column::Workload => ('w', "workload"),
+            Column::ApiWorkload => ('w', "workload"),
             Column::Network => ('n', "network"),
             Column::Device => ('d', "device"),
             Column::Receive => ('r', "receive"),
@@ -77,14 +77,14 @@ impl Column {
     /// Returns true for columns of numbers: they begin with the highest value, names with the lowest, unless
     /// reversed.
     pub fn falls(self) -> bool {
-        !matches!(self, Column::Workload | Column::Network | Column::Device)
+        !matches!(self, Column::ApiWorkload | Column::Network | Column::Device)
     }
 }
 
-impl Row {
-    fn new(pair: &Arc<Pair>, own: usize, before: Option<Row>) -> Row {
+impl TableRow {
+    fn new(pair: &Arc<ApiPair>, own: usize, before: Option<TableRow>) -> TableRow {
         let (end, other) = (&pair.ends[own], &pair.ends[1 - own]);
-        let named = |end: &End| printable(end.name.as_deref().unwrap_or("?"));
+        let named = |end: &ApiEnd| printable(end.name.as_deref().unwrap_or("?"));
         let mut history = before.map(|row| row.history).unwrap_or_default();
         if let Some(rates) = end.rates {
             if history.len() == HISTORY {
@@ -92,7 +92,7 @@ impl Row {
             }
             history.push_back(rates);
         }
-        Row {
+        TableRow {
             key: key(pair, own),
             workload: match &end.workload {
                 Some(workload) => printable(&workload.title()),
@@ -112,7 +112,7 @@ impl Row {
     }
 
     /// Returns the row's own end.
-    pub fn end(&self) -> &End {
+    pub fn end(&self) -> &ApiEnd {
         &self.pair.ends[self.own]
     }
 
@@ -134,7 +134,7 @@ impl Row {
                 let counted = end.totals.as_ref().or(end.counters.as_ref())?;
                 Some(counted.receive_packets_dropped.saturating_add(counted.transmit_packets_dropped))
             }
-            Column::Workload | Column::Network | Column::Device => None,
+            Column::ApiWorkload | Column::Network | Column::Device => None,
         }
     }
 
@@ -155,10 +155,10 @@ impl Row {
 
     /// Compares by a column. A row without a value is last in both directions, and the workload's name
     /// decides between equals.
-    pub fn compare(&self, other: &Row, column: Column, falling: bool) -> Ordering {
+    pub fn compare(&self, other: &TableRow, column: Column, falling: bool) -> Ordering {
         let turned = |order: Ordering| if falling { order.reverse() } else { order };
         let by = match column {
-            Column::Workload => turned(self.workload.cmp(&other.workload)),
+            Column::ApiWorkload => turned(self.workload.cmp(&other.workload)),
             Column::Network => turned(self.network.cmp(&other.network)),
             Column::Device => turned(self.device.cmp(&other.device)),
             number => match (self.number(number), other.number(number)) {
@@ -170,26 +170,27 @@ impl Row {
     }
 }
 
-fn key(pair: &Pair, own: usize) -> RowKey {
-    let of = |end: &End| (end.netns.clone(), end.nsid, end.ifindex);
+fn key(pair: &ApiPair, own: usize) -> RowKey {
+    let of = |end: &ApiEnd| (end.netns.clone(), end.nsid, end.ifindex);
     RowKey([of(&pair.ends[own]), of(&pair.ends[1 - own])])
 }
 
 /// Returns the rows of an answer, each with the history of its predecessor.
-pub(crate) fn rows(answer: Answer, before: Vec<Row>) -> Vec<Row> {
-    let mut before: HashMap<RowKey, Row> = before.into_iter().map(|row| (row.key.clone(), row)).collect();
+pub(crate) fn rows(answer: ApiAnswer, before: Vec<TableRow>) -> Vec<TableRow> {
+    let mut before: HashMap<RowKey, TableRow> =
+        before.into_iter().map(|row| (row.key.clone(), row)).collect();
     let mut rows = Vec::new();
     for pair in answer.pairs {
         let pair = Arc::new(pair);
         let interfaces: Vec<usize> = (0..2).filter(|&end| !pair.ends[end].is_port()).collect();
         let owns = if interfaces.is_empty() { vec![0] } else { interfaces };
-        rows.extend(owns.into_iter().map(|own| Row::new(&pair, own, before.remove(&key(&pair, own)))));
+        rows.extend(owns.into_iter().map(|own| TableRow::new(&pair, own, before.remove(&key(&pair, own)))));
     }
     rows
 }
 
 /// Extends each row's history after an unchanged answer: time has passed, and the rates were the same.
-pub(crate) fn unchanged(rows: &mut [Row]) {
+pub(crate) fn unchanged(rows: &mut [TableRow]) {
     for row in rows {
         let rates = row.end().rates;
         row.history.extend(rates);
@@ -204,12 +205,12 @@ mod tests {
     use super::*;
     use crate::top::pairs::tests::{bridge_pair, pair_of};
 
-    fn some(pairs: Vec<Pair>) -> Vec<Row> {
-        rows(Answer { summed: 0, pairs }, Vec::new())
+    fn some(pairs: Vec<ApiPair>) -> Vec<TableRow> {
+        rows(ApiAnswer { summed: 0, pairs }, Vec::new())
     }
 
-    fn order(rows: &[Row], column: Column, falling: bool) -> Vec<&str> {
-        let mut sorted: Vec<&Row> = rows.iter().collect();
+    fn order(rows: &[TableRow], column: Column, falling: bool) -> Vec<&str> {
+        let mut sorted: Vec<&TableRow> = rows.iter().collect();
         sorted.sort_by(|a, b| a.compare(b, column, falling));
         sorted.into_iter().map(|row| row.workload.as_str()).collect()
     }
@@ -240,7 +241,7 @@ mod tests {
         assert_eq!(order(&rows, Column::Busy, true), ["docker/a", "docker/b", "-"]);
         assert_eq!(order(&rows, Column::Peak, true), ["docker/a", "docker/b", "-"]);
         assert_eq!(order(&rows, Column::Drops, true), ["docker/b", "docker/a", "-"]);
-        assert_eq!(order(&rows, Column::Workload, true), ["docker/b", "docker/a", "-"]);
+        assert_eq!(order(&rows, Column::ApiWorkload, true), ["docker/b", "docker/a", "-"]);
     }
 
     #[test]
@@ -248,7 +249,7 @@ mod tests {
         let mut rows = some(vec![pair_of("web", 1, 1, 2)]);
         for receive in 2..=2 * HISTORY as u64 {
             rows = super::rows(
-                Answer { summed: 0, pairs: vec![pair_of("web", 1, receive, 2), bridge_pair()] },
+                ApiAnswer { summed: 0, pairs: vec![pair_of("web", 1, receive, 2), bridge_pair()] },
                 rows,
             );
         }
@@ -258,7 +259,7 @@ mod tests {
             rows[0].history.iter().rev().take(3).map(|rates| rates.receive_bytes_per_second).collect();
         assert_eq!(last, [240, 240, 239]);
         assert!(rows[1].history.is_empty());
-        let rows = super::rows(Answer { summed: 0, pairs: vec![pair_of("web", 2, 1, 2)] }, rows);
+        let rows = super::rows(ApiAnswer { summed: 0, pairs: vec![pair_of("web", 2, 1, 2)] }, rows);
         assert_eq!(rows[0].history.len(), 1, "another ifindex is another pair");
     }
 

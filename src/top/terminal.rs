@@ -1,7 +1,7 @@
 //! Edge: the terminal. It is put into another state for the view, and back however the view ends.
 
 use super::draw::{Theme, draw};
-use super::state::{Key, State};
+use super::state::{KeyPress, ViewState};
 use crossterm::cursor::Show;
 use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::execute;
@@ -31,9 +31,9 @@ pub struct Screen {
 
 /// An action of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
+pub(crate) enum TerminalInput {
     /// A pressed key that may have a meaning.
-    Key(Key),
+    Key(KeyPress),
     /// A changed size of the terminal; the next painting reads the size.
     Resized,
 }
@@ -56,7 +56,7 @@ impl Screen {
     ///
     /// # Errors
     /// Returns the system's error; the terminal is then as before.
-    pub fn take(theme: Theme) -> io::Result<Screen> {
+    pub fn open(theme: Theme) -> io::Result<Screen> {
         restore_on_panic();
         let terminal = blank()?;
         enter()?;
@@ -67,7 +67,7 @@ impl Screen {
     ///
     /// # Errors
     /// Returns the system's error: for example, the terminal is gone.
-    pub fn paint(&mut self, state: &mut State, now: Duration) -> io::Result<()> {
+    pub fn paint(&mut self, state: &mut ViewState, now: Duration) -> io::Result<()> {
         if self.terminal.size()? != self.terminal.get_frame().area().as_size() {
             self.clear()?;
         }
@@ -139,32 +139,34 @@ fn restore_on_panic() {
 }
 
 /// Returns the user's actions until the terminal is gone. Must be called in a tokio runtime.
-pub(crate) fn inputs() -> impl Stream<Item = io::Result<Input>> + Unpin {
+pub(crate) fn inputs() -> impl Stream<Item = io::Result<TerminalInput>> + Unpin {
     EventStream::new().filter_map(|event| std::future::ready(event.map(input).transpose()))
 }
 
-fn input(event: Event) -> Option<Input> {
+fn input(event: Event) -> Option<TerminalInput> {
     match event {
-        Event::Key(key) if key.kind != KeyEventKind::Release => key_of(key).map(Input::Key),
-        Event::Resize(..) => Some(Input::Resized),
+        Event::Key(key) if key.kind != KeyEventKind::Release => key_of(key).map(TerminalInput::Key),
+        Event::Resize(..) => Some(TerminalInput::Resized),
         _ => None,
     }
 }
 
-fn key_of(KeyEvent { code, modifiers, .. }: KeyEvent) -> Option<Key> {
+fn key_of(KeyEvent { code, modifiers, .. }: KeyEvent) -> Option<KeyPress> {
     Some(match code {
-        KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => Key::Ctrl(c.to_ascii_lowercase()),
+        KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => {
+            KeyPress::Ctrl(c.to_ascii_lowercase())
+        }
         KeyCode::Char(_) if modifiers.contains(KeyModifiers::ALT) => return None,
-        KeyCode::Char(c) => Key::Char(c),
-        KeyCode::Enter => Key::Enter,
-        KeyCode::Esc => Key::Escape,
-        KeyCode::Backspace => Key::Backspace,
-        KeyCode::Up => Key::Up,
-        KeyCode::Down => Key::Down,
-        KeyCode::PageUp => Key::PageUp,
-        KeyCode::PageDown => Key::PageDown,
-        KeyCode::Home => Key::Home,
-        KeyCode::End => Key::End,
+        KeyCode::Char(c) => KeyPress::Char(c),
+        KeyCode::Enter => KeyPress::Enter,
+        KeyCode::Esc => KeyPress::Escape,
+        KeyCode::Backspace => KeyPress::Backspace,
+        KeyCode::Up => KeyPress::Up,
+        KeyCode::Down => KeyPress::Down,
+        KeyCode::PageUp => KeyPress::PageUp,
+        KeyCode::PageDown => KeyPress::PageDown,
+        KeyCode::Home => KeyPress::Home,
+        KeyCode::End => KeyPress::End,
         _ => return None,
     })
 }

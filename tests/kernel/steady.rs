@@ -7,7 +7,7 @@ use veth_exporter::testing::model::event::Event;
 use veth_exporter::testing::model::host::{
     Config, Host, Input, Learning, Links, Located, Location, Request, Samples,
 };
-use veth_exporter::testing::model::link::{Counters, Kind, Link, Name, PeerNetns};
+use veth_exporter::testing::model::link::{Counters, Link, LinkKind, Name, PeerNetns};
 use veth_exporter::testing::model::workload::{Claim, Claims, Locator, Runtime, Workload};
 
 const PAIRS: u32 = 100;
@@ -41,7 +41,15 @@ fn interface(number: u32) -> Link {
 
 fn veth(ifindex: u32, iflink: u32, name: String, peer_netns: PeerNetns) -> Link {
     let name = Name::from_bytes(name.as_bytes()).unwrap();
-    Link { ifindex, name, kind: Kind::Veth, iflink: Some(iflink), peer_netns, up: true, ..Link::default() }
+    Link {
+        ifindex,
+        name,
+        kind: LinkKind::Veth,
+        iflink: Some(iflink),
+        peer_netns,
+        up: true,
+        ..Link::default()
+    }
 }
 
 fn locator(number: u32) -> Locator {

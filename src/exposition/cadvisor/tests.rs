@@ -50,14 +50,14 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
     let mut scene = Scene::default();
     for (owner, nsid) in owners.iter().zip(0u32..) {
         let netns = NetnsId::Other { nsid, generation: 0 };
-        let tenant = Arc::new(Tenant::alone(owner.clone(), Some(&format!("/docker/{}", owner.id))));
+        let ownership = Arc::new(Ownership::alone(owner.clone(), Some(&format!("/docker/{}", owner.id))));
         let side = |netns, ifindex, role, device: &str| ShownSide {
             end: End { netns, ifindex },
             link: Some(Link { ifindex, name: name(device), ..Link::default() }),
             role,
             netns: "".into(),
             bridge: None,
-            tenant: None,
+            ownership: None,
             labels: None,
             hidden: false,
         };
@@ -65,14 +65,14 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
         let labels = Some(LabelSet::of(owner, "eth0".into(), String::new()));
         let interface = ShownSide {
             labels,
-            tenant: Some(Arc::clone(&tenant)),
+            ownership: Some(Arc::clone(&ownership)),
             ..side(netns, 2, Role::Interface, "eth0")
         };
         scene.pairs.push(Arc::new(ShownPair { sides: [port, interface], state: EndState::Paired }));
         let other = |(ifindex, device): (u32, &&str)| OtherLink {
             end: End { netns, ifindex },
             name: name(device),
-            tenant: Arc::clone(&tenant),
+            ownership: Arc::clone(&ownership),
         };
         scene.others.extend((3u32..).zip(others).map(other));
     }
@@ -113,7 +113,7 @@ fn pod() -> Workload {
 
 fn encoded(view: &View) -> String {
     let mut text = Pool::default().begin();
-    Encoder::default().encode(Some(view), &mut text);
+    CadvisorEncoder::default().encode(Some(view), &mut text);
     String::from_utf8(text.finish().concat()).unwrap()
 }
 
@@ -191,8 +191,8 @@ fn a_cgroup_and_an_image_from_hell_stay_in_their_quotes() {
     let mut view = view(&[Workload { image: "a\n} 1\n".into(), ..container() }], &["eth1"]);
     let scene = Arc::make_mut(&mut view.scene);
     let cgroup = format!("/docker/\"{}\\\n# HELP{}", "x/".repeat(200), "/y".repeat(2_000));
-    let tenant = Tenant { cgroup, ..(*scene.others[0].tenant).clone() };
-    scene.others[0].tenant = Arc::new(tenant);
+    let ownership = Ownership { cgroup, ..(*scene.others[0].ownership).clone() };
+    scene.others[0].ownership = Arc::new(ownership);
     let text = encoded(&view);
     for line in text.lines() {
         let begins = ["# HELP container_network_", "# TYPE container_network_", "container_network_"];

@@ -5,7 +5,7 @@ use crate::model::ledger::{Flow, LabelSet, NetworkLabels, Traffic};
 use crate::model::link::{Counters, End, Link, NetnsId};
 use crate::model::pairing::{EndState, Role};
 use crate::model::series;
-use crate::model::view::{ShownPair, Status, Tenant};
+use crate::model::view::{Ownership, ShownPair, Status};
 use crate::model::workload::Runtime;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ fn side(netns: NetnsId, ifindex: u32, device: &[u8], role: Role) -> ShownSide {
         role,
         netns: "".into(),
         bridge: None,
-        tenant: None,
+        ownership: None,
         labels: None,
         hidden: false,
     }
@@ -42,7 +42,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         let inside = NetnsId::Other { nsid, generation: 0 };
         let interface = ShownSide {
             labels: Some(labels.clone()),
-            tenant: Some(Arc::new(Tenant::alone(owner, None))),
+            ownership: Some(Arc::new(Ownership::alone(owner, None))),
             netns: format!("docker/{container}").into(),
             ..side(inside, 2, b"eth0", Role::Interface)
         };
@@ -80,7 +80,7 @@ fn encoded_as(
 ) -> String {
     let mut text = Pool::default().begin();
     let epoch = Duration::from_secs(1_700_000_000);
-    encoder.encode(&Order { format, view, telemetry, epoch }, &mut text);
+    encoder.encode(&EncodeRequest { format, view, telemetry, epoch }, &mut text);
     String::from_utf8(text.finish().concat()).unwrap()
 }
 
@@ -261,7 +261,9 @@ fn the_runtimes_labels_are_cleaned_as_prometheus_demands_and_hold_whatever_they_
     let owner = Workload { labels, ..Workload::named(Runtime::Docker, "web") };
     let members = vec![Workload { name: "log".into(), ..owner.clone() }];
     let mut view = view(&[]);
-    Arc::make_mut(&mut view.scene).tenants.push(Arc::new(Tenant { members, ..Tenant::alone(owner, None) }));
+    Arc::make_mut(&mut view.scene)
+        .ownerships
+        .push(Arc::new(Ownership { members, ..Ownership::alone(owner, None) }));
     let text = encoded(&mut Encoder::default(), Some(&view), &[]);
     let wanted = "label_0_=\"ü\",label_a_b_c=\"x\u{1b}[2J\r\\n\\\"\\\\\"} 1";
     let found: Vec<&str> = text.split_inclusive(" 1\n").filter(|line| line.contains(wanted)).collect();

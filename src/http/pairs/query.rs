@@ -1,6 +1,6 @@
 //! What a client wants of the pairs: its filters, their order, how many.
 
-use super::row::Totals;
+use super::row::LabelTotals;
 use crate::model::ledger::LabelSet;
 use crate::model::pairing::Role;
 use crate::model::view::{ShownPair, ShownSide};
@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::http) struct Query {
     /// What must be so, as it was given. Of one name any may be so, of different ones each must.
-    filters: Vec<(Filter, String)>,
+    filters: Vec<(FilterField, String)>,
     sort: Option<Sort>,
     /// At most so many.
     limit: Option<usize>,
@@ -21,7 +21,7 @@ pub(in crate::http) struct Query {
 
 /// What is compared with a filter's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filter {
+enum FilterField {
     Container,
     Runtime,
     Network,
@@ -30,13 +30,13 @@ enum Filter {
     Pod,
 }
 
-const FILTERS: [(&str, Filter); 6] = [
-    ("container", Filter::Container),
-    ("device", Filter::Device),
-    ("namespace", Filter::Namespace),
-    ("network", Filter::Network),
-    ("pod", Filter::Pod),
-    ("runtime", Filter::Runtime),
+const FILTERS: [(&str, FilterField); 6] = [
+    ("container", FilterField::Container),
+    ("device", FilterField::Device),
+    ("namespace", FilterField::Namespace),
+    ("network", FilterField::Network),
+    ("pod", FilterField::Pod),
+    ("runtime", FilterField::Runtime),
 ];
 
 const RUNTIMES: [&str; 8] = ["cri", "docker", "lxc", "named", "nspawn", "podman", "process", "unknown"];
@@ -50,27 +50,27 @@ struct Sort {
 
 /// What pairs are sorted by.
 #[derive(Clone, Copy)]
-enum Key {
+enum SortKey {
     /// Of the port, or of either end.
     Device,
     Text(fn(&LabelSet) -> &str),
-    Number(fn(Totals<'_>, &LabelSet) -> Option<u64>),
+    Number(fn(LabelTotals<'_>, &LabelSet) -> Option<u64>),
 }
 
-const SORTS: [(&str, Key); 13] = [
-    ("container", Key::Text(|labels| &labels.container)),
-    ("device", Key::Device),
-    ("namespace", Key::Text(|labels| &labels.namespace)),
-    ("network", Key::Text(|labels| &labels.network)),
-    ("pod", Key::Text(|labels| &labels.pod)),
-    ("receive", Key::Number(|totals, labels| Some(totals.rates(labels)?.receive_bytes))),
-    ("receive_packets", Key::Number(|totals, labels| Some(totals.rates(labels)?.receive_packets))),
-    ("receive_peak", Key::Number(|totals, labels| Some(totals.peaks(labels)?.receive_bytes))),
-    ("receive_total", Key::Number(|totals, labels| Some(totals.traffic(labels)?.receive.bytes))),
-    ("transmit", Key::Number(|totals, labels| Some(totals.rates(labels)?.transmit_bytes))),
-    ("transmit_packets", Key::Number(|totals, labels| Some(totals.rates(labels)?.transmit_packets))),
-    ("transmit_peak", Key::Number(|totals, labels| Some(totals.peaks(labels)?.transmit_bytes))),
-    ("transmit_total", Key::Number(|totals, labels| Some(totals.traffic(labels)?.transmit.bytes))),
+const SORTS: [(&str, SortKey); 13] = [
+    ("container", SortKey::Text(|labels| &labels.container)),
+    ("device", SortKey::Device),
+    ("namespace", SortKey::Text(|labels| &labels.namespace)),
+    ("network", SortKey::Text(|labels| &labels.network)),
+    ("pod", SortKey::Text(|labels| &labels.pod)),
+    ("receive", SortKey::Number(|totals, labels| Some(totals.rates(labels)?.receive_bytes))),
+    ("receive_packets", SortKey::Number(|totals, labels| Some(totals.rates(labels)?.receive_packets))),
+    ("receive_peak", SortKey::Number(|totals, labels| Some(totals.peaks(labels)?.receive_bytes))),
+    ("receive_total", SortKey::Number(|totals, labels| Some(totals.traffic(labels)?.receive.bytes))),
+    ("transmit", SortKey::Number(|totals, labels| Some(totals.rates(labels)?.transmit_bytes))),
+    ("transmit_packets", SortKey::Number(|totals, labels| Some(totals.rates(labels)?.transmit_packets))),
+    ("transmit_peak", SortKey::Number(|totals, labels| Some(totals.peaks(labels)?.transmit_bytes))),
+    ("transmit_total", SortKey::Number(|totals, labels| Some(totals.traffic(labels)?.transmit.bytes))),
 ];
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +107,7 @@ impl Query {
     }
 
     /// How many pairs are as it is wanted, and which of them are to be shown, in their order.
-    pub(super) fn choose(&self, totals: &Totals<'_>) -> (usize, Vec<usize>) {
+    pub(super) fn choose(&self, totals: &LabelTotals<'_>) -> (usize, Vec<usize>) {
         let pairs = &totals.view.scene.pairs;
         let mut chosen: Vec<usize> = (0..pairs.len()).filter(|&pair| self.wants(&pairs[pair])).collect();
         let matched = chosen.len();
@@ -127,26 +127,29 @@ impl Query {
     }
 }
 
-impl Filter {
+impl FilterField {
     /// What is hidden cannot be asked for either.
     fn fits(self, side: &ShownSide, value: &str) -> bool {
         if side.hidden {
             return false;
         }
-        let inhabitants =
-            || side.tenant.iter().flat_map(|tenant| std::iter::once(&tenant.owner).chain(&tenant.members));
+        let inhabitants = || {
+            side.ownership
+                .iter()
+                .flat_map(|ownership| std::iter::once(&ownership.owner).chain(&ownership.members))
+        };
         let any = |of: fn(&Workload) -> &str| inhabitants().any(|workload| of(workload) == value);
         match self {
-            Filter::Container => any(|workload| &workload.name),
-            Filter::Namespace => any(|workload| &workload.namespace),
-            Filter::Pod => any(|workload| &workload.pod),
+            FilterField::Container => any(|workload| &workload.name),
+            FilterField::Namespace => any(|workload| &workload.namespace),
+            FilterField::Pod => any(|workload| &workload.pod),
             // Nobody's traffic has a runtime too, and no inhabitant.
-            Filter::Runtime => {
+            FilterField::Runtime => {
                 side.labels.as_ref().is_some_and(|labels| labels.runtime.as_str() == value)
                     || any(|workload| workload.runtime.as_str())
             }
-            Filter::Network => side.labels.as_ref().is_some_and(|labels| labels.network == value),
-            Filter::Device => {
+            FilterField::Network => side.labels.as_ref().is_some_and(|labels| labels.network == value),
+            FilterField::Device => {
                 side.role == Role::Port && side.link.is_some_and(|link| link.name.to_string() == value)
             }
         }
@@ -155,22 +158,22 @@ impl Filter {
 
 impl Sort {
     /// Where a pair comes: what has no value comes last either way.
-    fn rank(self, totals: Totals<'_>, pair: &ShownPair) -> Rank {
+    fn rank(self, totals: LabelTotals<'_>, pair: &ShownPair) -> Rank {
         let shown = pair.sides.iter().filter(|side| !side.hidden);
         let labels = shown.filter_map(|side| side.labels.as_ref());
         let value = match SORTS[self.by].1 {
-            Key::Device => {
+            SortKey::Device => {
                 let ports = pair.ports().filter(|(_, port, _)| !port.hidden);
                 let ports = ports.filter_map(|(_, port, _)| port.link);
                 ports.map(|link| Value::Text(link.name.to_string())).min()
             }
-            Key::Text(text) => labels
+            SortKey::Text(text) => labels
                 .map(text)
                 .filter(|text| !text.is_empty())
                 .map(|text| Value::Text(text.to_owned()))
                 .min(),
             // Of a pair between two workloads, the busier one's.
-            Key::Number(number) => {
+            SortKey::Number(number) => {
                 labels.filter_map(|labels| number(totals, labels)).map(Value::Number).max()
             }
         };
@@ -207,12 +210,12 @@ fn set<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), String> {
     }
 }
 
-fn filter(name: &str, value: &str) -> Result<Filter, String> {
+fn filter(name: &str, value: &str) -> Result<FilterField, String> {
     let Some(&(_, filter)) = FILTERS.iter().find(|(known, _)| *known == name) else {
         let known: Vec<&str> = FILTERS.iter().map(|(known, _)| *known).chain(["sort", "limit"]).collect();
         return Err(format!("there is no parameter {name:?}; there are {}", known.join(", ")));
     };
-    if filter == Filter::Runtime && !RUNTIMES.contains(&value) {
+    if filter == FilterField::Runtime && !RUNTIMES.contains(&value) {
         return Err(format!("runtime={value}: there are {}", RUNTIMES.join(", ")));
     }
     Ok(filter)
@@ -257,7 +260,7 @@ mod tests {
         assert!(query.sort.is_some_and(|sort| SORTS[sort.by].0 == "receive" && sort.falling));
         assert_eq!(query.limit, Some(3));
         assert_eq!(Query::parse(""), Ok(Query::default()));
-        assert_eq!(Query::parse("pod=").unwrap().filters, [(Filter::Pod, String::new())]);
+        assert_eq!(Query::parse("pod=").unwrap().filters, [(FilterField::Pod, String::new())]);
     }
 
     #[test]

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 /// Where the numbers of label sets are found.
 #[derive(Clone, Copy)]
-pub(super) struct Totals<'a> {
+pub(super) struct LabelTotals<'a> {
     pub view: &'a View,
     /// When the view's times begin, since 1970 began.
     pub epoch: Duration,
 }
 
-impl<'a> Totals<'a> {
+impl<'a> LabelTotals<'a> {
     /// Which of the view's label sets this is; `None` if its traffic is counted under `interface="other"`.
     fn place(self, labels: &LabelSet) -> Option<usize> {
         self.view.scene.workloads.binary_search_by(|known| (**known).cmp(labels)).ok()
@@ -69,11 +69,11 @@ pub(in crate::http) struct PlaceRow<'a> {
     netns: Cow<'a, str>,
     nsid: Option<u32>,
     ifindex: u32,
-    name: Option<Shown<Name>>,
+    name: Option<AsDisplayed<Name>>,
     mtu: Option<u32>,
     up: Option<bool>,
-    address: Option<Shown<Mac>>,
-    bridge: Option<Shown<Name>>,
+    address: Option<AsDisplayed<Mac>>,
+    bridge: Option<AsDisplayed<Name>>,
     workload: Option<WorkloadRow<'a>>,
     members: Vec<WorkloadRow<'a>>,
     parent: &'a str,
@@ -122,9 +122,9 @@ struct RateRow {
 }
 
 /// As it is displayed: bytes that are not UTF-8 as in the metrics.
-struct Shown<T>(T);
+struct AsDisplayed<T>(T);
 
-impl<T: Display> Serialize for Shown<T> {
+impl<T: Display> Serialize for AsDisplayed<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
@@ -132,7 +132,7 @@ impl<T: Display> Serialize for Shown<T> {
 
 impl<'a> PairRow<'a> {
     /// The view's pair of this number; a port comes before an interface.
-    pub(super) fn new(totals: &Totals<'a>, pair: usize) -> PairRow<'a> {
+    pub(super) fn new(totals: &LabelTotals<'a>, pair: usize) -> PairRow<'a> {
         let view = totals.view;
         let ShownPair { sides: [first, second], state } = &*view.scene.pairs[pair];
         let [a, b] = &view.samples[pair];
@@ -145,7 +145,7 @@ impl<'a> PairRow<'a> {
 }
 
 impl<'a> EndRow<'a> {
-    fn new(totals: Totals<'a>, side: &'a ShownSide, counters: &Counters) -> EndRow<'a> {
+    fn new(totals: LabelTotals<'a>, side: &'a ShownSide, counters: &Counters) -> EndRow<'a> {
         let link: Option<&Link> = side.link.as_ref().filter(|_| !side.hidden);
         let labels = side.labels.as_ref().filter(|_| !side.hidden);
         EndRow {
@@ -167,7 +167,7 @@ impl<'a> PlaceRow<'a> {
     /// Of an end that the user does not want to see no more than its namespace's id.
     pub(crate) fn new(side: &'a ShownSide) -> PlaceRow<'a> {
         let link = side.link.as_ref().filter(|_| !side.hidden);
-        let tenant = side.tenant.as_deref().filter(|_| !side.hidden);
+        let ownership = side.ownership.as_deref().filter(|_| !side.hidden);
         let labels = side.labels.as_ref().filter(|_| !side.hidden);
         PlaceRow {
             role: match side.role {
@@ -181,14 +181,18 @@ impl<'a> PlaceRow<'a> {
             },
             nsid: side.end.netns.nsid(),
             ifindex: side.end.ifindex,
-            name: link.map(|link| Shown(link.name)),
+            name: link.map(|link| AsDisplayed(link.name)),
             mtu: link.map(|link| link.mtu),
             up: link.map(|link| link.up),
-            address: link.and_then(|link| link.address).map(Shown),
-            bridge: side.bridge.filter(|_| !side.hidden).map(Shown),
-            workload: tenant.map(|tenant| WorkloadRow::new(&tenant.owner)),
-            members: tenant.iter().flat_map(|tenant| &tenant.members).map(WorkloadRow::new).collect(),
-            parent: tenant.map_or("", |tenant| &tenant.parent),
+            address: link.and_then(|link| link.address).map(AsDisplayed),
+            bridge: side.bridge.filter(|_| !side.hidden).map(AsDisplayed),
+            workload: ownership.map(|ownership| WorkloadRow::new(&ownership.owner)),
+            members: ownership
+                .iter()
+                .flat_map(|ownership| &ownership.members)
+                .map(WorkloadRow::new)
+                .collect(),
+            parent: ownership.map_or("", |ownership| &ownership.parent),
             network: labels.map_or("", |labels| &labels.network),
         }
     }

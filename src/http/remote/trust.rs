@@ -1,7 +1,7 @@
 //! Whose certificate is believed.
 
 use super::{RemoteConfigError, RemoteOptions, read};
-use crate::http::anybody::Anybody;
+use crate::http::any_certificate::AcceptAnyCertificate;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring};
@@ -19,7 +19,9 @@ pub(super) fn config(options: &RemoteOptions) -> Result<ClientConfig, RemoteConf
     let config =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let config = match (options.skip_verify, &options.ca_file) {
-        (true, _) => config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody::new(provider))),
+        (true, _) => {
+            config.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate::new(provider)))
+        }
         (false, Some(path)) => {
             config.dangerous().with_custom_certificate_verifier(Arc::new(of_file(path, provider)?))
         }

@@ -39,7 +39,7 @@ pub(super) struct Feed {
     epoch: Duration,
     ticked: Duration,
     scene: Arc<Scene>,
-    pairs: Vec<Told>,
+    pairs: Vec<StreamedNumbers>,
     ids: Ids,
     sources: Vec<SourceRow>,
 }
@@ -52,7 +52,7 @@ pub(super) struct Ids {
 }
 
 /// What has been told of a pair.
-struct Told {
+struct StreamedNumbers {
     id: u64,
     /// Which side is told of: into it is receive.
     subject: usize,
@@ -75,7 +75,7 @@ struct Numbers {
 }
 
 #[derive(Serialize)]
-struct State<'a> {
+struct StreamedState<'a> {
     exporter: &'a str,
     version: &'static str,
     interval: f64,
@@ -94,9 +94,9 @@ struct Now<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     vanished: Vec<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    appeared: Vec<PairRow<'a>>,
+    appeared: Vec<StreamedPair<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    changed: Vec<PairRow<'a>>,
+    changed: Vec<StreamedPair<'a>>,
     rates: Vec<[u64; 5]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     peaks: Vec<[u64; 5]>,
@@ -112,7 +112,7 @@ struct SourceRow {
 }
 
 #[derive(Serialize)]
-struct PairRow<'a> {
+struct StreamedPair<'a> {
     id: u64,
     state: &'static str,
     ends: [PlaceRow<'a>; 2],
@@ -155,11 +155,11 @@ impl Feed {
         let mut now = Now::new(self);
         now.sources = Some(&self.sources);
         now.summed = Some(self.scene.summed);
-        now.appeared = told().map(|(shown, told)| PairRow::new(shown, told)).collect();
+        now.appeared = told().map(|(shown, told)| StreamedPair::new(shown, told)).collect();
         for told in &self.pairs {
             now.add(told.id, &Numbers::default(), &told.numbers);
         }
-        json(&State {
+        json(&StreamedState {
             exporter: &self.about.instance,
             version: env!("CARGO_PKG_VERSION"),
             interval: self.about.interval.as_secs_f64(),
@@ -178,7 +178,7 @@ impl Feed {
         self.sources = sources;
         let other_summed = self.scene.summed != view.scene.summed;
         let change = match Arc::ptr_eq(&self.scene, &view.scene) {
-            true => Change::default(),
+            true => SceneChange::default(),
             false => self.take_scene(&view.scene),
         };
         let mut news = Vec::with_capacity(self.pairs.len());
@@ -193,7 +193,7 @@ impl Feed {
         now.sources = other_sources.then_some(&self.sources);
         now.summed = other_summed.then_some(self.scene.summed);
         now.vanished = change.vanished;
-        let row = |&pair: &usize| PairRow::new(&self.scene.pairs[pair], &self.pairs[pair]);
+        let row = |&pair: &usize| StreamedPair::new(&self.scene.pairs[pair], &self.pairs[pair]);
         now.appeared = change.appeared.iter().map(row).collect();
         now.changed = change.changed.iter().map(row).collect();
         for (id, before, numbers) in &news {
@@ -203,15 +203,15 @@ impl Feed {
     }
 
     /// Takes over another scene; says what has come, gone and changed in it.
-    fn take_scene(&mut self, scene: &Arc<Scene>) -> Change {
+    fn take_scene(&mut self, scene: &Arc<Scene>) -> SceneChange {
         let before = std::mem::replace(&mut self.scene, Arc::clone(scene));
-        let mut known: BTreeMap<u64, (&Arc<ShownPair>, Told)> = before
+        let mut known: BTreeMap<u64, (&Arc<ShownPair>, StreamedNumbers)> = before
             .pairs
             .iter()
             .zip(std::mem::take(&mut self.pairs))
             .map(|(shown, told)| (told.id, (shown, told)))
             .collect();
-        let mut change = Change::default();
+        let mut change = SceneChange::default();
         let labels: Vec<Option<usize>> = scene.pairs.iter().map(|pair| place(scene, pair)).collect();
         let shared = shared(&labels);
         let mut ids = BTreeMap::new();
@@ -223,8 +223,14 @@ impl Feed {
             });
             ids.insert(ends, id);
             let subject = subject(shown);
-            let mut told =
-                Told { id, subject, labels, alone: true, counted: None, numbers: Numbers::default() };
+            let mut told = StreamedNumbers {
+                id,
+                subject,
+                labels,
+                alone: true,
+                counted: None,
+                numbers: Numbers::default(),
+            };
             match known.remove(&id) {
                 None => change.appeared.push(pair),
                 Some((earlier, before)) => {
@@ -246,13 +252,13 @@ impl Feed {
 
 /// What is other in a scene: pairs by their place in it, those that are gone by their number.
 #[derive(Default)]
-struct Change {
+struct SceneChange {
     appeared: Vec<usize>,
     changed: Vec<usize>,
     vanished: Vec<u64>,
 }
 
-impl Told {
+impl StreamedNumbers {
     /// What there is to say at the end of a tick of this length.
     fn numbers(&self, view: &View, pair: usize, length: Duration) -> Numbers {
         let counted = view.own_counters(pair, self.subject);
@@ -301,11 +307,11 @@ impl Now<'_> {
     }
 }
 
-impl<'a> PairRow<'a> {
+impl<'a> StreamedPair<'a> {
     /// The side that is told of comes second.
-    fn new(shown: &'a ShownPair, told: &Told) -> PairRow<'a> {
+    fn new(shown: &'a ShownPair, told: &StreamedNumbers) -> StreamedPair<'a> {
         let [other, subject] = [1 - told.subject, told.subject].map(|side| PlaceRow::new(&shown.sides[side]));
-        PairRow { id: told.id, state: shown.state.as_str(), ends: [other, subject] }
+        StreamedPair { id: told.id, state: shown.state.as_str(), ends: [other, subject] }
     }
 }
 

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 /// How files looked at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::http) struct Files(Vec<(PathBuf, Option<Look>)>);
+pub(in crate::http) struct Files(Vec<(PathBuf, Option<FileIdentity>)>);
 
 /// What tells a file from the one that was there before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Look {
+struct FileIdentity {
     device: u64,
     inode: u64,
     length: u64,
@@ -41,9 +41,9 @@ impl Files {
 }
 
 /// `None` for one that cannot be looked at.
-fn look(path: &Path) -> Option<Look> {
+fn look(path: &Path) -> Option<FileIdentity> {
     let seen = fs::metadata(path).ok()?;
-    Some(Look {
+    Some(FileIdentity {
         device: seen.dev(),
         inode: seen.ino(),
         length: seen.len(),

@@ -43,15 +43,15 @@ pub(super) struct TlsServerConfig {
     #[serde(deserialize_with = "or_default")]
     pub client_ca_file: String,
     #[serde(deserialize_with = "or_default")]
-    pub client_auth_type: Word<Option<ClientAuth>>,
+    pub client_auth_type: FromScalar<Option<ClientAuth>>,
     pub client_allowed_sans: Option<Vec<String>>,
-    pub min_version: Option<Word<Version>>,
-    pub max_version: Option<Word<Version>>,
+    pub min_version: Option<FromScalar<Version>>,
+    pub max_version: Option<FromScalar<Version>>,
     #[serde(deserialize_with = "or_default")]
-    pub cipher_suites: Vec<Word<super::tls::CipherSuite>>,
+    pub cipher_suites: Vec<FromScalar<super::tls::CipherSuite>>,
     pub prefer_server_cipher_suites: Option<Switch>,
     #[serde(deserialize_with = "or_default")]
-    pub curve_preferences: Vec<Word<super::tls::Curve>>,
+    pub curve_preferences: Vec<FromScalar<super::tls::Curve>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -65,7 +65,7 @@ pub(super) struct HttpServerConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map")]
 pub(super) struct RateLimit {
-    pub interval: Option<Word<GoDuration>>,
+    pub interval: Option<FromScalar<GoDuration>>,
     pub burst: Option<u32>,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct GoDuration(pub Duration);
 
 /// A scalar that is read by its `FromStr`.
 #[derive(Debug, Default)]
-pub(super) struct Word<T>(pub T);
+pub(super) struct FromScalar<T>(pub T);
 
 /// A boolean as YAML 1.1 spells them.
 #[derive(Clone, Copy, Debug)]
@@ -129,12 +129,12 @@ impl FromStr for Version {
     }
 }
 
-impl FromStr for Word<Option<ClientAuth>> {
+impl FromStr for FromScalar<Option<ClientAuth>> {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Ok(Word(Some(match name {
-            "" | "NoClientCert" => return Ok(Word(None)),
+        Ok(FromScalar(Some(match name {
+            "" | "NoClientCert" => return Ok(FromScalar(None)),
             "RequestClientCert" => ClientAuth::Request,
             // The second is how exporter-toolkit called it before.
             "RequireAnyClientCert" | "RequireClientCert" => ClientAuth::RequireAny,
@@ -195,9 +195,9 @@ impl<T: FromStr<Err = String>> Visitor<'_> for WordVisitor<T> {
 
 macro_rules! read_as_word {
     ($($kind:ty),*) => { $(
-        impl<'de> Deserialize<'de> for Word<$kind> {
+        impl<'de> Deserialize<'de> for FromScalar<$kind> {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                from.deserialize_str(WordVisitor(PhantomData)).map(Word)
+                from.deserialize_str(WordVisitor(PhantomData)).map(FromScalar)
             }
         }
     )* };
@@ -205,7 +205,7 @@ macro_rules! read_as_word {
 
 read_as_word!(Version, GoDuration, super::tls::CipherSuite, super::tls::Curve);
 
-impl<'de> Deserialize<'de> for Word<Option<ClientAuth>> {
+impl<'de> Deserialize<'de> for FromScalar<Option<ClientAuth>> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_str(WordVisitor(PhantomData))
     }

@@ -49,7 +49,7 @@ fn a_hosts_end_is_read_as_the_kernel_sends_it() {
     let expected = Link {
         ifindex: 11,
         name: Name::from_bytes(b"veth0").unwrap(),
-        kind: Kind::Veth,
+        kind: LinkKind::Veth,
         iflink: Some(2),
         peer_netns: PeerNetns::Nsid(7),
         master: Some(9),
@@ -207,15 +207,15 @@ fn the_driver_is_read_from_the_nested_attribute_with_or_without_its_flag_and_nul
         named(&[(ifla::LINKINFO | flag, &nested)]).unwrap().kind
     };
     for flag in [0, NESTED] {
-        assert_eq!(kind(flag, b"veth\0"), Kind::Veth);
-        assert_eq!(kind(flag, b"veth"), Kind::Veth);
-        assert_eq!(kind(flag, b"bridge\0"), Kind::Bridge);
-        assert_eq!(kind(flag, b"openvswitch\0"), Kind::OpenVswitch);
-        assert_eq!(kind(flag, b"veth2\0"), Kind::Other);
-        assert_eq!(kind(flag, b""), Kind::Other);
+        assert_eq!(kind(flag, b"veth\0"), LinkKind::Veth);
+        assert_eq!(kind(flag, b"veth"), LinkKind::Veth);
+        assert_eq!(kind(flag, b"bridge\0"), LinkKind::Bridge);
+        assert_eq!(kind(flag, b"openvswitch\0"), LinkKind::OpenVswitch);
+        assert_eq!(kind(flag, b"veth2\0"), LinkKind::Other);
+        assert_eq!(kind(flag, b""), LinkKind::Other);
     }
     // IFLA_INFO_SLAVE_KIND alone: what its master is.
-    assert_eq!(named(&[(ifla::LINKINFO, &attribute(4, b"veth\0"))]).unwrap().kind, Kind::Other);
+    assert_eq!(named(&[(ifla::LINKINFO, &attribute(4, b"veth\0"))]).unwrap().kind, LinkKind::Other);
     assert_eq!(named(&[(ifla::LINKINFO, &[9, 0])]), None, "nested bytes that are no attribute");
 }
 

@@ -5,14 +5,16 @@
 
 use super::input::Config;
 use crate::model::counts::Counts;
-use crate::model::ledger::{AccountId, Booking, LabelSet, Ledger, Limits, OwnerHint, Row, SeriesCost};
+use crate::model::ledger::{
+    AccountId, Booking, LabelSet, Ledger, OwnerHint, RowKind, SeriesCost, SeriesLimits,
+};
 use crate::model::link::{End, NetnsId};
 use crate::model::owners::{Evidence, Owners, ProcessSearch};
 use crate::model::pairing::{EndState, Role};
 use crate::model::policy::{HOLD_BACK_GENERATED, UNFINISHED};
 use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_PORT, OF_AN_INFO, Trust};
 use crate::model::topology::Topology;
-use crate::model::view::{ShownPair, ShownSide, Tenant};
+use crate::model::view::{Ownership, ShownPair, ShownSide};
 use crate::model::workload::Runtime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,9 +35,9 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    pub(super) fn limits<T>(&self, then: impl FnOnce(&Limits<'_>) -> T) -> T {
+    pub(super) fn limits<T>(&self, then: impl FnOnce(&SeriesLimits<'_>) -> T) -> T {
         let filter = &self.config.filter;
-        then(&Limits { series: self.config.series, shows: &|labels| filter.shows(labels) })
+        then(&SeriesLimits { series: self.config.series, shows: &|labels| filter.shows(labels) })
     }
 }
 
@@ -69,7 +71,7 @@ pub(super) struct Sums {
     /// The namespaces to read at ticks for pairs without an end on the host.
     pub off_host: Counts<u32>,
     /// The owners at the ends that are shown, and how many series of information they and their members take.
-    pub tenants: Counts<Arc<Tenant>>,
+    pub ownerships: Counts<Arc<Ownership>>,
     pub infos: usize,
     /// The numbers of ports, and of interfaces of containers, that are shown.
     pub ports: usize,
@@ -87,7 +89,7 @@ struct AttributedPair {
     placement: ShownIn,
     waits: Waits,
     /// The owners at its ends that the user wants to see.
-    tenants: Vec<Arc<Tenant>>,
+    ownerships: Vec<Arc<Ownership>>,
 }
 
 /// The place in which a pair is shown.
@@ -257,9 +259,10 @@ impl Attribution {
             _ => Arc::new(shown),
         };
         let filter = &context.config.filter;
-        let tenants = shown.sides.iter().filter_map(|side| side.tenant.as_ref());
-        let tenants = tenants.filter(|tenant| filter.shows_owner(&tenant.owner)).cloned().collect();
-        let row = AttributedPair { shown, account, until, placement, waits, tenants };
+        let ownerships = shown.sides.iter().filter_map(|side| side.ownership.as_ref());
+        let ownerships =
+            ownerships.filter(|ownership| filter.shows_owner(&ownership.owner)).cloned().collect();
+        let row = AttributedPair { shown, account, until, placement, waits, ownerships };
         match ledger.is_refused(account) {
             true => _ = self.refused.insert(ends[0]),
             false => _ = self.refused.remove(&ends[0]),
@@ -308,11 +311,11 @@ impl Attribution {
                 let ports = row.shown.ports().filter(|(_, port, _)| port.link.is_some() && !port.hidden);
                 step(&mut sums.ports, ports.count());
                 step(&mut sums.containers, row.shown.sides.iter().filter(is_container).count());
-                for tenant in &row.tenants {
-                    let before = sums.tenants.get(tenant);
-                    sums.tenants.change(Arc::clone(tenant), 1, there);
-                    if (before == 0) != (sums.tenants.get(tenant) == 0) {
-                        step(&mut sums.infos, 1 + tenant.members.len());
+                for ownership in &row.ownerships {
+                    let before = sums.ownerships.get(ownership);
+                    sums.ownerships.change(Arc::clone(ownership), 1, there);
+                    if (before == 0) != (sums.ownerships.get(ownership) == 0) {
+                        step(&mut sums.infos, 1 + ownership.members.len());
                     }
                 }
             }
@@ -388,13 +391,14 @@ fn decide(
 /// Returns what it takes to show a pair by itself.
 fn cost(pair: &ShownPair) -> SeriesCost {
     let rows = pair.sides.each_ref().map(|side| match side.role {
-        Role::Port if side.link.is_some() && !side.hidden => Row::Port,
-        Role::Interface if is_container(&side) => Row::Container,
-        _ => Row::Nothing,
+        Role::Port if side.link.is_some() && !side.hidden => RowKind::Port,
+        Role::Interface if is_container(&side) => RowKind::Container,
+        _ => RowKind::Nothing,
     });
     let count = |row| rows.iter().filter(|&&other| other == row).count();
     let shown = || pair.sides.iter().filter(|side| !side.hidden);
-    let infos = shown().filter_map(|side| side.tenant.as_ref()).map(|tenant| 1 + tenant.members.len());
+    let infos =
+        shown().filter_map(|side| side.ownership.as_ref()).map(|ownership| 1 + ownership.members.len());
     let vouched = |side: &ShownSide| {
         let owner = side.labels.as_ref().map(|labels| labels.runtime);
         side.end.netns == NetnsId::Host
@@ -402,7 +406,7 @@ fn cost(pair: &ShownPair) -> SeriesCost {
     };
     SeriesCost {
         rows,
-        series: (OF_A_PORT * count(Row::Port)).max(OF_A_CADVISOR_LINK * count(Row::Container))
+        series: (OF_A_PORT * count(RowKind::Port)).max(OF_A_CADVISOR_LINK * count(RowKind::Container))
             + OF_AN_INFO * infos.sum::<usize>(),
         trust: if pair.sides.iter().any(vouched) { Trust::Vouched } else { Trust::Discovered },
         hidden: pair.sides.each_ref().map(|side| side.hidden),
@@ -414,7 +418,7 @@ fn is_container(side: &&ShownSide) -> bool {
     side.role == Role::Interface
         && side.link.is_some()
         && !side.hidden
-        && side.tenant.as_ref().is_some_and(|tenant| tenant.is_container())
+        && side.ownership.as_ref().is_some_and(|ownership| ownership.is_container())
 }
 
 /// Returns what may name the owner of a pair's interface later, if it has one and no owner, or only one with

@@ -2,7 +2,7 @@
 //! that is written from the words of the rules and knows the truth that the first has to find.
 
 use super::*;
-use crate::model::link::{Kind, Link, Mac, Name, PeerNetns};
+use crate::model::link::{Link, LinkKind, Mac, Name, PeerNetns};
 use crate::model::pairing::Role;
 use crate::model::workload::{Claim, Claims, Endpoint, Locator, Started, Workload};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A namespace; the first one is the host.
 #[derive(Clone, Debug)]
-struct Room {
+struct GraphRoom {
     claimed: bool,
     /// The room with the cgroup that holds this one's, if both are claimed.
     inside_of: Option<usize>,
@@ -22,7 +22,7 @@ struct Room {
 
 #[derive(Clone, Debug)]
 struct Truth {
-    rooms: Vec<Room>,
+    rooms: Vec<GraphRoom>,
     /// The two rooms of each pair, and whether each end is on its room's bridge.
     pairs: Vec<[(usize, bool); 2]>,
 }
@@ -31,10 +31,10 @@ fn truths() -> impl Strategy<Value = Truth> {
     let room = (any::<bool>(), proptest::option::of(0usize..8), any::<bool>());
     (proptest::collection::vec(room, 1..8), proptest::collection::vec(any::<[(u8, bool); 2]>(), 0..24))
         .prop_map(|(rooms, pairs)| {
-            let rooms: Vec<Room> = rooms
+            let rooms: Vec<GraphRoom> = rooms
                 .into_iter()
                 .enumerate()
-                .map(|(i, (claimed, inside_of, bridge))| Room {
+                .map(|(i, (claimed, inside_of, bridge))| GraphRoom {
                     claimed: claimed && i > 0,
                     // A room can only be inside of an earlier one: cgroups are a tree.
                     inside_of: inside_of.filter(|&outer| claimed && outer > 0 && outer < i),
@@ -62,7 +62,7 @@ impl Truth {
     }
 
     fn links(&self, room: usize) -> Vec<Link> {
-        let bridge = Link { ifindex: 1, name: name("br0"), kind: Kind::Bridge, ..Link::default() };
+        let bridge = Link { ifindex: 1, name: name("br0"), kind: LinkKind::Bridge, ..Link::default() };
         let mut links = vec![bridge];
         links.truncate(usize::from(self.rooms[room].bridge));
         for pair in 0..self.pairs.len() {
@@ -71,7 +71,7 @@ impl Truth {
                 links.push(Link {
                     ifindex: self.ifindex(pair, side),
                     name: name(&device(pair, side)),
-                    kind: Kind::Veth,
+                    kind: LinkKind::Veth,
                     iflink: Some(self.ifindex(pair, 1 - side)),
                     peer_netns: match peer_room {
                         _ if peer_room == room => PeerNetns::Same,

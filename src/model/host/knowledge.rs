@@ -3,8 +3,8 @@
 use super::attribution::{Attribution, Context};
 use super::input::{Config, ProcessInNetns, Request};
 use super::schedule::{Effects, Searching};
-use crate::model::ledger::{LabelSet, Ledger, Limits, Unattributed};
-use crate::model::link::{End, Kind, Link, Name, NetnsId};
+use crate::model::ledger::{LabelSet, Ledger, SeriesLimits, Unattributed};
+use crate::model::link::{End, Link, LinkKind, Name, NetnsId};
 use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState};
 use crate::model::policy::{EVALUATE_AT_LEAST, EVALUATE_AT_MOST, EVALUATE_IN_DOUBT, KEPT_UNATTRIBUTED};
 use crate::model::topology::{Settled, Topology};
@@ -67,7 +67,7 @@ impl Knowledge {
             ends.extend(self.attribution.dated());
         }
         self.attribute(ends, config, started, now);
-        let limits = Limits { series: config.series, shows: &|labels| config.filter.shows(labels) };
+        let limits = SeriesLimits { series: config.series, shows: &|labels| config.filter.shows(labels) };
         if changed.networks {
             self.ledger.know_networks(self.evidence.networks(), now, &limits);
         }
@@ -82,7 +82,7 @@ impl Knowledge {
 
     /// Joins the links that have changed, and opens, moves and closes the accounts of their pairs.
     fn settle_links(&mut self, now: Duration) -> Settled {
-        let settled = self.topology.settle();
+        let settled = self.topology.pair_changed();
         let pairs: Vec<_> = settled.pairs.iter().map(|ends| self.topology.pair(*ends)).collect();
         let topology = &self.topology;
         let there = |end: End| topology.link(end.netns, end.ifindex).is_some();
@@ -161,7 +161,7 @@ impl Knowledge {
         let over = self.ledger.waits_since().is_some_and(|since| now >= since + KEPT_UNATTRIBUTED);
         let version = self.evidence.version();
         let news = std::mem::replace(&mut self.searching.late_version, version) != version;
-        let limits = Limits { series: config.series, shows: &|labels| config.filter.shows(labels) };
+        let limits = SeriesLimits { series: config.series, shows: &|labels| config.filter.shows(labels) };
         let evidence = &self.evidence;
         self.ledger.attribute_late(|entry| late_owner(entry, evidence, now), news || over, now, &limits);
     }
@@ -253,7 +253,7 @@ impl Knowledge {
 
     /// Takes the counters of a link message, which may be the last of the end.
     pub(super) fn observe_link(&mut self, end: End, link: &Link) {
-        if link.kind != Kind::Veth {
+        if link.kind != LinkKind::Veth {
             return;
         }
         // An end that is being made has no peer either, and no account.

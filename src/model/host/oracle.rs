@@ -26,7 +26,7 @@ impl Host {
     pub(super) fn compare_with_twin(&mut self, input: Input, now: Duration) {
         let Oracle::Compared(twin) = &mut self.oracle else { return };
         let text = format!("{input:?}");
-        twin.take(input, now);
+        twin.take_input(input, now);
         twin.take_named();
         let (twin, shown) = (twin.view(), self.view());
         let (Some(twin), Some(shown)) = (twin, shown) else { return };

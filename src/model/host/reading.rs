@@ -7,8 +7,8 @@ use super::open_requests::OpenRequests;
 use super::rotation::ReadRotation;
 use super::schedule::Effects;
 use super::unconfirmed::UnconfirmedChanges;
-use crate::model::link::{End, Errors, Kind, Link, NetnsId, PeerNetns};
-use crate::model::topology::{Change, Settled};
+use crate::model::link::{End, Errors, Link, LinkKind, NetnsId, PeerNetns};
+use crate::model::topology::{Settled, TopologyChange};
 use crate::model::view::{Source, SourceStatus, Status};
 use crate::model::workload::{Locator, Runtime};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -213,7 +213,7 @@ impl Reading {
             return Effects::default(); // the namespace that was asked about is gone
         }
         self.open_requests.resync.asked.extend(nsid);
-        let (mut missed, mut change) = (Vec::new(), Change::Shape);
+        let (mut missed, mut change) = (Vec::new(), TopologyChange::Shape);
         let mut more = Vec::new();
         match answer {
             Ok(Links { links, errors, bad_messages }) => {
@@ -247,7 +247,7 @@ impl Reading {
             self.unconfirmed.raise(missed.into_iter().map(|ifindex| End { netns, ifindex }), now);
         }
         // A resync is complete only when it is evaluated.
-        Effects { requests: self.open(more, known), changed: change == Change::Shape || in_resync }
+        Effects { requests: self.open(more, known), changed: change == TopologyChange::Shape || in_resync }
     }
 
     /// Takes the namespace that a claim means.
@@ -372,7 +372,7 @@ fn note_asked(requests: &[Request], known: &mut Knowledge) {
 fn note_counters(netns: NetnsId, links: &[Link], known: &mut Knowledge, learning: Learning) -> u64 {
     let unheard = learning == Learning::Polling && netns != NetnsId::Host;
     let mut lost = 0;
-    for link in links.iter().filter(|link| link.kind == Kind::Veth && link.iflink.is_some()) {
+    for link in links.iter().filter(|link| link.kind == LinkKind::Veth && link.iflink.is_some()) {
         let end = End { netns, ifindex: link.ifindex };
         if unheard && known.ledger.is_another(end, &link.counters) {
             lost += 1;

@@ -65,7 +65,7 @@ impl Presentation {
 
     fn build(&self, known: &Knowledge) -> Scene {
         let overflow = known.ledger.overflow();
-        let tenants = known.attribution.sums().tenants.keys();
+        let ownerships = known.attribution.sums().ownerships.keys();
         let networks = || known.ledger.networks();
         Scene {
             pairs: known.attribution.listed().map(|(pair, _)| Arc::clone(pair)).collect(),
@@ -74,7 +74,7 @@ impl Presentation {
             workloads_begun: known.ledger.workloads().map(|total| total.begun).collect(),
             networks: networks().map(|(labels, ..)| Arc::clone(labels)).collect(),
             networks_begun: networks().map(|(.., begun)| begun).collect(),
-            tenants: tenants.cloned().collect(),
+            ownerships: ownerships.cloned().collect(),
             pods: self.built_from.pods,
             others: self.listed_others().cloned().collect(),
             ends: known.attribution.ends(),
@@ -139,7 +139,7 @@ impl Presentation {
             let [first, last] = [0, u32::MAX].map(|ifindex| End { netns, ifindex });
             let now = known.owners.others(netns, &known.topology).into_iter();
             let now: BTreeMap<End, OtherLink> = now
-                .filter(|other| config.filter.shows_owner(&other.tenant.owner))
+                .filter(|other| config.filter.shows_owner(&other.ownership.owner))
                 .map(|other| (other.end, other))
                 .collect();
             let before: Vec<End> = self.others.range(first..=last).map(|(&end, _)| end).collect();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
-use crate::model::link::{Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
+use crate::model::link::{Counters, Errors, Link, LinkKind, Mac, Name, PeerNetns};
 use crate::model::pairing::{EndState, Role};
 use crate::model::workload::{Claim, Claims, Endpoint, Locator, Network, Started, Workload};
 use std::collections::{BTreeMap, VecDeque};
@@ -25,7 +25,7 @@ struct World {
 impl World {
     /// A bridge `br-front`, and one container on it for each of these (nsid, host ifindex).
     fn with_containers(containers: &[(u32, u32)]) -> World {
-        let bridge = Link { ifindex: 2, name: name("br-front"), kind: Kind::Bridge, ..Link::default() };
+        let bridge = Link { ifindex: 2, name: name("br-front"), kind: LinkKind::Bridge, ..Link::default() };
         let mut world = World { links: BTreeMap::from([(None, Ok(vec![bridge]))]), ..World::default() };
         for &(nsid, ifindex) in containers {
             world.start(nsid, ifindex);
@@ -139,7 +139,7 @@ fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
     Link {
         ifindex,
         name: name(&format!("veth{ifindex}")),
-        kind: Kind::Veth,
+        kind: LinkKind::Veth,
         iflink: Some(iflink),
         peer_netns,
         ..Link::default()
@@ -540,7 +540,7 @@ fn a_container_in_a_container_has_a_parent_and_the_parents_end_is_the_port() {
     let mut world = World::with_containers(&[(0, 10)]);
     world.docker_says(&[("outer", 700, 10)]);
     // There it is on a bridge that has the name of a network's on the host.
-    let bridge = Link { ifindex: 9, name: name("br-front"), kind: Kind::Bridge, ..Link::default() };
+    let bridge = Link { ifindex: 9, name: name("br-front"), kind: LinkKind::Bridge, ..Link::default() };
     let port = Link { master: Some(9), ..veth(3, 2, PeerNetns::Nsid(1)) };
     world.links.get_mut(&Some(0)).unwrap().as_mut().unwrap().extend([bridge, port]);
     let inner = Link { name: name("eth0"), ..veth(2, 3, PeerNetns::Nsid(0)) };
@@ -555,7 +555,7 @@ fn a_container_in_a_container_has_a_parent_and_the_parents_end_is_the_port() {
         assert_eq!(names(&host), ["veth10 docker/outer/eth0/front", "veth3 process/inner/eth0/"], "{cgroup}");
         let scene = host.view().unwrap().scene;
         let parents: Vec<_> =
-            scene.tenants.iter().map(|t| (t.owner.name.as_str(), t.parent.as_str())).collect();
+            scene.ownerships.iter().map(|t| (t.owner.name.as_str(), t.parent.as_str())).collect();
         assert_eq!(parents, [("outer", ""), ("inner", "outer")]);
         assert_eq!(&*scene.pairs[1].sides[0].netns, "docker/outer");
     }
@@ -685,10 +685,10 @@ fn of_two_containers_in_one_namespace_the_one_owns_it_that_was_started_first() {
         world.pids = BTreeMap::from([(700, Located::Nsid(0)), (701, Located::Nsid(0))]);
         let mut host = new_host();
         world.tick(&mut host, NOW);
-        let tenant = &host.view().unwrap().scene.tenants[0];
-        let members: Vec<&str> = tenant.members.iter().map(|member| member.name.as_str()).collect();
+        let ownership = &host.view().unwrap().scene.ownerships[0];
+        let members: Vec<&str> = ownership.members.iter().map(|member| member.name.as_str()).collect();
         let other = if owner == first { "apple" } else { first };
-        assert_eq!((tenant.owner.name.as_str(), members), (owner, vec![other]), "{started:?}");
+        assert_eq!((ownership.owner.name.as_str(), members), (owner, vec![other]), "{started:?}");
     }
 }
 

@@ -69,7 +69,7 @@ impl Account {
     }
 
     /// Marks all traffic of a side as booked. Returns the part that was not booked before.
-    pub(super) fn take(&mut self, side: usize) -> Traffic {
+    pub(super) fn take_unbooked(&mut self, side: usize) -> Traffic {
         let all = self.counted.traffic(side);
         let new = all.since(self.booked[side]);
         self.booked[side] = all;
@@ -77,13 +77,13 @@ impl Account {
     }
 
     /// Books the traffic that is not booked yet, unless the pair is held back or in transit.
-    pub(super) fn settle(&mut self, book: &mut Book) {
+    pub(super) fn book_traffic(&mut self, book: &mut Book) {
         self.add_to_overflow(&mut book.overflow);
         if self.held.is_some() || self.in_transit {
             return;
         }
         for side in 0..2 {
-            let traffic = self.take(side);
+            let traffic = self.take_unbooked(side);
             if let Some(total) = self.totals[side] {
                 book.book(total, traffic);
             }
@@ -107,13 +107,13 @@ impl Account {
     }
 
     /// Swaps the two sides of the pair.
-    pub(super) fn turn(&mut self) {
+    pub(super) fn swap_sides(&mut self) {
         self.ends.swap(0, 1);
-        self.counted.turn();
+        self.counted.swap_sides();
         self.booked.swap(0, 1);
         self.totals.swap(0, 1);
         if let Placement::Overflow(share) = &mut self.placement {
-            share.turn();
+            share.swap_sides();
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::account::Account;
 use super::overflow::{Overflow, Placement, SeriesCost};
 use super::totals::{TotalId, Totals};
-use super::{LabelSet, Limits, NetworkLabels, Traffic};
+use super::{LabelSet, NetworkLabels, SeriesLimits, Traffic};
 use crate::model::policy::SETS_OF_A_WORKLOAD;
-use crate::model::series::{self, OF_A_LABEL_SET, OF_A_NETWORK, Room, Trust};
+use crate::model::series::{self, OF_A_LABEL_SET, OF_A_NETWORK, SeriesBudget, Trust};
 use crate::model::workload::Runtime;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -31,9 +31,9 @@ pub(super) struct Book {
     /// The number of label sets of each workload.
     sets: HashMap<(Runtime, [String; 3]), usize>,
     /// The series that shown pairs and totals take.
-    room: Room,
+    room: SeriesBudget,
     /// The room that hidden totals take: they need no series, but as much memory.
-    hidden: Room,
+    hidden: SeriesBudget,
     /// The number of hidden totals of workloads.
     hidden_totals: usize,
     /// The number of further series that would be shown without a limit.
@@ -82,7 +82,7 @@ impl Book {
         &mut self,
         known: BTreeSet<NetworkLabels>,
         now: Duration,
-        limits: &Limits<'_>,
+        limits: &SeriesLimits<'_>,
     ) {
         let gone: Vec<NetworkLabels> =
             self.known.keys().filter(|labels| !known.contains(labels)).cloned().collect();
@@ -106,7 +106,7 @@ impl Book {
         labels: NetworkLabels,
         begun: Duration,
         now: Duration,
-        limits: &Limits<'_>,
+        limits: &SeriesLimits<'_>,
     ) -> TotalId {
         let room = self.networks.len() < series::networks(limits.series);
         let id = self.networks.find(&labels).unwrap_or_else(|| {
@@ -139,7 +139,7 @@ impl Book {
         labels: [Option<LabelSet>; 2],
         cost: &SeriesCost,
         now: Duration,
-        limits: &Limits<'_>,
+        limits: &SeriesLimits<'_>,
     ) -> [Option<TotalId>; 2] {
         let since = match account.held.is_some() || account.in_transit {
             true => account.arrived,
@@ -196,7 +196,7 @@ impl Book {
         admitted: (bool, bool),
         since: Duration,
         now: Duration,
-        limits: &Limits<'_>,
+        limits: &SeriesLimits<'_>,
     ) -> (TotalId, usize) {
         if let Some(id) = self.workloads.find(&labels) {
             self.workloads.begin_earlier(id, since, now);
@@ -221,13 +221,19 @@ impl Book {
         }
     }
 
-    fn open(&mut self, labels: LabelSet, since: Duration, now: Duration, limits: &Limits<'_>) -> TotalId {
+    fn open(
+        &mut self,
+        labels: LabelSet,
+        since: Duration,
+        now: Duration,
+        limits: &SeriesLimits<'_>,
+    ) -> TotalId {
         let hidden = !(limits.shows)(&labels);
         self.hidden_totals += usize::from(hidden);
         if !labels.is_overflow() {
             match hidden {
-                true => self.hidden.keep(OF_A_LABEL_SET, Trust::Vouched),
-                false => self.room.keep(OF_A_LABEL_SET, labels.trust()),
+                true => self.hidden.reserve(OF_A_LABEL_SET, Trust::Vouched),
+                false => self.room.reserve(OF_A_LABEL_SET, labels.trust()),
             }
         }
         if labels.interface != series::OTHER {
@@ -255,16 +261,16 @@ impl Book {
     /// Changes the series that a pair takes, and the number of those that are not shown.
     pub(super) fn charge(&mut self, account: &mut Account, cost: Option<SeriesCost>, refused: usize) {
         if let Some(before) = std::mem::replace(&mut account.cost, cost) {
-            self.room.give_back(before.series, before.trust);
+            self.room.release(before.series, before.trust);
             self.freed |= cost.is_none_or(|cost| cost.series < before.series);
         }
         if let Some(cost) = cost {
-            self.room.keep(cost.series, cost.trust);
+            self.room.reserve(cost.series, cost.trust);
         }
         self.refused = self.refused - std::mem::replace(&mut account.refused, refused) + refused;
     }
 
-    fn has_room(&self, series: usize, trust: Trust, limits: &Limits<'_>) -> bool {
+    fn has_room(&self, series: usize, trust: Trust, limits: &SeriesLimits<'_>) -> bool {
         let of_networks = self.networks.len() * OF_A_NETWORK;
         self.room.has_room(series, trust, of_networks, limits.series)
     }
@@ -277,8 +283,8 @@ impl Book {
             self.hidden_totals -= usize::from(total.detail.hidden);
             if !total.labels.is_overflow() {
                 match total.detail.hidden {
-                    true => self.hidden.give_back(OF_A_LABEL_SET, Trust::Vouched),
-                    false => self.room.give_back(OF_A_LABEL_SET, total.labels.trust()),
+                    true => self.hidden.release(OF_A_LABEL_SET, Trust::Vouched),
+                    false => self.room.release(OF_A_LABEL_SET, total.labels.trust()),
                 }
             }
             if total.labels.interface != series::OTHER {

@@ -83,7 +83,7 @@ impl Counted {
     }
 
     /// Swaps the two sides of the pair.
-    pub(super) fn turn(&mut self) {
+    pub(super) fn swap_sides(&mut self) {
         self.highest.swap(0, 1);
         self.shown.swap(0, 1);
         self.received.swap(0, 1);

@@ -10,7 +10,7 @@ use crate::model::series::Trust;
 
 /// The kind of row that shows an end's counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Row {
+pub(crate) enum RowKind {
     Port,
     /// A row of an interface of a container or pod, with the counters as seen by the interface.
     Container,
@@ -22,7 +22,7 @@ pub(crate) enum Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SeriesCost {
     /// The kind of row of each side.
-    pub rows: [Row; 2],
+    pub rows: [RowKind; 2],
     /// The number of series of these rows and of the information on their owners.
     pub series: usize,
     /// The trust in the pair.
@@ -44,7 +44,7 @@ pub(super) enum Placement {
 /// A pair's contribution to the overflow.
 #[derive(Clone, Debug)]
 pub(super) struct Share {
-    rows: [Row; 2],
+    rows: [RowKind; 2],
     counted: [Counters; 2],
 }
 
@@ -59,11 +59,11 @@ pub struct Overflow {
 }
 
 impl Account {
-    fn seen(&self, side: usize, row: Row) -> Counters {
+    fn seen(&self, side: usize, row: RowKind) -> Counters {
         match row {
-            Row::Port => self.counted.highest[side],
-            Row::Container => self.own_counters(side),
-            Row::Nothing => Counters::default(),
+            RowKind::Port => self.counted.highest[side],
+            RowKind::Container => self.own_counters(side),
+            RowKind::Nothing => Counters::default(),
         }
     }
 
@@ -82,7 +82,7 @@ impl Account {
 
     /// Moves the pair to the overflow. A pair that was created while the exporter runs contributes all of
     /// its counters, any other pair only what it counts from now on.
-    pub(super) fn move_to_overflow(&mut self, overflow: &mut Overflow, rows: [Row; 2]) {
+    pub(super) fn move_to_overflow(&mut self, overflow: &mut Overflow, rows: [RowKind; 2]) {
         let counted = match self.born {
             true => Default::default(),
             false => [0, 1].map(|side| self.seen(side, rows[side])),
@@ -90,16 +90,16 @@ impl Account {
         self.placement = Placement::Overflow(Box::new(Share { rows, counted }));
         for row in rows {
             match row {
-                Row::Port => _ = overflow.ports.get_or_insert_default(),
-                Row::Container => _ = overflow.containers.get_or_insert_default(),
-                Row::Nothing => {}
+                RowKind::Port => _ = overflow.ports.get_or_insert_default(),
+                RowKind::Container => _ = overflow.containers.get_or_insert_default(),
+                RowKind::Nothing => {}
             }
         }
         self.add_to_overflow(overflow);
     }
 
     /// Changes the kind of row that each end contributes to, from now on.
-    pub(super) fn set_rows(&mut self, overflow: &mut Overflow, rows: [Row; 2]) {
+    pub(super) fn set_rows(&mut self, overflow: &mut Overflow, rows: [RowKind; 2]) {
         self.add_to_overflow(overflow);
         let Placement::Overflow(mut share) = std::mem::take(&mut self.placement) else { return };
         for side in (0..2).filter(|&side| share.rows[side] != rows[side]) {
@@ -116,9 +116,9 @@ impl Account {
         let Placement::Overflow(share) = &mut self.placement else { return };
         for (side, seen) in seen.iter().enumerate() {
             let sum = match share.rows[side] {
-                Row::Port => overflow.ports.get_or_insert_default(),
-                Row::Container => overflow.containers.get_or_insert_default(),
-                Row::Nothing => continue,
+                RowKind::Port => overflow.ports.get_or_insert_default(),
+                RowKind::Container => overflow.containers.get_or_insert_default(),
+                RowKind::Nothing => continue,
             };
             add(sum, seen, &share.counted[side]);
             share.counted[side] = highest(&share.counted[side], seen);
@@ -128,7 +128,7 @@ impl Account {
 
 impl Share {
     /// Swaps the two sides of the pair.
-    pub(super) fn turn(&mut self) {
+    pub(super) fn swap_sides(&mut self) {
         self.rows.swap(0, 1);
         self.counted.swap(0, 1);
     }

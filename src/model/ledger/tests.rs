@@ -270,7 +270,7 @@ fn a_network_is_there_with_zero_as_soon_as_it_is_known_and_sums_its_workloads() 
         |_| true,
         |_| false,
     );
-    ledger.know_networks(known, MINUTE, &Limits { series: 1_000_000, shows: &|_| true });
+    ledger.know_networks(known, MINUTE, &SeriesLimits { series: 1_000_000, shows: &|_| true });
     assign(&mut ledger, vec![to("web"), to("db")], MINUTE);
     let rows: Vec<_> =
         ledger.networks().map(|(l, t, _)| (l.network.as_str(), t.receive.bytes, t.transmit.bytes)).collect();

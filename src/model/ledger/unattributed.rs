@@ -1,7 +1,7 @@
 //! The traffic of pairs that died before their owner was known.
 
 use super::account::HeldBack;
-use super::{LabelSet, Ledger, Limits, OwnerHint, Traffic};
+use super::{LabelSet, Ledger, OwnerHint, SeriesLimits, Traffic};
 use crate::model::policy::UNATTRIBUTED;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl Ledger {
         owner: impl Fn(&Unattributed) -> Option<[Option<LabelSet>; 2]>,
         all: bool,
         now: Duration,
-        limits: &Limits<'_>,
+        limits: &SeriesLimits<'_>,
     ) {
         let mut excess = self.unattributed.len().saturating_sub(UNATTRIBUTED);
         let first = if all || excess > 0 { 0 } else { self.asked_late };

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 /// The cost of a pair that takes no series.
 pub(super) const NO_COST: SeriesCost =
-    SeriesCost { rows: [Row::Nothing; 2], series: 0, trust: Trust::Vouched, hidden: [false; 2] };
+    SeriesCost { rows: [RowKind::Nothing; 2], series: 0, trust: Trust::Vouched, hidden: [false; 2] };
 
 /// A ledger, and the pairs of the last call.
 #[derive(Default)]
@@ -49,7 +49,7 @@ impl Whole {
     }
 
     /// Assigns one booking to each pair, in the order of the pairs.
-    pub(super) fn book(&mut self, bookings: Vec<Booking>, now: Duration, limits: &Limits<'_>) {
+    pub(super) fn book(&mut self, bookings: Vec<Booking>, now: Duration, limits: &SeriesLimits<'_>) {
         let ends: Vec<End> = self.pairs.iter().map(|pair| pair.sides[0].end).collect();
         for (end, booking) in ends.into_iter().zip(bookings) {
             let (id, _) = self.ledger.place(end).expect("an account");
@@ -71,7 +71,7 @@ impl Whole {
         now: Duration,
         retention: Duration,
     ) {
-        let limits = Limits { series: 1_000_000, shows: &|_| true };
+        let limits = SeriesLimits { series: 1_000_000, shows: &|_| true };
         self.ledger.attribute_late(owner, true, now, &limits);
         self.book(bookings, now, &limits);
         self.ledger.expire(now, retention);

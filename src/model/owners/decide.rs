@@ -6,10 +6,10 @@ use super::evidence::Evidence;
 use super::new_processes::containers_above;
 use super::{Facts, Owners, is_generated_name};
 use crate::model::host::ProcessInNetns;
-use crate::model::link::{End, Kind, Link, Mac, Name, NetnsId, PeerNetns};
+use crate::model::link::{End, Link, LinkKind, Mac, Name, NetnsId, PeerNetns};
 use crate::model::pairing::Inside;
 use crate::model::topology::Topology;
-use crate::model::view::Tenant;
+use crate::model::view::Ownership;
 use crate::model::workload::{Claim, Endpoint, Expected, Locator, Runtime};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// The owner of a namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
-    pub tenant: Arc<Tenant>,
+    pub ownership: Arc<Ownership>,
     pub endpoints: Vec<Endpoint>,
     /// The locator by which the owner was found; `None` if it was found by an expected interface.
     pub locator: Option<Locator>,
@@ -48,33 +48,39 @@ impl FoundBy {
 }
 
 impl Owner {
-    fn new(tenant: Tenant, endpoints: Vec<Endpoint>, locator: Option<Locator>, found: FoundBy) -> Owner {
-        Owner { tenant: Arc::new(tenant), endpoints, locator, found, outer: None, left: None }
+    fn new(
+        ownership: Ownership,
+        endpoints: Vec<Endpoint>,
+        locator: Option<Locator>,
+        found: FoundBy,
+    ) -> Owner {
+        Owner { ownership: Arc::new(ownership), endpoints, locator, found, outer: None, left: None }
     }
 
     fn of_claim(claim: &Claim, cgroup: Option<&str>) -> Owner {
-        let tenant = Tenant { members: claim.members.clone(), ..Tenant::alone(claim.owner.clone(), cgroup) };
-        Owner::new(tenant, claim.endpoints.clone(), Some(claim.locator.clone()), FoundBy::Claim)
+        let ownership =
+            Ownership { members: claim.members.clone(), ..Ownership::alone(claim.owner.clone(), cgroup) };
+        Owner::new(ownership, claim.endpoints.clone(), Some(claim.locator.clone()), FoundBy::Claim)
     }
 
     fn of_process(process: &ProcessInNetns) -> Owner {
-        let tenant = Tenant::alone(process.workload.clone(), process.cgroup.as_deref());
-        Owner::new(tenant, Vec::new(), Some(Locator::Pid(process.pid)), FoundBy::Process)
+        let ownership = Ownership::alone(process.workload.clone(), process.cgroup.as_deref());
+        Owner::new(ownership, Vec::new(), Some(Locator::Pid(process.pid)), FoundBy::Process)
     }
 
     /// Adds a second container of the same runtime, if the runtime reports neither as the other one's guest.
     fn add(&mut self, claim: &Claim) {
-        if self.tenant.owner.runtime == claim.owner.runtime {
-            let tenant = Arc::make_mut(&mut self.tenant);
-            tenant.members.push(claim.owner.clone());
-            tenant.members.sort();
+        if self.ownership.owner.runtime == claim.owner.runtime {
+            let ownership = Arc::make_mut(&mut self.ownership);
+            ownership.members.push(claim.owner.clone());
+            ownership.members.sort();
             self.endpoints.extend(claim.endpoints.iter().cloned());
         }
     }
 
     /// Returns the runtime's id of the workload.
     pub(super) fn id(&self) -> &str {
-        &self.tenant.owner.id
+        &self.ownership.owner.id
     }
 
     pub(super) fn kind(&self) -> FoundBy {
@@ -83,17 +89,17 @@ impl Owner {
 
     /// Returns the namespace's name derived from its owner: `RUNTIME/NAME`.
     pub(super) fn title(&self) -> String {
-        format!("{}/{}", self.tenant.owner.runtime.as_str(), self.tenant.owner.title())
+        format!("{}/{}", self.ownership.owner.runtime.as_str(), self.ownership.owner.title())
     }
 
     /// Returns the cgroup of the process by which the owner was found; `None` for an owner without a process.
     pub(super) fn cgroup(&self) -> Option<&str> {
-        Some(self.tenant.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
+        Some(self.ownership.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
     }
 
     /// Returns true if a runtime reports the owner: it then holds all other workloads in its cgroup.
     pub(super) fn is_reported(&self) -> bool {
-        !matches!(self.tenant.owner.runtime, Runtime::Process)
+        !matches!(self.ownership.owner.runtime, Runtime::Process)
     }
 
     /// Returns true if two owners show the same, regardless of the evidence for each.
@@ -101,9 +107,10 @@ impl Owner {
         match (a, b) {
             (None, None) => true,
             (Some(a), Some(b)) => {
-                let tenant = |owner: &Owner| (owner.tenant.owner.clone(), owner.tenant.members.clone());
-                (Arc::ptr_eq(&a.tenant, &b.tenant)
-                    || tenant(a) == tenant(b) && a.tenant.cgroup == b.tenant.cgroup)
+                let ownership =
+                    |owner: &Owner| (owner.ownership.owner.clone(), owner.ownership.members.clone());
+                (Arc::ptr_eq(&a.ownership, &b.ownership)
+                    || ownership(a) == ownership(b) && a.ownership.cgroup == b.ownership.cgroup)
                     && a.endpoints == b.endpoints
             }
             _ => false,
@@ -209,7 +216,7 @@ impl Owners {
         decided: &mut Decided,
     ) {
         let Some(before) = self.owners.get(&netns) else { return };
-        let owner = &before.tenant.owner;
+        let owner = &before.ownership.owner;
         // An owner that is known by a process alone has no claim.
         let of_process = matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process);
         if of_process || is_generated_name(owner) {
@@ -259,7 +266,7 @@ impl Owners {
             return;
         }
         let container = evidence.new_processes.container(netns);
-        for link in links.values().filter(|link| link.kind == Kind::Veth) {
+        for link in links.values().filter(|link| link.kind == LinkKind::Veth) {
             let Some(address) = link.address else { continue };
             let candidates = evidence.sources.values().filter_map(|source| source.expected.get(&address));
             let arrived = (known.arrived)(End { netns, ifindex: link.ifindex });
@@ -298,7 +305,7 @@ impl Owners {
             self.first_process(netns, evidence, &mut again);
         }
         decided.depends_on.extend(again.depends_on);
-        decided.owner = again.owner.filter(|owner| owner.tenant.owner == before.tenant.owner);
+        decided.owner = again.owner.filter(|owner| owner.ownership.owner == before.ownership.owner);
         decided.owner.is_some()
     }
 
@@ -313,11 +320,11 @@ impl Owners {
         let Some(workload) = evidence.container(id) else { return };
         // Of two namespaces with a first process of one container, the first is the container's.
         let owned = |id: &str, others: &dyn Fn(NetnsId) -> bool| {
-            let mut places = self.by_id.get(id).into_iter().flatten().filter(|place| **place != netns);
-            places.any(|place| others(*place))
+            let mut namespaces = self.by_id.get(id).into_iter().flatten().filter(|other| **other != netns);
+            namespaces.any(|other| others(*other))
         };
-        let first = |place: NetnsId| {
-            self.owners.get(&place).is_some_and(|owner| owner.found != FoundBy::NewProcess) || place < netns
+        let first = |other: NetnsId| {
+            self.owners.get(&other).is_some_and(|owner| owner.found != FoundBy::NewProcess) || other < netns
         };
         if owned(id, &first) {
             return;
@@ -325,18 +332,18 @@ impl Owners {
         if above().any(|outer| owned(outer, &|_| true) || evidence.container(outer).is_some()) {
             return;
         }
-        let tenant = Tenant::alone(workload.clone(), process.cgroup.as_deref());
+        let ownership = Ownership::alone(workload.clone(), process.cgroup.as_deref());
         let locator = Some(Locator::Pid(process.pid));
-        decided.owner = Some(Owner::new(tenant, Vec::new(), locator, FoundBy::NewProcess));
+        decided.owner = Some(Owner::new(ownership, Vec::new(), locator, FoundBy::NewProcess));
     }
 
     /// Returns true if the owner with this id is known to be in another namespace, with an interface of this
     /// address.
     fn is_elsewhere(&self, netns: NetnsId, id: &str, address: Mac, topology: &Topology) -> bool {
-        let places = self.by_id.get(id).into_iter().flatten().filter(|place| **place != netns);
-        let claimed = places
-            .filter(|place| self.owners.get(place).is_some_and(|owner| owner.found != FoundBy::Interface));
-        claimed.into_iter().any(|place| match topology.namespaces().get(place) {
+        let namespaces = self.by_id.get(id).into_iter().flatten().filter(|other| **other != netns);
+        let claimed = namespaces
+            .filter(|other| self.owners.get(other).is_some_and(|owner| owner.found != FoundBy::Interface));
+        claimed.into_iter().any(|other| match topology.namespaces().get(other) {
             Some(Inside::Seen(links)) => links.values().any(|link| link.address == Some(address)),
             Some(Inside::Denied) | None => false,
         })
@@ -347,10 +354,10 @@ fn add_expected(decided: &mut Decided, expected: &Expected) {
     let endpoint = Endpoint { network: expected.network.clone(), address: Some(expected.address) };
     match &mut decided.owner {
         None => {
-            let tenant = Tenant::alone(expected.workload.clone(), None);
-            decided.owner = Some(Owner::new(tenant, vec![endpoint], None, FoundBy::Interface));
+            let ownership = Ownership::alone(expected.workload.clone(), None);
+            decided.owner = Some(Owner::new(ownership, vec![endpoint], None, FoundBy::Interface));
         }
-        Some(owner) if owner.tenant.owner == expected.workload => owner.endpoints.push(endpoint),
+        Some(owner) if owner.ownership.owner == expected.workload => owner.endpoints.push(endpoint),
         Some(_) => {}
     }
 }

@@ -401,7 +401,7 @@ impl Evidence {
     /// Forgets the process of a namespace unless it is still there and identifies the owner.
     pub(super) fn keep_process(&mut self, netns: NetnsId, owner: Option<&Owner>) {
         let Some(process) = self.processes.get(&netns) else { return };
-        if owner.is_none_or(|owner| owner.tenant.owner != process.workload) || !self.is_there(process) {
+        if owner.is_none_or(|owner| owner.ownership.owner != process.workload) || !self.is_there(process) {
             self.forget_process(netns);
         }
     }

@@ -69,7 +69,7 @@ impl NetnsNames {
     }
 
     /// Names the namespaces with changed inputs. Returns the namespaces that have a new name.
-    pub(super) fn settle(&mut self) -> Vec<NetnsId> {
+    pub(super) fn assign_names(&mut self) -> Vec<NetnsId> {
         let mut changed = std::mem::take(&mut self.changed);
         // If the first namespace of a base has changed, the next one becomes the first.
         for netns in changed.clone() {

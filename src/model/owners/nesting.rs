@@ -21,7 +21,7 @@ impl Nesting {
     pub(super) fn set(&mut self, netns: NetnsId, before: Option<&Owner>, now: Option<&Owner>) {
         let key = |owner: Option<&Owner>| {
             let owner = owner?;
-            Some((owner.cgroup()?.to_owned(), owner.is_reported(), owner.tenant.owner.clone()))
+            Some((owner.cgroup()?.to_owned(), owner.is_reported(), owner.ownership.owner.clone()))
         };
         let (before, now) = (key(before), key(now));
         if before == now {
@@ -44,7 +44,7 @@ impl Nesting {
     /// Finds the outer workload of each workload in or below a changed cgroup. It is the nearest one with a
     /// cgroup above the workload's own; or one with the same cgroup, if a runtime reports that one and of the
     /// inner one only a process is known. Returns the namespaces of owners with a new outer workload.
-    pub(super) fn settle(&mut self, owners: &mut HashMap<NetnsId, Owner>) -> BTreeSet<NetnsId> {
+    pub(super) fn find_outer(&mut self, owners: &mut HashMap<NetnsId, Owner>) -> BTreeSet<NetnsId> {
         let changed = std::mem::take(&mut self.changed);
         let mut moved = BTreeSet::new();
         for cgroup in changed {
@@ -58,11 +58,11 @@ impl Nesting {
                 let outer = owners.get(&netns).and_then(|owner| self.outer_of(owner));
                 let outer = outer.filter(|outer| *outer != netns);
                 let parent = outer.and_then(|outer| owners.get(&outer));
-                let parent = parent.map(|owner| owner.tenant.owner.title()).unwrap_or_default();
+                let parent = parent.map(|owner| owner.ownership.owner.title()).unwrap_or_default();
                 let Some(owner) = owners.get_mut(&netns) else { continue };
-                if owner.outer != outer || owner.tenant.parent != parent {
+                if owner.outer != outer || owner.ownership.parent != parent {
                     owner.outer = outer;
-                    Arc::make_mut(&mut owner.tenant).parent = parent;
+                    Arc::make_mut(&mut owner.ownership).parent = parent;
                 }
                 // The workloads inside this one move with it.
                 moved.insert(netns);

@@ -2,8 +2,8 @@
 
 use super::Owners;
 use crate::model::ledger::LabelSet;
-use crate::model::link::{End, Kind, Link, NetnsId};
-use crate::model::pairing::{self, Inside, Pair, Place, Role, Side};
+use crate::model::link::{End, Link, LinkKind, NetnsId};
+use crate::model::pairing::{self, Inside, OwnerKind, Pair, Role, Side};
 use crate::model::topology::Topology;
 use crate::model::view::{OtherLink, ShownPair, ShownSide};
 use crate::model::workload::{Runtime, Workload};
@@ -15,8 +15,8 @@ const LOOPBACK_IFINDEX: u32 = 1;
 impl Owners {
     /// Returns the namespaces without an owner that have an end of this pair.
     pub(crate) fn unclaimed(&self, pair: &ShownPair) -> Vec<NetnsId> {
-        let places = pair.sides.iter().map(|side| side.end.netns);
-        places.filter(|&netns| self.place(netns) == Place::Unclaimed).collect()
+        let namespaces = pair.sides.iter().map(|side| side.end.netns);
+        namespaces.filter(|&netns| self.owner_kind(netns) == OwnerKind::Unclaimed).collect()
     }
 
     /// Returns true if the name of an interface of the pair is not final yet: an engine moves the interface
@@ -26,7 +26,7 @@ impl Owners {
         let mut interfaces = pair.sides.iter().filter(|side| side.role == Role::Interface);
         interfaces.any(|side| {
             let of_engine =
-                side.tenant.as_ref().is_some_and(|tenant| tenant.owner.runtime == Runtime::Docker);
+                side.ownership.as_ref().is_some_and(|ownership| ownership.owner.runtime == Runtime::Docker);
             of_engine && side.link.is_some_and(|link| !link.up && link.carrier_changes == 1)
         })
     }
@@ -36,15 +36,15 @@ impl Owners {
     pub(crate) fn is_generated(&self, pair: &ShownPair) -> bool {
         pair.sides
             .iter()
-            .any(|side| side.tenant.as_ref().is_some_and(|tenant| is_generated_name(&tenant.owner)))
+            .any(|side| side.ownership.as_ref().is_some_and(|ownership| is_generated_name(&ownership.owner)))
     }
 
     /// Returns a pair with its roles, its owners and its labels.
     pub(crate) fn show(&self, pair: &Pair, topology: &Topology) -> ShownPair {
-        let places = pair.sides.map(|side| self.place(side.end.netns));
+        let owner_kinds = pair.sides.map(|side| self.owner_kind(side.end.netns));
         let outer = self.outer(pair.sides.map(|side| side.end.netns));
         let switched = pair.sides.map(|side| topology.switch_of(&side).is_some());
-        let roles = pairing::roles(pair, places, outer, switched);
+        let roles = pairing::roles(pair, owner_kinds, outer, switched);
         let [mut a, mut b] = [0, 1].map(|side| self.side(&pair.sides[side], roles[side], topology));
         a.labels = self.labels(&a, &b);
         b.labels = self.labels(&b, &a);
@@ -73,11 +73,11 @@ impl Owners {
         }
     }
 
-    fn place(&self, netns: NetnsId) -> Place {
+    fn owner_kind(&self, netns: NetnsId) -> OwnerKind {
         match netns {
-            NetnsId::Host => Place::Host,
-            _ if self.owners.contains_key(&netns) => Place::Workload,
-            _ => Place::Unclaimed,
+            NetnsId::Host => OwnerKind::Host,
+            _ if self.owners.contains_key(&netns) => OwnerKind::Workload,
+            _ => OwnerKind::Unclaimed,
         }
     }
 
@@ -89,7 +89,7 @@ impl Owners {
             role,
             netns: self.names.get(netns).cloned().unwrap_or_default(),
             bridge: topology.switch_of(side),
-            tenant: self.owners.get(&netns).map(|owner| Arc::clone(&owner.tenant)),
+            ownership: self.owners.get(&netns).map(|owner| Arc::clone(&owner.ownership)),
             labels: None,
             hidden: false,
         }
@@ -97,18 +97,18 @@ impl Owners {
 
     /// Returns the links of a namespace that are no veths, if a container or pod owns it.
     pub(crate) fn others(&self, netns: NetnsId, topology: &Topology) -> Vec<OtherLink> {
-        let tenant = self.owners.get(&netns).map(|owner| &owner.tenant);
-        let Some((tenant, Inside::Seen(links))) =
-            tenant.filter(|tenant| tenant.is_container()).zip(topology.namespaces().get(&netns))
+        let ownership = self.owners.get(&netns).map(|owner| &owner.ownership);
+        let Some((ownership, Inside::Seen(links))) =
+            ownership.filter(|ownership| ownership.is_container()).zip(topology.namespaces().get(&netns))
         else {
             return Vec::new();
         };
         let others =
-            links.values().filter(|link| link.kind != Kind::Veth && link.ifindex != LOOPBACK_IFINDEX);
+            links.values().filter(|link| link.kind != LinkKind::Veth && link.ifindex != LOOPBACK_IFINDEX);
         let other = |link: &Link| OtherLink {
             end: End { netns, ifindex: link.ifindex },
             name: link.name,
-            tenant: Arc::clone(tenant),
+            ownership: Arc::clone(ownership),
         };
         others.map(|link| other(link)).collect()
     }
@@ -131,7 +131,7 @@ impl Owners {
         };
         let interface = side.link.map_or_else(String::new, |link| link.name.to_string());
         Some(match owner {
-            Some(owner) => LabelSet::of(&owner.tenant.owner, interface, network),
+            Some(owner) => LabelSet::of(&owner.ownership.owner, interface, network),
             None => LabelSet::of(&Workload::named(Runtime::Unknown, ""), interface, network),
         })
     }

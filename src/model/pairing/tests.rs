@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::link::{Kind, Name};
+use crate::model::link::{LinkKind, Name};
 use std::collections::HashMap;
 
 const HOST: NetnsId = NetnsId::Host;
@@ -10,7 +10,7 @@ fn other(nsid: u32) -> NetnsId {
 
 fn veth(ifindex: u32, iflink: u32, peer_netns: PeerNetns) -> Link {
     let name = Name::from_bytes(format!("v{ifindex}").as_bytes()).unwrap();
-    Link { ifindex, name, kind: Kind::Veth, iflink: Some(iflink), peer_netns, ..Link::default() }
+    Link { ifindex, name, kind: LinkKind::Veth, iflink: Some(iflink), peer_netns, ..Link::default() }
 }
 
 fn seen(netns: NetnsId, links: impl IntoIterator<Item = Link>) -> (NetnsId, Inside) {
@@ -39,7 +39,7 @@ impl LinkLookup for World<'_> {
             Inside::Seen(links) => links.get(&end.ifindex).map(Box::as_ref),
             Inside::Denied => None,
         }
-        .filter(|link| link.kind == Kind::Veth)
+        .filter(|link| link.kind == LinkKind::Veth)
     }
 
     fn netns_of(&self, nsid: u32) -> Option<NetnsId> {
@@ -59,7 +59,7 @@ pub(in crate::model) fn pair(namespaces: &Namespaces) -> Pairing {
         Inside::Denied => Vec::new(),
     });
     let mut pairing = Pairing::default();
-    pairing.join(&ends.collect(), &World { namespaces, ids });
+    pairing.pair_ends(&ends.collect(), &World { namespaces, ids });
     pairing
 }
 
@@ -154,14 +154,14 @@ fn an_end_without_a_pair_says_why() {
 
 #[test]
 fn only_veths_are_paired() {
-    let vlan = Link { kind: Kind::Other, ..veth(3, 2, PeerNetns::Same) };
+    let vlan = Link { kind: LinkKind::Other, ..veth(3, 2, PeerNetns::Same) };
     let world = Namespaces::from([seen(HOST, [vlan])]);
     assert_eq!(pair(&world), Pairing::default());
 }
 
 #[test]
 fn roles_go_by_place_then_by_switch() {
-    use Place::{Host, Unclaimed, Workload};
+    use OwnerKind::{Host, Unclaimed, Workload};
     use Role::{Interface, Port};
     let pair = |a, b| Pair {
         sides: [
@@ -170,7 +170,7 @@ fn roles_go_by_place_then_by_switch() {
         ],
     };
     let (one, two) = (other(1), other(2));
-    for (sides, places, switched, wanted) in [
+    for (sides, owner_kinds, switched, wanted) in [
         (pair(HOST, HOST), [Host, Host], [true, false], [Port, Port]),
         (pair(one, one), [Workload, Workload], [true, false], [Port, Port]),
         (pair(HOST, one), [Host, Workload], [false, true], [Port, Interface]),
@@ -183,7 +183,7 @@ fn roles_go_by_place_then_by_switch() {
         (pair(one, two), [Workload, Workload], [true, true], [Interface, Interface]),
         (pair(one, two), [Workload, Workload], [false, false], [Interface, Interface]),
     ] {
-        assert_eq!(roles(&sides, places, None, switched), wanted, "{places:?} {switched:?}");
+        assert_eq!(roles(&sides, owner_kinds, None, switched), wanted, "{owner_kinds:?} {switched:?}");
     }
 }
 
@@ -192,7 +192,7 @@ fn of_two_workloads_the_outer_ones_end_is_the_port_whatever_its_master() {
     let side = |nsid| Side { end: End { netns: other(nsid), ifindex: 1 }, link: None };
     let nested = Pair { sides: [side(1), side(2)] };
     for switched in [[false, false], [true, false], [false, true]] {
-        let both = [Place::Workload; 2];
+        let both = [OwnerKind::Workload; 2];
         assert_eq!(roles(&nested, both, Some(0), switched), [Role::Port, Role::Interface]);
         assert_eq!(roles(&nested, both, Some(1), switched), [Role::Interface, Role::Port]);
     }

@@ -2,10 +2,10 @@
 
 use super::{Theme, line, take_top};
 use crate::model::text::printable;
-use crate::top::pairs::{Counters, End, Rates, Workload};
+use crate::top::pairs::{ApiCounters, ApiEnd, ApiRates, ApiWorkload};
 use crate::top::promql;
-use crate::top::state::State;
-use crate::top::table::{Column, HISTORY, Row};
+use crate::top::state::ViewState;
+use crate::top::table::{Column, HISTORY, TableRow};
 use crate::top::text::{bytes, fit_right, rate, sparkline};
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -14,7 +14,7 @@ use ratatui::widgets::{Paragraph, Wrap};
 
 /// Paints the details of the opened row's pair from this line on, or from the last line that leaves the pane
 /// full. Returns the number of that line.
-pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) -> u16 {
+pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &ViewState, from: u16, theme: Theme) -> u16 {
     let mut left = area;
     let rule = "─".repeat(usize::from(area.width));
     line(frame, take_top(&mut left, 1), Line::styled(rule, theme.heading()));
@@ -33,7 +33,7 @@ pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16
 
 /// Paints the keys and the notices from this line on, or from the last line that leaves the pane full.
 /// Returns the number of that line.
-pub(super) fn help(frame: &mut Frame<'_>, area: Rect, state: &State, from: u16, theme: Theme) -> u16 {
+pub(super) fn help(frame: &mut Frame<'_>, area: Rect, state: &ViewState, from: u16, theme: Theme) -> u16 {
     const KEYS: [(&str, &str); 9] = [
         ("↑ ↓ pgup pgdn home end", "choose a row (also k j g G)"),
         ("enter, esc", "open and close its details"),
@@ -72,7 +72,7 @@ fn scrolled(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, from: u16) 
     from
 }
 
-fn about(row: &Row, columns: u16, theme: Theme) -> Vec<Line<'static>> {
+fn about(row: &TableRow, columns: u16, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = vec![Line::styled(format!("{} · {}", row.workload, row.pair.state), theme.title())];
     let mut say = |what: &str, text: String| {
         lines.push(Line::from(vec![
@@ -84,7 +84,7 @@ fn about(row: &Row, columns: u16, theme: Theme) -> Vec<Line<'static>> {
     say("rates", pair_of_rates(end.rates.as_ref()));
     say("peaks", pair_of_rates(end.peaks.as_ref()));
     let room = usize::from(columns).saturating_sub(12).min(HISTORY);
-    let history = |of: fn(&Rates) -> u64| sparkline(row.history.iter().map(of), HISTORY, room);
+    let history = |of: fn(&ApiRates) -> u64| sparkline(row.history.iter().map(of), HISTORY, room);
     say("receive", history(|rates| rates.receive_bytes_per_second));
     say("transmit", history(|rates| rates.transmit_bytes_per_second));
     if let Some(totals) = &end.totals {
@@ -112,7 +112,7 @@ fn about(row: &Row, columns: u16, theme: Theme) -> Vec<Line<'static>> {
     lines
 }
 
-fn pair_of_rates(rates: Option<&Rates>) -> String {
+fn pair_of_rates(rates: Option<&ApiRates>) -> String {
     match rates {
         None => "not known".to_owned(),
         Some(rates) => format!(
@@ -125,7 +125,7 @@ fn pair_of_rates(rates: Option<&Rates>) -> String {
     }
 }
 
-fn counted(counters: &Counters) -> String {
+fn counted(counters: &ApiCounters) -> String {
     format!(
         "received {}, {} dropped; sent {}, {} dropped",
         bytes(counters.receive_bytes),
@@ -136,7 +136,7 @@ fn counted(counters: &Counters) -> String {
 }
 
 /// Returns a line such as `17: veth47c10e7 in the host, 32:e3:.., up, mtu 1500, in br0`.
-fn place(end: &End) -> String {
+fn place(end: &ApiEnd) -> String {
     let name = end.name.as_deref().map_or_else(|| "(not to be seen)".to_owned(), printable);
     let netns = match (end.netns.as_str(), end.nsid) {
         ("", _) => "the host".to_owned(),
@@ -154,7 +154,7 @@ fn place(end: &End) -> String {
     text
 }
 
-fn person(workload: &Workload) -> String {
+fn person(workload: &ApiWorkload) -> String {
     let id = Some(&workload.id).filter(|id| !id.is_empty()).map(|id| format!("id {}", printable(id)));
     let image = Some(&workload.image)
         .filter(|image| !image.is_empty())

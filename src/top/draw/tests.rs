@@ -1,18 +1,18 @@
 use super::*;
 use crate::top::pairs::tests::{bridge_pair, pair_of};
-use crate::top::pairs::{Answer, Pair};
-use crate::top::state::{Key, Told};
+use crate::top::pairs::{ApiAnswer, ApiPair};
+use crate::top::state::{KeyPress, Update};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
-fn state_of(pairs: Vec<Pair>) -> State {
-    let mut state = State::new("http://localhost:10736".into(), Duration::from_secs(1));
-    state.take(Told::Pairs(Answer { summed: 0, pairs }), Duration::ZERO);
+fn state_of(pairs: Vec<ApiPair>) -> ViewState {
+    let mut state = ViewState::new("http://localhost:10736".into(), Duration::from_secs(1));
+    state.apply(Update::Pairs(ApiAnswer { summed: 0, pairs }), Duration::ZERO);
     state
 }
 
-fn painted(state: &mut State, seconds: u64, columns: u16, rows: u16) -> Buffer {
+fn painted(state: &mut ViewState, seconds: u64, columns: u16, rows: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
     let theme = Theme { colors: true };
     terminal.draw(|frame| draw(frame, state, Duration::from_secs(seconds), theme)).unwrap();
@@ -25,12 +25,12 @@ fn lines(buffer: &Buffer) -> Vec<String> {
     rows.map(|row| text(row).trim_end().to_owned()).collect()
 }
 
-fn three() -> State {
+fn three() -> ViewState {
     let mut state =
         state_of(vec![pair_of("web", 7, 51_200, 1_000), pair_of("db", 11, 10, 900_000), bridge_pair()]);
     for rate in [0, 10_000, 900_000] {
         let pairs = vec![pair_of("web", 7, 51_200, 1_000), pair_of("db", 11, 10, rate), bridge_pair()];
-        state.take(Told::Pairs(Answer { summed: 0, pairs }), Duration::ZERO);
+        state.apply(Update::Pairs(ApiAnswer { summed: 0, pairs }), Duration::ZERO);
     }
     state
 }
@@ -63,7 +63,7 @@ q quit · ? help · / filter · enter detai";
 #[test]
 fn the_details_of_a_pair() {
     let mut state = three();
-    state.press(Key::Enter);
+    state.press(KeyPress::Enter);
     let shown = lines(&painted(&mut state, 0, 160, 50)).join("\n");
     for wanted in [
         "docker/db · paired",
@@ -82,13 +82,13 @@ fn the_details_of_a_pair() {
 
 #[test]
 fn what_is_in_the_way_is_said_and_old_numbers_are_dim_and_called_stale() {
-    let mut waiting = State::new("unix:/run/x".into(), Duration::from_secs(1));
+    let mut waiting = ViewState::new("unix:/run/x".into(), Duration::from_secs(1));
     assert!(lines(&painted(&mut waiting, 0, 80, 5))[1].contains("waiting for the first answer"));
-    waiting.take(Told::Failure("connection refused".into()), Duration::ZERO);
+    waiting.apply(Update::Failure("connection refused".into()), Duration::ZERO);
     assert_eq!(lines(&painted(&mut waiting, 9, 80, 5))[1], "connection refused; trying again");
     let mut state = three();
     assert!(!painted(&mut state, 1, 80, 6).content.iter().any(|cell| cell.modifier.contains(Modifier::DIM)));
-    state.take(Told::Failure("connection refused".into()), Duration::from_secs(2));
+    state.apply(Update::Failure("connection refused".into()), Duration::from_secs(2));
     let buffer = painted(&mut state, 12, 80, 6);
     assert_eq!(lines(&buffer)[1], "STALE, 12 s old: connection refused; trying again");
     for row in [3, 4] {
@@ -103,7 +103,7 @@ fn a_host_without_pairs_and_a_filter_without_a_row_are_said() {
     );
     let mut state = three();
     for c in "/none".chars() {
-        state.press(Key::Char(c));
+        state.press(KeyPress::Char(c));
     }
     let shown = lines(&painted(&mut state, 0, 80, 6));
     assert!(shown[2].contains("No row fits") && shown[5].starts_with("filter: none"), "{shown:?}");
@@ -114,7 +114,8 @@ fn pairs_that_there_is_no_room_for_are_said() {
     for (summed, wanted) in [(0, ""), (1, "1 more pair is not shown: "), (7, "7 more pairs are not shown: ")]
     {
         let mut state = three();
-        state.take(Told::Pairs(Answer { summed, pairs: vec![pair_of("web", 1, 1, 1)] }), Duration::ZERO);
+        state
+            .apply(Update::Pairs(ApiAnswer { summed, pairs: vec![pair_of("web", 1, 1, 1)] }), Duration::ZERO);
         let shown = lines(&painted(&mut state, 0, 120, 6));
         assert!(wanted.is_empty() || shown.iter().any(|line| line.contains(wanted)), "{shown:?}");
         assert_eq!(shown.iter().any(|line| line.contains("not shown")), summed > 0, "{shown:?}");
@@ -173,15 +174,15 @@ fn without_colours_there_is_none() {
 #[test]
 fn details_are_scrolled_to_their_last_line_and_no_further_in_a_narrow_window() {
     let mut state = three();
-    state.press(Key::Enter);
+    state.press(KeyPress::Enter);
     for _ in 0..200 {
         painted(&mut state, 0, 40, 14);
-        state.press(Key::PageDown);
+        state.press(KeyPress::PageDown);
     }
     let end = lines(&painted(&mut state, 0, 40, 14));
     // The last query is that of the port.
     assert!(end.iter().any(|line| line.contains("netns=\"\"}[1m])")), "{end:#?}");
-    state.press(Key::PageUp);
+    state.press(KeyPress::PageUp);
     assert_ne!(lines(&painted(&mut state, 0, 40, 14)), end, "one step back is seen at once");
 }
 
@@ -189,7 +190,7 @@ fn details_are_scrolled_to_their_last_line_and_no_further_in_a_narrow_window() {
 fn in_a_narrow_window_the_whole_reason_is_told() {
     let mut state = three();
     let reason = "cannot connect: Connection refused (os error 111)";
-    state.take(Told::Failure(reason.into()), Duration::from_secs(1));
+    state.apply(Update::Failure(reason.into()), Duration::from_secs(1));
     let text = lines(&painted(&mut state, 9, 40, 14)).join(" ");
     assert!(text.contains("(os error 111); trying again"), "{text}");
     assert!(text.contains("docker/db"), "{text}");
@@ -198,7 +199,7 @@ fn in_a_narrow_window_the_whole_reason_is_told() {
 #[test]
 fn whoever_looks_for_an_ip_address_is_told_who_knows_it() {
     let mut state = three();
-    for key in "/172.18.0.2".chars().map(Key::Char) {
+    for key in "/172.18.0.2".chars().map(KeyPress::Char) {
         state.press(key);
     }
     let text = lines(&painted(&mut state, 0, 124, 8)).join("\n");

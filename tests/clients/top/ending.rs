@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use veth_exporter::testing::top::draw::Theme;
-use veth_exporter::testing::top::state::State;
+use veth_exporter::testing::top::state::ViewState;
 use veth_exporter::testing::top::terminal::Screen;
 
 use super::terminal::Terminal;
@@ -65,8 +65,8 @@ fn program_that_panics() {
     if std::env::var_os(PANICS).is_none() {
         return;
     }
-    let mut screen = Screen::take(Theme { colors: true }).unwrap();
-    let mut state = State::new("about to panic".into(), Duration::from_secs(1));
+    let mut screen = Screen::open(Theme { colors: true }).unwrap();
+    let mut state = ViewState::new("about to panic".into(), Duration::from_secs(1));
     screen.paint(&mut state, Duration::ZERO).unwrap();
     // Until the test has seen that.
     std::io::stdin().read_line(&mut String::new()).unwrap();

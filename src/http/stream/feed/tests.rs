@@ -2,7 +2,7 @@ use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
 use crate::model::link::{Link, Name, NetnsId};
 use crate::model::pairing::EndState;
-use crate::model::view::{ShownSide, Status, Tenant};
+use crate::model::view::{Ownership, ShownSide, Status};
 use crate::model::workload::{Runtime, Workload};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn side(netns: NetnsId, ifindex: u32, name: &str, role: Role) -> ShownSide {
         role,
         netns: "".into(),
         bridge: None,
-        tenant: None,
+        ownership: None,
         labels: None,
         hidden: false,
     }
@@ -25,7 +25,7 @@ fn pair(nsid: u32, container: &str) -> ShownPair {
     let owner = Workload::named(Runtime::Docker, container);
     let interface = ShownSide {
         labels: Some(LabelSet::of(&owner, "eth0".into(), String::new())),
-        tenant: Some(Arc::new(Tenant::alone(owner, None))),
+        ownership: Some(Arc::new(Ownership::alone(owner, None))),
         ..side(NetnsId::Other { nsid, generation: 0 }, 2, "eth0", Role::Interface)
     };
     let port = side(NetnsId::Host, 10 + nsid, &format!("veth{nsid}"), Role::Port);

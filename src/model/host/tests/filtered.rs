@@ -44,8 +44,9 @@ fn a_hidden_container_has_no_device_no_totals_and_no_line_of_information_and_its
     assert_eq!((shown_ports(&all).len(), shown_ports(&view)), (2, vec!["veth11".to_owned()]));
     let containers: Vec<&str> = view.scene.workloads.iter().map(|labels| labels.container.as_str()).collect();
     assert_eq!(containers, ["db"]);
-    let tenants: Vec<&str> = view.scene.tenants.iter().map(|tenant| tenant.owner.name.as_str()).collect();
-    assert_eq!(tenants, ["db"]);
+    let ownerships: Vec<&str> =
+        view.scene.ownerships.iter().map(|ownership| ownership.owner.name.as_str()).collect();
+    assert_eq!(ownerships, ["db"]);
     assert_eq!((view.samples.len(), view.workloads.len(), view.peaks.len()), (1, 1, 1));
     let db = all.scene.workloads.iter().position(|labels| labels.container == "db").unwrap();
     assert_eq!(view.workloads, [all.workloads[db]]);
@@ -59,7 +60,7 @@ fn a_hidden_device_hides_no_container() {
         let expected = if matches!(devices, Choice::Nothing) { vec![] } else { vec!["veth11"] };
         let view = three_ticks(Filter { devices, ..Filter::default() });
         assert_eq!(shown_ports(&view), expected);
-        assert_eq!((view.scene.workloads.len(), view.scene.tenants.len()), (2, 2));
+        assert_eq!((view.scene.workloads.len(), view.scene.ownerships.len()), (2, 2));
     }
 }
 

@@ -32,7 +32,7 @@ fn a_pair_that_there_is_no_room_for_is_in_no_scene_and_in_the_sums_of_the_rest()
     assert_eq!(containers, ["other", "web"]);
     assert_eq!(view.workloads[0].transmit, view.workloads[1].transmit);
     assert_eq!(view.overflow.ports.unwrap().receive_bytes, view.workloads[0].transmit.bytes);
-    assert_eq!((view.samples.len(), view.scene.tenants.len()), (1, 1));
+    assert_eq!((view.samples.len(), view.scene.ownerships.len()), (1, 1));
     let series = host.status().series;
     assert_eq!((series.shown, series.summed), (OF_A_PORT + 2 * OF_A_LABEL_SET + 1 + OF_A_NETWORK, 21));
     assert!(series.is_limited());
@@ -59,7 +59,7 @@ fn links_that_a_container_makes_besides_take_half_of_the_series_at_most_and_thos
     let other = |ifindex: u32| Link {
         ifindex,
         name: name(&format!("mv{ifindex}")),
-        kind: Kind::Other,
+        kind: LinkKind::Other,
         ..Link::default()
     };
     let shown = |host: &Host| -> Vec<u32> {

@@ -573,7 +573,7 @@ enum Step {
     /// The container receives and sends so many bytes.
     Carry { which: usize, received: u64, sent: u64 },
     /// An event with its port's counters, or its eth0's, as for a change of its state.
-    Change { which: usize, inside: bool },
+    TopologyChange { which: usize, inside: bool },
     /// The container ends: eth0 first, or the whole namespace at once.
     End { which: usize, abrupt: bool },
     /// The ports of namespaces that ended at once are dismantled: their ids are free since then.
@@ -597,7 +597,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(told, inside)| Step::Start { told, inside }),
         4 => (which(), 0..1000u64, 0..1000u64)
             .prop_map(|(which, received, sent)| Step::Carry { which, received, sent }),
-        2 => (which(), any::<bool>()).prop_map(|(which, inside)| Step::Change { which, inside }),
+        2 => (which(), any::<bool>()).prop_map(|(which, inside)| Step::TopologyChange { which, inside }),
         2 => (which(), any::<bool>()).prop_map(|(which, abrupt)| Step::End { which, abrupt }),
         1 => Just(Step::Dismantle),
         3 => (1..6usize).prop_map(Step::Hear),
@@ -742,7 +742,7 @@ impl Truth {
                 self.lives[which].received += received;
                 self.lives[which].sent += sent;
             }
-            Step::Change { which, inside } => {
+            Step::TopologyChange { which, inside } => {
                 let Some(which) = which.checked_rem(self.lives.len()) else { return };
                 let Life { nsid, port: ifindex, received, sent, .. } = self.lives[which];
                 self.unheard.push_back(match inside {

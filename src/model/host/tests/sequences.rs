@@ -154,7 +154,7 @@ impl Kernel {
             let link = Link {
                 ifindex,
                 name: name(&format!("v{}", self.made)),
-                kind: Kind::Veth,
+                kind: LinkKind::Veth,
                 address: Some(Mac([2, 0, 0, 1, 0, self.made])),
                 ..Link::default()
             };
@@ -267,7 +267,7 @@ impl Kernel {
                 let spots = self.links.keys().filter(|(at, _)| *at == place);
                 let links = spots.map(|&(place, ifindex)| self.link(Spot { place, ifindex }));
                 let bridge =
-                    Link { ifindex: 2, name: name("br-front"), kind: Kind::Bridge, ..Link::default() };
+                    Link { ifindex: 2, name: name("br-front"), kind: LinkKind::Bridge, ..Link::default() };
                 let links = [bridge].into_iter().filter(|_| place == 0).chain(links).collect();
                 Input::Links { nsid, answer: Ok(Links { links, ..Links::default() }) }
             }

@@ -1,5 +1,5 @@
 use super::super::whole::Whole;
-use super::super::{Booking, Flow, Overflow, Row};
+use super::super::{Booking, Flow, Overflow, RowKind};
 use super::*;
 use crate::model::link::{Counters, End, Link, NetnsId};
 use crate::model::pairing::{Pair, Side};
@@ -52,8 +52,13 @@ impl Container {
     fn cost(&self) -> SeriesCost {
         let trust = if self.runtime == Runtime::Docker { Trust::Vouched } else { Trust::Discovered };
         match self.hidden {
-            true => SeriesCost { rows: [Row::Nothing; 2], series: 0, trust, hidden: [true; 2] },
-            false => SeriesCost { rows: [Row::Port, Row::Container], series: 11, trust, hidden: [false; 2] },
+            true => SeriesCost { rows: [RowKind::Nothing; 2], series: 0, trust, hidden: [true; 2] },
+            false => SeriesCost {
+                rows: [RowKind::Port, RowKind::Container],
+                series: 11,
+                trust,
+                hidden: [false; 2],
+            },
         }
     }
 }
@@ -73,7 +78,7 @@ impl Told {
         let bookings: Vec<Booking> = containers.iter().map(book).collect();
         let of_hidden = |set: &LabelSet| containers.iter().any(|c| c.hidden && c.name == set.container);
         let shows = |set: &LabelSet| !of_hidden(set) && !set.is_hidden_overflow();
-        let limits = Limits { series: limit, shows: &shows };
+        let limits = SeriesLimits { series: limit, shows: &shows };
         self.ledger.expire(now, 5 * MINUTE);
         self.ledger.book(bookings, now, &limits);
         self.ledger.expire(now, 5 * MINUTE);
@@ -152,7 +157,7 @@ fn a_pair_in_the_rest_that_was_there_before_us_counts_from_when_it_was_found() {
         let pairs = [Container { received, ..found.clone() }.pair()];
         ledger.reconcile(&pairs, MINUTE, |_| false, |_| false);
         let bookings = vec![Booking::To([None, Some(labels(Runtime::Docker, "c5"))], found.cost())];
-        ledger.book(bookings, MINUTE, &Limits { series: 1, shows: &|_| true });
+        ledger.book(bookings, MINUTE, &SeriesLimits { series: 1, shows: &|_| true });
     }
     assert_eq!(ledger.overflow().ports.unwrap().transmit_bytes, 1);
     assert_eq!(ledger.workloads().next().unwrap().traffic.receive, Flow { bytes: 1, ..Flow::default() });
@@ -201,7 +206,7 @@ fn what_was_only_found_leaves_room_for_what_a_runtime_tells_of() {
 #[test]
 fn networks_beyond_their_part_are_one_network() {
     let mut ledger = Whole::default();
-    let limits = Limits { series: 400, shows: &|_| true };
+    let limits = SeriesLimits { series: 400, shows: &|_| true };
     let network =
         |n: u32| super::super::NetworkLabels { runtime: Runtime::Docker, network: format!("n{n:03}") };
     for known in [5, 50, 60] {

@@ -9,7 +9,9 @@ use netlink_packet_route::stats::StatsAttribute;
 use veth_exporter::testing::kernel::answer::{NetlinkAnswer, Until};
 use veth_exporter::testing::kernel::wire::{self, AddressMessage, LinkMessage};
 use veth_exporter::testing::model::event::Event;
-use veth_exporter::testing::model::link::{Address, Counters, Errors, Kind, Link, Mac, Name, PeerNetns};
+use veth_exporter::testing::model::link::{
+    Counters, Errors, IpAddress, Link, LinkKind, Mac, Name, PeerNetns,
+};
 
 use super::{ALWAYS, in_memory_of, parts};
 
@@ -99,12 +101,12 @@ fn link_of_another_implementation(payload: &[u8]) -> Option<LinkMessage> {
     Some(LinkMessage { link, errors, target, about_link, moved })
 }
 
-fn driver(info: &LinkInfo) -> Option<Kind> {
+fn driver(info: &LinkInfo) -> Option<LinkKind> {
     match info {
-        LinkInfo::Kind(InfoKind::Veth) => Some(Kind::Veth),
-        LinkInfo::Kind(InfoKind::Bridge) => Some(Kind::Bridge),
-        LinkInfo::Kind(InfoKind::Other(other)) if other == "openvswitch" => Some(Kind::OpenVswitch),
-        LinkInfo::Kind(_) => Some(Kind::Other),
+        LinkInfo::Kind(InfoKind::Veth) => Some(LinkKind::Veth),
+        LinkInfo::Kind(InfoKind::Bridge) => Some(LinkKind::Bridge),
+        LinkInfo::Kind(InfoKind::Other(other)) if other == "openvswitch" => Some(LinkKind::OpenVswitch),
+        LinkInfo::Kind(_) => Some(LinkKind::Other),
         _ => None,
     }
 }
@@ -133,7 +135,7 @@ fn address_of_another_implementation(payload: &[u8]) -> Option<AddressMessage> {
             _ => {}
         }
     }
-    let address = Address {
+    let address = IpAddress {
         ifindex: theirs.header.index,
         address: local.or(address)?,
         prefix: theirs.header.prefix_len,

@@ -12,14 +12,14 @@ use serde_json::Value;
 use veth_exporter::cli::Cli;
 use veth_exporter::testing::cli::shown_containers;
 use veth_exporter::testing::exposition::cadvisor;
-use veth_exporter::testing::exposition::encode::{Encoder, Order};
+use veth_exporter::testing::exposition::encode::{EncodeRequest, Encoder};
 use veth_exporter::testing::exposition::format::Format;
 use veth_exporter::testing::exposition::pieces::Pool;
 use veth_exporter::testing::model::filter::Choice;
 use veth_exporter::testing::model::ledger::{LabelSet, NetworkLabels, Traffic};
 use veth_exporter::testing::model::link::{Counters, End, Link, Name, NetnsId};
 use veth_exporter::testing::model::pairing::{EndState, Role};
-use veth_exporter::testing::model::view::{Scene, ShownPair, ShownSide, Tenant, View};
+use veth_exporter::testing::model::view::{Ownership, Scene, ShownPair, ShownSide, View};
 use veth_exporter::testing::model::workload::{Runtime, Workload};
 
 use super::{ALWAYS, in_memory_of, parts};
@@ -94,8 +94,12 @@ pub fn labels(input: &[u8]) {
     let view = view(&names);
     let written = |format| {
         let mut text = Pool::default().begin();
-        let order =
-            Order { format, view: Some(&view), telemetry: &[], epoch: Duration::from_secs(1_700_000_000) };
+        let order = EncodeRequest {
+            format,
+            view: Some(&view),
+            telemetry: &[],
+            epoch: Duration::from_secs(1_700_000_000),
+        };
         Encoder::default().encode(&order, &mut text);
         String::from_utf8(text.finish().concat()).expect("UTF-8")
     };
@@ -111,7 +115,7 @@ pub fn labels(input: &[u8]) {
     are_there(&names, &by_reference("text", &text));
     are_there(&names, &by_reference("openmetrics", &open_metrics));
     let mut text = Pool::default().begin();
-    cadvisor::Encoder::default().encode(Some(&view), &mut text);
+    cadvisor::CadvisorEncoder::default().encode(Some(&view), &mut text);
     Exposition::parse(&String::from_utf8(text.finish().concat()).expect("UTF-8"))
         .unwrap_or_else(|wrong| panic!("{wrong}"));
 }
@@ -167,27 +171,28 @@ fn view(names: &Names<'_>) -> View {
         ..Workload::named(Runtime::Cri, container)
     };
     let labels = LabelSet::of(&owner, interface, network.clone());
-    let tenant = Arc::new(Tenant::alone(owner, None));
+    let ownership = Arc::new(Ownership::alone(owner, None));
     let side = |netns, role| ShownSide {
         end: End { netns, ifindex: 2 },
         link: Some(Link { ifindex: 2, name: names.device, ..Link::default() }),
         role,
         netns: "".into(),
         bridge: None,
-        tenant: None,
+        ownership: None,
         labels: None,
         hidden: false,
     };
     let port = ShownSide { netns: netns.into(), bridge: names.bridge, ..side(NetnsId::Host, Role::Port) };
     let inside = side(NetnsId::Other { nsid: 1, generation: 0 }, Role::Interface);
-    let inside = ShownSide { labels: Some(labels.clone()), tenant: Some(Arc::clone(&tenant)), ..inside };
+    let inside =
+        ShownSide { labels: Some(labels.clone()), ownership: Some(Arc::clone(&ownership)), ..inside };
     let scene = Scene {
         pairs: vec![ShownPair { sides: [port, inside], state: EndState::Paired }.into()],
         workloads: vec![labels.into()],
         workloads_begun: vec![Duration::ZERO],
         networks: vec![NetworkLabels { runtime: Runtime::Cri, network }.into()],
         networks_begun: vec![Duration::ZERO],
-        tenants: vec![tenant],
+        ownerships: vec![ownership],
         ..Scene::default()
     };
     View {

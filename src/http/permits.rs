@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const TURNOVER: Duration = Duration::from_millis(100);
 
 /// The places there are.
-pub(super) struct Places {
+pub(super) struct ScrapePermits {
     /// `None` for any number.
     places: Option<Arc<Semaphore>>,
     connections: Connections,
@@ -21,17 +21,17 @@ pub(super) struct Places {
 #[derive(Debug)]
 pub(super) struct Full;
 
-impl Places {
+impl ScrapePermits {
     /// So many of them, 0 for any number.
-    pub(super) fn new(number: usize, connections: Connections) -> Places {
-        Places { places: (number > 0).then(|| Arc::new(Semaphore::new(number))), connections }
+    pub(super) fn new(number: usize, connections: Connections) -> ScrapePermits {
+        ScrapePermits { places: (number > 0).then(|| Arc::new(Semaphore::new(number))), connections }
     }
 
     /// A place; that of the slowest client if none is free and it has had it for long.
     ///
     /// # Errors
     /// If all are taken by clients that have not had them for long.
-    pub(super) async fn take(&self) -> Result<Option<OwnedSemaphorePermit>, Full> {
+    pub(super) async fn acquire(&self) -> Result<Option<OwnedSemaphorePermit>, Full> {
         let Some(places) = &self.places else { return Ok(None) };
         if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
             return Ok(Some(permit));

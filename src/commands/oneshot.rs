@@ -1,7 +1,7 @@
 //! A single reading of the host, for the commands that print and end.
 
 use super::confine;
-use crate::cli::Sources;
+use crate::cli::CommonFlags;
 use crate::collector::{self, Engine, Snapshot};
 use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
@@ -13,16 +13,16 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// The result of the reading, and the sources for further requests.
-pub(super) struct Look {
+pub(super) struct OneShot {
     pub view: View,
     pub sources: collector::Sources,
     pub engines: Vec<Engine>,
     pub runtime: Runtime,
 }
 
-impl Look {
+impl OneShot {
     /// Reads the host. Parts that cannot be read are reported in the log, and the rest is still shown.
-    pub(super) fn take(flags: &Sources) -> anyhow::Result<Look> {
+    pub(super) fn read_host(flags: &CommonFlags) -> anyhow::Result<OneShot> {
         super::start_log(flags)?;
         let mut sources = super::open_kernel(flags)?;
         let mut engines = super::open_engines(flags)?;
@@ -54,7 +54,7 @@ impl Look {
             }
         }
         match view {
-            Some(view) => Ok(Look { view, sources, engines, runtime }),
+            Some(view) => Ok(OneShot { view, sources, engines, runtime }),
             None => bail!("cannot read the host's links"),
         }
     }

@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 /// Believes anybody who has the key of the certificate that he shows.
 #[derive(Debug)]
-pub(super) struct Anybody(Arc<CryptoProvider>);
+pub(super) struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
-impl Anybody {
-    pub(super) fn new(provider: Arc<CryptoProvider>) -> Anybody {
-        Anybody(provider)
+impl AcceptAnyCertificate {
+    pub(super) fn new(provider: Arc<CryptoProvider>) -> AcceptAnyCertificate {
+        AcceptAnyCertificate(provider)
     }
 }
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
