@@ -4,12 +4,13 @@ mod duration;
 mod selection;
 mod top;
 
-use crate::http::{ExternalUrl, ListenAddress};
 use crate::model::series;
 use crate::model::view::Source;
 use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
 use crate::sandbox::{Part, Privileges};
+use crate::server::ListenAddress;
+use crate::site::ExternalUrl;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};

@@ -38,9 +38,9 @@ pub mod exposition {
 }
 
 pub mod http {
-    pub use crate::http::{
-        About, Encoding, Gate, ListenAddress, Listener, Routes, ScrapeLimits, Site, WebConfig, accept, serve,
-    };
+    pub use crate::server::{Encoding, ListenAddress, Listener};
+    pub use crate::site::{About, Routes, ScrapeLimits, Site, accept, serve};
+    pub use crate::web_config::{Gate, WebConfig};
 }
 
 pub mod kernel {

@@ -1,7 +1,7 @@
 //! The flags of the command `top`.
 
 use super::{CommonFlags, interval};
-use crate::http::{RemoteOptions, RemoteUrl};
+use crate::client::{RemoteOptions, RemoteUrl};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! `veth-exporter check-web-config`: checks a file for `--web.config.file`.
 
 use crate::cli::CheckWebConfig;
-use crate::http::WebConfig;
+use crate::web_config::WebConfig;
 
 /// Reads the file as `serve` would, certificates included.
 ///

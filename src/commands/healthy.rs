@@ -1,7 +1,9 @@
 //! `veth-exporter healthy`: checks the exporter that serves on this host.
 
 use crate::cli::Healthy;
-use crate::http::{ListenAddress, Routes, check_health};
+use crate::client::check_health;
+use crate::server::ListenAddress;
+use crate::site::Routes;
 use anyhow::Context;
 
 /// Sends a request to the exporter that was started with the same flags; the first of its addresses counts.

@@ -3,9 +3,11 @@
 use super::collecting::{self, CollectorOptions};
 use super::{confine, notify};
 use crate::cli::Serve;
-use crate::http::{self, About, Gate, ListenAddress, Listener, Routes, ScrapeLimits, Site, WebConfig};
 use crate::kernel::Reach;
 use crate::model::view::Source;
+use crate::server::{ListenAddress, Listener};
+use crate::site::{self, About, Routes, ScrapeLimits, Site};
+use crate::web_config::{Gate, WebConfig};
 use anyhow::Context;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -71,7 +73,7 @@ pub(super) fn run(flags: &Serve) -> anyhow::Result<()> {
             tracing::info!("stopping");
             notify::stopping();
         };
-        let served = http::serve(site, listeners, stop).await;
+        let served = site::serve(site, listeners, stop).await;
         handle.stop();
         served.context("cannot serve")
     })

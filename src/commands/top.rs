@@ -3,8 +3,9 @@
 use super::collecting::{self, CollectorOptions};
 use super::confine;
 use crate::cli::Top;
+use crate::client::Remote;
 use crate::collector::{Handle, Snapshot};
-use crate::http::{self, Remote};
+use crate::exposition::json;
 use crate::kernel::Reach;
 use crate::model::filter::Filter;
 use crate::model::series;
@@ -132,7 +133,7 @@ impl Supplier {
                     Some(format!("{}: {}", source.as_str(), asked.result.as_ref().err()?))
                 });
                 let lacks = lack.iter().map(|&lack| lack.to_owned()).chain(failed).collect();
-                let update = match http::pairs_as_json(view.as_ref()?, *epoch) {
+                let update = match json::to_json(view.as_ref()?, *epoch) {
                     Ok(json) => read(&json),
                     Err(error) => Update::Failure(error.to_string()),
                 };

@@ -8,6 +8,7 @@ pub(crate) mod cadvisor;
 pub(crate) mod encode;
 pub(crate) mod families;
 pub(crate) mod format;
+pub(crate) mod json;
 pub(crate) mod pieces;
 mod process;
 pub(crate) mod telemetry;

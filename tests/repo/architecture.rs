@@ -13,15 +13,31 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("exposition", &["model"]),
     ("sandbox", &[]),
     ("collector", &["kernel", "model", "runtimes"]),
-    ("http", &["collector", "exposition", "model"]),
+    ("server", &["exposition"]),
+    ("web_config", &["model", "server"]),
+    ("site", &["collector", "exposition", "model", "server", "web_config"]),
+    ("client", &["server", "site"]),
     ("top", &["model"]),
-    ("cli", &["http", "model", "runtimes", "sandbox"]),
+    ("cli", &["client", "model", "runtimes", "sandbox", "server", "site"]),
     // What tests take is of every room.
-    ("testing", &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox", "top"]),
-    (
-        "commands",
-        &["cli", "collector", "exposition", "http", "kernel", "model", "runtimes", "sandbox", "top"],
-    ),
+    ("testing", ALL),
+    ("commands", ALL),
+];
+
+/// Every room, for those that assemble them.
+const ALL: &[&str] = &[
+    "cli",
+    "client",
+    "collector",
+    "exposition",
+    "kernel",
+    "model",
+    "runtimes",
+    "sandbox",
+    "server",
+    "site",
+    "top",
+    "web_config",
 ];
 
 /// Which foreign crates belong to which of our modules. What is not listed may be used anywhere but in `model`.
@@ -33,18 +49,18 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tonic", &["runtimes"]),
     ("prost", &["runtimes"]),
     ("procfs", &["exposition", "runtimes"]),
-    ("prometheus", &["exposition", "http"]),
-    ("flate2", &["http"]),
-    ("hyper", &["http", "runtimes"]),
-    ("hyper_util", &["http", "runtimes"]),
-    ("rustls", &["http"]),
-    ("x509_cert", &["http"]),
-    ("yaml_serde", &["http"]),
-    ("bcrypt", &["http"]),
-    ("percent_encoding", &["http"]),
-    ("base64", &["http"]),
-    ("listenfd", &["http"]),
-    ("rustls_native_certs", &["http"]),
+    ("prometheus", &["exposition", "site"]),
+    ("flate2", &["server", "site"]),
+    ("hyper", &["client", "runtimes", "server", "site", "web_config"]),
+    ("hyper_util", &["client", "runtimes", "server"]),
+    ("rustls", &["client", "server", "site", "web_config"]),
+    ("x509_cert", &["web_config"]),
+    ("yaml_serde", &["web_config"]),
+    ("bcrypt", &["web_config"]),
+    ("percent_encoding", &["client", "exposition"]),
+    ("base64", &["client", "web_config"]),
+    ("listenfd", &["server"]),
+    ("rustls_native_certs", &["client"]),
     ("ratatui", &["top"]),
     ("crossterm", &["top"]),
     ("unicode_width", &["top"]),
@@ -57,7 +73,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("landlock", &["sandbox"]),
     ("libc", &["kernel", "sandbox"]),
     ("seccompiler", &["sandbox"]),
-    ("tokio", &["collector", "commands", "http", "runtimes"]),
+    ("tokio", &["client", "collector", "commands", "runtimes", "server", "site", "web_config"]),
 ];
 
 /// What a path in `model` may begin with.

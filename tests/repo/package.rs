@@ -175,7 +175,7 @@ fn the_crate_has_what_it_needs_and_no_more() {
     list.args(["package", "--list", "--allow-dirty", "--offline"]);
     let files = succeed(&mut list);
     for needed in
-        ["Cargo.lock", "LICENSE", "README.md", "src/http/page/index.html", "deploy/man/veth-exporter.1"]
+        ["Cargo.lock", "LICENSE", "README.md", "src/site/page/index.html", "deploy/man/veth-exporter.1"]
     {
         assert!(files.lines().any(|file| file == needed), "no {needed} in\n{files}");
     }

@@ -1,0 +1,8 @@
+//! Edge: requests to an exporter, this host's or another's.
+
+mod any_certificate;
+mod healthy;
+mod remote;
+
+pub(crate) use healthy::check_health;
+pub(crate) use remote::{Remote, RemoteOptions, RemoteUrl};

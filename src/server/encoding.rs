@@ -1,0 +1,170 @@
+//! Content codings: which one a client wants (RFC 9110, 12.5.3), and gzip itself.
+
+use crate::exposition::pieces::Pieces;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::header::{ACCEPT_ENCODING, HeaderMap};
+use std::io::{self, Write};
+
+/// How a body is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// No compression: the text as it is.
+    Identity,
+    /// As RFC 1952 says.
+    Gzip,
+}
+
+/// What a client thinks of something, in thousandths; 0 is a refusal.
+pub(crate) type Quality = u16;
+
+impl Encoding {
+    /// What the client likes best of what there is; of two that it likes the same, the smaller one. A
+    /// client that refuses both gets the plain text, as one that says nothing.
+    pub(crate) fn negotiate(headers: &HeaderMap) -> Encoding {
+        let values = headers.get_all(ACCEPT_ENCODING).iter();
+        Encoding::liked_best(values.filter_map(|value| value.to_str().ok()))
+    }
+
+    /// The same from the values of the headers `Accept-Encoding`.
+    pub fn liked_best<'a>(lines: impl IntoIterator<Item = &'a str>) -> Encoding {
+        let [mut gzip, mut identity, mut any] = [None; 3];
+        let members = lines.into_iter().flat_map(|line| line.split(','));
+        for (coding, quality) in members.filter_map(preference) {
+            let said: &mut Option<Quality> = match coding.to_ascii_lowercase().as_str() {
+                "gzip" | "x-gzip" => &mut gzip,
+                "identity" => &mut identity,
+                "*" => &mut any,
+                _ => continue,
+            };
+            *said = Some(quality);
+        }
+        let gzip = gzip.or(any).unwrap_or(0);
+        // Not listed, the plain text is allowed, and what was asked for is better.
+        if gzip > 0 && gzip >= identity.unwrap_or(0) { Encoding::Gzip } else { Encoding::Identity }
+    }
+}
+
+/// One member of the list, `gzip;q=0.5`. One that is not understood is as if it were not there.
+fn preference(member: &str) -> Option<(&str, Quality)> {
+    let (coding, parameter) = match member.split_once(';') {
+        Some((coding, parameter)) => (coding, Some(parameter)),
+        None => (member, None),
+    };
+    let quality = match parameter {
+        None => 1000,
+        Some(parameter) => {
+            let (name, value) = parameter.split_once('=')?;
+            if !name.trim().eq_ignore_ascii_case("q") {
+                return None;
+            }
+            quality(value.trim())?
+        }
+    };
+    Some((coding.trim(), quality))
+}
+
+/// `0`, `0.123` or `1.000`: at most three digits behind the point, and at most 1.
+pub(crate) fn quality(text: &str) -> Option<Quality> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    if !matches!(whole, "0" | "1") || part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let quality = format!("{whole}{part:0<3}").parse().ok()?;
+    (quality <= 1000).then_some(quality)
+}
+
+/// The text, compressed at the fastest level: an exposition repeats itself so much that others gain little.
+pub(crate) fn gzip(text: &[Bytes], into: Pieces) -> io::Result<Vec<Bytes>> {
+    let mut encoder = GzEncoder::new(into, Compression::fast());
+    text.iter().try_for_each(|piece| encoder.write_all(piece))?;
+    encoder.finish().map(Pieces::finish)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposition::pieces::Pool;
+    use flate2::read::GzDecoder;
+    use hyper::header::HeaderValue;
+    use std::io::Read;
+
+    fn negotiated(lines: &[&str]) -> Encoding {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(ACCEPT_ENCODING, HeaderValue::from_str(line).unwrap());
+        }
+        Encoding::negotiate(&headers)
+    }
+
+    #[test]
+    fn a_client_gets_the_coding_that_it_likes_best() {
+        use Encoding::{Gzip, Identity};
+        for (lines, wanted) in [
+            (&[][..], Identity),
+            (&[""], Identity),
+            (&["gzip"], Gzip),
+            (&["GZip"], Gzip),
+            (&["x-gzip"], Gzip),
+            (&["deflate, gzip, br, zstd"], Gzip),
+            (&["deflate, br"], Identity),
+            (&["deflate", "gzip"], Gzip),
+            (&["gzip;q=0"], Identity),
+            (&["gzip;q=0.000"], Identity),
+            (&["gzip; q=0.001"], Gzip),
+            (&["gzip ; Q = 1.000"], Gzip),
+            (&["gzip;q=0, *"], Identity),
+            (&["*;q=0, gzip"], Gzip),
+            (&["*"], Gzip),
+            (&["*;q=0"], Identity),
+            (&["identity;q=0"], Identity),
+            (&["identity;q=0, *"], Gzip),
+            (&["identity;q=0, gzip;q=0.001"], Gzip),
+            (&["identity"], Identity),
+            (&["identity, gzip"], Gzip),
+            (&["identity, gzip;q=0.5"], Identity),
+            (&["identity;q=0.2, *;q=0.5"], Gzip),
+            (&["identity;q=0, gzip;q=0"], Identity),
+            // What is not understood counts for nothing.
+            (&["gzip;q=2"], Identity),
+            (&["gzip;q=1.001"], Identity),
+            (&["gzip;q=0.1234"], Identity),
+            (&["gzip;q=-1"], Identity),
+            (&["gzip;q="], Identity),
+            (&["gzip;level=9"], Identity),
+            (&["gzipped"], Identity),
+            (&[",, ;q=1, gzip"], Gzip),
+        ] {
+            assert_eq!(negotiated(lines), wanted, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_text_counts_for_nothing() {
+        let mut headers = HeaderMap::new();
+        headers.append(ACCEPT_ENCODING, HeaderValue::from_bytes(b"gzip\xff").unwrap());
+        assert_eq!(Encoding::negotiate(&headers), Encoding::Identity);
+        headers.append(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        assert_eq!(Encoding::negotiate(&headers), Encoding::Gzip);
+    }
+
+    /// A text that comes in two pieces.
+    fn packed(text: &str) -> Vec<u8> {
+        let (head, tail) = text.as_bytes().split_at(text.len() / 2);
+        let pieces = [head, tail].map(Bytes::copy_from_slice);
+        gzip(&pieces, Pool::default().begin()).unwrap().concat()
+    }
+
+    #[test]
+    fn what_is_compressed_comes_back_as_it_was() {
+        let line = "veth_device_receive_bytes_total{device=\"veth47c10e7\",container=\"ä\"} 48213\n";
+        for text in [String::new(), line.to_owned(), line.repeat(10_000)] {
+            let packed = packed(&text);
+            let mut back = String::new();
+            GzDecoder::new(&packed[..]).read_to_string(&mut back).unwrap();
+            assert_eq!(back, text);
+        }
+        assert!(packed(&line.repeat(10_000)).len() < 80_000);
+    }
+}

@@ -1,0 +1,255 @@
+//! Where it listens: addresses, unix sockets, and sockets that systemd has opened.
+
+use listenfd::ListenFd;
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::process::umask;
+use std::fmt;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use thiserror::Error;
+
+/// What is taken away of a unix socket's mode: it is 0660, for its owner and its group.
+const SOCKET_UMASK: Mode = Mode::from_raw_mode(0o117);
+
+/// So many connections may wait until they are accepted.
+const BACKLOG: i32 = 128;
+
+/// An address that the exporter serves on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `HOST:PORT`, or `:PORT` for every address of the host.
+    Inet {
+        /// As it was typed.
+        text: String,
+        /// In the order in which they are tried.
+        candidates: Vec<SocketAddr>,
+    },
+    /// A unix socket: `unix:PATH` on the command line.
+    Unix(PathBuf),
+}
+
+/// An open listener. A unix socket's file goes with it.
+pub struct Listener {
+    pub(crate) socket: Socket,
+    shown: String,
+    _file: Option<SocketFile>,
+}
+
+pub(crate) enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Why it cannot listen.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// On an address that the user named.
+    #[error("cannot listen on {address}: {reason}")]
+    Address {
+        /// As it was typed.
+        address: ListenAddress,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// On what systemd was to pass.
+    #[error("--web.systemd-socket: {0}")]
+    Systemd(String),
+}
+
+/// The name of a unix socket in the file system.
+struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: a file that somebody else has put there since stays.
+    identity: (u64, u64),
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ListenAddress, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path {
+                "" => Err("unix: without a path".into()),
+                path => Ok(ListenAddress::Unix(path.into())),
+            };
+        }
+        let candidates: Vec<SocketAddr> = match text.strip_prefix(':') {
+            Some(port) => {
+                let port: u16 = port.parse().map_err(|_| format!("{port:?} is not a port"))?;
+                vec![([0u16; 8], port).into(), ([0u8; 4], port).into()]
+            }
+            None => text.to_socket_addrs().map_err(|error| error.to_string())?.collect(),
+        };
+        Ok(ListenAddress::Inet { text: text.to_owned(), candidates })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Inet { text, .. } => f.write_str(text),
+            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl ListenAddress {
+    /// Where a unix socket's file is.
+    pub fn as_path(&self) -> Option<&Path> {
+        match self {
+            ListenAddress::Unix(path) => Some(path),
+            ListenAddress::Inet { .. } => None,
+        }
+    }
+}
+
+impl Listener {
+    /// Opens it. Must be called before the first thread starts: the mode of a unix socket comes from the
+    /// process's umask.
+    ///
+    /// # Errors
+    /// What the system said, with the address; one in use too.
+    pub fn bind(address: &ListenAddress) -> Result<Listener, ListenError> {
+        let bound = match address {
+            ListenAddress::Inet { candidates, .. } => bind_first(candidates).and_then(Listener::of_tcp),
+            ListenAddress::Unix(path) => bind_unix(path),
+        };
+        bound.map_err(|reason| ListenError::Address { address: address.clone(), reason })
+    }
+
+    /// The sockets that systemd (or systemd-socket-activate) has opened: LISTEN_FDS of sd_listen_fds(3).
+    ///
+    /// # Errors
+    /// If there is none, or one is no listening stream.
+    pub fn from_systemd() -> Result<Vec<Listener>, ListenError> {
+        let mut passed = ListenFd::from_env();
+        if passed.len() == 0 {
+            return Err(ListenError::Systemd("no socket activation file descriptors found".into()));
+        }
+        (0..passed.len()).map(|at| take_listener(&mut passed, at).map_err(ListenError::Systemd)).collect()
+    }
+
+    fn of_tcp(socket: TcpListener) -> io::Result<Listener> {
+        let shown = socket.local_addr()?.to_string();
+        Ok(Listener { socket: Socket::Tcp(socket), shown, _file: None })
+    }
+}
+
+fn take_listener(passed: &mut ListenFd, at: usize) -> Result<Listener, String> {
+    if let Ok(Some(socket)) = passed.take_tcp_listener(at) {
+        return Listener::of_tcp(socket).map_err(|error| error.to_string());
+    }
+    match passed.take_unix_listener(at) {
+        Ok(Some(socket)) => {
+            let path = socket.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_owned));
+            let shown = path.map_or_else(|| "unix:".to_owned(), |path| format!("unix:{}", path.display()));
+            Ok(Listener { socket: Socket::Unix(socket), shown, _file: None })
+        }
+        _ => Err(format!("socket {at} of LISTEN_FDS is neither a TCP nor a unix stream")),
+    }
+}
+
+fn bind_first(candidates: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut bound = Err(io::Error::other("it means no address"));
+    for candidate in candidates {
+        bound = bind_tcp(*candidate);
+        match &bound {
+            // The second candidate is for a host without IPv6, not for an address in use.
+            Err(error) if error.kind() != ErrorKind::AddrInUse => {}
+            _ => return bound,
+        }
+    }
+    bound
+}
+
+/// As Go's net.Listen: `[::]` means IPv4 too, whatever net.ipv6.bindv6only says.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    if !address.is_ipv6() || !address.ip().is_unspecified() {
+        return TcpListener::bind(address);
+    }
+    let socket = net::socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_ipv6_v6only(&socket, false)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    net::bind(&socket, &address)?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn bind_unix(path: &Path) -> io::Result<Listener> {
+    remove_stale(path)?;
+    let before = umask(SOCKET_UMASK);
+    let bound = UnixListener::bind(path);
+    umask(before);
+    let socket = bound?;
+    let seen = fs::symlink_metadata(path)?;
+    let file = SocketFile { path: path.to_owned(), identity: (seen.dev(), seen.ino()) };
+    Ok(Listener {
+        socket: Socket::Unix(socket),
+        shown: format!("unix:{}", path.display()),
+        _file: Some(file),
+    })
+}
+
+/// Removes a socket that nobody answers on: an exporter that was killed leaves its own behind.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let seen = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        seen => seen?,
+    };
+    if !seen.file_type().is_socket() {
+        return Err(io::Error::other("there is a file that is no socket"));
+    }
+    // One that blocks would wait until a full queue has room.
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Err(Errno::CONNREFUSED) => fs::remove_file(path),
+        Ok(()) | Err(Errno::AGAIN) => Err(ErrorKind::AddrInUse.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let same = fs::symlink_metadata(&self.path)
+            .is_ok_and(|seen| seen.file_type().is_socket() && (seen.dev(), seen.ino()) == self.identity);
+        if same && let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "the socket's file stays");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_means_every_address() {
+        let ListenAddress::Inet { candidates, .. } = ":10736".parse().unwrap() else { panic!("a path") };
+        let shown: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["[::]:10736", "0.0.0.0:10736"]);
+    }
+
+    #[test]
+    fn addresses_are_read_and_shown_as_they_were_typed() {
+        for text in ["127.0.0.1:1", "[::1]:10736", ":0", "unix:/run/veth.sock", "unix:relative"] {
+            assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
+        }
+        for text in ["unix:", "127.0.0.1", ":port", "[::1]", ":65536"] {
+            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The page at `/`: static files, in the binary. What it shows it reads from the stream.
+
+use super::api::client_has;
+use super::routes::Routes;
+use crate::exposition::pieces::Pool;
+use crate::server::body::Body;
+use crate::server::encoding::{self, Encoding};
+use bytes::Bytes;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use hyper::{Response, StatusCode};
+
+/// Nothing is loaded from elsewhere, and nothing that is inside the page can run: names are chosen by others.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// The page itself; its links are filled in when the program starts.
+const INDEX: &str = include_str!("page/index.html");
+
+/// What it consists of, by its name below `/page/`.
+const FILES: [(&str, &str, &str); 12] = [
+    ("style.css", CSS, include_str!("page/style.css")),
+    ("icon.svg", SVG, include_str!("page/icon.svg")),
+    ("main.js", SCRIPT, include_str!("page/main.js")),
+    ("stream.js", SCRIPT, include_str!("page/stream.js")),
+    ("model.js", SCRIPT, include_str!("page/model.js")),
+    ("format.js", SCRIPT, include_str!("page/format.js")),
+    ("element.js", SCRIPT, include_str!("page/element.js")),
+    ("table.js", SCRIPT, include_str!("page/table.js")),
+    ("picture.js", SCRIPT, include_str!("page/picture.js")),
+    ("detail.js", SCRIPT, include_str!("page/detail.js")),
+    ("notice.js", SCRIPT, include_str!("page/notice.js")),
+    ("sparkline.js", SCRIPT, include_str!("page/sparkline.js")),
+];
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Says whether the page has a file of this name, and which.
+pub(crate) fn file(name: &str) -> Option<usize> {
+    FILES.iter().position(|(known, _, _)| *known == name)
+}
+
+/// The page, ready to be sent.
+pub(crate) struct Page {
+    index: Prepared,
+    files: Vec<Prepared>,
+}
+
+struct Prepared {
+    kind: &'static str,
+    plain: Bytes,
+    gzip: Bytes,
+    /// The entity tag without its quotes.
+    tag: String,
+}
+
+impl Page {
+    /// With links that lead where these routes are.
+    pub(crate) fn new(routes: &Routes) -> Page {
+        let escaped = |link: String| link.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+        let index = INDEX
+            .replace("{version}", env!("CARGO_PKG_VERSION"))
+            .replace("{metrics}", &escaped(routes.metrics_link()))
+            .replace("{root}", &escaped(routes.link("/")));
+        let files = FILES.iter().map(|&(_, kind, text)| Prepared::new(kind, text.as_bytes().into()));
+        Page { index: Prepared::new(HTML, index.into()), files: files.collect() }
+    }
+
+    /// Answers a request for the page itself.
+    pub(crate) fn index(&self, headers: &HeaderMap) -> Response<Body> {
+        self.index.answer(headers)
+    }
+
+    /// Answers a request for one of its files, by what `file` said.
+    pub(crate) fn file(&self, file: usize, headers: &HeaderMap) -> Response<Body> {
+        self.files[file].answer(headers)
+    }
+}
+
+impl Prepared {
+    fn new(kind: &'static str, plain: Bytes) -> Prepared {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &plain);
+        let tag = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        // One that cannot be compressed is sent as it is.
+        let gzip = encoding::gzip(std::slice::from_ref(&plain), Pool::default().begin()).unwrap_or_default();
+        Prepared { kind, plain, gzip: gzip.concat().into(), tag }
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> Response<Body> {
+        let unchanged = client_has(headers, &self.tag);
+        let packed = Encoding::negotiate(headers) == Encoding::Gzip && !self.gzip.is_empty();
+        let mut response = Response::new(match (unchanged, packed) {
+            (true, _) => Body::from(Bytes::new()),
+            (false, true) => Body::from(self.gzip.clone()),
+            (false, false) => Body::from(self.plain.clone()),
+        });
+        if unchanged {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        let answer = response.headers_mut();
+        let fixed: [(HeaderName, &str); 7] = [
+            (CONTENT_TYPE, self.kind),
+            (VARY, "Accept-Encoding"),
+            // Who keeps it asks whether it is still so: another version has the same names.
+            (CACHE_CONTROL, "no-cache"),
+            (CONTENT_SECURITY_POLICY, POLICY),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (X_FRAME_OPTIONS, "DENY"),
+            (REFERRER_POLICY, "no-referrer"),
+        ];
+        for (name, value) in fixed {
+            answer.extend(HeaderValue::from_str(value).map(|value| (name, value)));
+        }
+        // Weak: the compressed answer has the same.
+        answer.extend(HeaderValue::from_str(&format!("W/\"{}\"", self.tag)).map(|tag| (ETAG, tag)));
+        if packed && !unchanged {
+            answer.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_file_of_the_page_writes_markup_from_data_or_speaks_of_another_host() {
+        for (name, _, text) in FILES.iter().chain(&[("index.html", HTML, INDEX)]) {
+            for word in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"]
+            {
+                assert!(!text.contains(word), "{name} has {word}");
+            }
+            // The name of SVG's elements is no address to ask.
+            let text = text.replace("http://www.w3.org/2000/svg", "");
+            for word in ["http:", "https:", "url(", "@import", "style=\"", "onclick="] {
+                assert!(!text.contains(word), "{name} has {word}");
+            }
+        }
+    }
+
+    /// A colour's relative luminance (WCAG 2.1), from `#rrggbb`.
+    fn luminance(color: &str) -> f64 {
+        let channel = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    }
+
+    fn contrast(one: &str, another: &str) -> f64 {
+        let (one, another) = (luminance(one), luminance(another));
+        (one.max(another) + 0.05) / (one.min(another) + 0.05)
+    }
+
+    /// The two colours of a name, on light and on dark.
+    fn colors(style: &'static str, name: &str) -> [&'static str; 2] {
+        let rest =
+            style.split_once(&format!("--{name}: light-dark(")).unwrap_or_else(|| panic!("no {name}")).1;
+        let (light, dark) = rest.split_once(')').unwrap().0.split_once(", ").unwrap();
+        [light, dark]
+    }
+
+    #[test]
+    fn every_text_can_be_read_on_every_ground_by_day_and_by_night() {
+        const GROUNDS: [&str; 5] = ["ground", "card", "raised", "chosen", "warn-ground"];
+        let style = FILES.iter().find(|(name, _, _)| *name == "style.css").unwrap().2;
+        let named = |property: &'static str| {
+            style.split(property).skip(1).filter_map(|rest| rest.split_once(')')).map(|(name, _)| name)
+        };
+        // A pressed button's text has the colour of the ground, on that of text.
+        let texts: BTreeSet<&str> = named(" color: var(--").filter(|name| *name != "ground").collect();
+        assert!(
+            texts.is_superset(&BTreeSet::from(["text", "muted", "receive", "transmit", "bad"])),
+            "{texts:?}"
+        );
+        let pairs = texts
+            .iter()
+            .map(|text| (*text, 4.5))
+            .chain(["faint", "good", "warn", "focus"].map(|mark| (mark, 3.0)));
+        let mut poor = Vec::new();
+        for (name, least) in pairs {
+            for ground in GROUNDS {
+                // Marks are on cards and on the page.
+                if least < 4.5 && !matches!(ground, "ground" | "card") {
+                    continue;
+                }
+                for (own, below) in colors(style, name).into_iter().zip(colors(style, ground)) {
+                    let contrast = contrast(own, below);
+                    if contrast < least {
+                        poor.push(format!("{name} {own} on {ground} {below}: {contrast:.2}, not {least}"));
+                    }
+                }
+            }
+        }
+        assert!(poor.is_empty(), "{poor:#?}");
+        // What is half transparent has another contrast than its colours.
+        let opacities = style.split("opacity: ").zip(style.split("opacity: ").skip(1));
+        for (before, after) in opacities {
+            assert!(
+                before.ends_with("fill-") || before.ends_with("stroke-") || after.starts_with("1;"),
+                "opacity: {}",
+                after.split(';').next().unwrap_or_default()
+            );
+        }
+    }
+
+    #[test]
+    fn every_file_that_a_file_names_is_there() {
+        for (name, _, text) in FILES.iter().chain(&[("index.html", HTML, INDEX)]) {
+            let imports = text.split("from \"./").skip(1).chain(text.split("{root}page/").skip(1));
+            for import in imports.filter_map(|rest| rest.split('"').next()) {
+                assert!(file(import).is_some(), "{name} names {import}");
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Under which paths the site is, and what its links say: `--web.external-url` and `--web.route-prefix`, as
+//! in Prometheus.
+
+use super::page;
+use hyper::Uri;
+use std::str::FromStr;
+
+/// The URL by which others reach the exporter, through a proxy say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalUrl {
+    /// `""` or `/veth`.
+    path: String,
+}
+
+/// The paths that the server answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routes {
+    /// Before each path that is served: `""` or `/veth`.
+    prefix: String,
+    external: String,
+    telemetry_path: String,
+}
+
+/// Where a path leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Landing,
+    Healthy,
+    Ready,
+    Metrics,
+    Cadvisor,
+    Pairs,
+    Stream,
+    /// A file of the page: see [`page::file`].
+    PageFile(usize),
+    /// To the landing page, which is not at `/`.
+    Redirect,
+}
+
+impl FromStr for ExternalUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ExternalUrl, String> {
+        let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+            return Err("not a URL such as https://host/veth".into());
+        }
+        if uri.query().is_some() || text.contains('#') {
+            return Err("the URL must not have a query or a fragment".into());
+        }
+        Ok(ExternalUrl { path: uri.path().trim_end_matches('/').to_owned() })
+    }
+}
+
+impl Routes {
+    /// The prefix is the external URL's path if none is given; `/` means none.
+    pub fn new(external: Option<&ExternalUrl>, prefix: Option<&str>, telemetry_path: &str) -> Routes {
+        let prefix = prefix.or(external.map(|url| url.path.as_str())).unwrap_or_default().trim_matches('/');
+        let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
+        let external = external.map_or_else(|| prefix.clone(), |url| url.path.clone());
+        Routes { prefix, external, telemetry_path: telemetry_path.to_owned() }
+    }
+
+    pub(crate) fn route(&self, path: &str) -> Option<Route> {
+        let Some(inner) = path.strip_prefix(&self.prefix) else {
+            return (path == "/").then_some(Route::Redirect);
+        };
+        match inner {
+            _ if inner == self.telemetry_path => Some(Route::Metrics),
+            "" | "/" => Some(Route::Landing),
+            "/-/healthy" => Some(Route::Healthy),
+            "/-/ready" => Some(Route::Ready),
+            "/metrics/cadvisor" => Some(Route::Cadvisor),
+            "/api/v1/pairs" => Some(Route::Pairs),
+            "/api/v1/stream" => Some(Route::Stream),
+            _ => inner.strip_prefix("/page/").and_then(page::file).map(Route::PageFile),
+        }
+    }
+
+    /// Where it says that it is healthy.
+    pub(crate) fn health_path(&self) -> String {
+        format!("{}/-/healthy", self.prefix)
+    }
+
+    /// How a page links to a path of ours.
+    pub(crate) fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.external)
+    }
+
+    /// How a page links to the metrics.
+    pub(crate) fn metrics_link(&self) -> String {
+        self.link(&self.telemetry_path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(external: &str, prefix: Option<&str>) -> Routes {
+        let external: Option<ExternalUrl> = (!external.is_empty()).then(|| external.parse().unwrap());
+        Routes::new(external.as_ref(), prefix, "/metrics")
+    }
+
+    #[test]
+    fn the_prefix_is_that_of_the_external_url_unless_it_is_given() {
+        let [healthy, landing, metrics, redirect, nowhere] =
+            [Some(Route::Healthy), Some(Route::Landing), Some(Route::Metrics), Some(Route::Redirect), None];
+        for (external, prefix, path, route, link) in [
+            ("", None, "/", landing, "/metrics"),
+            ("", None, "/metrics", metrics, "/metrics"),
+            ("http://h:1/", None, "/metrics", metrics, "/metrics"),
+            ("https://h/veth/", None, "/veth/metrics", metrics, "/veth/metrics"),
+            ("https://h/veth", None, "/veth", landing, "/veth/metrics"),
+            ("https://h/veth", None, "/veth/", landing, "/veth/metrics"),
+            ("https://h/veth", None, "/", redirect, "/veth/metrics"),
+            ("https://h/veth", None, "/metrics", nowhere, "/veth/metrics"),
+            ("https://h/veth", None, "/vethmetrics", nowhere, "/veth/metrics"),
+            // The proxy takes its prefix away.
+            ("https://h/veth", Some("/"), "/metrics", metrics, "/veth/metrics"),
+            ("https://h/veth", Some("/a/b/"), "/a/b/-/healthy", healthy, "/veth/metrics"),
+            ("", Some("x"), "/x/metrics", metrics, "/x/metrics"),
+        ] {
+            let routes = routes(external, prefix);
+            assert_eq!(routes.route(path), route, "{external:?} {prefix:?} {path}");
+            assert_eq!(routes.metrics_link(), link, "{external:?} {prefix:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_site_is_refused() {
+        for text in
+            ["", "host", "/veth", "ftp://h/", "http://", "http://h/?a=b", "http://h/#a", "\"http://h\""]
+        {
+            assert!(text.parse::<ExternalUrl>().is_err(), "{text:?}");
+        }
+    }
+}
