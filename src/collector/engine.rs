@@ -114,7 +114,7 @@ impl Engine {
             Ok(Api::Cri(cri)) => cri.refresh().await.map_err(|error| error.to_string()),
             Ok(Api::Docker(docker)) => match docker.refresh().await {
                 // The address belongs to Podman, and the engine for Podman asks it.
-                Err(docker::Error::Podman { asked: true, .. }) => return None,
+                Err(docker::Error::PassedOn(_)) => return None,
                 answer => answer.map_err(|error| error.to_string()),
             },
         })
@@ -149,7 +149,7 @@ impl Engine {
         }
         match self.usable()? {
             Api::Docker(docker) => match docker.look_up(query).await {
-                Err(docker::Error::Podman { asked: true, .. }) => Ok(None),
+                Err(docker::Error::PassedOn(_)) => Ok(None),
                 answer => answer.map(|seen| seen.map(LookedUp::Container)).map_err(|error| error.to_string()),
             },
             Api::Cri(cri) => {
@@ -246,7 +246,7 @@ async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
         }
         // A server that is unreachable is reported by the failure of its list. A server without events is
         // asked for its list at every tick.
-        let unserved = matches!(ended, Some(cri::Error::Unserved { .. }));
+        let unserved = matches!(ended, Some(cri::Error::Unserved(_)));
         tokio::time::sleep(if unserved { NO_EVENTS } else { RETRY }).await;
     }
 }
