@@ -101,6 +101,16 @@ impl Cri {
         self.endpoint.as_ref()
     }
 
+    /// Returns the sockets where the server may listen: one if its endpoint is known.
+    pub(crate) fn sockets(&self) -> Vec<PathBuf> {
+        self.endpoint
+            .as_ref()
+            .map_or(&self.candidates[..], std::slice::from_ref)
+            .iter()
+            .map(|endpoint| endpoint.0.clone())
+            .collect()
+    }
+
     /// Returns true if a server may exist, as far as can be determined without a request.
     pub fn may_exist(&self) -> bool {
         self.endpoint.is_some() || self.candidates.iter().any(|candidate| candidate.path().exists())

@@ -13,6 +13,7 @@ use crate::model::workload::{Claims, Network, Runtime};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 pub(crate) use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, ListedContainer};
+pub(crate) use host::AddressChanges;
 use host::EngineKind;
 pub use host::{DockerHost, EngineAddress};
 use std::collections::{HashMap, HashSet};
