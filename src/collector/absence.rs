@@ -1,5 +1,4 @@
-//! The wait for an engine on whose address no process listens: its socket is watched, and not dialled again
-//! and again.
+//! The wait for an engine that is not there: its socket is watched, and not dialled again and again.
 
 use crate::model::host::Input;
 use crate::model::workload::Runtime;

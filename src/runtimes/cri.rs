@@ -303,7 +303,7 @@ pub enum Error {
     /// The listener speaks gRPC but does not serve the request: Docker's own containerd has CRI disabled.
     #[error("{0}")]
     Unserved(String),
-    /// Any other failure.
+    /// Every other failure: the server is asked again at the next tick.
     #[error("{0}")]
     Failed(String),
 }

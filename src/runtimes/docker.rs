@@ -404,7 +404,7 @@ pub enum Error {
     /// wanted: no failure.
     #[error("{0}")]
     PassedOn(String),
-    /// Any other failure.
+    /// Every other failure: the engine is asked again at the next tick.
     #[error("{0}")]
     Failed(String),
 }

@@ -39,11 +39,11 @@ pub(crate) struct SocketWatch {
 /// count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Presence {
-    /// There is none, and [`SocketWatch::changed`] will report it.
+    /// No file exists, and [`SocketWatch::changed`] will report it.
     Awaited,
-    /// There is one.
+    /// A file exists, which need not be a socket with a listener.
     Exists,
-    /// There is none, and it may come unnoticed, because a folder on the way cannot be watched.
+    /// No file exists, and one may come unnoticed, because a folder on the way cannot be watched.
     Unnoticed,
 }
 
