@@ -208,11 +208,8 @@ impl Engine {
                 None => self.dial(addresses, &listens).await,
             };
             // The endpoint is known only after the first successful request.
-            if let Ok(Api::Cri(cri)) = self.usable()
-                && let Some(endpoint) = cri.endpoint().filter(|_| !pods_watched)
-            {
-                let (endpoint, listens) = (endpoint.clone(), Arc::clone(&listens));
-                tokio::spawn(watch_cri(endpoint, self.runtime, listens, collector.clone()));
+            if let Some(endpoint) = self.cri_endpoint().filter(|_| !pods_watched) {
+                tokio::spawn(watch_cri(endpoint, self.runtime, Arc::clone(&listens), collector.clone()));
                 pods_watched = true;
             }
             let failed = matches!(answer, Input::Claims { answer: Some(Err(_)), .. });
@@ -260,6 +257,14 @@ impl Engine {
             }
         }
         Input::Claims { runtime: self.runtime, answer: asked.answer, took }
+    }
+
+    /// Returns the endpoint of a CRI server that may be asked, once it is known.
+    fn cri_endpoint(&mut self) -> Option<CriEndpoint> {
+        match self.usable() {
+            Ok(Api::Cri(cri)) => cri.endpoint().cloned(),
+            _ => None,
+        }
     }
 
     /// Returns the addresses that the engine may be dialled at.
