@@ -7,6 +7,7 @@
 //! deleted and waits behind no other request; and the watcher of names. Threads of the caller ask the
 //! runtimes ([`Engine::follow`]).
 
+mod absence;
 mod asking;
 mod backlog;
 mod engine;

@@ -1,12 +1,13 @@
 //! The runtimes with a socket, each asked by a thread of its own: one that hangs delays no other.
 
+use super::absence::Absence;
 use super::backlog::TaskSlots;
 use super::handle::{Handle, Message};
 use crate::model::host::Input;
 use crate::model::workload::{Claims, Runtime};
 use crate::runtimes;
 use crate::runtimes::cri::{self, Cri, CriEndpoint, SeenPod};
-use crate::runtimes::docker::{self, Docker, DockerWatch, EngineAddress, Seen};
+use crate::runtimes::docker::{self, AddressChanges, Docker, DockerHost, DockerWatch, EngineAddress, Seen};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,6 +43,16 @@ pub(crate) struct Engine {
     /// True if the user has configured the engine, or if it has existed once: its absence is then a
     /// failure.
     expected: bool,
+    /// `None` while a process listens at the engine's address.
+    absence: Option<Absence>,
+}
+
+/// The result of one request to an engine.
+struct Asked {
+    /// `None` if the engine is not expected and does not exist.
+    answer: Option<Result<Claims, String>>,
+    /// False if no process listens at the engine's address.
+    listens: bool,
 }
 
 enum Api {
@@ -55,7 +66,7 @@ impl Engine {
     pub(crate) fn docker(address: EngineAddress, configured: bool) -> Engine {
         let docker = Docker::new(address);
         let (runtime, api) = (docker.runtime(), Ok(Api::Docker(docker)));
-        Engine { runtime, api, strange_pids: None, expected: configured }
+        Engine { runtime, api, strange_pids: None, absence: None, expected: configured }
     }
 
     /// Returns the server of the Container Runtime Interface at the endpoint that the user has configured,
@@ -63,7 +74,7 @@ impl Engine {
     pub(crate) fn cri(endpoint: Option<CriEndpoint>) -> Engine {
         let expected = endpoint.is_some();
         let api = Ok(Api::Cri(endpoint.map_or_else(Cri::usual, Cri::new)));
-        Engine { runtime: Runtime::Cri, api, strange_pids: None, expected }
+        Engine { runtime: Runtime::Cri, api, strange_pids: None, absence: None, expected }
     }
 
     /// Returns true if the engine may report pods.
@@ -73,7 +84,7 @@ impl Engine {
 
     /// Returns an engine that cannot be asked because of its configuration: a source that has failed.
     pub(crate) fn unusable(runtime: Runtime, reason: String) -> Engine {
-        Engine { runtime, api: Err(reason), strange_pids: None, expected: true }
+        Engine { runtime, api: Err(reason), strange_pids: None, absence: None, expected: true }
     }
 
     /// Marks the engine as not to be asked if the processes of this procfs are not the host's, because
@@ -100,24 +111,33 @@ impl Engine {
     /// exist.
     pub(crate) async fn ask(&mut self) -> Input {
         let begin = Instant::now();
-        let answer = self.claims().await;
+        let answer = self.claims().await.answer;
         Input::Claims { runtime: self.runtime, answer, took: begin.elapsed() }
     }
 
-    async fn claims(&mut self) -> Option<Result<Claims, String>> {
+    async fn claims(&mut self) -> Asked {
         self.expected |= self.is_there().await;
         if !self.expected {
-            return None;
+            return Asked { answer: None, listens: false };
         }
-        Some(match self.usable() {
+        let answer = match self.usable() {
             Err(reason) => Err(reason),
-            Ok(Api::Cri(cri)) => cri.refresh().await.map_err(|error| error.to_string()),
-            Ok(Api::Docker(docker)) => match docker.refresh().await {
-                // The address belongs to Podman, and the engine for Podman asks it.
-                Err(docker::Error::Podman { asked: true, .. }) => return None,
+            Ok(Api::Cri(cri)) => match cri.refresh().await {
+                Err(cri::Error::NotThere(reason)) => {
+                    return Asked { answer: Some(Err(reason)), listens: false };
+                }
                 answer => answer.map_err(|error| error.to_string()),
             },
-        })
+            Ok(Api::Docker(docker)) => match docker.refresh().await {
+                // The address belongs to Podman, and the engine for Podman asks it.
+                Err(docker::Error::PassedOn(_)) => return Asked { answer: None, listens: true },
+                Err(docker::Error::NotThere(reason)) => {
+                    return Asked { answer: Some(Err(reason)), listens: false };
+                }
+                answer => answer.map_err(|error| error.to_string()),
+            },
+        };
+        Asked { answer: Some(answer), listens: true }
     }
 
     /// Returns the API to ask, or the reason why the engine cannot be asked.
@@ -149,7 +169,7 @@ impl Engine {
         }
         match self.usable()? {
             Api::Docker(docker) => match docker.look_up(query).await {
-                Err(docker::Error::Podman { asked: true, .. }) => Ok(None),
+                Err(docker::Error::PassedOn(_)) => Ok(None),
                 answer => answer.map(|seen| seen.map(LookedUp::Container)).map_err(|error| error.to_string()),
             },
             Api::Cri(cri) => {
@@ -162,10 +182,13 @@ impl Engine {
     /// Answers the collector's requests and passes on the engine's events, until the collector has stopped.
     pub(crate) async fn follow(mut self, collector: Handle) {
         let Some(asks) = collector.engines.get(&self.runtime) else { return };
-        let news = Arc::new(Notify::new());
+        let (news, listens) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let mut changes = None;
         if let Ok(Api::Docker(docker)) = self.usable() {
-            let address = docker.address().clone();
-            tokio::spawn(watch_docker(address, self.runtime, Arc::clone(&news), collector.clone()));
+            let (address, runtime) = (docker.address().clone(), self.runtime);
+            let (news, listens) = (Arc::clone(&news), Arc::clone(&listens));
+            changes = Some(address.changes());
+            tokio::spawn(watch_docker(address, runtime, news, listens, collector.clone()));
         }
         let mut pods_watched = false;
         let slots = TaskSlots::new(1);
@@ -173,41 +196,100 @@ impl Engine {
             tokio::select! {
                 () = asks.notified() => {}
                 () = news.notified() => {}
-                () = self.moved() => {}
+                () = moved(&mut changes) => {}
+                () = dial_due(&mut self.absence) => {}
             }
             let begin = Instant::now();
-            let answer = self.ask().await;
+            let addresses = self.addresses();
+            let waiting = self.absence.as_ref().filter(|absence| absence.holds(&addresses));
+            let dialled = waiting.is_none();
+            let answer = match waiting {
+                Some(absence) => absence.answer(self.runtime),
+                None => self.dial(addresses, &listens).await,
+            };
             // The endpoint is known only after the first successful request.
-            if let Ok(Api::Cri(cri)) = self.usable()
-                && let Some(endpoint) = cri.endpoint().filter(|_| !pods_watched)
-            {
-                tokio::spawn(watch_cri(endpoint.clone(), self.runtime, collector.clone()));
+            if let Some(endpoint) = self.cri_endpoint().filter(|_| !pods_watched) {
+                tokio::spawn(watch_cri(endpoint, self.runtime, Arc::clone(&listens), collector.clone()));
                 pods_watched = true;
             }
             let failed = matches!(answer, Input::Claims { answer: Some(Err(_)), .. });
             if collector.inbox.send(Message::Input(answer, slots.acquire().await)).is_err() {
                 return;
             }
+            if !dialled {
+                continue;
+            }
             let rest = match self.runtime {
                 // Podman takes a millisecond per container for its list, and its events report when to ask.
                 Runtime::Podman => (REST * begin.elapsed()).min(LONGEST_REST),
                 _ => Duration::ZERO,
             };
-            tokio::time::sleep(if failed { RETRY } else { PAUSE }).await;
+            // An engine that is absent has pauses of its own.
+            let retry = if failed && self.absence.is_none() { RETRY } else { PAUSE };
+            tokio::time::sleep(retry).await;
             tokio::select! {
                 () = tokio::time::sleep(rest) => {}
                 () = news.notified() => asks.notify_one(),
-                () = self.moved() => asks.notify_one(),
+                () = moved(&mut changes) => asks.notify_one(),
             }
         }
     }
 
-    /// Waits until the engine may have a different address.
-    async fn moved(&self) {
-        match &self.api {
-            Ok(Api::Docker(docker)) => docker.address().changed().await,
-            Ok(Api::Cri(_)) | Err(_) => std::future::pending().await,
+    /// Asks the engine for its claims, and begins, continues or ends its absence. Notifies `listens` whenever
+    /// the engine's events may be subscribed to.
+    async fn dial(&mut self, addresses: Vec<DockerHost>, listens: &Notify) -> Input {
+        // The events of an engine that has just come report what its list does not have yet.
+        if self.absence.is_some() {
+            listens.notify_waiters();
         }
+        let begin = Instant::now();
+        let asked = self.claims().await;
+        let took = begin.elapsed();
+        if asked.listens {
+            self.absence = None;
+            listens.notify_waiters();
+        } else {
+            if self.absence.as_ref().is_none_or(|absence| !absence.is_at(&addresses)) {
+                self.absence = Some(Absence::begin(addresses));
+            }
+            if let Some(absence) = &mut self.absence {
+                absence.record(asked.answer.as_ref().and_then(|answer| answer.as_ref().err().cloned()), took);
+            }
+        }
+        Input::Claims { runtime: self.runtime, answer: asked.answer, took }
+    }
+
+    /// Returns the endpoint of a CRI server that may be asked, once it is known.
+    fn cri_endpoint(&mut self) -> Option<CriEndpoint> {
+        match self.usable() {
+            Ok(Api::Cri(cri)) => cri.endpoint().cloned(),
+            _ => None,
+        }
+    }
+
+    /// Returns the addresses that the engine may be dialled at.
+    fn addresses(&self) -> Vec<DockerHost> {
+        match &self.api {
+            Ok(Api::Docker(docker)) => docker.address().hosts(),
+            Ok(Api::Cri(cri)) => cri.sockets().into_iter().map(DockerHost::Unix).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+/// Waits until the engine may have a different address.
+async fn moved(changes: &mut Option<AddressChanges>) {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until an absent engine shall be dialled.
+async fn dial_due(absence: &mut Option<Absence>) {
+    match absence {
+        Some(absence) => absence.dial_due().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -227,9 +309,9 @@ impl LookedUp {
     }
 }
 
-/// Requests a CRI server's list as soon as the server's events report a change. Returns only if the
-/// collector does not ask this runtime.
-async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
+/// Requests a CRI server's list as soon as the server's events report a change. Where no server listens,
+/// waits for `listens`. Returns only if the collector does not ask this runtime.
+async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, listens: Arc<Notify>, collector: Handle) {
     let Some(asks) = collector.engines.get(&runtime) else { return };
     loop {
         let mut ended = None;
@@ -246,42 +328,71 @@ async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, collector: Handle) {
         }
         // A server that is unreachable is reported by the failure of its list. A server without events is
         // asked for its list at every tick.
-        let unserved = matches!(ended, Some(cri::Error::Unserved { .. }));
-        tokio::time::sleep(if unserved { NO_EVENTS } else { RETRY }).await;
+        match ended {
+            Some(cri::Error::NotThere(_)) => listens.notified().await,
+            Some(cri::Error::Unserved(_)) => tokio::time::sleep(NO_EVENTS).await,
+            _ => tokio::time::sleep(RETRY).await,
+        }
     }
 }
 
 /// Passes on the meaning of Docker's events until the collector has stopped: events report names before the
-/// engine answers requests for them.
-async fn watch_docker(address: EngineAddress, runtime: Runtime, news: Arc<Notify>, collector: Handle) {
+/// engine answers requests for them. Where no engine listens, waits for `listens`.
+async fn watch_docker(
+    address: EngineAddress,
+    runtime: Runtime,
+    news: Arc<Notify>,
+    listens: Arc<Notify>,
+    collector: Handle,
+) {
     // Each message contains the list of all containers. While the slots are taken, the engine keeps its
     // further events.
     let slots = TaskSlots::new(TOLD_WAITING);
     loop {
-        if let Ok(mut watch) = DockerWatch::begin(address.clone()).await {
-            // The list contains the changes before the events began.
-            news.notify_one();
-            while let Some(mut told) = watch.news().await {
-                if told.containers {
-                    news.notify_one();
-                }
-                for container in std::mem::take(&mut told.dying) {
-                    // This send fails only together with the next one.
-                    let _ = collector
-                        .inbox
-                        .send(Message::Input(Input::Dying { container }, slots.acquire().await));
-                }
-                watch.learn(&mut told).await;
-                let (expected, containers) = (watch.expected(), watch.containers());
-                let expected = Input::Expected { runtime, expected, containers };
-                if told.expected
-                    && collector.inbox.send(Message::Input(expected, slots.acquire().await)).is_err()
-                {
+        match DockerWatch::begin(address.clone()).await {
+            Ok(watch) => {
+                // The list contains the changes before the events began.
+                news.notify_one();
+                if !pass_on(watch, runtime, &news, &slots, &collector).await {
                     return;
                 }
             }
+            Err(docker::Error::NotThere(_)) => {
+                listens.notified().await;
+                continue;
+            }
+            // An engine that is unreachable is reported by the failure of its list.
+            Err(_) => {}
         }
-        // An engine that is unreachable is reported by the failure of its list.
         tokio::time::sleep(RETRY).await;
     }
 }
+
+/// Passes on the meaning of Docker's events until they end; returns false if the collector has stopped.
+async fn pass_on(
+    mut watch: DockerWatch,
+    runtime: Runtime,
+    news: &Notify,
+    slots: &TaskSlots,
+    collector: &Handle,
+) -> bool {
+    while let Some(mut told) = watch.news().await {
+        if told.containers {
+            news.notify_one();
+        }
+        for container in std::mem::take(&mut told.dying) {
+            // This send fails only together with the next one.
+            let _ = collector.inbox.send(Message::Input(Input::Dying { container }, slots.acquire().await));
+        }
+        watch.learn(&mut told).await;
+        let (expected, containers) = (watch.expected(), watch.containers());
+        let expected = Input::Expected { runtime, expected, containers };
+        if told.expected && collector.inbox.send(Message::Input(expected, slots.acquire().await)).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,16 @@ impl Cri {
         self.endpoint.as_ref()
     }
 
+    /// Returns the sockets where the server may listen: one if its endpoint is known.
+    pub(crate) fn sockets(&self) -> Vec<PathBuf> {
+        self.endpoint
+            .as_ref()
+            .map_or(&self.candidates[..], std::slice::from_ref)
+            .iter()
+            .map(|endpoint| endpoint.0.clone())
+            .collect()
+    }
+
     /// Returns true if a server may exist, as far as can be determined without a request.
     pub fn may_exist(&self) -> bool {
         self.endpoint.is_some() || self.candidates.iter().any(|candidate| candidate.path().exists())
@@ -127,11 +137,11 @@ impl Cri {
                     self.endpoint = Some(candidate);
                     return true;
                 }
-                Err(Error::NotThere { .. }) => {}
+                Err(Error::NotThere(_)) => {}
                 // Most often this is Docker's containerd, and no pods are missing.
-                Err(error @ (Error::Unserved { .. } | Error::Denied { .. })) => {
+                Err(error @ (Error::Unserved(_) | Error::Denied(_))) => {
                     if self.unserved.insert(candidate, (inode, Instant::now())).is_none() {
-                        tracing::info!(%error, "should there be pods, they are not named");
+                        tracing::info!(%error, "pods, if this server has any, are not named");
                     }
                 }
                 Err(error) => self.trouble = self.trouble.take().or(Some(error)),
@@ -185,7 +195,10 @@ impl Cri {
             (Some(connection), ..) => Ok(connection),
             (None, Some(endpoint), _) => self.connect(endpoint).await,
             (None, None, Some(trouble)) => Err(trouble.clone()),
-            (None, None, None) => Err(Error::Lost),
+            (None, None, None) => Err(Error::NotThere(
+                "the CRI server is gone, and no other listens at the usual sockets: name one with --cri.endpoint"
+                    .into(),
+            )),
         }
     }
 
@@ -278,56 +291,21 @@ impl SeenPod {
     }
 }
 
-/// An error of a request to a server.
+/// A failed request to a server, with the message for the user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nothing answers at the endpoint: there is no socket, or no process listens on it.
-    #[error("nobody answers at {endpoint}: {reason}")]
-    NotThere {
-        /// The endpoint of the request.
-        endpoint: CriEndpoint,
-        /// The system's error message.
-        reason: String,
-    },
-    /// The broken server is gone, and no other has appeared.
-    #[error("there was a CRI server, and it is gone")]
-    Lost,
-    /// The socket exists, but this user may not write to it (EACCES).
-    #[error("permission denied at {endpoint}: it takes root or the group of the socket")]
-    Denied {
-        /// The endpoint of the request.
-        endpoint: CriEndpoint,
-    },
-    /// The listener speaks gRPC but does not serve CRI: Docker's own containerd has CRI disabled.
-    #[error("{endpoint} does not serve CRI's runtime.v1")]
-    Unserved {
-        /// The endpoint of the request.
-        endpoint: CriEndpoint,
-    },
-    /// The server accepts connections and does not answer in time.
-    #[error("{endpoint} did not answer within {deadline:?}")]
-    TooSlow {
-        /// The endpoint of the request.
-        endpoint: CriEndpoint,
-        /// The time limit that passed.
-        deadline: Duration,
-    },
-    /// One message was longer than the limit.
-    #[error("{endpoint} answered with more than {limit} bytes")]
-    TooLarge {
-        /// The endpoint of the request.
-        endpoint: CriEndpoint,
-        /// In bytes.
-        limit: usize,
-    },
-    /// The server refused the request, or its answer is malformed.
-    #[error("asking {endpoint} failed: {reason}")]
-    Failed {
-        /// The endpoint of the request.
-        endpoint: CriEndpoint,
-        /// The server's explanation, or the defect of the answer.
-        reason: String,
-    },
+    /// No server listens at the endpoint, or at any of the usual ones.
+    #[error("{0}")]
+    NotThere(String),
+    /// This user may not write to the socket (EACCES).
+    #[error("{0}")]
+    Denied(String),
+    /// The listener speaks gRPC but does not serve the request: Docker's own containerd has CRI disabled.
+    #[error("{0}")]
+    Unserved(String),
+    /// Every other failure: the server is asked again at the next tick.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// The unix socket of a server. Parsed from `unix:///PATH`, `unix:PATH` or an absolute path.

@@ -13,12 +13,13 @@ use crate::model::workload::{Claims, Network, Runtime};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 pub(crate) use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, ListedContainer};
+pub(crate) use host::AddressChanges;
 use host::EngineKind;
 pub use host::{DockerHost, EngineAddress};
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use transport::{Limit, OverLimit, Transport};
@@ -103,7 +104,7 @@ impl Docker {
             Ok(Ok(answer)) => answer,
             Ok(Err(Trouble::OtherKind)) => return Err(self.other_kind()),
             Ok(Err(Trouble::Of(error))) => return Err(self.classify(error)),
-            Err(_) => return Err(Error::TooSlow { host: self.host.clone(), deadline: self.deadline }),
+            Err(_) => return Err(self.too_slow(self.deadline)),
         };
         self.inspect(&engine, &listed, until).await;
         self.engine = Some(engine);
@@ -144,7 +145,7 @@ impl Docker {
                 ..
             }))) => Ok(None),
             Ok(Err(Trouble::Of(error))) => Err(self.classify(error)),
-            Err(_) => Err(Error::TooSlow { host: self.host.clone(), deadline: self.deadline }),
+            Err(_) => Err(self.too_slow(self.deadline)),
         }
     }
 
@@ -208,11 +209,23 @@ impl Docker {
 
     /// Returns the error for an engine of the other kind.
     fn other_kind(&self) -> Error {
-        let host = self.host.clone();
+        let host = &self.host;
         match self.address.kind {
-            EngineKind::Docker => Error::Podman { asked: self.address.is_asked(), host },
-            EngineKind::Podman => Error::NotPodman { host },
+            EngineKind::Docker if self.address.is_asked() => {
+                Error::PassedOn(format!("{host} is Podman, which the source podman asks"))
+            }
+            EngineKind::Docker => Error::Failed(format!(
+                "{host} is another Podman than the one that is asked: name it with --podman.host"
+            )),
+            EngineKind::Podman => {
+                Error::Failed(format!("{host} is not Podman but Docker: name it with --docker.host"))
+            }
         }
+    }
+
+    /// Returns the error for an engine that did not answer within this time.
+    fn too_slow(&self, within: Duration) -> Error {
+        Error::Failed(format!("{} did not answer within {within:?}", self.host))
     }
 
     fn transport(&self, prefix: String) -> Transport {
@@ -302,33 +315,41 @@ impl Docker {
 
     fn classify(&self, error: bollard::errors::Error) -> Error {
         use bollard::errors::Error as E;
-        let host = self.host.clone();
+        let host = &self.host;
+        let garbage = |reason: &dyn fmt::Display| {
+            Error::Failed(one_line(&format!("{host} does not speak Docker's API: {reason}")))
+        };
+        let broken = |reason: &dyn fmt::Display| {
+            Error::Failed(one_line(&format!("the connection to {host} broke: {reason}")))
+        };
         match error {
             E::DockerResponseServerError { status_code, message } => {
-                Error::Refused { host, status: status_code, message: one_line(&message) }
+                Error::Failed(one_line(&format!("{host} refused with status {status_code}: {message}")))
             }
             // The transport guarantees that this error comes from dialling.
             E::IOError { err } => match err.kind() {
-                io::ErrorKind::PermissionDenied => Error::Denied { host },
+                io::ErrorKind::PermissionDenied => Error::Failed(format!(
+                    "permission denied at {host}: it takes root or the group of the socket"
+                )),
                 // A unix socket with a full queue gives this error: a process listens, but does not accept.
-                io::ErrorKind::WouldBlock => Error::TooSlow { host, deadline: self.deadline },
-                _ => Error::NotThere { host, reason: one_line(&err.to_string()) },
+                io::ErrorKind::WouldBlock => self.too_slow(self.deadline),
+                _ => Error::NotThere(one_line(&format!("no engine at {host}: {err}"))),
             },
             E::HyperResponseError { err } => match io_cause(&err) {
                 Some(cause) if cause.get_ref().is_some_and(|inner| inner.is::<OverLimit>()) => {
-                    Error::TooLarge { host, limit: self.limit }
+                    Error::Failed(format!("{host} answered with more than {} bytes", self.limit))
                 }
                 // An example is a chunk with a length that is no number.
                 Some(cause)
                     if matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) =>
                 {
-                    Error::Garbage { host, reason: one_line(&cause.to_string()) }
+                    garbage(cause)
                 }
-                Some(cause) => Error::Broken { host, reason: one_line(&cause.to_string()) },
-                None if err.is_parse() => Error::Garbage { host, reason: one_line(&err.to_string()) },
-                None => Error::Broken { host, reason: one_line(&err.to_string()) },
+                Some(cause) => broken(cause),
+                None if err.is_parse() => garbage(&err),
+                None => broken(&err),
             },
-            other => Error::Garbage { host, reason: one_line(&other.to_string()) },
+            other => garbage(&other),
         }
     }
 }
@@ -373,61 +394,17 @@ fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
 
-/// An error of the engine; each variant needs another remedy. All but [`Denied`](Error::Denied) may pass,
-/// and the next refresh connects anew.
+/// A failed request to an engine, with the message for the user. The next refresh connects anew.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nothing answers at the address: there is no socket, or no process listens on it. Docker may not be
-    /// installed or not be running.
-    #[error("no engine at {host}: {reason}")]
-    NotThere {
-        host: DockerHost,
-        /// The system's error message.
-        reason: String,
-    },
-    /// The socket exists, but this user may not write to it (EACCES).
-    #[error("permission denied at {host}: it takes root or the group of the socket")]
-    Denied { host: DockerHost },
-    /// The engine does not answer in time, or does not even accept connections.
-    #[error("{host} did not answer within {deadline:?}")]
-    TooSlow {
-        host: DockerHost,
-        /// The time limit that passed.
-        deadline: Duration,
-    },
-    /// One answer was longer than the limit.
-    #[error("{host} answered with more than {limit} bytes")]
-    TooLarge {
-        host: DockerHost,
-        /// In bytes.
-        limit: u64,
-    },
-    /// The listener does not speak HTTP, or not Docker's API.
-    #[error("{host} does not speak Docker's API: {reason}")]
-    Garbage {
-        host: DockerHost,
-        /// The parser's error message.
-        reason: String,
-    },
-    /// Podman listens where Docker was expected.
-    #[error("{host} is Podman, and not the one that is asked: name it with --podman.host")]
-    Podman {
-        host: DockerHost,
-        /// True if the Podman source asks this engine, or is disabled: then there is no failure.
-        asked: bool,
-    },
-    /// Docker listens where Podman was expected.
-    #[error("{host} is not Podman: a Docker engine is named with --docker.host")]
-    NotPodman { host: DockerHost },
-    /// The connection ended before the answer did, for example because the engine was stopped.
-    #[error("the connection to {host} broke: {reason}")]
-    Broken { host: DockerHost, reason: String },
-    /// The engine understood the request and refused it.
-    #[error("{host} refused with status {status}: {message}")]
-    Refused {
-        host: DockerHost,
-        /// The HTTP status code.
-        status: u16,
-        message: String,
-    },
+    /// No process listens at the address: Docker may not be installed or not be running.
+    #[error("{0}")]
+    NotThere(String),
+    /// Podman listens at Docker's address, and its containers are asked for by the Podman source or not
+    /// wanted: no failure.
+    #[error("{0}")]
+    PassedOn(String),
+    /// Every other failure: the engine is asked again at the next tick.
+    #[error("{0}")]
+    Failed(String),
 }

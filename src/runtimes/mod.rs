@@ -4,6 +4,7 @@ pub(crate) mod cri;
 pub(crate) mod docker;
 pub(crate) mod named;
 pub(crate) mod process;
+pub(crate) mod socket_watch;
 
 use std::io;
 use std::path::Path;

@@ -115,7 +115,11 @@ struct Impostor {
 impl Impostor {
     fn start(answer: fn(UnixStream) -> std::io::Result<()>) -> Impostor {
         let folder = NetnsFolder::new();
-        let path = folder.path().join("docker.sock");
+        Impostor::start_in(folder, "docker.sock", answer)
+    }
+
+    fn start_in(folder: NetnsFolder, name: &str, answer: fn(UnixStream) -> std::io::Result<()>) -> Impostor {
+        let path = folder.path().join(name);
         let listener = UnixListener::bind(&path).unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
@@ -132,14 +136,14 @@ impl Impostor {
 }
 
 /// Reads a request's head.
-fn read_head(stream: &mut UnixStream) -> std::io::Result<()> {
+fn read_head(stream: &mut UnixStream) -> std::io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         stream.read_exact(&mut byte)?;
         head.extend(byte);
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
 /// A host with the container `web` and an exporter that is told to ask Docker at this socket.
@@ -216,15 +220,31 @@ fn assert_others_go_on_beside(wanted: usize, answer: fn(UnixStream) -> std::io::
 }
 
 #[test]
-fn a_configured_docker_that_is_absent_is_a_failed_source() {
-    let (_host, _web, _folder, exporter) = exporter_with("/nonexistent/docker.sock");
-    // Nobody is there to count: each attempt has a duration of its own.
-    let mut durations = BTreeSet::new();
-    let asked = |metrics: &Exposition| {
+fn a_configured_docker_that_is_absent_is_a_failed_source_and_is_dialled_when_its_socket_comes() {
+    let folder = NetnsFolder::new();
+    let socket = folder.path().join("run/docker.sock");
+    let (_host, _web, _names, exporter) = exporter_with(socket.to_str().unwrap());
+    // Each dial has a duration of its own, and each tick sends an answer.
+    let (mut durations, begin) = (BTreeSet::new(), Instant::now());
+    let ticks = |metrics: &Exposition| {
         durations.extend(docker(metrics, "duration_seconds").map(f64::to_bits));
-        durations.len()
+        begin.elapsed().as_millis() as usize / 100
     };
-    assert_others_go_on(&exporter, 3, asked, &["unix:///nonexistent/docker.sock"]);
+    let host = format!("unix://{}", socket.display());
+    assert_others_go_on(&exporter, 20, ticks, &[&host, "No such file or directory"]);
+    assert_eq!(durations.len(), 1, "it is dialled although nothing has come");
+    std::fs::create_dir(folder.path().join("run")).unwrap();
+    let engine = |mut stream: UnixStream| {
+        let is_version = read_head(&mut stream)?.contains("/version");
+        let body = if is_version { r#"{"ApiVersion":"1.41"}"# } else { "[]" };
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:";
+        write!(stream, "{head} {}\r\n\r\n{body}", body.len())
+    };
+    let _engine = Impostor::start_in(folder, "run/docker.sock", engine);
+    // Without the event it would be dialled after a minute.
+    exporter.wait_for(Duration::from_secs(10), "it is dialled and answers", |metrics| {
+        docker(metrics, "success").filter(|success| *success == 1.0)
+    });
 }
 
 #[test]

@@ -8,10 +8,10 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::error::Error as StdError;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use std::{fmt, io};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
@@ -47,15 +47,14 @@ impl CriConnection {
     /// If no process listens, or access to the socket is denied.
     pub async fn open(endpoint: &CriEndpoint, within: Duration) -> Result<CriConnection, Error> {
         let until = Instant::now() + within;
-        let too_slow = || Error::TooSlow { endpoint: endpoint.clone(), deadline: within };
         let stream = match timeout_at(until, UnixStream::connect(endpoint.path())).await {
-            Ok(stream) => stream.map_err(|error| refused(endpoint, &error))?,
-            Err(_) => return Err(too_slow()),
+            Ok(stream) => stream.map_err(|error| refused(endpoint, &error, within))?,
+            Err(_) => return Err(too_slow(endpoint, within)),
         };
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (sender, connection) = match timeout_at(until, handshake).await {
             Ok(connected) => connected.map_err(|error| broken(endpoint, &error))?,
-            Err(_) => return Err(too_slow()),
+            Err(_) => return Err(too_slow(endpoint, within)),
         };
         // The task ends when its last sender and the last answer's body are dropped.
         tokio::spawn(async move {
@@ -83,7 +82,7 @@ impl CriConnection {
         };
         match timeout_at(Instant::now() + within, asked).await {
             Ok(answer) => answer,
-            Err(_) => Err(Error::TooSlow { endpoint: self.endpoint.clone(), deadline: within }),
+            Err(_) => Err(too_slow(&self.endpoint, within)),
         }
     }
 
@@ -103,35 +102,47 @@ impl CriConnection {
 
     /// Returns the error for a stream that ended although it was expected to continue.
     pub(super) fn ended(&self) -> Error {
-        Error::Failed { endpoint: self.endpoint.clone(), reason: "the stream ended".into() }
+        failed(&self.endpoint, &"the stream of events ended")
     }
 
     pub(super) fn classify(&self, status: &Status) -> Error {
-        let endpoint = self.endpoint.clone();
+        let endpoint = &self.endpoint;
         match status.code() {
-            Code::Unimplemented => Error::Unserved { endpoint },
+            Code::Unimplemented => Error::Unserved(format!("{endpoint} does not serve CRI's runtime.v1")),
             // The decoder gives this code to a message with an announced length above the limit.
-            Code::OutOfRange => Error::TooLarge { endpoint, limit: LIMIT },
+            Code::OutOfRange => Error::Failed(format!("{endpoint} answered with more than {LIMIT} bytes")),
             code => {
                 let cause = cause(status).map(|cause| format!(": {cause}")).unwrap_or_default();
-                let reason = one_line(&format!("{code:?}: {}{cause}", status.message()));
-                Error::Failed { endpoint, reason }
+                failed(endpoint, &format!("{code:?}: {}{cause}", status.message()))
             }
         }
     }
 }
 
-fn refused(endpoint: &CriEndpoint, error: &io::Error) -> Error {
-    let endpoint = endpoint.clone();
+fn refused(endpoint: &CriEndpoint, error: &io::Error, within: Duration) -> Error {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => Error::Denied { endpoint },
-        _ => Error::NotThere { endpoint, reason: one_line(&error.to_string()) },
+        // A socket with a full queue gives this error: a process listens, but does not accept.
+        io::ErrorKind::WouldBlock => too_slow(endpoint, within),
+        io::ErrorKind::PermissionDenied => Error::Denied(format!(
+            "permission denied at {endpoint}: it takes root or the group of the socket"
+        )),
+        _ => Error::NotThere(one_line(&format!("no CRI server listens at {endpoint}: {error}"))),
     }
 }
 
 fn broken(endpoint: &CriEndpoint, error: &hyper::Error) -> Error {
     let cause = cause(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    Error::Failed { endpoint: endpoint.clone(), reason: one_line(&format!("{error}{cause}")) }
+    failed(endpoint, &format!("{error}{cause}"))
+}
+
+/// Returns the error for a server that refused the request, or has a malformed answer.
+fn failed(endpoint: &CriEndpoint, reason: &dyn fmt::Display) -> Error {
+    Error::Failed(one_line(&format!("asking {endpoint} failed: {reason}")))
+}
+
+/// Returns the error for a server that did not answer within this time.
+fn too_slow(endpoint: &CriEndpoint, within: Duration) -> Error {
+    Error::Failed(format!("{endpoint} did not answer within {within:?}"))
 }
 
 /// Returns the last error in an error's chain of sources.

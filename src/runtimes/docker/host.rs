@@ -28,6 +28,14 @@ impl DockerHost {
         }
     }
 
+    /// Returns the path of the unix socket, if it is one.
+    pub(crate) fn socket(&self) -> Option<PathBuf> {
+        match self {
+            DockerHost::Unix(path) => Some(path.clone()),
+            DockerHost::Tcp(_) => None,
+        }
+    }
+
     /// Returns true if both addresses lead to one socket, by whatever links.
     fn is_same(&self, other: &DockerHost) -> bool {
         self == other || (self.inode().is_some() && self.inode() == other.inode())
@@ -58,7 +66,23 @@ pub struct EngineAddress {
     /// Podman's own address; `None` if there is no Podman source.
     podman: Option<DockerHost>,
     /// The address and socket at which Podman has answered the Docker source.
-    passed_on: watch::Sender<Option<(DockerHost, Option<Inode>)>>,
+    passed_on: watch::Sender<PassedOn>,
+}
+
+type PassedOn = Option<(DockerHost, Option<Inode>)>;
+
+/// The changes of an [`EngineAddress`].
+#[derive(Debug)]
+pub(crate) struct AddressChanges(watch::Receiver<PassedOn>);
+
+impl AddressChanges {
+    /// Waits until the address may have changed since the last call. May be dropped at any time.
+    pub(crate) async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // No source is left that could pass an address on.
+            std::future::pending().await
+        }
+    }
 }
 
 impl EngineAddress {
@@ -80,6 +104,13 @@ impl EngineAddress {
             (EngineKind::Podman, Some((passed_on, _))) if !self.own.is_there() => passed_on.clone(),
             _ => self.own.clone(),
         }
+    }
+
+    /// Returns every address that the engine may be dialled at: its own, and one that was passed on.
+    pub(crate) fn hosts(&self) -> Vec<DockerHost> {
+        let passed_on = self.passed_on.borrow().as_ref().map(|(host, _)| host.clone());
+        let passed_on = passed_on.filter(|_| self.kind == EngineKind::Podman);
+        [self.own.clone()].into_iter().chain(passed_on).collect()
     }
 
     /// Returns true if this is Docker's address and Podman listens there. It holds until another socket
@@ -104,10 +135,9 @@ impl EngineAddress {
         self.podman.as_ref().is_none_or(|own| !own.is_there() || docker.is_none_or(|host| own.is_same(&host)))
     }
 
-    /// Waits until the address to dial may have changed.
-    pub async fn changed(&self) {
-        // This value holds a sender, so the channel cannot be closed.
-        let _ = self.passed_on.subscribe().changed().await;
+    /// Returns the changes of the address to dial from now on.
+    pub(crate) fn changes(&self) -> AddressChanges {
+        AddressChanges(self.passed_on.subscribe())
     }
 }
 

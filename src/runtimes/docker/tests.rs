@@ -376,11 +376,17 @@ async fn failure(mut docker: Docker) -> Error {
     error
 }
 
+/// Asserts that this is a failure that no caller treats in a way of its own, and that its message has this text.
+#[track_caller]
+fn says(error: &Error, text: &str) {
+    assert!(matches!(error, Error::Failed(message) if message.contains(text)), "{error}; wanted: {text}");
+}
+
 #[tokio::test]
 async fn no_socket_is_no_engine() {
     let lab = Lab::new();
     let error = failure(lab.docker()).await;
-    assert!(matches!(error, Error::NotThere { .. }), "{error}");
+    assert!(matches!(error, Error::NotThere(_)), "{error}");
 }
 
 #[tokio::test]
@@ -388,7 +394,7 @@ async fn a_socket_that_nobody_listens_on_is_no_engine() {
     let lab = Lab::new();
     drop(UnixListener::bind(lab.socket()).unwrap());
     let error = failure(lab.docker()).await;
-    assert!(matches!(error, Error::NotThere { .. }), "{error}");
+    assert!(matches!(error, Error::NotThere(_)), "{error}");
 }
 
 #[tokio::test]
@@ -397,7 +403,7 @@ async fn a_tcp_port_that_nobody_listens_on_is_no_engine() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let error = failure(docker_at(DockerHost::Tcp(address.to_string()))).await;
-    assert!(matches!(error, Error::NotThere { .. }), "{error}");
+    assert!(matches!(error, Error::NotThere(_)), "{error}");
 }
 
 #[test]
@@ -405,7 +411,7 @@ fn a_socket_that_may_not_be_written_to_is_denied() {
     // Root may everything, and tests may run as root: the kernel's word for it stands in for the dialling.
     let error = io::Error::from(io::ErrorKind::PermissionDenied);
     let error = Lab::new().docker().classify(bollard::errors::Error::IOError { err: error });
-    assert!(matches!(error, Error::Denied { .. }), "{error}");
+    says(&error, "permission denied at unix:///tmp/");
 }
 
 #[tokio::test]
@@ -414,7 +420,7 @@ async fn an_engine_that_never_answers_is_too_slow_and_is_left_no_connection() {
     let mut docker = lab.docker();
     docker.deadline = Duration::from_millis(200);
     let error = failure(docker).await;
-    assert!(matches!(error, Error::TooSlow { .. }), "{error}");
+    says(&error, "did not answer within 200ms");
     assert_eq!(lab.take_asked(), ["/version"]);
     closes_all(&lab).await;
 }
@@ -438,21 +444,21 @@ async fn a_queue_that_nobody_takes_connections_from_is_too_slow() {
     let mut docker = lab.docker();
     docker.deadline = Duration::from_millis(200);
     let error = failure(docker).await;
-    assert!(matches!(error, Error::TooSlow { .. }), "{error}");
+    says(&error, "did not answer within 200ms");
 }
 
 #[tokio::test]
 async fn bytes_that_are_not_http_are_garbage() {
     let lab = Lab::engine(|_| Answer::Raw(b"\x15\x03\x01\0\x02\x02\x16 SSH-2.0-OpenSSH\r\n\r\n"));
     let error = failure(lab.docker()).await;
-    assert!(matches!(error, Error::Garbage { .. }), "{error}");
+    says(&error, "does not speak Docker's API");
 }
 
 #[tokio::test]
 async fn a_chunk_of_no_length_is_garbage() {
     let lab = listing(|| Answer::Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"));
     let error = failure(lab.docker()).await;
-    assert!(matches!(error, Error::Garbage { .. }), "{error}");
+    says(&error, "does not speak Docker's API");
 }
 
 #[tokio::test]
@@ -460,10 +466,10 @@ async fn an_answer_that_is_not_the_apis_json_is_garbage() {
     for body in ["<html>\n<b>hello</b>", "{}", "[{\"Id\":5}]", "[{\"Id\":", "", "[{\"State\":\"confused\"}]"]
     {
         let error = failure(listing(move || ok(body)).docker()).await;
-        assert!(matches!(error, Error::Garbage { .. }), "{body}: {error}");
+        says(&error, "does not speak Docker's API");
     }
     let error = failure(Lab::engine(|_| ok(r#"{"ApiVersion":"new"}"#)).docker()).await;
-    assert!(matches!(error, Error::Garbage { .. }), "{error}");
+    says(&error, "does not speak Docker's API");
 }
 
 #[tokio::test]
@@ -472,7 +478,7 @@ async fn an_endless_body_stops_at_the_limit() {
     let mut docker = lab.docker();
     docker.limit = 1 << 20;
     let error = failure(docker).await;
-    assert!(matches!(error, Error::TooLarge { limit: 0x10_0000, .. }), "{error}");
+    says(&error, "answered with more than 1048576 bytes");
     closes_all(&lab).await;
 }
 
@@ -491,7 +497,7 @@ async fn an_endless_inspection_costs_only_its_own_claim() {
 async fn a_connection_that_ends_early_is_broken() {
     for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]"] {
         let error = failure(listing(move || Answer::Raw(bytes)).docker()).await;
-        assert!(matches!(error, Error::Broken { .. }), "{bytes:?}: {error}");
+        says(&error, "the connection to unix:///tmp/");
     }
 }
 
@@ -499,9 +505,7 @@ async fn a_connection_that_ends_early_is_broken() {
 async fn an_engine_in_trouble_is_quoted_in_one_line() {
     let lab = listing(|| Answer::Json(500, r#"{"message":"no space\nleft on device"}"#.into()));
     let error = failure(lab.docker()).await;
-    let message = "no space left on device".to_owned();
-    let host = DockerHost::Unix(lab.socket());
-    assert_eq!(error, Error::Refused { host, status: 500, message });
+    says(&error, "d.sock refused with status 500: no space left on device");
 }
 
 /// Inspected, with this process and network mode.
@@ -563,7 +567,7 @@ async fn after_an_error_the_version_is_agreed_on_anew() {
     docker.refresh().await.unwrap();
     *upgraded.lock().unwrap() = true;
     let error = docker.refresh().await.unwrap_err();
-    assert!(matches!(error, Error::Refused { status: 400, .. }), "{error}");
+    says(&error, "refused with status 400: client version 1.41 is too old");
     lab.take_asked();
     docker.refresh().await.unwrap();
     let newest = format!("/v{}/networks", bollard::API_DEFAULT_VERSION);
@@ -636,7 +640,7 @@ async fn podman_at_dockers_place_is_passed_on_and_not_asked_again() {
     let (mut docker, podman) = (Docker::new(docker.unwrap()), podman.unwrap());
     assert_eq!(podman.host(), absent);
     for _ in 0..2 {
-        assert!(matches!(docker.refresh().await, Err(Error::Podman { asked: true, .. })));
+        assert!(matches!(docker.refresh().await, Err(Error::PassedOn(_))));
     }
     assert_eq!(lab.take_asked(), ["/version"]);
     assert_eq!(podman.host(), DockerHost::Unix(lab.socket()));
@@ -652,8 +656,7 @@ async fn a_second_podman_at_dockers_place_is_a_failure_that_says_how_to_ask_it()
     let [docker, _] =
         EngineAddress::both(Some(DockerHost::Unix(lab.socket())), Some(DockerHost::Unix(other.socket())));
     let error = Docker::new(docker.unwrap()).refresh().await.unwrap_err();
-    assert!(matches!(error, Error::Podman { asked: false, .. }), "{error}");
-    assert!(error.to_string().contains("--podman.host"), "{error}");
+    says(&error, "is another Podman than the one that is asked: name it with --podman.host");
 }
 
 #[tokio::test]
@@ -661,5 +664,5 @@ async fn docker_at_podmans_place_is_a_failure_that_says_so() {
     let lab = Lab::engine(|_| ok(VERSION));
     let [_, podman] = EngineAddress::both(None, Some(DockerHost::Unix(lab.socket())));
     let error = Docker::new(podman.unwrap()).refresh().await.unwrap_err();
-    assert_eq!(error, Error::NotPodman { host: DockerHost::Unix(lab.socket()) });
+    says(&error, "d.sock is not Podman but Docker: name it with --docker.host");
 }

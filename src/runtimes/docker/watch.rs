@@ -74,7 +74,7 @@ impl DockerWatch {
             Ok(Ok(engine)) => engine,
             Ok(Err(Trouble::OtherKind)) => return Err(docker.other_kind()),
             Ok(Err(Trouble::Of(error))) => return Err(docker.classify(error)),
-            Err(_) => return Err(Error::TooSlow { host: docker.host, deadline: DEADLINE }),
+            Err(_) => return Err(docker.too_slow(DEADLINE)),
         };
         let kinds = vec!["container".to_owned(), "network".to_owned()];
         let options = EventsOptions {

@@ -1,0 +1,100 @@
+//! The wait for an engine that is not there: its socket is watched, and not dialled again and again.
+
+use crate::model::host::Input;
+use crate::model::workload::Runtime;
+use crate::runtimes::docker::DockerHost;
+use crate::runtimes::socket_watch::{Presence, SocketWatch};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The pauses before an address is dialled again where no event reports a listener: a socket without one, or
+/// TCP. Each pause is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(125);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// The pause before a socket is dialled that is watched and does not exist: a mount gives no event.
+const WATCHED_PAUSE: Duration = Duration::from_secs(60);
+
+/// The pause before a socket is dialled that does not exist and cannot be watched.
+const UNWATCHED_PAUSE: Duration = Duration::from_secs(1);
+
+/// An engine that is not there, and the answer that stands for it meanwhile.
+pub(super) struct Absence {
+    addresses: Vec<DockerHost>,
+    watch: SocketWatch,
+    /// The reason of the failure; `None` if the engine is not expected, so that there is no failure.
+    reason: Option<String>,
+    /// The time that the last dial took.
+    took: Duration,
+    /// The number of dials since the last event.
+    dials: u32,
+    /// The time of the next dial.
+    due: Instant,
+}
+
+impl Absence {
+    /// Begins to wait for a listener at any of these addresses.
+    pub(super) fn begin(addresses: Vec<DockerHost>) -> Absence {
+        let (watch, due) = (SocketWatch::new(), Instant::now());
+        Absence { addresses, watch, reason: None, took: Duration::ZERO, dials: 0, due }
+    }
+
+    /// Records a dial in vain, and sets the time of the next one.
+    pub(super) fn record(&mut self, reason: Option<String>, took: Duration) {
+        (self.reason, self.took) = (reason, took);
+        let sockets: Vec<PathBuf> = self.addresses.iter().filter_map(DockerHost::socket).collect();
+        let remote = sockets.len() < self.addresses.len();
+        self.due = Instant::now() + pause(self.watch.set_paths(&sockets), remote, self.dials);
+        self.dials = self.dials.saturating_add(1);
+    }
+
+    /// Returns true if the wait is for a listener at these addresses.
+    pub(super) fn is_at(&self, addresses: &[DockerHost]) -> bool {
+        self.addresses == addresses
+    }
+
+    /// Returns true while an engine at these addresses need not be dialled.
+    pub(super) fn holds(&self, addresses: &[DockerHost]) -> bool {
+        self.is_at(addresses) && Instant::now() < self.due
+    }
+
+    /// Returns the answer of the last dial again.
+    pub(super) fn answer(&self, runtime: Runtime) -> Input {
+        Input::Claims { runtime, answer: self.reason.clone().map(Err), took: self.took }
+    }
+
+    /// Waits until the engine shall be dialled. May be dropped at any time.
+    pub(super) async fn dial_due(&mut self) {
+        tokio::select! {
+            () = tokio::time::sleep_until(self.due) => {}
+            () = self.watch.changed() => (self.dials, self.due) = (0, Instant::now()),
+        }
+    }
+}
+
+/// Returns the pause before the next dial, after this many since the last event.
+fn pause(presence: Presence, remote: bool, dials: u32) -> Duration {
+    let growing = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(dials)).min(LONGEST_PAUSE);
+    match presence {
+        Presence::Exists => growing,
+        Presence::Unnoticed => UNWATCHED_PAUSE,
+        Presence::Awaited if remote => growing,
+        Presence::Awaited => WATCHED_PAUSE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_without_an_event_is_looked_for_ever_less_often_and_a_watched_path_hardly_ever() {
+        let pauses = |presence, remote| [0, 1, 2, 3, 6, 7, 40].map(|dials| pause(presence, remote, dials));
+        let growing = [125, 250, 500, 1_000, 8_000, 15_000, 15_000].map(Duration::from_millis);
+        assert_eq!(pauses(Presence::Exists, false), growing);
+        assert_eq!(pauses(Presence::Awaited, true), growing);
+        assert_eq!(pauses(Presence::Awaited, false), [WATCHED_PAUSE; 7]);
+        assert_eq!(pauses(Presence::Unnoticed, false), [UNWATCHED_PAUSE; 7]);
+    }
+}
