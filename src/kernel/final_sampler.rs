@@ -87,6 +87,8 @@ const READ_BEFORE: Duration = Duration::from_secs(1);
 pub struct FinalSampler {
     sampler: Sampler,
     table: DeviceTable,
+    /// The sysfs folder of links.
+    sysfs: PathBuf,
     /// The links that were read in sysfs within [`READ_BEFORE`], with the time of the last reading.
     read: HashMap<u32, Instant>,
 }
@@ -94,12 +96,15 @@ pub struct FinalSampler {
 impl FinalSampler {
     /// Creates a sampler that reads the table first, and asks `sampler` for links that the table lacks.
     pub fn new(table: DeviceTable, sampler: Sampler) -> FinalSampler {
-        FinalSampler { sampler, table, read: HashMap::new() }
+        FinalSampler { sampler, table, sysfs: SYSFS_NET.into(), read: HashMap::new() }
     }
 
     /// Returns the counters of these links of the host. Links that are already deleted are left out.
     pub fn last(&mut self, links: Vec<(u32, Name)>) -> Vec<(u32, Counters)> {
-        let now = Instant::now();
+        self.last_at(links, Instant::now())
+    }
+
+    fn last_at(&mut self, links: Vec<(u32, Name)>, now: Instant) -> Vec<(u32, Counters)> {
         self.read.retain(|_, read| now.duration_since(*read) < READ_BEFORE);
         let mut table = None;
         let last = |(ifindex, name)| Some((ifindex, self.last_of(ifindex, &name, now, &mut table)?));
@@ -113,7 +118,7 @@ impl FinalSampler {
         now: Instant,
         table: &mut Option<HashMap<Name, Counters>>,
     ) -> Option<Counters> {
-        if let Some(counters) = statistics(Path::new(SYSFS_NET), ifindex, name) {
+        if let Some(counters) = statistics(&self.sysfs, ifindex, name) {
             self.read.insert(ifindex, now);
             return Some(counters);
         }
@@ -156,28 +161,60 @@ fn counters(table: &[u8]) -> impl Iterator<Item = (Name, Counters)> {
 mod tests {
     use super::*;
 
+    /// A sysfs folder that has one link, veth1. It is removed when this goes.
+    struct Sysfs(PathBuf);
+
+    impl Sysfs {
+        fn with_veth1(test: &str, ifindex: u32) -> Sysfs {
+            let folder = std::env::temp_dir().join(format!("veth-exporter-{test}-{}", std::process::id()));
+            let statistics = folder.join("veth1/statistics");
+            std::fs::create_dir_all(&statistics).unwrap();
+            std::fs::write(folder.join("veth1/ifindex"), format!("{ifindex}\n")).unwrap();
+            let files = ["rx_bytes", "rx_packets", "rx_dropped", "tx_bytes", "tx_packets", "tx_dropped"];
+            for (number, file) in (u64::MAX - 5..=u64::MAX).zip(files) {
+                std::fs::write(statistics.join(file), format!("{number}\n")).unwrap();
+            }
+            Sysfs(folder)
+        }
+    }
+
+    impl Drop for Sysfs {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
     #[test]
     fn a_link_of_sysfs_is_read_only_if_it_has_the_index() {
-        let folder = std::env::temp_dir().join(format!("veth-exporter-sysfs-{}", std::process::id()));
-        let statistics_of = folder.join("veth1/statistics");
-        std::fs::create_dir_all(&statistics_of).unwrap();
-        std::fs::write(folder.join("veth1/ifindex"), "7\n").unwrap();
-        for (number, file) in ["rx_bytes", "rx_packets", "rx_dropped", "tx_bytes", "tx_packets", "tx_dropped"]
-            .into_iter()
-            .enumerate()
-        {
-            std::fs::write(
-                statistics_of.join(file),
-                format!("{}\n", 18_446_744_073_709_551_610 + number as u64),
-            )
-            .unwrap();
-        }
+        let sysfs = Sysfs::with_veth1("index", 7);
         let name = Name::from_bytes(b"veth1").unwrap();
-        let counters = statistics(&folder, 7, &name).unwrap();
+        let counters = statistics(&sysfs.0, 7, &name).unwrap();
         assert_eq!((counters.receive_bytes, counters.transmit_dropped), (u64::MAX - 5, u64::MAX));
-        assert_eq!(statistics(&folder, 8, &name), None);
-        assert_eq!(statistics(&folder, 7, &Name::from_bytes(b"veth2").unwrap()), None);
-        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(statistics(&sysfs.0, 8, &name), None);
+        assert_eq!(statistics(&sysfs.0, 7, &Name::from_bytes(b"veth2").unwrap()), None);
+    }
+
+    #[test]
+    fn the_kernel_is_not_asked_for_a_link_that_was_read_a_moment_ago_and_is_gone() {
+        // The index of every namespace's loopback: the kernel answers a request for it.
+        const LOOPBACK: u32 = 1;
+        let sysfs = Sysfs::with_veth1("again", LOOPBACK);
+        let mut sampler = FinalSampler {
+            sampler: Sampler::open().unwrap(),
+            table: DeviceTable::new(Path::new("/nonexistent")),
+            sysfs: sysfs.0.clone(),
+            read: HashMap::new(),
+        };
+        let mut sample = |now| {
+            let last = sampler.last_at(vec![(LOOPBACK, Name::from_bytes(b"veth1").unwrap())], now);
+            last.len()
+        };
+        let begin = Instant::now();
+        assert_eq!(sample(begin), 1, "read in sysfs");
+        drop(sysfs);
+        let moment = Duration::from_millis(1);
+        assert_eq!(sample(begin + READ_BEFORE - moment), 0, "the kernel was asked");
+        assert_eq!(sample(begin + READ_BEFORE), 1, "a link that was not read needs the kernel");
     }
 
     /// As Linux 6.18 writes it.

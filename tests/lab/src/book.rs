@@ -15,7 +15,21 @@ pub struct Dice(u64);
 
 impl Dice {
     pub fn new() -> Dice {
-        Dice(RandomState::new().hash_one(0) | 1)
+        Dice::seeded(RandomState::new().hash_one(0))
+    }
+
+    /// Returns dice that give the same row of numbers for the same seed.
+    pub fn seeded(seed: u64) -> Dice {
+        Dice(seed | 1)
+    }
+
+    /// Returns the seed in `VETH_LAB_SEED`, or another one each time.
+    pub fn seed() -> u64 {
+        let set = std::env::var("VETH_LAB_SEED");
+        set.map_or_else(
+            |_| RandomState::new().hash_one(0),
+            |seed| seed.parse().expect("VETH_LAB_SEED is a number"),
+        )
     }
 
     /// From 1 to `most`. (Marsaglia's xorshift64.)
