@@ -33,7 +33,7 @@ pub(super) fn run(flags: &Serve) -> anyhow::Result<()> {
     // reported at the start.
     let config = flags.web_config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
     let unix = flags.listen.iter().filter_map(ListenAddress::as_path);
-    let sandbox = confine::confine(&flags.sources, config.places(), unix);
+    let sandbox = confine::confine(&flags.sources, config.paths(), unix);
     let gate = Arc::new(Gate::new(config)?);
     // The first thread starts here.
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -116,7 +116,7 @@ impl Supplier {
         let read = |json: &[u8]| ApiAnswer::read(json).map_or_else(Update::Failure, Update::Pairs);
         match self {
             Supplier::Remote(remote) => {
-                let update = match remote.pairs().await {
+                let update = match remote.request_pairs().await {
                     Ok(Some(json)) => read(&json),
                     Ok(None) => Update::Unchanged,
                     Err(error) => Update::Failure(error.to_string()),
