@@ -110,17 +110,10 @@ pub(crate) struct Serve {
         value_name = "N",
         default_value_t = series::USUAL
     )]
-    series: usize,
+    pub(crate) series: usize,
     /// Flags that filter the output.
     #[command(flatten)]
     pub(crate) selection: Selection,
-}
-
-impl Serve {
-    /// Returns the greatest number of series.
-    pub(crate) fn series_limit(&self) -> usize {
-        if self.series == 0 { usize::MAX } else { self.series }
-    }
 }
 
 impl Cli {
@@ -201,10 +194,10 @@ pub(crate) struct CommonFlags {
     /// Docker engine: unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else
     /// unix:///var/run/docker.sock]
     #[arg(long = "docker.host", env = "VETH_EXPORTER_DOCKER_HOST", value_name = "HOST")]
-    docker_host: Option<DockerHost>,
+    pub(crate) docker_host: Option<DockerHost>,
     /// Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]
     #[arg(long = "podman.host", env = "VETH_EXPORTER_PODMAN_HOST", value_name = "HOST")]
-    podman_host: Option<DockerHost>,
+    pub(crate) podman_host: Option<DockerHost>,
     /// Collector to disable: docker, podman, cri, named or process; may be given several times
     #[arg(
         long = "collector.disable",
@@ -213,7 +206,7 @@ pub(crate) struct CommonFlags {
         value_delimiter = ',',
         value_parser = may_be_disabled
     )]
-    disabled: Vec<Source>,
+    pub(crate) disabled: Vec<Source>,
     /// Server of the Container Runtime Interface: unix:///PATH or PATH [default: the usual sockets of
     /// CRI-O, k3s, k0s and containerd]
     #[arg(long = "cri.endpoint", env = "VETH_EXPORTER_CRI_ENDPOINT", value_name = "ENDPOINT")]
@@ -228,7 +221,7 @@ pub(crate) struct CommonFlags {
     pub(crate) procfs: PathBuf,
     /// Folder of the named network namespaces [default: /run/netns]
     #[arg(long = "path.netns", env = "VETH_EXPORTER_PATH_NETNS", value_name = "PATH")]
-    netns: Option<PathBuf>,
+    pub(crate) netns: Option<PathBuf>,
     /// Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability
     #[arg(long = "privileges", env = "VETH_EXPORTER_PRIVILEGES", value_name = "WHICH", default_value = "full",
           value_parser = privileges)]
@@ -242,7 +235,7 @@ pub(crate) struct CommonFlags {
         value_delimiter = ',',
         value_parser = part_or_all
     )]
-    unconfined: Vec<PartOrAll>,
+    pub(crate) unconfined: Vec<PartOrAll>,
     /// Additional folder that the sandbox permits to read, such as an engine's folder of network
     /// namespaces; may be given several times
     #[arg(
@@ -296,13 +289,8 @@ pub(crate) enum LogFormat {
 const OPTIONAL: [Source; 5] = [Source::Docker, Source::Podman, Source::Cri, Source::Named, Source::Process];
 
 impl CommonFlags {
-    /// Returns the parts of the sandbox that are not set.
-    pub(crate) fn unconfined(&self) -> BTreeSet<Part> {
-        self.unconfined.iter().flat_map(|chosen| chosen.parts()).copied().collect()
-    }
-
     fn check(&self) -> Result<(), String> {
-        let off = self.unconfined();
+        let off = parts(&self.unconfined);
         let needed = off.contains(&Part::NoNewPrivs);
         match [Part::Landlock, Part::Seccomp].into_iter().find(|part| needed && !off.contains(part)) {
             Some(part) => Err(format!(
@@ -312,56 +300,11 @@ impl CommonFlags {
             None => Ok(()),
         }
     }
-
-    /// Returns true unless the user has disabled the collector.
-    pub(crate) fn is_on(&self, source: Source) -> bool {
-        !self.disabled.contains(&source)
-    }
-
-    /// Returns Podman's service to ask, and true if the user named it.
-    pub(crate) fn podman(&self) -> (DockerHost, bool) {
-        match &self.podman_host {
-            Some(host) => (host.clone(), true),
-            None => (DockerHost::Unix("/run/podman/podman.sock".into()), false),
-        }
-    }
-
-    /// Returns the engine to ask, and true if the user named it.
-    ///
-    /// # Errors
-    /// Fails with one line that names DOCKER_HOST if its value is not understood. That is no reason not to
-    /// run: the value may be meant for other programs (`ssh://`).
-    pub(crate) fn docker(&self) -> Result<(DockerHost, bool), String> {
-        if let Some(host) = &self.docker_host {
-            return Ok((host.clone(), true));
-        }
-        match std::env::var("DOCKER_HOST") {
-            Ok(host) if !host.is_empty() => match host.parse() {
-                Ok(host) => Ok((host, true)),
-                Err(error) => Err(format!("DOCKER_HOST: {error}")),
-            },
-            _ => Ok((DockerHost::Unix("/var/run/docker.sock".into()), false)),
-        }
-    }
-
-    /// Returns the folder of the named namespaces, and true if the user named it: then it must exist.
-    ///
-    /// # Errors
-    /// Fails with one line that names the folder if it cannot be read.
-    pub(crate) fn netns_folder(&self) -> Result<(PathBuf, bool), String> {
-        match &self.netns {
-            None => Ok(("/run/netns".into(), false)),
-            Some(path) => match std::fs::read_dir(path) {
-                Ok(_) => Ok((path.clone(), true)),
-                Err(error) => Err(format!("--path.netns {}: {error}", path.display())),
-            },
-        }
-    }
 }
 
 /// A value of `--sandbox.disable`: one part, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PartOrAll {
+pub(crate) enum PartOrAll {
     Part([Part; 1]),
     All,
 }
@@ -373,6 +316,11 @@ impl PartOrAll {
             PartOrAll::All => &Part::ALL,
         }
     }
+}
+
+/// Returns the parts of the sandbox that these values name.
+pub(crate) fn parts(values: &[PartOrAll]) -> BTreeSet<Part> {
+    values.iter().flat_map(PartOrAll::parts).copied().collect()
 }
 
 fn part_or_all(name: &str) -> Result<PartOrAll, String> {
@@ -495,15 +443,5 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains(flag) && text.contains(value), "{text}");
         }
-    }
-
-    #[test]
-    fn collectors_are_disabled_one_by_one_or_in_a_list() {
-        let flags =
-            ["veth-exporter", "--collector.disable", "docker,process", "--collector.disable", "named"];
-        let sources = Cli::try_parse_from(flags).unwrap().serve.sources;
-        let on: Vec<&str> =
-            OPTIONAL.into_iter().filter(|&source| sources.is_on(source)).map(Source::as_str).collect();
-        assert_eq!(on, ["podman", "cri"]);
     }
 }
