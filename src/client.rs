@@ -1,4 +1,4 @@
-//! Edge: requests to an exporter, this host's or another's.
+//! Edge: requests to an exporter, on this host or another.
 
 mod any_certificate;
 mod healthy;

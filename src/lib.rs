@@ -12,10 +12,11 @@
 //!   totals (`model::ledger`), claims become names, and `model::host` is the state machine that takes one
 //!   input at a time and says what to ask next. `model::view` is what is shown.
 //! - `kernel` speaks rtnetlink, `runtimes` ask who owns a namespace, `exposition` writes what Prometheus
-//!   reads, `site` answers each path of the `server`. They are edges: none imports another, and no foreign crate's type leaves them.
+//!   reads, `site` answers each path of the `server`. They are edges: none imports another, and no foreign
+//!   crate's type leaves them.
 //! - `top` is the terminal view: it knows nothing but the answer of the API, its own or another exporter's.
-//! - `collector` is the loop between them, `sandbox` gives up privileges, [`cli`] and [`commands`] are the
-//!   program.
+//! - `collector` is the loop between them, `sandbox` gives up privileges.
+//! - [`cli`] parses the flags, `settings` resolves them, and [`commands`] run the program.
 //!
 //! The way of one byte count: `kernel::stats` (bytes) -> `model::ledger` (totals) -> `model::view` ->
 //! `exposition::encode` -> `site`. ARCHITECTURE.md has the reasons and the invariants.
@@ -30,6 +31,7 @@ mod model;
 mod runtimes;
 mod sandbox;
 mod server;
+mod settings;
 mod site;
 #[doc(hidden)]
 pub mod testing;

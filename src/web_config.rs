@@ -24,59 +24,59 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use users::Users;
 
-/// No file that belongs to a configuration is longer.
+/// The greatest length of a file that belongs to a configuration, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// What a file asks for, checked.
+/// A web configuration that was read and checked.
 #[derive(Debug, Default)]
 pub struct WebConfig {
     /// `None` for plain HTTP.
     pub(crate) tls: Option<Arc<ServerConfig>>,
-    /// The certificate that clients are shown.
+    /// The server's own certificate, which is sent to clients.
     pub(crate) certificate: Option<CertificateDer<'static>>,
-    /// To be added to every answer.
+    /// Headers of every answer, from `http_server_config.headers`.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) users: Users,
     pub(crate) rate: Option<Rate>,
-    /// What belongs to it, the file itself and those that it names, as they were when they were read.
+    /// The file itself and the files that it names, as they were when they were read.
     pub(crate) files: Files,
 }
 
-/// Why a file cannot be used: one line that names it.
+/// The reason for which a file cannot be used: one line that names the file.
 #[derive(Debug, Error)]
 #[error("{}: {reason}", path.display())]
 pub struct WebConfigError {
     path: PathBuf,
     reason: String,
-    /// What belongs to it, as far as it could be read: when one of these changes, it may be good.
+    /// The files of the configuration that are known; a change of one of them may repair it.
     pub(crate) files: Files,
 }
 
 impl WebConfig {
-    /// Its files and their folders, with those that links lead to: whatever comes there is read when it
-    /// changes.
-    pub fn places(&self) -> BTreeSet<PathBuf> {
-        self.files.places()
+    /// Returns the configuration's files and their folders, with the targets of symbolic links: these must
+    /// stay readable, because a changed or replaced file is read again.
+    pub fn paths(&self) -> BTreeSet<PathBuf> {
+        self.files.paths()
     }
 
-    /// Reads the file and the certificates that it names; names that are relative are meant from its folder.
+    /// Reads the file and the certificates that it names; relative names start at the file's folder.
     ///
     /// # Errors
-    /// What is wrong, with its line where it has one.
+    /// Fails with the reason, and with the line in the file if there is one.
     pub fn load(path: &Path) -> Result<WebConfig, WebConfigError> {
         let mut files = Files::default();
-        files.look_at(path);
+        files.add_file(path);
         let parsed = read_bounded(path)
             .map_err(|error| error.to_string())
             .and_then(|bytes| parse(&bytes))
             .and_then(|file| {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                file.tls_server_config.files(folder).iter().for_each(|named| files.look_at(named));
+                file.tls_server_config.files(folder).iter().for_each(|named| files.add_file(named));
                 WebConfig::new(file, folder)
             });
         match parsed {
             Ok(config) => Ok(WebConfig { files, ..config }),
-            // It may quote the file.
+            // The reason may quote text of the file.
             Err(reason) => Err(WebConfigError { path: path.to_owned(), reason: one_line(&reason), files }),
         }
     }
@@ -92,7 +92,7 @@ impl WebConfig {
         Ok(WebConfig {
             tls: tls.map(Arc::new),
             certificate,
-            // What is left blank is not set.
+            // A header with an empty value is not set.
             headers: headers.filter(|(_, value)| !value.is_empty()).collect(),
             users: Users::new(file.basic_auth_users),
             rate: (!interval.is_zero())
@@ -102,10 +102,10 @@ impl WebConfig {
     }
 }
 
-/// Whether the certificate's time is over.
-pub(crate) fn expired(certificate: &CertificateDer<'_>) -> bool {
+/// Returns true if the certificate has expired.
+pub(crate) fn is_expired(certificate: &CertificateDer<'_>) -> bool {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    client_certificate::end_of(certificate).is_some_and(|end| end < now)
+    client_certificate::expiry(certificate).is_some_and(|end| end < now)
 }
 
 fn parse(bytes: &[u8]) -> Result<yaml::File, String> {
@@ -113,20 +113,20 @@ fn parse(bytes: &[u8]) -> Result<yaml::File, String> {
         let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
         format!("not UTF-8 at line {line}")
     })?;
-    // An empty file asks for nothing.
+    // An empty file sets nothing.
     let file: Option<yaml::File> = yaml_serde::from_str(text).map_err(|error| {
-        let said = error.to_string();
-        // The parser leaves out the very first place.
-        if said.contains(" at line ") { said } else { format!("{said} at line 1 column 1") }
+        let reason = error.to_string();
+        // The parser leaves out the position of an error in the first column of the first line.
+        if reason.contains(" at line ") { reason } else { format!("{reason} at line 1 column 1") }
     })?;
     Ok(file.unwrap_or_default())
 }
 
-/// A file that is not read beyond what any configuration needs.
+/// Reads a regular file of at most [`LONGEST`] bytes.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // To open a pipe would wait for its writer.
+    // Opening a pipe would wait for the pipe's writer.
     if !path.metadata()?.is_file() {
-        return Err(io::Error::other("is no regular file"));
+        return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
     File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;

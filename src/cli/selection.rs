@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Flags of what is shown.
+/// Flags that filter the output.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Selection {
-    /// Label of containers and pods to show as label_NAME of veth_container_info; may be given several times
+    /// Label of containers and pods that veth_container_info shows as label_NAME; may be given several times
     #[arg(
         long = "container.labels",
         env = "VETH_EXPORTER_CONTAINER_LABELS",
@@ -20,7 +20,7 @@ pub(crate) struct Selection {
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     labels: Vec<String>,
-    /// Show only these containers: a regular expression for the whole name, of a pod for NAMESPACE/POD
+    /// Show only these containers: regular expression for the whole name, which is NAMESPACE/POD for a pod
     #[arg(
         long = "container.include",
         env = "VETH_EXPORTER_CONTAINER_INCLUDE",
@@ -28,10 +28,10 @@ pub(crate) struct Selection {
         conflicts_with = "container_exclude"
     )]
     container_include: Option<Pattern>,
-    /// Show all containers but these
+    /// Hide these containers: regular expression for the whole name
     #[arg(long = "container.exclude", env = "VETH_EXPORTER_CONTAINER_EXCLUDE", value_name = "REGEX")]
     container_exclude: Option<Pattern>,
-    /// Show only these devices in veth_device_*: a regular expression for the whole name
+    /// Show only these devices in veth_device_*: regular expression for the whole name
     #[arg(
         long = "device.include",
         env = "VETH_EXPORTER_DEVICE_INCLUDE",
@@ -39,10 +39,10 @@ pub(crate) struct Selection {
         conflicts_with = "device_exclude"
     )]
     device_include: Option<Pattern>,
-    /// Show all devices but these in veth_device_*
+    /// Hide these devices in veth_device_*: regular expression for the whole name
     #[arg(long = "device.exclude", env = "VETH_EXPORTER_DEVICE_EXCLUDE", value_name = "REGEX")]
     device_exclude: Option<Pattern>,
-    /// Show veth_device_*; false for the view of workloads and networks alone
+    /// Show veth_device_*; false leaves the metrics of workloads and networks only
     #[arg(
         long = "device.metrics",
         env = "VETH_EXPORTER_DEVICE_METRICS",

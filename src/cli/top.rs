@@ -8,14 +8,14 @@ use std::time::Duration;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Top {
-    /// Exporter to ask, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: look at this host,
-    /// without one]
+    /// Exporter to show: http://HOST:PORT, https://HOST:PORT or unix:PATH [default: none, reads this host
+    /// directly]
     #[arg(long, env = "VETH_EXPORTER_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) url: Option<RemoteUrl>,
-    /// PEM file with who may have signed its certificate [default: the system's]
+    /// PEM file of the authorities that may sign the exporter's certificate [default: the system's]
     #[arg(long = "url.ca-file", env = "VETH_EXPORTER_URL_CA_FILE", value_name = "FILE", requires = "url")]
     ca_file: Option<PathBuf>,
-    /// Take any certificate for its own
+    /// Accept any certificate of the exporter
     #[arg(
         long = "url.insecure-skip-verify",
         env = "VETH_EXPORTER_URL_INSECURE_SKIP_VERIFY",
@@ -23,10 +23,10 @@ pub(crate) struct Top {
         conflicts_with = "ca_file"
     )]
     skip_verify: bool,
-    /// User that it wants, in place of http://USER@HOST
+    /// User name, in place of http://USER@HOST
     #[arg(long = "url.user", env = "VETH_EXPORTER_URL_USER", value_name = "NAME", requires = "url")]
     user: Option<String>,
-    /// File with the user's password, in place of http://USER:PASSWORD@HOST, which others can see
+    /// File with the user's password, in place of http://USER:PASSWORD@HOST, which other users can read
     #[arg(
         long = "url.password-file",
         env = "VETH_EXPORTER_URL_PASSWORD_FILE",
@@ -34,7 +34,7 @@ pub(crate) struct Top {
         requires = "url"
     )]
     password_file: Option<PathBuf>,
-    /// How often the numbers are read
+    /// Interval at which the numbers are read
     #[arg(long, env = "VETH_EXPORTER_INTERVAL", value_name = "DURATION", default_value = "1s", value_parser = interval)]
     pub(crate) interval: Duration,
     /// Flags of all commands.

@@ -1,5 +1,5 @@
-//! TLS with whoever is there: what is told to the other end is nothing that it could misuse, or the user
-//! wants it so.
+//! TLS without verification of the server's certificate: for requests that contain no secret, or if the user
+//! demands it.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use std::sync::Arc;
 
-/// Believes anybody who has the key of the certificate that he shows.
+/// A verifier that accepts any certificate, provided that the server has its private key.
 #[derive(Debug)]
 pub(crate) struct AcceptAnyCertificate(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! What asks an exporter whether it is well: one request, as a container's health check makes it.
+//! The health check of an exporter: one request, for the health check of a container.
 
 use super::any_certificate::AcceptAnyCertificate;
 use crate::server::ListenAddress;
@@ -24,34 +24,33 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// From the first dial to the head of the answer.
+/// The time limit of a request, from the dial to the head of the answer.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Why an exporter is not healthy, as far as it can be seen from here.
+/// The reason for which an exporter is not healthy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unhealthy {
-    /// The name means no address.
-    #[error("{0} means no address")]
+    /// The listen address resolves to no IP address.
+    #[error("{0} resolves to no address")]
     NoAddress(ListenAddress),
-    /// Nobody answers there: it has not started yet, or it listens elsewhere.
+    /// No connection could be opened: the exporter has not started yet, or it listens elsewhere.
     #[error("no exporter at {address}: {reason}")]
     NotThere {
-        /// Where it was asked.
         address: Address,
-        /// The system's word for it.
+        /// The operating system's error.
         reason: io::Error,
     },
-    /// Somebody takes the connection and does not answer in time.
+    /// The server accepted the connection and did not answer in time.
     #[error("{address} did not answer within {DEADLINE:?}")]
     TooSlow { address: Address },
-    /// What answers there does not speak HTTP, in plain or over TLS.
+    /// The server speaks neither HTTP nor HTTPS.
     #[error("{address} does not speak HTTP: {reason}")]
     Garbage {
         address: Address,
-        /// What was not understood.
+        /// The error of the HTTP or TLS library.
         reason: Reason,
     },
-    /// An answer that no exporter that is well gives.
+    /// The server answered with a status that no healthy exporter sends.
     #[error("{address} answered {status}")]
     Refused {
         address: Address,
@@ -60,43 +59,43 @@ pub(crate) enum Unhealthy {
     },
 }
 
-/// What an answer is not understood for.
+/// The error of a library that does not understand an answer.
 type Reason = Box<dyn Error + Send + Sync>;
 
-/// Where an exporter is asked.
+/// The address that a request is sent to.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
-    /// Of the host, most often over loopback.
+    /// An address of this host, most often loopback.
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
 
-/// Asks for its health who serves on this address under these paths; what serves on every address is asked
-/// over loopback, what speaks TLS over TLS, whatever its certificate is. That it wants a password or a
-/// client's certificate, or has had too many requests, is an answer of an exporter that is well.
+/// Checks the health of the exporter that serves on this address under these paths. An exporter that serves
+/// on every address is asked over loopback, and one that serves TLS over TLS, with any certificate. An
+/// exporter that demands a password or a client's certificate, or reports too many requests, is healthy.
 ///
 /// # Errors
-/// If the answer is another, or none comes within two seconds.
+/// Fails if the answer is another, or if none comes within two seconds.
 pub(crate) async fn check_health(served: &ListenAddress, routes: &Routes) -> Result<(), Unhealthy> {
-    let mut seen = Err(Unhealthy::NoAddress(served.clone()));
+    let mut result = Err(Unhealthy::NoAddress(served.clone()));
     for address in Address::of(served) {
-        seen = match timeout(DEADLINE, ask(&address, &routes.health_path())).await {
-            Ok(result) => result,
+        result = match timeout(DEADLINE, check_address(&address, &routes.health_path())).await {
+            Ok(answered) => answered,
             Err(_) => Err(Unhealthy::TooSlow { address }),
         };
-        // The second candidate is that of a host without IPv6.
-        if !matches!(seen, Err(Unhealthy::NotThere { .. })) {
+        // The second candidate is for a host without IPv6.
+        if !matches!(result, Err(Unhealthy::NotThere { .. })) {
             break;
         }
     }
-    seen
+    result
 }
 
 impl Address {
     fn of(served: &ListenAddress) -> Vec<Address> {
         match served {
             ListenAddress::Inet { candidates, .. } => {
-                candidates.iter().map(|&candidate| Address::Tcp(reachable(candidate))).collect()
+                candidates.iter().map(|&candidate| Address::Tcp(dialled_address(candidate))).collect()
             }
             ListenAddress::Unix(path) => vec![Address::Unix(path.clone())],
         }
@@ -112,8 +111,8 @@ impl fmt::Display for Address {
     }
 }
 
-async fn ask(address: &Address, path: &str) -> Result<(), Unhealthy> {
-    // Our server's answer to plain HTTP where TLS is spoken is 400.
+async fn check_address(address: &Address, path: &str) -> Result<(), Unhealthy> {
+    // The exporter answers plain HTTP on a TLS port with 400.
     let status = match status_in_plain(address, path).await? {
         StatusCode::BAD_REQUEST => status_over_tls(address, path).await?,
         status => Some(status),
@@ -129,13 +128,13 @@ async fn status_in_plain(address: &Address, path: &str) -> Result<StatusCode, Un
     request(stream, path).await.map_err(|reason| garbage(address, reason))
 }
 
-/// `None` if the other end wants a certificate of its client.
+/// Requests the path over TLS; returns `None` if the server demands a client's certificate.
 async fn status_over_tls(address: &Address, path: &str) -> Result<Option<StatusCode>, Unhealthy> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|reason| garbage(address, reason))?
-        // The certificate of an exporter is for the name by which others call it.
+        // An exporter's certificate names its public host name, not loopback.
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate::new(provider)))
         .with_no_client_auth();
@@ -146,7 +145,7 @@ async fn status_over_tls(address: &Address, path: &str) -> Result<Option<StatusC
     };
     match answered {
         Ok(status) => Ok(Some(status)),
-        Err(error) if wants_a_certificate(error.as_ref()) => Ok(None),
+        Err(error) if demands_certificate(error.as_ref()) => Ok(None),
         Err(reason) => Err(garbage(address, reason)),
     }
 }
@@ -155,14 +154,14 @@ fn garbage(address: &Address, reason: impl Into<Reason>) -> Unhealthy {
     Unhealthy::Garbage { address: address.clone(), reason: reason.into() }
 }
 
-/// By the alert that TLS has for it.
-fn wants_a_certificate(error: &(dyn Error + 'static)) -> bool {
+/// Returns true if the error is the TLS alert that demands a client's certificate.
+fn demands_certificate(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| cause_of(error)).any(|cause| {
         matches!(cause.downcast_ref(), Some(TlsError::AlertReceived(AlertDescription::CertificateRequired)))
     })
 }
 
-/// One step down; an I/O error's own source would be that of the error within it.
+/// Returns the direct cause of an error. An I/O error's `source` would skip the error that it wraps.
 fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>() {
         Some(error) => error.get_ref().map(|within| within as &(dyn Error + 'static)),
@@ -178,7 +177,7 @@ async fn dial(address: &Address) -> Result<Box<dyn Stream>, Unhealthy> {
     stream.map_err(|reason| Unhealthy::NotThere { address: address.clone(), reason })
 }
 
-/// What an answer comes over.
+/// A connection of any kind.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
@@ -191,12 +190,13 @@ where
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.uri_mut() = path.parse()?;
     request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
-    // How the connection ended is in the answer too.
+    // An error of the connection reaches the pending request too.
     tokio::spawn(connection);
     Ok(sender.send_request(request).await?.status())
 }
 
-fn reachable(served: SocketAddr) -> SocketAddr {
+/// Returns the address to dial for a listen address: loopback in place of all addresses.
+fn dialled_address(served: SocketAddr) -> SocketAddr {
     let ip = match served.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

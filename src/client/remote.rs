@@ -1,4 +1,4 @@
-//! Asks a running exporter for its pairs, again and again over one connection.
+//! Repeated requests for the pairs of a running exporter, over one connection.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,23 +26,23 @@ use tokio_rustls::TlsConnector;
 
 mod trust;
 
-/// From the question to the last byte of the answer.
+/// The time limit from the start of a request to the last byte of the answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// No answer is longer: 5,000 pairs are some 12 MB.
+/// The greatest length of an answer, in bytes: 5,000 pairs take some 12 MB.
 const LONGEST_ANSWER: usize = 256 << 20;
 
-/// A line of an answer that is longer is no reason, but a page.
+/// The greatest length of a line that is shown as the reason of a failure, in bytes; a longer line is a page.
 const LONGEST_REASON: usize = 200;
 
-/// Where a running exporter is: `http://`, `https://` or `unix:PATH`. It is shown without a password.
+/// The URL of a running exporter: `http://`, `https://` or `unix:PATH`. Its text has no password.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct RemoteUrl {
-    place: RemoteAddress,
+    address: RemoteAddress,
     tls: bool,
-    /// `host:port` as it was typed.
+    /// `host:port` as the user typed it.
     host: String,
-    /// Before each path: `""` or `/veth`.
+    /// The prefix of each path: `""` or `/veth`.
     prefix: String,
     user: Option<String>,
     password: Option<String>,
@@ -54,75 +54,75 @@ enum RemoteAddress {
     Unix(PathBuf),
 }
 
-/// How an exporter is to be believed, and believes us.
+/// The options of a connection: the checks of the exporter's certificate, and the user's password.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RemoteOptions {
-    /// Certificates of who may have signed the exporter's, PEM; those of the system if none is given.
+    /// A PEM file with the certificates that the exporter's may be signed by; `None` for the system's.
     pub ca_file: Option<PathBuf>,
-    /// Any certificate is good.
+    /// True to accept any certificate.
     pub skip_verify: bool,
-    /// In place of the URL's.
+    /// The user's name, in place of the URL's.
     pub user: Option<String>,
-    /// A file with the password, in place of the URL's; a line's end behind it is no part of it.
+    /// A file with the password, in place of the URL's; line ends after the password are ignored.
     pub password_file: Option<PathBuf>,
 }
 
-/// Why it cannot be asked at all.
+/// The reason for which no request can be made.
 #[derive(Debug, Error)]
 pub(crate) enum RemoteConfigError {
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error("cannot read {path}: {reason}", path = path.display())]
     File {
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         reason: io::Error,
     },
-    /// A file without a certificate, or with one that is none.
+    /// A file contains no certificate, or an invalid one.
     #[error("{path}: {reason}", path = path.display())]
     Certificates { path: PathBuf, reason: String },
-    /// The system has none.
-    #[error("no certificates of this system's are to be found: {0}; name a file with --url.ca-file")]
+    /// The system has no certificates of authorities.
+    #[error("found no certificate authorities of this system: {0}; name a file with --url.ca-file")]
     NoSystemCertificates(String),
-    /// A password and nobody whose it is.
-    #[error("a password without a user: give one by --url.user or in the URL")]
+    /// A password is given without a user.
+    #[error("a password without a user: name one with --url.user or in the URL")]
     NoUser,
-    /// What rustls does not take.
+    /// The TLS library refuses the configuration.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// Why there is no answer.
+/// The reason for which a request failed.
 #[derive(Debug, Error)]
 pub(crate) enum RemoteError {
-    /// Nobody is there, or it is not who the certificate says.
+    /// No connection could be opened, or the server's certificate is not accepted.
     #[error("cannot connect: {0}{advice}", advice = trust::advice(.0))]
     NotThere(#[from] io::Error),
-    /// It takes too long.
+    /// The answer did not arrive in time.
     #[error("no answer within {DEADLINE:?}")]
     TooSlow,
-    /// The connection broke, or what came is no HTTP.
+    /// The connection broke, or the server does not speak HTTP.
     #[error("no HTTP answer: {0}")]
     Garbage(#[from] hyper::Error),
     /// The answer is too long or ended too early.
     #[error("no whole answer: {0}")]
     Broken(Box<dyn std::error::Error + Send + Sync>),
-    /// Another answer than 200 and 304.
-    #[error("it answers {status}{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    /// The exporter answered with a status other than 200 and 304.
+    #[error("the exporter answered {status}{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     Refused {
         /// The status of HTTP.
         status: StatusCode,
-        /// Its `error`, or what is likely.
+        /// The `error` of the answer, or the likely cause.
         reason: Option<String>,
     },
 }
 
-/// A running exporter, and the connection to it while there is one.
+/// A running exporter, and the connection to it while one is open.
 pub(crate) struct Remote {
     url: RemoteUrl,
     authorization: Option<HeaderValue>,
     tls: Option<TlsConnector>,
     connection: Option<SendRequest<Empty<Bytes>>>,
-    /// Of the last answer.
+    /// The entity tag of the last answer.
     tag: Option<HeaderValue>,
 }
 
@@ -134,7 +134,7 @@ impl FromStr for RemoteUrl {
             return match path {
                 "" => Err("unix: without a path".into()),
                 path => Ok(RemoteUrl {
-                    place: RemoteAddress::Unix(path.into()),
+                    address: RemoteAddress::Unix(path.into()),
                     tls: false,
                     host: "localhost".into(),
                     prefix: String::new(),
@@ -164,7 +164,7 @@ impl FromStr for RemoteUrl {
             return Err("the URL names no host".into());
         }
         if uri.port_u16().is_none() && host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']')) {
-            return Err("the URL's port is none".into());
+            return Err("the URL's port must be a number from 0 to 65535".into());
         }
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let (user, password) = match info.map(|info| info.split_once(':').ok_or(info)) {
@@ -174,7 +174,7 @@ impl FromStr for RemoteUrl {
         };
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Ok(RemoteUrl {
-            place: RemoteAddress::Inet { host: bare, port },
+            address: RemoteAddress::Inet { host: bare, port },
             tls,
             host: host.to_owned(),
             prefix: uri.path().trim_end_matches('/').to_owned(),
@@ -186,7 +186,7 @@ impl FromStr for RemoteUrl {
 
 impl fmt::Display for RemoteUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
+        match &self.address {
             RemoteAddress::Unix(path) => write!(f, "unix:{}", path.display()),
             RemoteAddress::Inet { .. } => {
                 write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.host, self.prefix)
@@ -202,13 +202,13 @@ impl fmt::Debug for RemoteUrl {
 }
 
 impl Remote {
-    /// Reads the files that are named; nobody is asked yet.
+    /// Reads the files that the options name; no request is made yet.
     ///
     /// # Errors
-    /// If a file is not good, with its name, or a password has no user.
+    /// Fails with the name of a file that cannot be used, or if there is a password without a user.
     pub(crate) fn new(url: RemoteUrl, options: &RemoteOptions) -> Result<Remote, RemoteConfigError> {
         let password = match &options.password_file {
-            Some(path) => Some(read(path)?.trim_end_matches(['\r', '\n']).to_owned()),
+            Some(path) => Some(read_file(path)?.trim_end_matches(['\r', '\n']).to_owned()),
             None => url.password.clone(),
         };
         let authorization = match (options.user.as_ref().or(url.user.as_ref()), password) {
@@ -216,7 +216,7 @@ impl Remote {
             (None, Some(_)) => return Err(RemoteConfigError::NoUser),
             (Some(user), password) => {
                 let encoded = STANDARD.encode(format!("{user}:{}", password.unwrap_or_default()));
-                // Base64 is what a header may hold.
+                // Base64 has only characters that a header may contain.
                 HeaderValue::from_str(&format!("Basic {encoded}")).ok().map(|mut value| {
                     value.set_sensitive(true);
                     value
@@ -224,18 +224,18 @@ impl Remote {
             }
         };
         let tls = match url.tls {
-            true => Some(TlsConnector::from(Arc::new(trust::config(options)?))),
+            true => Some(TlsConnector::from(Arc::new(trust::tls_config(options)?))),
             false => None,
         };
         Ok(Remote { url, authorization, tls, connection: None, tag: None })
     }
 
-    /// The answer of `/api/v1/pairs`; `None` if it is the same as the last.
+    /// Requests `/api/v1/pairs`; returns `None` if the answer is the same as the last one.
     ///
     /// # Errors
-    /// If there is none; the next call tries again, on a new connection.
-    pub(crate) async fn pairs(&mut self) -> Result<Option<Bytes>, RemoteError> {
-        let asked = timeout(DEADLINE, self.ask()).await.unwrap_or(Err(RemoteError::TooSlow));
+    /// Fails if there is no answer; the next call opens a new connection.
+    pub(crate) async fn request_pairs(&mut self) -> Result<Option<Bytes>, RemoteError> {
+        let asked = timeout(DEADLINE, self.request_once()).await.unwrap_or(Err(RemoteError::TooSlow));
         if asked.is_err() {
             self.connection = None;
             self.tag = None;
@@ -243,14 +243,14 @@ impl Remote {
         asked
     }
 
-    async fn ask(&mut self) -> Result<Option<Bytes>, RemoteError> {
+    async fn request_once(&mut self) -> Result<Option<Bytes>, RemoteError> {
         let response = match self.connection.take() {
-            // It may have been closed since: then a new one is worth a try.
-            Some(connection) => match self.send(connection).await {
+            // The server may have closed the connection meanwhile: then a new one is tried.
+            Some(connection) => match self.send_request(connection).await {
                 Ok(response) => response,
-                Err(_) => self.send(self.connect().await?).await?,
+                Err(_) => self.send_request(self.connect().await?).await?,
             },
-            None => self.send(self.connect().await?).await?,
+            None => self.send_request(self.connect().await?).await?,
         };
         let status = response.status();
         let tag = response.headers().get(ETAG).cloned();
@@ -266,7 +266,7 @@ impl Remote {
         }
     }
 
-    async fn send(
+    async fn send_request(
         &mut self,
         mut connection: SendRequest<Empty<Bytes>>,
     ) -> Result<Response<Incoming>, RemoteError> {
@@ -288,15 +288,15 @@ impl Remote {
     }
 
     async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, RemoteError> {
-        match &self.url.place {
-            RemoteAddress::Unix(path) => speak(UnixStream::connect(path).await?).await,
+        match &self.url.address {
+            RemoteAddress::Unix(path) => start_http(UnixStream::connect(path).await?).await,
             RemoteAddress::Inet { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 match &self.tls {
-                    None => speak(stream).await,
+                    None => start_http(stream).await,
                     Some(tls) => {
                         let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-                        speak(tls.connect(name, stream).await?).await
+                        start_http(tls.connect(name, stream).await?).await
                     }
                 }
             }
@@ -304,34 +304,34 @@ impl Remote {
     }
 }
 
-async fn speak<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, RemoteError>
+async fn start_http<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, RemoteError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // How it ends is in the next answer too.
+    // An error of the connection reaches the next request too.
     tokio::spawn(connection);
     Ok(sender)
 }
 
 fn reason(status: StatusCode, body: &[u8]) -> Option<String> {
     let answer: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let said = answer.as_ref().and_then(|answer| answer.get("error")?.as_str());
+    let error = answer.as_ref().and_then(|answer| answer.get("error")?.as_str());
     let likely = match status {
-        StatusCode::UNAUTHORIZED => Some("it wants a user and a password"),
+        StatusCode::UNAUTHORIZED => Some("it demands a user and a password"),
         StatusCode::NOT_FOUND => {
             Some("it has no /api/v1/pairs: another server, or another --web.route-prefix")
         }
         _ => None,
     };
-    // Servers say in a line of text what a client has mixed up, such as HTTP and HTTPS.
+    // Many servers explain a client's mistake, such as HTTP in place of HTTPS, in one line of text.
     let line = std::str::from_utf8(body).ok().and_then(|text| text.lines().next()).map(str::trim);
     let line =
         line.filter(|line| (1..=LONGEST_REASON).contains(&line.len()) && !line.starts_with(['<', '{']));
-    said.or(likely).or(line).map(str::to_owned)
+    error.or(likely).or(line).map(str::to_owned)
 }
 
-fn read(path: &Path) -> Result<String, RemoteConfigError> {
+fn read_file(path: &Path) -> Result<String, RemoteConfigError> {
     fs::read_to_string(path).map_err(|reason| RemoteConfigError::File { path: path.to_owned(), reason })
 }
 
@@ -352,7 +352,7 @@ mod tests {
         ] {
             let url: RemoteUrl = text.parse().unwrap();
             assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), shown.to_owned()));
-            assert!(url.place == RemoteAddress::Inet { host: host.into(), port }, "{text}");
+            assert!(url.address == RemoteAddress::Inet { host: host.into(), port }, "{text}");
             assert_eq!((url.user.as_deref(), url.password.as_deref()), (user, password), "{text}");
         }
         let url: RemoteUrl = "unix:/run/x.sock".parse().unwrap();

@@ -2,54 +2,44 @@
 
 use crate::collector::{self, Engine, Handle};
 use crate::kernel::Reach;
-use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
 use crate::model::policy::{GATHER, HOLD_BACK, LEAVING, RESYNC};
+use crate::settings::CollectorSettings;
 use std::io;
 use std::thread;
-use std::time::Duration;
 
 /// The number of threads of an engine that look names up.
 const LOOK_UPS: usize = 2;
 
-/// The user's choices about the collector.
-pub(super) struct CollectorOptions {
-    pub interval: Duration,
-    pub retention: Duration,
-    pub peak_window: Duration,
-    pub processes: bool,
-    pub filter: Filter,
-    /// The greatest number of series.
-    pub series: usize,
-}
-
-/// Starts the collector, and the threads that ask the engines. Must be called in a tokio runtime.
+/// Starts the collector, and the threads that ask the engines. `processes` is true if the processes of
+/// unclaimed namespaces are looked for. Must be called in a tokio runtime.
 ///
 /// # Errors
 /// Fails if the system cannot start a thread.
 pub(super) fn start(
-    wishes: CollectorOptions,
+    settings: CollectorSettings,
+    processes: bool,
     sources: collector::Sources,
     engines: Vec<Engine>,
 ) -> io::Result<Handle> {
     let config = Config {
-        retention: wishes.retention,
+        retention: settings.retention,
         hold_back: HOLD_BACK,
-        leaving: LEAVING.max(2 * wishes.interval),
-        peak_window: wishes.peak_window,
+        leaving: LEAVING.max(2 * settings.interval),
+        peak_window: settings.peak_window,
         learning: match sources.events.reach {
             Reach::All => Learning::Events,
             Reach::Host => Learning::Polling,
         },
-        processes: wishes.processes,
+        processes,
         gather: GATHER,
         resync: RESYNC,
         pods: engines.iter().any(Engine::may_tell_of_pods),
-        filter: wishes.filter,
-        series: wishes.series,
+        filter: settings.filter,
+        series: settings.series,
     };
     let (handle, exits) =
-        collector::start(config, wishes.interval, sources, engines.iter().map(Engine::runtime))?;
+        collector::start(config, settings.interval, sources, engines.iter().map(Engine::runtime))?;
     tokio::spawn(collector::watch_exits(exits, handle.clone()));
     for engine in engines {
         follow(engine, handle.clone())?;

@@ -1,10 +1,9 @@
-//! The files and ports that the sandbox must permit because of these flags.
+//! The files and ports that the sandbox must permit because of the settings.
 
-use crate::cli::CommonFlags;
 use crate::kernel::SYSFS_NET;
-use crate::model::view::Source;
 use crate::runtimes::docker::DockerHost;
 use crate::sandbox::{self, Needs, Part, Sandbox, Tier};
+use crate::settings::{HostSettings, SandboxSettings};
 use anyhow::anyhow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,47 +22,47 @@ const SYSFS_LINKS: &str = "/sys/devices/virtual/net";
 const NAME_SERVICE: &str = "/etc";
 const DNS: u16 = 53;
 
-/// Gives up the capabilities that these flags do not keep.
-pub(super) fn drop_privileges(flags: &CommonFlags) -> anyhow::Result<Tier> {
-    sandbox::drop_privileges(flags.privileges, &flags.unconfined()).map_err(|error| anyhow!(error))
+/// Gives up the capabilities that these settings do not keep.
+pub(super) fn drop_privileges(settings: &SandboxSettings) -> anyhow::Result<Tier> {
+    sandbox::drop_privileges(settings.privileges, &settings.disabled).map_err(|error| anyhow!(error))
 }
 
 /// Sets the parts of the sandbox that do not hinder a program that drives a terminal: such a program opens
 /// the terminal to write, and sends signals.
-pub(super) fn confine_beside_terminal(flags: &CommonFlags) -> Sandbox {
-    let mut disabled = flags.unconfined();
+pub(super) fn confine_beside_terminal(settings: &SandboxSettings) -> Sandbox {
+    let mut disabled = settings.disabled.clone();
     disabled.extend([Part::Landlock, Part::Seccomp]);
     sandbox::confine(&Needs::default(), &disabled)
 }
 
-/// Sets the sandbox for the sources that these flags name, for all other files that are read, and for the
+/// Sets the sandbox for the sources that these settings name, for all other files that are read, and for the
 /// exporter's own unix sockets, which are removed at the end. Missing parts are reported in the log.
 pub(super) fn confine<'a>(
-    flags: &CommonFlags,
+    settings: &HostSettings,
     read: impl IntoIterator<Item = PathBuf>,
     sockets: impl IntoIterator<Item = &'a Path>,
 ) -> Sandbox {
-    let mut needs = needs(flags);
+    let mut needs = needs(settings);
     needs.read.extend(read);
     needs.remove.extend(sockets.into_iter().map(folder_of));
-    let sandbox = sandbox::confine(&needs, &flags.unconfined());
+    let sandbox = sandbox::confine(&needs, &settings.sandbox.disabled);
     for missing in &sandbox.missing {
         tracing::warn!("sandbox: without {missing}");
     }
     sandbox
 }
 
-fn needs(flags: &CommonFlags) -> Needs {
-    let mut needs = Needs { read: vec![OWN_PROCFS.into(), flags.procfs.clone()], ..Needs::default() };
+fn needs(settings: &HostSettings) -> Needs {
+    let mut needs = Needs { read: vec![OWN_PROCFS.into(), settings.procfs.clone()], ..Needs::default() };
     needs.read.extend(RUNTIME_FOLDERS.map(PathBuf::from));
     needs.read.extend([SYSFS_NET, SYSFS_LINKS].map(PathBuf::from));
-    needs.read.extend(flags.read.iter().cloned());
-    needs.read.extend(flags.netns_folder().ok().map(|(folder, _)| folder));
-    needs.read.extend(flags.cri_endpoint.iter().map(|endpoint| folder_of(endpoint.path())));
-    let docker = flags.docker().ok().filter(|_| flags.is_on(Source::Docker)).map(|(host, _)| host);
-    let podman = flags.is_on(Source::Podman).then(|| flags.podman().0);
-    for host in docker.iter().chain(&podman) {
-        match host {
+    needs.read.extend(settings.sandbox.read.iter().cloned());
+    needs.read.push(settings.netns.folder.clone());
+    let engines = &settings.engines;
+    needs.read.extend(engines.cri_endpoint.iter().map(|endpoint| folder_of(endpoint.path())));
+    let docker = engines.docker.iter().flatten();
+    for engine in docker.chain(&engines.podman) {
+        match &engine.host {
             // An engine with its socket elsewhere mostly has its namespaces there too.
             DockerHost::Unix(path) => needs.read.push(folder_of(path)),
             DockerHost::Tcp(address) => {
@@ -88,11 +87,13 @@ fn folder_of(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::cli::Cli;
+    use crate::settings::Environment;
     use clap::Parser;
 
     fn needs_of(flags: &[&str]) -> Needs {
         let words = [&["veth-exporter", "--docker.host", "unix:///d/docker.sock"], flags].concat();
-        needs(&Cli::try_parse_from(words).unwrap().serve.sources)
+        let flags = Cli::try_parse_from(words).unwrap().serve.sources;
+        needs(&HostSettings::resolve(flags, &Environment::default()))
     }
 
     #[test]

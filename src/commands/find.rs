@@ -2,7 +2,7 @@
 
 use super::oneshot::{OneShot, print, print_json};
 use super::rows::{ListedEnd, ListedPair, rows};
-use crate::cli::{Find, ListFormat};
+use crate::cli::ListFormat;
 use crate::collector::LookedUp as FoundByEngine;
 use crate::kernel::Resolver;
 use crate::model::host::LookFailure;
@@ -10,6 +10,7 @@ use crate::model::link::{IpAddress, Mac};
 use crate::model::text::{Readable, printable};
 use crate::runtimes::cri::SeenPod;
 use crate::runtimes::docker::{Attachment, Seen};
+use crate::settings::FindSettings;
 use anyhow::bail;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,10 +31,10 @@ const SHORTEST_ID: usize = 4;
 ///
 /// # Errors
 /// Fails with one line, which has the nearest names, if nothing is found.
-pub(super) fn run(flags: &Find) -> anyhow::Result<()> {
-    let mut look = OneShot::read_host(&flags.sources)?;
+pub(super) fn run(settings: &FindSettings) -> anyhow::Result<()> {
+    let mut look = OneShot::read_host(&settings.host)?;
     let mut rows = rows(&look.view);
-    let query = FindQuery::read(&flags.query);
+    let query = FindQuery::read(&settings.query);
     if query.ip.is_some() {
         let all: BTreeSet<Option<u32>> = rows.iter().flat_map(|row| &row.ends).map(|end| end.nsid).collect();
         add_addresses(&mut rows, &all, &mut look.sources.resolver);
@@ -62,7 +63,7 @@ pub(super) fn run(flags: &Find) -> anyhow::Result<()> {
         add_addresses(&mut rows, &needed, &mut look.sources.resolver);
     }
     let found: Vec<FoundPair> = rows.into_iter().map(FoundPair::new).collect();
-    match flags.format {
+    match settings.format {
         ListFormat::Json => print_json(&found),
         ListFormat::Table => print(&found.iter().map(FoundPair::text).collect::<Vec<_>>().join("\n")),
     }

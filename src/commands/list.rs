@@ -2,17 +2,18 @@
 
 use super::oneshot::{OneShot, print, print_json};
 use super::rows::{ListedEnd, ListedPair, rows};
-use crate::cli::{List, ListFormat};
+use crate::cli::ListFormat;
 use crate::model::text::printable;
+use crate::settings::ListSettings;
 
 /// Prints every pair, and every end without a pair.
 ///
 /// # Errors
 /// Fails if the host's links cannot be read.
-pub(super) fn run(flags: &List) -> anyhow::Result<()> {
-    let look = OneShot::read_host(&flags.sources)?;
+pub(super) fn run(settings: &ListSettings) -> anyhow::Result<()> {
+    let look = OneShot::read_host(&settings.host)?;
     let rows = rows(&look.view);
-    match flags.format {
+    match settings.format {
         ListFormat::Json => print_json(&rows),
         ListFormat::Table => print(&table(&rows)),
     }

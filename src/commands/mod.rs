@@ -13,14 +13,14 @@ mod rows;
 mod serve;
 mod top;
 
-use crate::cli::{Cli, Command, CommonFlags, LogLevel};
+use crate::cli::{Cli, LogLevel};
 use crate::collector::Engine;
 use crate::kernel::OwnNsid;
-use crate::model::view::Source;
 use crate::model::workload::Runtime;
 use crate::runtimes::docker::EngineAddress;
 use crate::runtimes::named::Folder;
 use crate::runtimes::process::Processes;
+use crate::settings::{Environment, HostSettings, LogSettings, NetnsSettings, Settings};
 use crate::{collector, kernel};
 use anyhow::{Context, anyhow};
 use log::Lines;
@@ -33,19 +33,18 @@ use tracing_subscriber::prelude::*;
 /// # Errors
 /// Returns the message that is printed in one line before the exit code 1.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
-    match cli.command {
-        None => serve::run(&cli.serve),
-        Some(Command::Serve(flags)) => serve::run(&flags),
-        Some(Command::List(flags)) => list::run(&flags),
-        Some(Command::Find(flags)) => find::run(&flags),
-        Some(Command::Top(flags)) => top::run(&flags),
-        Some(Command::CheckWebConfig(flags)) => check_web_config::run(&flags),
-        Some(Command::Healthy(flags)) => healthy::run(&flags),
+    match Settings::resolve(cli, &Environment::read()) {
+        Settings::Serve(settings) => serve::run(*settings),
+        Settings::List(settings) => list::run(&settings),
+        Settings::Find(settings) => find::run(&settings),
+        Settings::Top(settings) => top::run(*settings),
+        Settings::CheckWebConfig(file) => check_web_config::run(&file),
+        Settings::Healthy(settings) => healthy::run(&settings),
     }
 }
 
-fn start_log(flags: &CommonFlags) -> anyhow::Result<()> {
-    let level = match flags.log_level {
+fn start_log(settings: LogSettings) -> anyhow::Result<()> {
+    let level = match settings.level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warn => LevelFilter::WARN,
@@ -55,15 +54,15 @@ fn start_log(flags: &CommonFlags) -> anyhow::Result<()> {
     let own = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_default(LevelFilter::WARN.min(level));
-    let lines = tracing_subscriber::fmt::layer().event_format(Lines::new(flags.log_format));
+    let lines = tracing_subscriber::fmt::layer().event_format(Lines::new(settings.format));
     let lines = lines.with_ansi(false).with_writer(std::io::stderr).with_filter(own);
     tracing_subscriber::registry().with(lines).try_init().context("cannot start the log")
 }
 
 /// Opens the sources that need privileges.
-fn open_kernel(flags: &CommonFlags) -> anyhow::Result<collector::Sources> {
+fn open_kernel(settings: &HostSettings) -> anyhow::Result<collector::Sources> {
     let own_nsid = OwnNsid::default();
-    let table = kernel::DeviceTable::new(&flags.procfs);
+    let table = kernel::DeviceTable::new(&settings.procfs);
     let (events, waker) = kernel::Events::open(own_nsid.clone())?;
     Ok(collector::Sources {
         events,
@@ -73,37 +72,42 @@ fn open_kernel(flags: &CommonFlags) -> anyhow::Result<collector::Sources> {
         sampler: kernel::Sampler::open()?,
         final_sampler: kernel::FinalSampler::new(table.clone(), kernel::Sampler::open()?),
         table,
-        netns_folder: match flags.is_on(Source::Named) {
-            true => {
-                let (path, expected) = flags.netns_folder().map_err(|error| anyhow!(error))?;
-                Some(collector::NetnsFolder { names: Folder::new(path), expected })
-            }
-            false => None,
-        },
-        processes: Processes::new(&flags.procfs),
+        netns_folder: settings.netns.enabled.then(|| open_names(&settings.netns)).transpose()?,
+        processes: Processes::new(&settings.procfs),
     })
 }
 
-/// Returns the engines to ask; no connection is opened yet.
-fn open_engines(flags: &CommonFlags) -> anyhow::Result<Vec<Engine>> {
-    std::fs::read_dir(&flags.procfs).with_context(|| format!("--path.procfs {}", flags.procfs.display()))?;
-    let docker = flags.is_on(Source::Docker).then(|| flags.docker());
-    let podman = flags.is_on(Source::Podman).then(|| flags.podman());
-    let mut engines = Vec::new();
-    let (docker, docker_configured) = match docker {
-        Some(Ok((host, configured))) => (Some(host), configured),
-        Some(Err(reason)) => {
-            engines.push(Engine::unusable(Runtime::Docker, reason));
-            (None, false)
-        }
-        None => (None, false),
-    };
-    let (podman, podman_configured) = podman.unzip();
-    let configured = [docker_configured, podman_configured.unwrap_or_default()];
-    let addresses = EngineAddress::both(docker, podman).into_iter().zip(configured);
-    engines.extend(addresses.filter_map(|(address, configured)| Some(Engine::docker(address?, configured))));
-    if flags.is_on(Source::Cri) {
-        engines.push(Engine::cri(flags.cri_endpoint.clone()));
+/// Returns the folder of the named namespaces.
+///
+/// # Errors
+/// Fails with one line that names the folder if the user named one that cannot be read.
+fn open_names(settings: &NetnsSettings) -> anyhow::Result<collector::NetnsFolder> {
+    let NetnsSettings { folder, expected, .. } = settings;
+    if *expected {
+        std::fs::read_dir(folder).map_err(|error| anyhow!("--path.netns {}: {error}", folder.display()))?;
     }
-    Ok(engines.into_iter().map(|engine| engine.in_pid_namespace_of(&flags.procfs)).collect())
+    Ok(collector::NetnsFolder { names: Folder::new(folder.clone()), expected: *expected })
+}
+
+/// Returns the engines to ask; no connection is opened yet.
+fn open_engines(settings: &HostSettings) -> anyhow::Result<Vec<Engine>> {
+    let HostSettings { procfs, engines: chosen, .. } = settings;
+    std::fs::read_dir(procfs).with_context(|| format!("--path.procfs {}", procfs.display()))?;
+    let mut engines = Vec::new();
+    let docker = match chosen.docker.clone().transpose() {
+        Ok(docker) => docker,
+        Err(reason) => {
+            engines.push(Engine::unusable(Runtime::Docker, reason));
+            None
+        }
+    };
+    let podman = chosen.podman.clone();
+    let configured = [&docker, &podman].map(|engine| engine.as_ref().is_some_and(|engine| engine.configured));
+    let addresses = EngineAddress::both(docker.map(|engine| engine.host), podman.map(|engine| engine.host));
+    let named = addresses.into_iter().zip(configured);
+    engines.extend(named.filter_map(|(address, configured)| Some(Engine::docker(address?, configured))));
+    if chosen.cri_enabled {
+        engines.push(Engine::cri(chosen.cri_endpoint.clone()));
+    }
+    Ok(engines.into_iter().map(|engine| engine.in_pid_namespace_of(procfs)).collect())
 }

@@ -1,11 +1,11 @@
 //! A single reading of the host, for the commands that print and end.
 
 use super::confine;
-use crate::cli::CommonFlags;
 use crate::collector::{self, Engine, Snapshot};
 use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
-use crate::model::view::{Source, View};
+use crate::model::view::View;
+use crate::settings::HostSettings;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -22,15 +22,17 @@ pub(super) struct OneShot {
 
 impl OneShot {
     /// Reads the host. Parts that cannot be read are reported in the log, and the rest is still shown.
-    pub(super) fn read_host(flags: &CommonFlags) -> anyhow::Result<OneShot> {
-        super::start_log(flags)?;
-        let mut sources = super::open_kernel(flags)?;
-        let mut engines = super::open_engines(flags)?;
+    pub(super) fn read_host(settings: &HostSettings) -> anyhow::Result<OneShot> {
+        super::start_log(settings.log)?;
+        let mut sources = super::open_kernel(settings)?;
+        let mut engines = super::open_engines(settings)?;
         // A single reading needs no events.
-        if let Some(lack) = confine::drop_privileges(flags)?.lacks(true, flags.privileges) {
+        if let Some(lack) =
+            confine::drop_privileges(&settings.sandbox)?.lacks(true, settings.sandbox.privileges)
+        {
             tracing::warn!("{lack}");
         }
-        confine::confine(flags, [], []);
+        confine::confine(settings, [], []);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let config = Config {
             retention: Duration::ZERO,
@@ -38,7 +40,7 @@ impl OneShot {
             leaving: Duration::ZERO,
             peak_window: Duration::ZERO,
             learning: Learning::Polling,
-            processes: flags.is_on(Source::Process),
+            processes: settings.processes,
             gather: collector::LOOK_STEP,
             resync: Duration::from_secs(300),
             pods: false,

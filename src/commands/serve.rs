@@ -1,12 +1,10 @@
 //! `veth-exporter serve`: collects, and serves /metrics.
 
-use super::collecting::{self, CollectorOptions};
-use super::{confine, notify};
-use crate::cli::Serve;
+use super::{collecting, confine, notify};
 use crate::kernel::Reach;
-use crate::model::view::Source;
 use crate::server::{ListenAddress, Listener};
-use crate::site::{self, About, Routes, ScrapeLimits, Site};
+use crate::settings::{ServeSettings, WebSettings};
+use crate::site::{self, About, Site};
 use crate::web_config::{Gate, WebConfig};
 use anyhow::Context;
 use std::sync::Arc;
@@ -19,21 +17,22 @@ const BLOCKING: usize = 16;
 ///
 /// # Errors
 /// Fails with one line that names the obstacle if it cannot start.
-pub(super) fn run(flags: &Serve) -> anyhow::Result<()> {
-    super::start_log(&flags.sources)?;
-    let sources = super::open_kernel(&flags.sources)?;
-    let engines = super::open_engines(&flags.sources)?;
-    let listeners = listen(flags)?;
+pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
+    let ServeSettings { host, web, collector } = settings;
+    super::start_log(host.log)?;
+    let sources = super::open_kernel(&host)?;
+    let engines = super::open_engines(&host)?;
+    let listeners = listen(&web)?;
     let all_events = sources.events.reach == Reach::All;
-    let tier = confine::drop_privileges(&flags.sources)?;
-    if let Some(lack) = tier.lacks(all_events, flags.sources.privileges) {
+    let tier = confine::drop_privileges(&host.sandbox)?;
+    if let Some(lack) = tier.lacks(all_events, host.sandbox.privileges) {
         tracing::warn!("{lack}");
     }
     // The file is read again whenever it changes. It is read here too, as an unreadable file is better
     // reported at the start.
-    let config = flags.web_config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
-    let unix = flags.listen.iter().filter_map(ListenAddress::as_path);
-    let sandbox = confine::confine(&flags.sources, config.places(), unix);
+    let config = web.config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
+    let unix = web.listen.iter().filter_map(ListenAddress::as_path);
+    let sandbox = confine::confine(&host, config.paths(), unix);
     let gate = Arc::new(Gate::new(config)?);
     // The first thread starts here.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -44,21 +43,11 @@ pub(super) fn run(flags: &Serve) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let wishes = CollectorOptions {
-            interval: flags.interval,
-            retention: flags.retention,
-            peak_window: flags.peak_window,
-            processes: flags.sources.is_on(Source::Process),
-            filter: flags.selection.filter(),
-            series: flags.series_limit(),
-        };
-        let handle = collecting::start(wishes, sources, engines)?;
-        let limits = ScrapeLimits { max_requests: flags.max_requests };
-        let routes =
-            Routes::new(flags.external_url.as_ref(), flags.route_prefix.as_deref(), &flags.telemetry_path);
-        let about = About::new(flags.interval, tier.missing(all_events));
+        let about = About::new(collector.interval, tier.missing(all_events));
+        let handle = collecting::start(collector, host.processes, sources, engines)?;
+        let WebSettings { config, routes, limits, .. } = web;
         let site = Site::new(handle.clone(), routes, limits, Arc::clone(&gate), about, &sandbox.labels())?;
-        if let Some(path) = flags.web_config.clone() {
+        if let Some(path) = config {
             tokio::spawn(async move { gate.follow(&path).await });
         }
         tokio::spawn(notify::follow(handle.clone()));
@@ -79,9 +68,9 @@ pub(super) fn run(flags: &Serve) -> anyhow::Result<()> {
     })
 }
 
-fn listen(flags: &Serve) -> anyhow::Result<Vec<Listener>> {
-    if flags.systemd_socket {
+fn listen(settings: &WebSettings) -> anyhow::Result<Vec<Listener>> {
+    if settings.systemd_socket {
         return Ok(Listener::from_systemd()?);
     }
-    Ok(flags.listen.iter().map(Listener::bind).collect::<Result<_, _>>()?)
+    Ok(settings.listen.iter().map(Listener::bind).collect::<Result<_, _>>()?)
 }

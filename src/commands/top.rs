@@ -1,15 +1,11 @@
 //! `veth-exporter top`: shows the pairs in a terminal, live.
 
-use super::collecting::{self, CollectorOptions};
-use super::confine;
-use crate::cli::Top;
+use super::{collecting, confine};
 use crate::client::Remote;
 use crate::collector::{Handle, Snapshot};
 use crate::exposition::json;
 use crate::kernel::Reach;
-use crate::model::filter::Filter;
-use crate::model::series;
-use crate::model::view::Source;
+use crate::settings::{HostSettings, TopSettings};
 use crate::top::draw::Theme;
 use crate::top::pairs::ApiAnswer;
 use crate::top::state::{Update, UserCommand, ViewState};
@@ -22,9 +18,6 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{MissedTickBehavior, interval};
-
-/// The span of the peaks, as `serve` has it by default.
-const PEAK_WINDOW: Duration = Duration::from_secs(60);
 
 /// The source of the numbers.
 enum Supplier {
@@ -44,12 +37,14 @@ struct Supplied {
 /// # Errors
 /// Fails if there is no terminal, if the exporter's address or files cannot be used, or if the host's links
 /// cannot be read.
-pub(super) fn run(flags: &Top) -> anyhow::Result<()> {
+pub(super) fn run(settings: TopSettings) -> anyhow::Result<()> {
+    let TopSettings { host, remote, collector, colors } = settings;
+    let interval = collector.interval;
     Screen::is_possible()
         .map_err(|why| anyhow!("top needs a terminal: {why}; `veth-exporter list` prints the pairs once"))?;
-    let (source, opened) = match &flags.url {
-        Some(url) => (url.to_string(), Err(Remote::new(url.clone(), &flags.remote_options())?)),
-        None => ("this host".to_owned(), Ok(open(flags)?)),
+    let (source, opened) = match remote {
+        Some((url, options)) => (url.to_string(), Err(Remote::new(url, &options)?)),
+        None => ("this host".to_owned(), Ok(open(&host)?)),
     };
     // The first thread starts here.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -57,21 +52,13 @@ pub(super) fn run(flags: &Top) -> anyhow::Result<()> {
         let supplier = match opened {
             Err(remote) => Supplier::Remote(Box::new(remote)),
             Ok((sources, engines, lack)) => {
-                let wishes = CollectorOptions {
-                    interval: flags.interval,
-                    retention: Duration::ZERO,
-                    peak_window: PEAK_WINDOW,
-                    processes: flags.sources.is_on(Source::Process),
-                    // A command shows all.
-                    filter: Filter::default(),
-                    series: series::USUAL,
-                };
-                Supplier::Own { handle: collecting::start(wishes, sources, engines)?, lack }
+                let handle = collecting::start(collector, host.processes, sources, engines)?;
+                Supplier::Own { handle, lack }
             }
         };
         let (out, messages) = channel(1);
-        tokio::spawn(supply(supplier, flags.interval, out));
-        show(ViewState::new(source, flags.interval), messages).await
+        tokio::spawn(supply(supplier, interval, out));
+        show(ViewState::new(source, interval), colors, messages).await
     });
     // A pending look-up of a name may take longer than the user waits.
     runtime.shutdown_background();
@@ -81,16 +68,16 @@ pub(super) fn run(flags: &Top) -> anyhow::Result<()> {
 type Opened = (crate::collector::Sources, Vec<crate::collector::Engine>, Option<&'static str>);
 
 /// Opens the sources that need privileges, and gives the privileges up.
-fn open(flags: &Top) -> anyhow::Result<Opened> {
+fn open(settings: &HostSettings) -> anyhow::Result<Opened> {
     // A log on the screen would be in the way; the view itself shows missing facts.
     if !io::stderr().is_terminal() {
-        super::start_log(&flags.sources)?;
+        super::start_log(settings.log)?;
     }
-    let sources = super::open_kernel(&flags.sources)?;
-    let engines = super::open_engines(&flags.sources)?;
-    let tier = confine::drop_privileges(&flags.sources)?;
-    let lack = tier.lacks(sources.events.reach == Reach::All, flags.sources.privileges);
-    for missing in confine::confine_beside_terminal(&flags.sources).missing {
+    let sources = super::open_kernel(settings)?;
+    let engines = super::open_engines(settings)?;
+    let tier = confine::drop_privileges(&settings.sandbox)?;
+    let lack = tier.lacks(sources.events.reach == Reach::All, settings.sandbox.privileges);
+    for missing in confine::confine_beside_terminal(&settings.sandbox).missing {
         tracing::warn!("sandbox: without {missing}");
     }
     Ok((sources, engines, lack))
@@ -116,7 +103,7 @@ impl Supplier {
         let read = |json: &[u8]| ApiAnswer::read(json).map_or_else(Update::Failure, Update::Pairs);
         match self {
             Supplier::Remote(remote) => {
-                let update = match remote.pairs().await {
+                let update = match remote.request_pairs().await {
                     Ok(Some(json)) => read(&json),
                     Ok(None) => Update::Unchanged,
                     Err(error) => Update::Failure(error.to_string()),
@@ -171,11 +158,9 @@ impl Signals {
     }
 }
 
-async fn show(mut state: ViewState, mut messages: Receiver<Supplied>) -> anyhow::Result<()> {
+async fn show(mut state: ViewState, colors: bool, mut messages: Receiver<Supplied>) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut signals = Signals::new()?;
-    // https://no-color.org
-    let colors = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut screen = Screen::open(Theme { colors }).context("cannot take the terminal")?;
     let mut inputs = inputs();
     // The age of the numbers changes with time.

@@ -1,38 +1,38 @@
-//! Which format of the metrics a client wants (RFC 9110, 12.5.1).
+//! Negotiation of the metrics' format by the header `Accept` (RFC 9110, 12.5.1).
 
 use crate::exposition::format::Format;
 use crate::server::encoding::{Quality, quality};
 
-/// A member of the list, `text/plain;version=0.0.4;q=0.5`.
+/// A media range of the header, such as `text/plain;version=0.0.4;q=0.5`.
 struct MediaRange<'a> {
     main: &'a str,
     sub: &'a str,
-    /// Those before `q` and behind it.
+    /// All parameters but `q`.
     parameters: Vec<(&'a str, &'a str)>,
     quality: Quality,
 }
 
-/// How closely a range describes a format; the closest one counts.
+/// The precision with which a range describes a format; the most precise range counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Closeness {
     Anything,
     MainType,
     Type,
-    /// With so many of its parameters.
+    /// The type and this number of its parameters.
     Parameters(usize),
 }
 
-/// What the client likes best of what there is. Of two that it likes the same, the one that it describes
-/// more closely, then OpenMetrics if it names that at all, else the text. A client that accepts neither
-/// gets the text, as one that says nothing. `lines` are the values of its `Accept` headers.
+/// Returns the format that the client prefers. Between formats of equal preference the more precisely
+/// described one wins, then OpenMetrics if the client names it at all, else the text format. A client that
+/// accepts neither, or sends no header, gets the text format. `lines` are the values of the `Accept` headers.
 pub fn negotiate<'a>(lines: impl IntoIterator<Item = &'a str>) -> Format {
     let members = lines.into_iter().flat_map(|line| unquoted_split(line, ','));
     let ranges: Vec<MediaRange<'_>> = members.filter_map(media_range).collect();
-    let liked = |format| -> (Quality, Option<Closeness>) {
+    let preference = |format| -> (Quality, Option<Closeness>) {
         let matching = ranges.iter().filter_map(|range| Some((range.describes(format)?, range.quality)));
         matching.max().map_or((0, None), |(closeness, quality)| (quality, Some(closeness)))
     };
-    let (text, open_metrics) = (liked(Format::Text), liked(Format::OpenMetrics));
+    let (text, open_metrics) = (preference(Format::Text), preference(Format::OpenMetrics));
     let named = open_metrics.1 >= Some(Closeness::Type);
     if open_metrics.0 > 0 && (open_metrics > text || (named && open_metrics == text)) {
         Format::OpenMetrics
@@ -42,7 +42,8 @@ pub fn negotiate<'a>(lines: impl IntoIterator<Item = &'a str>) -> Format {
 }
 
 impl MediaRange<'_> {
-    /// `None` if the format is not of this range. Parameters that neither format has are of no meaning here.
+    /// Returns the precision of the description; `None` if the range does not include the format. Parameters
+    /// that neither format has are ignored.
     fn describes(&self, format: Format) -> Option<Closeness> {
         let (main, sub, version) = match format {
             Format::Text => ("text", "plain", "0.0.4"),
@@ -76,7 +77,7 @@ impl MediaRange<'_> {
     }
 }
 
-/// One that is not understood is as if it were not there.
+/// Parses a media range; an invalid one is ignored.
 fn media_range(member: &str) -> Option<MediaRange<'_>> {
     let mut parts = unquoted_split(member, ';').into_iter();
     let (main, sub) = parts.next()?.trim().split_once('/')?;
@@ -94,7 +95,7 @@ fn media_range(member: &str) -> Option<MediaRange<'_>> {
     Some(range)
 }
 
-/// Splits where the separator is not inside of a quoted string.
+/// Splits the text at each separator that is not inside a quoted string.
 fn unquoted_split(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(move |c: char| {

@@ -1,4 +1,4 @@
-//! The page at `/`: static files, in the binary. What it shows it reads from the stream.
+//! The page at `/`: static files in the binary. Its data come from the stream.
 
 use super::api::client_has;
 use super::routes::Routes;
@@ -12,15 +12,16 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
-/// Nothing is loaded from elsewhere, and nothing that is inside the page can run: names are chosen by others.
+/// The Content-Security-Policy: the page loads nothing from elsewhere, and runs no script but its own files,
+/// because strangers choose the names that it shows.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// The page itself; its links are filled in when the program starts.
+/// The document of the page; its links are filled in when the program starts.
 const INDEX: &str = include_str!("page/index.html");
 
-/// What it consists of, by its name below `/page/`.
+/// The page's other files: the name below `/page/`, the content type and the content.
 const FILES: [(&str, &str, &str); 12] = [
     ("style.css", CSS, include_str!("page/style.css")),
     ("icon.svg", SVG, include_str!("page/icon.svg")),
@@ -41,12 +42,12 @@ const CSS: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Says whether the page has a file of this name, and which.
+/// Returns the index of the page's file of this name.
 pub(crate) fn file(name: &str) -> Option<usize> {
     FILES.iter().position(|(known, _, _)| *known == name)
 }
 
-/// The page, ready to be sent.
+/// The page with its headers and compressed forms, ready to be sent.
 pub(crate) struct Page {
     index: Prepared,
     files: Vec<Prepared>,
@@ -61,7 +62,7 @@ struct Prepared {
 }
 
 impl Page {
-    /// With links that lead where these routes are.
+    /// Prepares the page, with links to the paths of these routes.
     pub(crate) fn new(routes: &Routes) -> Page {
         let escaped = |link: String| link.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
         let index = INDEX
@@ -72,12 +73,12 @@ impl Page {
         Page { index: Prepared::new(HTML, index.into()), files: files.collect() }
     }
 
-    /// Answers a request for the page itself.
+    /// Answers a request for the document.
     pub(crate) fn index(&self, headers: &HeaderMap) -> Response<Body> {
         self.index.answer(headers)
     }
 
-    /// Answers a request for one of its files, by what `file` said.
+    /// Answers a request for one of the other files, by its index from [`file`].
     pub(crate) fn file(&self, file: usize, headers: &HeaderMap) -> Response<Body> {
         self.files[file].answer(headers)
     }
@@ -87,7 +88,7 @@ impl Prepared {
     fn new(kind: &'static str, plain: Bytes) -> Prepared {
         let digest = ring::digest::digest(&ring::digest::SHA256, &plain);
         let tag = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        // One that cannot be compressed is sent as it is.
+        // A file that cannot be compressed is sent as it is.
         let gzip = encoding::gzip(std::slice::from_ref(&plain), Pool::default().begin()).unwrap_or_default();
         Prepared { kind, plain, gzip: gzip.concat().into(), tag }
     }
@@ -107,7 +108,7 @@ impl Prepared {
         let fixed: [(HeaderName, &str); 7] = [
             (CONTENT_TYPE, self.kind),
             (VARY, "Accept-Encoding"),
-            // Who keeps it asks whether it is still so: another version has the same names.
+            // A cache must revalidate: the files of another version have the same names.
             (CACHE_CONTROL, "no-cache"),
             (CONTENT_SECURITY_POLICY, POLICY),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -117,7 +118,7 @@ impl Prepared {
         for (name, value) in fixed {
             answer.extend(HeaderValue::from_str(value).map(|value| (name, value)));
         }
-        // Weak: the compressed answer has the same.
+        // The tag is weak because the compressed answer has the same one.
         answer.extend(HeaderValue::from_str(&format!("W/\"{}\"", self.tag)).map(|tag| (ETAG, tag)));
         if packed && !unchanged {
             answer.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));

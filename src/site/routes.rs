@@ -1,27 +1,28 @@
-//! Under which paths the site is, and what its links say: `--web.external-url` and `--web.route-prefix`, as
-//! in Prometheus.
+//! The paths of the site and the links between them: `--web.external-url` and `--web.route-prefix`, with the
+//! meaning that they have in Prometheus.
 
 use super::page;
 use hyper::Uri;
 use std::str::FromStr;
 
-/// The URL by which others reach the exporter, through a proxy say.
+/// The URL at which clients reach the exporter, through a proxy for example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalUrl {
-    /// `""` or `/veth`.
+    /// The path of the URL without a slash at its end: `""` or `/veth`.
     path: String,
 }
 
 /// The paths that the server answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
-    /// Before each path that is served: `""` or `/veth`.
+    /// The prefix of each path that is served: `""` or `/veth`.
     prefix: String,
+    /// The prefix of each link: `""` or `/veth`.
     external: String,
     telemetry_path: String,
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Landing,
@@ -31,9 +32,9 @@ pub(crate) enum Route {
     Cadvisor,
     Pairs,
     Stream,
-    /// A file of the page: see [`page::file`].
+    /// A file of the page, by its index from [`page::file`].
     PageFile(usize),
-    /// To the landing page, which is not at `/`.
+    /// A redirect from `/` to the landing page, which is elsewhere.
     Redirect,
 }
 
@@ -53,7 +54,7 @@ impl FromStr for ExternalUrl {
 }
 
 impl Routes {
-    /// The prefix is the external URL's path if none is given; `/` means none.
+    /// Returns the paths for these flags. The default prefix is the external URL's path; `/` means none.
     pub fn new(external: Option<&ExternalUrl>, prefix: Option<&str>, telemetry_path: &str) -> Routes {
         let prefix = prefix.or(external.map(|url| url.path.as_str())).unwrap_or_default().trim_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
@@ -77,17 +78,17 @@ impl Routes {
         }
     }
 
-    /// Where it says that it is healthy.
+    /// Returns the path of the health check.
     pub(crate) fn health_path(&self) -> String {
         format!("{}/-/healthy", self.prefix)
     }
 
-    /// How a page links to a path of ours.
+    /// Returns the link from a page to a path of the exporter.
     pub(crate) fn link(&self, path: &str) -> String {
         format!("{}{path}", self.external)
     }
 
-    /// How a page links to the metrics.
+    /// Returns the link from a page to the metrics.
     pub(crate) fn metrics_link(&self) -> String {
         self.link(&self.telemetry_path)
     }

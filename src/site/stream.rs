@@ -1,8 +1,8 @@
-//! `/api/v1/stream`: what goes through the pairs at each tick, as server-sent events. docs/api.md describes
-//! them, and docs/stream.schema.json says it to programs.
+//! `/api/v1/stream`: the traffic of the pairs at each tick, as server-sent events. docs/api.md describes the
+//! events for readers, and docs/stream.schema.json for programs.
 //!
-//! One text a tick for all clients, made only while there are any. A client's queue is short: who does not
-//! take what is in it is cut off, so that no client makes the exporter keep anything.
+//! Each tick has one text for all clients, which is formatted only while there are clients. A client has a
+//! short queue and is disconnected when it is full, so that a slow client costs the exporter no memory.
 
 mod feed;
 mod frame;
@@ -25,48 +25,49 @@ use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
 pub use feed::About;
 
-/// So many clients at a time.
+/// The greatest number of clients at a time.
 const CLIENTS: usize = 64;
 
-/// A client may be so many texts behind.
+/// The greatest number of texts that wait for one client.
 const QUEUE: usize = 5;
 
-/// Something is sent at least so often: proxies close what is silent for a minute.
+/// The longest time without a text: proxies close a connection that is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// nginx collects what it passes on, unless it is told not to.
+/// The header that makes nginx forward each text at once; without it nginx buffers them.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Why there is no stream.
+/// The reason for which a client gets no stream.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum NoStream {
     #[error("{CLIENTS} clients follow the stream already, try again later")]
     Full,
-    #[error("the exporter stops")]
+    #[error("the exporter is stopping")]
     Ending,
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
-/// All clients of the stream. Clones are the same.
+/// All clients of the stream. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Streams(Arc<Inner>);
 
 struct Inner {
     collector: Handle,
     about: Arc<About>,
-    places: Arc<Semaphore>,
+    /// Permits of clients: [`CLIENTS`] of them.
+    permits: Arc<Semaphore>,
     state: Arc<Mutex<StreamState>>,
 }
 
 #[derive(Default)]
 struct StreamState {
-    /// `None` while nobody listens.
+    /// `None` while there are no clients.
     feed: Option<Feed>,
-    /// The pairs' numbers meanwhile.
+    /// The pairs' identifiers while there is no feed.
     ids: Ids,
-    /// What whoever comes now is told first: made for the first of a tick.
-    greeting: Option<Frame>,
+    /// The first event of a client that connects now; formatted for the first such client of a tick.
+    first_event: Option<Frame>,
     clients: Vec<Client>,
     ended: bool,
 }
@@ -79,8 +80,8 @@ struct Client {
 
 impl Streams {
     pub(crate) fn new(collector: Handle, about: About) -> Streams {
-        let places = Arc::new(Semaphore::new(CLIENTS));
-        Streams(Arc::new(Inner { collector, about: Arc::new(about), places, state: Arc::default() }))
+        let permits = Arc::new(Semaphore::new(CLIENTS));
+        Streams(Arc::new(Inner { collector, about: Arc::new(about), permits, state: Arc::default() }))
     }
 
     /// Answers a request for the stream.
@@ -110,8 +111,8 @@ impl Streams {
     }
 
     async fn subscribe(&self, encoding: Encoding, connection: &Arc<Connection>) -> Result<Body, NoStream> {
-        let places = Arc::clone(&self.0.places);
-        let place = places.try_acquire_owned().map_err(|_| NoStream::Full)?;
+        let permits = Arc::clone(&self.0.permits);
+        let permit = permits.try_acquire_owned().map_err(|_| NoStream::Full)?;
         let mut state = Arc::clone(&self.0.state).lock_owned().await;
         if state.ended {
             return Err(NoStream::Ending);
@@ -124,36 +125,36 @@ impl Streams {
             tokio::spawn(self.clone().publish());
         }
         let connection = Arc::downgrade(connection);
-        let greet = move || state.greet(encoding, connection);
-        // Milliseconds of work at thousands of pairs: not on a thread that serves others.
-        let frames = tokio::task::spawn_blocking(greet).await.map_err(|_| Refusal::Stopped)?;
-        Ok(Body::stream(frames, place))
+        let add_client = move || state.add_client(encoding, connection);
+        // With thousands of pairs this takes milliseconds, and would delay other requests of the thread.
+        let frames = tokio::task::spawn_blocking(add_client).await.map_err(|_| Refusal::Stopped)?;
+        Ok(Body::stream(frames, permit))
     }
 
-    /// Tells all clients of each tick, until there are none.
+    /// Sends each tick to all clients, until there are none.
     async fn publish(self) {
         loop {
             let Some(snapshot) = self.next_tick().await else { return self.end().await };
             let mut state = self.lock().await;
-            let told = tokio::task::spawn_blocking(move || state.tell(&snapshot)).await;
-            if !told.unwrap_or(false) {
+            let has_clients = tokio::task::spawn_blocking(move || state.send_tick(&snapshot)).await;
+            if !has_clients.unwrap_or(false) {
                 return;
             }
         }
     }
 
-    /// The next tick; while it does not come, clients hear that the exporter is there.
+    /// Waits for the next tick, and sends heartbeats meanwhile. Returns `None` if the collector has stopped.
     async fn next_tick(&self) -> Option<Arc<Snapshot>> {
         let mut tick = std::pin::pin!(self.0.collector.next_tick());
         loop {
             tokio::select! {
                 snapshot = &mut tick => return snapshot,
-                () = tokio::time::sleep(HEARTBEAT) => self.lock().await.send(&Frame::heartbeat()),
+                () = tokio::time::sleep(HEARTBEAT) => self.lock().await.send_frame(&Frame::heartbeat()),
             }
         }
     }
 
-    /// Ends all streams; there will be no others.
+    /// Ends all streams, and refuses new ones.
     pub(crate) async fn end(&self) {
         let mut state = self.lock().await;
         state.ended = true;
@@ -166,49 +167,50 @@ impl Streams {
 }
 
 impl StreamState {
-    /// Takes a client in: what there is, and from then on what is new.
-    fn greet(&mut self, encoding: Encoding, connection: Weak<Connection>) -> Receiver<Bytes> {
-        // One place more, for what comes before the first text.
+    /// Adds a client: it gets the whole state first, and then the changes of each tick.
+    fn add_client(&mut self, encoding: Encoding, connection: Weak<Connection>) -> Receiver<Bytes> {
+        // The additional slot is for the bytes that precede the first text.
         let (frames, taken) = channel(QUEUE + 1);
         let Some(feed) = &self.feed else { return taken };
         let event = || Frame::event("state", &feed.event_id(), &feed.state());
-        let greeting = self.greeting.get_or_insert_with(event);
+        let first_event = self.first_event.get_or_insert_with(event);
         let client = Client { frames, encoding, connection };
-        let begun = frame::opening(encoding).is_none_or(|opening| client.frames.try_send(opening).is_ok());
-        if begun && client.takes(greeting) {
+        let opened = frame::opening(encoding).is_none_or(|opening| client.frames.try_send(opening).is_ok());
+        if opened && client.queue_frame(first_event) {
             self.clients.push(client);
         }
         taken
     }
 
-    /// Tells of a tick; false if nobody listens any more.
-    fn tell(&mut self, snapshot: &Snapshot) -> bool {
-        // What somebody is told first is of the last tick, and this is a new one.
-        self.greeting = None;
-        self.clients.retain(Client::listens);
+    /// Sends the changes of a tick to all clients; returns false if there are none any more.
+    fn send_tick(&mut self, snapshot: &Snapshot) -> bool {
+        // The first event has the state of the tick before.
+        self.first_event = None;
+        self.clients.retain(Client::is_connected);
         if self.clients.is_empty() {
             self.ids = self.feed.take().map(Feed::into_ids).unwrap_or_default();
         }
         let Some(feed) = &mut self.feed else { return false };
         if let Some(news) = feed.tick(snapshot) {
             let frame = Frame::event("tick", &feed.event_id(), &news);
-            self.send(&frame);
+            self.send_frame(&frame);
         }
         true
     }
 
-    fn send(&mut self, frame: &Frame) {
-        self.clients.retain(|client| client.takes(frame));
+    fn send_frame(&mut self, frame: &Frame) {
+        self.clients.retain(|client| client.queue_frame(frame));
     }
 }
 
 impl Client {
-    fn listens(&self) -> bool {
+    fn is_connected(&self) -> bool {
         !self.frames.is_closed()
     }
 
-    /// Puts a text into its queue. One that is too far behind is cut off.
-    fn takes(&self, frame: &Frame) -> bool {
+    /// Puts a text into the client's queue, or disconnects the client if the queue is full. Returns false if
+    /// the client is to be removed.
+    fn queue_frame(&self, frame: &Frame) -> bool {
         let Some(bytes) = frame.encoded(self.encoding) else { return false };
         match self.frames.try_send(bytes) {
             Ok(()) => true,

@@ -1,4 +1,4 @@
-//! Which certificates of clients are good: as Go's crypto/tls and exporter-toolkit judge them.
+//! Verification of clients' certificates, by the rules of Go's crypto/tls and exporter-toolkit.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -19,34 +19,34 @@ use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 /// id-kp-clientAuth and anyExtendedKeyUsage of RFC 5280, 4.2.1.12.
 const CLIENT_USAGES: [&str; 2] = ["1.3.6.1.5.5.7.3.2", "2.5.29.37.0"];
 
-/// What a certificate has to be.
+/// The demand that a client's certificate must meet.
 pub(crate) enum Demand {
-    /// Whatever it is: the client only proves that it has the key.
+    /// Any certificate: the client only proves that it has the private key.
     Any,
-    /// Signed by one of these authorities, or one of them.
+    /// A certificate that one of these authorities has signed, or the certificate of one of them.
     OfAuthority { roots: RootCertStore, authorities: Vec<CertificateDer<'static>> },
 }
 
-/// The judge of client certificates.
+/// The verifier of clients' certificates.
 #[derive(Debug)]
 pub(crate) struct ClientCertificates {
-    /// `None` if any will do.
+    /// `None` if any certificate is accepted.
     chain: Option<Arc<dyn ClientCertVerifier>>,
     authorities: Vec<CertificateDer<'static>>,
     mandatory: bool,
-    /// One of these names must be in it, if there is a list.
+    /// The list `client_allowed_sans`: a certificate must have one of these names. `None` allows any name.
     sans: Option<Vec<String>>,
     provider: Arc<CryptoProvider>,
 }
 
-/// A certificate without any of the names that are allowed.
+/// The error for a certificate that has none of the allowed names.
 #[derive(Debug, ThisError)]
 #[error("no name of the client's certificate is in client_allowed_sans")]
 struct NoAllowedName;
 
 impl ClientCertificates {
     /// # Errors
-    /// If the authorities cannot be used.
+    /// Fails if the authorities' certificates cannot be used.
     pub(crate) fn new(
         demand: Demand,
         mandatory: bool,
@@ -94,8 +94,8 @@ impl ClientCertVerifier for ClientCertificates {
         if let Some(chain) = &self.chain
             && let Err(error) = chain.verify_client_cert(certificate, intermediates, now)
         {
-            // webpki wants no certificate that could be an authority from a client; Go takes one that is
-            // itself listed, as a self-signed one made by `openssl req -x509` usually is.
+            // webpki refuses a client's certificate that could be an authority's. Go accepts such a
+            // certificate if it is itself listed, which is usual for one of `openssl req -x509`.
             if !self.authorities.iter().any(|authority| authority.as_ref() == certificate.as_ref()) {
                 return Err(error);
             }
@@ -130,8 +130,8 @@ impl ClientCertVerifier for ClientCertificates {
     }
 }
 
-/// What else counts for a certificate that is itself among the authorities: its time, and what it may be
-/// used for.
+/// Checks a certificate that is itself among the authorities: its period of validity, and the usages that
+/// it permits.
 fn check_listed(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let parsed =
         x509_cert::Certificate::from_der(certificate.as_ref()).map_err(|_| CertificateError::BadEncoding)?;
@@ -150,12 +150,12 @@ fn check_listed(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), E
     if usages.is_none_or(for_clients) { Ok(()) } else { Err(CertificateError::InvalidPurpose.into()) }
 }
 
-/// The DNS names, e-mail and IP addresses and URIs of a certificate, as Go prints them.
+/// Returns the DNS names, e-mail and IP addresses and URIs of a certificate, as Go prints them.
 fn alternative_names(certificate: &CertificateDer<'_>) -> x509_cert::der::Result<Vec<String>> {
     let parsed = x509_cert::Certificate::from_der(certificate.as_ref())?;
     let names: Option<SubjectAltName> = extension(&parsed, SubjectAltName::OID)?;
     let names = names.map(|names| names.0).unwrap_or_default();
-    Ok(names.iter().filter_map(shown).collect())
+    Ok(names.iter().filter_map(go_text).collect())
 }
 
 fn extension<'a, T: Decode<'a>>(
@@ -167,7 +167,7 @@ fn extension<'a, T: Decode<'a>>(
     found.map(|extension| T::from_der(extension.extn_value.as_bytes())).transpose()
 }
 
-fn shown(name: &GeneralName) -> Option<String> {
+fn go_text(name: &GeneralName) -> Option<String> {
     match name {
         GeneralName::DnsName(text) | GeneralName::Rfc822Name(text) => Some(text.to_string()),
         GeneralName::UniformResourceIdentifier(text) => Some(text.to_string()),
@@ -182,8 +182,9 @@ fn shown(name: &GeneralName) -> Option<String> {
     }
 }
 
-/// When the certificate ends, in seconds since 1970; `None` if it cannot be read.
-pub(crate) fn end_of(certificate: &CertificateDer<'_>) -> Option<u64> {
+/// Returns the time at which the certificate expires, in seconds since 1970; `None` if the certificate
+/// cannot be parsed.
+pub(crate) fn expiry(certificate: &CertificateDer<'_>) -> Option<u64> {
     let parsed = x509_cert::Certificate::from_der(certificate.as_ref()).ok()?;
     Some(parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs())
 }

@@ -1,47 +1,48 @@
-//! The files of a configuration, and whether they are still what they were.
+//! The files of a configuration, and the comparison that finds a change of them.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// How files looked at one time.
+/// The identities of files at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Files(Vec<(PathBuf, Option<FileIdentity>)>);
 
-/// What tells a file from the one that was there before.
+/// The attributes that distinguish a file from another one, or from another content, at the same path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct FileIdentity {
     device: u64,
     inode: u64,
     length: u64,
-    /// Seconds and nanoseconds; the second is also of a change of owner or mode.
+    /// Seconds and nanoseconds of the last change of the content.
     modified: (i64, i64),
+    /// Seconds and nanoseconds of the last change of the content, the owner or the mode.
     changed: (i64, i64),
 }
 
 impl Files {
-    /// Looks at one more. It must be called before the file is read, so that a change since then is not
-    /// missed.
-    pub(crate) fn look_at(&mut self, path: &Path) {
-        self.0.push((path.to_owned(), look(path)));
+    /// Adds the identity of one more file. Call this before the file is read, so that a change during the
+    /// reading is noticed.
+    pub(crate) fn add_file(&mut self, path: &Path) {
+        self.0.push((path.to_owned(), identity(path)));
     }
 
-    /// Them and the folders that they are in, by the names that they have and by those that links lead to.
-    pub(crate) fn places(&self) -> BTreeSet<PathBuf> {
-        let meant = self.0.iter().filter_map(|(path, _)| fs::canonicalize(path).ok());
-        let all = self.0.iter().map(|(path, _)| path.clone()).chain(meant);
+    /// Returns the files' paths, the targets of symbolic links among them, and the folders of all of these.
+    pub(crate) fn paths(&self) -> BTreeSet<PathBuf> {
+        let targets = self.0.iter().filter_map(|(path, _)| fs::canonicalize(path).ok());
+        let all = self.0.iter().map(|(path, _)| path.clone()).chain(targets);
         all.flat_map(|path| [path.parent().map(Path::to_owned), Some(path)]).flatten().collect()
     }
 
-    /// The same files now.
-    pub(crate) fn again(&self) -> Files {
-        Files(self.0.iter().map(|(path, _)| (path.clone(), look(path))).collect())
+    /// Reads the identities of the same files once more.
+    pub(crate) fn identified_again(&self) -> Files {
+        Files(self.0.iter().map(|(path, _)| (path.clone(), identity(path))).collect())
     }
 }
 
-/// `None` for one that cannot be looked at.
-fn look(path: &Path) -> Option<FileIdentity> {
+/// Returns the identity of a file; `None` if its attributes cannot be read.
+fn identity(path: &Path) -> Option<FileIdentity> {
     let seen = fs::metadata(path).ok()?;
     Some(FileIdentity {
         device: seen.dev(),

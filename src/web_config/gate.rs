@@ -1,9 +1,9 @@
-//! What a request has to pass before it is answered, by the web configuration of the moment; and how that
-//! is read again.
+//! The checks of a request before it is answered, by the web configuration in force; and the reloading of
+//! that configuration.
 
 use super::rate_limit::Bucket;
 use super::users::{Passwords, Verdict};
-use super::{Files, WebConfig, WebConfigError, expired};
+use super::{Files, WebConfig, WebConfigError, is_expired};
 use crate::server::body::{Body, text};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
@@ -13,9 +13,9 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// How often the files are looked at. A change counts when it has lasted from one look to the next: while a
-/// file is being written, it may be empty, and an empty one asks for no password.
-const LOOK: Duration = Duration::from_secs(1);
+/// The time between two checks of the files. A change counts once two checks in a row have found the same
+/// files: a file that is being written may be empty, and an empty file demands no password.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The web configuration in force.
 pub struct Gate {
@@ -25,12 +25,13 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// With this configuration, until another is read.
+    /// Returns a gate that applies this configuration, until another is read.
     ///
     /// # Errors
-    /// If the system has no random numbers.
+    /// Fails if the system's random number generator fails.
     pub fn new(config: WebConfig) -> io::Result<Gate> {
-        let passwords = Passwords::new().map_err(|_| io::Error::other("no random numbers"))?;
+        let passwords =
+            Passwords::new().map_err(|_| io::Error::other("the system's random number generator fails"))?;
         warn_of_expiry(&config);
         Ok(Gate { config: RwLock::new(Arc::new(config)), passwords, bucket: Bucket::default() })
     }
@@ -39,7 +40,7 @@ impl Gate {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The answer for whoever may not pass.
+    /// Returns the answer to a request that may not pass; `None` if it may.
     pub(crate) async fn refusal(&self, config: &WebConfig, headers: &HeaderMap) -> Option<Response<Body>> {
         if let Some(rate) = config.rate
             && !self.bucket.take_token(rate, Instant::now())
@@ -67,15 +68,15 @@ impl Gate {
         }
     }
 
-    /// Reads the configuration again whenever one of its files has changed; for ever.
+    /// Reads the configuration again whenever one of its files has changed. It never returns.
     pub async fn follow(&self, path: &Path) {
         let mut known = self.config().files.clone();
         let mut before = known.clone();
         loop {
-            tokio::time::sleep(LOOK).await;
-            let now = known.again();
-            let settled = std::mem::replace(&mut before, now.clone()) == now;
-            if now == known || !settled {
+            tokio::time::sleep(CHECK_INTERVAL).await;
+            let now = known.identified_again();
+            let is_stable = std::mem::replace(&mut before, now.clone()) == now;
+            if now == known || !is_stable {
                 continue;
             }
             let file = path.to_owned();
@@ -83,16 +84,16 @@ impl Gate {
                 continue;
             };
             known = match read {
-                Ok(config) => self.take_over(config),
-                Err(error) => refuse(error),
+                Ok(config) => self.apply_config(config),
+                Err(error) => log_refusal(error),
             };
             before = known.clone();
         }
     }
 
-    /// Whether there is TLS is settled at the start: a file that has lost it is more likely broken than
-    /// meant.
-    fn take_over(&self, config: WebConfig) -> Files {
+    /// Puts a configuration into force, unless it would switch TLS on or off: a file that has lost its TLS
+    /// settings is more likely broken than intended. Returns the files to watch.
+    fn apply_config(&self, config: WebConfig) -> Files {
         let files = config.files.clone();
         if config.tls.is_some() != self.config().tls.is_some() {
             let reason = "tls_server_config cannot be added or taken away without a restart";
@@ -106,18 +107,18 @@ impl Gate {
     }
 }
 
-fn refuse(error: WebConfigError) -> Files {
+fn log_refusal(error: WebConfigError) -> Files {
     tracing::warn!(reason = %error, "web configuration refused, the one before stays in force");
     error.files
 }
 
 fn warn_of_expiry(config: &WebConfig) {
-    if config.certificate.as_ref().is_some_and(|certificate| expired(certificate)) {
+    if config.certificate.as_ref().is_some_and(|certificate| is_expired(certificate)) {
         tracing::warn!("the server's certificate has expired: clients will refuse it");
     }
 }
 
-/// User and password of RFC 7617.
+/// Parses the user and the password of basic authentication (RFC 7617).
 fn credentials(value: &HeaderValue) -> Option<(String, Vec<u8>)> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

@@ -1,16 +1,16 @@
-//! How many requests are let through: a token bucket, as exporter-toolkit has it.
+//! The limit of requests per time: a token bucket with the rules of exporter-toolkit.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// One request each `interval`, and `burst` of them at once.
+/// A rate of one request each `interval`, with at most `burst` requests at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
     pub interval: Duration,
     pub burst: u32,
 }
 
-/// The bucket, which outlives a configuration that says the same of it.
+/// The token bucket. Its level survives a reload of the configuration that keeps the rate.
 #[derive(Debug, Default)]
 pub(crate) struct Bucket(Mutex<Option<Level>>);
 
@@ -22,7 +22,7 @@ struct Level {
 }
 
 impl Bucket {
-    /// Whether a request may pass now.
+    /// Takes a token for one request; returns false if the bucket has none, so that the request must wait.
     pub(crate) fn take_token(&self, rate: Rate, now: Instant) -> bool {
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let full = Level { rate, tokens: f64::from(rate.burst), at: now };

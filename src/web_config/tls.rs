@@ -1,4 +1,4 @@
-//! `tls_server_config` -> what rustls needs.
+//! Conversion of `tls_server_config` to the configuration of rustls.
 
 use super::client_certificate::{ClientCertificates, Demand};
 use super::yaml::{ClientAuth, TlsServerConfig, Version};
@@ -20,7 +20,7 @@ pub(crate) struct CipherSuite(SupportedCipherSuite);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Curve(&'static dyn SupportedKxGroup);
 
-/// Those that TLS 1.2 and 1.3 have in rustls.
+/// The cipher suites of TLS 1.2 and 1.3 that rustls has.
 const SUITES: &[(&str, SupportedCipherSuite)] = &[
     ("TLS_AES_128_GCM_SHA256", suite::TLS13_AES_128_GCM_SHA256),
     ("TLS_AES_256_GCM_SHA384", suite::TLS13_AES_256_GCM_SHA384),
@@ -33,7 +33,7 @@ const SUITES: &[(&str, SupportedCipherSuite)] = &[
     ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
 ];
 
-/// Those that exporter-toolkit takes (some with an older Go) and rustls does not have.
+/// Cipher suites that exporter-toolkit accepts (some with an older Go) and rustls does not have.
 const REFUSED_SUITES: &[(&str, &str)] = &[
     ("TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", CBC),
     ("TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA", CBC),
@@ -47,7 +47,7 @@ const REFUSED_SUITES: &[(&str, &str)] = &[
 const CBC: &str = "rustls has no CBC suites, which padding oracles have broken again and again";
 const RSA: &str = "rustls has no RSA key exchange, which has no forward secrecy";
 
-/// RFC 9113, 9.2.2, demands one of these where HTTP/2 is spoken over TLS 1.2; the second is for keys of
+/// The cipher suites of which HTTP/2 over TLS 1.2 demands one (RFC 9113, 9.2.2); the second is for keys on
 /// elliptic curves.
 const HTTP2_SUITES: [SupportedCipherSuite; 2] =
     [suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256];
@@ -75,7 +75,7 @@ impl FromStr for Curve {
             "CurveP256" => Ok(Curve(kx_group::SECP256R1)),
             "CurveP384" => Ok(Curve(kx_group::SECP384R1)),
             "CurveP521" => {
-                Err("CurveP521 cannot be served: rustls has no key exchange with it (P-256, P-384 and X25519 it has)".into())
+                Err("CurveP521 cannot be served: rustls has no key exchange with it; choose X25519, CurveP256 or CurveP384".into())
             }
             _ => Err(format!("unknown curve: {name}")),
         }
@@ -83,20 +83,21 @@ impl FromStr for Curve {
 }
 
 impl TlsServerConfig {
-    /// Whether TLS is asked for: by the same keys as in exporter-toolkit.
+    /// Returns true if TLS is configured: the same keys decide it as in exporter-toolkit.
     pub(crate) fn is_enabled(&self) -> bool {
         let texts =
             [&self.cert, &self.cert_file, &self.key.0, &self.key_file, &self.client_ca, &self.client_ca_file];
         texts.iter().any(|text| !text.is_empty()) || self.client_auth_type.0.is_some()
     }
 
-    /// The files that it names, beside the configuration's own folder.
+    /// Returns the files that this section names; relative names start at `folder`, the configuration's own.
     pub(crate) fn files(&self, folder: &Path) -> Vec<PathBuf> {
         let named = [&self.cert_file, &self.key_file, &self.client_ca_file];
         named.into_iter().filter(|name| !name.is_empty()).map(|name| folder.join(name)).collect()
     }
 
-    /// The configuration for connections, with the certificates as they are now; and the server's own.
+    /// Returns the configuration of connections, with the certificates that the files contain now, and the
+    /// server's own certificate.
     pub(crate) fn build(
         &self,
         folder: &Path,
@@ -112,12 +113,13 @@ impl TlsServerConfig {
             return Err("missing one of key or key_file".into());
         }
         let pem = read_pem(folder, "cert_file", &self.cert_file, &self.cert)?;
-        let chain =
-            certificates(&pem).map_err(|reason| format!("{}: {reason}", which(&self.cert_file, "cert")))?;
+        let chain = certificates(&pem)
+            .map_err(|reason| format!("{}: {reason}", source_name(&self.cert_file, "cert")))?;
         let own = chain.first().cloned().ok_or("no certificate")?;
         let pem = read_pem(folder, "key_file", &self.key_file, &self.key.0)?;
-        let key = PrivateKeyDer::from_pem_slice(&pem)
-            .map_err(|error| format!("{}: no private key in PEM: {error}", which(&self.key_file, "key")))?;
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+            format!("{}: no private key in PEM: {error}", source_name(&self.key_file, "key"))
+        })?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions)
             .map_err(|error| format!("cipher_suites, min_version and max_version: {error}"))?;
@@ -146,7 +148,7 @@ impl TlsServerConfig {
         Ok(wanted.map(|(_, version)| version).collect())
     }
 
-    /// The suites and groups that are allowed; as in Go, those of TLS 1.3 always are.
+    /// Returns the allowed cipher suites and groups. As in Go, the suites of TLS 1.3 are always allowed.
     fn provider(&self) -> CryptoProvider {
         let mut provider = ring::default_provider();
         if !self.cipher_suites.is_empty() {
@@ -192,7 +194,7 @@ impl TlsServerConfig {
         if self.client_allowed_sans.is_some() && !mandatory {
             return Err(SANS_NEED_A_CERTIFICATE.into());
         }
-        let source = which(&self.client_ca_file, "client_ca");
+        let source = source_name(&self.client_ca_file, "client_ca");
         let authorities = if pem.is_empty() {
             Vec::new()
         } else {
@@ -221,7 +223,7 @@ impl TlsServerConfig {
 
 const SANS_NEED_A_CERTIFICATE: &str = "client_allowed_sans requires client_auth_type to be one of RequireAnyClientCert or RequireAndVerifyClientCert";
 
-/// The file's content if one is named, else the text; empty if there is neither.
+/// Returns the file's content if a file is named, else the text; empty if there is neither.
 fn read_pem(folder: &Path, key: &str, file: &str, text: &str) -> Result<Vec<u8>, String> {
     if file.is_empty() {
         return Ok(text.as_bytes().to_vec());
@@ -230,7 +232,7 @@ fn read_pem(folder: &Path, key: &str, file: &str, text: &str) -> Result<Vec<u8>,
     super::read_bounded(&path).map_err(|error| format!("{key} {}: {error}", path.display()))
 }
 
-fn which<'a>(file: &'a str, key: &'a str) -> &'a str {
+fn source_name<'a>(file: &'a str, key: &'a str) -> &'a str {
     if file.is_empty() { key } else { file }
 }
 

@@ -1,4 +1,4 @@
-//! Who may come in: users with bcrypt hashes, and what is known of the passwords that were tried.
+//! Basic authentication: users with bcrypt hashes, and a memory of the passwords that were checked.
 
 use ring::hmac;
 use ring::rand::SystemRandom;
@@ -7,13 +7,14 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OnceCell, Semaphore};
 
-/// So many answers of each kind are remembered.
+/// The number of checked passwords that are remembered, of right and of wrong ones each.
 const REMEMBERED: usize = 128;
 
-/// So many passwords may be waiting to be checked, one at a time; each may take a tenth of a second.
+/// The greatest number of passwords that wait to be checked. They are checked one at a time, and a check may
+/// take 0.1 s.
 const WAITING: usize = 16;
 
-/// A bcrypt hash that can be checked against.
+/// A valid bcrypt hash of a password.
 #[derive(Clone)]
 pub(crate) struct Hash(String);
 
@@ -21,32 +22,34 @@ pub(crate) struct Hash(String);
 #[derive(Debug, Default)]
 pub(crate) struct Users(BTreeMap<String, Hash>);
 
-/// What comes of a user and a password.
+/// The result of the check of a user and a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Right,
     Wrong,
-    /// Too many others are being checked.
+    /// The password was not checked: too many others wait for their check.
     Busy,
 }
 
-/// The checker of passwords. It remembers what it has seen by a keyed hash, never a password.
+/// The checker of passwords. It remembers keyed hashes of what it has checked, never a password.
 pub(crate) struct Passwords {
     key: hmac::Key,
-    /// Apart, so that nobody drives out who was right by being wrong.
+    /// Traces of right passwords, kept apart from the wrong ones: wrong guesses cannot displace them.
     right: Mutex<Recent>,
     wrong: Mutex<Recent>,
-    /// What is being checked: who asks the same waits for that answer.
+    /// The checks that are under way: a request with the same user and password waits for the same check.
     open: Mutex<HashMap<Trace, Arc<OnceCell<bool>>>>,
-    /// Who is in the queue, and who is being checked.
+    /// Permits of the checks that wait or run: [`WAITING`] of them.
     queue: Arc<Semaphore>,
+    /// The permit of the one check that runs.
     turn: Arc<Semaphore>,
 }
 
+/// The keyed hash of a user, the user's bcrypt hash and a password.
 type Trace = [u8; 32];
 
-/// Somebody waits for this check, until it is over or the client has left. Whoever asks for the same then
-/// finds it remembered, or begins anew.
+/// A wait for a check. When it ends, with the check or because the client has left, the check is no longer
+/// listed as under way: the next request for the same finds the result remembered, or begins another check.
 struct OngoingCheck<'a> {
     passwords: &'a Passwords,
     trace: Trace,
@@ -58,10 +61,10 @@ impl Drop for OngoingCheck<'_> {
     }
 }
 
-/// There is no place in the queue.
+/// The error of a check that finds the queue full.
 struct Busy;
 
-/// The last traces, the oldest first out.
+/// The most recent traces, the oldest in front; at most [`REMEMBERED`].
 #[derive(Default)]
 struct Recent(std::collections::VecDeque<Trace>);
 
@@ -94,7 +97,7 @@ impl Users {
         Users(users)
     }
 
-    /// Nobody has to say who they are.
+    /// Returns true if no user is configured: then requests need no password.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -102,7 +105,7 @@ impl Users {
 
 impl Passwords {
     /// # Errors
-    /// If the system has no random numbers.
+    /// Fails if the system's random number generator fails.
     pub(crate) fn new() -> Result<Passwords, ring::error::Unspecified> {
         Ok(Passwords {
             key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?,
@@ -114,11 +117,11 @@ impl Passwords {
         })
     }
 
-    /// Whether this user has this password. It takes the same time for users that are not there.
+    /// Checks the password of a user. An unknown user's check takes as long as a known user's.
     pub(crate) async fn check(&self, users: &Users, user: &str, password: &[u8]) -> Verdict {
         let known = users.0.get(user);
-        // For a stranger the hash of one of the users, always of the same one: so a stranger's check costs
-        // what a user's does.
+        // An unknown user's password is compared with the hash of one of the users, always of the same one,
+        // so that the check costs as much as a known user's.
         let Some(hash) = known.or_else(|| users.0.values().nth(self.pick(user, users.0.len()))) else {
             return Verdict::Wrong;
         };
@@ -139,12 +142,13 @@ impl Passwords {
         }
     }
 
-    /// Waits for a turn, compares, and remembers.
+    /// Waits until no other check runs, compares the password with the hash, and remembers the result.
     async fn compare(&self, password: &[u8], hash: &Hash, known: bool, trace: Trace) -> Result<bool, Busy> {
-        let _place = self.queue.try_acquire().map_err(|_| Busy)?;
+        let _waiting = self.queue.try_acquire().map_err(|_| Busy)?;
         let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| Busy)?;
         let (password, hash) = (password.to_vec(), hash.0.clone());
-        // The turn goes along: if the client leaves, the work goes on, and no other begins beside it.
+        // The permit moves into the task: if the client leaves, the comparison goes on, and no other check
+        // begins beside it.
         let compare = move || {
             let _turn = turn;
             bcrypt::verify(&password, &hash).unwrap_or(false)
@@ -162,7 +166,7 @@ impl Passwords {
         usize::from(self.trace(&[b"stranger", user.as_bytes()])[0]) % users.max(1)
     }
 
-    /// Each part with its length in front, so that no two lists of parts are one.
+    /// Hashes the parts, each after its length, so that different lists of parts have different traces.
     fn trace(&self, parts: &[&[u8]]) -> Trace {
         let mut context = hmac::Context::with_key(&self.key);
         for part in parts {

@@ -1,7 +1,7 @@
-//! How the file is written: exporter-toolkit's YAML, as strict as it reads it.
+//! The format of the file: exporter-toolkit's YAML, parsed as strictly as exporter-toolkit does.
 //!
-//! What can be judged by itself (a name, a hash, a header) is judged while it is read, so that the error
-//! has its line.
+//! A value that can be checked by itself (a name, a hash, a header) is checked while it is parsed, so that
+//! the error names its line.
 
 use super::users::Hash;
 use hyper::header::{HeaderName, HeaderValue};
@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The file; whatever it leaves out, or leaves empty, is as if it had the default.
+/// The whole file. A key that is missing or empty has its default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map")]
 pub(crate) struct File {
@@ -69,7 +69,7 @@ pub(crate) struct RateLimit {
     pub burst: Option<u32>,
 }
 
-/// What is not to be shown, whatever is printed.
+/// A secret text, which debug output does not contain.
 #[derive(Default, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Secret(pub String);
@@ -80,20 +80,20 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether a client is asked for a certificate, and what it must be; the names are those of Go's crypto/tls.
+/// The policy for clients' certificates, with the names of Go's crypto/tls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientAuth {
-    /// Asked for, and any will do, none as well.
+    /// The certificate is requested; any certificate is accepted, and none as well.
     Request,
-    /// There must be one, of whatever origin.
+    /// A certificate is required; any is accepted.
     RequireAny,
-    /// If there is one, it must be good.
+    /// A certificate is verified if the client sends one.
     VerifyIfGiven,
-    /// There must be a good one.
+    /// A certificate is required and verified.
     RequireAndVerify,
 }
 
-/// A version that rustls speaks.
+/// A version of TLS that rustls supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Version {
     Tls12,
@@ -104,11 +104,11 @@ pub(crate) enum Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GoDuration(pub Duration);
 
-/// A scalar that is read by its `FromStr`.
+/// A scalar that is parsed by its `FromStr`.
 #[derive(Debug, Default)]
 pub(crate) struct FromScalar<T>(pub T);
 
-/// A boolean as YAML 1.1 spells them.
+/// A boolean in one of the spellings of YAML 1.1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Switch(pub bool);
 
@@ -136,7 +136,7 @@ impl FromStr for FromScalar<Option<ClientAuth>> {
         Ok(FromScalar(Some(match name {
             "" | "NoClientCert" => return Ok(FromScalar(None)),
             "RequestClientCert" => ClientAuth::Request,
-            // The second is how exporter-toolkit called it before.
+            // The second is the earlier name in exporter-toolkit.
             "RequireAnyClientCert" | "RequireClientCert" => ClientAuth::RequireAny,
             "VerifyClientCertIfGiven" => ClientAuth::VerifyIfGiven,
             "RequireAndVerifyClientCert" => ClientAuth::RequireAndVerify,
@@ -150,7 +150,7 @@ impl FromStr for GoDuration {
 
     fn from_str(text: &str) -> Result<GoDuration, String> {
         let bad = || format!("{text:?} is not a duration such as 1s, 1.5s or 1m30s");
-        // What Go reads into a number of nanoseconds.
+        // A number without a unit is a number of nanoseconds, as it is in Go.
         if let Ok(nanoseconds) = text.parse() {
             return Ok(GoDuration(Duration::from_nanos(nanoseconds)));
         }
@@ -237,7 +237,7 @@ impl<'de> Deserialize<'de> for Switch {
     }
 }
 
-/// A map whose values are read with their key in mind; no key twice.
+/// A map with unique keys; the function parses a value, given its key.
 struct Entries<T>(fn(&str, &str) -> Result<T, String>);
 
 struct Entry<'a, T>(&'a str, fn(&str, &str) -> Result<T, String>);
@@ -254,7 +254,7 @@ impl<'de, T> Visitor<'de> for Entries<T> {
     }
 
     fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        // It is not shown: it may be a password.
+        // The error does not contain the text: it may be a password.
         Err(E::invalid_type(Unexpected::Other("string"), &self))
     }
 
@@ -262,7 +262,7 @@ impl<'de, T> Visitor<'de> for Entries<T> {
         let mut entries = BTreeMap::new();
         while let Some(key) = map.next_key::<String>()? {
             if entries.contains_key(&key) {
-                return Err(A::Error::custom(format!("{key:?} is there twice")));
+                return Err(A::Error::custom(format!("{key:?} is set twice")));
             }
             let value = map.next_value_seed(Entry(&key, self.0))?;
             entries.insert(key, value);
@@ -293,12 +293,12 @@ impl<T> Visitor<'_> for Entry<'_, T> {
 
 fn users<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Hash>, D::Error> {
     from.deserialize_any(Entries(|user, hash| {
-        // The hash itself is not shown: it may be a password that somebody forgot to hash.
+        // The error does not contain the text: it may be a password in plain text.
         Hash::from_str(hash).map_err(|reason| format!("the password of {user:?} is no bcrypt hash: {reason}"))
     }))
 }
 
-/// What can be set, and for those that are enumerations, to what.
+/// The headers that can be set, and the values that they may have; an empty list allows any value.
 const HEADERS: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),

@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("client", &["server", "site"]),
     ("top", &["model"]),
     ("cli", &["client", "model", "runtimes", "sandbox", "server", "site"]),
+    ("settings", &["cli", "client", "model", "runtimes", "sandbox", "server", "site"]),
     // What tests take is of every room.
     ("testing", ALL),
     ("commands", ALL),
@@ -35,10 +36,14 @@ const ALL: &[&str] = &[
     "runtimes",
     "sandbox",
     "server",
+    "settings",
     "site",
     "top",
     "web_config",
 ];
+
+/// The types of `cli` that other modules may name: the command line as a whole, and the values of flags.
+const NOT_FLAGS: &[&str] = &["Cli", "ListFormat", "LogFormat", "LogLevel"];
 
 /// Which foreign crates belong to which of our modules. What is not listed may be used anywhere but in `model`.
 const OWNERS: &[(&str, &[&str])] = &[
@@ -140,6 +145,20 @@ fn named_after(code: &str, prefix: &str) -> Vec<String> {
         }
     }
     names
+}
+
+#[test]
+fn only_cli_and_settings_read_flags_and_the_environment() {
+    let readers = ["cli", "settings", "testing"];
+    let mut broken = Vec::new();
+    for (module, code) in modules().iter().filter(|(module, _)| !readers.contains(&module.as_str())) {
+        let variables = ["env::var", "env::args"].into_iter().filter(|call| code.contains(call));
+        broken.extend(variables.map(|call| format!("{module} calls {call}")));
+        let flags = named_after(code, "crate::cli::").into_iter();
+        let flags = flags.filter(|name| !NOT_FLAGS.contains(&name.as_str()));
+        broken.extend(flags.map(|name| format!("{module} reads the flags {name}")));
+    }
+    assert!(broken.is_empty(), "settings::Settings has what a command needs: {broken:#?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the stream says: all there is to whoever comes, and then at each tick what is new.
+//! The events of the stream: the whole state for a new client, and then the changes of each tick.
 
 use crate::collector::Snapshot;
 use crate::exposition::json::row::PlaceRow;
@@ -11,32 +11,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// What does not change while the exporter runs.
+/// The facts about the exporter that do not change while it runs.
 #[derive(Clone, Debug)]
 pub struct About {
     /// The length of a tick.
     interval: Duration,
-    /// The capabilities that would let it see more.
+    /// The missing capabilities with which the exporter would see more.
     lacks: Vec<&'static str>,
-    /// Which start of which exporter this is: another one has other numbers for its pairs.
+    /// The identifier of this start of this exporter; pairs have other identifiers in another one.
     instance: String,
 }
 
 impl About {
-    /// An exporter that starts now, whose ticks are so long, and that would see more with these capabilities.
+    /// Returns the facts about an exporter that starts now, with the length of its ticks and the capabilities
+    /// that it lacks.
     pub fn new(interval: Duration, lacks: Vec<&'static str>) -> About {
-        // A clock that stands before 1970 counts as 1970; the process makes up for it.
+        // A clock before 1970 counts as 1970; the process id still distinguishes the instance.
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let instance = format!("{:x}.{:x}", now.as_micros(), std::process::id());
         About { interval, lacks, instance }
     }
 }
 
-/// What has been told.
+/// The state of the pairs, as it was last sent.
 pub(super) struct Feed {
     about: Arc<About>,
-    /// When the view's times begin.
+    /// The wall clock's time at which the view's times begin, since 1970.
     epoch: Duration,
+    /// The time of the last tick that was sent, since `epoch`.
     ticked: Duration,
     scene: Arc<Scene>,
     pairs: Vec<StreamedNumbers>,
@@ -44,33 +46,33 @@ pub(super) struct Feed {
     sources: Vec<SourceRow>,
 }
 
-/// The pairs' numbers, by their ends. No number is given twice while the exporter runs.
+/// The pairs' identifiers, by their ends. No identifier is used twice while the exporter runs.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     known: BTreeMap<[End; 2], u64>,
     last: u64,
 }
 
-/// What has been told of a pair.
+/// The facts and numbers of one pair, as they were last sent.
 struct StreamedNumbers {
     id: u64,
-    /// Which side is told of: into it is receive.
+    /// The side that the numbers are about, 0 or 1: bytes into it are received.
     subject: usize,
-    /// Where the labels of that side are among the scene's.
+    /// The index of that side's labels in the scene.
     labels: Option<usize>,
-    /// No other pair carries them, so that their rates are the pair's.
-    alone: bool,
-    /// What that side counted at the last tick; `None` if there was none.
+    /// True if no other pair has these labels, so that their rates are the pair's.
+    has_own_labels: bool,
+    /// The counters of that side at the last tick; `None` before the first.
     counted: Option<Counters>,
     numbers: Numbers,
 }
 
-/// The numbers of a pair, as last told.
+/// The numbers of a pair.
 #[derive(Clone, Default, PartialEq)]
 struct Numbers {
     rates: Option<Rates>,
     peaks: Option<Rates>,
-    /// Ever, on the way in and out.
+    /// Dropped packets in total: received, transmitted.
     dropped: [u64; 2],
 }
 
@@ -119,7 +121,7 @@ struct StreamedPair<'a> {
 }
 
 impl Feed {
-    /// Begins with what is shown now; `None` if there is nothing yet.
+    /// Returns a feed that starts with this snapshot; `None` if it has no view yet.
     pub(super) fn new(about: Arc<About>, ids: Ids, snapshot: &Snapshot) -> Option<Feed> {
         let view = snapshot.view.as_ref()?;
         let mut feed = Feed {
@@ -131,33 +133,33 @@ impl Feed {
             ids,
             sources: source_rows(snapshot),
         };
-        feed.take_scene(&view.scene);
+        feed.replace_scene(&view.scene);
         let length = Duration::ZERO;
-        for (pair, told) in feed.pairs.iter_mut().enumerate() {
-            told.numbers = told.numbers(view, pair, length);
+        for (pair, streamed) in feed.pairs.iter_mut().enumerate() {
+            streamed.numbers = streamed.numbers(view, pair, length);
         }
         Some(feed)
     }
 
-    /// Ends it; whoever comes later finds the pairs by the same numbers.
+    /// Ends the feed; returns the pairs' identifiers for the next one.
     pub(super) fn into_ids(self) -> Ids {
         self.ids
     }
 
-    /// What the events of this tick are called: two of one name say the same.
+    /// Returns the identifier of this tick's events: two events of one identifier have the same content.
     pub(super) fn event_id(&self) -> String {
         format!("{}-{}", self.about.instance, self.ticked.as_millis())
     }
 
-    /// All there is, as JSON.
+    /// Returns the whole state, as JSON.
     pub(super) fn state(&self) -> String {
-        let told = || self.scene.pairs.iter().zip(&self.pairs);
+        let pairs = || self.scene.pairs.iter().zip(&self.pairs);
         let mut now = Now::new(self);
         now.sources = Some(&self.sources);
         now.summed = Some(self.scene.summed);
-        now.appeared = told().map(|(shown, told)| StreamedPair::new(shown, told)).collect();
-        for told in &self.pairs {
-            now.add(told.id, &Numbers::default(), &told.numbers);
+        now.appeared = pairs().map(|(shown, streamed)| StreamedPair::new(shown, streamed)).collect();
+        for streamed in &self.pairs {
+            now.add_changes(streamed.id, &Numbers::default(), &streamed.numbers);
         }
         json(&StreamedState {
             exporter: &self.about.instance,
@@ -168,7 +170,7 @@ impl Feed {
         })
     }
 
-    /// What is new at this tick, as JSON; `None` if it is none that was not told already.
+    /// Returns the changes of this tick, as JSON; `None` if the snapshot has no tick that is not sent yet.
     pub(super) fn tick(&mut self, snapshot: &Snapshot) -> Option<String> {
         let view = snapshot.view.as_ref().filter(|view| view.ticked > self.ticked)?;
         let length = view.ticked - self.ticked;
@@ -179,14 +181,14 @@ impl Feed {
         let other_summed = self.scene.summed != view.scene.summed;
         let change = match Arc::ptr_eq(&self.scene, &view.scene) {
             true => SceneChange::default(),
-            false => self.take_scene(&view.scene),
+            false => self.replace_scene(&view.scene),
         };
         let mut news = Vec::with_capacity(self.pairs.len());
-        for (pair, told) in self.pairs.iter_mut().enumerate() {
-            let numbers = told.numbers(view, pair, length);
-            told.counted = Some(view.own_counters(pair, told.subject));
-            if numbers != told.numbers {
-                news.push((told.id, std::mem::replace(&mut told.numbers, numbers.clone()), numbers));
+        for (pair, streamed) in self.pairs.iter_mut().enumerate() {
+            let numbers = streamed.numbers(view, pair, length);
+            streamed.counted = Some(view.own_counters(pair, streamed.subject));
+            if numbers != streamed.numbers {
+                news.push((streamed.id, std::mem::replace(&mut streamed.numbers, numbers.clone()), numbers));
             }
         }
         let mut now = Now::new(self);
@@ -197,23 +199,23 @@ impl Feed {
         now.appeared = change.appeared.iter().map(row).collect();
         now.changed = change.changed.iter().map(row).collect();
         for (id, before, numbers) in &news {
-            now.add(*id, before, numbers);
+            now.add_changes(*id, before, numbers);
         }
         Some(json(&now))
     }
 
-    /// Takes over another scene; says what has come, gone and changed in it.
-    fn take_scene(&mut self, scene: &Arc<Scene>) -> SceneChange {
+    /// Replaces the scene; returns the pairs that have appeared, vanished and changed.
+    fn replace_scene(&mut self, scene: &Arc<Scene>) -> SceneChange {
         let before = std::mem::replace(&mut self.scene, Arc::clone(scene));
         let mut known: BTreeMap<u64, (&Arc<ShownPair>, StreamedNumbers)> = before
             .pairs
             .iter()
             .zip(std::mem::take(&mut self.pairs))
-            .map(|(shown, told)| (told.id, (shown, told)))
+            .map(|(shown, streamed)| (streamed.id, (shown, streamed)))
             .collect();
         let mut change = SceneChange::default();
-        let labels: Vec<Option<usize>> = scene.pairs.iter().map(|pair| place(scene, pair)).collect();
-        let shared = shared(&labels);
+        let labels: Vec<Option<usize>> = scene.pairs.iter().map(|pair| labels_index(scene, pair)).collect();
+        let shared = repeated(&labels);
         let mut ids = BTreeMap::new();
         for (pair, (shown, labels)) in scene.pairs.iter().zip(labels).enumerate() {
             let ends = shown.sides.each_ref().map(|side| side.end);
@@ -223,11 +225,11 @@ impl Feed {
             });
             ids.insert(ends, id);
             let subject = subject(shown);
-            let mut told = StreamedNumbers {
+            let mut streamed = StreamedNumbers {
                 id,
                 subject,
                 labels,
-                alone: true,
+                has_own_labels: true,
                 counted: None,
                 numbers: Numbers::default(),
             };
@@ -237,12 +239,12 @@ impl Feed {
                     if earlier != shown {
                         change.changed.push(pair);
                     }
-                    told.numbers = before.numbers;
-                    told.counted = before.counted.filter(|_| before.subject == subject);
+                    streamed.numbers = before.numbers;
+                    streamed.counted = before.counted.filter(|_| before.subject == subject);
                 }
             }
-            told.alone = labels.is_none_or(|labels| !shared.contains(&labels));
-            self.pairs.push(told);
+            streamed.has_own_labels = labels.is_none_or(|labels| !shared.contains(&labels));
+            self.pairs.push(streamed);
         }
         self.ids.known = ids;
         change.vanished = known.into_keys().collect();
@@ -250,7 +252,7 @@ impl Feed {
     }
 }
 
-/// What is other in a scene: pairs by their place in it, those that are gone by their number.
+/// The differences between two scenes: pairs by their index in the new one, vanished pairs by identifier.
 #[derive(Default)]
 struct SceneChange {
     appeared: Vec<usize>,
@@ -259,14 +261,14 @@ struct SceneChange {
 }
 
 impl StreamedNumbers {
-    /// What there is to say at the end of a tick of this length.
+    /// Returns the pair's numbers at the end of a tick of this length.
     fn numbers(&self, view: &View, pair: usize, length: Duration) -> Numbers {
         let counted = view.own_counters(pair, self.subject);
         let of_labels = |all: &[Option<Rates>]| all.get(self.labels?).copied().flatten();
         Numbers {
             rates: match &self.counted {
                 Some(before) => Some(rates(before, &counted, length)),
-                None if self.alone => of_labels(&view.rates),
+                None if self.has_own_labels => of_labels(&view.rates),
                 None => None,
             },
             peaks: of_labels(&view.peaks),
@@ -290,8 +292,8 @@ impl Now<'_> {
         }
     }
 
-    /// Adds what is other in a pair's numbers.
-    fn add(&mut self, id: u64, before: &Numbers, now: &Numbers) {
+    /// Adds the differences of a pair's numbers.
+    fn add_changes(&mut self, id: u64, before: &Numbers, now: &Numbers) {
         let row = |rates: Rates| {
             let Rates { receive_bytes, receive_packets, transmit_bytes, transmit_packets } = rates;
             [id, receive_bytes, transmit_bytes, receive_packets, transmit_packets]
@@ -308,14 +310,16 @@ impl Now<'_> {
 }
 
 impl<'a> StreamedPair<'a> {
-    /// The side that is told of comes second.
-    fn new(shown: &'a ShownPair, told: &StreamedNumbers) -> StreamedPair<'a> {
-        let [other, subject] = [1 - told.subject, told.subject].map(|side| PlaceRow::new(&shown.sides[side]));
-        StreamedPair { id: told.id, state: shown.state.as_str(), ends: [other, subject] }
+    /// Returns the row of a pair; the side that its numbers are about comes second.
+    fn new(shown: &'a ShownPair, streamed: &StreamedNumbers) -> StreamedPair<'a> {
+        let [other, subject] =
+            [1 - streamed.subject, streamed.subject].map(|side| PlaceRow::new(&shown.sides[side]));
+        StreamedPair { id: streamed.id, state: shown.state.as_str(), ends: [other, subject] }
     }
 }
 
-/// The interface, if only one side is one; else the second side, unless the user does not want to see that.
+/// Returns the side that a pair's numbers are about: the interface if only one side is one; else the second
+/// side, unless the user's filter hides it.
 fn subject(pair: &ShownPair) -> usize {
     match pair.sides.each_ref().map(|side| (side.role, side.hidden)) {
         [(Role::Interface, _), (Role::Port, _)] => 0,
@@ -324,16 +328,16 @@ fn subject(pair: &ShownPair) -> usize {
     }
 }
 
-/// Where the labels of the side that is told of are among the scene's.
-fn place(scene: &Scene, pair: &ShownPair) -> Option<usize> {
+/// Returns the index in the scene of the labels of the side that the pair's numbers are about.
+fn labels_index(scene: &Scene, pair: &ShownPair) -> Option<usize> {
     let labels = pair.sides[subject(pair)].labels.as_ref()?;
     scene.workloads.binary_search_by(|known| (**known).cmp(labels)).ok()
 }
 
-/// Those that are there more than once.
-fn shared(labels: &[Option<usize>]) -> BTreeSet<usize> {
+/// Returns the indices that occur more than once.
+fn repeated(labels: &[Option<usize>]) -> BTreeSet<usize> {
     let mut seen = BTreeSet::new();
-    labels.iter().flatten().copied().filter(|place| !seen.insert(*place)).collect()
+    labels.iter().flatten().copied().filter(|index| !seen.insert(*index)).collect()
 }
 
 fn rates(before: &Counters, now: &Counters, length: Duration) -> Rates {
@@ -354,7 +358,7 @@ fn source_rows(snapshot: &Snapshot) -> Vec<SourceRow> {
     snapshot.status.sources.iter().map(row).collect()
 }
 
-/// What is written has no map with other keys than texts, and no number that JSON has not: it can be written.
+/// Formats the value as JSON. This cannot fail: all keys are texts, and all numbers are finite.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|error| {
         tracing::error!(%error, "cannot write the stream");

@@ -1,24 +1,25 @@
-//! A text of the stream, made once for all who get it.
+//! A text of the stream, formatted and compressed once for all clients.
 
 use crate::server::Encoding;
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress};
 use std::sync::OnceLock;
 
-/// What comes before all else in RFC 1952: deflate, no name, no time, an unknown system.
+/// The header of a gzip stream (RFC 1952): deflate, no name, no time, an unknown system.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// A client that was cut off comes again after this, milliseconds.
+/// The time after which a disconnected client connects again, in milliseconds.
 const RETRY: u32 = 2_000;
 
+/// One event, or a heartbeat.
 pub(super) struct Frame {
     plain: Bytes,
-    /// `None` if it cannot be compressed. It refers to no other text, so that all clients can share it,
-    /// whenever they came.
+    /// The compressed text; `None` if the compression failed. It refers to no earlier text, so that clients
+    /// that connected at different times can share it.
     deflated: OnceLock<Option<Bytes>>,
 }
 
-/// What a client is sent before the first text.
+/// Returns the bytes that precede the first text.
 pub(super) fn opening(encoding: Encoding) -> Option<Bytes> {
     match encoding {
         Encoding::Gzip => Some(Bytes::from_static(&GZIP_HEADER)),
@@ -27,13 +28,13 @@ pub(super) fn opening(encoding: Encoding) -> Option<Bytes> {
 }
 
 impl Frame {
-    /// An event with its data, which has no line end in it.
+    /// Formats an event. The data must not contain a line end.
     pub(super) fn event(name: &str, id: &str, data: &str) -> Frame {
         let retry = if name == "state" { format!("retry: {RETRY}\n") } else { String::new() };
         Frame::new(format!("event: {name}\nid: {id}\n{retry}data: {data}\n\n"))
     }
 
-    /// What says nothing but that the exporter is there.
+    /// Returns a comment line, which shows clients that the exporter is still there.
     pub(super) fn heartbeat() -> Frame {
         Frame::new(":\n\n".to_owned())
     }
@@ -42,7 +43,7 @@ impl Frame {
         Frame { plain: plain.into(), deflated: OnceLock::new() }
     }
 
-    /// The text as this client reads it.
+    /// Returns the text in this encoding; `None` if it cannot be compressed.
     pub(super) fn encoded(&self, encoding: Encoding) -> Option<Bytes> {
         match encoding {
             Encoding::Identity => Some(self.plain.clone()),
@@ -51,7 +52,8 @@ impl Frame {
     }
 }
 
-/// Deflate's blocks up to a byte's end, which refer to nothing before them (zlib's Z_FULL_FLUSH).
+/// Compresses the text to deflate blocks that end at a byte boundary and refer to nothing before them
+/// (zlib's Z_FULL_FLUSH).
 fn deflate(plain: &[u8]) -> Option<Bytes> {
     let mut compress = Compress::new(Compression::fast(), false);
     let mut out = Vec::with_capacity(plain.len() / 4 + 64);
@@ -59,7 +61,7 @@ fn deflate(plain: &[u8]) -> Option<Bytes> {
         let taken = usize::try_from(compress.total_in()).ok()?;
         let done = compress.compress_vec(plain.get(taken..)?, &mut out, FlushCompress::Full);
         done.inspect_err(|error| tracing::error!(%error, "cannot compress the stream")).ok()?;
-        // As long as there is no room left there may be more.
+        // The output is complete once it leaves some of the buffer free.
         if out.len() < out.capacity() {
             return Some(out.into());
         }

@@ -131,9 +131,9 @@ fn tls_and_passwords_are_as_the_flags_say() {
         quit(terminal);
     }
     let wrong: [(&str, &[&str], &str); 4] = [
-        (&plain, &["--url.ca-file", &ca], "401 Unauthorized: it wants a user and a password"),
+        (&plain, &["--url.ca-file", &ca], "401 Unauthorized: it demands a user and a password"),
         (&named, &["--url.ca-file", &other], "cannot connect: invalid peer certificate"),
-        (&named, &[], "name who signed it with --url.ca-file"),
+        (&named, &[], "name its authority with --url.ca-file"),
         (&format!("http://alice:p%40ss@{address}"), &[], "Client sent an HTTP request to an HTTPS server"),
     ];
     for (url, flags, said) in wrong {
@@ -160,9 +160,9 @@ fn a_certificate_that_an_exporter_has_signed_itself_is_believed_if_it_is_named_a
     let plain = host.exporter(&[]);
     let cases = [
         (&own, "own", "named/web"),
-        (&own, "stranger", "name it itself with --url.ca-file"),
+        (&own, "stranger", "name the certificate with --url.ca-file"),
         (&elsewhere, "elsewhere", "cannot connect: invalid peer certificate: certificate not valid for name"),
-        (&plain, "own", "perhaps it is http://"),
+        (&plain, "own", "perhaps it serves plain HTTP: use http://"),
     ];
     for (exporter, named, said) in cases {
         let terminal =
@@ -179,7 +179,7 @@ fn files_that_are_no_good_are_named_before_anything_is_shown() {
     let empty = written(&folder, "empty.pem", "");
     let cases: [(&[&str], i32, &str); 5] = [
         (&["--url", "https://h", "--url.ca-file", "/no/such"], 1, "cannot read /no/such: No such file"),
-        (&["--url", "https://h", "--url.ca-file", &empty], 1, "no certificate in it"),
+        (&["--url", "https://h", "--url.ca-file", &empty], 1, "the file contains no certificate"),
         (&["--url", "http://h", "--url.password-file", &empty], 1, "a password without a user"),
         (&["--url", "localhost:10736"], 2, "not a URL such as"),
         (&["--url.ca-file", &empty], 2, "--url"),

@@ -239,7 +239,7 @@ fn bad_files_are_refused_in_one_line_with_the_reason_and_the_place() {
             "basic_auth_users:\n  alice: secret\n".into(),
             &["\"alice\"", "too short to be a bcrypted password", "line 2"],
         ),
-        (format!("basic_auth_users:\n  alice: {HASH}\n  alice: {HASH}\n"), &["\"alice\" is there twice"]),
+        (format!("basic_auth_users:\n  alice: {HASH}\n  alice: {HASH}\n"), &["\"alice\" is set twice"]),
         ("basic_auth_users: secret\n".into(), &["basic_auth_users", "a map"]),
         ("basic_auth_users: [alice]\n".into(), &["basic_auth_users", "a map"]),
     ] {
