@@ -12,7 +12,8 @@
 //!   totals (`model::ledger`), claims become names, and `model::host` is the state machine that takes one
 //!   input at a time and says what to ask next. `model::view` is what is shown.
 //! - `kernel` speaks rtnetlink, `runtimes` ask who owns a namespace, `exposition` writes what Prometheus
-//!   reads, `site` answers each path of the `server`. They are edges: none imports another, and no foreign crate's type leaves them.
+//!   reads, `site` answers each path of the `server`. They are edges: none imports another, and no foreign
+//!   crate's type leaves them.
 //! - `top` is the terminal view: it knows nothing but the answer of the API, its own or another exporter's.
 //! - `collector` is the loop between them, `sandbox` gives up privileges, [`cli`] and [`commands`] are the
 //!   program.

@@ -2,12 +2,12 @@
 
 use crate::collector::Snapshot;
 use crate::exposition::json::row::PlaceRow;
-use crate::model::link::{Counters, End};
+use crate::model::link::End;
 use crate::model::pairing::Role;
-use crate::model::peak::{Rates, per_second};
+use crate::model::peak::Rates;
 use crate::model::view::{Scene, ShownPair, Source, SourceStatus, View};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -56,12 +56,6 @@ struct StreamedNumbers {
     id: u64,
     /// Which side is told of: into it is receive.
     subject: usize,
-    /// Where the labels of that side are among the scene's.
-    labels: Option<usize>,
-    /// No other pair carries them, so that their rates are the pair's.
-    alone: bool,
-    /// What that side counted at the last tick; `None` if there was none.
-    counted: Option<Counters>,
     numbers: Numbers,
 }
 
@@ -97,11 +91,29 @@ struct Now<'a> {
     appeared: Vec<StreamedPair<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changed: Vec<StreamedPair<'a>>,
-    rates: Vec<[u64; 5]>,
+    rates: Vec<FlowRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    peaks: Vec<[u64; 5]>,
+    peaks: Vec<FlowRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dropped: Vec<[u64; 3]>,
+}
+
+/// A pair's id; bytes a second received and transmitted, packets a second received and transmitted. All four
+/// are null where they are not known.
+#[derive(Serialize)]
+struct FlowRow([Option<u64>; 5]);
+
+impl FlowRow {
+    fn new(id: u64, rates: Option<Rates>) -> FlowRow {
+        let of = |number: fn(Rates) -> u64| rates.map(number);
+        FlowRow([
+            Some(id),
+            of(|rates| rates.receive_bytes),
+            of(|rates| rates.transmit_bytes),
+            of(|rates| rates.receive_packets),
+            of(|rates| rates.transmit_packets),
+        ])
+    }
 }
 
 #[derive(Clone, PartialEq, Serialize)]
@@ -132,9 +144,8 @@ impl Feed {
             sources: source_rows(snapshot),
         };
         feed.take_scene(&view.scene);
-        let length = Duration::ZERO;
         for (pair, told) in feed.pairs.iter_mut().enumerate() {
-            told.numbers = told.numbers(view, pair, length);
+            told.numbers = Numbers::new(view, pair, told.subject);
         }
         Some(feed)
     }
@@ -171,7 +182,6 @@ impl Feed {
     /// What is new at this tick, as JSON; `None` if it is none that was not told already.
     pub(super) fn tick(&mut self, snapshot: &Snapshot) -> Option<String> {
         let view = snapshot.view.as_ref().filter(|view| view.ticked > self.ticked)?;
-        let length = view.ticked - self.ticked;
         self.ticked = view.ticked;
         let sources = source_rows(snapshot);
         let other_sources = self.sources != sources;
@@ -183,8 +193,7 @@ impl Feed {
         };
         let mut news = Vec::with_capacity(self.pairs.len());
         for (pair, told) in self.pairs.iter_mut().enumerate() {
-            let numbers = told.numbers(view, pair, length);
-            told.counted = Some(view.own_counters(pair, told.subject));
+            let numbers = Numbers::new(view, pair, told.subject);
             if numbers != told.numbers {
                 news.push((told.id, std::mem::replace(&mut told.numbers, numbers.clone()), numbers));
             }
@@ -212,25 +221,15 @@ impl Feed {
             .map(|(shown, told)| (told.id, (shown, told)))
             .collect();
         let mut change = SceneChange::default();
-        let labels: Vec<Option<usize>> = scene.pairs.iter().map(|pair| place(scene, pair)).collect();
-        let shared = shared(&labels);
         let mut ids = BTreeMap::new();
-        for (pair, (shown, labels)) in scene.pairs.iter().zip(labels).enumerate() {
+        for (pair, shown) in scene.pairs.iter().enumerate() {
             let ends = shown.sides.each_ref().map(|side| side.end);
             let id = self.ids.known.get(&ends).copied().unwrap_or_else(|| {
                 self.ids.last += 1;
                 self.ids.last
             });
             ids.insert(ends, id);
-            let subject = subject(shown);
-            let mut told = StreamedNumbers {
-                id,
-                subject,
-                labels,
-                alone: true,
-                counted: None,
-                numbers: Numbers::default(),
-            };
+            let mut told = StreamedNumbers { id, subject: subject(shown), numbers: Numbers::default() };
             match known.remove(&id) {
                 None => change.appeared.push(pair),
                 Some((earlier, before)) => {
@@ -238,10 +237,8 @@ impl Feed {
                         change.changed.push(pair);
                     }
                     told.numbers = before.numbers;
-                    told.counted = before.counted.filter(|_| before.subject == subject);
                 }
             }
-            told.alone = labels.is_none_or(|labels| !shared.contains(&labels));
             self.pairs.push(told);
         }
         self.ids.known = ids;
@@ -258,18 +255,13 @@ struct SceneChange {
     vanished: Vec<u64>,
 }
 
-impl StreamedNumbers {
-    /// What there is to say at the end of a tick of this length.
-    fn numbers(&self, view: &View, pair: usize, length: Duration) -> Numbers {
-        let counted = view.own_counters(pair, self.subject);
-        let of_labels = |all: &[Option<Rates>]| all.get(self.labels?).copied().flatten();
+impl Numbers {
+    /// Returns the numbers of a pair at the end of a tick, as one side sees them.
+    fn new(view: &View, pair: usize, side: usize) -> Numbers {
+        let counted = view.own_counters(pair, side);
         Numbers {
-            rates: match &self.counted {
-                Some(before) => Some(rates(before, &counted, length)),
-                None if self.alone => of_labels(&view.rates),
-                None => None,
-            },
-            peaks: of_labels(&view.peaks),
+            rates: view.own_rates(pair, side),
+            peaks: view.own_peaks(pair, side),
             dropped: [counted.receive_dropped, counted.transmit_dropped],
         }
     }
@@ -292,13 +284,11 @@ impl Now<'_> {
 
     /// Adds what is other in a pair's numbers.
     fn add(&mut self, id: u64, before: &Numbers, now: &Numbers) {
-        let row = |rates: Rates| {
-            let Rates { receive_bytes, receive_packets, transmit_bytes, transmit_packets } = rates;
-            [id, receive_bytes, transmit_bytes, receive_packets, transmit_packets]
-        };
-        self.rates.extend(now.rates.filter(|_| now.rates != before.rates).map(row));
+        if now.rates != before.rates {
+            self.rates.push(FlowRow::new(id, now.rates));
+        }
         if now.peaks != before.peaks {
-            self.peaks.push(row(now.peaks.unwrap_or_default()));
+            self.peaks.push(FlowRow::new(id, now.peaks));
         }
         if now.dropped != before.dropped {
             let [receive, transmit] = now.dropped;
@@ -321,28 +311,6 @@ fn subject(pair: &ShownPair) -> usize {
         [(Role::Interface, _), (Role::Port, _)] => 0,
         [(Role::Interface, false), (Role::Interface, true)] => 0,
         _ => 1,
-    }
-}
-
-/// Where the labels of the side that is told of are among the scene's.
-fn place(scene: &Scene, pair: &ShownPair) -> Option<usize> {
-    let labels = pair.sides[subject(pair)].labels.as_ref()?;
-    scene.workloads.binary_search_by(|known| (**known).cmp(labels)).ok()
-}
-
-/// Those that are there more than once.
-fn shared(labels: &[Option<usize>]) -> BTreeSet<usize> {
-    let mut seen = BTreeSet::new();
-    labels.iter().flatten().copied().filter(|place| !seen.insert(*place)).collect()
-}
-
-fn rates(before: &Counters, now: &Counters, length: Duration) -> Rates {
-    let rate = |of: fn(&Counters) -> u64| per_second(of(now).saturating_sub(of(before)), length);
-    Rates {
-        receive_bytes: rate(|counters| counters.receive_bytes),
-        receive_packets: rate(|counters| counters.receive_packets),
-        transmit_bytes: rate(|counters| counters.transmit_bytes),
-        transmit_packets: rate(|counters| counters.transmit_packets),
     }
 }
 
