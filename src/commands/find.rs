@@ -1,13 +1,15 @@
 //! `veth-exporter find QUERY`: prints the owner of a device, an address or a container's interface.
 
 use super::oneshot::{OneShot, print, print_json};
-use super::rows::{ListedEnd, ListedPair, rows};
 use crate::cli::ListFormat;
-use crate::collector::LookedUp as FoundByEngine;
+use crate::collector::{Engine, LookedUp as FoundByEngine};
+use crate::exposition::json;
+use crate::exposition::json::row::{CounterRow, EndRow, PairRow, PlaceRow};
 use crate::kernel::Resolver;
 use crate::model::host::LookFailure;
-use crate::model::link::{IpAddress, Mac};
+use crate::model::link::{IpAddress, Mac, Name};
 use crate::model::text::{Readable, printable};
+use crate::model::view::View;
 use crate::runtimes::cri::SeenPod;
 use crate::runtimes::docker::{Attachment, Seen};
 use crate::settings::FindSettings;
@@ -18,6 +20,7 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
+use tokio::runtime::Runtime;
 
 /// The least similarity of a suggested name (1 is equality), and the number of suggestions.
 const ALIKE: f64 = 0.6;
@@ -32,24 +35,24 @@ const SHORTEST_ID: usize = 4;
 /// # Errors
 /// Fails with one line, which has the nearest names, if nothing is found.
 pub(super) fn run(settings: &FindSettings) -> anyhow::Result<()> {
-    let mut look = OneShot::read_host(&settings.host)?;
-    let mut rows = rows(&look.view);
+    let OneShot { view, mut sources, mut engines, runtime } = OneShot::read_host(&settings.host)?;
+    let mut rows: Vec<FoundPair<'_>> = json::rows_read_once(&view).into_iter().map(FoundPair::new).collect();
     let query = FindQuery::read(&settings.query);
     if query.ip.is_some() {
-        let all: BTreeSet<Option<u32>> = rows.iter().flat_map(|row| &row.ends).map(|end| end.nsid).collect();
-        add_addresses(&mut rows, &all, &mut look.sources.resolver);
+        let all: BTreeSet<Option<u32>> =
+            rows.iter().flat_map(|row| row.places()).map(|place| place.nsid).collect();
+        add_addresses(&mut rows, &all, &mut sources.resolver);
     }
     let names = names(&rows);
-    let (mut found, others): (Vec<ListedPair>, Vec<ListedPair>) =
+    let (mut found, others): (Vec<FoundPair<'_>>, Vec<FoundPair<'_>>) =
         rows.into_iter().partition(|row| query.means(row));
     if found.is_empty() {
-        let Some((runtime, seen)) = ask_engines(&mut look, &query.text) else {
+        let Some((runtime, seen)) = ask_engines(&mut engines, &runtime, &query.text) else {
             return not_found(&query.text, &names);
         };
         // A Swarm task's container has a name of its own besides the one that is shown.
-        let of_container =
-            |end: &ListedEnd| end.container_id.iter().chain(&end.member_ids).any(|id| id == seen.id());
-        found = others.into_iter().filter(|row| row.ends.iter().any(of_container)).collect();
+        let of_container = |place: &PlaceRow<'_>| ids(place).any(|id| id == seen.id());
+        found = others.into_iter().filter(|row| row.places().any(of_container)).collect();
         if found.is_empty() {
             match &seen {
                 FoundByEngine::Container(seen) => bail!("{}", why_none(runtime, seen)),
@@ -57,23 +60,68 @@ pub(super) fn run(settings: &FindSettings) -> anyhow::Result<()> {
             }
         }
     }
-    let mut rows = found;
     if query.ip.is_none() {
-        let needed = rows.iter().flat_map(|row| &row.ends).map(|end| end.nsid).collect();
-        add_addresses(&mut rows, &needed, &mut look.sources.resolver);
+        let needed = found.iter().flat_map(|row| row.places()).map(|place| place.nsid).collect();
+        add_addresses(&mut found, &needed, &mut sources.resolver);
     }
-    let found: Vec<FoundPair> = rows.into_iter().map(FoundPair::new).collect();
+    let devices = device_names(&view);
+    for row in &mut found {
+        row.by_hand = row.places().flat_map(|place| by_hand(place, &devices)).collect();
+    }
     match settings.format {
         ListFormat::Json => print_json(&found),
         ListFormat::Table => print(&found.iter().map(FoundPair::text).collect::<Vec<_>>().join("\n")),
     }
 }
 
+/// A pair, or an end without a pair, as the document of all pairs has it; with what only `find` knows.
+#[derive(Debug, Serialize)]
+struct FoundPair<'a> {
+    #[serde(flatten)]
+    row: PairRow<'a, Vec<FoundEnd<'a>>>,
+    /// The commands that show the same.
+    by_hand: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FoundEnd<'a> {
+    #[serde(flatten)]
+    row: EndRow<'a>,
+    /// Each with the prefix's length.
+    ip_addresses: Vec<String>,
+}
+
+/// Returns the ids of a namespace's workloads.
+fn ids<'a>(place: &'a PlaceRow<'_>) -> impl Iterator<Item = &'a str> {
+    let ids = place.workload.iter().chain(&place.members).map(|workload| &*workload.id);
+    ids.filter(|id| !id.is_empty())
+}
+
+/// Returns the names by which a user may know an end, as they are shown.
+fn names_of(place: &PlaceRow<'_>) -> Vec<String> {
+    let workload = place.workload.iter().flat_map(|workload| {
+        [workload.container.clone().into_owned(), workload.pod.clone().into_owned(), workload.name()]
+    });
+    let members = place.members.iter().map(|member| member.container.clone().into_owned());
+    let own = place.name.iter().chain([&place.network]).map(|name| name.clone().into_owned());
+    own.chain(workload).chain(members).filter(|name| !name.is_empty()).collect()
+}
+
+/// The names of devices in the kernel's bytes, by namespace and ifindex.
+type DeviceNames = BTreeMap<(Option<u32>, u32), Name>;
+
+fn device_names(view: &View) -> DeviceNames {
+    let paired = view.scene.pairs.iter().flat_map(|pair| &pair.sides);
+    let sides = paired.chain(view.scene.single.iter().map(|(side, _)| &**side));
+    sides.filter_map(|side| Some(((side.end.netns.nsid(), side.end.ifindex), side.link?.name))).collect()
+}
+
 /// Every interpretation of the user's text; one query can mean several things.
 struct FindQuery {
-    bytes: Vec<u8>,
-    /// The text as it would be shown, if it is not UTF-8.
+    /// The text as it was typed; as it would be shown, if it is not UTF-8.
     text: String,
+    /// The text as a device of that name is shown.
+    device: String,
     ifindex: Option<u32>,
     address: Option<Mac>,
     ip: Option<IpAddr>,
@@ -81,8 +129,8 @@ struct FindQuery {
 
 impl FindQuery {
     fn read(query: &OsStr) -> FindQuery {
-        let bytes = query.as_bytes().to_vec();
-        let text = query.to_str().map_or_else(|| Readable(&bytes).to_string(), str::to_owned);
+        let device = Readable(query.as_bytes()).to_string();
+        let text = query.to_str().map_or_else(|| device.clone(), str::to_owned);
         let bare = text.split_once('/').map_or(text.as_str(), |(address, _)| address);
         FindQuery {
             ifindex: text.parse().ok(),
@@ -90,39 +138,33 @@ impl FindQuery {
             // An address is also recognised with the length of its prefix, as `ip addr` prints it.
             ip: bare.parse().ok(),
             text,
-            bytes,
+            device,
         }
     }
 
-    fn means(&self, row: &ListedPair) -> bool {
-        row.ends.iter().any(|end| self.means_end(end))
+    fn means(&self, row: &FoundPair<'_>) -> bool {
+        row.row.ends.iter().any(|end| self.means_end(end))
     }
 
-    fn means_end(&self, end: &ListedEnd) -> bool {
-        let text = Some(self.text.as_str());
-        let mut ids =
-            end.container_id.iter().chain(&end.member_ids).filter(|_| self.text.len() >= SHORTEST_ID);
-        let address = self.address.map(|address| address.to_string());
+    fn means_end(&self, end: &FoundEnd<'_>) -> bool {
+        let place = &end.row.place;
         let ip = |shown: &String| {
             let address = shown.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok());
             self.ip.is_some() && address == self.ip
         };
-        self.ifindex == Some(end.ifindex)
-            || [&end.device, &end.container, &end.pod, &end.title, &end.network]
-                .iter()
-                .any(|name| name.as_deref() == text)
-            || end.owner().as_deref() == text
-            || end.raw_device.is_some_and(|name| name.as_bytes() == self.bytes)
-            || (!self.text.is_empty() && end.netns == self.text)
-            || end.members.contains(&self.text)
-            || ids.any(|id| id.starts_with(&self.text))
-            || (address.is_some() && end.address == address)
+        self.ifindex == Some(place.ifindex)
+            || names_of(place).contains(&self.text)
+            || place.name.as_deref() == Some(&*self.device)
+            || place.workload.as_ref().is_some_and(|workload| workload.title() == self.text)
+            || (!self.text.is_empty() && place.netns == self.text)
+            || (self.text.len() >= SHORTEST_ID && ids(place).any(|id| id.starts_with(&self.text)))
+            || self.address.is_some_and(|address| place.address == Some(address.to_string().into()))
             || end.ip_addresses.iter().any(ip)
     }
 }
 
 /// Adds to each end in these namespaces its IP addresses. A namespace that may not be read adds none.
-fn add_addresses(rows: &mut [ListedPair], netns: &BTreeSet<Option<u32>>, resolver: &mut Resolver) {
+fn add_addresses(rows: &mut [FoundPair<'_>], netns: &BTreeSet<Option<u32>>, resolver: &mut Resolver) {
     let mut known: BTreeMap<Option<u32>, Vec<IpAddress>> = BTreeMap::new();
     for &nsid in netns {
         match resolver.addresses(nsid) {
@@ -131,62 +173,60 @@ fn add_addresses(rows: &mut [ListedPair], netns: &BTreeSet<Option<u32>>, resolve
             Err(LookFailure::Failed(reason)) => tracing::warn!(nsid, %reason, "addresses cannot be read"),
         }
     }
-    for end in rows.iter_mut().flat_map(|row| &mut row.ends) {
-        let addresses = known.get(&end.nsid).into_iter().flatten();
-        let own = addresses.filter(|address| address.ifindex == end.ifindex);
+    for end in rows.iter_mut().flat_map(|row| &mut row.row.ends) {
+        let addresses = known.get(&end.row.place.nsid).into_iter().flatten();
+        let own = addresses.filter(|address| address.ifindex == end.row.place.ifindex);
         end.ip_addresses = own.map(|address| format!("{}/{}", address.address, address.prefix)).collect();
     }
 }
 
 /// Returns every name that a query could mean.
-fn names(rows: &[ListedPair]) -> BTreeSet<String> {
-    let ends = rows.iter().flat_map(|row| &row.ends);
-    let names = ends.flat_map(|end| {
-        let one = [&end.device, &end.container, &end.pod, &end.title, &end.network].into_iter().flatten();
-        one.chain(&end.members).cloned().collect::<Vec<_>>()
-    });
-    names.filter(|name| !name.is_empty()).collect()
+fn names(rows: &[FoundPair<'_>]) -> BTreeSet<String> {
+    rows.iter().flat_map(|row| row.places()).flat_map(names_of).collect()
 }
 
-#[derive(Debug, Serialize)]
-struct FoundPair {
-    #[serde(flatten)]
-    row: ListedPair,
-    /// The commands that show the same.
-    by_hand: Vec<String>,
-}
+impl<'a> FoundPair<'a> {
+    fn new(row: PairRow<'a, Vec<EndRow<'a>>>) -> FoundPair<'a> {
+        let PairRow { state, ends } = row;
+        let ends = ends.into_iter().map(|row| FoundEnd { row, ip_addresses: Vec::new() }).collect();
+        FoundPair { row: PairRow { state, ends }, by_hand: Vec::new() }
+    }
 
-impl FoundPair {
-    fn new(row: ListedPair) -> FoundPair {
-        let by_hand = row.ends.iter().flat_map(by_hand).collect();
-        FoundPair { row, by_hand }
+    fn places(&self) -> impl Iterator<Item = &PlaceRow<'a>> {
+        self.row.ends.iter().map(|end| &end.row.place)
     }
 
     fn text(&self) -> String {
         let mut text = String::new();
-        for end in &self.row.ends {
+        for FoundEnd { row, ip_addresses } in &self.row.ends {
+            let place = &row.place;
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{:<10} {}", end.role, describe(end));
-            let mut line = |name: &str, value: String| {
+            let _ = writeln!(text, "{:<10} {}", place.role, describe(place));
+            let mut line = |name: &str, value: &str| {
                 if !value.is_empty() {
-                    let _ = writeln!(text, "  {name:<9}{}", printable(&value));
+                    let _ = writeln!(text, "  {name:<9}{}", printable(value));
                 }
             };
-            line("mac", end.address.clone().unwrap_or_default());
-            line("ip", end.ip_addresses.join(" "));
-            line("bridge", end.bridge.clone().unwrap_or_default());
-            line("network", end.network.clone().unwrap_or_default());
-            line("workload", end.owner().unwrap_or_default());
-            line("id", end.container_id.clone().unwrap_or_default());
-            line("image", end.image.clone().unwrap_or_default());
-            line("members", end.members.join(" "));
-            line("parent", end.parent.clone().unwrap_or_default());
-            if let Some(counters) = &end.counters {
-                line("received", flow(counters.rx_bytes, counters.rx_packets, counters.rx_dropped));
-                line("sent", flow(counters.tx_bytes, counters.tx_packets, counters.tx_dropped));
+            line("mac", place.address.as_deref().unwrap_or_default());
+            line("ip", &ip_addresses.join(" "));
+            line("bridge", place.bridge.as_deref().unwrap_or_default());
+            line("network", &place.network);
+            if let Some(workload) = &place.workload {
+                line("workload", &workload.title());
+                line("id", &workload.id);
+                line("image", workload.own_image().unwrap_or_default());
+            }
+            let members: Vec<&str> = place.members.iter().map(|member| &*member.container).collect();
+            line("members", &members.join(" "));
+            line("parent", &place.parent);
+            if let Some(counters) = &row.counters {
+                let CounterRow { receive_bytes, receive_packets, receive_packets_dropped, .. } = *counters;
+                let CounterRow { transmit_bytes, transmit_packets, transmit_packets_dropped, .. } = *counters;
+                line("received", &flow(receive_bytes, receive_packets, receive_packets_dropped));
+                line("sent", &flow(transmit_bytes, transmit_packets, transmit_packets_dropped));
             }
         }
-        if !matches!(self.row.state, "paired") {
+        if self.row.state != "paired" {
             let _ = writeln!(text, "state      {}", self.row.state);
         }
         let _ = writeln!(text, "by hand");
@@ -197,19 +237,19 @@ impl FoundPair {
     }
 }
 
-fn describe(end: &ListedEnd) -> String {
-    let device = end.device.as_deref().map_or_else(|| "(hidden)".to_owned(), printable);
-    let place = match end.nsid {
+fn describe(place: &PlaceRow<'_>) -> String {
+    let device = place.name.as_deref().map_or_else(|| "(hidden)".to_owned(), printable);
+    let netns = match place.nsid {
         None => "on the host".to_owned(),
-        Some(nsid) => format!("in {} (nsid {nsid})", printable(&end.netns)),
+        Some(nsid) => format!("in {} (nsid {nsid})", printable(&place.netns)),
     };
-    let state = match end.up {
+    let state = match place.up {
         None => "",
         Some(true) => ", up",
         Some(false) => ", not up",
     };
-    let mtu = end.mtu.map_or_else(String::new, |mtu| format!(", mtu {mtu}"));
-    format!("{}: {device} {place}{state}{mtu}", end.ifindex)
+    let mtu = place.mtu.map_or_else(String::new, |mtu| format!(", mtu {mtu}"));
+    format!("{}: {device} {netns}{state}{mtu}", place.ifindex)
 }
 
 fn flow(bytes: u64, packets: u64, dropped: u64) -> String {
@@ -217,20 +257,24 @@ fn flow(bytes: u64, packets: u64, dropped: u64) -> String {
 }
 
 /// Returns the commands that show this end without this program.
-fn by_hand(end: &ListedEnd) -> Vec<String> {
-    let device = end.raw_device.map(|name| quoted(name.as_bytes()));
+fn by_hand(place: &PlaceRow<'_>, devices: &DeviceNames) -> Vec<String> {
+    let device = devices.get(&(place.nsid, place.ifindex)).map(|name| quoted(name.as_bytes()));
+    let given = |text: &&str| !text.is_empty();
+    let id = place.workload.as_ref().map(|workload| &*workload.id).filter(given);
     // A pod's own container has a name that users do not know.
-    let container = end.container.as_ref().or(end.container_id.as_ref()).map(|name| quoted(name.as_bytes()));
-    let within = match (end.nsid, end.runtime, container) {
+    let container = place.workload.as_ref().map(|workload| &*workload.container).filter(given).or(id);
+    let container = container.map(|name| quoted(name.as_bytes()));
+    let runtime = place.workload.as_ref().map(|workload| &*workload.runtime);
+    let within = match (place.nsid, runtime, container) {
         (None, ..) => Some(String::new()),
-        (Some(_), Some("cri"), _) => end.container_id.as_ref().map(|id| {
+        (Some(_), Some("cri"), _) => id.map(|id| {
             format!(
                 "nsenter -n -t \"$(crictl inspectp -o go-template --template '{{{{.info.pid}}}}' {id})\" "
             )
         }),
         (Some(_), Some(engine @ ("docker" | "podman")), Some(name)) => {
             // A Swarm task is shown as `service.slot`, but its container has another name.
-            let id = end.container_id.as_deref().filter(|_| name.contains('.'));
+            let id = id.filter(|_| name.contains('.'));
             let name = id.and_then(|id| id.get(..12)).map_or(name, str::to_owned);
             Some(format!("nsenter -n -t \"$({engine} inspect -f '{{{{.State.Pid}}}}' {name})\" "))
         }
@@ -272,10 +316,14 @@ fn quoted(word: &[u8]) -> String {
 }
 
 /// Returns the container or pod of this name, running or not, and its runtime.
-fn ask_engines(look: &mut OneShot, query: &str) -> Option<(&'static str, FoundByEngine)> {
-    for engine in &mut look.engines {
+fn ask_engines(
+    engines: &mut [Engine],
+    asking: &Runtime,
+    query: &str,
+) -> Option<(&'static str, FoundByEngine)> {
+    for engine in engines {
         let runtime = engine.runtime().as_str();
-        match look.runtime.block_on(engine.look_up(query)) {
+        match asking.block_on(engine.look_up(query)) {
             Ok(Some(found)) => return Some((runtime, found)),
             Ok(None) => {}
             Err(reason) => tracing::warn!(collector = runtime, %reason, "failed"),

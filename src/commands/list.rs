@@ -1,8 +1,9 @@
 //! `veth-exporter list`: prints all pairs, once.
 
-use super::oneshot::{OneShot, print, print_json};
-use super::rows::{ListedEnd, ListedPair, rows};
+use super::oneshot::{OneShot, print};
 use crate::cli::ListFormat;
+use crate::exposition::json;
+use crate::exposition::json::row::{EndRow, PairRow};
 use crate::model::text::printable;
 use crate::settings::ListSettings;
 
@@ -12,10 +13,9 @@ use crate::settings::ListSettings;
 /// Fails if the host's links cannot be read.
 pub(super) fn run(settings: &ListSettings) -> anyhow::Result<()> {
     let look = OneShot::read_host(&settings.host)?;
-    let rows = rows(&look.view);
     match settings.format {
-        ListFormat::Json => print_json(&rows),
-        ListFormat::Table => print(&table(&rows)),
+        ListFormat::Json => print(&(json::to_pretty_json(&look.view)? + "\n")),
+        ListFormat::Table => print(&table(&json::rows_read_once(&look.view))),
     }
 }
 
@@ -24,7 +24,7 @@ const HEADINGS: [&str; 9] =
 
 /// Returns one line for each pair: the port (or the first end) and the workload behind it, with bytes as the
 /// workload sees them.
-fn table(rows: &[ListedPair]) -> String {
+fn table(rows: &[PairRow<'_, Vec<EndRow<'_>>>]) -> String {
     let mut lines: Vec<[String; 9]> = vec![HEADINGS.map(str::to_owned)];
     lines.extend(rows.iter().map(line));
     let widths: [usize; 9] = std::array::from_fn(|column| {
@@ -42,25 +42,26 @@ fn table(rows: &[ListedPair]) -> String {
     out
 }
 
-fn line(row: &ListedPair) -> [String; 9] {
+fn line(row: &PairRow<'_, Vec<EndRow<'_>>>) -> [String; 9] {
     let port = &row.ends[0];
-    let peer = row.ends.get(1);
-    let text = |value: Option<&String>| value.map_or_else(|| "-".to_owned(), |text| printable(text));
-    let workload = peer.and_then(ListedEnd::owner).or_else(|| port.owner());
+    let peer = row.ends.get(1).map(|peer| &peer.place);
+    let text = |value: Option<&str>| value.map_or_else(|| "-".to_owned(), printable);
+    let given = |text: &&str| !text.is_empty();
+    let workload = peer.and_then(|peer| peer.workload.as_ref()).or(port.place.workload.as_ref());
     let counters = port.counters.as_ref();
     let bytes = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     [
-        format!("{}:{}", port.ifindex, text(port.device.as_ref())),
-        text(Some(&port.netns).filter(|netns| !netns.is_empty())),
-        text(port.bridge.as_ref()),
+        format!("{}:{}", port.place.ifindex, text(port.place.name.as_deref())),
+        text(Some(&*port.place.netns).filter(given)),
+        text(port.place.bridge.as_deref()),
         peer.map_or_else(
             || "-".to_owned(),
-            |peer| format!("{}:{}", peer.ifindex, text(peer.device.as_ref())),
+            |peer| format!("{}:{}", peer.ifindex, text(peer.name.as_deref())),
         ),
-        text(workload.as_ref()),
-        text(peer.and_then(|peer| peer.network.as_ref())),
-        bytes(counters.map(|counters| counters.tx_bytes)),
-        bytes(counters.map(|counters| counters.rx_bytes)),
-        row.state.to_owned(),
+        text(workload.map(|workload| workload.title()).as_deref()),
+        text(peer.map(|peer| &*peer.network).filter(given)),
+        bytes(counters.map(|counters| counters.transmit_bytes)),
+        bytes(counters.map(|counters| counters.receive_bytes)),
+        row.state.clone().into_owned(),
     ]
 }

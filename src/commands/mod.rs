@@ -9,7 +9,6 @@ mod list;
 mod log;
 mod notify;
 mod oneshot;
-mod rows;
 mod serve;
 mod top;
 

@@ -3,11 +3,10 @@
 use super::{collecting, confine};
 use crate::client::Remote;
 use crate::collector::{Handle, Snapshot};
-use crate::exposition::json;
+use crate::exposition::json::{self, PairsAnswer};
 use crate::kernel::Reach;
 use crate::settings::{HostSettings, TopSettings};
 use crate::top::draw::Theme;
-use crate::top::pairs::ApiAnswer;
 use crate::top::state::{Update, UserCommand, ViewState};
 use crate::top::terminal::{Screen, TerminalInput, inputs};
 use anyhow::{Context, anyhow, bail};
@@ -100,7 +99,7 @@ async fn supply(mut supplier: Supplier, every: Duration, out: Sender<Supplied>) 
 impl Supplier {
     /// Returns the next message; `None` if there is none yet.
     async fn ask(&mut self) -> Option<Supplied> {
-        let read = |json: &[u8]| ApiAnswer::read(json).map_or_else(Update::Failure, Update::Pairs);
+        let read = |json: &[u8]| PairsAnswer::read(json).map_or_else(Update::Failure, Update::Pairs);
         match self {
             Supplier::Remote(remote) => {
                 let update = match remote.request_pairs().await {

@@ -5,7 +5,7 @@ use super::label;
 use super::ledger::LabelSet;
 use super::link::Name;
 use super::pairing::Role;
-use super::view::ShownPair;
+use super::view::{ShownPair, ShownSide};
 use super::workload::{Claims, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -122,6 +122,15 @@ impl Filter {
                 Role::Port => unwanted[1 - index] || !self.shows_device(side.link.map(|link| link.name)),
             };
         }
+    }
+
+    /// Sets `hidden` on an end without a pair: it is hidden with its namespace's owner, or by its own name if
+    /// there is none.
+    pub(super) fn hide_single(&self, side: &mut ShownSide) {
+        side.hidden = match &side.ownership {
+            Some(ownership) => !self.shows_owner(&ownership.owner),
+            None => !self.shows_device(side.link.map(|link| link.name)),
+        };
     }
 
     fn shows_device(&self, name: Option<Name>) -> bool {

@@ -7,6 +7,7 @@
 use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
 use super::peak::Rates;
+use super::series::OTHER;
 use super::slab::Slab;
 use super::workload::Workload;
 use crate::model::policy::TRANSIT;
@@ -28,6 +29,7 @@ use self::book::Book;
 pub use self::labels::{LabelSet, NetworkLabels};
 use self::overflow::Placement;
 pub(crate) use self::overflow::{Overflow, RowKind, SeriesCost};
+use self::totals::TotalId;
 pub(crate) use self::traffic::Flow;
 pub use self::traffic::Traffic;
 pub(crate) use self::unattributed::Unattributed;
@@ -156,6 +158,22 @@ impl Ledger {
     /// Returns the counters of a pair's two ends as last read.
     pub(crate) fn shown(&self, id: AccountId) -> [Counters; 2] {
         self.accounts.get(id).map(|account| account.counted.shown).unwrap_or_default()
+    }
+
+    /// Returns the rates of a pair in the last tick, as its first side sees them; `None` before the pair's
+    /// first tick.
+    pub(crate) fn rates(&self, id: AccountId) -> Option<Rates> {
+        self.accounts.get(id)?.counted.rates
+    }
+
+    /// Returns the total that each side of a pair is booked to, and true if other sides are booked to it as
+    /// well; `None` for a port, and for a side that is booked to the interface `other`.
+    pub(crate) fn totals(&self, id: AccountId) -> [Option<(TotalId, bool)>; 2] {
+        let Some(account) = self.accounts.get(id) else { return [None, None] };
+        account.totals.map(|id| {
+            let total = self.book.workloads.get(id?)?;
+            (total.labels.interface != OTHER).then_some((id?, total.is_shared()))
+        })
     }
 
     /// Returns the labels that each side of a pair is booked to; for a pair that is held back, the labels
@@ -395,7 +413,7 @@ impl Ledger {
     /// Records the rates of the tick that ends now and took `length`, and drops those older than `window`.
     pub(crate) fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
         for account in self.accounts.values_mut() {
-            account.counted.end_tick(&account.ends);
+            account.counted.end_tick(&account.ends, length);
             if account.held.is_none() {
                 for total in account.totals.into_iter().flatten() {
                     if let Some(total) = self.book.workloads.get_mut(total) {
@@ -407,8 +425,6 @@ impl Ledger {
         for total in self.book.workloads.values_mut() {
             if std::mem::take(&mut total.carried) {
                 total.peaks.tick(&total.traffic, now, length);
-            } else {
-                total.peaks.pause();
             }
             total.peaks.forget(now, window);
         }
@@ -428,32 +444,32 @@ impl Ledger {
 
     /// Returns the totals of the workloads that the user's filter shows, sorted by labels.
     pub(crate) fn workloads(&self) -> impl Iterator<Item = WorkloadTotal<'_>> {
-        let shown = self.book.workloads.iter().filter(|total| !total.detail.hidden);
-        shown.map(|total| WorkloadTotal {
+        let shown = self.book.workloads.iter().filter(|(_, total)| !total.detail.hidden);
+        shown.map(|(id, total)| WorkloadTotal {
+            id,
             labels: &total.labels,
             traffic: &total.traffic,
             begun: total.begun,
             peak: total.peaks.peak(),
-            rates: total.peaks.last(),
         })
     }
 
     /// Returns the totals of networks, sorted by labels, each with the time at which it began.
     pub(crate) fn networks(&self) -> impl Iterator<Item = (&Arc<NetworkLabels>, &Traffic, Duration)> {
-        self.book.networks.iter().map(|total| (&total.labels, &total.traffic, total.begun))
+        self.book.networks.iter().map(|(_, total)| (&total.labels, &total.traffic, total.begun))
     }
 }
 
 /// A workload's total as shown.
 pub(crate) struct WorkloadTotal<'a> {
+    /// The number of the total, as in [`Ledger::totals`].
+    pub id: TotalId,
     pub labels: &'a Arc<LabelSet>,
     pub traffic: &'a Traffic,
     /// The time from which the total counts.
     pub begun: Duration,
     /// The highest rates of the window; `None` if no pair carried the total in it.
     pub peak: Option<Rates>,
-    /// The rates of the last tick; `None` if no pair carried the total then.
-    pub rates: Option<Rates>,
 }
 
 #[cfg(test)]

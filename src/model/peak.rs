@@ -4,18 +4,30 @@ use super::ledger::Traffic;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The rates of a workload's traffic. In a peak, each field has the rate of the tick in which that field
-/// was highest.
+/// The rates of a pair's or a workload's traffic. In a peak, each field has the rate of the tick in which
+/// that field was highest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
-    /// Received by the workload, bytes per second.
+    /// Received, bytes per second.
     pub receive_bytes: u64,
-    /// Received by the workload, packets per second.
+    /// Received, packets per second.
     pub receive_packets: u64,
-    /// Sent by the workload, bytes per second.
+    /// Sent, bytes per second.
     pub transmit_bytes: u64,
-    /// Sent by the workload, packets per second.
+    /// Sent, packets per second.
     pub transmit_packets: u64,
+}
+
+impl Rates {
+    /// Returns the same rates as the other end of the pair sees them.
+    pub(crate) fn of_peer(self) -> Rates {
+        Rates {
+            receive_bytes: self.transmit_bytes,
+            receive_packets: self.transmit_packets,
+            transmit_bytes: self.receive_bytes,
+            transmit_packets: self.receive_packets,
+        }
+    }
 }
 
 /// The rates of a moving window; only those that may still become the window's highest are stored.
@@ -23,8 +35,6 @@ pub struct Rates {
 pub(crate) struct Peaks {
     /// One maximum for each field of `Rates`, in the order of the fields.
     highest: [Highest; 4],
-    /// The rates of the last tick; `None` if no pair carried the total at that tick.
-    last: Option<Rates>,
     /// The total at the last tick, or at the last [`skip_to`](Peaks::skip_to).
     counted: Traffic,
 }
@@ -39,18 +49,6 @@ impl Peaks {
         for (highest, rate) in self.highest.iter_mut().zip(rates) {
             highest.push(now, rate);
         }
-        let [receive_bytes, receive_packets, transmit_bytes, transmit_packets] = rates;
-        self.last = Some(Rates { receive_bytes, receive_packets, transmit_bytes, transmit_packets });
-    }
-
-    /// Records a tick at which no pair carries the total.
-    pub(crate) fn pause(&mut self) {
-        self.last = None;
-    }
-
-    /// Returns the rates of the last tick; `None` if no pair carried the total.
-    pub(crate) fn last(&self) -> Option<Rates> {
-        self.last
     }
 
     /// Takes the total as the new starting point without a rate: the time in which it grew is not known.
@@ -131,11 +129,6 @@ mod tests {
         let mut peaks = Peaks::default();
         peaks.tick(&received(1000), Duration::from_secs(1), Duration::from_millis(500));
         assert_eq!(peaks.peak().unwrap().receive_bytes, 2000);
-        assert_eq!(peaks.last(), peaks.peak());
-        peaks.tick(&received(1000), Duration::from_secs(2), Duration::from_secs(1));
-        assert_eq!(peaks.last(), Some(Rates::default()), "the last tick, not the highest");
-        peaks.pause();
-        assert_eq!(peaks.last(), None);
         assert_eq!(per_second(1, Duration::ZERO), 0);
         assert_eq!(per_second(u64::MAX, Duration::from_nanos(1)), u64::MAX);
     }

@@ -5,6 +5,7 @@
 //! its format.js; both are tested against text/vectors.json. The metrics and the API keep every name as it
 //! is, in their own escaping.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// The most characters of a text of another program in a line of the log.
@@ -67,6 +68,16 @@ pub(crate) fn one_line(text: &str) -> String {
 /// Bytes of a name, shown as text: a byte that is not UTF-8 or belongs to a control character is written
 /// `\xNN`, and a backslash is doubled, so that two different names never look the same.
 pub struct Readable<'a>(pub &'a [u8]);
+
+impl<'a> Readable<'a> {
+    /// Returns the text; the bytes themselves if they are plain.
+    pub fn text(self) -> Cow<'a, str> {
+        match std::str::from_utf8(self.0) {
+            Ok(plain) if !plain.contains(|c: char| c == '\\' || c.is_control()) => Cow::Borrowed(plain),
+            _ => Cow::Owned(self.to_string()),
+        }
+    }
+}
 
 impl fmt::Display for Readable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,12 +17,16 @@ pub struct View {
     pub scene: Arc<Scene>,
     /// The running counters of the two sides of each of `scene.pairs`.
     pub samples: Vec<[Counters; 2]>,
+    /// The rates of each of `scene.pairs` in the last tick, as its first side sees them; `None` before the
+    /// pair's first tick.
+    pub rates: Vec<Option<Rates>>,
+    /// The total that the two sides of each of `scene.pairs` are booked to; `None` for a port, for a hidden
+    /// side, and for a side that is booked to the interface `other`.
+    pub pair_totals: Vec<[Option<PairTotal>; 2]>,
     /// The total of each of `scene.workloads`.
     pub workloads: Vec<Traffic>,
     /// The highest rates of each of `scene.workloads` in the window; `None` if there are none.
     pub peaks: Vec<Option<Rates>>,
-    /// The rates of each of `scene.workloads` in the last tick; `None` if no pair carried the total then.
-    pub rates: Vec<Option<Rates>>,
     /// The total of each of `scene.networks`.
     pub networks: Vec<Traffic>,
     /// The counters of each of `scene.others`, as last read: see
@@ -34,7 +38,34 @@ pub struct View {
     pub ticked: Duration,
 }
 
+/// The total that one side of a pair is booked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairTotal {
+    /// The index of the total in [`View::workloads`].
+    pub index: u32,
+    /// True if other pairs are booked to the same total: its numbers are not those of one pair.
+    pub shared: bool,
+}
+
 impl View {
+    /// Returns the rates of a pair in the last tick, as seen by one side.
+    pub fn own_rates(&self, pair: usize, side: usize) -> Option<Rates> {
+        let rates = self.rates.get(pair).copied().flatten()?;
+        Some(if side == 0 { rates } else { rates.of_peer() })
+    }
+
+    /// Returns the index in `workloads` of the total that one side of a pair is booked to, if no other pair
+    /// is booked to it.
+    pub fn own_total(&self, pair: usize, side: usize) -> Option<usize> {
+        let total = self.pair_totals.get(pair)?[side].filter(|total| !total.shared)?;
+        Some(total.index as usize)
+    }
+
+    /// Returns the peaks of the total that only one side of a pair is booked to.
+    pub fn own_peaks(&self, pair: usize, side: usize) -> Option<Rates> {
+        *self.peaks.get(self.own_total(pair, side)?)?
+    }
+
     /// Returns the counters of one side of a pair as seen by that side. A veth shows its peer's transmit as
     /// its own receive, except packets that are redirected past the peer. Drops are counted at the port,
     /// which could not deliver the packets.

@@ -5,6 +5,7 @@ mod detail;
 use super::state::{Mode, Supply, ViewState};
 use super::table::{Column, HISTORY, TableRow};
 use super::text::{fit, fit_right, rate, sparkline, width};
+use crate::exposition::json::row::RateRow;
 use crate::model::text::printable;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -168,13 +169,13 @@ fn places(columns: usize) -> Vec<TableColumn> {
         46.. => {
             let (network, device) = ((room * 3 / 10).min(24), (room * 3 / 10).min(18));
             vec![
-                name("WORKLOAD", Column::ApiWorkload, room - network - device - 2),
+                name("WORKLOAD", Column::Workload, room - network - device - 2),
                 name("NETWORK", Column::Network, network),
                 name("DEVICE", Column::Device, device),
             ]
         }
-        28.. => vec![name("WORKLOAD", Column::ApiWorkload, room - 12), name("DEVICE", Column::Device, 11)],
-        _ => vec![name("WORKLOAD", Column::ApiWorkload, room)],
+        28.. => vec![name("WORKLOAD", Column::Workload, room - 12), name("DEVICE", Column::Device, 11)],
+        _ => vec![name("WORKLOAD", Column::Workload, room)],
     };
     places.extend(numbers);
     places
@@ -236,7 +237,7 @@ fn headings(places: &[TableColumn], (sorted, falling): (Column, bool)) -> String
 
 fn cells(row: &TableRow, places: &[TableColumn]) -> String {
     let cells = places.iter().map(|place| match place.column {
-        Some(Column::ApiWorkload) => fit(&row.workload, place.columns),
+        Some(Column::Workload) => fit(&row.workload, place.columns),
         Some(Column::Network) => fit(&row.network, place.columns),
         Some(Column::Device) => fit(&row.device, place.columns),
         Some(Column::Drops) => {
@@ -253,7 +254,7 @@ fn cells(row: &TableRow, places: &[TableColumn]) -> String {
     cells.collect::<Vec<_>>().join(" ")
 }
 
-fn both(rates: &super::pairs::ApiRates) -> u64 {
+fn both(rates: &RateRow) -> u64 {
     rates.receive_bytes_per_second.saturating_add(rates.transmit_bytes_per_second)
 }
 

@@ -1,20 +1,20 @@
 //! The queries for the series of a pair.
 
-use super::pairs::{ApiEnd, ApiPair};
+use crate::exposition::json::row::{EndRow, PairRow};
 use crate::model::text::misleads;
 use std::fmt::Write;
 
 /// Returns the queries that show in Prometheus the same as this end's row: the workload's rates and peaks,
 /// and the other end's own counters if that is a port.
-pub(super) fn queries(pair: &ApiPair, own: usize) -> Vec<String> {
+pub(super) fn queries(pair: &PairRow<'_>, own: usize) -> Vec<String> {
     let mut queries = Vec::new();
     for (end, other) in [(own, 1 - own), (1 - own, own)] {
         let (end, other) = (&pair.ends[end], &pair.ends[other]);
-        if end.is_port() {
+        if end.place.is_port() {
             let labels = selector(&device_labels(end));
             let rate = |way| format!("rate(veth_device_{way}_bytes_total{labels}[1m])");
             queries.extend(["receive", "transmit"].map(rate));
-        } else if other.is_port() || std::ptr::eq(end, &pair.ends[own]) {
+        } else if other.place.is_port() || std::ptr::eq(end, &pair.ends[own]) {
             let labels = selector(&workload_labels(end));
             let rate = |way| format!("rate(veth_container_{way}_bytes_total{labels}[1m])");
             queries.extend(["receive", "transmit"].map(rate));
@@ -27,20 +27,20 @@ pub(super) fn queries(pair: &ApiPair, own: usize) -> Vec<String> {
 
 type Labels<'a> = Vec<(&'static str, &'a str)>;
 
-fn device_labels(port: &ApiEnd) -> Labels<'_> {
+fn device_labels<'a>(port: &'a EndRow<'_>) -> Labels<'a> {
     // An empty `netns` matches ports of the host, which have no such label.
-    vec![("device", port.name.as_deref().unwrap_or_default()), ("netns", &port.netns)]
+    vec![("device", port.place.name.as_deref().unwrap_or_default()), ("netns", &port.place.netns)]
 }
 
-fn workload_labels(interface: &ApiEnd) -> Labels<'_> {
+fn workload_labels<'a>(interface: &'a EndRow<'_>) -> Labels<'a> {
     let name = match interface.totals {
         // The workload is beyond its limit of label sets.
-        None if interface.workload.is_some() => "other",
-        _ => interface.name.as_deref().unwrap_or_default(),
+        None if interface.place.workload.is_some() && !interface.shared => "other",
+        _ => interface.place.name.as_deref().unwrap_or_default(),
     };
-    let mut labels = match &interface.workload {
+    let mut labels = match &interface.place.workload {
         Some(workload) => vec![
-            ("runtime", workload.runtime.as_str()),
+            ("runtime", &*workload.runtime),
             ("container", &workload.container),
             ("namespace", &workload.namespace),
             ("pod", &workload.pod),
@@ -49,7 +49,7 @@ fn workload_labels(interface: &ApiEnd) -> Labels<'_> {
     };
     labels.push(("interface", name));
     if name != "other" {
-        labels.push(("network", &interface.network));
+        labels.push(("network", &interface.place.network));
     }
     // An empty `container` stays in the query: a pod's own traffic has none.
     labels.retain(|(label, value)| *label == "container" || !value.is_empty());
@@ -82,7 +82,7 @@ fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::top::pairs::tests::{bridge_pair, pair_of};
+    use crate::top::tests::{bridge_pair, pair_of};
 
     #[test]
     fn a_workload_is_asked_for_by_its_labels_and_its_port_by_the_device() {

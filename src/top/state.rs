@@ -1,7 +1,7 @@
 //! The state of the view, and its changes by keys and answers. The clock is an argument.
 
-use super::pairs::ApiAnswer;
 use super::table::{self, Column, RowKey, TableRow};
+use crate::exposition::json::PairsAnswer;
 use crate::model::text::printable;
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub enum Supply {
 /// The result of one request.
 #[derive(Clone, Debug)]
 pub enum Update {
-    Pairs(ApiAnswer),
+    Pairs(PairsAnswer),
     /// The numbers are the same as before.
     Unchanged,
     /// The request failed, for this reason.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::top::pairs::tests::pair_of;
+use crate::top::tests::pair_of;
 
 fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -13,7 +13,7 @@ fn with(names_and_rates: &[(&str, u64)]) -> ViewState {
 
 fn update(names_and_rates: &[(&str, u64)]) -> Update {
     let pair = |&(name, rate): &(&str, u64)| pair_of(name, name.bytes().map(u32::from).sum(), rate, 0);
-    Update::Pairs(ApiAnswer { summed: 0, pairs: names_and_rates.iter().map(pair).collect() })
+    Update::Pairs(PairsAnswer { summed: 0, pairs: names_and_rates.iter().map(pair).collect() })
 }
 
 fn shown(state: &mut ViewState, height: usize) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Pairs as rows: one for each workload's interface, and one for a pair between two ports.
 
-use super::pairs::{ApiAnswer, ApiEnd, ApiPair, ApiRates};
+use crate::exposition::json::PairsAnswer;
+use crate::exposition::json::row::{EndRow, PairRow, RateRow};
 use crate::model::text::printable;
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
@@ -18,7 +19,7 @@ pub struct TableRow {
     /// The identity of the row from one answer to the next.
     pub key: RowKey,
     /// The pair that the row belongs to.
-    pub pair: Arc<ApiPair>,
+    pub pair: Arc<PairRow<'static>>,
     /// The index of the row's own end in the pair.
     pub own: usize,
     /// The owner's title; the namespace's name if it has no known owner. Printable, as the fields below.
@@ -27,14 +28,14 @@ pub struct TableRow {
     pub network: String,
     /// The port: the name on the host.
     pub device: String,
-    /// The workload's rates, each way, in this answer and the ones before.
-    pub history: VecDeque<ApiRates>,
+    /// The pair's own rates, each way, in this answer and the ones before.
+    pub history: VecDeque<RateRow>,
 }
 
 /// The columns that rows can be sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    ApiWorkload,
+    Workload,
     Network,
     Device,
     Receive,
@@ -43,14 +44,14 @@ pub enum Column {
     Busy,
     /// The higher of the two peaks.
     Peak,
-    /// Packets, both ways together.
+    /// Packets that the pair has ever dropped, both ways together.
     Drops,
 }
 
 impl Column {
     /// The columns in the order of the keys `<` and `>`.
     pub const ALL: [Column; 8] = [
-        Column::ApiWorkload,
+        Column::Workload,
         Column::Network,
         Column::Device,
         Column::Receive,
@@ -63,7 +64,7 @@ impl Column {
     /// Returns the key that sorts by the column, and the column's name.
     pub fn name(self) -> (char, &'static str) {
         match self {
-            Column::ApiWorkload => ('w', "workload"),
+            Column::Workload => ('w', "workload"),
             Column::Network => ('n', "network"),
             Column::Device => ('d', "device"),
             Column::Receive => ('r', "receive"),
@@ -77,14 +78,14 @@ impl Column {
     /// Returns true for columns of numbers: they begin with the highest value, names with the lowest, unless
     /// reversed.
     pub fn falls(self) -> bool {
-        !matches!(self, Column::ApiWorkload | Column::Network | Column::Device)
+        !matches!(self, Column::Workload | Column::Network | Column::Device)
     }
 }
 
 impl TableRow {
-    fn new(pair: &Arc<ApiPair>, own: usize, before: Option<TableRow>) -> TableRow {
+    fn new(pair: &Arc<PairRow<'static>>, own: usize, before: Option<TableRow>) -> TableRow {
         let (end, other) = (&pair.ends[own], &pair.ends[1 - own]);
-        let named = |end: &ApiEnd| printable(end.name.as_deref().unwrap_or("?"));
+        let named = |end: &EndRow<'_>| printable(end.place.name.as_deref().unwrap_or("?"));
         let mut history = before.map(|row| row.history).unwrap_or_default();
         if let Some(rates) = end.rates {
             if history.len() == HISTORY {
@@ -94,13 +95,17 @@ impl TableRow {
         }
         TableRow {
             key: key(pair, own),
-            workload: match &end.workload {
+            workload: match &end.place.workload {
                 Some(workload) => printable(&workload.title()),
-                None if end.netns.is_empty() => "-".to_owned(),
-                None => printable(&end.netns),
+                None if end.place.netns.is_empty() => "-".to_owned(),
+                None => printable(&end.place.netns),
             },
-            network: if end.network.is_empty() { "-".to_owned() } else { printable(&end.network) },
-            device: match (end.is_port(), other.is_port()) {
+            network: if end.place.network.is_empty() {
+                "-".to_owned()
+            } else {
+                printable(&end.place.network)
+            },
+            device: match (end.place.is_port(), other.place.is_port()) {
                 (true, true) => format!("{} {}", named(end), named(other)),
                 (false, false) => format!("{} {}", named(end), named(other)),
                 _ => named(other),
@@ -112,7 +117,7 @@ impl TableRow {
     }
 
     /// Returns the row's own end.
-    pub fn end(&self) -> &ApiEnd {
+    pub fn end(&self) -> &EndRow<'_> {
         &self.pair.ends[self.own]
     }
 
@@ -131,20 +136,22 @@ impl TableRow {
                 Some(peaks.receive_bytes_per_second.max(peaks.transmit_bytes_per_second))
             }
             Column::Drops => {
-                let counted = end.totals.as_ref().or(end.counters.as_ref())?;
+                // A port counts what it could not deliver either way; the totals are those of the labels.
+                let port = self.pair.ends.iter().find_map(|end| end.counters.as_ref());
+                let counted = port.or(end.totals.as_ref().map(|totals| &totals.counted))?;
                 Some(counted.receive_packets_dropped.saturating_add(counted.transmit_packets_dropped))
             }
-            Column::ApiWorkload | Column::Network | Column::Device => None,
+            Column::Workload | Column::Network | Column::Device => None,
         }
     }
 
     /// Returns true if the row contains each of the words, which are in lower case.
     pub fn matches(&self, words: &[String]) -> bool {
         let end = self.end();
-        let ids =
-            end.workload.iter().chain(&end.members).flat_map(|one| [&one.id, &one.image, &one.container]);
-        let macs = self.pair.ends.iter().filter_map(|end| end.address.as_ref());
-        let texts: Vec<String> = [&self.workload, &self.network, &self.device]
+        let workloads = end.place.workload.iter().chain(&end.place.members);
+        let ids = workloads.flat_map(|one| [&*one.id, &*one.image, &*one.container]);
+        let macs = self.pair.ends.iter().filter_map(|end| end.place.address.as_deref());
+        let texts: Vec<String> = [&*self.workload, &*self.network, &*self.device]
             .into_iter()
             .chain(ids)
             .chain(macs)
@@ -158,7 +165,7 @@ impl TableRow {
     pub fn compare(&self, other: &TableRow, column: Column, falling: bool) -> Ordering {
         let turned = |order: Ordering| if falling { order.reverse() } else { order };
         let by = match column {
-            Column::ApiWorkload => turned(self.workload.cmp(&other.workload)),
+            Column::Workload => turned(self.workload.cmp(&other.workload)),
             Column::Network => turned(self.network.cmp(&other.network)),
             Column::Device => turned(self.device.cmp(&other.device)),
             number => match (self.number(number), other.number(number)) {
@@ -170,19 +177,19 @@ impl TableRow {
     }
 }
 
-fn key(pair: &ApiPair, own: usize) -> RowKey {
-    let of = |end: &ApiEnd| (end.netns.clone(), end.nsid, end.ifindex);
+fn key(pair: &PairRow<'_>, own: usize) -> RowKey {
+    let of = |end: &EndRow<'_>| (end.place.netns.clone().into_owned(), end.place.nsid, end.place.ifindex);
     RowKey([of(&pair.ends[own]), of(&pair.ends[1 - own])])
 }
 
 /// Returns the rows of an answer, each with the history of its predecessor.
-pub(crate) fn rows(answer: ApiAnswer, before: Vec<TableRow>) -> Vec<TableRow> {
+pub(crate) fn rows(answer: PairsAnswer, before: Vec<TableRow>) -> Vec<TableRow> {
     let mut before: HashMap<RowKey, TableRow> =
         before.into_iter().map(|row| (row.key.clone(), row)).collect();
     let mut rows = Vec::new();
     for pair in answer.pairs {
         let pair = Arc::new(pair);
-        let interfaces: Vec<usize> = (0..2).filter(|&end| !pair.ends[end].is_port()).collect();
+        let interfaces: Vec<usize> = (0..2).filter(|&end| !pair.ends[end].place.is_port()).collect();
         let owns = if interfaces.is_empty() { vec![0] } else { interfaces };
         rows.extend(owns.into_iter().map(|own| TableRow::new(&pair, own, before.remove(&key(&pair, own)))));
     }
@@ -203,10 +210,10 @@ pub(crate) fn unchanged(rows: &mut [TableRow]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::top::pairs::tests::{bridge_pair, pair_of};
+    use crate::top::tests::{bridge_pair, pair_of};
 
-    fn some(pairs: Vec<ApiPair>) -> Vec<TableRow> {
-        rows(ApiAnswer { summed: 0, pairs }, Vec::new())
+    fn some(pairs: Vec<PairRow<'static>>) -> Vec<TableRow> {
+        rows(PairsAnswer { summed: 0, pairs }, Vec::new())
     }
 
     fn order(rows: &[TableRow], column: Column, falling: bool) -> Vec<&str> {
@@ -241,7 +248,7 @@ mod tests {
         assert_eq!(order(&rows, Column::Busy, true), ["docker/a", "docker/b", "-"]);
         assert_eq!(order(&rows, Column::Peak, true), ["docker/a", "docker/b", "-"]);
         assert_eq!(order(&rows, Column::Drops, true), ["docker/b", "docker/a", "-"]);
-        assert_eq!(order(&rows, Column::ApiWorkload, true), ["docker/b", "docker/a", "-"]);
+        assert_eq!(order(&rows, Column::Workload, true), ["docker/b", "docker/a", "-"]);
     }
 
     #[test]
@@ -249,7 +256,7 @@ mod tests {
         let mut rows = some(vec![pair_of("web", 1, 1, 2)]);
         for receive in 2..=2 * HISTORY as u64 {
             rows = super::rows(
-                ApiAnswer { summed: 0, pairs: vec![pair_of("web", 1, receive, 2), bridge_pair()] },
+                PairsAnswer { summed: 0, pairs: vec![pair_of("web", 1, receive, 2), bridge_pair()] },
                 rows,
             );
         }
@@ -259,7 +266,7 @@ mod tests {
             rows[0].history.iter().rev().take(3).map(|rates| rates.receive_bytes_per_second).collect();
         assert_eq!(last, [240, 240, 239]);
         assert!(rows[1].history.is_empty());
-        let rows = super::rows(ApiAnswer { summed: 0, pairs: vec![pair_of("web", 2, 1, 2)] }, rows);
+        let rows = super::rows(PairsAnswer { summed: 0, pairs: vec![pair_of("web", 2, 1, 2)] }, rows);
         assert_eq!(rows[0].history.len(), 1, "another ifindex is another pair");
     }
 

@@ -149,6 +149,84 @@ fn rates_are_those_of_the_last_tick() {
 }
 
 #[test]
+fn of_four_pairs_with_one_label_set_each_has_its_own_rates_and_totals_are_left_out() {
+    // Namespaces without an owner: the labels are runtime="unknown" and the name of the interface.
+    let (host, folder) = (Netns::quiet("host"), NetnsFolder::new());
+    let inside: Vec<Netns> = (0..4).map(|_| Netns::quiet("inside")).collect();
+    for (number, netns) in inside.iter().enumerate() {
+        let (port, [ours, theirs]) = (format!("veth{number}"), [1, 2].map(|n| format!("10.98.{number}.{n}")));
+        host.veth(&port, netns, "eth0");
+        host.address(&port, &ours, netns, "eth0", &theirs);
+        netns.address("eth0", &theirs, &host, &port, &ours);
+    }
+    let arguments = [&folder.arguments()[..], &["--collector.interval", "2s"]].concat();
+    let exporter = Exporter::start(&host, &arguments);
+    let ends = || -> Vec<Value> {
+        let answer = checked(&exporter.get(&format!("{API}?sort=device")));
+        answer["pairs"].as_array().unwrap().iter().map(|pair| pair["ends"][1].clone()).collect()
+    };
+    let rates = || -> Vec<Option<u64>> {
+        ends().iter().map(|end| end["rates"]["transmit_packets_per_second"].as_u64()).collect()
+    };
+    wait_for(Duration::from_secs(10), "a tick without traffic", || {
+        let rates = rates();
+        if rates == [Some(0); 4] { Ok(()) } else { Err(format!("{rates:?}")) }
+    });
+    send_datagrams(&inside[2].path(), &host.path(), "10.98.2.1".parse().unwrap(), 1_000, 1_000);
+    wait_for(Duration::from_secs(10), "one has the rate, and the others have none of it", || {
+        let rates = rates();
+        if rates[2] > Some(100) && [0, 1, 3].iter().all(|&other| rates[other] == Some(0)) {
+            Ok(())
+        } else {
+            Err(format!("{rates:?}"))
+        }
+    });
+    for end in ends() {
+        assert_eq!(
+            (&end["shared"], &end["totals"], &end["peaks"]),
+            (&true.into(), &Value::Null, &Value::Null)
+        );
+    }
+}
+
+#[test]
+fn list_prints_the_document_of_the_api() {
+    let (host, web, folder) = (Netns::quiet("host"), Netns::quiet("web"), NetnsFolder::new());
+    folder.name("web", &web);
+    host.veth("veth0", &web, "eth0");
+    let exporter = Exporter::start(&host, &folder.arguments());
+    let served = wait_for(Duration::from_secs(5), "the pair is there", || {
+        let response = exporter.get(API);
+        if response.status == 200 && response.text().contains("veth0") {
+            Ok(response)
+        } else {
+            Err(response.text().to_string())
+        }
+    });
+    let command = [&["list", "--format", "json"], &folder.arguments()[..]].concat();
+    let output = Exporter::command(&host, &command).output().unwrap();
+    let judged = against_schema(&output.stdout);
+    assert!(
+        output.status.success() && judged.status.success(),
+        "{} {}",
+        describe(&output),
+        describe(&judged)
+    );
+    let [mut served, mut listed] =
+        [checked(&served), serde_json::from_slice::<Value>(&output.stdout).unwrap()];
+    for document in [&mut served, &mut listed] {
+        for end in 0..2 {
+            // Counted over time, or read at another moment.
+            let end = document["pairs"][0]["ends"][end].as_object_mut().unwrap();
+            for number in ["counters", "totals", "rates", "peaks"] {
+                assert!(end.remove(number).is_some(), "{number} in {end:#?}");
+            }
+        }
+    }
+    assert_eq!(listed, served);
+}
+
+#[test]
 fn filters_order_and_limit_are_as_asked() {
     let scene = Scene::new();
     scene.send(0, 2);

@@ -455,7 +455,8 @@ fn list_shows_the_container_behind_each_device() {
     let containers = ["one", "two"].map(|name| engine.run_idle(name, &["--network", network.name()]));
     let as_json = list(engine, engine.host(), &["--format", "json"]);
     assert!(as_json.status.success() && as_json.stderr.is_empty(), "{}", describe(&as_json));
-    let rows: Value = serde_json::from_slice(&as_json.stdout).unwrap();
+    let document: Value = serde_json::from_slice(&as_json.stdout).unwrap();
+    let pairs = document["pairs"].as_array().unwrap();
     let as_table = list(engine, engine.host(), &[]);
     assert!(as_table.status.success() && as_table.stderr.is_empty(), "{}", describe(&as_table));
     let table = String::from_utf8(as_table.stdout).unwrap();
@@ -463,14 +464,14 @@ fn list_shows_the_container_behind_each_device() {
         let expected = expected_info(engine, container, "eth0");
         let device = expected["device"].as_str();
         let mut found =
-            rows.as_array().unwrap().iter().filter(|row| row["ends"][1]["container"] == container.name());
-        let row = found.next().unwrap_or_else(|| panic!("no {} in {rows:#}", container.name()));
-        assert!(found.next().is_none(), "{} twice in {rows:#}", container.name());
+            pairs.iter().filter(|row| row["ends"][1]["workload"]["container"] == container.name());
+        let row = found.next().unwrap_or_else(|| panic!("no {} in {document:#}", container.name()));
+        assert!(found.next().is_none(), "{} twice in {document:#}", container.name());
         assert_eq!((&row["state"], &row["ends"][0]["role"]), (&"paired".into(), &"port".into()), "{row:#}");
-        assert_eq!(row["ends"][0]["device"], device, "{row:#}");
+        assert_eq!(row["ends"][0]["name"], device, "{row:#}");
         assert_eq!(row["ends"][0]["bridge"], network.bridge(), "{row:#}");
-        assert_eq!(row["ends"][1]["device"], "eth0", "{row:#}");
-        assert_eq!(row["ends"][1]["container_id"], container.id(), "{row:#}");
+        assert_eq!(row["ends"][1]["name"], "eth0", "{row:#}");
+        assert_eq!(row["ends"][1]["workload"]["id"], container.id(), "{row:#}");
         assert_eq!(row["ends"][1]["network"], network.name(), "{row:#}");
         let line = table.lines().find(|line| line.contains(&format!("docker/{} ", container.name())));
         let line = line.unwrap_or_else(|| panic!("no {} in\n{table}", container.name()));
@@ -490,10 +491,11 @@ fn list_goes_on_without_its_engine_and_says_so() {
     assert!(listed.status.success(), "{}", describe(&listed));
     let said = String::from_utf8(listed.stderr).unwrap();
     assert!(said.lines().count() == 1 && said.contains(&nowhere), "{said}");
-    let rows: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let document: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let device = container.host_device(engine.netns(), "eth0");
-    let mut rows = rows.as_array().unwrap().iter();
-    let row = rows.find(|row| row["ends"][0]["device"] == device.as_str()).unwrap();
+    let mut rows = document["pairs"].as_array().unwrap().iter();
+    let row = rows.find(|row| row["ends"][0]["name"] == device.as_str()).unwrap();
     // Nobody claims it, so a process in it gives the name.
-    assert_eq!([&row["ends"][1]["runtime"], &row["ends"][1]["container"]], ["process", "sleep"], "{row:#}");
+    let workload = &row["ends"][1]["workload"];
+    assert_eq!([&workload["runtime"], &workload["container"]], ["process", "sleep"], "{row:#}");
 }

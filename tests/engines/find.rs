@@ -30,7 +30,7 @@ type Found = BTreeSet<[(String, u64, String); 2]>;
 fn found(rows: &[Value]) -> Found {
     let end = |end: &Value| {
         let text = |key: &str| end[key].as_str().unwrap().to_owned();
-        (text("netns"), end["ifindex"].as_u64().unwrap(), text("device"))
+        (text("netns"), end["ifindex"].as_u64().unwrap(), text("name"))
     };
     rows.iter().map(|row| [end(&row["ends"][0]), end(&row["ends"][1])]).collect()
 }
@@ -200,7 +200,7 @@ fn the_commands_that_are_told_show_the_same_ends() {
                 let shown = shown.as_array().unwrap().iter().find(|link| link["ifindex"].is_u64()).unwrap();
                 assert_eq!(
                     [&shown["ifindex"], &shown["ifname"]],
-                    [&end["ifindex"], &end["device"]],
+                    [&end["ifindex"], &end["name"]],
                     "{command}"
                 );
             }
@@ -274,8 +274,8 @@ fn an_ordinary_user_finds_the_device_and_is_told_what_it_takes_to_see_more() {
     let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
     let ends = &rows[0]["ends"];
     let peer = scene.pair("veth-web", &scene.web, "web")[1].1;
-    assert_eq!((&ends[0]["device"], &ends[1]["ifindex"]), (&"veth-web".into(), &peer.into()), "{rows:#}");
-    assert_eq!((&rows[0]["state"], &ends[1]["device"]), (&"peer_hidden".into(), &Value::Null), "{rows:#}");
+    assert_eq!((&ends[0]["name"], &ends[1]["ifindex"]), (&"veth-web".into(), &peer.into()), "{rows:#}");
+    assert_eq!((&rows[0]["state"], &ends[1]["name"]), (&"peer_hidden".into(), &Value::Null), "{rows:#}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("CAP_NET_ADMIN"), "{said}");
 }
@@ -329,9 +329,11 @@ fn a_container_is_found_by_all_that_it_is_called() {
         let rows = rows(&output);
         assert_eq!(found(&rows), wanted, "find {query}");
         let interface = &rows[0]["ends"][1];
-        assert_eq!(interface["container_id"], web.id(), "{interface:#}");
+        assert_eq!(interface["workload"]["id"], web.id(), "{interface:#}");
         assert_eq!(interface["network"], network.name(), "{interface:#}");
-        assert_eq!(interface["members"], serde_json::json!([logger.name()]), "{interface:#}");
+        let members = interface["members"].as_array().unwrap();
+        assert_eq!(members.len(), 1, "{interface:#}");
+        assert_eq!(members[0]["container"], logger.name(), "{interface:#}");
         assert_eq!(rows[0]["ends"][0]["bridge"], network.bridge(), "{rows:#?}");
     }
     let rows = rows(&docker_find(engine, web.name(), &["--format", "json"]));

@@ -85,10 +85,11 @@ fn list_shows_devices_of_any_name_and_a_terminal_does_not_obey_them() {
     let (host, _web, folder) = host_and_web();
     let [flag, path] = folder.arguments();
     let json = succeed(&mut Exporter::command(&host, &["list", "--format", "json", flag, path]));
-    let rows: Value = serde_json::from_str(&json).unwrap();
+    let document: Value = serde_json::from_str(&json).unwrap();
+    let rows = document["pairs"].as_array().unwrap();
     for end in 0..2 {
-        let devices = rows.as_array().unwrap().iter().map(|row| row["ends"][end]["device"].as_str().unwrap());
-        assert_eq!(devices.map(str::to_owned).collect::<BTreeSet<_>>(), shown(), "{rows:#}");
+        let devices = rows.iter().map(|row| row["ends"][end]["name"].as_str().unwrap());
+        assert_eq!(devices.map(str::to_owned).collect::<BTreeSet<_>>(), shown(), "{document:#}");
     }
     let table = succeed(&mut Exporter::command(&host, &["list", flag, path]));
     assert_eq!(table.lines().count(), 1 + NAMES.len(), "{table}");

@@ -9,14 +9,18 @@ use lab::{Exporter, Netns, NetnsFolder, listed, pairs_by_ip, wait_for};
 /// The row of `list` that has this device at one of its ends.
 fn row<'a>(rows: &'a Value, device: &str) -> &'a Value {
     let ends = |row: &'a Value| row["ends"].as_array().unwrap();
-    let found =
-        rows.as_array().unwrap().iter().find(|row| ends(row).iter().any(|end| end["device"] == device));
+    let found = rows.as_array().unwrap().iter().find(|row| ends(row).iter().any(|end| end["name"] == device));
     found.unwrap_or_else(|| panic!("no {device} in {rows:#}"))
 }
 
 /// Of a row's ends, this key.
 fn both<'a>(row: &'a Value, key: &str) -> [&'a Value; 2] {
     [&row["ends"][0][key], &row["ends"][1][key]]
+}
+
+/// Of the workloads at a row's ends, this key.
+fn workloads<'a>(row: &'a Value, key: &str) -> [&'a Value; 2] {
+    both(row, "workload").map(|workload| &workload[key])
 }
 
 #[test]
@@ -27,11 +31,11 @@ fn a_pair_from_the_host_to_a_container_is_a_port_and_its_interface() {
     web.ip(["link", "set", "eth0", "mtu", "1400", "address", "02:00:00:00:00:02"]);
     let rows = listed(&host, &[&web], &folder);
     let row = row(&rows, "veth-web");
-    assert_eq!(both(row, "device"), ["veth-web", "eth0"], "{row:#}");
+    assert_eq!(both(row, "name"), ["veth-web", "eth0"], "{row:#}");
     assert_eq!(both(row, "role"), ["port", "interface"], "{row:#}");
     assert_eq!(both(row, "netns"), ["", "web"], "{row:#}");
-    assert_eq!(both(row, "container"), [&Value::Null, &"web".into()], "{row:#}");
-    assert_eq!(both(row, "runtime"), [&Value::Null, &"named".into()], "{row:#}");
+    assert_eq!(workloads(row, "container"), [&Value::Null, &"web".into()], "{row:#}");
+    assert_eq!(workloads(row, "runtime"), [&Value::Null, &"named".into()], "{row:#}");
 }
 
 #[test]
@@ -57,7 +61,7 @@ fn twenty_containers_whose_eth0_all_have_ifindex_2_are_told_apart() {
     assert_eq!(rows.as_array().unwrap().len(), 20);
     for number in 0..20 {
         let row = row(&rows, &format!("veth{number}"));
-        assert_eq!(row["ends"][1]["container"], format!("container-{number}"), "{row:#}");
+        assert_eq!(*workloads(row, "container")[1], format!("container-{number}"), "{row:#}");
     }
 }
 
@@ -124,7 +128,7 @@ fn with_one_end_deleted_both_are_gone_and_the_others_stay() {
     host.ip(["link", "del", "goes-outside"]);
     let rows = listed(&host, &[&web], &folder);
     assert_eq!(rows.as_array().unwrap().len(), 1, "{rows:#}");
-    assert_eq!(both(row(&rows, "stays"), "device"), ["stays", "stays"]);
+    assert_eq!(both(row(&rows, "stays"), "name"), ["stays", "stays"]);
 }
 
 #[test]
@@ -135,7 +139,7 @@ fn a_peer_in_a_namespace_that_nobody_claims_has_an_unknown_owner() {
     let row = row(&rows, "veth0");
     let nsid = row["ends"][1]["nsid"].as_u64().unwrap();
     assert_eq!(both(row, "netns"), ["", &format!("nsid-{nsid}")], "{row:#}");
-    assert_eq!(both(row, "runtime"), [&Value::Null, &Value::Null], "{row:#}");
+    assert_eq!(workloads(row, "runtime"), [&Value::Null, &Value::Null], "{row:#}");
     assert_eq!(both(row, "role"), ["port", "interface"], "{row:#}");
 
     let exporter = Exporter::start(&host, &folder.arguments());
@@ -157,5 +161,5 @@ fn a_name_for_the_host_itself_makes_it_no_workload() {
     let rows = listed(&host, &[&web], &folder);
     let row = row(&rows, "veth-web");
     assert_eq!(both(row, "netns"), ["", "web"], "{row:#}");
-    assert_eq!(both(row, "container"), [&Value::Null, &"web".into()], "{row:#}");
+    assert_eq!(workloads(row, "container"), [&Value::Null, &"web".into()], "{row:#}");
 }

@@ -79,12 +79,14 @@ fn start(scene: &Scene, through: &[String]) -> Exporter {
     Exporter::start_through(&scene.host, &through, &[flag, path, "--collector.interval", "100ms"])
 }
 
-/// `list --format json` through these words.
+/// The pairs of `list --format json` through these words.
 fn list(scene: &Scene, through: &[String]) -> Value {
     let mut command = scene.host.command(&through[0]);
     command.args(&through[1..]).arg(Exporter::binary());
     let text = succeed(command.args(["list", "--format", "json"]).args(scene.folder.arguments()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in what list prints: {text}"))
+    let document: Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in what list prints: {text}"));
+    document["pairs"].clone()
 }
 
 fn warnings(exporter: &Exporter) -> Vec<String> {
@@ -182,18 +184,18 @@ fn list_tells_an_ordinary_user_which_peers_are_hidden() {
     let scene = Scene::new();
     let rows = list(&scene, &as_nobody(&["--inh-caps=-all"]));
     let row = |device: &str| {
-        let row = rows.as_array().unwrap().iter().find(|row| row["ends"][0]["device"] == device);
+        let row = rows.as_array().unwrap().iter().find(|row| row["ends"][0]["name"] == device);
         row.unwrap_or_else(|| panic!("no {device} in {rows:#}"))
     };
     let web = row("veth-web");
     assert_eq!(
-        (&web["state"], &web["ends"][1]["container"]),
+        (&web["state"], &web["ends"][1]["workload"]["container"]),
         (&"peer_hidden".into(), &"web".into()),
         "{web:#}"
     );
     assert_eq!(web["ends"][1]["ifindex"], 2, "the kernel says it to everybody: {web:#}");
     assert_eq!(
-        (&web["ends"][1]["device"], &web["ends"][1]["counters"]),
+        (&web["ends"][1]["name"], &web["ends"][1]["counters"]),
         (&Value::Null, &Value::Null),
         "{web:#}"
     );
@@ -204,7 +206,7 @@ fn list_tells_an_ordinary_user_which_peers_are_hidden() {
 /// The first end's device of the pair on the host.
 fn scene_pair(rows: &Value) -> &str {
     let pair = rows.as_array().unwrap().iter().find(|row| row["state"] == "paired");
-    pair.unwrap_or_else(|| panic!("no pair in {rows:#}"))["ends"][0]["device"].as_str().unwrap()
+    pair.unwrap_or_else(|| panic!("no pair in {rows:#}"))["ends"][0]["name"].as_str().unwrap()
 }
 
 #[test]

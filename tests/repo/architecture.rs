@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("web_config", &["model", "server"]),
     ("site", &["collector", "exposition", "model", "server", "web_config"]),
     ("client", &["server", "site"]),
-    ("top", &["model"]),
+    ("top", &["exposition", "model"]),
     ("cli", &["client", "model", "runtimes", "sandbox", "server", "site"]),
     ("settings", &["cli", "client", "model", "runtimes", "sandbox", "server", "site"]),
     // What tests take is of every room.

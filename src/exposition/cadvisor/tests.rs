@@ -83,6 +83,7 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
         workloads: Vec::new(),
         peaks: Vec::new(),
         rates: Vec::new(),
+        pair_totals: Vec::new(),
         networks: Vec::new(),
         others: vec![counted; scene.others.len()],
         overflow: Default::default(),

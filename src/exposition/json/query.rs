@@ -1,13 +1,14 @@
 //! What a client wants of the pairs: its filters, their order, how many.
 
-use super::row::LabelTotals;
+use super::row::RowSource;
 use crate::model::ledger::LabelSet;
-use crate::model::pairing::Role;
-use crate::model::view::{ShownPair, ShownSide};
+use crate::model::pairing::{EndState, Role};
+use crate::model::view::{ShownPair, ShownSide, View};
 use crate::model::workload::Workload;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// The parameters of a request. Two that are equal are answered by one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +55,8 @@ enum SortKey {
     /// Of the port, or of either end.
     Device,
     Text(fn(&LabelSet) -> &str),
-    Number(fn(LabelTotals<'_>, &LabelSet) -> Option<u64>),
+    /// Of a side of a pair, by their indices.
+    Number(fn(RowSource<'_>, usize, usize) -> Option<u64>),
 }
 
 const SORTS: [(&str, SortKey); 13] = [
@@ -63,14 +65,14 @@ const SORTS: [(&str, SortKey); 13] = [
     ("namespace", SortKey::Text(|labels| &labels.namespace)),
     ("network", SortKey::Text(|labels| &labels.network)),
     ("pod", SortKey::Text(|labels| &labels.pod)),
-    ("receive", SortKey::Number(|totals, labels| Some(totals.rates(labels)?.receive_bytes))),
-    ("receive_packets", SortKey::Number(|totals, labels| Some(totals.rates(labels)?.receive_packets))),
-    ("receive_peak", SortKey::Number(|totals, labels| Some(totals.peaks(labels)?.receive_bytes))),
-    ("receive_total", SortKey::Number(|totals, labels| Some(totals.traffic(labels)?.receive.bytes))),
-    ("transmit", SortKey::Number(|totals, labels| Some(totals.rates(labels)?.transmit_bytes))),
-    ("transmit_packets", SortKey::Number(|totals, labels| Some(totals.rates(labels)?.transmit_packets))),
-    ("transmit_peak", SortKey::Number(|totals, labels| Some(totals.peaks(labels)?.transmit_bytes))),
-    ("transmit_total", SortKey::Number(|totals, labels| Some(totals.traffic(labels)?.transmit.bytes))),
+    ("receive", SortKey::Number(|rows, pair, side| Some(rows.rates(pair, side)?.receive_bytes))),
+    ("receive_packets", SortKey::Number(|rows, pair, side| Some(rows.rates(pair, side)?.receive_packets))),
+    ("receive_peak", SortKey::Number(|rows, pair, side| Some(rows.peaks(pair, side)?.receive_bytes))),
+    ("receive_total", SortKey::Number(|rows, pair, side| Some(rows.traffic(pair, side)?.receive.bytes))),
+    ("transmit", SortKey::Number(|rows, pair, side| Some(rows.rates(pair, side)?.transmit_bytes))),
+    ("transmit_packets", SortKey::Number(|rows, pair, side| Some(rows.rates(pair, side)?.transmit_packets))),
+    ("transmit_peak", SortKey::Number(|rows, pair, side| Some(rows.peaks(pair, side)?.transmit_bytes))),
+    ("transmit_total", SortKey::Number(|rows, pair, side| Some(rows.traffic(pair, side)?.transmit.bytes))),
 ];
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -107,22 +109,34 @@ impl Query {
     }
 
     /// How many pairs are as it is wanted, and which of them are to be shown, in their order.
-    pub(crate) fn choose(&self, totals: &LabelTotals<'_>) -> (usize, Vec<usize>) {
-        let pairs = &totals.view.scene.pairs;
-        let mut chosen: Vec<usize> = (0..pairs.len()).filter(|&pair| self.wants(&pairs[pair])).collect();
+    pub(crate) fn choose(&self, rows: RowSource<'_>) -> (usize, Vec<usize>) {
+        let pairs = &rows.view().scene.pairs;
+        let mut chosen: Vec<usize> =
+            (0..pairs.len()).filter(|&pair| self.wants(&pairs[pair].sides)).collect();
         let matched = chosen.len();
         if let Some(sort) = self.sort {
-            chosen.sort_by_cached_key(|&pair| sort.rank(*totals, &pairs[pair]));
+            chosen.sort_by_cached_key(|&pair| sort.rank(rows, pair));
         }
         chosen.truncate(self.limit.unwrap_or(matched));
         (matched, chosen)
     }
 
-    fn wants(&self, pair: &ShownPair) -> bool {
+    /// Returns the ends without a pair that are asked for, each with the reason; hidden ones are left out.
+    pub(crate) fn choose_unpaired<'a>(
+        &self,
+        view: &'a View,
+    ) -> impl Iterator<Item = &'a (Arc<ShownSide>, EndState)> {
+        let wanted = |(side, _): &&(Arc<ShownSide>, EndState)| {
+            !side.hidden && self.wants(std::slice::from_ref(&**side))
+        };
+        view.scene.single.iter().filter(wanted).take(self.limit.unwrap_or(usize::MAX))
+    }
+
+    fn wants(&self, sides: &[ShownSide]) -> bool {
         FILTERS.iter().all(|(_, filter)| {
             let mut values = self.filters.iter().filter(|(of, _)| of == filter).peekable();
             values.peek().is_none()
-                || values.any(|(filter, value)| pair.sides.iter().any(|side| filter.fits(side, value)))
+                || values.any(|(filter, value)| sides.iter().any(|side| filter.fits(side, value)))
         })
     }
 }
@@ -158,7 +172,8 @@ impl FilterField {
 
 impl Sort {
     /// Where a pair comes: what has no value comes last either way.
-    fn rank(self, totals: LabelTotals<'_>, pair: &ShownPair) -> Rank {
+    fn rank(self, rows: RowSource<'_>, index: usize) -> Rank {
+        let pair: &ShownPair = &rows.view().scene.pairs[index];
         let shown = pair.sides.iter().filter(|side| !side.hidden);
         let labels = shown.filter_map(|side| side.labels.as_ref());
         let value = match SORTS[self.by].1 {
@@ -174,7 +189,8 @@ impl Sort {
                 .min(),
             // Of a pair between two workloads, the busier one's.
             SortKey::Number(number) => {
-                labels.filter_map(|labels| number(totals, labels)).map(Value::Number).max()
+                let shown = (0..2).filter(|&side| !pair.sides[side].hidden);
+                shown.filter_map(|side| number(rows, index, side)).map(Value::Number).max()
             }
         };
         Rank { value, falling: self.falling }

@@ -1,200 +1,310 @@
-//! A pair as the API shows it.
+//! The row of a pair: the same in the API, in `list`, in `find` and in `top`; the stream has its place alone.
+//!
+//! A row borrows from the view that it is made of; one that is read from JSON owns its texts.
 
-use crate::model::ledger::{LabelSet, Traffic};
-use crate::model::link::{Counters, Link, Mac, Name};
-use crate::model::pairing::Role;
+use crate::model::label;
+use crate::model::ledger::Traffic;
+use crate::model::link::{Counters, Link, Name};
+use crate::model::pairing::{EndState, Role};
 use crate::model::peak::Rates;
-use crate::model::view::{ShownPair, ShownSide, View};
+use crate::model::text::Readable;
+use crate::model::view::{PairTotal, ShownPair, ShownSide, View};
 use crate::model::workload::Workload;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::fmt::Display;
 use std::time::Duration;
 
-/// Where the numbers of label sets are found.
+/// A veth pair; a port comes before an interface. `E` is the type of its ends.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct PairRow<'a, E = [EndRow<'a>; 2]> {
+    pub state: Cow<'a, str>,
+    pub ends: E,
+}
+
+/// One end of a veth pair.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct EndRow<'a> {
+    #[serde(flatten)]
+    pub place: PlaceRow<'a>,
+    pub carrier_changes: Option<u32>,
+    /// The kernel's running counters; of an interface only where the host was read once.
+    pub counters: Option<CounterRow>,
+    /// True if other pairs carry the labels of this interface as well: the totals and the peaks of the labels
+    /// are not the pair's own, and are left out.
+    pub shared: bool,
+    /// The totals booked to the interface's labels.
+    pub totals: Option<TotalRow>,
+    /// The pair's own rates in the last tick.
+    pub rates: Option<RateRow>,
+    /// The highest rates of a tick within the exporter's window.
+    pub peaks: Option<RateRow>,
+}
+
+/// The part of an end that changes only when something appears, vanishes, moves or is renamed.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct PlaceRow<'a> {
+    /// The role: `port` or `interface`.
+    pub role: Cow<'a, str>,
+    /// Empty for the host.
+    pub netns: Cow<'a, str>,
+    /// The namespace's id as the host sees it; `None` for the host.
+    pub nsid: Option<u32>,
+    /// Unique within its namespace.
+    pub ifindex: u32,
+    /// `None`, as the fields below, if the exporter may not read the namespace.
+    pub name: Option<Cow<'a, str>>,
+    /// Bytes.
+    pub mtu: Option<u32>,
+    /// True if the operational state is up.
+    pub up: Option<bool>,
+    pub address: Option<Cow<'a, str>>,
+    /// The bridge or Open vSwitch that the end is enslaved to.
+    pub bridge: Option<Cow<'a, str>>,
+    /// The owner of the end's namespace.
+    pub workload: Option<WorkloadRow<'a>>,
+    /// The other workloads in the namespace.
+    pub members: Vec<WorkloadRow<'a>>,
+    /// The outer workload that the owner runs in; empty if there is none.
+    pub parent: Cow<'a, str>,
+    /// The network of an interface; empty if none is known.
+    pub network: Cow<'a, str>,
+}
+
+/// A container, a pod, a named namespace or a process; a text that it does not have is empty.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct WorkloadRow<'a> {
+    /// The runtime's name: `docker`, `named` and so on.
+    pub runtime: Cow<'a, str>,
+    pub container: Cow<'a, str>,
+    pub namespace: Cow<'a, str>,
+    pub pod: Cow<'a, str>,
+    /// The runtime's id of the workload.
+    pub id: Cow<'a, str>,
+    pub image: Cow<'a, str>,
+    pub compose_project: Cow<'a, str>,
+    pub compose_service: Cow<'a, str>,
+}
+
+/// Counted bytes and packets, each way.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct CounterRow {
+    pub receive_bytes: u64,
+    pub receive_packets: u64,
+    pub receive_packets_dropped: u64,
+    pub transmit_bytes: u64,
+    pub transmit_packets: u64,
+    pub transmit_packets_dropped: u64,
+}
+
+/// The totals booked to an interface's labels.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct TotalRow {
+    /// The time at which the totals began, in seconds since 1970 began.
+    pub since: Option<f64>,
+    #[serde(flatten)]
+    pub counted: CounterRow,
+}
+
+/// Rates per second, each way.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct RateRow {
+    /// Bytes.
+    pub receive_bytes_per_second: u64,
+    /// Packets.
+    pub receive_packets_per_second: u64,
+    /// Bytes.
+    pub transmit_bytes_per_second: u64,
+    /// Packets.
+    pub transmit_packets_per_second: u64,
+}
+
+/// A view, and what it takes to make rows of it.
 #[derive(Clone, Copy)]
-pub(crate) struct LabelTotals<'a> {
-    pub view: &'a View,
-    /// When the view's times begin, since 1970 began.
-    pub epoch: Duration,
+pub(crate) struct RowSource<'a> {
+    view: &'a View,
+    /// The time at which the view's times begin, since 1970 began; `None` if the host was read once. Then
+    /// the counters of interfaces are as new as those of ports, and nothing was counted over time.
+    epoch: Option<Duration>,
 }
 
-impl<'a> LabelTotals<'a> {
-    /// Which of the view's label sets this is; `None` if its traffic is counted under `interface="other"`.
-    fn place(self, labels: &LabelSet) -> Option<usize> {
-        self.view.scene.workloads.binary_search_by(|known| (**known).cmp(labels)).ok()
+impl<'a> RowSource<'a> {
+    /// Makes rows of an exporter that runs, whose times begin at `epoch`, since 1970 began.
+    pub(crate) fn running(view: &'a View, epoch: Duration) -> RowSource<'a> {
+        RowSource { view, epoch: Some(epoch) }
     }
 
-    /// What was booked to these labels.
-    pub(crate) fn traffic(self, labels: &LabelSet) -> Option<&'a Traffic> {
-        self.view.workloads.get(self.place(labels)?)
+    /// Makes rows of a host that was read once.
+    pub(crate) fn once(view: &'a View) -> RowSource<'a> {
+        RowSource { view, epoch: None }
     }
 
-    /// Their rates of the last tick.
-    pub(crate) fn rates(self, labels: &LabelSet) -> Option<&'a Rates> {
-        self.view.rates.get(self.place(labels)?)?.as_ref()
+    pub(crate) fn view(self) -> &'a View {
+        self.view
     }
 
-    pub(crate) fn peaks(self, labels: &LabelSet) -> Option<&'a Rates> {
-        self.view.peaks.get(self.place(labels)?)?.as_ref()
+    /// Returns the total that a side of a pair is booked to.
+    fn total(self, pair: usize, side: usize) -> Option<PairTotal> {
+        self.view.pair_totals.get(pair)?[side]
     }
 
-    fn begun(self, labels: &LabelSet) -> Option<Duration> {
-        Some(self.epoch + *self.view.scene.workloads_begun.get(self.place(labels)?)?)
+    /// Returns the index of the total that only this side of this pair is booked to.
+    fn own_total(self, pair: usize, side: usize) -> Option<usize> {
+        self.view.own_total(pair, side).filter(|_| self.epoch.is_some())
     }
-}
 
-#[derive(Serialize)]
-pub(crate) struct PairRow<'a> {
-    state: &'static str,
-    ends: [EndRow<'a>; 2],
-}
-
-/// One end of it.
-#[derive(Serialize)]
-struct EndRow<'a> {
-    #[serde(flatten)]
-    place: PlaceRow<'a>,
-    carrier_changes: Option<u32>,
-    counters: Option<CounterRow>,
-    totals: Option<TotalRow>,
-    rates: Option<RateRow>,
-    peaks: Option<RateRow>,
-}
-
-/// What an end is, where, and whose: what only changes when something appears, vanishes or is renamed.
-#[derive(Serialize)]
-pub(crate) struct PlaceRow<'a> {
-    role: &'static str,
-    netns: Cow<'a, str>,
-    nsid: Option<u32>,
-    ifindex: u32,
-    name: Option<AsDisplayed<Name>>,
-    mtu: Option<u32>,
-    up: Option<bool>,
-    address: Option<AsDisplayed<Mac>>,
-    bridge: Option<AsDisplayed<Name>>,
-    workload: Option<WorkloadRow<'a>>,
-    members: Vec<WorkloadRow<'a>>,
-    parent: &'a str,
-    network: &'a str,
-}
-
-/// Of a port the kernel's running counters, of an interface's labels what was booked to them.
-#[derive(Serialize)]
-struct CounterRow {
-    receive_bytes: u64,
-    receive_packets: u64,
-    receive_packets_dropped: u64,
-    transmit_bytes: u64,
-    transmit_packets: u64,
-    transmit_packets_dropped: u64,
-}
-
-/// Who lives in the end's namespace. Empty is what there is not.
-#[derive(Serialize)]
-struct WorkloadRow<'a> {
-    runtime: &'static str,
-    container: &'a str,
-    namespace: &'a str,
-    pod: &'a str,
-    id: &'a str,
-    image: &'a str,
-    compose_project: &'a str,
-    compose_service: &'a str,
-}
-
-/// What was booked to the interface's labels.
-#[derive(Serialize)]
-struct TotalRow {
-    /// Since when, in seconds since 1970 began.
-    since: Option<f64>,
-    #[serde(flatten)]
-    counted: CounterRow,
-}
-
-#[derive(Serialize)]
-struct RateRow {
-    receive_bytes_per_second: u64,
-    receive_packets_per_second: u64,
-    transmit_bytes_per_second: u64,
-    transmit_packets_per_second: u64,
-}
-
-/// As it is displayed: bytes that are not UTF-8 as in the metrics.
-struct AsDisplayed<T>(T);
-
-impl<T: Display> Serialize for AsDisplayed<T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+    /// Returns the traffic that was booked to the labels of a side, if no other pair carries them.
+    pub(crate) fn traffic(self, pair: usize, side: usize) -> Option<&'a Traffic> {
+        self.view.workloads.get(self.own_total(pair, side)?)
     }
-}
 
-impl<'a> PairRow<'a> {
-    /// The view's pair of this number; a port comes before an interface.
-    pub(crate) fn new(totals: &LabelTotals<'a>, pair: usize) -> PairRow<'a> {
-        let view = totals.view;
-        let ShownPair { sides: [first, second], state } = &*view.scene.pairs[pair];
-        let [a, b] = &view.samples[pair];
-        let mut ends = [EndRow::new(*totals, first, a), EndRow::new(*totals, second, b)];
+    /// Returns the peaks of the labels of a side, if no other pair carries them.
+    pub(crate) fn peaks(self, pair: usize, side: usize) -> Option<Rates> {
+        *self.view.peaks.get(self.own_total(pair, side)?)?
+    }
+
+    /// Returns the pair's own rates in the last tick as seen by an interface; a port has none.
+    pub(crate) fn rates(self, pair: usize, side: usize) -> Option<Rates> {
+        self.view.scene.pairs[pair].sides[side].labels.as_ref()?;
+        self.view.own_rates(pair, side)
+    }
+
+    fn total_row(self, pair: usize, side: usize) -> Option<TotalRow> {
+        let begun = self.view.scene.workloads_begun.get(self.own_total(pair, side)?);
+        let since = begun.zip(self.epoch).map(|(begun, epoch)| (epoch + *begun).as_millis() as f64 / 1e3);
+        Some(TotalRow { since, counted: CounterRow::of_workload(self.traffic(pair, side)?) })
+    }
+
+    /// Returns the row of the view's pair with this index.
+    pub(crate) fn pair(self, pair: usize) -> PairRow<'a> {
+        let ShownPair { sides: [first, second], state } = &*self.view.scene.pairs[pair];
+        let mut ends = [0, 1].map(|side| self.end(pair, side));
         if (first.role, second.role) == (Role::Interface, Role::Port) {
             ends.swap(0, 1);
         }
-        PairRow { state: state.as_str(), ends }
+        PairRow { state: state.as_str().into(), ends }
+    }
+
+    fn end(self, pair: usize, side: usize) -> EndRow<'a> {
+        let shown = &self.view.scene.pairs[pair].sides[side];
+        let place = PlaceRow::new(shown);
+        let link = match &shown.link {
+            Some(link) if !shown.hidden => link,
+            _ if shown.hidden => return EndRow { place, ..EndRow::default() },
+            _ => return self.numbers(pair, side, EndRow { place, ..EndRow::default() }),
+        };
+        // The namespaces of interfaces are not read at each scrape.
+        let is_read = shown.role == Role::Port || self.epoch.is_none();
+        let counters = is_read.then(|| CounterRow::of_link(&self.view.samples[pair][side]));
+        let end =
+            EndRow { place, carrier_changes: Some(link.carrier_changes), counters, ..EndRow::default() };
+        self.numbers(pair, side, end)
+    }
+
+    /// Returns an end that is not hidden, with the numbers that belong to its labels.
+    fn numbers(self, pair: usize, side: usize, end: EndRow<'a>) -> EndRow<'a> {
+        EndRow {
+            shared: self.total(pair, side).is_some_and(|total| total.shared),
+            totals: self.total_row(pair, side),
+            rates: self.rates(pair, side).map(RateRow::new),
+            peaks: self.peaks(pair, side).map(RateRow::new),
+            ..end
+        }
     }
 }
 
-impl<'a> EndRow<'a> {
-    fn new(totals: LabelTotals<'a>, side: &'a ShownSide, counters: &Counters) -> EndRow<'a> {
-        let link: Option<&Link> = side.link.as_ref().filter(|_| !side.hidden);
-        let labels = side.labels.as_ref().filter(|_| !side.hidden);
-        EndRow {
-            place: PlaceRow::new(side),
-            carrier_changes: link.map(|link| link.carrier_changes),
-            // A namespace is not read at each scrape: what an interface counts is not known of now.
-            counters: link.filter(|_| side.role == Role::Port).map(|_| CounterRow::of_link(counters)),
-            totals: labels.and_then(|labels| {
-                let since = totals.begun(labels).map(|begun| begun.as_millis() as f64 / 1e3);
-                Some(TotalRow { since, counted: CounterRow::of_workload(totals.traffic(labels)?) })
-            }),
-            rates: labels.and_then(|labels| totals.rates(labels)).map(RateRow::new),
-            peaks: labels.and_then(|labels| totals.peaks(labels)).map(RateRow::new),
-        }
+impl<'a> PairRow<'a, [EndRow<'a>; 1]> {
+    /// Returns the row of an end without a pair; `state` says why it has none.
+    pub(crate) fn unpaired(side: &'a ShownSide, state: EndState) -> Self {
+        let carrier_changes = side.link.as_ref().map(|link| link.carrier_changes);
+        let end = EndRow { place: PlaceRow::new(side), carrier_changes, ..EndRow::default() };
+        PairRow { state: state.as_str().into(), ends: [end] }
     }
 }
 
 impl<'a> PlaceRow<'a> {
-    /// Of an end that the user does not want to see no more than its namespace's id.
+    /// Returns the place of an end; of a hidden end no more than its index and its namespace's id.
     pub(crate) fn new(side: &'a ShownSide) -> PlaceRow<'a> {
-        let link = side.link.as_ref().filter(|_| !side.hidden);
-        let ownership = side.ownership.as_deref().filter(|_| !side.hidden);
-        let labels = side.labels.as_ref().filter(|_| !side.hidden);
+        let role = match side.role {
+            Role::Port => "port",
+            Role::Interface => "interface",
+        };
+        let nsid = side.end.netns.nsid();
+        let netns = match nsid {
+            Some(nsid) if side.hidden => Cow::Owned(format!("nsid-{nsid}")),
+            _ => Cow::Borrowed(&*side.netns),
+        };
+        let place =
+            PlaceRow { role: role.into(), netns, nsid, ifindex: side.end.ifindex, ..PlaceRow::default() };
+        if side.hidden {
+            return place;
+        }
+        let link: Option<&Link> = side.link.as_ref();
+        let ownership = side.ownership.as_deref();
+        let members = ownership.iter().flat_map(|ownership| &ownership.members);
         PlaceRow {
-            role: match side.role {
-                Role::Port => "port",
-                Role::Interface => "interface",
-            },
-            // Empty for the host.
-            netns: match side.end.netns.nsid() {
-                Some(nsid) if side.hidden => Cow::Owned(format!("nsid-{nsid}")),
-                _ => Cow::Borrowed(&side.netns),
-            },
-            nsid: side.end.netns.nsid(),
-            ifindex: side.end.ifindex,
-            name: link.map(|link| AsDisplayed(link.name)),
+            name: link.map(|link| displayed(&link.name)),
             mtu: link.map(|link| link.mtu),
             up: link.map(|link| link.up),
-            address: link.and_then(|link| link.address).map(AsDisplayed),
-            bridge: side.bridge.filter(|_| !side.hidden).map(AsDisplayed),
+            address: link.and_then(|link| link.address).map(|address| address.to_string().into()),
+            bridge: side.bridge.as_ref().map(displayed),
             workload: ownership.map(|ownership| WorkloadRow::new(&ownership.owner)),
-            members: ownership
-                .iter()
-                .flat_map(|ownership| &ownership.members)
-                .map(WorkloadRow::new)
-                .collect(),
-            parent: ownership.map_or("", |ownership| &ownership.parent),
-            network: labels.map_or("", |labels| &labels.network),
+            members: members.map(WorkloadRow::new).collect(),
+            parent: ownership.map_or("", |ownership| &ownership.parent).into(),
+            network: side.labels.as_ref().map_or("", |labels| &labels.network).into(),
+            ..place
         }
+    }
+
+    /// Returns true if the end is not a workload's interface.
+    pub fn is_port(&self) -> bool {
+        self.role == "port"
+    }
+}
+
+fn displayed(name: &Name) -> Cow<'_, str> {
+    Readable(name.as_bytes()).text()
+}
+
+impl<'a> WorkloadRow<'a> {
+    fn new(workload: &'a Workload) -> WorkloadRow<'a> {
+        WorkloadRow {
+            runtime: workload.runtime.as_str().into(),
+            container: Cow::Borrowed(&workload.name),
+            namespace: Cow::Borrowed(&workload.namespace),
+            pod: Cow::Borrowed(&workload.pod),
+            id: Cow::Borrowed(&workload.id),
+            image: Cow::Borrowed(&workload.image),
+            compose_project: Cow::Borrowed(&workload.compose_project),
+            compose_service: Cow::Borrowed(&workload.compose_service),
+        }
+    }
+
+    /// Returns the name in one word: `NAMESPACE/POD` for a pod, else the container's name.
+    pub fn name(&self) -> String {
+        let parts = [&self.namespace, &self.pod, &self.container];
+        let parts = parts.into_iter().filter(|part| !part.is_empty()).map(|part| &**part);
+        label::bounded(&parts.collect::<Vec<_>>().join("/"))
+    }
+
+    /// Returns `RUNTIME/CONTAINER`, or `RUNTIME/NAMESPACE/POD` for a pod.
+    pub fn title(&self) -> String {
+        match self.name() {
+            name if name.is_empty() => self.runtime.clone().into_owned(),
+            name => format!("{}/{name}", self.runtime),
+        }
+    }
+
+    /// Returns the image that the workload runs; `None` for a pod as a whole, because each of its containers
+    /// has an image.
+    pub fn own_image(&self) -> Option<&str> {
+        let of_pod = !self.pod.is_empty() && self.container.is_empty();
+        Some(&*self.image).filter(|image| !image.is_empty() && !of_pod)
     }
 }
 
@@ -222,23 +332,8 @@ impl CounterRow {
     }
 }
 
-impl<'a> WorkloadRow<'a> {
-    pub(crate) fn new(workload: &'a Workload) -> WorkloadRow<'a> {
-        WorkloadRow {
-            runtime: workload.runtime.as_str(),
-            container: &workload.name,
-            namespace: &workload.namespace,
-            pod: &workload.pod,
-            id: &workload.id,
-            image: &workload.image,
-            compose_project: &workload.compose_project,
-            compose_service: &workload.compose_service,
-        }
-    }
-}
-
 impl RateRow {
-    fn new(rates: &Rates) -> RateRow {
+    fn new(rates: Rates) -> RateRow {
         RateRow {
             receive_bytes_per_second: rates.receive_bytes,
             receive_packets_per_second: rates.receive_packets,

@@ -122,8 +122,11 @@ impl Knowledge {
         let mut pairs: BTreeSet<[End; 2]> = BTreeSet::new();
         for end in ends {
             let single = self.topology.pairing().single().get(&end).copied();
-            let shown =
-                single.map(|why| (self.owners.show_single(&self.topology.side(end), &self.topology), why));
+            let shown = single.map(|why| {
+                let mut side = self.owners.show_single(&self.topology.side(end), &self.topology);
+                config.filter.hide_single(&mut side);
+                (side, why)
+            });
             self.attribution.set_single(end, shown);
             let peer = self.topology.pairing().peer(end);
             pairs.extend(peer.map(|peer| [end.min(peer), end.max(peer)]));

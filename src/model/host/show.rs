@@ -5,7 +5,7 @@ use super::knowledge::{Evaluated, Knowledge};
 use super::reading::Reading;
 use crate::model::link::{Counters, End, Errors};
 use crate::model::series::{self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO};
-use crate::model::view::{OtherLink, Scene, SeriesStatus, View};
+use crate::model::view::{OtherLink, PairTotal, Scene, SeriesStatus, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,24 +37,31 @@ impl Presentation {
     /// Returns what is shown; `ticked` is when the last tick ended.
     pub(super) fn view(&self, known: &Knowledge, reading: &Reading, ticked: Duration) -> View {
         let scene = Arc::clone(self.scene.get_or_init(|| Arc::new(self.build(known))));
-        let (mut workloads, mut peaks, mut rates) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut workloads, mut peaks) = (Vec::new(), Vec::new());
         workloads.reserve_exact(scene.workloads.len());
         peaks.reserve_exact(scene.workloads.len());
-        rates.reserve_exact(scene.workloads.len());
-        for total in known.ledger.workloads() {
+        // By the number of the total.
+        let mut indices: Vec<Option<u32>> = Vec::with_capacity(scene.workloads.len());
+        for (index, total) in (0..).zip(known.ledger.workloads()) {
+            let id = total.id as usize;
+            indices.resize(indices.len().max(id + 1), None);
+            indices[id] = Some(index);
             workloads.push(*total.traffic);
             peaks.push(total.peak);
-            rates.push(total.rates);
         }
         let read_last = |end: End| -> (Counters, Errors) {
             let link = known.topology.link(end.netns, end.ifindex);
             (link.map_or_else(Counters::default, |link| link.counters), reading.errors(end))
         };
+        let pair_total =
+            |(id, shared): (u32, bool)| Some(PairTotal { index: (*indices.get(id as usize)?)?, shared });
+        let pair_totals = |account| known.ledger.totals(account).map(|total| pair_total(total?));
         View {
+            rates: known.attribution.listed().map(|(_, account)| known.ledger.rates(account)).collect(),
+            pair_totals: known.attribution.listed().map(|(_, account)| pair_totals(account)).collect(),
             samples: known.attribution.listed().map(|(_, account)| known.ledger.shown(account)).collect(),
             workloads,
             peaks,
-            rates,
             networks: known.ledger.networks().map(|(_, traffic, _)| *traffic).collect(),
             others: scene.others.iter().map(|other| read_last(other.end)).collect(),
             overflow: known.ledger.overflow(),

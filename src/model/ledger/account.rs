@@ -65,6 +65,7 @@ impl Account {
     /// Takes the present counters as the baseline: only later traffic is booked.
     pub(super) fn begin_here(&mut self) {
         self.booked = [self.counted.traffic(0), self.counted.traffic(1)];
+        self.counted.begin_here();
         self.born = false;
     }
 

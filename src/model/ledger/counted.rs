@@ -2,6 +2,8 @@
 
 use super::{Flow, Traffic};
 use crate::model::link::{Counters, End, NetnsId};
+use crate::model::peak::{Rates, per_second};
+use std::time::Duration;
 
 /// The counters of a pair's two ends.
 #[derive(Clone, Debug, Default)]
@@ -17,17 +19,35 @@ pub(super) struct Counted {
     /// True if the end in a namespace has received bytes that its port never sent: packets are redirected
     /// past the port (bpf_redirect_peer).
     pub(super) bypassed: bool,
+    /// The traffic of the first side at the end of the last tick.
+    ticked: Traffic,
+    /// The rates of the first side in the last tick; `None` before the pair's first tick.
+    pub(super) rates: Option<Rates>,
 }
 
 impl Counted {
-    /// Ends a tick, for which the host's ends were read. An end on the host has sent at least what its peer
-    /// had received one tick earlier, unless packets bypass it.
-    pub(super) fn end_tick(&mut self, ends: &[End; 2]) {
+    /// Takes the present counters as those of the last tick: the time in which they grew is not known.
+    pub(super) fn begin_here(&mut self) {
+        self.ticked = self.traffic(0);
+    }
+
+    /// Ends a tick of this length, for which the host's ends were read. An end on the host has sent at least
+    /// what its peer had received one tick earlier, unless packets bypass it.
+    pub(super) fn end_tick(&mut self, ends: &[End; 2], length: Duration) {
         for side in 0..2 {
             let port = ends[1 - side].netns == NetnsId::Host && ends[side].netns != NetnsId::Host;
             self.bypassed |= port && self.highest[1 - side].transmit_bytes < self.received[side];
         }
         self.received = self.highest.each_ref().map(|counters| counters.receive_bytes);
+        let all = self.traffic(0);
+        let Traffic { receive, transmit } = all.since(self.ticked);
+        self.ticked = all;
+        self.rates = Some(Rates {
+            receive_bytes: per_second(receive.bytes, length),
+            receive_packets: per_second(receive.packets, length),
+            transmit_bytes: per_second(transmit.bytes, length),
+            transmit_packets: per_second(transmit.packets, length),
+        });
     }
 
     pub(super) fn observe(&mut self, side: usize, seen: &Counters) {
@@ -87,6 +107,9 @@ impl Counted {
         self.highest.swap(0, 1);
         self.shown.swap(0, 1);
         self.received.swap(0, 1);
+        let Traffic { receive, transmit } = self.ticked;
+        self.ticked = Traffic { receive: transmit, transmit: receive };
+        self.rates = self.rates.map(Rates::of_peer);
         self.detached.iter_mut().for_each(|detached| detached.swap(0, 1));
     }
 }

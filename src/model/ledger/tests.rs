@@ -79,6 +79,28 @@ fn a_pair_that_was_only_found_counts_from_there() {
 }
 
 #[test]
+fn four_pairs_with_one_label_set_share_its_total_and_have_rates_of_their_own() {
+    let mut ledger = Whole::default();
+    let pairs: Vec<Pair> = (1..=4).map(|n| pair([end(None, 5 + n), end(Some(n), 2)], [1_000, 0])).collect();
+    ledger.reconcile(&pairs, MINUTE, |_| false, |_| false);
+    assign(&mut ledger, vec![to("twin"), to("twin"), to("twin"), to("twin")], MINUTE);
+    let account = |ledger: &Whole, n: u32| ledger.place(end(None, 5 + n)).unwrap().0;
+    assert_eq!(ledger.rates(account(&ledger, 1)), None, "no tick has ended");
+    ledger.sample(end(None, 8), &sent(1_600));
+    ledger.tick(MINUTE, Duration::from_secs(2), MINUTE);
+    for n in 1..=4 {
+        let rates = ledger.rates(account(&ledger, n)).unwrap();
+        assert_eq!((rates.transmit_bytes, rates.receive_bytes), (if n == 3 { 300 } else { 0 }, 0), "{n}");
+        assert!(ledger.totals(account(&ledger, n))[1].is_some_and(|(_, shared)| shared));
+    }
+    ledger.reconcile(&pairs[2..3], MINUTE, |_| false, |_| false);
+    let [port, interface] = ledger.totals(account(&ledger, 3));
+    assert!(port.is_none() && interface.is_some_and(|(_, shared)| !shared), "the others are gone");
+    ledger.tick(2 * MINUTE, Duration::from_secs(2), MINUTE);
+    assert_eq!(ledger.rates(account(&ledger, 3)), Some(Rates::default()), "the last tick, not the highest");
+}
+
+#[test]
 fn of_very_many_that_died_unnamed_the_oldest_are_booked_to_nobody_and_no_byte_is_lost() {
     let mut ledger = Whole::default();
     let pairs: Vec<Pair> =

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The number of a total among those of its kind, while the total is stored.
-pub(super) type TotalId = u32;
+pub(crate) type TotalId = u32;
 
 /// A total with its labels and its bookkeeping.
 #[derive(Clone, Debug)]
@@ -33,6 +33,11 @@ impl<L, D> Total<L, D> {
     /// Leaves the latest booking out of the peaks: the time in which its traffic was carried is not known.
     pub(super) fn skip(&mut self) {
         self.peaks.skip_to(&self.traffic);
+    }
+
+    /// Returns true if several accounts hold the total.
+    pub(super) fn is_shared(&self) -> bool {
+        self.carriers > 1
     }
 }
 
@@ -157,8 +162,8 @@ impl<L: Ord, D> Totals<L, D> {
         self.slots.values_mut()
     }
 
-    /// Returns every total, sorted by labels.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Total<L, D>> {
-        self.by_labels.values().filter_map(|&id| self.slots.get(id))
+    /// Returns every total with its number, sorted by labels.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TotalId, &Total<L, D>)> {
+        self.by_labels.values().filter_map(|&id| Some((id, self.slots.get(id)?)))
     }
 }

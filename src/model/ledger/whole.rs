@@ -59,7 +59,7 @@ impl Whole {
 
     /// Returns the totals of workloads, including hidden ones.
     pub(super) fn book_of_all(&self) -> impl Iterator<Item = (&LabelSet, &Traffic)> {
-        self.ledger.book.workloads.iter().map(|total| (&*total.labels, &total.traffic))
+        self.ledger.book.workloads.iter().map(|(_, total)| (&*total.labels, &total.traffic))
     }
 
     /// Assigns one booking to each pair, in the order of the pairs and without a limit, and books the

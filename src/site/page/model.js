@@ -58,7 +58,8 @@ export class Model {
     const note = (name, rows) => {
       for (const [id, ...values] of rows ?? []) {
         const pair = this.pairs.get(id);
-        if (pair) pair[name] = values;
+        // Four nulls: not known.
+        if (pair) pair[name] = values[0] === null ? null : values;
       }
     };
     note("rates", told.rates);

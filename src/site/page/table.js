@@ -10,7 +10,7 @@ const COLUMNS = [
   { key: "device", label: "Device", of: (row) => row.device },
   { key: "receive", label: "Receive", of: (row) => row.receive ?? -1, number: true, title: "Into the workload, in the last tick" },
   { key: "transmit", label: "Transmit", of: (row) => row.transmit ?? -1, number: true, title: "Out of the workload, in the last tick" },
-  { key: "peak", label: "Peak", of: (row) => row.peak ?? -1, number: true, title: "The highest tick of either direction within --peak.window, a minute by default" },
+  { key: "peak", label: "Peak", of: (row) => row.peak ?? -1, number: true, title: "The highest tick of either direction within --peak.window, a minute by default; not known where several pairs have the same labels" },
   { key: "drops", label: "Drops", of: (row) => row.drops, number: true, title: "Packets that the pair has dropped ever, both directions" },
   { key: "activity", label: "Last minutes", of: (row) => row.activity, number: true, title: "What flows now, both directions" },
 ];

@@ -2,12 +2,12 @@
 
 use crate::collector::Snapshot;
 use crate::exposition::json::row::PlaceRow;
-use crate::model::link::{Counters, End};
+use crate::model::link::End;
 use crate::model::pairing::Role;
-use crate::model::peak::{Rates, per_second};
+use crate::model::peak::Rates;
 use crate::model::view::{Scene, ShownPair, Source, SourceStatus, View};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -58,12 +58,6 @@ struct StreamedNumbers {
     id: u64,
     /// The side that the numbers are about, 0 or 1: bytes into it are received.
     subject: usize,
-    /// The index of that side's labels in the scene.
-    labels: Option<usize>,
-    /// True if no other pair has these labels, so that their rates are the pair's.
-    has_own_labels: bool,
-    /// The counters of that side at the last tick; `None` before the first.
-    counted: Option<Counters>,
     numbers: Numbers,
 }
 
@@ -99,11 +93,29 @@ struct Now<'a> {
     appeared: Vec<StreamedPair<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changed: Vec<StreamedPair<'a>>,
-    rates: Vec<[u64; 5]>,
+    rates: Vec<FlowRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    peaks: Vec<[u64; 5]>,
+    peaks: Vec<FlowRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dropped: Vec<[u64; 3]>,
+}
+
+/// A pair's id; bytes a second received and transmitted, packets a second received and transmitted. All four
+/// are null where they are not known.
+#[derive(Serialize)]
+struct FlowRow([Option<u64>; 5]);
+
+impl FlowRow {
+    fn new(id: u64, rates: Option<Rates>) -> FlowRow {
+        let of = |number: fn(Rates) -> u64| rates.map(number);
+        FlowRow([
+            Some(id),
+            of(|rates| rates.receive_bytes),
+            of(|rates| rates.transmit_bytes),
+            of(|rates| rates.receive_packets),
+            of(|rates| rates.transmit_packets),
+        ])
+    }
 }
 
 #[derive(Clone, PartialEq, Serialize)]
@@ -134,9 +146,8 @@ impl Feed {
             sources: source_rows(snapshot),
         };
         feed.replace_scene(&view.scene);
-        let length = Duration::ZERO;
         for (pair, streamed) in feed.pairs.iter_mut().enumerate() {
-            streamed.numbers = streamed.numbers(view, pair, length);
+            streamed.numbers = Numbers::new(view, pair, streamed.subject);
         }
         Some(feed)
     }
@@ -173,7 +184,6 @@ impl Feed {
     /// Returns the changes of this tick, as JSON; `None` if the snapshot has no tick that is not sent yet.
     pub(super) fn tick(&mut self, snapshot: &Snapshot) -> Option<String> {
         let view = snapshot.view.as_ref().filter(|view| view.ticked > self.ticked)?;
-        let length = view.ticked - self.ticked;
         self.ticked = view.ticked;
         let sources = source_rows(snapshot);
         let other_sources = self.sources != sources;
@@ -185,8 +195,7 @@ impl Feed {
         };
         let mut news = Vec::with_capacity(self.pairs.len());
         for (pair, streamed) in self.pairs.iter_mut().enumerate() {
-            let numbers = streamed.numbers(view, pair, length);
-            streamed.counted = Some(view.own_counters(pair, streamed.subject));
+            let numbers = Numbers::new(view, pair, streamed.subject);
             if numbers != streamed.numbers {
                 news.push((streamed.id, std::mem::replace(&mut streamed.numbers, numbers.clone()), numbers));
             }
@@ -214,25 +223,15 @@ impl Feed {
             .map(|(shown, streamed)| (streamed.id, (shown, streamed)))
             .collect();
         let mut change = SceneChange::default();
-        let labels: Vec<Option<usize>> = scene.pairs.iter().map(|pair| labels_index(scene, pair)).collect();
-        let shared = repeated(&labels);
         let mut ids = BTreeMap::new();
-        for (pair, (shown, labels)) in scene.pairs.iter().zip(labels).enumerate() {
+        for (pair, shown) in scene.pairs.iter().enumerate() {
             let ends = shown.sides.each_ref().map(|side| side.end);
             let id = self.ids.known.get(&ends).copied().unwrap_or_else(|| {
                 self.ids.last += 1;
                 self.ids.last
             });
             ids.insert(ends, id);
-            let subject = subject(shown);
-            let mut streamed = StreamedNumbers {
-                id,
-                subject,
-                labels,
-                has_own_labels: true,
-                counted: None,
-                numbers: Numbers::default(),
-            };
+            let mut streamed = StreamedNumbers { id, subject: subject(shown), numbers: Numbers::default() };
             match known.remove(&id) {
                 None => change.appeared.push(pair),
                 Some((earlier, before)) => {
@@ -240,10 +239,8 @@ impl Feed {
                         change.changed.push(pair);
                     }
                     streamed.numbers = before.numbers;
-                    streamed.counted = before.counted.filter(|_| before.subject == subject);
                 }
             }
-            streamed.has_own_labels = labels.is_none_or(|labels| !shared.contains(&labels));
             self.pairs.push(streamed);
         }
         self.ids.known = ids;
@@ -260,18 +257,13 @@ struct SceneChange {
     vanished: Vec<u64>,
 }
 
-impl StreamedNumbers {
-    /// Returns the pair's numbers at the end of a tick of this length.
-    fn numbers(&self, view: &View, pair: usize, length: Duration) -> Numbers {
-        let counted = view.own_counters(pair, self.subject);
-        let of_labels = |all: &[Option<Rates>]| all.get(self.labels?).copied().flatten();
+impl Numbers {
+    /// Returns the numbers of a pair at the end of a tick, as one side sees them.
+    fn new(view: &View, pair: usize, side: usize) -> Numbers {
+        let counted = view.own_counters(pair, side);
         Numbers {
-            rates: match &self.counted {
-                Some(before) => Some(rates(before, &counted, length)),
-                None if self.has_own_labels => of_labels(&view.rates),
-                None => None,
-            },
-            peaks: of_labels(&view.peaks),
+            rates: view.own_rates(pair, side),
+            peaks: view.own_peaks(pair, side),
             dropped: [counted.receive_dropped, counted.transmit_dropped],
         }
     }
@@ -294,13 +286,11 @@ impl Now<'_> {
 
     /// Adds the differences of a pair's numbers.
     fn add_changes(&mut self, id: u64, before: &Numbers, now: &Numbers) {
-        let row = |rates: Rates| {
-            let Rates { receive_bytes, receive_packets, transmit_bytes, transmit_packets } = rates;
-            [id, receive_bytes, transmit_bytes, receive_packets, transmit_packets]
-        };
-        self.rates.extend(now.rates.filter(|_| now.rates != before.rates).map(row));
+        if now.rates != before.rates {
+            self.rates.push(FlowRow::new(id, now.rates));
+        }
         if now.peaks != before.peaks {
-            self.peaks.push(row(now.peaks.unwrap_or_default()));
+            self.peaks.push(FlowRow::new(id, now.peaks));
         }
         if now.dropped != before.dropped {
             let [receive, transmit] = now.dropped;
@@ -325,28 +315,6 @@ fn subject(pair: &ShownPair) -> usize {
         [(Role::Interface, _), (Role::Port, _)] => 0,
         [(Role::Interface, false), (Role::Interface, true)] => 0,
         _ => 1,
-    }
-}
-
-/// Returns the index in the scene of the labels of the side that the pair's numbers are about.
-fn labels_index(scene: &Scene, pair: &ShownPair) -> Option<usize> {
-    let labels = pair.sides[subject(pair)].labels.as_ref()?;
-    scene.workloads.binary_search_by(|known| (**known).cmp(labels)).ok()
-}
-
-/// Returns the indices that occur more than once.
-fn repeated(labels: &[Option<usize>]) -> BTreeSet<usize> {
-    let mut seen = BTreeSet::new();
-    labels.iter().flatten().copied().filter(|index| !seen.insert(*index)).collect()
-}
-
-fn rates(before: &Counters, now: &Counters, length: Duration) -> Rates {
-    let rate = |of: fn(&Counters) -> u64| per_second(of(now).saturating_sub(of(before)), length);
-    Rates {
-        receive_bytes: rate(|counters| counters.receive_bytes),
-        receive_packets: rate(|counters| counters.receive_packets),
-        transmit_bytes: rate(|counters| counters.transmit_bytes),
-        transmit_packets: rate(|counters| counters.transmit_packets),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The pane below the table: the details of one pair, and the help.
 
 use super::{Theme, line, take_top};
+use crate::exposition::json::row::{CounterRow, EndRow, RateRow, WorkloadRow};
 use crate::model::text::printable;
-use crate::top::pairs::{ApiCounters, ApiEnd, ApiRates, ApiWorkload};
 use crate::top::promql;
 use crate::top::state::ViewState;
 use crate::top::table::{Column, HISTORY, TableRow};
@@ -54,7 +54,7 @@ pub(super) fn help(frame: &mut Frame<'_>, area: Rect, state: &ViewState, from: u
     lines.push(Line::raw(""));
     lines.push(Line::raw(
         "Receive and transmit are the workload's own view, in bytes a second of the exporter's last tick; peak is the highest \
-         tick in its window; drops are packets since it started.",
+         tick in its window; drops are the packets that the pair has dropped since it was made.",
     ));
     for notice in state.notices() {
         lines.push(Line::raw(""));
@@ -82,27 +82,30 @@ fn about(row: &TableRow, columns: u16, theme: Theme) -> Vec<Line<'static>> {
     };
     let end = row.end();
     say("rates", pair_of_rates(end.rates.as_ref()));
-    say("peaks", pair_of_rates(end.peaks.as_ref()));
+    match end.shared {
+        true => say("peaks", "not known: other pairs have the same labels".to_owned()),
+        false => say("peaks", pair_of_rates(end.peaks.as_ref())),
+    }
     let room = usize::from(columns).saturating_sub(12).min(HISTORY);
-    let history = |of: fn(&ApiRates) -> u64| sparkline(row.history.iter().map(of), HISTORY, room);
+    let history = |of: fn(&RateRow) -> u64| sparkline(row.history.iter().map(of), HISTORY, room);
     say("receive", history(|rates| rates.receive_bytes_per_second));
     say("transmit", history(|rates| rates.transmit_bytes_per_second));
     if let Some(totals) = &end.totals {
-        say("total", counted(totals));
+        say("total", counted(&totals.counted));
     }
     say("network", row.network.clone());
     for end in &row.pair.ends {
-        say(if end.is_port() { "port" } else { "interface" }, place(end));
+        say(if end.place.is_port() { "port" } else { "interface" }, place(end));
         if let Some(counters) = &end.counters {
             say("counters", counted(counters));
         }
-        if let Some(workload) = &end.workload {
+        if let Some(workload) = &end.place.workload {
             say("workload", person(workload));
         }
-        if !end.parent.is_empty() {
-            say("inside", printable(&end.parent));
+        if !end.place.parent.is_empty() {
+            say("inside", printable(&end.place.parent));
         }
-        for member in &end.members {
+        for member in &end.place.members {
             say("member", person(member));
         }
     }
@@ -112,7 +115,7 @@ fn about(row: &TableRow, columns: u16, theme: Theme) -> Vec<Line<'static>> {
     lines
 }
 
-fn pair_of_rates(rates: Option<&ApiRates>) -> String {
+fn pair_of_rates(rates: Option<&RateRow>) -> String {
     match rates {
         None => "not known".to_owned(),
         Some(rates) => format!(
@@ -125,7 +128,7 @@ fn pair_of_rates(rates: Option<&ApiRates>) -> String {
     }
 }
 
-fn counted(counters: &ApiCounters) -> String {
+fn counted(counters: &CounterRow) -> String {
     format!(
         "received {}, {} dropped; sent {}, {} dropped",
         bytes(counters.receive_bytes),
@@ -136,25 +139,25 @@ fn counted(counters: &ApiCounters) -> String {
 }
 
 /// Returns a line such as `17: veth47c10e7 in the host, 32:e3:.., up, mtu 1500, in br0`.
-fn place(end: &ApiEnd) -> String {
-    let name = end.name.as_deref().map_or_else(|| "(not to be seen)".to_owned(), printable);
-    let netns = match (end.netns.as_str(), end.nsid) {
+fn place(end: &EndRow<'_>) -> String {
+    let name = end.place.name.as_deref().map_or_else(|| "(not to be seen)".to_owned(), printable);
+    let netns = match (&*end.place.netns, end.place.nsid) {
         ("", _) => "the host".to_owned(),
         (netns, None) => printable(netns),
         (netns, Some(nsid)) => format!("{} (nsid {nsid})", printable(netns)),
     };
-    let mut text = format!("{}: {name} in {netns}", end.ifindex);
-    let up = end.up.map(|up| if up { "up" } else { "down" }.to_owned());
-    let mtu = end.mtu.map(|mtu| format!("mtu {mtu}"));
-    let bridge = end.bridge.as_deref().map(|bridge| format!("in {}", printable(bridge)));
-    for part in [end.address.as_deref().map(printable), up, mtu, bridge].into_iter().flatten() {
+    let mut text = format!("{}: {name} in {netns}", end.place.ifindex);
+    let up = end.place.up.map(|up| if up { "up" } else { "down" }.to_owned());
+    let mtu = end.place.mtu.map(|mtu| format!("mtu {mtu}"));
+    let bridge = end.place.bridge.as_deref().map(|bridge| format!("in {}", printable(bridge)));
+    for part in [end.place.address.as_deref().map(printable), up, mtu, bridge].into_iter().flatten() {
         text.push_str(", ");
         text.push_str(&part);
     }
     text
 }
 
-fn person(workload: &ApiWorkload) -> String {
+fn person(workload: &WorkloadRow<'_>) -> String {
     let id = Some(&workload.id).filter(|id| !id.is_empty()).map(|id| format!("id {}", printable(id)));
     let image = Some(&workload.image)
         .filter(|image| !image.is_empty())

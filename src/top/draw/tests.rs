@@ -1,14 +1,15 @@
 use super::*;
-use crate::top::pairs::tests::{bridge_pair, pair_of};
-use crate::top::pairs::{ApiAnswer, ApiPair};
+use crate::exposition::json::PairsAnswer;
+use crate::exposition::json::row::PairRow;
 use crate::top::state::{KeyPress, Update};
+use crate::top::tests::{bridge_pair, pair_of};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
-fn state_of(pairs: Vec<ApiPair>) -> ViewState {
+fn state_of(pairs: Vec<PairRow<'static>>) -> ViewState {
     let mut state = ViewState::new("http://localhost:10736".into(), Duration::from_secs(1));
-    state.apply(Update::Pairs(ApiAnswer { summed: 0, pairs }), Duration::ZERO);
+    state.apply(Update::Pairs(PairsAnswer { summed: 0, pairs }), Duration::ZERO);
     state
 }
 
@@ -30,7 +31,7 @@ fn three() -> ViewState {
         state_of(vec![pair_of("web", 7, 51_200, 1_000), pair_of("db", 11, 10, 900_000), bridge_pair()]);
     for rate in [0, 10_000, 900_000] {
         let pairs = vec![pair_of("web", 7, 51_200, 1_000), pair_of("db", 11, 10, rate), bridge_pair()];
-        state.apply(Update::Pairs(ApiAnswer { summed: 0, pairs }), Duration::ZERO);
+        state.apply(Update::Pairs(PairsAnswer { summed: 0, pairs }), Duration::ZERO);
     }
     state
 }
@@ -114,8 +115,10 @@ fn pairs_that_there_is_no_room_for_are_said() {
     for (summed, wanted) in [(0, ""), (1, "1 more pair is not shown: "), (7, "7 more pairs are not shown: ")]
     {
         let mut state = three();
-        state
-            .apply(Update::Pairs(ApiAnswer { summed, pairs: vec![pair_of("web", 1, 1, 1)] }), Duration::ZERO);
+        state.apply(
+            Update::Pairs(PairsAnswer { summed, pairs: vec![pair_of("web", 1, 1, 1)] }),
+            Duration::ZERO,
+        );
         let shown = lines(&painted(&mut state, 0, 120, 6));
         assert!(wanted.is_empty() || shown.iter().any(|line| line.contains(wanted)), "{shown:?}");
         assert_eq!(shown.iter().any(|line| line.contains("not shown")), summed > 0, "{shown:?}");

@@ -20,10 +20,13 @@ fn find_knows_a_pod_by_name_by_namespace_and_name_and_by_its_containers_and_list
         assert!(output.status.success(), "{query}: {}", describe(&output));
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
         let ends = &found[0]["ends"];
-        assert_eq!(ends[0]["device"], pod.host_device().as_str(), "{query}: {found:#}");
-        assert_eq!([&ends[1]["namespace"], &ends[1]["pod"]], ["shop", name.as_str()], "{query}: {found:#}");
-        assert_eq!(ends[1]["container"], Value::Null, "{found:#}");
-        assert_eq!(ends[1]["members"], serde_json::json!([member]), "{found:#}");
+        assert_eq!(ends[0]["name"], pod.host_device().as_str(), "{query}: {found:#}");
+        let workload = &ends[1]["workload"];
+        assert_eq!([&workload["namespace"], &workload["pod"]], ["shop", name.as_str()], "{query}: {found:#}");
+        assert_eq!(workload["container"], "", "{found:#}");
+        let members: Vec<&Value> = ends[1]["members"].as_array().unwrap().iter().collect();
+        assert_eq!(members.len(), 1, "{found:#}");
+        assert_eq!(members[0]["container"], member.as_str(), "{found:#}");
     }
     let output = Exporter::command(engine.netns(), &[&["list"], &sources[..]].concat()).output().unwrap();
     let said = String::from_utf8(output.stdout.clone()).unwrap();

@@ -85,7 +85,7 @@ fn of_4096_veths_in_one_namespace_each_is_found_with_its_peer() {
     let took = begin.elapsed();
     assert!(output.status.success(), "{}", describe(&output));
     assert!(took < Duration::from_secs(10), "`list` took {took:?}");
-    let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let ports = veths(&scene.host.ip_json(["link", "show", "type", "veth"]));
     let interfaces = veths(&inside.ip_json(["link", "show", "type", "veth"]));
     assert_eq!((ports.len(), interfaces.len()), (PAIRS, PAIRS));
@@ -98,15 +98,19 @@ fn of_4096_veths_in_one_namespace_each_is_found_with_its_peer() {
         })
         .collect();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let found: BTreeSet<(u64, String, u64, String)> = rows
+    let found: BTreeSet<(u64, String, u64, String)> = document["pairs"]
         .as_array()
         .unwrap()
         .iter()
         .map(|row| {
             let ends = &row["ends"];
-            assert_eq!((&ends[0]["netns"], &ends[1]["container"]), (&"".into(), &"crowd".into()), "{row:#}");
+            assert_eq!(
+                (&ends[0]["netns"], &ends[1]["workload"]["container"]),
+                (&"".into(), &"crowd".into()),
+                "{row:#}"
+            );
             let index = |end: usize| ends[end]["ifindex"].as_u64().unwrap();
-            (index(0), text(&ends[0]["device"]), index(1), text(&ends[1]["device"]))
+            (index(0), text(&ends[0]["name"]), index(1), text(&ends[1]["name"]))
         })
         .collect();
     assert!(found == wanted, "{} pairs of `list` are not those {} of `ip`", found.len(), wanted.len());

@@ -38,7 +38,7 @@ fn of_a_pair_between_two_named_namespaces_the_end_on_a_bridge_is_the_port() {
     switch.ip(["link", "add", "br0", "type", "bridge"]);
     switch.ip(["link", "set", "port1", "master", "br0"]);
     let rows = scene.listed(&[&switch, &web]);
-    assert_eq!(ends(&rows, "switch", "port1", "device"), ["port1", "eth0"]);
+    assert_eq!(ends(&rows, "switch", "port1", "name"), ["port1", "eth0"]);
     assert_eq!(ends(&rows, "switch", "port1", "role"), ["port", "interface"]);
 
     let exporter = scene.exporter(&[]);
@@ -71,7 +71,7 @@ fn enslaved_inside(kind: &str, arguments: &[&str]) {
     let seen = inside.ip_json(["link", "show", "eth0"]);
     assert_eq!(seen[0]["master"], "inner0", "{seen:#}");
     let rows = scene.listed(&[&inside]);
-    assert_eq!(ends(&rows, "", "veth-vm", "device"), ["veth-vm", "eth0"]);
+    assert_eq!(ends(&rows, "", "veth-vm", "name"), ["veth-vm", "eth0"]);
     assert_eq!(ends(&rows, "", "veth-vm", "role"), ["port", "interface"]);
     let exporter = scene.exporter(&[]);
     let device: &[(&str, &str)] =
@@ -171,7 +171,7 @@ fn a_namespace_behind_a_namespace_is_found_and_its_port_is_the_outer_unclaimed_e
     near.veth("to-middle", &middle, "to-near");
     middle.veth("to-far", &far, "to-middle");
     let rows = scene.listed(&[&near, &middle, &far]);
-    let port = ends(&rows, "far", "to-middle", "device");
+    let port = ends(&rows, "far", "to-middle", "name");
     assert_eq!(port, ["to-far", "to-middle"], "{rows:#}");
     let place = ends(&rows, "far", "to-middle", "netns");
     assert_eq!(ends(&rows, "near", "to-middle", "netns"), [place[0], &"near".into()], "{rows:#}");

@@ -56,7 +56,7 @@ pub fn ends<'a>(rows: &'a Value, netns: &str, device: &str, key: &str) -> [&'a V
     let rows = rows.as_array().unwrap();
     let has = |row: &Value| {
         let ends = row["ends"].as_array().unwrap();
-        ends.iter().any(|end| end["netns"] == netns && end["device"] == device)
+        ends.iter().any(|end| end["netns"] == netns && end["name"] == device)
     };
     let row = rows.iter().find(|row| has(row));
     let row = row.unwrap_or_else(|| panic!("no {device} of {netns:?} in {rows:#?}"));

@@ -95,7 +95,7 @@ fn end_by_ip(netns: &str, link: &Value, bridge: Option<String>) -> SeenEnd {
     }
 }
 
-/// The pairs that `list --format json` prints, its nsids turned to names by `ip`. Panics if one is not whole.
+/// The pairs in these rows of `list --format json`, their nsids turned to names by `ip`. Panics if one is not whole.
 pub fn pairs_by_list(host: &Netns, rows: &Value) -> Pairs {
     let ids = host.ip_json(["netns", "list-id"]);
     let end = |row: &Value| {
@@ -103,16 +103,17 @@ pub fn pairs_by_list(host: &Netns, rows: &Value) -> Pairs {
             Value::Null => host.name().to_owned(),
             id => text(&ids.as_array().unwrap().iter().find(|entry| entry["nsid"] == *id).unwrap()["name"]),
         };
-        let keys = ["rx_bytes", "rx_packets", "rx_dropped", "tx_bytes", "tx_packets", "tx_dropped"];
+        let flow = |way: &str| ["bytes", "packets", "packets_dropped"].map(|key| format!("{way}_{key}"));
+        let keys: Vec<String> = [flow("receive"), flow("transmit")].concat();
         SeenEnd {
             netns,
             ifindex: row["ifindex"].as_u64().unwrap(),
-            name: text(&row["device"]),
+            name: text(&row["name"]),
             address: text(&row["address"]),
             mtu: row["mtu"].as_u64().unwrap(),
             up: row["up"].as_bool().unwrap(),
             bridge: row["bridge"].as_str().map(str::to_owned),
-            counters: keys.map(|key| row["counters"][key].as_u64().unwrap()),
+            counters: std::array::from_fn(|key| row["counters"][&keys[key]].as_u64().unwrap()),
         }
     };
     let pair = |row: &Value| {
@@ -124,7 +125,7 @@ pub fn pairs_by_list(host: &Netns, rows: &Value) -> Pairs {
     rows.as_array().unwrap().iter().map(pair).collect()
 }
 
-/// What `list --format json` prints of a scene, after it was found to be the pairs that `ip` sees, all of them and nothing else.
+/// The pairs that `list --format json` prints of a scene, after they were found to be the pairs that `ip` sees, all of them and nothing else.
 pub fn listed(host: &Netns, others: &[&Netns], folder: &NetnsFolder) -> Value {
     // A link's state and counters may be on their way: what counts is a list between two equal looks.
     wait_for(Duration::from_secs(10), "the links are at rest", || {
@@ -136,7 +137,9 @@ pub fn listed(host: &Netns, others: &[&Netns], folder: &NetnsFolder) -> Value {
             return Err(format!("before: {before:#?}\nafter: {after:#?}"));
         }
         assert!(output.status.success() && output.stderr.is_empty(), "{}", describe(&output));
-        let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["unpaired"].as_array().map(Vec::len), Some(0), "{document:#}");
+        let rows = document["pairs"].take();
         assert_eq!(pairs_by_list(host, &rows), after, "what `list` prints, and what `ip` sees");
         Ok(rows)
     })

@@ -1,7 +1,9 @@
 use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
+use crate::model::link::Counters;
 use crate::model::link::{Link, Name, NetnsId};
 use crate::model::pairing::EndState;
+use crate::model::view::PairTotal;
 use crate::model::view::{Ownership, ShownSide, Status};
 use crate::model::workload::{Runtime, Workload};
 use serde_json::{Value, json};
@@ -32,20 +34,25 @@ fn pair(nsid: u32, container: &str) -> ShownPair {
     ShownPair { sides: [port, interface], state: EndState::Paired }
 }
 
-/// A second of the exporter's life: these pairs, whose ports have sent so many bytes, ten in a packet.
+/// Returns a second of the exporter's life: these pairs, with the bytes that each port has sent in the last
+/// tick, ten in a packet.
 fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
+    let labels = |(pair, _): &(ShownPair, u64)| pair.sides[1].labels.clone().unwrap();
     let mut workloads: Vec<LabelSet> =
         pairs.iter().filter_map(|(pair, _)| pair.sides[1].labels.clone()).collect();
     workloads.sort();
     workloads.dedup();
-    let sent =
-        |bytes: u64| Counters { transmit_bytes: bytes, transmit_packets: bytes / 10, ..Counters::default() };
-    let rate = Rates { receive_bytes: 5, ..Rates::default() };
+    let sent = |bytes: u64| Rates { transmit_bytes: bytes, transmit_packets: bytes / 10, ..Rates::default() };
+    let total = |own: &(ShownPair, u64)| PairTotal {
+        index: workloads.binary_search(&labels(own)).unwrap() as u32,
+        shared: pairs.iter().filter(|pair| labels(pair) == labels(own)).count() > 1,
+    };
     let view = View {
-        samples: pairs.iter().map(|(_, bytes)| [sent(*bytes), Counters::default()]).collect(),
+        samples: vec![[Counters::default(); 2]; pairs.len()],
+        rates: pairs.iter().map(|(_, bytes)| Some(sent(*bytes))).collect(),
+        pair_totals: pairs.iter().map(|pair| [None, Some(total(pair))]).collect(),
         workloads: vec![Traffic::default(); workloads.len()],
         peaks: vec![Some(Rates { receive_bytes: 900, ..Rates::default() }); workloads.len()],
-        rates: vec![Some(rate); workloads.len()],
         networks: Vec::new(),
         others: Vec::new(),
         overflow: Default::default(),
@@ -71,16 +78,15 @@ fn told(text: &str) -> Value {
 #[test]
 fn a_tick_tells_only_of_what_is_other_than_before() {
     let pairs = |web, db| [(pair(1, "web"), web), (pair(2, "db"), db)];
-    let mut feed = feed(&snapshot(1, &pairs(0, 0)));
+    let mut feed = feed(&snapshot(1, &pairs(50, 0)));
     let state = told(&feed.state());
-    // Until two ticks have counted, the rates are those of the labels.
-    assert_eq!(state["rates"], json!([[1, 5, 0, 0, 0], [2, 5, 0, 0, 0]]));
+    assert_eq!(state["rates"], json!([[1, 50, 0, 5, 0], [2, 0, 0, 0, 0]]));
+    assert_eq!(state["peaks"], json!([[1, 900, 0, 0, 0], [2, 900, 0, 0, 0]]));
     assert_eq!(state["lacks"], json!(["CAP_NET_ADMIN"]));
-    feed.tick(&snapshot(2, &pairs(0, 0))).unwrap();
-    let news = told(&feed.tick(&snapshot(4, &pairs(1_000, 0))).unwrap());
-    assert_eq!(news, json!({ "time": 1_004.0, "rates": [[1, 500, 0, 50, 0], [2, 0, 0, 0, 0]] }));
-    assert!(feed.tick(&snapshot(4, &pairs(1_000, 0))).is_none(), "no tick is told twice");
-    let news = told(&feed.tick(&snapshot(5, &pairs(1_500, 0))).unwrap());
+    let news = told(&feed.tick(&snapshot(2, &pairs(500, 0))).unwrap());
+    assert_eq!(news, json!({ "time": 1_002.0, "rates": [[1, 500, 0, 50, 0]] }));
+    assert!(feed.tick(&snapshot(2, &pairs(500, 0))).is_none(), "no tick is told twice");
+    let news = told(&feed.tick(&snapshot(3, &pairs(500, 0))).unwrap());
     assert_eq!(news["rates"], json!([]), "500 bytes in one second again");
     assert_eq!(told(&feed.state())["rates"], json!([[1, 500, 0, 50, 0], [2, 0, 0, 0, 0]]));
 }
@@ -102,13 +108,25 @@ fn pairs_appear_change_and_vanish_under_their_numbers() {
 }
 
 #[test]
-fn pairs_that_share_their_labels_have_rates_of_their_own() {
-    let pairs = |one, another| [(pair(1, "twin"), one), (pair(2, "twin"), another)];
-    let mut feed = feed(&snapshot(1, &pairs(0, 0)));
-    assert_eq!(told(&feed.state())["rates"], json!([]), "whose the labels' rates are cannot be said");
-    feed.tick(&snapshot(2, &pairs(0, 0))).unwrap();
-    let news = told(&feed.tick(&snapshot(3, &pairs(100, 40))).unwrap());
+fn four_pairs_that_share_their_labels_have_rates_of_their_own_and_no_peaks() {
+    let pairs = |sent: [u64; 4]| [1, 2, 3, 4].map(|nsid| (pair(nsid, "twin"), sent[nsid as usize - 1]));
+    let mut feed = feed(&snapshot(1, &pairs([0, 0, 0, 10])));
+    let state = told(&feed.state());
+    assert_eq!(state["rates"], json!([[1, 0, 0, 0, 0], [2, 0, 0, 0, 0], [3, 0, 0, 0, 0], [4, 10, 0, 1, 0]]));
+    assert_eq!(state["peaks"], Value::Null, "the peaks are those of all four together");
+    let news = told(&feed.tick(&snapshot(2, &pairs([100, 40, 0, 10]))).unwrap());
     assert_eq!(news["rates"], json!([[1, 100, 0, 10, 0], [2, 40, 0, 4, 0]]));
+}
+
+#[test]
+fn peaks_go_when_another_pair_comes_to_share_the_labels_and_come_back_after_it() {
+    let one = [(pair(1, "twin"), 0)];
+    let two = [(pair(1, "twin"), 0), (pair(2, "twin"), 0)];
+    let mut feed = feed(&snapshot(1, &one));
+    let news = told(&feed.tick(&snapshot(2, &two)).unwrap());
+    assert_eq!(news["peaks"], json!([[1, null, null, null, null]]));
+    let news = told(&feed.tick(&snapshot(3, &one)).unwrap());
+    assert_eq!(news["peaks"], json!([[1, 900, 0, 0, 0]]));
 }
 
 #[test]

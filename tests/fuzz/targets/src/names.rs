@@ -201,6 +201,7 @@ fn view(names: &Names<'_>) -> View {
         workloads: vec![Traffic::default()],
         peaks: vec![None],
         rates: vec![None],
+        pair_totals: vec![[None; 2]],
         networks: vec![Traffic::default()],
         others: Vec::new(),
         overflow: Default::default(),

@@ -1,0 +1,177 @@
+use super::*;
+use crate::model::ledger::{Flow, LabelSet, Traffic};
+use crate::model::link::{Counters, End, Link, Mac, Name, NetnsId};
+use crate::model::pairing::{EndState, Role};
+use crate::model::peak::Rates;
+use crate::model::view::{Ownership, PairTotal, Scene, ShownPair, ShownSide};
+use crate::model::workload::{Runtime, Workload};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const EPOCH: Duration = Duration::from_secs(1_000);
+
+fn side(netns: NetnsId, ifindex: u32, name: &str, role: Role) -> ShownSide {
+    let name = Name::from_bytes(name.as_bytes()).unwrap();
+    let address = Some(Mac([2, 0x42, 0xac, 0x12, 0, ifindex as u8]));
+    ShownSide {
+        end: End { netns, ifindex },
+        link: Some(Link { ifindex, name, address, ..Link::default() }),
+        role,
+        netns: "".into(),
+        bridge: None,
+        ownership: None,
+        labels: None,
+        hidden: false,
+    }
+}
+
+/// Returns the pair of the host's port with this number and a container.
+fn pair(number: u32, container: &str) -> ShownPair {
+    let owner = Workload { id: "81686e7a420d".repeat(5), ..Workload::named(Runtime::Docker, container) };
+    let interface = ShownSide {
+        labels: Some(LabelSet::of(&owner, "eth0".into(), "front".into())),
+        ownership: Some(Arc::new(Ownership::alone(owner, None))),
+        ..side(NetnsId::Other { nsid: number, generation: 0 }, 2, "eth0", Role::Interface)
+    };
+    let port = side(NetnsId::Host, 10 + number, &format!("veth{number}"), Role::Port);
+    ShownPair { sides: [port, interface], state: EndState::Paired }
+}
+
+/// Returns a view in which the port of the pair with the index `n` has sent and received 100 times as many
+/// bytes as its number, and has a rate of `n` bytes a second; 10 per second were the peak of each label set.
+fn view(containers: &[&str]) -> View {
+    let pairs: Vec<ShownPair> = (1..).zip(containers).map(|(number, name)| pair(number, name)).collect();
+    let labels = |pair: &ShownPair| pair.sides[1].labels.clone().unwrap();
+    let mut workloads: Vec<LabelSet> = pairs.iter().map(labels).collect();
+    workloads.sort();
+    workloads.dedup();
+    let total = |own: &ShownPair| PairTotal {
+        index: workloads.binary_search(&labels(own)).unwrap() as u32,
+        shared: pairs.iter().filter(|pair| labels(pair) == labels(own)).count() > 1,
+    };
+    let counted =
+        |n: u64| Counters { receive_bytes: 200 * n, transmit_bytes: 100 * n, ..Counters::default() };
+    let flow = Flow { bytes: 7_000, ..Flow::default() };
+    View {
+        samples: (1..).zip(&pairs).map(|(n, _)| [counted(n), Counters::default()]).collect(),
+        rates: (1..)
+            .zip(&pairs)
+            .map(|(n, _)| Some(Rates { transmit_bytes: n, ..Rates::default() }))
+            .collect(),
+        pair_totals: pairs.iter().map(|pair| [None, Some(total(pair))]).collect(),
+        workloads: vec![Traffic { receive: flow, ..Traffic::default() }; workloads.len()],
+        peaks: vec![Some(Rates { receive_bytes: 10, ..Rates::default() }); workloads.len()],
+        networks: Vec::new(),
+        others: Vec::new(),
+        overflow: Default::default(),
+        ticked: Duration::from_secs(1),
+        scene: Arc::new(Scene {
+            workloads_begun: vec![Duration::from_millis(500); workloads.len()],
+            workloads: workloads.into_iter().map(Arc::new).collect(),
+            pairs: pairs.into_iter().map(Arc::new).collect(),
+            ..Scene::default()
+        }),
+    }
+}
+
+fn document(view: &View, query: &str) -> Value {
+    let rows = RowSource::running(view, EPOCH);
+    serde_json::to_value(PairsDocument::new(rows, &Query::parse(query).unwrap())).unwrap()
+}
+
+#[test]
+fn of_four_pairs_with_one_label_set_each_has_its_own_rates_and_none_their_totals_and_peaks() {
+    let view = view(&["twin", "twin", "twin", "twin", "alone"]);
+    let document = document(&view, "");
+    for number in 0..5 {
+        let end = &document["pairs"][number]["ends"][1];
+        assert_eq!(end["rates"]["receive_bytes_per_second"], number + 1, "{end:#}");
+        let shared = number < 4;
+        assert_eq!(end["shared"], shared, "{end:#}");
+        assert_eq!((end["totals"].is_null(), end["peaks"].is_null()), (shared, shared), "{end:#}");
+    }
+    let alone = &document["pairs"][4]["ends"][1];
+    assert_eq!(
+        (&alone["totals"]["since"], &alone["totals"]["receive_bytes"]),
+        (&json!(1_000.5), &json!(7_000))
+    );
+    assert_eq!(alone["peaks"]["receive_bytes_per_second"], 10);
+    let ports = |query: &str| {
+        let document = self::document(&view, query);
+        let name = |pair: &Value| pair["ends"][0]["name"].as_str().unwrap().to_owned();
+        document["pairs"].as_array().unwrap().iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(ports("sort=-receive&limit=2"), ["veth5", "veth4"], "each by its own rate");
+    assert_eq!(ports("sort=receive_total&limit=1"), ["veth5"], "no total is sorted by twice");
+    assert_eq!(ports("sort=receive_peak&limit=1"), ["veth5"]);
+}
+
+#[test]
+fn what_was_read_once_has_the_counters_of_interfaces_and_nothing_over_time() {
+    let mut view = view(&["web"]);
+    view.samples[0][1] = Counters { receive_bytes: 100, ..Counters::default() };
+    view.rates = vec![None];
+    let document: Value = serde_json::from_str(&to_pretty_json(&view).unwrap()).unwrap();
+    let end = &document["pairs"][0]["ends"][1];
+    assert_eq!(end["counters"]["receive_bytes"], 100, "{end:#}");
+    assert_eq!([&end["totals"], &end["rates"], &end["peaks"]], [&Value::Null; 3], "{end:#}");
+    let running = self::document(&view, "");
+    assert!(running["pairs"][0]["ends"][1]["counters"].is_null(), "{running:#}");
+    let keys = |end: &Value| end.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(end), keys(&running["pairs"][0]["ends"][1]));
+}
+
+#[test]
+fn ends_without_a_pair_are_beside_the_pairs_unless_they_are_hidden_or_not_asked_for() {
+    let mut view = view(&["web"]);
+    let mut hidden = side(NetnsId::Host, 31, "secret", Role::Port);
+    hidden.hidden = true;
+    let single = [side(NetnsId::Host, 30, "lonely", Role::Port), hidden];
+    Arc::make_mut(&mut view.scene).single =
+        single.into_iter().map(|side| (Arc::new(side), EndState::PeerMissing)).collect();
+    for (query, wanted) in
+        [("", 1), ("device=lonely", 1), ("device=veth1", 0), ("device=secret", 0), ("limit=0", 0)]
+    {
+        let document = document(&view, query);
+        let unpaired = document["unpaired"].as_array().unwrap();
+        assert_eq!(unpaired.len(), wanted, "{query}: {document:#}");
+        for row in unpaired {
+            assert_eq!(row["state"], "peer_missing");
+            assert_eq!(
+                (row["ends"].as_array().unwrap().len(), &row["ends"][0]["name"]),
+                (1, &json!("lonely"))
+            );
+        }
+    }
+    assert_eq!(document(&view, "")["matched"], 1, "pairs alone are counted");
+}
+
+#[test]
+fn a_row_that_is_read_is_the_row_that_was_written() {
+    let view = view(&["web", "d\"b\\"]);
+    let answer = PairsAnswer::read(&to_json(&view, EPOCH).unwrap()).unwrap();
+    let rows = RowSource::running(&view, EPOCH);
+    assert_eq!(answer.pairs, [rows.pair(0), rows.pair(1)]);
+}
+
+#[test]
+fn what_another_version_adds_or_leaves_out_is_no_error() {
+    let answer = PairsAnswer::read(
+        br#"{"matched":1,"new":[],"pairs":[{"state":"paired","since":7,
+             "ends":[{"role":"port","ifindex":3,"totals":null,"colour":"red"},{"role":"interface","netns":"docker/web"}]}]}"#,
+    )
+    .unwrap();
+    let [port, interface] = &answer.pairs[0].ends;
+    assert_eq!((port.place.ifindex, &*interface.place.netns), (3, "docker/web"));
+}
+
+#[test]
+fn what_is_no_answer_is_refused_with_the_place() {
+    for bad in
+        ["", "<html>", "[]", r#"{"pairs":[{"state":"paired","ends":[]}]}"#, r#"{"pairs":[{"state":1}]}"#]
+    {
+        let error = PairsAnswer::read(bad.as_bytes()).unwrap_err();
+        assert!(error.contains("/api/v1/pairs") && error.contains("line 1"), "{bad}: {error}");
+    }
+    assert!(PairsAnswer::read(&b"[".repeat(100_000)).is_err());
+}
