@@ -154,6 +154,16 @@ impl Server {
         }
     }
 
+    /// Asks for a path, with a pause between two answers, until the answer is good. Returns how long that took.
+    pub(crate) fn poll(&self, path: &str, pause: Duration, good: impl Fn(&str) -> bool) -> Duration {
+        let begin = Instant::now();
+        while !text(self.address, path).is_some_and(|answer| good(&answer)) {
+            assert!(begin.elapsed() < Duration::from_secs(10), "{path} is not as it should be");
+            thread::sleep(pause);
+        }
+        begin.elapsed()
+    }
+
     /// What each of its threads has used so far.
     pub(crate) fn cpu(&self) -> BTreeMap<OsString, Duration> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");

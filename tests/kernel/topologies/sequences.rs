@@ -408,7 +408,9 @@ fn after_every_step_of_a_random_sequence_pairs_names_and_bytes_are_what_the_comm
         world.step();
         world.wait(&exporter);
     }
-    let resyncs = exporter.metrics().all("veth_exporter_resyncs_total");
+    let metrics = exporter.metrics();
+    assert_eq!(metrics.value("veth_exporter_bad_messages_total", &[]), Some(0.0), "{}", metrics.text);
+    let resyncs = metrics.all("veth_exporter_resyncs_total");
     assert_eq!(
         resyncs.iter().map(|(_, count)| *count).sum::<f64>(),
         1.0,
