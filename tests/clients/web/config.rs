@@ -262,9 +262,9 @@ fn a_file_that_is_not_there_or_has_no_end_is_refused_and_no_file_is_wrong_usage(
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
     for (file, code, word) in [
         ("/nonexistent.yml", 1, "No such file"),
-        ("/dev/zero", 1, "no regular file"),
-        ("/proc", 1, "no regular file"),
-        (&pipe, 1, "no regular file"),
+        ("/dev/zero", 1, "not a regular file"),
+        ("/proc", 1, "not a regular file"),
+        (&pipe, 1, "not a regular file"),
         (&long, 1, "1 MiB"),
     ] {
         let output = Exporter::command(&host.netns, &["check-web-config", file]).output().unwrap();
