@@ -2,7 +2,6 @@
 
 use super::api::client_has;
 use super::routes::Routes;
-use crate::exposition::pieces::Pool;
 use crate::server::body::Body;
 use crate::server::encoding::{self, Encoding};
 use bytes::Bytes;
@@ -78,7 +77,7 @@ impl Page {
         self.index.answer(headers)
     }
 
-    /// Answers a request for one of the other files, by its index from [`file`].
+    /// Answers a request for one of the other files, by its index from [`file()`].
     pub(crate) fn file(&self, file: usize, headers: &HeaderMap) -> Response<Body> {
         self.files[file].answer(headers)
     }
@@ -89,8 +88,8 @@ impl Prepared {
         let digest = ring::digest::digest(&ring::digest::SHA256, &plain);
         let tag = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         // A file that cannot be compressed is sent as it is.
-        let gzip = encoding::gzip(std::slice::from_ref(&plain), Pool::default().begin()).unwrap_or_default();
-        Prepared { kind, plain, gzip: gzip.concat().into(), tag }
+        let gzip = encoding::gzip(std::slice::from_ref(&plain), Vec::new()).unwrap_or_default();
+        Prepared { kind, plain, gzip: gzip.into(), tag }
     }
 
     fn answer(&self, headers: &HeaderMap) -> Response<Body> {

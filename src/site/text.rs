@@ -1,6 +1,6 @@
 //! What a snapshot looks like, for all who ask for it; and how many such texts there are at a time.
 
-use crate::exposition::pieces::Pool;
+use crate::exposition::pieces::{Pieces, Pool};
 use crate::server::body::{Evicted, PieceSource};
 use crate::server::encoding::{self, Encoding};
 use bytes::Bytes;
@@ -105,7 +105,7 @@ impl Text {
     fn compress(&self) {
         // Nobody waits for the lock meanwhile.
         let Some(plain) = self.held().as_ref().map(|held| held.plain.clone()) else { return };
-        match encoding::gzip(&plain, Pool::default().begin()) {
+        match encoding::gzip(&plain, Pool::default().begin()).map(Pieces::finish) {
             Ok(gzip) => {
                 if let Some(held) = self.held().as_mut() {
                     held.gzip = gzip;

@@ -18,7 +18,7 @@ fn both<'a>(row: &'a Value, key: &str) -> [&'a Value; 2] {
     [&row["ends"][0][key], &row["ends"][1][key]]
 }
 
-/// Of the workloads at a row's ends, this key.
+/// Returns the values of this key of the workloads at a row's two ends.
 fn workloads<'a>(row: &'a Value, key: &str) -> [&'a Value; 2] {
     both(row, "workload").map(|workload| &workload[key])
 }

@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("exposition", &["model"]),
     ("sandbox", &[]),
     ("collector", &["kernel", "model", "runtimes"]),
-    ("server", &["exposition"]),
+    ("server", &[]),
     ("web_config", &["model", "server"]),
     ("site", &["collector", "exposition", "model", "server", "web_config"]),
     ("client", &["server", "site"]),

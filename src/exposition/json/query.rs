@@ -55,7 +55,7 @@ enum SortKey {
     /// Of the port, or of either end.
     Device,
     Text(fn(&LabelSet) -> &str),
-    /// Of a side of a pair, by their indices.
+    /// A number of one side of a pair; the arguments are the indices of the pair and of the side.
     Number(fn(RowSource<'_>, usize, usize) -> Option<u64>),
 }
 

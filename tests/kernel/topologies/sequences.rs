@@ -339,7 +339,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// What the exporter shows of a world.
+/// The part of an exporter's output that is compared with a world.
 #[derive(Debug, PartialEq)]
 struct Shown {
     /// The number of paired ends, and of all others.
