@@ -111,6 +111,16 @@ pub(crate) struct Serve {
         default_value_t = series::USUAL
     )]
     pub(crate) series: usize,
+    /// Whether OpenMetrics has the time at which each total began (_created)
+    #[arg(
+        long = "metrics.created",
+        env = "VETH_EXPORTER_METRICS_CREATED",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        hide_possible_values = true
+    )]
+    pub(crate) created: bool,
     /// Flags that filter the output.
     #[command(flatten)]
     pub(crate) selection: Selection,

@@ -10,7 +10,7 @@ use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
 use crate::sandbox::{Part, Privileges};
 use crate::server::ListenAddress;
-use crate::site::{Routes, ScrapeLimits};
+use crate::site::{MetricsOptions, Routes};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -147,7 +147,7 @@ pub(crate) struct WebSettings {
     /// The web configuration file.
     pub config: Option<PathBuf>,
     pub routes: Routes,
-    pub limits: ScrapeLimits,
+    pub metrics: MetricsOptions,
 }
 
 /// The settings of a collector that runs until the end.
@@ -195,7 +195,7 @@ impl ServeSettings {
                 listen: flags.listen,
                 systemd_socket: flags.systemd_socket,
                 config: flags.web_config,
-                limits: ScrapeLimits { max_requests: flags.max_requests },
+                metrics: MetricsOptions { max_requests: flags.max_requests, created: flags.created },
             },
             collector: CollectorSettings {
                 interval: flags.interval,

@@ -4,9 +4,9 @@ pub mod accept;
 mod api;
 mod metrics;
 mod page;
+mod readers;
 mod routes;
 mod stream;
-mod text;
 
 use crate::collector::Handle;
 use crate::server::body::{Body, text};
@@ -25,7 +25,7 @@ use std::io;
 use std::sync::Arc;
 use stream::Streams;
 
-pub use metrics::ScrapeLimits;
+pub use metrics::MetricsOptions;
 pub(crate) use routes::ExternalUrl;
 pub use routes::Routes;
 pub use stream::About;
@@ -50,13 +50,13 @@ impl Site {
     pub fn new(
         collector: Handle,
         routes: Routes,
-        limits: ScrapeLimits,
+        options: MetricsOptions,
         gate: Arc<Gate>,
         about: About,
         sandbox: &[(&'static str, &str)],
     ) -> Result<Site, prometheus::Error> {
         let connections = Connections::default();
-        let metrics = Metrics::new(collector.clone(), limits, connections.clone(), sandbox)?;
+        let metrics = Metrics::new(collector.clone(), options, connections.clone(), sandbox)?;
         let streams = Streams::new(collector.clone(), about);
         Ok(Site { metrics, streams, page: Page::new(&routes), collector, routes, gate, connections })
     }

@@ -17,20 +17,70 @@ pub mod collector {
 }
 
 pub mod exposition {
-    pub mod cadvisor {
-        pub use crate::exposition::cadvisor::CadvisorEncoder;
+    use crate::exposition::cadvisor::CadvisorTables;
+    use crate::exposition::encode::VethTables;
+    use crate::exposition::packed::{PackedCursor, PackedText};
+    use crate::exposition::text::{Cursor, Layout, SceneText, Style};
+    use crate::model::view::{Scene, View};
+    use format::Format;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// The label blocks of a scene, of which expositions with other numbers can be written.
+    #[derive(Clone)]
+    pub struct Tables(Arc<dyn Layout>);
+
+    impl Tables {
+        /// Formats the label blocks of the metrics.
+        pub fn of(scene: &Scene) -> Tables {
+            Tables(Arc::new(VethTables::of(scene)))
+        }
+
+        /// Formats the label blocks of the containers in cAdvisor's vocabulary.
+        pub fn of_cadvisor(scene: &Scene) -> Tables {
+            Tables(Arc::new(CadvisorTables::of(scene)))
+        }
+
+        /// Returns the exposition of a view whose times begin at `epoch`, with these own families at the end.
+        pub fn text(&self, view: &View, format: Format, epoch: Duration, own: &str) -> String {
+            let text = self.scene_text(format, epoch);
+            let (mut cursor, mut whole, mut piece) = (Cursor::default(), Vec::new(), Vec::new());
+            loop {
+                let more = text.write_piece(&mut cursor, Some(view), own, &mut piece);
+                whole.append(&mut piece);
+                if !more {
+                    return String::from_utf8_lossy(&whole).into_owned();
+                }
+            }
+        }
+
+        /// Returns the same expositions as gzip, one after the other: what does not change from one to the
+        /// next is not compressed again.
+        pub fn packed(&self, views: &[View], format: Format, epoch: Duration, own: &str) -> Vec<Vec<u8>> {
+            let (text, packed) = (self.scene_text(format, epoch), PackedText::default());
+            let whole = |view| {
+                let (mut cursor, mut whole, mut piece) = (PackedCursor::default(), Vec::new(), Vec::new());
+                loop {
+                    let more = packed.write_piece(&text, &mut cursor, view, own, &mut piece);
+                    whole.append(&mut piece);
+                    if !more {
+                        return whole;
+                    }
+                }
+            };
+            views.iter().map(whole).collect()
+        }
+
+        fn scene_text(&self, format: Format, epoch: Duration) -> SceneText {
+            SceneText::new(Arc::clone(&self.0), Style { format, created: true }, epoch)
+        }
     }
-    pub mod encode {
-        pub use crate::exposition::encode::{EncodeRequest, Encoder};
-    }
+
     pub mod families {
         pub use crate::exposition::families::{FAMILIES, Series, Type};
     }
     pub mod format {
         pub use crate::exposition::format::Format;
-    }
-    pub mod pieces {
-        pub use crate::exposition::pieces::Pool;
     }
     pub mod telemetry {
         pub use crate::exposition::telemetry::Telemetry;
@@ -39,7 +89,7 @@ pub mod exposition {
 
 pub mod http {
     pub use crate::server::{Encoding, ListenAddress, Listener};
-    pub use crate::site::{About, Routes, ScrapeLimits, Site, accept, serve};
+    pub use crate::site::{About, MetricsOptions, Routes, Site, accept, serve};
     pub use crate::web_config::{Gate, WebConfig};
 }
 

@@ -45,8 +45,8 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let about = About::new(collector.interval, tier.missing(all_events));
         let handle = collecting::start(collector, host.processes, sources, engines)?;
-        let WebSettings { config, routes, limits, .. } = web;
-        let site = Site::new(handle.clone(), routes, limits, Arc::clone(&gate), about, &sandbox.labels())?;
+        let WebSettings { config, routes, metrics, .. } = web;
+        let site = Site::new(handle.clone(), routes, metrics, Arc::clone(&gate), about, &sandbox.labels())?;
         if let Some(path) = config {
             tokio::spawn(async move { gate.follow(&path).await });
         }

@@ -3,7 +3,7 @@
 use super::{collecting, confine};
 use crate::client::Remote;
 use crate::collector::{Handle, Snapshot};
-use crate::exposition::json::{self, PairsAnswer};
+use crate::exposition::json::{self, PairsAnswer, Query};
 use crate::kernel::Reach;
 use crate::settings::{HostSettings, TopSettings};
 use crate::top::draw::Theme;
@@ -119,7 +119,7 @@ impl Supplier {
                     Some(format!("{}: {}", source.as_str(), asked.result.as_ref().err()?))
                 });
                 let lacks = lack.iter().map(|&lack| lack.to_owned()).chain(failed).collect();
-                let update = match json::to_json(view.as_ref()?, *epoch) {
+                let update = match json::to_json(view.as_ref()?, *epoch, &Query::default()) {
                     Ok(json) => read(&json),
                     Err(error) => Update::Failure(error.to_string()),
                 };

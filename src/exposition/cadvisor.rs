@@ -4,16 +4,17 @@
 //! kubelet 1.30 (pkg/kubelet/server/server.go), the sandboxes of which cAdvisor's containerd handler
 //! describes. docs/cadvisor.md lists the deliberate differences.
 
-use super::encode::{LabelBlock, Names, Rows, label_of};
 use super::families::Type;
-use super::format::Format;
-use super::pieces::Pieces;
+use super::labels::{LabelBlock, Names, label_of};
+use super::tables::{Rows, Table, Values};
+use super::text::{Head, Layout};
 use crate::model::label::bounded;
 use crate::model::link::{Counters, Errors, Name};
 use crate::model::pairing::Role;
 use crate::model::series::OTHER;
 use crate::model::view::{Ownership, Scene, View};
-use std::sync::Arc;
+use std::ops::Range;
+use std::time::Duration;
 
 /// One of cAdvisor's families; all of them are counters.
 struct CadvisorFamily {
@@ -70,13 +71,8 @@ const FAMILIES: &[CadvisorFamily] = &[
 /// container creates for containers of its own.
 const IGNORED: [&str; 4] = ["lo", "veth", "docker", "nerdctl"];
 
-/// A writer of views in cAdvisor's vocabulary.
-#[derive(Default)]
-pub struct CadvisorEncoder {
-    rows: Rows<Interface>,
-    /// The scene that the rows belong to.
-    scene: Option<Arc<Scene>>,
-}
+/// The label blocks of the containers' interfaces.
+pub(crate) struct CadvisorTables(Rows<Interface>);
 
 /// The location of an interface's counters in a view.
 #[derive(Clone, Copy)]
@@ -89,31 +85,41 @@ enum Interface {
     Overflow,
 }
 
-impl CadvisorEncoder {
-    /// Writes the whole exposition; without a view it is empty.
-    pub fn encode(&mut self, view: Option<&View>, out: &mut Pieces) {
-        let Some(view) = view else { return };
-        if !self.scene.as_ref().is_some_and(|scene| Arc::ptr_eq(scene, &view.scene)) {
-            // The old rows are dropped first: both in memory at a time would double it.
-            self.rows = Rows::default();
-            self.rows = rows(&view.scene);
-            self.scene = Some(Arc::clone(&view.scene));
-        }
-        for family in FAMILIES {
-            let head = (family.name, family.help, Type::Counter);
-            self.rows.write(out, Format::Text, head, |interface| match interface {
-                Interface::Veth(pair, side) => {
-                    (family.value)(&view.own_counters(pair, side), &Errors::default())
-                }
-                Interface::Other(index) => {
-                    let (counters, errors) = &view.others[index];
-                    (family.value)(counters, errors)
-                }
-                Interface::Overflow => {
-                    (family.value)(&view.overflow.containers.unwrap_or_default(), &Errors::default())
-                }
-            });
-        }
+impl CadvisorTables {
+    /// Formats the label blocks of a scene.
+    pub(crate) fn of(scene: &Scene) -> CadvisorTables {
+        CadvisorTables(rows(scene))
+    }
+}
+
+impl Layout for CadvisorTables {
+    fn heads(&self) -> usize {
+        FAMILIES.len()
+    }
+
+    fn head(&self, family: usize) -> Head {
+        let CadvisorFamily { name, help, .. } = FAMILIES[family];
+        Head { name, help, kind: Type::Counter }
+    }
+
+    fn table(&self, _family: usize) -> &Table {
+        &self.0.table
+    }
+
+    fn values(&self, family: usize, rows: Range<usize>, view: &View, values: &mut Values) {
+        let value = FAMILIES[family].value;
+        values.fill(self.0.keys[rows].iter().map(|interface| match *interface {
+            Interface::Veth(pair, side) => value(&view.own_counters(pair, side), &Errors::default()),
+            Interface::Other(index) => {
+                let (counters, errors) = &view.others[index];
+                value(counters, errors)
+            }
+            Interface::Overflow => value(&view.overflow.containers.unwrap_or_default(), &Errors::default()),
+        }));
+    }
+
+    fn begun(&self, _family: usize, _row: usize, _scene: &Scene) -> Option<Duration> {
+        None
     }
 }
 

@@ -52,6 +52,14 @@ impl Format {
         }
     }
 
+    /// Returns the lines before the samples of a family.
+    pub(super) fn head(self, name: &str, help: &str, kind: Type) -> String {
+        let (family, type_name) = (self.family(name, kind), self.type_name(kind));
+        let unit = self.unit(family, kind).map(|unit| format!("# UNIT {family} {unit}\n"));
+        let unit = unit.unwrap_or_default();
+        format!("# HELP {family} {help}\n# TYPE {family} {type_name}\n{unit}")
+    }
+
     /// Returns the end of the text.
     pub(super) fn end(self) -> &'static str {
         match self {

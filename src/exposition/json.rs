@@ -4,51 +4,112 @@
 mod query;
 pub(crate) mod row;
 
-use crate::exposition::pieces::Pieces;
+use crate::exposition::pieces::PIECE;
 use crate::model::view::View;
 use row::{EndRow, PairRow, RowSource};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::time::Duration;
 
 pub(crate) use query::Query;
 
-/// The bytes that are gathered before they go into a piece: a row is written in some hundred parts.
-const GATHERED: usize = 16 << 10;
+/// A row is written when there is room for this many bytes; it rarely takes more.
+const ROW: usize = 4 << 10;
 
-/// Writes the pairs that are asked for.
-///
-/// # Errors
-/// None that are known of: what is written can be written.
-pub(crate) fn write(
-    view: &View,
-    epoch: Duration,
-    query: &Query,
-    out: &mut Pieces,
-) -> Result<(), serde_json::Error> {
-    let mut gathered = BufWriter::with_capacity(GATHERED, &mut *out);
-    serde_json::to_writer(&mut gathered, &PairsDocument::new(RowSource::running(view, epoch), query))?;
-    gathered.flush().map_err(serde_json::Error::io)?;
-    drop(gathered);
-    out.push("\n");
-    Ok(())
+/// The progress of a reader of the document.
+pub(crate) struct PairsText {
+    matched: usize,
+    /// The indices of the pairs in the document, in their order.
+    pairs: Vec<usize>,
+    /// The indices of the ends without a pair.
+    unpaired: Vec<usize>,
+    /// The number of parts that have been written: the beginning, each pair, the middle, each end, the end.
+    written: usize,
 }
 
-/// Returns the document of all pairs.
+impl PairsText {
+    /// Chooses the pairs that are asked for.
+    pub(crate) fn new(view: &View, epoch: Duration, query: &Query) -> PairsText {
+        let (matched, pairs) = query.choose(RowSource::running(view, epoch));
+        PairsText { matched, pairs, unpaired: query.choose_unpaired(view).collect(), written: 0 }
+    }
+
+    /// Writes further rows until the piece is full. Returns false when the whole document is written.
+    ///
+    /// # Errors
+    /// None that are known of: a row can be written to memory.
+    pub(crate) fn write_piece(
+        &mut self,
+        view: &View,
+        epoch: Duration,
+        piece: &mut Vec<u8>,
+    ) -> Result<bool, serde_json::Error> {
+        let source = RowSource::running(view, epoch);
+        while piece.is_empty() || piece.len() + ROW <= PIECE {
+            if !self.write_part(source, piece)? {
+                return Ok(false);
+            }
+            self.written += 1;
+        }
+        Ok(true)
+    }
+
+    fn write_part(&self, source: RowSource<'_>, piece: &mut Vec<u8>) -> Result<bool, serde_json::Error> {
+        let comma = |piece: &mut Vec<u8>, row| {
+            if row > 0 {
+                piece.push(b',');
+            }
+        };
+        let Some(pair) = self.written.checked_sub(1) else {
+            let (matched, summed) = (self.matched, source.view().scene.summed);
+            write!(piece, r#"{{"matched":{matched},"summed":{summed},"pairs":["#)
+                .map_err(serde_json::Error::io)?;
+            return Ok(true);
+        };
+        if let Some(&index) = self.pairs.get(pair) {
+            comma(piece, pair);
+            serde_json::to_writer(piece, &source.pair(index))?;
+            return Ok(true);
+        }
+        let Some(end) = (pair - self.pairs.len()).checked_sub(1) else {
+            piece.extend_from_slice(br#"],"unpaired":["#);
+            return Ok(true);
+        };
+        let Some((side, state)) =
+            self.unpaired.get(end).and_then(|&index| source.view().scene.single.get(index))
+        else {
+            piece.extend_from_slice(b"]}\n");
+            return Ok(false);
+        };
+        comma(piece, end);
+        serde_json::to_writer(piece, &PairRow::unpaired(side, *state))?;
+        Ok(true)
+    }
+}
+
+/// Returns the document of the pairs that are asked for.
 ///
 /// # Errors
-/// None that are known of: what is written can be written.
-pub(crate) fn to_json(view: &View, epoch: Duration) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&PairsDocument::new(RowSource::running(view, epoch), &Query::default()))
+/// None that are known of: a row can be written to memory.
+pub(crate) fn to_json(view: &View, epoch: Duration, query: &Query) -> Result<Vec<u8>, serde_json::Error> {
+    let mut text = PairsText::new(view, epoch, query);
+    let (mut document, mut piece) = (Vec::new(), Vec::new());
+    loop {
+        let more = text.write_piece(view, epoch, &mut piece)?;
+        document.append(&mut piece);
+        if !more {
+            return Ok(document);
+        }
+    }
 }
 
 /// Returns the document of all pairs of a host that was read once, for people as well as for programs.
 ///
 /// # Errors
-/// None that are known of: what is written can be written.
+/// None that are known of: a row can be written to memory.
 pub(crate) fn to_pretty_json(view: &View) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(&PairsDocument::new(RowSource::once(view), &Query::default()))
+    serde_json::to_string_pretty(&PairsDocument::new(RowSource::once(view)))
 }
 
 /// Returns the row of each pair, and of each end without one, of a host that was read once.
@@ -69,34 +130,32 @@ pub(crate) fn rows_read_once(view: &View) -> Vec<PairRow<'_, Vec<EndRow<'_>>>> {
 struct PairsDocument<'a> {
     matched: usize,
     summed: usize,
-    pairs: ChosenPairs<'a>,
+    pairs: AllPairs<'a>,
     unpaired: Vec<PairRow<'a, [EndRow<'a>; 1]>>,
 }
 
 impl<'a> PairsDocument<'a> {
-    fn new(source: RowSource<'a>, query: &Query) -> PairsDocument<'a> {
-        let (matched, chosen) = query.choose(source);
-        let unpaired = query.choose_unpaired(source.view());
+    fn new(source: RowSource<'a>) -> PairsDocument<'a> {
+        let scene = &source.view().scene;
+        let visible = scene.single.iter().filter(|(side, _)| !side.hidden);
         PairsDocument {
-            matched,
-            summed: source.view().scene.summed,
-            pairs: ChosenPairs { source, chosen },
-            unpaired: unpaired.map(|(side, why)| PairRow::unpaired(side, *why)).collect(),
+            matched: scene.pairs.len(),
+            summed: scene.summed,
+            pairs: AllPairs(source),
+            unpaired: visible.map(|(side, why)| PairRow::unpaired(side, *why)).collect(),
         }
     }
 }
 
-/// The indices of the pairs in the document. Each row is made when it is written.
-struct ChosenPairs<'a> {
-    source: RowSource<'a>,
-    chosen: Vec<usize>,
-}
+/// The pairs of a view. Each row is made when it is written.
+struct AllPairs<'a>(RowSource<'a>);
 
-impl Serialize for ChosenPairs<'_> {
+impl Serialize for AllPairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut rows = serializer.serialize_seq(Some(self.chosen.len()))?;
-        for &pair in &self.chosen {
-            rows.serialize_element(&self.source.pair(pair))?;
+        let pairs = self.0.view().scene.pairs.len();
+        let mut rows = serializer.serialize_seq(Some(pairs))?;
+        for pair in 0..pairs {
+            rows.serialize_element(&self.0.pair(pair))?;
         }
         rows.end()
     }

@@ -5,10 +5,15 @@
 //! part of the view in cAdvisor's vocabulary. [`pieces`] is the memory of the written texts.
 
 pub(crate) mod cadvisor;
+mod deflate;
 pub(crate) mod encode;
 pub(crate) mod families;
 pub(crate) mod format;
 pub(crate) mod json;
+mod labels;
+pub(crate) mod packed;
 pub(crate) mod pieces;
 mod process;
+mod tables;
 pub(crate) mod telemetry;
+pub(crate) mod text;

@@ -48,6 +48,16 @@ pub struct PairTotal {
 }
 
 impl View {
+    /// Returns true if all that is known of pairs and their totals is the same in another view.
+    pub fn has_same_pairs(&self, other: &View) -> bool {
+        Arc::ptr_eq(&self.scene, &other.scene)
+            && self.samples == other.samples
+            && self.rates == other.rates
+            && self.pair_totals == other.pair_totals
+            && self.workloads == other.workloads
+            && self.peaks == other.peaks
+    }
+
     /// Returns the rates of a pair in the last tick, as seen by one side.
     pub fn own_rates(&self, pair: usize, side: usize) -> Option<Rates> {
         let rates = self.rates.get(pair).copied().flatten()?;

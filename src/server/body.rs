@@ -4,6 +4,7 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::sync::OwnedSemaphorePermit;
@@ -30,14 +31,19 @@ pub(crate) trait PieceSource: Send {
     /// Returns the next piece; `None` after the last.
     ///
     /// # Errors
-    /// If the source of the pieces was taken away from this reader.
-    fn next_piece(&mut self) -> Result<Option<Bytes>, Evicted>;
+    /// Fails if the source was taken away from this reader, or cannot go on.
+    fn next_piece(&mut self) -> Result<Option<Bytes>, CutOff>;
 }
 
-/// The error of a body whose reader was too slow: its memory was needed for a newer answer.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("read too slowly: the answer has given way to a newer one")]
-pub(crate) struct Evicted;
+/// The reason for which a body ends before its end. The client sees a broken connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CutOff {
+    /// The reader was too slow.
+    #[error("read too slowly: the answer has given way to a newer one")]
+    Evicted,
+    #[error("cannot write the answer: {0}")]
+    Unwritten(#[source] io::Error),
+}
 
 impl Body {
     /// Returns a body of these pieces. `length` is the number of their bytes, if it is known.
@@ -74,12 +80,12 @@ impl From<Bytes> for Body {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = Evicted;
+    type Error = CutOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Evicted>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let piece = match &mut self.source {
             BodySource::Page(page) => Ok(Some(std::mem::take(page)).filter(|page| !page.is_empty())),
             BodySource::Pieces(source) => source.next_piece(),

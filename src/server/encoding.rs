@@ -1,5 +1,6 @@
 //! Content codings: which one a client wants (RFC 9110, 12.5.3), and gzip itself.
 
+use super::body::{CutOff, PieceSource};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -74,15 +75,47 @@ pub(crate) fn quality(text: &str) -> Option<Quality> {
     (quality <= 1000).then_some(quality)
 }
 
-/// Compresses a text at the fastest level: an exposition repeats itself so much that other levels gain
-/// little. Returns the writer with the compressed bytes.
+/// Compresses a text at the fastest level: what the exporter sends repeats itself so much that other levels
+/// gain little.
 ///
 /// # Errors
-/// Fails if the writer fails.
-pub(crate) fn gzip<W: Write>(text: &[Bytes], into: W) -> io::Result<W> {
-    let mut encoder = GzEncoder::new(into, Compression::fast());
-    text.iter().try_for_each(|piece| encoder.write_all(piece))?;
+/// None that are known of: memory can be written.
+pub(crate) fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text)?;
     encoder.finish()
+}
+
+/// A body that is compressed while it is sent.
+pub(crate) struct Compressed<S> {
+    source: S,
+    /// `None` when all is compressed.
+    encoder: Option<GzEncoder<Vec<u8>>>,
+}
+
+impl<S: PieceSource> Compressed<S> {
+    /// A compressed piece is sent when it has this many bytes.
+    const PIECE: usize = 32 << 10;
+
+    pub(crate) fn new(source: S) -> Compressed<S> {
+        Compressed { source, encoder: Some(GzEncoder::new(Vec::new(), Compression::fast())) }
+    }
+}
+
+impl<S: PieceSource> PieceSource for Compressed<S> {
+    fn next_piece(&mut self) -> Result<Option<Bytes>, CutOff> {
+        let Some(encoder) = &mut self.encoder else { return Ok(None) };
+        while encoder.get_ref().len() < Self::PIECE {
+            match self.source.next_piece()? {
+                Some(piece) => encoder.write_all(&piece).map_err(CutOff::Unwritten)?,
+                None => {
+                    let rest = self.encoder.take().map(GzEncoder::finish);
+                    return Ok(rest.transpose().map_err(CutOff::Unwritten)?.map(Bytes::from));
+                }
+            }
+        }
+        Ok(Some(std::mem::take(encoder.get_mut()).into()))
+    }
 }
 
 #[cfg(test)]
@@ -151,22 +184,33 @@ mod tests {
         assert_eq!(Encoding::negotiate(&headers), Encoding::Gzip);
     }
 
-    /// A text that comes in two pieces.
-    fn packed(text: &str) -> Vec<u8> {
-        let (head, tail) = text.as_bytes().split_at(text.len() / 2);
-        let pieces = [head, tail].map(Bytes::copy_from_slice);
-        gzip(&pieces, Vec::new()).unwrap()
+    struct Pieces(std::vec::IntoIter<&'static [u8]>);
+
+    impl PieceSource for Pieces {
+        fn next_piece(&mut self) -> Result<Option<Bytes>, CutOff> {
+            Ok(self.0.next().map(Bytes::from_static))
+        }
     }
 
     #[test]
-    fn what_is_compressed_comes_back_as_it_was() {
+    fn what_is_compressed_comes_back_as_it_was_at_once_or_in_pieces() {
         let line = "veth_device_receive_bytes_total{device=\"veth47c10e7\",container=\"ä\"} 48213\n";
-        for text in [String::new(), line.to_owned(), line.repeat(10_000)] {
-            let packed = packed(&text);
-            let mut back = String::new();
-            GzDecoder::new(&packed[..]).read_to_string(&mut back).unwrap();
-            assert_eq!(back, text);
+        let noise: Vec<u8> = (0..300_000u32).map(|n| (n.wrapping_mul(2_654_435_769) >> 13) as u8).collect();
+        for text in [Vec::new(), line.into(), line.repeat(10_000).into(), noise] {
+            let text: &'static [u8] = text.leak();
+            let pieces = text.chunks(64 << 10).collect::<Vec<_>>().into_iter();
+            let mut compressed = Compressed::new(Pieces(pieces));
+            let mut packed = Vec::new();
+            while let Some(piece) = compressed.next_piece().unwrap() {
+                assert!(!piece.is_empty());
+                packed.extend_from_slice(&piece);
+            }
+            for packed in [packed, gzip(text).unwrap()] {
+                let mut back = Vec::new();
+                GzDecoder::new(&packed[..]).read_to_end(&mut back).unwrap();
+                assert_eq!(back, text);
+                assert!(text.len() != line.len() * 10_000 || packed.len() < 80_000);
+            }
         }
-        assert!(packed(&line.repeat(10_000)).len() < 80_000);
     }
 }

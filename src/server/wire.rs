@@ -1,6 +1,6 @@
 //! What goes over a connection: it tells the table how that goes.
 
-use super::body::{Body, Evicted};
+use super::body::{Body, CutOff};
 use super::connections::{Connection, OngoingAnswer};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -161,12 +161,12 @@ impl TrackedBody {
 
 impl HttpBody for TrackedBody {
     type Data = Bytes;
-    type Error = Evicted;
+    type Error = CutOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Evicted>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let TrackedBody { body: Some(body), copied, .. } = &mut *self else { return Poll::Ready(None) };
         let Some(rest) = copied else { return Pin::new(body).poll_frame(context) };
         if rest.is_empty() {

@@ -21,8 +21,9 @@ pub(crate) async fn answer<B>(metrics: &Metrics, request: &Request<B>) -> Respon
         Err(reason) => return refusal(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()),
     };
     // Weak: the compressed answer has the same.
-    let tag = ready.tag().and_then(|tag| HeaderValue::from_str(&format!("W/\"{tag}\"")).ok());
-    let unchanged = ready.tag().is_some_and(|tag| client_has(request.headers(), tag));
+    let tag =
+        ready.version.as_deref().and_then(|version| HeaderValue::from_str(&format!("W/\"{version}\"")).ok());
+    let unchanged = ready.version.as_deref().is_some_and(|version| client_has(request.headers(), version));
     let compressed = ready.encoding == Encoding::Gzip;
     let mut response = match unchanged {
         true => Response::new(Body::from(String::new())),

@@ -1,62 +1,75 @@
-//! The metrics: one dump and one text for all who ask together.
+//! The metrics and the pairs: one dump for all requests that arrive together, each answered piece by piece.
 
-use super::text::{Memory, Text, TextPermit, TextReader};
+use super::readers::{Lease, Reader, Readers};
 use crate::collector::{Handle, Snapshot};
-use crate::exposition::cadvisor;
-use crate::exposition::encode::{EncodeRequest, Encoder};
+use crate::exposition::cadvisor::CadvisorTables;
+use crate::exposition::encode::{VethTables, own_text};
 use crate::exposition::format::Format;
-use crate::exposition::json::{self, Query};
+use crate::exposition::json::{PairsText, Query};
+use crate::exposition::packed::{PackedCursor, PackedText};
 use crate::exposition::pieces::Pool;
 use crate::exposition::telemetry::Telemetry;
+use crate::exposition::text::{Cursor, Layout, SceneText, Style};
+use crate::model::view::{Scene, View};
 use crate::server::Encoding;
-use crate::server::body::{Body, text};
+use crate::server::body::{Body, CutOff, PieceSource, text};
 use crate::server::connections::Connections;
+use crate::server::encoding::Compressed;
 use crate::server::permits::ScrapePermits;
+use bytes::Bytes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
-/// What the user allows.
+/// An exposition with fewer rows is compressed as any other text: the exporter's own families, which do not
+/// resemble each other, are a large part of it.
+const FEW_ROWS: usize = 2_000;
+
+/// The flags that concern the metrics.
 #[derive(Clone, Copy, Debug)]
-pub struct ScrapeLimits {
+pub struct MetricsOptions {
     /// Scrapes at a time, and as many answers of the API; 0 for any number.
     pub max_requests: usize,
+    /// True if OpenMetrics has the time at which each total began.
+    pub created: bool,
 }
 
-/// Texts of what the collector knows: the metrics, and the pairs for the API.
+/// Answers from what the collector knows: the metrics, and the pairs for the API.
 pub(crate) struct Metrics {
     collector: Handle,
+    created: bool,
     scrapes: SharedTexts,
-    /// Apart, so that nobody who asks the API holds a scrape up.
+    /// Apart from the scrapes, so that clients of the API do not hold a scrape up.
     queries: SharedTexts,
 }
 
-/// Where answers of one sort are written: who may have one, and the memory for them.
+/// The answers of one sort: the permits for them, and what they share.
 struct SharedTexts {
     permits: ScrapePermits,
     writer: Arc<Mutex<Writer>>,
 }
 
-/// What a text says, and how.
+/// The content of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Metrics(Format),
-    /// What cAdvisor would show, in the text format.
+    Metrics(Style),
+    /// The containers in cAdvisor's vocabulary, in the text format.
     Cadvisor,
     Pairs(Query),
 }
 
-/// A text that is to be sent.
+/// An answer that is ready to be sent.
 pub(crate) struct PreparedText {
-    text: Arc<Text>,
+    source: Reader,
     pub encoding: Encoding,
-    length: usize,
+    /// The answer's version, if it has one: an answer with other contents has another.
+    pub version: Option<String>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Why there is no text.
+/// The reason for which there is no answer.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("as many scrapes as --web.max-requests allows are under way, try again later")]
@@ -68,57 +81,63 @@ pub(crate) enum Refusal {
 }
 
 struct Writer {
-    encoder: Encoder,
-    cadvisor: cadvisor::CadvisorEncoder,
     telemetry: Telemetry,
     pool: Pool,
-    memory: Memory,
-    /// The last text of each kind that shows what the last one shows.
-    last: Vec<CachedText>,
+    readers: Readers,
+    /// The scene that `layouts` and `texts` belong to.
+    scene: Option<Arc<Scene>>,
+    layouts: Layouts,
+    texts: Vec<(Kind, Arc<Exposition>)>,
+    versions: Versions,
 }
 
-/// A text that others may still want.
-struct CachedText {
-    kind: Kind,
-    /// What it shows. Held weakly, its address is still not given to another.
-    snapshot: Weak<Snapshot>,
-    /// When that was asked for.
-    asked: Instant,
-    text: Arc<Text>,
+/// The label blocks of the scene, formatted when a text of them is asked for.
+#[derive(Default)]
+struct Layouts {
+    veths: Option<Arc<VethTables>>,
+    cadvisor: Option<Arc<CadvisorTables>>,
+}
+
+/// An exposition of one scene in one style.
+struct Exposition {
+    text: SceneText,
+    packed: PackedText,
+}
+
+/// The version of the snapshots: it rises when anything that the API shows is another.
+#[derive(Default)]
+struct Versions {
+    last: Option<Arc<Snapshot>>,
+    number: u64,
 }
 
 impl PreparedText {
-    /// A tag that another text does not have.
-    pub(crate) fn tag(&self) -> Option<&str> {
-        self.text.tag()
-    }
-
     pub(crate) fn into_body(self) -> Body {
-        let Self { text, encoding, length, permit } = self;
-        Body::pieces(TextReader { text, encoding, next: 0 }, Some(length), permit)
+        Body::pieces(self.source, None, self.permit)
     }
 }
 
 impl Metrics {
     pub(crate) fn new(
         collector: Handle,
-        limits: ScrapeLimits,
+        options: MetricsOptions,
         connections: Connections,
         sandbox: &[(&'static str, &str)],
     ) -> Result<Metrics, prometheus::Error> {
-        let scrapes = SharedTexts::new(limits, connections.clone(), sandbox)?;
-        let queries = SharedTexts::new(limits, connections, sandbox)?;
-        Ok(Metrics { collector, scrapes, queries })
+        let scrapes = SharedTexts::new(options, connections.clone(), sandbox)?;
+        let queries = SharedTexts::new(options, connections, sandbox)?;
+        Ok(Metrics { collector, created: options.created, scrapes, queries })
     }
 
     pub(crate) async fn answer(&self, format: Format, wanted: Encoding) -> Response<Body> {
-        match self.compose(Kind::Metrics(format), wanted).await {
+        let style = Style { format, created: self.created };
+        match self.compose(Kind::Metrics(style), wanted).await {
             Ok(ready) => exposition(format, "Accept, Accept-Encoding", ready),
             Err(refusal) => unavailable(format!("503: {refusal}\n")),
         }
     }
 
-    /// The same as cAdvisor would show it, which is always in the text format.
+    /// Answers with the containers in cAdvisor's vocabulary, which is always in the text format.
     pub(crate) async fn answer_as_cadvisor(&self, wanted: Encoding) -> Response<Body> {
         match self.compose(Kind::Cadvisor, wanted).await {
             Ok(ready) => exposition(Format::Text, "Accept-Encoding", ready),
@@ -126,7 +145,7 @@ impl Metrics {
         }
     }
 
-    /// Asks for what a text of this kind shows.
+    /// Asks the collector for what an answer of this kind shows.
     async fn scrape(&self, kind: &Kind) -> Result<Arc<Snapshot>, Refusal> {
         let snapshot = match kind {
             Kind::Cadvisor => self.collector.scrape_with_others().await,
@@ -135,123 +154,205 @@ impl Metrics {
         snapshot.ok_or(Refusal::Stopped)
     }
 
-    /// Writes a text, or takes one that others have asked for at the same time.
+    /// Begins an answer, of the snapshot that others asked for at the same time if there is one.
     ///
     /// # Errors
-    /// If there is no place for the answer, or nothing to show.
+    /// Fails if there is no permit for the answer, or nothing to show.
     pub(crate) async fn compose(&self, kind: Kind, wanted: Encoding) -> Result<PreparedText, Refusal> {
-        let desk = match kind {
+        let shared = match kind {
             Kind::Metrics(_) | Kind::Cadvisor => &self.scrapes,
             Kind::Pairs(_) => &self.queries,
         };
-        let Ok(permit) = desk.permits.acquire().await else { return Err(Refusal::Full) };
+        let Ok(permit) = shared.permits.acquire().await else { return Err(Refusal::Full) };
         let mut asked = Instant::now();
         let mut snapshot = self.scrape(&kind).await?;
-        let mut writer = Arc::clone(&desk.writer).lock_owned().await;
-        let shown = writer.shown(&kind, &snapshot, asked);
-        let room = match shown {
-            Some(_) => None,
+        let mut writer = Arc::clone(&shared.writer).lock_owned().await;
+        // A snapshot for the metrics has no present counters of other links.
+        let came = (kind != Kind::Cadvisor).then_some(asked);
+        let lease = match writer.readers.lease(&snapshot, came) {
+            Some(lease) => lease,
             None => {
-                writer.forget(&kind, &snapshot);
-                let (room, waited) = writer.memory.make_room().await.ok_or(Refusal::Stopped)?;
+                let (room, waited) = writer.readers.make_room().await.ok_or(Refusal::Stopped)?;
                 if waited {
                     asked = Instant::now();
                     snapshot = self.scrape(&kind).await?;
                 }
-                Some(room)
+                writer.readers.keep(snapshot, asked, room)
             }
         };
         // Milliseconds of work at thousands of pairs: not on a thread that serves others.
-        let write = move || {
-            let tagged = matches!(kind, Kind::Pairs(_));
-            let text = match room {
-                Some(room) => writer.write(kind, &snapshot, asked, room),
-                None => shown,
-            };
-            // Whoever wants the plain text does not wait for the compressed one.
-            drop(writer);
-            let text = text.ok_or(Refusal::NotReady)?;
-            if tagged {
-                text.make_tag();
-            }
-            let (encoding, length) = text.prepare(wanted);
-            Ok(PreparedText { text, encoding, length, permit })
+        let begin = move || {
+            let (source, version) = writer.begin(kind, &lease, wanted)?;
+            let source = writer.readers.reader(lease, source);
+            Ok(PreparedText { source, encoding: wanted, version, permit })
         };
-        tokio::task::spawn_blocking(write).await.map_err(|_| Refusal::Stopped)?
+        tokio::task::spawn_blocking(begin).await.map_err(|_| Refusal::Stopped)?
     }
 }
 
 impl SharedTexts {
     fn new(
-        limits: ScrapeLimits,
+        options: MetricsOptions,
         connections: Connections,
         sandbox: &[(&'static str, &str)],
     ) -> Result<SharedTexts, prometheus::Error> {
         let writer = Writer {
-            encoder: Encoder::default(),
-            cadvisor: cadvisor::CadvisorEncoder::default(),
             telemetry: Telemetry::new(sandbox)?,
             pool: Pool::default(),
-            memory: Memory::default(),
-            last: Vec::new(),
+            readers: Readers::default(),
+            scene: None,
+            layouts: Layouts::default(),
+            texts: Vec::new(),
+            versions: Versions::default(),
         };
-        let permits = ScrapePermits::new(limits.max_requests, connections);
+        let permits = ScrapePermits::new(options.max_requests, connections);
         Ok(SharedTexts { permits, writer: Arc::new(Mutex::new(writer)) })
     }
 }
 
+type Begun = (Box<dyn PieceSource>, Option<String>);
+
 impl Writer {
-    /// The last text of this kind, if it shows this snapshot, or a newer one than somebody who came at
-    /// `came` has waited for.
-    fn shown(&self, kind: &Kind, snapshot: &Arc<Snapshot>, came: Instant) -> Option<Arc<Text>> {
-        let last = self.last.iter().find(|last| last.kind == *kind)?;
-        (last.shows(snapshot) || last.asked >= came).then(|| Arc::clone(&last.text))
+    /// Begins an answer of the lease's snapshot; returns its pieces and its version, if it has one.
+    fn begin(&mut self, kind: Kind, lease: &Lease, wanted: Encoding) -> Result<Begun, Refusal> {
+        let snapshot = &lease.snapshot;
+        let scene = snapshot.view.as_ref().map(|view| &view.scene);
+        let own = match kind {
+            Kind::Metrics(style) => {
+                let families = self.telemetry.gather(&snapshot.status, scene.map(|scene| &**scene));
+                own_text(&families, style.format)
+            }
+            Kind::Cadvisor => String::new(),
+            Kind::Pairs(ref query) => {
+                let view = snapshot.view.as_ref().ok_or(Refusal::NotReady)?;
+                let version = self.versions.of(snapshot, view);
+                let text = PairsText::new(view, snapshot.epoch, query);
+                let snapshot = Arc::clone(snapshot);
+                let pairs = PairsPieces { snapshot, text: Some(text), pool: self.pool.clone() };
+                return Ok((encoded(pairs, wanted), Some(version)));
+            }
+        };
+        let exposition = self.exposition(kind, snapshot);
+        let (snapshot, pool) = (Arc::clone(snapshot), self.pool.clone());
+        let few = exposition.text.rows() < FEW_ROWS;
+        let pieces = ExpositionPieces { snapshot, exposition, own, cursor: Some(Cursor::default()), pool };
+        Ok(match wanted {
+            Encoding::Gzip if !few => (Box::new(pieces.packed()), None),
+            _ => (encoded(pieces, wanted), None),
+        })
     }
 
-    /// Gives up what is of an earlier snapshot, and whatever else stands in the way of a text of this kind:
-    /// if nobody reads it, its memory is free.
-    fn forget(&mut self, kind: &Kind, snapshot: &Arc<Snapshot>) {
-        self.last.retain(|last| last.kind != *kind && last.shows(snapshot));
-        if !self.memory.has_room() {
-            self.last.clear();
+    /// Returns the exposition of a snapshot's scene.
+    fn exposition(&mut self, kind: Kind, snapshot: &Snapshot) -> Arc<Exposition> {
+        let scene = snapshot.view.as_ref().map(|view| Arc::clone(&view.scene));
+        if self.scene.as_ref().map(Arc::as_ptr) != scene.as_ref().map(Arc::as_ptr) {
+            // What belongs to the last scene is dropped first: both in memory at a time would double it.
+            self.texts.clear();
+            self.layouts = Layouts::default();
+            self.scene = scene;
         }
-    }
-
-    /// `None` if there is nothing to show.
-    fn write(
-        &mut self,
-        kind: Kind,
-        snapshot: &Arc<Snapshot>,
-        asked: Instant,
-        room: TextPermit,
-    ) -> Option<Arc<Text>> {
-        let mut out = self.pool.begin();
-        let view = snapshot.view.as_ref();
-        match &kind {
-            &Kind::Metrics(format) => {
-                let scene = view.map(|view| view.scene.as_ref());
-                let telemetry = &self.telemetry.gather(&snapshot.status, scene);
-                self.encoder
-                    .encode(&EncodeRequest { format, view, telemetry, epoch: snapshot.epoch }, &mut out);
-            }
-            Kind::Cadvisor => self.cadvisor.encode(view, &mut out),
-            Kind::Pairs(query) => {
-                json::write(view?, snapshot.epoch, query, &mut out)
-                    .inspect_err(|error| tracing::error!(%error, "cannot write the pairs"))
-                    .ok()?;
-            }
+        if let Some((_, exposition)) = self.texts.iter().find(|(known, _)| *known == kind) {
+            return Arc::clone(exposition);
         }
-        let text = Arc::new(Text::new(out.finish(), self.pool.clone(), room));
-        self.memory.record(&text);
-        let shown = CachedText { kind, snapshot: Arc::downgrade(snapshot), asked, text: Arc::clone(&text) };
-        self.last.push(shown);
-        Some(text)
+        let empty = Scene::default();
+        let scene = self.scene.as_deref().unwrap_or(&empty);
+        let (layout, style): (Arc<dyn Layout>, _) = match kind {
+            Kind::Metrics(style) => {
+                let veths = self.layouts.veths.get_or_insert_with(|| Arc::new(VethTables::of(scene)));
+                (Arc::clone(veths) as _, style)
+            }
+            Kind::Cadvisor | Kind::Pairs(_) => {
+                let tables = &mut self.layouts.cadvisor;
+                let tables = tables.get_or_insert_with(|| Arc::new(CadvisorTables::of(scene)));
+                (Arc::clone(tables) as _, Style { format: Format::Text, created: false })
+            }
+        };
+        let text = SceneText::new(layout, style, snapshot.epoch);
+        let exposition = Arc::new(Exposition { text, packed: PackedText::default() });
+        self.texts.push((kind, Arc::clone(&exposition)));
+        exposition
     }
 }
 
-impl CachedText {
-    fn shows(&self, snapshot: &Arc<Snapshot>) -> bool {
-        std::ptr::eq(self.snapshot.as_ptr(), Arc::as_ptr(snapshot))
+impl Versions {
+    /// Returns the version of a snapshot. Another start of the exporter has other versions.
+    fn of(&mut self, snapshot: &Arc<Snapshot>, view: &View) -> String {
+        let last = self.last.as_ref().and_then(|last| last.view.as_ref());
+        if !last.is_some_and(|last| last.has_same_pairs(view)) {
+            self.number += 1;
+            self.last = Some(Arc::clone(snapshot));
+        }
+        format!("{:x}-{:x}", snapshot.epoch.as_micros(), self.number)
+    }
+}
+
+/// The pieces of an exposition.
+struct ExpositionPieces<C> {
+    snapshot: Arc<Snapshot>,
+    exposition: Arc<Exposition>,
+    /// The exporter's own families, and the end of the format.
+    own: String,
+    /// `None` when all is written.
+    cursor: Option<C>,
+    pool: Pool,
+}
+
+impl<C> ExpositionPieces<C> {
+    /// Returns the same exposition from its beginning as gzip.
+    fn packed(self) -> ExpositionPieces<PackedCursor> {
+        let ExpositionPieces { snapshot, exposition, own, cursor: _, pool } = self;
+        ExpositionPieces { snapshot, exposition, own, cursor: Some(PackedCursor::default()), pool }
+    }
+}
+
+impl PieceSource for ExpositionPieces<Cursor> {
+    fn next_piece(&mut self) -> Result<Option<Bytes>, CutOff> {
+        let Some(cursor) = &mut self.cursor else { return Ok(None) };
+        let mut piece = self.pool.take();
+        let view = self.snapshot.view.as_ref();
+        if !self.exposition.text.write_piece(cursor, view, &self.own, &mut piece) {
+            self.cursor = None;
+        }
+        Ok(Some(self.pool.share(piece)).filter(|piece| !piece.is_empty()))
+    }
+}
+
+impl PieceSource for ExpositionPieces<PackedCursor> {
+    fn next_piece(&mut self) -> Result<Option<Bytes>, CutOff> {
+        let (Some(cursor), Some(view)) = (&mut self.cursor, &self.snapshot.view) else { return Ok(None) };
+        let mut piece = self.pool.take();
+        let Exposition { text, packed } = &*self.exposition;
+        if !packed.write_piece(text, cursor, view, &self.own, &mut piece) {
+            self.cursor = None;
+        }
+        Ok(Some(self.pool.share(piece)))
+    }
+}
+
+/// The pieces of the document of the pairs.
+struct PairsPieces {
+    snapshot: Arc<Snapshot>,
+    /// `None` when all is written.
+    text: Option<PairsText>,
+    pool: Pool,
+}
+
+impl PieceSource for PairsPieces {
+    fn next_piece(&mut self) -> Result<Option<Bytes>, CutOff> {
+        let (Some(text), Some(view)) = (&mut self.text, &self.snapshot.view) else { return Ok(None) };
+        let mut piece = self.pool.take();
+        let more = text.write_piece(view, self.snapshot.epoch, &mut piece);
+        if !more.map_err(|error| CutOff::Unwritten(error.into()))? {
+            self.text = None;
+        }
+        Ok(Some(self.pool.share(piece)))
+    }
+}
+
+fn encoded(source: impl PieceSource + 'static, wanted: Encoding) -> Box<dyn PieceSource> {
+    match wanted {
+        Encoding::Identity => Box::new(source),
+        Encoding::Gzip => Box::new(Compressed::new(source)),
     }
 }
 

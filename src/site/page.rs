@@ -88,7 +88,7 @@ impl Prepared {
         let digest = ring::digest::digest(&ring::digest::SHA256, &plain);
         let tag = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         // A file that cannot be compressed is sent as it is.
-        let gzip = encoding::gzip(std::slice::from_ref(&plain), Vec::new()).unwrap_or_default();
+        let gzip = encoding::gzip(&plain).unwrap_or_default();
         Prepared { kind, plain, gzip: gzip.into(), tag }
     }
 

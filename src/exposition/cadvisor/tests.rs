@@ -1,12 +1,14 @@
 use super::*;
-use crate::exposition::pieces::Pool;
+use crate::exposition::format::Format;
 use crate::model::ledger::LabelSet;
 use crate::model::link::{End, Link, NetnsId};
 use crate::model::pairing::EndState;
 use crate::model::view::{OtherLink, ShownPair, ShownSide};
 use crate::model::workload::Runtime;
 use crate::model::workload::Workload;
+use crate::testing::exposition::Tables;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Taken from google/cadvisor v0.49.1, metrics/prometheus.go: the families with MetricKind
 /// NetworkUsageMetrics, their help, and `DefaultContainerLabels` with the label `interface`.
@@ -113,9 +115,7 @@ fn pod() -> Workload {
 }
 
 fn encoded(view: &View) -> String {
-    let mut text = Pool::default().begin();
-    CadvisorEncoder::default().encode(Some(view), &mut text);
-    String::from_utf8(text.finish().concat()).unwrap()
+    Tables::of_cadvisor(&view.scene).text(view, Format::Text, Duration::ZERO, "")
 }
 
 /// Returns the names of the labels of each line of a family.

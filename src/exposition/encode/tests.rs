@@ -1,5 +1,4 @@
 use super::*;
-use crate::exposition::pieces::Pool;
 use crate::exposition::telemetry::Telemetry;
 use crate::model::ledger::{Flow, LabelSet, NetworkLabels, Traffic};
 use crate::model::link::{Counters, End, Link, NetnsId};
@@ -7,6 +6,7 @@ use crate::model::pairing::{EndState, Role};
 use crate::model::series;
 use crate::model::view::{Ownership, ShownPair, Status};
 use crate::model::workload::Runtime;
+use crate::testing::exposition::Tables;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -69,20 +69,10 @@ fn view(devices: &[(&[u8], &str)]) -> View {
     }
 }
 
-fn encoded(encoder: &mut Encoder, view: Option<&View>, telemetry: &[MetricFamily]) -> String {
-    encoded_as(Format::Text, encoder, view, telemetry)
-}
+const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
-fn encoded_as(
-    format: Format,
-    encoder: &mut Encoder,
-    view: Option<&View>,
-    telemetry: &[MetricFamily],
-) -> String {
-    let mut text = Pool::default().begin();
-    let epoch = Duration::from_secs(1_700_000_000);
-    encoder.encode(&EncodeRequest { format, view, telemetry, epoch }, &mut text);
-    String::from_utf8(text.finish().concat()).unwrap()
+fn encoded(view: &View) -> String {
+    Tables::of(&view.scene).text(view, Format::Text, EPOCH, "")
 }
 
 fn lines<'a>(text: &'a str, family: &str) -> Vec<&'a str> {
@@ -92,7 +82,7 @@ fn lines<'a>(text: &'a str, family: &str) -> Vec<&'a str> {
 
 #[test]
 fn a_family_is_one_block_with_its_help_and_type_and_whole_numbers() {
-    let text = encoded(&mut Encoder::default(), Some(&view(&[(b"veth1", "web")])), &[]);
+    let text = encoded(&view(&[(b"veth1", "web")]));
     let block: Vec<&str> = text
         .lines()
         .skip_while(|line| !line.contains("HELP veth_device_transmit_bytes_total"))
@@ -112,7 +102,12 @@ fn a_family_is_one_block_with_its_help_and_type_and_whole_numbers() {
 fn in_openmetrics_a_family_is_called_as_its_type_demands_and_a_total_says_when_it_began() {
     let telemetry = Telemetry::new(&[("seccomp", "full")]).unwrap().gather(&Status::default(), None);
     let view = view(&[(b"veth1", "web"), (b"veth2", "db")]);
-    let text = encoded_as(Format::OpenMetrics, &mut Encoder::default(), Some(&view), &telemetry);
+    let text = Tables::of(&view.scene).text(
+        &view,
+        Format::OpenMetrics,
+        EPOCH,
+        &own_text(&telemetry, Format::OpenMetrics),
+    );
     let block = |name: &str| -> Vec<&str> {
         let head = format!("# HELP {name} ");
         let mut lines = text.lines().skip_while(|line| !line.starts_with(&head)).skip(1);
@@ -141,11 +136,7 @@ fn in_openmetrics_a_family_is_called_as_its_type_demands_and_a_total_says_when_i
 
 #[test]
 fn rows_are_sorted_by_their_labels() {
-    let text = encoded(
-        &mut Encoder::default(),
-        Some(&view(&[(b"veth2", "b"), (b"veth1", "c"), (b"veth3", "a")])),
-        &[],
-    );
+    let text = encoded(&view(&[(b"veth2", "b"), (b"veth1", "c"), (b"veth3", "a")]));
     let devices = lines(&text, "veth_device_up");
     assert_eq!(devices.len(), 3);
     assert!(devices.is_sorted(), "{devices:?}");
@@ -153,7 +144,7 @@ fn rows_are_sorted_by_their_labels() {
 
 #[test]
 fn an_empty_label_is_left_out_and_a_block_without_labels_has_no_braces() {
-    let text = encoded(&mut Encoder::default(), Some(&view(&[(b"veth1", "")])), &[]);
+    let text = encoded(&view(&[(b"veth1", "")]));
     assert_eq!(
         lines(&text, "veth_container_receive_bytes_total"),
         [r#"veth_container_receive_bytes_total{runtime="docker",interface="eth0"} 18446744073709551615"#]
@@ -164,7 +155,7 @@ fn an_empty_label_is_left_out_and_a_block_without_labels_has_no_braces() {
 fn names_from_hell_stay_inside_their_quotes() {
     let hell: [(&[u8], &str); 4] =
         [(b"v\xff\xfe", "a"), (b"a\"b", "b\nc"), (b"back\\slash", "\"}"), ("🦀".as_bytes(), "é\\")];
-    let text = encoded(&mut Encoder::default(), Some(&view(&hell)), &[]);
+    let text = encoded(&view(&hell));
     assert_eq!(
         lines(&text, "veth_device_up"),
         [
@@ -177,22 +168,19 @@ fn names_from_hell_stay_inside_their_quotes() {
 }
 
 #[test]
-fn a_new_scene_brings_new_labels_and_an_old_one_new_numbers() {
-    let mut encoder = Encoder::default();
-    let mut first = view(&[(b"veth1", "old")]);
-    encoded(&mut encoder, Some(&first), &[]);
-    first.samples[0][0].receive_bytes = 8;
-    let again = encoded(&mut encoder, Some(&first), &[]);
+fn the_label_blocks_of_a_scene_serve_for_other_numbers() {
+    let mut shown = view(&[(b"veth1", "web")]);
+    let tables = Tables::of(&shown.scene);
+    shown.samples[0][0].receive_bytes = 8;
+    let again = tables.text(&shown, Format::Text, EPOCH, "");
     assert!(lines(&again, "veth_device_receive_bytes_total")[0].ends_with("\"eth0\"} 8"));
-    let renamed = encoded(&mut encoder, Some(&view(&[(b"veth1", "new")])), &[]);
-    assert!(renamed.contains("container=\"new\"") && !renamed.contains("container=\"old\""));
 }
 
 #[test]
-fn the_exporters_own_metrics_are_there_also_without_a_view() {
+fn the_exporters_own_metrics_need_no_view() {
     let telemetry = Telemetry::new(&[("seccomp", "full")]).unwrap();
     let status = Status { bad_messages: 3, ..Status::default() };
-    let text = encoded(&mut Encoder::default(), None, &telemetry.gather(&status, None));
+    let text = own_text(&telemetry.gather(&status, None), Format::Text);
     assert_eq!(lines(&text, "veth_exporter_bad_messages_total"), ["veth_exporter_bad_messages_total 3"]);
     assert_eq!(lines(&text, "veth_exporter_build_info").len(), 1);
     assert_eq!(lines(&text, "process_open_fds").len(), 1);
@@ -206,7 +194,7 @@ proptest! {
         names in proptest::collection::btree_map(proptest::collection::vec(1u8.., 1..15), ".{0,20}", 1..6)
     ) {
         let devices: Vec<(&[u8], &str)> = names.iter().map(|(d, c)| (d.as_slice(), c.as_str())).collect();
-        let text = encoded(&mut Encoder::default(), Some(&view(&devices)), &[]);
+        let text = encoded(&view(&devices));
         let rows = lines(&text, "veth_device_up");
         prop_assert_eq!(rows.len(), names.len());
         prop_assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), names.len());
@@ -231,7 +219,7 @@ fn where_there_are_pods_the_labels_that_name_one_are_written_even_if_empty() {
     let mut view = view(&[(b"veth0", "web"), (b"veth1", "")]);
     let scene = Arc::make_mut(&mut view.scene);
     Arc::make_mut(&mut scene.pairs[1]).sides[1].labels = None;
-    let encode = |view: &View| encoded(&mut Encoder::default(), Some(view), &[]);
+    let encode = |view: &View| encoded(view);
     let line =
         |text: &str, begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap().to_owned();
     let nobody = "veth_device_up{device=\"veth1\"";
@@ -249,7 +237,7 @@ fn where_there_are_pods_the_labels_that_name_one_are_written_even_if_empty() {
 fn a_hidden_device_has_no_series_and_its_container_has_all() {
     let mut view = view(&[(b"veth0", "web"), (b"veth1", "db")]);
     Arc::make_mut(&mut Arc::make_mut(&mut view.scene).pairs[0]).sides[0].hidden = true;
-    let text = encoded(&mut Encoder::default(), Some(&view), &[]);
+    let text = encoded(&view);
     assert!(!text.contains("veth0"), "{text}");
     assert_eq!(lines(&text, "veth_device_up").len(), 1);
     assert_eq!(lines(&text, "veth_container_receive_bytes_total").len(), 2);
@@ -265,7 +253,7 @@ fn the_runtimes_labels_are_cleaned_as_prometheus_demands_and_hold_whatever_they_
     Arc::make_mut(&mut view.scene)
         .ownerships
         .push(Arc::new(Ownership { members, ..Ownership::alone(owner, None) }));
-    let text = encoded(&mut Encoder::default(), Some(&view), &[]);
+    let text = encoded(&view);
     let wanted = "label_0_=\"ü\",label_a_b_c=\"x\u{1b}[2J\r\\n\\\"\\\\\"} 1";
     let found: Vec<&str> = text.split_inclusive(" 1\n").filter(|line| line.contains(wanted)).collect();
     assert_eq!(found.len(), 2, "{text}");
@@ -288,7 +276,7 @@ fn the_ports_that_there_is_no_room_for_are_one_row_of_counters() {
     let counters = Counters { receive_bytes: 5, ..Counters::default() };
     view.overflow.ports = Some(counters);
     Arc::make_mut(&mut view.scene).overflow.0 = true;
-    let text = encoded(&mut Encoder::default(), Some(&view), &[]);
+    let text = encoded(&view);
     let rest = r#"veth_device_receive_bytes_total{device="other",container="other",interface="other"} 5"#;
     assert_eq!(lines(&text, "veth_device_receive_bytes_total").len(), 2, "{text}");
     assert!(text.lines().any(|line| line == rest), "{text}");

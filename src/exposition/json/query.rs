@@ -2,13 +2,12 @@
 
 use super::row::RowSource;
 use crate::model::ledger::LabelSet;
-use crate::model::pairing::{EndState, Role};
+use crate::model::pairing::Role;
 use crate::model::view::{ShownPair, ShownSide, View};
 use crate::model::workload::Workload;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 /// The parameters of a request. Two that are equal are answered by one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,15 +120,12 @@ impl Query {
         (matched, chosen)
     }
 
-    /// Returns the ends without a pair that are asked for, each with the reason; hidden ones are left out.
-    pub(crate) fn choose_unpaired<'a>(
-        &self,
-        view: &'a View,
-    ) -> impl Iterator<Item = &'a (Arc<ShownSide>, EndState)> {
-        let wanted = |(side, _): &&(Arc<ShownSide>, EndState)| {
-            !side.hidden && self.wants(std::slice::from_ref(&**side))
-        };
-        view.scene.single.iter().filter(wanted).take(self.limit.unwrap_or(usize::MAX))
+    /// Returns the indices in [`Scene::single`](crate::model::view::Scene::single) of the ends that are asked
+    /// for; hidden ones are left out.
+    pub(crate) fn choose_unpaired(&self, view: &View) -> impl Iterator<Item = usize> {
+        let ends = view.scene.single.iter().enumerate();
+        let wanted = ends.filter(|(_, (side, _))| !side.hidden && self.wants(std::slice::from_ref(&**side)));
+        wanted.map(|(index, _)| index).take(self.limit.unwrap_or(usize::MAX))
     }
 
     fn wants(&self, sides: &[ShownSide]) -> bool {

@@ -75,8 +75,7 @@ fn view(containers: &[&str]) -> View {
 }
 
 fn document(view: &View, query: &str) -> Value {
-    let rows = RowSource::running(view, EPOCH);
-    serde_json::to_value(PairsDocument::new(rows, &Query::parse(query).unwrap())).unwrap()
+    serde_json::from_slice(&to_json(view, EPOCH, &Query::parse(query).unwrap()).unwrap()).unwrap()
 }
 
 #[test]
@@ -122,6 +121,18 @@ fn what_was_read_once_has_the_counters_of_interfaces_and_nothing_over_time() {
 }
 
 #[test]
+fn a_document_longer_than_a_piece_is_the_one_that_is_written_at_once() {
+    let names: Vec<String> = (0..300).map(|number| format!("web-{number}")).collect();
+    let mut view = view(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let single = Arc::new(side(NetnsId::Host, 30, "lonely", Role::Port));
+    Arc::make_mut(&mut view.scene).single = vec![(single, EndState::PeerMissing); 300];
+    let pieces = document(&view, "");
+    assert!(serde_json::to_string(&pieces).unwrap().len() > 2 * PIECE);
+    let rows = RowSource::running(&view, EPOCH);
+    assert_eq!(pieces, serde_json::to_value(PairsDocument::new(rows)).unwrap());
+}
+
+#[test]
 fn ends_without_a_pair_are_beside_the_pairs_unless_they_are_hidden_or_not_asked_for() {
     let mut view = view(&["web"]);
     let mut hidden = side(NetnsId::Host, 31, "secret", Role::Port);
@@ -149,7 +160,7 @@ fn ends_without_a_pair_are_beside_the_pairs_unless_they_are_hidden_or_not_asked_
 #[test]
 fn a_row_that_is_read_is_the_row_that_was_written() {
     let view = view(&["web", "d\"b\\"]);
-    let answer = PairsAnswer::read(&to_json(&view, EPOCH).unwrap()).unwrap();
+    let answer = PairsAnswer::read(&to_json(&view, EPOCH, &Query::default()).unwrap()).unwrap();
     let rows = RowSource::running(&view, EPOCH);
     assert_eq!(answer.pairs, [rows.pair(0), rows.pair(1)]);
 }

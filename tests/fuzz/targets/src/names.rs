@@ -11,10 +11,8 @@ use clap::Parser as _;
 use serde_json::Value;
 use veth_exporter::cli::Cli;
 use veth_exporter::testing::cli::shown_containers;
-use veth_exporter::testing::exposition::cadvisor;
-use veth_exporter::testing::exposition::encode::{EncodeRequest, Encoder};
+use veth_exporter::testing::exposition::Tables;
 use veth_exporter::testing::exposition::format::Format;
-use veth_exporter::testing::exposition::pieces::Pool;
 use veth_exporter::testing::model::filter::Choice;
 use veth_exporter::testing::model::ledger::{LabelSet, NetworkLabels, Traffic};
 use veth_exporter::testing::model::link::{Counters, End, Link, Name, NetnsId};
@@ -93,15 +91,8 @@ pub fn labels(input: &[u8]) {
     };
     let view = view(&names);
     let written = |format| {
-        let mut text = Pool::default().begin();
-        let order = EncodeRequest {
-            format,
-            view: Some(&view),
-            telemetry: &[],
-            epoch: Duration::from_secs(1_700_000_000),
-        };
-        Encoder::default().encode(&order, &mut text);
-        String::from_utf8(text.finish().concat()).expect("UTF-8")
+        let end = if format == Format::OpenMetrics { "# EOF\n" } else { "" };
+        Tables::of(&view.scene).text(&view, format, Duration::from_secs(1_700_000_000), end)
     };
     let (text, open_metrics) =
         in_memory_of(ALWAYS + 256 * input.len(), || (written(Format::Text), written(Format::OpenMetrics)));
@@ -114,10 +105,8 @@ pub fn labels(input: &[u8]) {
     are_there(&names, &found.collect());
     are_there(&names, &by_reference("text", &text));
     are_there(&names, &by_reference("openmetrics", &open_metrics));
-    let mut text = Pool::default().begin();
-    cadvisor::CadvisorEncoder::default().encode(Some(&view), &mut text);
-    Exposition::parse(&String::from_utf8(text.finish().concat()).expect("UTF-8"))
-        .unwrap_or_else(|wrong| panic!("{wrong}"));
+    let cadvisor = Tables::of_cadvisor(&view.scene).text(&view, Format::Text, Duration::ZERO, "");
+    Exposition::parse(&cadvisor).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
 type Series = BTreeSet<(String, BTreeMap<String, String>)>;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use veth_exporter::testing::collector::{self, Sources};
 use veth_exporter::testing::exposition::format::Format;
 use veth_exporter::testing::http::{
-    About, Encoding, Gate, ListenAddress, Listener, Routes, ScrapeLimits, Site, WebConfig, accept, serve,
+    About, Encoding, Gate, ListenAddress, Listener, MetricsOptions, Routes, Site, WebConfig, accept, serve,
 };
 use veth_exporter::testing::kernel::{DeviceTable, Events, FinalSampler, OwnNsid, Resolver, Sampler};
 use veth_exporter::testing::model::host::{Config, Learning};
@@ -122,7 +122,7 @@ fn server() -> &'static Path {
                 let (handle, _exits) = collector::start(config(), TICK, kernel(), []).expect("a collector");
                 let about = About::new(TICK, Vec::new());
                 let gate = Arc::new(Gate::new(WebConfig::default()).expect("a gate"));
-                let limits = ScrapeLimits { max_requests: 8 };
+                let limits = MetricsOptions { max_requests: 8, created: true };
                 let routes = Routes::new(None, None, "/metrics");
                 let site = Site::new(handle, routes, limits, gate, about, &[]).expect("a site");
                 serve(site, vec![listener], std::future::pending()).await.expect("it serves");
