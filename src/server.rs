@@ -279,8 +279,8 @@ where
 fn without_body(mut response: Response<TrackedBody>) -> Response<TrackedBody> {
     // 304 has no body, and its length would be taken for that of the answer it stands for (RFC 9110, 8.6).
     if response.status() != StatusCode::NOT_MODIFIED {
-        let length = HeaderValue::from(response.body().size_hint().lower());
-        response.headers_mut().insert(CONTENT_LENGTH, length);
+        let length = response.body().size_hint().exact().map(HeaderValue::from);
+        response.headers_mut().extend(length.map(|length| (CONTENT_LENGTH, length)));
     }
     response.body_mut().leave_out();
     response

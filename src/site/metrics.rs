@@ -19,7 +19,7 @@ use crate::server::permits::ScrapePermits;
 use bytes::Bytes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
@@ -88,7 +88,15 @@ struct Writer {
     scene: Option<Arc<Scene>>,
     layouts: Layouts,
     texts: Vec<(Kind, Arc<Exposition>)>,
+    own: OwnTexts,
     versions: Versions,
+}
+
+/// The exporter's own families as they were when a snapshot was first shown, for all readers of it.
+#[derive(Default)]
+struct OwnTexts {
+    lease: Weak<Lease>,
+    texts: Vec<(Format, Arc<str>)>,
 }
 
 /// The label blocks of the scene, formatted when a text of them is asked for.
@@ -203,6 +211,7 @@ impl SharedTexts {
             scene: None,
             layouts: Layouts::default(),
             texts: Vec::new(),
+            own: OwnTexts::default(),
             versions: Versions::default(),
         };
         let permits = ScrapePermits::new(options.max_requests, connections);
@@ -214,15 +223,11 @@ type Begun = (Box<dyn PieceSource>, Option<String>);
 
 impl Writer {
     /// Begins an answer of the lease's snapshot; returns its pieces and its version, if it has one.
-    fn begin(&mut self, kind: Kind, lease: &Lease, wanted: Encoding) -> Result<Begun, Refusal> {
+    fn begin(&mut self, kind: Kind, lease: &Arc<Lease>, wanted: Encoding) -> Result<Begun, Refusal> {
         let snapshot = &lease.snapshot;
-        let scene = snapshot.view.as_ref().map(|view| &view.scene);
         let own = match kind {
-            Kind::Metrics(style) => {
-                let families = self.telemetry.gather(&snapshot.status, scene.map(|scene| &**scene));
-                own_text(&families, style.format)
-            }
-            Kind::Cadvisor => String::new(),
+            Kind::Metrics(style) => self.own_text(lease, style.format),
+            Kind::Cadvisor => "".into(),
             Kind::Pairs(ref query) => {
                 let view = snapshot.view.as_ref().ok_or(Refusal::NotReady)?;
                 let version = self.versions.of(snapshot, view);
@@ -240,6 +245,20 @@ impl Writer {
             Encoding::Gzip if !few => (Box::new(pieces.packed()), None),
             _ => (encoded(pieces, wanted), None),
         })
+    }
+
+    /// Returns the exporter's own families, and the end of the format.
+    fn own_text(&mut self, lease: &Arc<Lease>, format: Format) -> Arc<str> {
+        if !std::ptr::eq(self.own.lease.as_ptr(), Arc::as_ptr(lease)) {
+            self.own = OwnTexts { lease: Arc::downgrade(lease), texts: Vec::new() };
+        }
+        if let Some((_, text)) = self.own.texts.iter().find(|(known, _)| *known == format) {
+            return Arc::clone(text);
+        }
+        let scene = lease.snapshot.view.as_ref().map(|view| &*view.scene);
+        let text: Arc<str> = own_text(&self.telemetry.gather(&lease.snapshot.status, scene), format).into();
+        self.own.texts.push((format, Arc::clone(&text)));
+        text
     }
 
     /// Returns the exposition of a snapshot's scene.
@@ -291,7 +310,7 @@ struct ExpositionPieces<C> {
     snapshot: Arc<Snapshot>,
     exposition: Arc<Exposition>,
     /// The exporter's own families, and the end of the format.
-    own: String,
+    own: Arc<str>,
     /// `None` when all is written.
     cursor: Option<C>,
     pool: Pool,

@@ -111,21 +111,42 @@ impl Kept {
     fn get(&mut self, path: &str) -> std::io::Result<(String, String)> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         self.0.get_mut().write_all(request.as_bytes())?;
-        let (mut head, mut length) = (String::new(), 0);
+        let (mut head, mut length) = (String::new(), None);
         loop {
             let mut line = String::new();
             self.0.read_line(&mut line)?;
             if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
+                length = Some(value.trim().parse().unwrap());
             }
             if line == "\r\n" {
                 break;
             }
             head.push_str(&line);
         }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
+        let mut body = Vec::new();
+        if let Some(length) = length {
+            self.read(&mut body, length)?;
+        } else {
+            // In chunks.
+            loop {
+                let mut line = String::new();
+                self.0.read_line(&mut line)?;
+                let length =
+                    usize::from_str_radix(line.trim_end(), 16).unwrap_or_else(|_| panic!("{line:?}"));
+                self.read(&mut body, length)?;
+                self.0.read_exact(&mut [0; 2])?;
+                if length == 0 {
+                    break;
+                }
+            }
+        }
         Ok((head, String::from_utf8(body).unwrap()))
+    }
+
+    fn read(&mut self, body: &mut Vec<u8>, length: usize) -> std::io::Result<()> {
+        let begin = body.len();
+        body.resize(begin + length, 0);
+        self.0.read_exact(&mut body[begin..])
     }
 
     fn metrics(&mut self) -> Exposition {

@@ -64,7 +64,8 @@ pub fn request(
     parse(&answer, method == "HEAD")
 }
 
-fn parse(answer: &[u8], without_body: bool) -> Result<Response, String> {
+/// Reads an answer that came whole; `Err` says what is wrong with it.
+pub fn parse(answer: &[u8], without_body: bool) -> Result<Response, String> {
     let end = find(answer, b"\r\n\r\n").ok_or("an answer without the end of its head")?;
     let head = std::str::from_utf8(&answer[..end]).map_err(|error| format!("head: {error}"))?;
     let rest = &answer[end + 4..];

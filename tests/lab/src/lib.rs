@@ -50,7 +50,7 @@ pub use docker::{DockerEngine, DockerNetwork, IMAGE, PrivateEngine};
 pub use exporter::{Exporter, memory};
 pub use exposition::{Exposition, Family, Sample};
 pub use frozen::Frozen;
-pub use http::{Response, connect, get as http_get, request as http_request};
+pub use http::{Response, connect, get as http_get, parse as http_parse, request as http_request};
 pub use lxc::LxcContainer;
 pub use names::NetnsFolder;
 pub use netns::{Netns, ping, send_datagrams, transfer, within_netns};

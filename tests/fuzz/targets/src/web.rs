@@ -81,7 +81,8 @@ fn answer(text: &[u8]) -> Result<&[u8], String> {
         let (name, value) = line.split_once(": ").ok_or_else(|| format!("not a header: {line:?}"))?;
         match name {
             "content-length" => length = value.parse().map_err(|_| format!("length {value:?}"))?,
-            "transfer-encoding" => return chunks(body),
+            // HEAD is answered without the chunks.
+            "transfer-encoding" if !body.starts_with(b"HTTP/1.") => return chunks(body),
             _ => {}
         }
     }
