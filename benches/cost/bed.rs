@@ -16,6 +16,8 @@ pub(crate) struct Bed {
     prefix: String,
     folder: PathBuf,
     pairs: usize,
+    /// Where each port's datagrams go: all nodes behind it.
+    behind: Vec<SocketAddrV6>,
 }
 
 impl Bed {
@@ -30,7 +32,7 @@ impl Bed {
             .expect("a setting of our namespace");
         let folder = folder.join("names");
         std::fs::create_dir(&folder).expect("a folder of our own");
-        Bed { prefix: prefix.to_owned(), folder, pairs: 0 }
+        Bed { prefix: prefix.to_owned(), folder, pairs: 0, behind: Vec::new() }
     }
 
     /// For `--path.netns`: every pair's other namespace by its name.
@@ -61,7 +63,22 @@ impl Bed {
             std::os::unix::fs::symlink(Path::new("/run/netns").join(name(number)), entry).expect("a name");
         }
         self.pairs = pairs;
-        new.for_each(send);
+        self.behind.extend(new.map(all_nodes_behind));
+        self.send(20);
+    }
+
+    /// Sends a number of datagrams over each pair.
+    pub(crate) fn send(&self, count: usize) {
+        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("a socket");
+        let begin = Instant::now();
+        for all_nodes in &self.behind {
+            for _ in 0..count {
+                while let Err(error) = socket.send_to(&[0; 1_400], all_nodes) {
+                    assert!(begin.elapsed() < Duration::from_secs(60), "{all_nodes}: {error}");
+                    thread::sleep(Duration::from_millis(10));
+                }
+            }
+        }
     }
 
     /// Starts and stops a container a number of times at a rate: a namespace, a pair, a name, up, and gone.
@@ -131,21 +148,12 @@ fn device(number: usize) -> String {
     format!("veth{:07x}", 0x1234567 + number)
 }
 
-/// Some tens of kilobytes to a container, whose kernel drops them: a counter of real length.
-fn send(number: usize) {
+fn all_nodes_behind(number: usize) -> SocketAddrV6 {
     let index = std::fs::read_to_string(format!("/proc/net/dev_snmp6/{}", device(number)))
         .ok()
         .and_then(|text| text.split_whitespace().nth(1)?.parse().ok())
         .expect("the link's ifindex");
-    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("a socket");
-    let all_nodes = SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1), 9, 0, index);
-    let begin = Instant::now();
-    for _ in 0..20 {
-        while let Err(error) = socket.send_to(&[0; 1_400], all_nodes) {
-            assert!(begin.elapsed() < Duration::from_secs(10), "{}: {error}", device(number));
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
+    SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1), 9, 0, index)
 }
 
 fn ip(words: &[&str]) {

@@ -38,40 +38,57 @@ impl Times {
     }
 }
 
-/// The floor: how long RTM_GETSTATS of all links takes, and how many milliseconds of CPU; read into one buffer and not
-/// looked at. The kernel does its work for a dump in the thread that reads it.
-pub(crate) fn bare_dump() -> (Times, f64) {
-    const COUNT: usize = 101;
-    const NLMSG_DONE: u8 = 3;
-    let mut socket = Socket::new(NETLINK_ROUTE).expect("a netlink socket");
-    socket.bind_auto().expect("an address");
-    let mut stats = StatsMessage::default();
-    stats.header.filter_mask = StatsFilterMask::Link64;
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let payload = NetlinkPayload::from(RouteNetlinkMessage::GetStats(stats));
-    let mut message = NetlinkMessage::new(header, payload);
-    message.finalize();
-    let mut request = vec![0; message.buffer_len()];
-    message.serialize(&mut request);
-    let mut buffer = Vec::with_capacity(64 * 1024);
-    let own_cpu = || used(Path::new("/proc/thread-self/schedstat")).expect("what this thread has used");
-    let before = own_cpu();
-    let times = Times::of(COUNT, || {
-        let begin = Instant::now();
-        socket.send_to(&request, &KernelAddress::new(0, 0), 0).expect("a dump begins");
+/// The floor: RTM_GETSTATS of all links, read into one buffer and not looked at. The kernel does its work for a dump in the
+/// thread that reads it.
+pub(crate) struct BareDump {
+    socket: Socket,
+    request: Vec<u8>,
+    buffer: Vec<u8>,
+    /// The CPU time and the number of the dumps since the last question.
+    used: (Duration, u32),
+}
+
+impl BareDump {
+    pub(crate) fn new() -> BareDump {
+        let mut socket = Socket::new(NETLINK_ROUTE).expect("a netlink socket");
+        socket.bind_auto().expect("an address");
+        let mut stats = StatsMessage::default();
+        stats.header.filter_mask = StatsFilterMask::Link64;
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        let payload = NetlinkPayload::from(RouteNetlinkMessage::GetStats(stats));
+        let mut message = NetlinkMessage::new(header, payload);
+        message.finalize();
+        let mut request = vec![0; message.buffer_len()];
+        message.serialize(&mut request);
+        BareDump { socket, request, buffer: Vec::with_capacity(64 * 1024), used: (Duration::ZERO, 0) }
+    }
+
+    /// Reads all links once; returns how long that took.
+    pub(crate) fn read(&mut self) -> Duration {
+        const NLMSG_DONE: u8 = 3;
+        let own_cpu = || used(Path::new("/proc/thread-self/schedstat")).expect("what this thread has used");
+        let (begin, before) = (Instant::now(), own_cpu());
+        self.socket.send_to(&self.request, &KernelAddress::new(0, 0), 0).expect("a dump begins");
         loop {
-            buffer.clear();
-            socket.recv_from(&mut buffer, 0).expect("a part of the dump");
+            self.buffer.clear();
+            self.socket.recv_from(&mut self.buffer, 0).expect("a part of the dump");
             // NLMSG_DONE, a header and an errno, comes alone or at the end of the last datagram.
-            let last = &buffer[buffer.len() - 20..];
+            let last = &self.buffer[self.buffer.len() - 20..];
             if last[..6] == [20, 0, 0, 0, NLMSG_DONE, 0] {
+                let (cpu, count) = &mut self.used;
+                *cpu += own_cpu() - before;
+                *count += 1;
                 return begin.elapsed();
             }
         }
-    });
-    let cpu = (own_cpu() - before).as_secs_f64() * 1e3 / COUNT as f64;
-    (times, cpu)
+    }
+
+    /// Returns the milliseconds of CPU for each dump since the last question.
+    pub(crate) fn cpu(&mut self) -> f64 {
+        let (cpu, count) = std::mem::take(&mut self.used);
+        cpu.as_secs_f64() * 1e3 / f64::from(count)
+    }
 }
 
 /// What a thread has used so far, by its schedstat: in nanoseconds, where stat has hundredths of a second.
@@ -111,21 +128,32 @@ pub(crate) struct Scrapes {
 }
 
 impl Scrapes {
-    pub(crate) fn of(server: &Server, count: usize, header: &str) -> Scrapes {
+    /// Gets a path a number of times; `between` is called before each.
+    pub(crate) fn of(
+        server: &Server,
+        count: usize,
+        path: &str,
+        header: &str,
+        mut between: impl FnMut(),
+    ) -> Scrapes {
         let mut bytes = 0;
         let mut scrape = || {
             bytes = 0;
-            let begin = Instant::now();
-            get(server.address, "/metrics", header, |part| bytes += part.len()).expect("an answer");
-            begin.elapsed()
+            between();
+            let (begin, before) = (Instant::now(), server.cpu());
+            get(server.address, path, header, |part| bytes += part.len()).expect("an answer");
+            (begin.elapsed(), server.cpu_since(&before))
         };
         for _ in 0..count.min(5) {
             scrape();
         }
-        let before = server.cpu();
-        let times = Times::of(count, scrape);
-        let cpu = server.cpu_since(&before).as_secs_f64() * 1e3 / count as f64;
-        Scrapes { times, cpu, bytes }
+        let mut cpu = Duration::ZERO;
+        let times = Times::of(count, || {
+            let (took, used) = scrape();
+            cpu += used;
+            took
+        });
+        Scrapes { times, cpu: cpu.as_secs_f64() * 1e3 / count as f64, bytes }
     }
 }
 
@@ -162,6 +190,27 @@ impl Server {
             thread::sleep(pause);
         }
         begin.elapsed()
+    }
+
+    /// Reads an answer at this many bytes a second for a time, as many clients at once.
+    pub(crate) fn read_slowly(&self, clients: usize, a_second: usize, during: Duration) {
+        let begin = Instant::now();
+        let mut streams: Vec<TcpStream> = (0..clients)
+            .map(|_| {
+                let mut stream = TcpStream::connect(self.address).expect("a connection");
+                let request = b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n";
+                stream.write_all(request).expect("a request");
+                stream
+            })
+            .collect();
+        let mut buffer = vec![0; a_second / 10];
+        while begin.elapsed() < during {
+            for stream in &mut streams {
+                // One that the exporter has cut off ends.
+                let _ = stream.read(&mut buffer);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// What each of its threads has used so far.
