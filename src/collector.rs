@@ -316,6 +316,11 @@ impl Collector {
     }
 
     fn begin_others(&mut self, reply: oneshot::Sender<Arc<Snapshot>>) {
+        if !self.host.has_containers() {
+            let status = self.host.status().clone();
+            let _ = reply.send(Arc::new(Snapshot { view: None, status, epoch: self.epoch }));
+            return;
+        }
         self.apply(Input::ReadOthers);
         self.scrapes.arrive_for_others(reply, Instant::now());
     }

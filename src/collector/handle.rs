@@ -58,7 +58,7 @@ impl Handle {
 
     /// Returns a snapshot as [`Handle::scrape`] does, also with present counters of links that are not
     /// veths, as far as they can be read within another such wait: each namespace that has such a link must
-    /// be asked.
+    /// be asked. Without a container or pod the snapshot has no view, and nothing is read for it.
     pub async fn scrape_with_others(&self) -> Option<Arc<Snapshot>> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::ScrapeWithOthers(reply)).ok()?;

@@ -374,6 +374,11 @@ impl Host {
         self.is_ready().then(|| self.shown.view(&self.known, &self.reading, self.schedule.ticked))
     }
 
+    /// Returns true if there may be a container or a pod of a runtime to show.
+    pub fn has_containers(&self) -> bool {
+        self.shown.has_containers(&self.known)
+    }
+
     /// Takes the memory of performed requests back, so that a tick needs none.
     pub fn reuse(&mut self, mut requests: Vec<Request>) {
         requests.clear();

@@ -172,17 +172,17 @@ impl Metrics {
             Kind::Pairs(_) => &self.queries,
         };
         let Ok(permit) = shared.permits.acquire().await else { return Err(Refusal::Full) };
-        let mut asked = Instant::now();
+        // What cAdvisor shows and the metrics are asked for in different ways.
+        let is_shared = kind != Kind::Cadvisor;
+        let mut asked = is_shared.then(Instant::now);
         let mut snapshot = self.scrape(&kind).await?;
         let mut writer = Arc::clone(&shared.writer).lock_owned().await;
-        // A snapshot for the metrics has no present counters of other links.
-        let came = (kind != Kind::Cadvisor).then_some(asked);
-        let lease = match writer.readers.lease(&snapshot, came) {
+        let lease = match writer.readers.lease(&snapshot, asked) {
             Some(lease) => lease,
             None => {
                 let (room, waited) = writer.readers.make_room().await.ok_or(Refusal::Stopped)?;
                 if waited {
-                    asked = Instant::now();
+                    asked = is_shared.then(Instant::now);
                     snapshot = self.scrape(&kind).await?;
                 }
                 writer.readers.keep(snapshot, asked, room)

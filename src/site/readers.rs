@@ -58,8 +58,8 @@ impl PieceSource for Reader {
 /// A snapshot that has readers, or had some.
 struct Entry {
     lease: Weak<Lease>,
-    /// The time at which the snapshot was asked for.
-    asked: Instant,
+    /// The time at which the snapshot was asked for; `None` if it serves only those who got it.
+    asked: Option<Instant>,
     begun: Instant,
     readers: Vec<Weak<Mutex<Option<Reading>>>>,
 }
@@ -97,7 +97,7 @@ impl Readers {
     pub(crate) fn lease(&self, snapshot: &Arc<Snapshot>, came: Option<Instant>) -> Option<Arc<Lease>> {
         let leases = self.entries.iter().rev().filter_map(|entry| Some((entry, entry.lease.upgrade()?)));
         let mut fitting = leases.filter(|(entry, lease)| {
-            came.is_some_and(|came| entry.asked >= came) || Arc::ptr_eq(&lease.snapshot, snapshot)
+            came.is_some_and(|came| entry.asked >= Some(came)) || Arc::ptr_eq(&lease.snapshot, snapshot)
         });
         fitting.next().map(|(_, lease)| lease)
     }
@@ -121,7 +121,7 @@ impl Readers {
     pub(crate) fn keep(
         &mut self,
         snapshot: Arc<Snapshot>,
-        asked: Instant,
+        asked: Option<Instant>,
         permit: SnapshotPermit,
     ) -> Arc<Lease> {
         self.drop_ended();
@@ -191,7 +191,7 @@ mod tests {
     /// Begins to read a new snapshot as soon as there is room for it; says whether that took time.
     async fn read(readers: &mut Readers) -> (Reader, bool) {
         let (permit, waited) = readers.make_room().await.unwrap();
-        let lease = readers.keep(snapshot(), Instant::now(), permit);
+        let lease = readers.keep(snapshot(), Some(Instant::now()), permit);
         (readers.reader(lease, Box::new(Endless)), waited)
     }
 
@@ -221,7 +221,7 @@ mod tests {
     async fn a_reader_that_is_too_slow_is_cut_off_when_others_wait_and_its_snapshot_is_dropped() {
         let mut readers = Readers { reading: Duration::from_millis(30), ..Readers::default() };
         let (permit, _) = readers.make_room().await.unwrap();
-        let lease = readers.keep(snapshot(), Instant::now(), permit);
+        let lease = readers.keep(snapshot(), Some(Instant::now()), permit);
         let shown = Arc::downgrade(&lease.snapshot);
         let mut slowest = [(); 2].map(|()| readers.reader(Arc::clone(&lease), Box::new(Endless)));
         drop(lease);
@@ -244,7 +244,7 @@ mod tests {
         let (came, shown) = (Instant::now(), snapshot());
         let (permit, _) = readers.make_room().await.unwrap();
         let asked = Instant::now();
-        let lease = readers.keep(Arc::clone(&shown), asked, permit);
+        let lease = readers.keep(Arc::clone(&shown), Some(asked), permit);
         let later = asked + Duration::from_millis(1);
         assert!(readers.lease(&shown, Some(later)).is_some_and(|other| Arc::ptr_eq(&other, &lease)));
         assert!(readers.lease(&snapshot(), Some(came)).is_some());

@@ -6,6 +6,7 @@ use super::reading::Reading;
 use crate::model::link::{Counters, End, Errors};
 use crate::model::series::{self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO};
 use crate::model::view::{OtherLink, PairTotal, Scene, SeriesStatus, View};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,9 @@ use std::time::Duration;
 /// The scene and what it was built from.
 #[derive(Debug, Default)]
 pub(super) struct Presentation {
-    scene: std::cell::OnceCell<Arc<Scene>>,
+    scene: OnceCell<Arc<Scene>>,
+    /// True if the scene may show a container or a pod of a runtime.
+    has_containers: OnceCell<bool>,
     built_from: SceneVersion,
     /// The links that are no veths, and which of them there is room for.
     others: BTreeMap<End, OtherLink>,
@@ -90,6 +93,17 @@ impl Presentation {
         }
     }
 
+    /// Returns true if a container or a pod of a runtime may be shown, or a sum of some.
+    pub(super) fn has_containers(&self, known: &Knowledge) -> bool {
+        let is_there = || {
+            let mut ownerships = known.attribution.sums().ownerships.keys();
+            known.ledger.overflow().containers.is_some()
+                || !self.listed_others.is_empty()
+                || ownerships.any(|ownership| ownership.is_container())
+        };
+        *self.has_containers.get_or_init(is_there)
+    }
+
     /// Notes that there are pods, or a source that would report them; returns true if that is news.
     pub(super) fn note_pods(&mut self, pods: bool) -> bool {
         pods && !std::mem::replace(&mut self.pods, true)
@@ -115,6 +129,7 @@ impl Presentation {
         if self.built_from != version {
             self.built_from = version;
             self.scene.take();
+            self.has_containers.take();
         }
         let sums = known.attribution.sums();
         let (workloads, networks) = known.ledger.shown_totals();

@@ -693,6 +693,18 @@ fn of_two_containers_in_one_namespace_the_one_owns_it_that_was_started_first() {
 }
 
 #[test]
+fn there_is_a_container_to_show_from_the_first_claim_of_a_runtime_on() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    assert!(!host.has_containers());
+    world.docker_says(&[("web", 700, 10)]);
+    world.pids = BTreeMap::from([(700, Located::Nsid(0))]);
+    world.tick(&mut host, NOW + SECOND);
+    assert!(host.has_containers());
+}
+
+#[test]
 fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {
     let uuid = "be49d294-f624-cd99-43b9-ee11fa7ac673";
     for (name, runtime_tells, wanted) in [
