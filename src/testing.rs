@@ -130,6 +130,9 @@ pub mod model {
     pub mod pairing {
         pub use crate::model::pairing::{EndState, Role};
     }
+    pub mod peak {
+        pub use crate::model::peak::Rates;
+    }
     pub mod series {
         pub use crate::model::series::USUAL;
     }

@@ -108,6 +108,11 @@ fn every_name_comes_out_of_the_exposition_as_it_was_put_in() {
 }
 
 #[test]
+fn what_is_unpacked_is_the_exposition_that_was_packed() {
+    holds("packed");
+}
+
+#[test]
 fn every_folder_of_inputs_is_of_a_target_and_small() {
     let targets: BTreeSet<&str> = TARGETS.iter().map(|target| target.name).collect();
     for folder in FOLDERS {

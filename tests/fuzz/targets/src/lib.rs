@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "web_config", run: web::config_file, longest: 8 << 10, large: 1 << 20 },
     Target { name: "patterns", run: names::patterns, longest: 2 << 10, large: 1 << 20 },
     Target { name: "labels", run: names::labels, longest: 2 << 10, large: 1 << 20 },
+    Target { name: "packed", run: names::packed, longest: 8 << 10, large: 1 << 20 },
 ];
 
 /// What stands between the parts of an input that has several.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use veth_exporter::testing::model::filter::Choice;
 use veth_exporter::testing::model::ledger::{LabelSet, NetworkLabels, Traffic};
 use veth_exporter::testing::model::link::{Counters, End, Link, Name, NetnsId};
 use veth_exporter::testing::model::pairing::{EndState, Role};
+use veth_exporter::testing::model::peak::Rates;
 use veth_exporter::testing::model::view::{Ownership, Scene, ShownPair, ShownSide, View};
 use veth_exporter::testing::model::workload::{Runtime, Workload};
 
@@ -107,6 +108,61 @@ pub fn labels(input: &[u8]) {
     are_there(&names, &by_reference("openmetrics", &open_metrics));
     let cadvisor = Tables::of_cadvisor(&view.scene).text(&view, Format::Text, Duration::ZERO, "");
     Exposition::parse(&cadvisor).unwrap_or_else(|wrong| panic!("{wrong}"));
+}
+
+/// Containers, one a line: the first bytes are a counter, the rest is the name. What is unpacked from a gzip of their exposition is
+/// the text, also where sections were kept from the gzip before.
+pub fn packed(input: &[u8]) {
+    const MOST: usize = 500;
+    let lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').take(MOST).collect();
+    let mut scene = Scene::default();
+    let mut numbers = Vec::new();
+    for line in &lines {
+        let (number, name) = line.split_at(line.len().min(3));
+        let name = String::from_utf8_lossy(name);
+        let device = Name::from_bytes(&line[..line.len().min(15)]).unwrap_or_default();
+        let texts = [&*name, "", "", "eth0", "front", "", &name, "image"];
+        let one = view(&Names { device, bridge: None, texts, label: ("", "") });
+        scene.pairs.extend(one.scene.pairs.iter().cloned());
+        scene.workloads.extend(one.scene.workloads.iter().cloned());
+        scene.ownerships.extend(one.scene.ownerships.iter().cloned());
+        scene
+            .workloads_begun
+            .push(Duration::from_millis(u64::from(number.first().copied().unwrap_or(0)) * 40));
+        numbers.push(number.iter().fold(0, |sum: u64, &byte| (sum << 21) + u64::from(byte)));
+    }
+    let scene = Arc::new(scene);
+    let of = |number: &dyn Fn(usize) -> u64| {
+        let numbers: Vec<u64> = (0..lines.len()).map(number).collect();
+        let counted =
+            |&bytes| [Counters { receive_bytes: bytes, ..Counters::default() }, Counters::default()];
+        let peak = |&bytes: &u64| (bytes % 3 > 0).then(|| Rates { receive_bytes: bytes, ..Rates::default() });
+        let mut traffic = vec![Traffic::default(); numbers.len()];
+        traffic.iter_mut().zip(&numbers).for_each(|(traffic, &bytes)| traffic.transmit.bytes = bytes);
+        View {
+            samples: numbers.iter().map(counted).collect(),
+            peaks: numbers.iter().map(peak).collect(),
+            workloads: traffic,
+            rates: vec![None; numbers.len()],
+            pair_totals: vec![[None; 2]; numbers.len()],
+            networks: Vec::new(),
+            others: Vec::new(),
+            overflow: Default::default(),
+            ticked: Duration::ZERO,
+            scene: Arc::clone(&scene),
+        }
+    };
+    let views = [of(&|_| 0), of(&|index| numbers[index]), of(&|index| numbers[index] + (index as u64) % 2)];
+    let tables = Tables::of(&scene);
+    let own = "# the end\n";
+    for format in [Format::Text, Format::OpenMetrics] {
+        let packed = tables.packed(&views, format, Duration::from_secs(1_700_000_000), own);
+        for (view, packed) in views.iter().zip(packed) {
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text).expect("a gzip");
+            assert_eq!(text, tables.text(view, format, Duration::from_secs(1_700_000_000), own));
+        }
+    }
 }
 
 type Series = BTreeSet<(String, BTreeMap<String, String>)>;
