@@ -6,7 +6,7 @@
 
 use super::families::Type;
 use super::labels::{LabelBlock, Names, label_of};
-use super::tables::{Rows, Table, Values};
+use super::tables::{LabelTable, Rows, Values};
 use super::text::{Head, Layout};
 use crate::model::label::bounded;
 use crate::model::link::{Counters, Errors, Name};
@@ -102,7 +102,7 @@ impl Layout for CadvisorTables {
         Head { name, help, kind: Type::Counter }
     }
 
-    fn table(&self, _family: usize) -> &Table {
+    fn table(&self, _family: usize) -> &LabelTable {
         &self.0.table
     }
 

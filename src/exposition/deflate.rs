@@ -1,8 +1,8 @@
 //! Deflate (RFC 1951) for rows that are known to resemble each other.
 //!
 //! A general compressor searches the text for matches. Here the difference between a label block and the
-//! previous one is found once for a scene, and a row becomes matches at the distance of the row before it. One
-//! Huffman code, made from the scene's own statistics, serves all rows.
+//! previous one is found once for a scene, and a row becomes matches at the distance of the row before it.
+//! One Huffman code, made from the scene's own statistics, serves all rows.
 
 mod bits;
 mod crc;
@@ -10,7 +10,7 @@ mod huffman;
 
 pub(super) use bits::Bits;
 pub(super) use crc::JoinedCrc;
-pub(super) use huffman::{Coded, Codes, Counts};
+pub(super) use huffman::{Coded, Codes, SymbolCounts};
 
 use super::text::{Columns, SectionText};
 
@@ -33,7 +33,7 @@ pub(super) trait Symbols {
 
 /// A part of a label block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum BlockPart {
     /// Bytes that are also in the previous block, `shift` bytes further in front if that is positive.
     Same {
         length: u16,
@@ -47,15 +47,15 @@ enum Part {
 /// The difference of each label block of a table from the previous one.
 #[derive(Default)]
 pub(super) struct Differences {
-    parts: Vec<Part>,
+    parts: Vec<BlockPart>,
     /// The end of each block's parts.
     ends: Vec<usize>,
 }
 
-impl Part {
+impl BlockPart {
     fn length(self) -> u16 {
         match self {
-            Part::Same { length, .. } | Part::New { length } => length,
+            BlockPart::Same { length, .. } | BlockPart::New { length } => length,
         }
     }
 }
@@ -75,7 +75,7 @@ impl Differences {
         differences
     }
 
-    fn parts(&self, row: usize) -> &[Part] {
+    fn parts(&self, row: usize) -> &[BlockPart] {
         let begin = row.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.parts[begin..self.ends[row]]
     }
@@ -83,10 +83,10 @@ impl Differences {
 
 /// Adds the parts of `block`. What is equal stands in the same order, and not far from the same position:
 /// labels are in a fixed order.
-fn compare(previous: &[u8], block: &[u8], parts: &mut Vec<Part>) {
+fn compare(previous: &[u8], block: &[u8], parts: &mut Vec<BlockPart>) {
     if previous.len().max(block.len()) > COMPARED {
         let pieces = block.chunks(COMPARED);
-        parts.extend(pieces.map(|piece| Part::New { length: piece.len() as u16 }));
+        parts.extend(pieces.map(|piece| BlockPart::New { length: piece.len() as u16 }));
         return;
     }
     // The positions in the block and in the previous one.
@@ -99,14 +99,14 @@ fn compare(previous: &[u8], block: &[u8], parts: &mut Vec<Part>) {
             continue;
         }
         if new > 0 {
-            parts.push(Part::New { length: new });
+            parts.push(BlockPart::New { length: new });
         }
         // Both are shorter than 32 KiB.
-        parts.push(Part::Same { length: length as u16, shift: (at as isize - begin as isize) as i16 });
+        parts.push(BlockPart::Same { length: length as u16, shift: (at as isize - begin as isize) as i16 });
         (new, at, from) = (0, at + length, begin + length);
     }
     if new > 0 {
-        parts.push(Part::New { length: new });
+        parts.push(BlockPart::New { length: new });
     }
 }
 
@@ -200,10 +200,10 @@ pub(super) fn pack(section: &SectionText, columns: Columns<'_>, symbols: &mut im
         for part in differences.parts(row) {
             let next = at + usize::from(part.length());
             match *part {
-                Part::Same { shift, .. } => {
+                BlockPart::Same { shift, .. } => {
                     joined.copy(&bytes[at..next], (back as isize + isize::from(shift)) as usize);
                 }
-                Part::New { .. } => joined.literals(&bytes[at..next]),
+                BlockPart::New { .. } => joined.literals(&bytes[at..next]),
             }
             at = next;
         }

@@ -3,7 +3,7 @@
 use super::families::{FAMILIES, Series, Type};
 use super::format::Format;
 use super::labels::{LabelBlock, Maybe, Names, label_of};
-use super::tables::{Rows, Table, Values};
+use super::tables::{LabelTable, Rows, Values};
 use super::text::{Head, Layout};
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::Name;
@@ -63,7 +63,7 @@ impl Layout for VethTables {
         Head { name: family.name, help: family.help, kind: family.kind }
     }
 
-    fn table(&self, family: usize) -> &Table {
+    fn table(&self, family: usize) -> &LabelTable {
         match FAMILIES[family].series {
             Series::DeviceCounter(_) | Series::DeviceState(_) => &self.devices.table,
             Series::DeviceInfo => &self.device_infos.table,
@@ -226,8 +226,8 @@ fn name(side: &ShownSide) -> Name {
     side.link.map(|link| link.name).unwrap_or_default()
 }
 
-/// Returns the end of an exposition: the exporter's own families, which are counters, gauges or of information,
-/// and the format's end.
+/// Returns the end of an exposition: the exporter's own families, which are counters, gauges or of
+/// information, and the format's end.
 pub(crate) fn own_text(families: &[MetricFamily], format: Format) -> String {
     let mut text = String::new();
     families.iter().for_each(|family| write_own(&mut text, format, family));

@@ -1,5 +1,5 @@
-//! Pairs as JSON: the document of `/api/v1/pairs` and of `list --format json`, and its rows. Pure. docs/api.md
-//! describes the document, and docs/api.schema.json defines it.
+//! Pairs as JSON: the document of `/api/v1/pairs` and of `list --format json`, and its rows. Pure.
+//! docs/api.md describes the document, and docs/api.schema.json defines it.
 
 mod query;
 pub(crate) mod row;

@@ -45,7 +45,6 @@ impl<'a> LabelBlock<'a> {
         LabelBlock { text, empty: true }
     }
 
-    /// Ends the block.
     pub(super) fn finish(self) {
         if !self.empty {
             self.text.push('}');

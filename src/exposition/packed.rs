@@ -1,7 +1,7 @@
 //! An exposition as gzip (RFC 1952), written piece by piece. A section in which no value has changed is not
 //! compressed again.
 
-use super::deflate::{Bits, Coded, Codes, Counts, JoinedCrc, Symbols, pack};
+use super::deflate::{Bits, Coded, Codes, JoinedCrc, SymbolCounts, Symbols, pack};
 use super::pieces::PIECE;
 use super::tables::Values;
 use super::text::{Position, SceneText, Section, SectionText};
@@ -112,7 +112,7 @@ impl PackedCursor {
             }
             let last = &mut kept[self.section];
             self.section += 1;
-            text.take(&mut self.position, &section, view, &mut self.values);
+            text.read_values(&mut self.position, &section, view, &mut self.values);
             last.renew(text, &section, &self.values, view, codes, memory);
             self.bits.append(&last.bits);
             self.crc.append(last.crc);
@@ -166,11 +166,12 @@ impl SectionText {
 
 /// Returns codes for what one section of [`COUNTED`] consists of.
 fn codes_of(text: &SceneText, view: &View) -> Codes {
-    let (mut counts, mut position, mut values) = (Counts::default(), Position::default(), Values::default());
+    let (mut counts, mut position, mut values) =
+        (SymbolCounts::default(), Position::default(), Values::default());
     let mut memory = SectionText::default();
     let mut number = 0;
     while let Some(section) = text.section(&mut position, &view.scene) {
-        text.take(&mut position, &section, view, &mut values);
+        text.read_values(&mut position, &section, view, &mut values);
         if number % COUNTED == 0 {
             memory.write(text, &section, &values, view);
             pack(&memory, section.columns, &mut counts);

@@ -21,7 +21,7 @@ struct Piece {
 
 impl Pool {
     /// Returns an empty piece in memory that was used last, if there is any.
-    pub(crate) fn take(&self) -> Vec<u8> {
+    pub(crate) fn begin_piece(&self) -> Vec<u8> {
         self.spare().pop().unwrap_or_else(|| Vec::with_capacity(PIECE))
     }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn piece(pool: &Pool, byte: u8) -> Bytes {
-        let mut bytes = pool.take();
+        let mut bytes = pool.begin_piece();
         bytes.resize(PIECE, byte);
         pool.share(bytes)
     }

@@ -14,7 +14,7 @@ const SECTION: usize = 24 << 10;
 /// The label blocks of some families, in one text. A block begins at the end of the previous one; a space
 /// follows it.
 #[derive(Default)]
-pub(crate) struct Table {
+pub(crate) struct LabelTable {
     text: String,
     ends: Vec<usize>,
     differences: OnceLock<Differences>,
@@ -22,7 +22,7 @@ pub(crate) struct Table {
 
 /// A table, with the location of each row's values.
 pub(super) struct Rows<K> {
-    pub table: Table,
+    pub table: LabelTable,
     pub keys: Vec<K>,
 }
 
@@ -63,7 +63,7 @@ impl Values {
     }
 }
 
-impl Table {
+impl LabelTable {
     /// Returns the number of rows.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
@@ -99,14 +99,14 @@ impl Table {
 
 impl<K> Default for Rows<K> {
     fn default() -> Rows<K> {
-        Rows { table: Table::default(), keys: Vec::new() }
+        Rows { table: LabelTable::default(), keys: Vec::new() }
     }
 }
 
 impl<K: Copy> Rows<K> {
     /// Adds a row with the labels that `write` writes.
     pub(super) fn add(&mut self, key: K, write: impl FnOnce(&mut LabelBlock<'_>)) {
-        let Table { text, ends, .. } = &mut self.table;
+        let LabelTable { text, ends, .. } = &mut self.table;
         let mut block = LabelBlock::begin(text);
         write(&mut block);
         block.finish();
@@ -129,7 +129,7 @@ impl<K: Copy> Rows<K> {
             ends.push(text.len());
         }
         let keys = order.iter().map(|&row| self.keys[row]).collect();
-        Rows { table: Table { text, ends, differences: OnceLock::new() }, keys }
+        Rows { table: LabelTable { text, ends, differences: OnceLock::new() }, keys }
     }
 }
 
@@ -137,7 +137,7 @@ impl<K: Copy> Rows<K> {
 mod tests {
     use super::*;
 
-    fn table(blocks: &[usize]) -> Table {
+    fn table(blocks: &[usize]) -> LabelTable {
         let mut rows = Rows::default();
         for length in blocks {
             rows.add((), |block| block.label("a", "x".repeat(*length)));
@@ -145,7 +145,7 @@ mod tests {
         rows.table
     }
 
-    fn sections(table: &Table) -> Vec<Range<usize>> {
+    fn sections(table: &LabelTable) -> Vec<Range<usize>> {
         let next = |last: &Range<usize>| (last.end < table.len()).then(|| table.section(last.end));
         std::iter::successors((table.len() > 0).then(|| table.section(0)), next).collect()
     }

@@ -93,7 +93,7 @@ impl Telemetry {
             )?,
             corrections: counter(
                 "resync_corrections_total",
-                "Links that a resync found other than events had told: it should be none.",
+                "Links whose state at a resync differed from what events had reported. Above 0 means lost or reordered events.",
             )?,
             bad_messages: counter("bad_messages_total", "Messages of the kernel that could not be read.")?,
             claims_rejected: counter(

@@ -3,7 +3,7 @@
 use super::families::Type;
 use super::format::Format;
 use super::pieces::PIECE;
-use super::tables::{Table, Values};
+use super::tables::{LabelTable, Values};
 use crate::model::view::{Scene, View};
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) trait Layout: Send + Sync {
     fn head(&self, family: usize) -> Head;
 
     /// Returns the label blocks of a family.
-    fn table(&self, family: usize) -> &Table;
+    fn table(&self, family: usize) -> &LabelTable;
 
     /// Reads the values of a section of a family's rows.
     fn values(&self, family: usize, rows: Range<usize>, view: &View, values: &mut Values);
@@ -73,7 +73,7 @@ pub(super) struct SectionText {
 /// The names that the lines of a row begin with, and the label blocks.
 #[derive(Clone, Copy)]
 pub(super) struct Columns<'a> {
-    pub table: &'a Table,
+    pub table: &'a LabelTable,
     pub name: &'a str,
     pub created: Option<&'a str>,
 }
@@ -142,7 +142,7 @@ impl SceneText {
     }
 
     /// Reads the values of a section and moves behind it.
-    pub(super) fn take(
+    pub(super) fn read_values(
         &self,
         position: &mut Position,
         section: &Section<'_>,
@@ -205,7 +205,7 @@ impl SceneText {
                 if !piece.is_empty() && piece.len() + section.bound() > PIECE {
                     return true;
                 }
-                self.take(position, &section, view, values);
+                self.read_values(position, &section, view, values);
                 self.write_section(&section, values, &view.scene, piece, |_, _| {});
             }
         }

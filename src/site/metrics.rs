@@ -185,7 +185,7 @@ impl Metrics {
                     asked = is_shared.then(Instant::now);
                     snapshot = self.scrape(&kind).await?;
                 }
-                writer.readers.keep(snapshot, asked, room)
+                writer.readers.keep_snapshot(snapshot, asked, room)
             }
         };
         // Milliseconds of work at thousands of pairs: not on a thread that serves others.
@@ -219,11 +219,11 @@ impl SharedTexts {
     }
 }
 
-type Begun = (Box<dyn PieceSource>, Option<String>);
+type StartedAnswer = (Box<dyn PieceSource>, Option<String>);
 
 impl Writer {
     /// Begins an answer of the lease's snapshot; returns its pieces and its version, if it has one.
-    fn begin(&mut self, kind: Kind, lease: &Arc<Lease>, wanted: Encoding) -> Result<Begun, Refusal> {
+    fn begin(&mut self, kind: Kind, lease: &Arc<Lease>, wanted: Encoding) -> Result<StartedAnswer, Refusal> {
         let snapshot = &lease.snapshot;
         let own = match kind {
             Kind::Metrics(style) => self.own_text(lease, style.format),
@@ -327,7 +327,7 @@ impl<C> ExpositionPieces<C> {
 impl PieceSource for ExpositionPieces<Cursor> {
     fn next_piece(&mut self) -> Result<Option<Bytes>, CutOff> {
         let Some(cursor) = &mut self.cursor else { return Ok(None) };
-        let mut piece = self.pool.take();
+        let mut piece = self.pool.begin_piece();
         let view = self.snapshot.view.as_ref();
         if !self.exposition.text.write_piece(cursor, view, &self.own, &mut piece) {
             self.cursor = None;
@@ -339,7 +339,7 @@ impl PieceSource for ExpositionPieces<Cursor> {
 impl PieceSource for ExpositionPieces<PackedCursor> {
     fn next_piece(&mut self) -> Result<Option<Bytes>, CutOff> {
         let (Some(cursor), Some(view)) = (&mut self.cursor, &self.snapshot.view) else { return Ok(None) };
-        let mut piece = self.pool.take();
+        let mut piece = self.pool.begin_piece();
         let Exposition { text, packed } = &*self.exposition;
         if !packed.write_piece(text, cursor, view, &self.own, &mut piece) {
             self.cursor = None;
@@ -359,7 +359,7 @@ struct PairsPieces {
 impl PieceSource for PairsPieces {
     fn next_piece(&mut self) -> Result<Option<Bytes>, CutOff> {
         let (Some(text), Some(view)) = (&mut self.text, &self.snapshot.view) else { return Ok(None) };
-        let mut piece = self.pool.take();
+        let mut piece = self.pool.begin_piece();
         let more = text.write_piece(view, self.snapshot.epoch, &mut piece);
         if !more.map_err(|error| CutOff::Unwritten(error.into()))? {
             self.text = None;

@@ -31,9 +31,9 @@ pub(crate) struct SnapshotPermit {
 
 /// A body that the register can take away from its reader.
 #[derive(Clone)]
-pub(crate) struct Reader(Arc<Mutex<Option<Reading>>>);
+pub(crate) struct Reader(Arc<Mutex<Option<OpenBody>>>);
 
-struct Reading {
+struct OpenBody {
     source: Box<dyn PieceSource>,
     /// The time at which the reader last took a piece, or at first could.
     taken: Instant,
@@ -41,7 +41,7 @@ struct Reading {
 }
 
 impl Reader {
-    fn reading(&self) -> MutexGuard<'_, Option<Reading>> {
+    fn reading(&self) -> MutexGuard<'_, Option<OpenBody>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -49,22 +49,22 @@ impl Reader {
 impl PieceSource for Reader {
     fn next_piece(&mut self) -> Result<Option<Bytes>, CutOff> {
         let mut reading = self.reading();
-        let Reading { source, taken, .. } = reading.as_mut().ok_or(CutOff::Evicted)?;
+        let OpenBody { source, taken, .. } = reading.as_mut().ok_or(CutOff::Evicted)?;
         *taken = Instant::now();
         source.next_piece()
     }
 }
 
 /// A snapshot that has readers, or had some.
-struct Entry {
+struct SnapshotEntry {
     lease: Weak<Lease>,
     /// The time at which the snapshot was asked for; `None` if it serves only those who got it.
     asked: Option<Instant>,
     begun: Instant,
-    readers: Vec<Weak<Mutex<Option<Reading>>>>,
+    readers: Vec<Weak<Mutex<Option<OpenBody>>>>,
 }
 
-impl Entry {
+impl SnapshotEntry {
     fn readers(&self) -> impl Iterator<Item = Reader> {
         self.readers.iter().filter_map(Weak::upgrade).map(Reader)
     }
@@ -82,7 +82,7 @@ pub(crate) struct Readers {
     reading: Duration,
     stalled: Duration,
     /// The snapshots in memory, the oldest first.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<SnapshotEntry>,
 }
 
 impl Default for Readers {
@@ -118,7 +118,7 @@ impl Readers {
     }
 
     /// Keeps a snapshot that was asked for at this time, as long as its lease is held.
-    pub(crate) fn keep(
+    pub(crate) fn keep_snapshot(
         &mut self,
         snapshot: Arc<Snapshot>,
         asked: Option<Instant>,
@@ -126,8 +126,12 @@ impl Readers {
     ) -> Arc<Lease> {
         self.drop_ended();
         let lease = Arc::new(Lease { snapshot, _permit: permit });
-        let entry =
-            Entry { lease: Arc::downgrade(&lease), asked, begun: Instant::now(), readers: Vec::new() };
+        let entry = SnapshotEntry {
+            lease: Arc::downgrade(&lease),
+            asked,
+            begun: Instant::now(),
+            readers: Vec::new(),
+        };
         self.entries.push_back(entry);
         lease
     }
@@ -135,7 +139,7 @@ impl Readers {
     /// Returns a reader of a body that is made of the lease's snapshot.
     pub(crate) fn reader(&mut self, lease: Arc<Lease>, source: Box<dyn PieceSource>) -> Reader {
         let kept = Arc::downgrade(&lease);
-        let reading = Reading { source, taken: Instant::now(), _lease: lease };
+        let reading = OpenBody { source, taken: Instant::now(), _lease: lease };
         let reader = Reader(Arc::new(Mutex::new(Some(reading))));
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.lease.ptr_eq(&kept)) {
             entry.readers.retain(|reader| reader.strong_count() > 0);
@@ -148,10 +152,10 @@ impl Readers {
         self.entries.retain(|entry| entry.lease.strong_count() > 0);
     }
 
-    /// Returns the index of the snapshot whose readers' time ends first, and the time that is left.
+    /// Returns the index of the snapshot with the readers that have the least time left, and the time that is left.
     fn slowest(&mut self) -> (Duration, usize) {
         self.drop_ended();
-        let left = |entry: &Entry| {
+        let left = |entry: &SnapshotEntry| {
             let left = self.reading.saturating_sub(entry.begun.elapsed());
             Some(left.min(self.stalled.saturating_sub(entry.stalled()?)))
         };
@@ -191,7 +195,7 @@ mod tests {
     /// Begins to read a new snapshot as soon as there is room for it; says whether that took time.
     async fn read(readers: &mut Readers) -> (Reader, bool) {
         let (permit, waited) = readers.make_room().await.unwrap();
-        let lease = readers.keep(snapshot(), Some(Instant::now()), permit);
+        let lease = readers.keep_snapshot(snapshot(), Some(Instant::now()), permit);
         (readers.reader(lease, Box::new(Endless)), waited)
     }
 
@@ -221,7 +225,7 @@ mod tests {
     async fn a_reader_that_is_too_slow_is_cut_off_when_others_wait_and_its_snapshot_is_dropped() {
         let mut readers = Readers { reading: Duration::from_millis(30), ..Readers::default() };
         let (permit, _) = readers.make_room().await.unwrap();
-        let lease = readers.keep(snapshot(), Some(Instant::now()), permit);
+        let lease = readers.keep_snapshot(snapshot(), Some(Instant::now()), permit);
         let shown = Arc::downgrade(&lease.snapshot);
         let mut slowest = [(); 2].map(|()| readers.reader(Arc::clone(&lease), Box::new(Endless)));
         drop(lease);
@@ -244,7 +248,7 @@ mod tests {
         let (came, shown) = (Instant::now(), snapshot());
         let (permit, _) = readers.make_room().await.unwrap();
         let asked = Instant::now();
-        let lease = readers.keep(Arc::clone(&shown), Some(asked), permit);
+        let lease = readers.keep_snapshot(Arc::clone(&shown), Some(asked), permit);
         let later = asked + Duration::from_millis(1);
         assert!(readers.lease(&shown, Some(later)).is_some_and(|other| Arc::ptr_eq(&other, &lease)));
         assert!(readers.lease(&snapshot(), Some(came)).is_some());

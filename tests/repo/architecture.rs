@@ -55,7 +55,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("prost", &["runtimes"]),
     ("procfs", &["exposition", "runtimes"]),
     ("prometheus", &["exposition", "site"]),
-    ("flate2", &["server", "site"]),
+    ("flate2", &["exposition", "server", "site"]),
     ("hyper", &["client", "runtimes", "server", "site", "web_config"]),
     ("hyper_util", &["client", "runtimes", "server"]),
     ("rustls", &["client", "server", "site", "web_config"]),

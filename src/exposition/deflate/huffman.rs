@@ -41,20 +41,20 @@ fn distance_symbol(distance: usize) -> (usize, Code) {
     ((2 * extra + (below >> extra)) as usize, (below & ((1 << extra) - 1), extra))
 }
 
-/// How often each symbol is used.
-pub(in crate::exposition) struct Counts {
+/// The number of uses of each symbol.
+pub(in crate::exposition) struct SymbolCounts {
     literals: [u64; LITERALS],
     distances: [u64; DISTANCES],
 }
 
-impl Default for Counts {
+impl Default for SymbolCounts {
     /// Each symbol once: what is not in the texts that were counted may be in another.
-    fn default() -> Counts {
-        Counts { literals: [1; LITERALS], distances: [1; DISTANCES] }
+    fn default() -> SymbolCounts {
+        SymbolCounts { literals: [1; LITERALS], distances: [1; DISTANCES] }
     }
 }
 
-impl Symbols for Counts {
+impl Symbols for SymbolCounts {
     fn literal(&mut self, byte: u8) {
         self.literals[usize::from(byte)] += 1;
     }
@@ -68,7 +68,7 @@ impl Symbols for Counts {
 /// The codes of a block, and the block's header.
 pub(in crate::exposition) struct Codes {
     literals: Vec<Code>,
-    /// By the length of a match: its code with the bits behind it.
+    /// The code of each match length, with the bits behind it.
     lengths: Vec<Code>,
     distances: Vec<Code>,
     header: Bits,
@@ -76,7 +76,7 @@ pub(in crate::exposition) struct Codes {
 
 impl Codes {
     /// Makes codes that are short for what is frequent.
-    pub(in crate::exposition) fn of(counts: &Counts) -> Codes {
+    pub(in crate::exposition) fn of(counts: &SymbolCounts) -> Codes {
         let literal_lengths = code_lengths(&counts.literals, 15);
         let distance_lengths = code_lengths(&counts.distances, 15);
         let literals = canonical(&literal_lengths);
@@ -96,7 +96,6 @@ impl Codes {
         bits.append(&self.header);
     }
 
-    /// Ends the block.
     pub(in crate::exposition) fn end(&self, bits: &mut Bits) {
         let (code, count) = self.literals[END];
         bits.put(code, count);
@@ -160,7 +159,6 @@ fn code_lengths(counts: &[u64], longest: u32) -> Vec<u32> {
     }
 }
 
-/// Huffman's own algorithm.
 fn best_lengths(counts: &[u64]) -> Vec<u32> {
     let used = counts.iter().enumerate().filter(|(_, count)| **count > 0);
     let mut heap: BinaryHeap<_> = used.map(|(symbol, &count)| Reverse((count, symbol))).collect();

@@ -1,4 +1,4 @@
-//! What a client wants of the pairs: its filters, their order, how many.
+//! The query of a client: filters, order and number of the pairs.
 
 use super::row::RowSource;
 use crate::model::ledger::LabelSet;
@@ -12,14 +12,14 @@ use std::cmp::Ordering;
 /// The parameters of a request. Two that are equal are answered by one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query {
-    /// What must be so, as it was given. Of one name any may be so, of different ones each must.
+    /// The filters and their values. A row fits if of each name that is given one value fits.
     filters: Vec<(FilterField, String)>,
     sort: Option<Sort>,
-    /// At most so many.
+    /// The highest number of rows.
     limit: Option<usize>,
 }
 
-/// What is compared with a filter's value.
+/// The field that is compared with a filter's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FilterField {
     Container,
@@ -43,15 +43,15 @@ const RUNTIMES: [&str; 8] = ["cri", "docker", "lxc", "named", "nspawn", "podman"
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sort {
-    /// Its place in [`SORTS`].
+    /// The index in [`SORTS`].
     by: usize,
     falling: bool,
 }
 
-/// What pairs are sorted by.
+/// A field that pairs are sorted by.
 #[derive(Clone, Copy)]
 enum SortKey {
-    /// Of the port, or of either end.
+    /// The name of the port, or of either end.
     Device,
     Text(fn(&LabelSet) -> &str),
     /// A number of one side of a pair; the arguments are the indices of the pair and of the side.
@@ -84,8 +84,8 @@ impl Query {
     /// Reads the part of an URL behind its `?`.
     ///
     /// # Errors
-    /// In words for the client: the parameter that is not known, or given twice, or whose value means
-    /// nothing.
+    /// Fails with a message for the client: it names the parameter that is not known, is given twice, or has
+    /// a value without a meaning.
     pub(crate) fn parse(text: &str) -> Result<Query, String> {
         let mut query = Query::default();
         for parameter in text.split('&').filter(|parameter| !parameter.is_empty()) {
@@ -107,7 +107,7 @@ impl Query {
         Ok(query)
     }
 
-    /// How many pairs are as it is wanted, and which of them are to be shown, in their order.
+    /// Returns the number of pairs that fit, and the indices of those to be shown, in their order.
     pub(crate) fn choose(&self, rows: RowSource<'_>) -> (usize, Vec<usize>) {
         let pairs = &rows.view().scene.pairs;
         let mut chosen: Vec<usize> =
@@ -138,22 +138,22 @@ impl Query {
 }
 
 impl FilterField {
-    /// What is hidden cannot be asked for either.
+    /// Returns true if a side has this value; a hidden side has none.
     fn fits(self, side: &ShownSide, value: &str) -> bool {
         if side.hidden {
             return false;
         }
-        let inhabitants = || {
+        let workloads = || {
             side.ownership
                 .iter()
                 .flat_map(|ownership| std::iter::once(&ownership.owner).chain(&ownership.members))
         };
-        let any = |of: fn(&Workload) -> &str| inhabitants().any(|workload| of(workload) == value);
+        let any = |of: fn(&Workload) -> &str| workloads().any(|workload| of(workload) == value);
         match self {
             FilterField::Container => any(|workload| &workload.name),
             FilterField::Namespace => any(|workload| &workload.namespace),
             FilterField::Pod => any(|workload| &workload.pod),
-            // Nobody's traffic has a runtime too, and no inhabitant.
+            // Traffic without an owner has a runtime too.
             FilterField::Runtime => {
                 side.labels.as_ref().is_some_and(|labels| labels.runtime.as_str() == value)
                     || any(|workload| workload.runtime.as_str())
@@ -167,7 +167,7 @@ impl FilterField {
 }
 
 impl Sort {
-    /// Where a pair comes: what has no value comes last either way.
+    /// Returns the position of a pair: one without a value comes last either way.
     fn rank(self, rows: RowSource<'_>, index: usize) -> Rank {
         let pair: &ShownPair = &rows.view().scene.pairs[index];
         let shown = pair.sides.iter().filter(|side| !side.hidden);
@@ -244,7 +244,7 @@ fn sort(value: &str) -> Result<Sort, String> {
     }
 }
 
-/// As forms encode it: `%41` is an A and `+` a space.
+/// Decodes a text as forms encode it: `%41` is an A and `+` a space.
 fn decoded(text: &str) -> Result<String, String> {
     let broken = text.split('%').skip(1).any(|behind| {
         let digits = behind.as_bytes().get(..2);

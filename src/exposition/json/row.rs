@@ -134,7 +134,7 @@ pub(crate) struct RowSource<'a> {
 }
 
 impl<'a> RowSource<'a> {
-    /// Makes rows of an exporter that runs, whose times begin at `epoch`, since 1970 began.
+    /// Makes rows of an exporter that runs; its times begin at `epoch`, since 1970 began.
     pub(crate) fn running(view: &'a View, epoch: Duration) -> RowSource<'a> {
         RowSource { view, epoch: Some(epoch) }
     }

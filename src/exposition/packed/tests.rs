@@ -65,7 +65,7 @@ fn view(containers: &[String]) -> View {
     }
 }
 
-/// Changes numbers of a view: some containers by small steps, some by the greatest numbers, peaks come and go.
+/// Changes numbers of a view; peaks come and go.
 fn change(view: &mut View, changes: &[(prop::sample::Index, u64, bool)]) {
     if view.samples.is_empty() {
         return;
