@@ -333,7 +333,7 @@ fn the_code_map_has_every_file_of_the_source_and_no_other() {
     let root = checkout();
     let mut files = Vec::new();
     sources(&root.join("src"), &mut files);
-    let files = files.iter().map(|file| file.strip_prefix(&root).unwrap().display().to_string());
+    let files = files.iter().map(|file| file.strip_prefix(root).unwrap().display().to_string());
     let files: Vec<String> = files.filter(|file| !file.contains("tests")).collect();
     let (mut mapped, mut others) = (Vec::new(), Vec::new());
     for path in paths_of_tree(map) {
