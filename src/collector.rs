@@ -1,11 +1,18 @@
 //! The loop between the state machine and the kernel, engines and clients: it receives, applies, performs
 //! and publishes, and decides nothing.
 //!
-//! Threads: this loop; the reader of events, which must never wait; the resolver, which may wait for the
-//! kernel's RTNL lock; the locator, for requests that do not need the lock; the sampler, which must not
-//! wait behind the resolver; the final sampler, which reads the last counters of links that are about to be
-//! deleted and waits behind no other request; and the watcher of names. Threads of the caller ask the
-//! runtimes ([`Engine::follow`]).
+//! | thread | work | may wait for |
+//! |---|---|---|
+//! | `collector` | this loop, which owns the state machine | its inbox |
+//! | `events` | passes on the kernel's events, and answers behind the events before them | its socket |
+//! | `resolver` | dumps links, searches all processes | the kernel's RTNL lock |
+//! | `locator` | locates claims, reads names and the newest processes | /proc and files, never that lock |
+//! | `sampler` | reads the host's counters | its own requests |
+//! | `final_sampler` | reads the last counters of links that are about to go | its own requests |
+//! | `names` | watches the folder of names | that folder |
+//!
+//! Each engine has a thread of the caller ([`Engine::follow`]), as its answers can be long; the exits of
+//! processes are a task ([`watch_exits`]).
 
 mod absence;
 mod asking;

@@ -1,4 +1,6 @@
 //! exporter-toolkit's web configuration: TLS, headers, passwords and a rate limit, from one file.
+//!
+//! The file is read after the privileges are given up, as it is read again after each change.
 
 mod client_certificate;
 mod files;

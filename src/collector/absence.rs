@@ -1,4 +1,8 @@
 //! The wait for an engine that is not there: its socket is watched, and not dialled again and again.
+//!
+//! The folders on the way to the socket are watched for the entry that leads on
+//! ([`socket_watch`](crate::runtimes::socket_watch)). Until one comes, each tick gets the answer of the last
+//! dial again, and the subscription to the engine's events waits for the same signal.
 
 use crate::model::host::Input;
 use crate::model::workload::Runtime;

@@ -1,4 +1,7 @@
 //! The runtimes with a socket, each asked by a thread of its own: one that hangs delays no other.
+//!
+//! Two tasks serve an engine. One asks for the list: when the state machine wants it (at each tick, and
+//! while a young pair has no name), and when an event reports a change. The other follows the events.
 
 use super::absence::Absence;
 use super::backlog::TaskSlots;

@@ -1,5 +1,8 @@
 //! The scrapes that wait, and the counters that each waits for. This part only decides and performs no
 //! reading.
+//!
+//! Scrapes that arrive before a reading of the counters begins share it, and those that arrive during it
+//! share the next. After 50 ms a scrape gets the last known values, which is counted.
 
 use std::time::{Duration, Instant};
 

@@ -3,6 +3,9 @@
 //! Families, help, labels and directions are those of cAdvisor 0.49 (metrics/prometheus.go) and, for pods, of
 //! kubelet 1.30 (pkg/kubelet/server/server.go), the sandboxes of which cAdvisor's containerd handler
 //! describes. docs/cadvisor.md lists the deliberate differences.
+//!
+//! Links of containers that are no veths (macvlan, say) come from the same dumps. What they count is read
+//! only for this exposition, for up to 50 ms.
 
 use super::families::Type;
 use super::labels::{LabelBlock, Names, label_of};

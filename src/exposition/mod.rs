@@ -1,8 +1,10 @@
 //! Edge: the view as Prometheus reads it.
 //!
-//! [`families`] is the one table of metric families, [`encode`] writes it in a [`mod@format`], [`telemetry`]
-//! has the exporter's own metrics (`process` is the operating system's part of them), [`cadvisor`] writes a
-//! part of the view in cAdvisor's vocabulary. [`pieces`] is the memory of the written texts.
+//! [`families`] is the one table of metric families. For each scene [`encode`] formats their [`labels`]
+//! once, into [`tables`]; [`cadvisor`] does so in cAdvisor's vocabulary. [`text`] writes such a layout with
+//! the numbers of a view in a [`mod@format`], [`packed`] writes the same as gzip. Both write piece by piece:
+//! no whole text is in memory, and [`pieces`] uses the memory of a piece again. [`telemetry`] has the
+//! exporter's own metrics, `process` those of its process, and [`json`] the pairs as rows.
 
 pub(crate) mod cadvisor;
 mod deflate;

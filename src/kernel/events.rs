@@ -1,4 +1,6 @@
 //! Link and namespace events of all namespaces, in the kernel's order.
+//!
+//! One socket receives the events of every namespace that has an nsid (NETLINK_LISTEN_ALL_NSID).
 
 use super::OwnNsid;
 use super::error::Error;

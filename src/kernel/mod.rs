@@ -1,9 +1,9 @@
 //! Edge: rtnetlink. No other module uses the `netlink-*` crates.
 //!
-//! Three types do the I/O: a [`Resolver`] reads links and namespaces, a [`Sampler`] reads counters,
-//! [`Events`] reports changes. Each has a socket of its own, so that the fast ones never wait behind the
-//! slow one. [`wire`] converts bytes into the model's types and [`answer`] checks which messages belong
-//! together; both do no I/O.
+//! Four types do the I/O: a [`Resolver`] reads links and namespaces, a [`Sampler`] reads counters, a
+//! [`FinalSampler`] reads the last ones of links that are about to be deleted, [`Events`] reports changes.
+//! Each has a socket of its own, so that the fast ones never wait behind the slow one. [`wire`] converts
+//! bytes into the model's types and [`answer`] checks which messages belong together; both do no I/O.
 //!
 //! The exporter never enters a namespace: it requests the links of another namespace from its own, by nsid.
 

@@ -1,5 +1,6 @@
-//! The user's choice of what is shown. No scene contains a hidden pair; the ledger still books its traffic,
-//! so that the totals of networks are complete.
+//! The user's choice of what is shown. Sides are hidden where pairs get their names (`host::attribution`),
+//! so no scene contains a hidden pair. The ledger still books its traffic, so that the totals of networks
+//! are complete; only namespaces that would be read for hidden pairs on no network are not read.
 
 use super::label;
 use super::ledger::LabelSet;

@@ -2,6 +2,10 @@
 //!
 //! containerd, CRI-O and others serve `runtime.v1` by gRPC on a unix socket. A sandbox owns the namespace,
 //! the pod's containers are its members.
+//!
+//! A refresh asks for the lists of sandboxes and containers: at each tick, when a pair has no name yet, and
+//! when the server's events report a change. Each sandbox is asked about once, for the process or the file
+//! of its namespace.
 
 mod connection;
 pub(crate) mod messages;

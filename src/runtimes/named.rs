@@ -1,4 +1,7 @@
 //! Named network namespaces: the files that `ip netns add` leaves in /run/netns.
+//!
+//! Podman, containerd and CRI-O leave names there that they have generated. The model uses those only where
+//! nothing else names the namespace.
 
 use crate::model::text::Readable;
 use crate::model::workload::{Claim, Claims, Locator, Runtime, Started, Workload};

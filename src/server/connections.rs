@@ -1,4 +1,11 @@
-//! All connections, and when one has to go: so that no client can hold what others need.
+//! The connections, and the times at which one is closed: no client can hold what others need.
+//!
+//! A connection is a task. Its entry in the table records what it waits for: its first request, the rest of
+//! a head, its next request, or the client that takes an answer. The stream below hyper and the body above
+//! it report to the entry (`wire`): an answer lasts from its head until its last byte has left for the
+//! kernel, and holds its permit as long. What is overdue is closed at the next check. If there is no room
+//! for a connection, the one that has been idle longest is closed, else the one that has taken longest over
+//! its answer; the latter also if there is no permit for a scrape.
 
 use super::body::Body;
 use std::collections::{BTreeMap, VecDeque};

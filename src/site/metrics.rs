@@ -1,4 +1,8 @@
 //! The metrics and the pairs: one dump for all requests that arrive together, each answered piece by piece.
+//!
+//! No whole text is in memory. An answer is a cursor over an immutable snapshot, and writes its next piece
+//! when the socket takes it ([`PieceSource`]). Answers share what belongs to the scene: the label blocks
+//! ([`Layouts`]), and the compressed sections of an [`Exposition`].
 
 use super::readers::{Lease, Reader, Readers};
 use crate::collector::{Handle, Snapshot};

@@ -1,5 +1,5 @@
-//! The readers of snapshots. Few snapshots are in memory at a time: when another is needed, slow readers of an
-//! older one are cut off.
+//! The readers of snapshots. At most three snapshots have readers, of whatever kind and format. If another
+//! is needed, it waits until one of them is read; slow readers of an older one are cut off.
 
 use crate::collector::Snapshot;
 use crate::server::body::{CutOff, PieceSource};

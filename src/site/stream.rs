@@ -3,6 +3,10 @@
 //!
 //! Each tick has one text for all clients, which is formatted only while there are clients. A client has a
 //! short queue and is disconnected when it is full, so that a slow client costs the exporter no memory.
+//!
+//! The stream takes a snapshot at the end of each tick; the same allocation of its scene means that only
+//! numbers have changed. An answer without an end holds no permit for scrapes and has no time limit, but
+//! what is written of it has to leave within the time of any answer.
 
 mod feed;
 mod frame;

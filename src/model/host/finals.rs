@@ -1,7 +1,10 @@
 //! Final samples: the counters to read at the first sign that a namespace ends.
 //!
 //! The host's ends of a namespace's pairs show what the namespace has sent, and only until the kernel
-//! detaches them.
+//! detaches them; no event reports it. The signs are: the first process exits, the runtime reports its end,
+//! the name in /run/netns is removed, or the kernel takes the nsid back. A thread that notices one of the
+//! last two reads the table of all links before it passes the sign on
+//! ([`Input::TableAtDeath`](super::Input)); after each sign the final sampler reads the ports.
 
 use super::input::Request;
 use super::knowledge::Knowledge;

@@ -1,4 +1,16 @@
 //! The parts that are evaluated together, in this order: links, owners, rows, accounts.
+//!
+//! A change costs what it has changed:
+//!
+//! 1. [`Topology::pair_changed`] joins the ends that changed, and those that name them or are named by them.
+//! 2. [`Ledger::reconcile`] continues the accounts of their pairs, lets them linger or closes them.
+//! 3. [`Owners::decide`] reevaluates a namespace if its links, its evidence, a thing that its decision
+//!    depends on, or the time has changed.
+//! 4. [`Attribution::evaluate`] makes the rows of these pairs anew, of the namespaces with another owner or
+//!    name, and of those that a bridge or a deadline has changed. A row books its pair.
+//! 5. The scene is built from the rows when a reader asks for it.
+//!
+//! Only a resync, a tick's counters and a scrape walk all pairs.
 
 use super::attribution::{Attribution, Context};
 use super::input::{Config, ProcessInNetns, Request};

@@ -1,4 +1,16 @@
 //! The readings of the kernel: open requests, resyncs, refused namespaces, rotation.
+//!
+//! An event reports what has changed of one link. The narrowest dump is requested for what events do not
+//! report: the links of a new namespace, and the namespaces of two ends that contradict each other.
+//!
+//! A resync reads everything: the host's links, then those of each namespace that they lead to or that a
+//! claim is located in. It runs at the start, when the kernel has dropped events, at the next tick after a
+//! message or a namespace was unreadable, and every 5 minutes. Without CAP_NET_BROADCAST only the host's
+//! events arrive, and each tick begins a resync. A resync finds the changes that events have missed
+//! ([`UnconfirmedChanges`]): there should be none.
+//!
+//! A tick requests the claims of the runtimes, the folder of names only if it is not watched or a name in it
+//! leads nowhere, and the links of some namespaces ([`ReadRotation`]).
 
 use super::input::{Config, Learning, Links, Located, Location, LookFailure, Request};
 use super::knowledge::Knowledge;

@@ -1,9 +1,10 @@
 //! The engine's events, and what they announce before a container has its interface.
 //!
-//! A container is connected to its networks some 200 ms before its interface is moved into its namespace.
-//! From then on the network's inspection has the container's name and the MAC address that the interface
-//! will have. An inspection of the container would wait for a lock that is held until the container has
-//! started, which is too late for a short-lived one.
+//! A container is connected to its networks some 200 ms before Docker moves its interface into its
+//! namespace. From then on the network's inspection has the container's name and the MAC address that the
+//! interface will have. An inspection of the container would wait for a lock that is held until the
+//! container has started, which is too late for a short-lived one. Podman makes the interfaces before the
+//! process, and reports a container when it starts.
 
 use super::containers::{bridge_of, workload};
 use super::transport::Limit;
