@@ -41,7 +41,7 @@ pub mod exposition {
             Tables(Arc::new(CadvisorTables::of(scene)))
         }
 
-        /// Returns the exposition of a view with times from `epoch` on and with these own families at the end.
+        /// Returns the exposition of a view, with times from `epoch` on and these own families at the end.
         pub fn text(&self, view: &View, format: Format, epoch: Duration, own: &str) -> String {
             let text = self.scene_text(format, epoch);
             let (mut cursor, mut whole, mut piece) = (Cursor::default(), Vec::new(), Vec::new());

@@ -152,7 +152,7 @@ impl Readers {
         self.entries.retain(|entry| entry.lease.strong_count() > 0);
     }
 
-    /// Returns the index of the snapshot with the readers that have the least time left, and the time that is left.
+    /// Returns the index of the snapshot with the readers that have the least time left, and that time.
     fn slowest(&mut self) -> (Duration, usize) {
         self.drop_ended();
         let left = |entry: &SnapshotEntry| {
