@@ -15,6 +15,7 @@
 //!   reads, `site` answers each path of the `server`. They are edges: none imports another, and no foreign
 //!   crate's type leaves them.
 //! - `top` is the terminal view: it knows nothing but the answer of the API, its own or another exporter's.
+//! - `find` says what a text means that a user pastes.
 //! - `collector` is the loop between them, `sandbox` gives up privileges.
 //! - [`cli`] parses the flags, `settings` resolves them, and [`commands`] run the program.
 //!
@@ -26,6 +27,7 @@ mod client;
 mod collector;
 pub mod commands;
 mod exposition;
+mod find;
 mod kernel;
 mod model;
 mod runtimes;

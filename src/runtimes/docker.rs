@@ -2,12 +2,14 @@
 
 mod containers;
 mod host;
+mod inventory;
 mod podman;
 #[cfg(test)]
 mod tests;
 mod transport;
 mod watch;
 
+use crate::model::inventory::Inventory;
 use crate::model::text::one_line;
 use crate::model::workload::{Claims, Network, Runtime};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
@@ -144,6 +146,24 @@ impl Docker {
                 status_code: 404,
                 ..
             }))) => Ok(None),
+            Ok(Err(Trouble::Of(error))) => Err(self.classify(error)),
+            Err(_) => Err(self.too_slow(self.deadline)),
+        }
+    }
+
+    /// Returns all containers and networks, running or not.
+    ///
+    /// # Errors
+    /// If the engine could not be asked.
+    pub async fn inventory(&self) -> Result<Inventory, Error> {
+        let asked = async {
+            let engine = self.connect().await?;
+            let transport = self.transport(format!("/v{}", engine.client_version()));
+            inventory::inventory(&transport, self.runtime()).await.map_err(Trouble::Of)
+        };
+        match timeout_at(Instant::now() + self.deadline, asked).await {
+            Ok(Ok(inventory)) => Ok(inventory),
+            Ok(Err(Trouble::OtherKind)) => Err(self.other_kind()),
             Ok(Err(Trouble::Of(error))) => Err(self.classify(error)),
             Err(_) => Err(self.too_slow(self.deadline)),
         }

@@ -100,7 +100,7 @@ fn task(labels: &HashMap<String, String>) -> Option<&str> {
 
 /// Returns the container's own name. A legacy link gives its target further names, `/other/alias`: the own
 /// name has no second slash.
-fn own_name(names: &[String]) -> Option<String> {
+pub(super) fn own_name(names: &[String]) -> Option<String> {
     let mut bare = names.iter().filter_map(|name| name.strip_prefix('/'));
     bare.find(|name| !name.is_empty() && !name.contains('/')).map(str::to_owned)
 }

@@ -2,11 +2,13 @@
 
 use super::DockerHost;
 use bollard::BollardRequest;
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Response, Uri};
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -83,6 +85,25 @@ impl Transport {
                 exchange(Limited { stream, limit: self.limit }, request).await
             }
         }
+    }
+}
+
+impl Transport {
+    /// Requests a document that this program reads itself.
+    ///
+    /// # Errors
+    /// Fails as [`send`](Transport::send) does, if the engine refuses, and if the answer is another document.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, bollard::errors::Error> {
+        let mut request = BollardRequest::new(Either::Left(Full::default()));
+        *request.uri_mut() = path.parse::<Uri>()?;
+        let answer = self.clone().send(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        if status.is_success() {
+            return Ok(serde_json::from_slice(&body)?);
+        }
+        let message = String::from_utf8_lossy(&body).into_owned();
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: status.as_u16(), message })
     }
 }
 
