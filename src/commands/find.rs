@@ -9,7 +9,7 @@ use crate::find::{Catalog, FindAnswer, FindTarget, KnownPlace, NetnsText, Pasted
 use crate::model::host::{Located, LookFailure};
 use crate::model::link::{IpAddress, Name};
 use crate::model::text::printable;
-use crate::model::view::View;
+use crate::model::view::{StrandedReason, View};
 use crate::model::workload::Locator;
 use crate::runtimes::cri::SeenPod;
 use crate::runtimes::docker::{Attachment, Seen};
@@ -93,7 +93,7 @@ fn find_pairs(host: &mut FindSources, view: &View, pasted: &Pasted) -> anyhow::R
     }
     let mut reasons: Vec<String> = Vec::new();
     for &target in &found {
-        reasons.extend(host.absence(&catalog, target).filter(|reason| !reasons.contains(reason)));
+        reasons.extend(host.absence(&catalog, view, target).filter(|reason| !reasons.contains(reason)));
     }
     let more = reasons.len().saturating_sub(EXPLAINED);
     reasons.truncate(EXPLAINED);
@@ -216,9 +216,21 @@ impl FindSources {
     }
 
     /// Returns what a thing without a veth is, and why it has none.
-    fn absence(&mut self, catalog: &Catalog, target: FindTarget) -> Option<String> {
+    fn absence(&mut self, catalog: &Catalog, view: &View, target: FindTarget) -> Option<String> {
         let Some((of, id)) = catalog.container(target) else { return catalog.absence(target) };
         let engine = self.engines.iter_mut().find(|engine| engine.runtime() == of)?;
+        if let Some(stranded) = view.scene.stranded.iter().find(|stranded| stranded.member.id == id) {
+            let mut stranded = stranded.clone();
+            // A reading of the running containers alone cannot know one that is stopped.
+            if stranded.reason == StrandedReason::Removed
+                && let Ok(Some(LookedUp::Container(seen))) =
+                    self.runtime.block_on(engine.look_up(&stranded.target.id))
+            {
+                stranded.target.name = seen.name;
+                stranded.reason = StrandedReason::Stopped;
+            }
+            return Some(stranded.sentence());
+        }
         match self.runtime.block_on(engine.look_up(id)) {
             Ok(Some(LookedUp::Container(seen))) => Some(why_none(of.as_str(), &seen)),
             Ok(Some(LookedUp::Pod(pod))) => Some(why_pod_has_none(&pod)),

@@ -275,8 +275,8 @@ fn place(text: &str) -> Option<PastedPlace> {
     }
     // The exporter's own container may have no link from /var/run to /run.
     let path = text.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(text);
-    let is_below_run = path.starts_with("/run/") && !path.split('/').any(|part| part == "..");
-    is_below_run.then(|| PastedPlace::File(path.to_owned()))
+    let is_plain = path.starts_with('/') && !path.split('/').any(|part| part == "..");
+    is_plain.then(|| PastedPlace::File(path.to_owned()))
 }
 
 /// Returns true if an image is meant by a text that may leave out the registry, the tag and the digest.
@@ -454,8 +454,8 @@ mod tests {
             ("/run/netns/web", file("/run/netns/web")),
             ("'/run/netns/web'", file("/run/netns/web")),
             ("/run/../etc/passwd", None),
-            ("/etc/passwd", None),
-            ("/proc/self", None),
+            ("/srv/docker/netns/abc", file("/srv/docker/netns/abc")),
+            ("run/netns/web", None),
             ("web", None),
             ("-1", None),
             ("99999999999", None),

@@ -492,6 +492,41 @@ fn why_a_container_has_no_veth_is_said_in_a_sentence() {
 }
 
 #[test]
+fn a_container_in_the_namespace_that_a_restarted_one_has_left_is_said_to_be_there() {
+    needs_engine!();
+    let engine = DockerEngine::get();
+    let network = engine.network("vpn");
+    let vpn = engine.run_idle("vpn", &["--network", network.name()]);
+    let app = engine.run_idle("app", &["--network", &format!("container:{}", vpn.name())]);
+    let exporter = Exporter::start(engine.netns(), &["--docker.host", engine.host()]);
+    let finds_its_pair = || {
+        let found = found(&rows(&docker_find(engine, app.name(), &["--format", "json"])));
+        assert_eq!(found.len(), 1, "{found:?}");
+    };
+    finds_its_pair();
+    let words = [
+        &format!("docker/{} is in a network namespace that no other workload is in", app.name()),
+        &format!(
+            "docker/{}, whose network it was to share, was restarted; restart {}",
+            vpn.name(),
+            app.name()
+        ),
+    ];
+    let words = words.map(String::as_str);
+    engine.docker(&["restart", "-t", "0", vpn.name()]);
+    assert_none(&docker_find(engine, app.name(), &[]), &words);
+    lab::wait_for(std::time::Duration::from_secs(10), "the log has a line about it", || {
+        let log = exporter.log();
+        let said = log.iter().any(|line| words.iter().all(|word| line.contains(word)));
+        if said { Ok(()) } else { Err(log.join("\n")) }
+    });
+    engine.docker(&["restart", "-t", "0", app.name()]);
+    finds_its_pair();
+    engine.docker(&["stop", "-t", "0", vpn.name()]);
+    assert_none(&docker_find(engine, app.name(), &[]), &[words[0], "is not running; start"]);
+}
+
+#[test]
 fn a_container_on_a_macvlan_has_no_veth_and_it_says_so() {
     needs_engine!();
     let engine = DockerEngine::get();

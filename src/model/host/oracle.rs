@@ -28,6 +28,7 @@ impl Host {
         let text = format!("{input:?}");
         twin.take_input(input, now);
         twin.take_named();
+        twin.take_stranded();
         let (twin, shown) = (twin.view(), self.view());
         let (Some(twin), Some(shown)) = (twin, shown) else { return };
         let line = |pair: &Arc<ShownPair>| {

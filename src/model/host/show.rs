@@ -19,6 +19,7 @@ pub(super) struct Presentation {
     others: BTreeMap<End, OtherLink>,
     listed_others: BTreeSet<End>,
     others_version: u64,
+    stranded_version: u64,
     /// There are pods here, or a source that would report them: from then on [`Scene::pods`] is true.
     pods: bool,
 }
@@ -29,6 +30,7 @@ struct SceneVersion {
     rows: u64,
     totals: u64,
     others: u64,
+    stranded: u64,
     pods: bool,
     overflow: (bool, bool),
 }
@@ -84,6 +86,7 @@ impl Presentation {
             ownerships: ownerships.cloned().collect(),
             pods: self.built_from.pods,
             others: self.listed_others().cloned().collect(),
+            stranded: known.owners.stranded().cloned().collect(),
             ends: known.attribution.ends(),
             overflow: (overflow.ports.is_some(), overflow.containers.is_some()),
             summed: known.attribution.sums().summed,
@@ -104,11 +107,13 @@ impl Presentation {
         config: &Config,
     ) -> SeriesStatus {
         self.take_others(evaluated, known, config);
+        self.stranded_version += u64::from(evaluated.changed.stranded);
         let overflow = known.ledger.overflow();
         let version = SceneVersion {
             rows: known.attribution.version(),
             totals: known.ledger.version(),
             others: self.others_version,
+            stranded: self.stranded_version,
             pods: self.pods || config.pods,
             overflow: (overflow.ports.is_some(), overflow.containers.is_some()),
         };
