@@ -142,8 +142,8 @@ fn without_zone(text: &str) -> Option<String> {
 /// Returns the innermost container's id in a cgroup path or a folder of an engine.
 pub(crate) fn id_in_path(text: &str) -> Option<String> {
     let is_id = |word: &&str| word.len() == ID_LENGTH && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
-    words.filter(is_id).next_back().filter(|id| *id != text).map(str::to_owned)
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    words.rfind(is_id).filter(|id| *id != text).map(str::to_owned)
 }
 
 impl<'a> DeviceText<'a> {
