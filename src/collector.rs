@@ -343,8 +343,8 @@ impl Collector {
         Arc::new(Snapshot { view: self.host.view(), status: self.host.status().clone(), epoch: self.epoch })
     }
 
-    /// Writes a line to the log for each member that is in another namespace than it was to share, and for each
-    /// that no longer is.
+    /// Writes a line to the log for each member that is in another namespace than it was to share, and for
+    /// each that no longer is.
     fn report_stranded(&mut self) {
         let (begun, ended) = self.host.take_stranded();
         for stranded in begun {

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The least similarity of a name that is near (1 is equality).
 const ALIKE: f64 = 0.6;
 
-/// The length in bytes above which a text is compared with no name: nobody types so long a name by hand.
+/// The length in bytes above which a text is compared with no name: no name that is typed by hand is so long.
 const LONGEST_TYPED: usize = 128;
 
 /// The result of a search in a [`Catalog`].

@@ -57,7 +57,7 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// Returns the TLS configuration for a new connection; `None` for plain HTTP.
     fn tls(&self) -> Option<Arc<ServerConfig>>;
 
-    /// Answers a request.
+    /// Answers a request that came over this connection.
     fn answer(
         &self,
         request: Request<Incoming>,

@@ -4,7 +4,7 @@ use super::absence::Absence;
 use super::backlog::TaskSlots;
 use super::handle::{Handle, Message};
 use crate::model::host::Input;
-use crate::model::inventory::Inventory;
+use crate::model::inventory::EngineInventory;
 use crate::model::workload::{Claims, Runtime};
 use crate::runtimes;
 use crate::runtimes::cri::{self, Cri, CriEndpoint, SeenPod};
@@ -184,7 +184,7 @@ impl Engine {
     ///
     /// # Errors
     /// One line with the reason why the engine could not be asked.
-    pub(crate) async fn inventory(&mut self) -> Result<Option<Inventory>, String> {
+    pub(crate) async fn inventory(&mut self) -> Result<Option<EngineInventory>, String> {
         if !self.expected {
             return Ok(None);
         }

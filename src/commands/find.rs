@@ -219,7 +219,7 @@ impl FindSources {
     fn absence(&mut self, catalog: &Catalog, view: &View, target: FindTarget) -> Option<String> {
         let Some((of, id)) = catalog.container(target) else { return catalog.absence(target) };
         let engine = self.engines.iter_mut().find(|engine| engine.runtime() == of)?;
-        if let Some(stranded) = view.scene.stranded.iter().find(|stranded| stranded.member.id == id) {
+        if let Some(stranded) = view.stranded.iter().find(|stranded| stranded.member.id == id) {
             let mut stranded = stranded.clone();
             // A reading of the running containers alone cannot know one that is stopped.
             if stranded.reason == StrandedReason::Removed

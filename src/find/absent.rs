@@ -23,11 +23,11 @@ pub(crate) struct KnownPlace {
     /// `None` for the host, and for a namespace without an id.
     pub(crate) nsid: Option<u32>,
     pub(crate) is_host: bool,
-    /// The id of the container in whose cgroup the process is.
+    /// The id of the container that the process's cgroup belongs to.
     pub(crate) container: Option<String>,
 }
 
-/// A named namespace.
+/// A namespace with a name in /run/netns.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownNetns {
     pub(super) name: String,

@@ -2,7 +2,7 @@
 
 use super::absent::{KnownLink, KnownNetns, KnownPlace};
 use super::pasted;
-use crate::model::inventory::{Inventory, InventoryContainer, InventoryNetwork};
+use crate::model::inventory::{EngineInventory, InventoryContainer, InventoryNetwork};
 use crate::model::link::{DescribedLink, IpAddress, Mac};
 use crate::model::view::{Scene, ShownSide};
 use crate::model::workload::Runtime;
@@ -212,7 +212,7 @@ impl Catalog {
     }
 
     /// Adds all that an engine has. What has a pair means the pair.
-    pub(crate) fn add_inventory(&mut self, runtime: Runtime, inventory: Inventory) {
+    pub(crate) fn add_inventory(&mut self, runtime: Runtime, inventory: EngineInventory) {
         for container in inventory.containers {
             let ids = [&container.workload.id].into_iter().chain(&container.ids);
             let rows: BTreeSet<usize> =

@@ -31,7 +31,7 @@ pub(crate) struct Pasted {
 pub(crate) enum PastedPlace {
     /// A process id in the exporter's own pid namespace.
     Pid(u32),
-    /// An absolute path.
+    /// The absolute path of a namespace's file.
     File(String),
 }
 

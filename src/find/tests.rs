@@ -1,7 +1,7 @@
 //! What is pasted -> what is answered, on a host with all kinds of things.
 
 use super::*;
-use crate::model::inventory::{Inventory, InventoryContainer, InventoryNetwork};
+use crate::model::inventory::{EngineInventory, InventoryContainer, InventoryNetwork};
 use crate::model::ledger::LabelSet;
 use crate::model::link::{DescribedLink, End, IpAddress, Link, Mac, Name, NetnsId};
 use crate::model::pairing::{EndState, Role};
@@ -146,7 +146,7 @@ fn addresses(of: &[(u32, &str)]) -> Vec<IpAddress> {
     of.iter().map(read).collect()
 }
 
-fn inventory() -> Inventory {
+fn inventory() -> EngineInventory {
     let plain =
         |container: &str, begin: &str, image: &str| InventoryContainer::new(docker(container, begin, image));
     let task = labelled(
@@ -181,7 +181,7 @@ fn inventory() -> Inventory {
         network("web", "fe40", "bridge"),
         network("idle", "fe50", "bridge"),
     ];
-    Inventory { containers, networks }
+    EngineInventory { containers, networks }
 }
 
 /// The catalog of the whole host, for a text that leads to `place`.

@@ -72,8 +72,8 @@ impl Resolver {
         Ok(found)
     }
 
-    /// Dumps the links of the host (`None`) or of a namespace with all their names. A link whose message is too
-    /// long for a dump is left out.
+    /// Dumps the links of the host (`None`) or of a namespace with all their names. A link with a message
+    /// that is too long for a dump is left out.
     ///
     /// # Errors
     /// As for [`links`](Resolver::links).

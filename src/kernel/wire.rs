@@ -115,8 +115,8 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
     })
 }
 
-/// Reads all names of a link and its driver from the payload of RTM_NEWLINK, and IFLA_TARGET_NETNSID; `None` if
-/// it violates the protocol.
+/// Reads all names of a link and its driver from the payload of RTM_NEWLINK, and IFLA_TARGET_NETNSID; `None`
+/// if it violates the protocol.
 pub(crate) fn described(payload: &[u8]) -> Option<(DescribedLink, Option<u32>)> {
     let (header, attributes) = payload.split_at_checked(IFINFOMSG)?;
     let kind = u16::from_ne_bytes(header[2..4].try_into().ok()?);

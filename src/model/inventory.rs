@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 /// The containers or pods of an engine, and its networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Inventory {
+pub struct EngineInventory {
     pub containers: Vec<InventoryContainer>,
     pub networks: Vec<InventoryNetwork>,
 }

@@ -77,8 +77,6 @@ pub(crate) struct Changed {
     pub bridges: BTreeSet<Name>,
     /// True if the networks that a runtime knows may have changed.
     pub networks: bool,
-    /// True if other members are stranded than before.
-    pub stranded: bool,
 }
 
 impl Owners {
@@ -96,7 +94,6 @@ impl Owners {
             changed.networks = true;
         }
         let targets = self.stranded.update(evidence);
-        changed.stranded = !targets.is_empty();
         self.dirty.extend(targets.iter().filter_map(|id| self.by_id.get(id)).flatten());
         self.mark(evidence, settled, known.topology, now);
         // Each decision may make further namespaces dirty; a few passes reach a stable state.

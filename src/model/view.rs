@@ -36,6 +36,8 @@ pub struct View {
     pub overflow: Overflow,
     /// The end of the last tick, to which `rates` belongs, as the state machine's time.
     pub ticked: Duration,
+    /// The members that are in another namespace than they were to share, by id.
+    pub stranded: Vec<Stranded>,
 }
 
 /// The total that one side of a pair is booked to.
@@ -105,8 +107,6 @@ pub struct Scene {
     /// The links of containers and pods that are not veths: macvlan, ipvlan, a card of the host; without
     /// the loopback.
     pub others: Vec<OtherLink>,
-    /// The members that are in another namespace than they were to share, by id.
-    pub stranded: Vec<Stranded>,
     /// The number of veth ends in each state.
     pub ends: BTreeMap<EndState, usize>,
     /// True if the overflow has ever contained a port, and true if it has ever contained an interface of a
@@ -142,8 +142,8 @@ impl Ownership {
     }
 }
 
-/// A container in another network namespace than that of the container whose namespace it was to share. The
-/// namespace has no network any more.
+/// A container that was to share the network namespace of another one, and is in a namespace without a
+/// network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stranded {
     pub member: Workload,

@@ -10,7 +10,7 @@ mod pods;
 mod tests;
 mod watch;
 
-use crate::model::inventory::Inventory;
+use crate::model::inventory::EngineInventory;
 use crate::model::workload::Claims;
 pub use connection::{CriConnection, Question};
 use messages::{
@@ -194,7 +194,7 @@ impl Cri {
     ///
     /// # Errors
     /// If the server could not be asked.
-    pub async fn inventory(&mut self) -> Result<Inventory, Error> {
+    pub async fn inventory(&mut self) -> Result<EngineInventory, Error> {
         let connection = self.connection_to_use().await?;
         let (sandboxes, containers) = tokio::try_join!(
             connection.ask(ListPodSandboxRequest { filter: None }, self.question),

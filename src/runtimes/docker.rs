@@ -9,7 +9,7 @@ mod tests;
 mod transport;
 mod watch;
 
-use crate::model::inventory::Inventory;
+use crate::model::inventory::EngineInventory;
 use crate::model::text::one_line;
 use crate::model::workload::{Claims, Network, Runtime, Workload};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
@@ -159,7 +159,7 @@ impl Docker {
     ///
     /// # Errors
     /// If the engine could not be asked.
-    pub async fn inventory(&self) -> Result<Inventory, Error> {
+    pub async fn inventory(&self) -> Result<EngineInventory, Error> {
         let asked = async {
             let engine = self.connect().await?;
             let transport = self.transport(format!("/v{}", engine.client_version()));

@@ -34,7 +34,7 @@ pub(crate) trait PieceSource: Send {
     fn next_piece(&mut self) -> Result<Option<Bytes>, Evicted>;
 }
 
-/// The error of a body whose reader was too slow: its memory was needed for a newer answer.
+/// The error of a body with a reader that was too slow: its memory was needed for a newer answer.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("read too slowly: the answer has given way to a newer one")]
 pub(crate) struct Evicted;

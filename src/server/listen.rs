@@ -55,7 +55,7 @@ pub enum ListenError {
     Address {
         /// The address as it was typed.
         address: ListenAddress,
-        /// The system's error.
+        /// The error that the system gave.
         reason: io::Error,
     },
     /// systemd passed no socket, or one that is no listening stream.
@@ -130,7 +130,7 @@ impl Listener {
         bound.map_err(|reason| ListenError::Address { address: address.clone(), reason })
     }
 
-    /// Returns the sockets that systemd (or systemd-socket-activate) has passed: LISTEN_FDS of sd_listen_fds(3).
+    /// Returns the sockets that systemd or systemd-socket-activate has passed (sd_listen_fds(3)).
     ///
     /// # Errors
     /// Fails if there is none, or one is no listening stream.

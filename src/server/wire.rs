@@ -22,7 +22,7 @@ pub(crate) struct TrackedStream<S> {
     reads_heads: bool,
 }
 
-/// A stream whose first byte was read already, and is read again.
+/// A stream of which the first byte was read already, and is read again.
 pub(crate) struct Rewound<S> {
     first: Option<u8>,
     stream: S,

@@ -19,7 +19,6 @@ pub(super) struct Presentation {
     others: BTreeMap<End, OtherLink>,
     listed_others: BTreeSet<End>,
     others_version: u64,
-    stranded_version: u64,
     /// There are pods here, or a source that would report them: from then on [`Scene::pods`] is true.
     pods: bool,
 }
@@ -30,7 +29,6 @@ struct SceneVersion {
     rows: u64,
     totals: u64,
     others: u64,
-    stranded: u64,
     pods: bool,
     overflow: (bool, bool),
 }
@@ -68,6 +66,7 @@ impl Presentation {
             others: scene.others.iter().map(|other| read_last(other.end)).collect(),
             overflow: known.ledger.overflow(),
             ticked,
+            stranded: known.owners.stranded().cloned().collect(),
             scene,
         }
     }
@@ -86,7 +85,6 @@ impl Presentation {
             ownerships: ownerships.cloned().collect(),
             pods: self.built_from.pods,
             others: self.listed_others().cloned().collect(),
-            stranded: known.owners.stranded().cloned().collect(),
             ends: known.attribution.ends(),
             overflow: (overflow.ports.is_some(), overflow.containers.is_some()),
             summed: known.attribution.sums().summed,
@@ -107,13 +105,11 @@ impl Presentation {
         config: &Config,
     ) -> SeriesStatus {
         self.take_others(evaluated, known, config);
-        self.stranded_version += u64::from(evaluated.changed.stranded);
         let overflow = known.ledger.overflow();
         let version = SceneVersion {
             rows: known.attribution.version(),
             totals: known.ledger.version(),
             others: self.others_version,
-            stranded: self.stranded_version,
             pods: self.pods || config.pods,
             overflow: (overflow.ports.is_some(), overflow.containers.is_some()),
         };

@@ -19,8 +19,8 @@ pub(super) struct StrandedMembers {
 }
 
 impl StrandedMembers {
-    /// Compares the namespace of each member with that of its target. Returns the ids of the targets whose
-    /// members have changed.
+    /// Compares the namespace of each member with that of its target. Returns the ids of the targets with
+    /// other members than before.
     pub(super) fn update(&mut self, evidence: &mut Evidence) -> BTreeSet<String> {
         if !evidence.take_joined_changed() {
             return BTreeSet::new();

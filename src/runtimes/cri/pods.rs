@@ -1,7 +1,7 @@
 //! Conversion of a server's answers into claims, without I/O.
 
 use super::messages::{CriContainer, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse};
-use crate::model::inventory::{Inventory, InventoryContainer};
+use crate::model::inventory::{EngineInventory, InventoryContainer};
 use crate::model::workload::{Claim, Locator, Runtime, Started, Workload};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -85,9 +85,9 @@ pub(super) fn claims(
     claims
 }
 
-/// Returns all pods with the names, ids and images of their containers. Of two sandboxes of one pod the one that
-/// is ready comes first.
-pub(super) fn inventory(mut sandboxes: Vec<PodSandbox>, containers: Vec<CriContainer>) -> Inventory {
+/// Returns all pods with the names, ids and images of their containers. Of two sandboxes of one pod the one
+/// that is ready comes first.
+pub(super) fn inventory(mut sandboxes: Vec<PodSandbox>, containers: Vec<CriContainer>) -> EngineInventory {
     let mut members: HashMap<String, Vec<CriContainer>> = HashMap::new();
     for container in containers {
         members.entry(container.pod_sandbox_id.clone()).or_default().push(container);
@@ -105,7 +105,7 @@ pub(super) fn inventory(mut sandboxes: Vec<PodSandbox>, containers: Vec<CriConta
         }
         item
     });
-    Inventory { containers: pods.collect(), networks: Vec::new() }
+    EngineInventory { containers: pods.collect(), networks: Vec::new() }
 }
 
 /// Returns the pod as a workload: its traffic cannot be attributed to a single container.

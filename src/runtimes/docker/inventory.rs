@@ -2,7 +2,7 @@
 
 use super::containers::{own_name, workload};
 use super::transport::Transport;
-use crate::model::inventory::{Inventory, InventoryContainer, InventoryNetwork};
+use crate::model::inventory::{EngineInventory, InventoryContainer, InventoryNetwork};
 use crate::model::link::Mac;
 use crate::model::workload::Runtime;
 use bollard::errors::Error;
@@ -50,7 +50,7 @@ struct NetworkEntry {
 }
 
 /// Requests all containers and all networks. An engine that refuses the networks has none here.
-pub(super) async fn inventory(transport: &Transport, runtime: Runtime) -> Result<Inventory, Error> {
+pub(super) async fn inventory(transport: &Transport, runtime: Runtime) -> Result<EngineInventory, Error> {
     let (containers, networks) =
         tokio::join!(transport.get::<Vec<Value>>(CONTAINERS), transport.get::<Vec<Value>>(NETWORKS));
     if let Err(error) = &networks {
@@ -59,10 +59,10 @@ pub(super) async fn inventory(transport: &Transport, runtime: Runtime) -> Result
     Ok(read(runtime, containers?, networks.unwrap_or_default()))
 }
 
-fn read(runtime: Runtime, containers: Vec<Value>, networks: Vec<Value>) -> Inventory {
+fn read(runtime: Runtime, containers: Vec<Value>, networks: Vec<Value>) -> EngineInventory {
     let containers = containers.into_iter().filter_map(|entry| serde_json::from_value(entry).ok());
     let networks = networks.into_iter().filter_map(|entry| serde_json::from_value(entry).ok());
-    Inventory {
+    EngineInventory {
         containers: containers.filter_map(|entry: ContainerEntry| entry.read(runtime)).collect(),
         networks: networks.map(NetworkEntry::read).collect(),
     }

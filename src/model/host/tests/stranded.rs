@@ -27,7 +27,7 @@ fn docker_says(world: &mut World, vpn: Option<(u32, u32)>, app: u32) {
 }
 
 fn stranded(host: &Host) -> Vec<String> {
-    host.view().unwrap().scene.stranded.iter().map(|stranded| stranded.sentence()).collect()
+    host.view().unwrap().stranded.iter().map(|stranded| stranded.sentence()).collect()
 }
 
 /// The members of `vpn`, as its pair shows them.
@@ -112,7 +112,7 @@ fn a_member_of_a_container_that_does_not_run_is_stranded_by_its_stop_or_its_remo
     world.pids.insert(710, Located::WithoutId);
     let mut host = new_host();
     world.tick(&mut host, NOW);
-    let reason = |host: &Host| host.view().unwrap().scene.stranded[0].reason;
+    let reason = |host: &Host| host.view().unwrap().stranded[0].reason;
     assert_eq!(reason(&host), StrandedReason::Removed);
     assert!(stranded(&host)[0].ends_with(
         "the container id-vpn, whose network it was to share, was removed or replaced; make app anew"

@@ -206,6 +206,7 @@ fn view(names: &Names<'_>) -> View {
         others: Vec::new(),
         overflow: Default::default(),
         ticked: Duration::ZERO,
+        stranded: Vec::new(),
     }
 }
 
