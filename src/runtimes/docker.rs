@@ -325,7 +325,7 @@ impl Docker {
             Ok(answer) => match Inspected::read(answer) {
                 Some(inspected) => {
                     let before = self.inspected.get(&workload.id);
-                    if before.is_none_or(|(_, before)| !before.is_same_process(&inspected)) {
+                    if before.is_some_and(|(_, before)| !before.is_same_process(&inspected)) {
                         self.inspect_joined_again(&workload);
                     }
                     self.inspected.insert(workload.id, (attachments, inspected));
