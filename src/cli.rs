@@ -181,7 +181,8 @@ pub(crate) struct List {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Find {
-    /// Container (name, id or beginning of the id), device, ifindex, MAC address, IP address or network
+    /// Container (name, id, image, service), device, ifindex, MAC or IP address, subnet, network, bridge,
+    /// process id or cgroup, as other tools print it
     #[arg(value_parser = clap::builder::OsStringValueParser::new().try_map(some_query))]
     pub(crate) query: OsString,
     /// Flags of all commands.

@@ -1,8 +1,10 @@
-//! Edge: requests to an exporter, on this host or another.
+//! Edge: the dialer of all connections, and requests to an exporter on this host or another.
 
-mod any_certificate;
+mod certificates;
+mod dialer;
 mod healthy;
 mod remote;
 
+pub(crate) use dialer::{DialAddress, begin_http, dial};
 pub(crate) use healthy::check_health;
 pub(crate) use remote::{Remote, RemoteOptions, RemoteUrl};

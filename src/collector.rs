@@ -27,7 +27,7 @@ mod single;
 use crate::kernel::{DeviceTable, Events, FinalSampler, Reach, Resolver, Sampler, Waker};
 use crate::model::host::{Config, Host, Input, Request, Samples};
 use crate::model::link::Name;
-use crate::model::view::{Source, Status, View};
+use crate::model::view::{Source, Status, Stranded, View};
 use crate::model::workload::Runtime;
 use crate::runtimes::named;
 use crate::runtimes::process::Processes;
@@ -304,6 +304,7 @@ impl Collector {
                 "named"
             );
         }
+        self.report_stranded();
         self.host.reuse(requests);
         self.report_changes();
         self.ready.store(self.host.is_ready(), Ordering::Relaxed);
@@ -352,6 +353,22 @@ impl Collector {
 
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::new(Snapshot { view: self.host.view(), status: self.host.status().clone(), epoch: self.epoch })
+    }
+
+    /// Writes a line to the log for each member that is in another namespace than it was to share, and for
+    /// each that no longer is.
+    fn report_stranded(&mut self) {
+        let (begun, ended) = self.host.take_stranded();
+        for stranded in begun {
+            tracing::warn!("{}", stranded.sentence());
+        }
+        for Stranded { member, target, .. } in ended {
+            tracing::info!(
+                container = member.title(),
+                target = target.title(),
+                "no longer in a network namespace without a network"
+            );
+        }
     }
 
     /// Writes one line to the log for a change of state, and none for each attempt.

@@ -14,6 +14,7 @@ mod client;
 mod collector;
 pub mod commands;
 mod exposition;
+mod find;
 mod kernel;
 mod model;
 mod runtimes;

@@ -1,4 +1,4 @@
-//! From a connection to answers: TLS, HTTP/1.1 and HTTP/2, within the limits of time and size.
+//! The HTTP server: TLS, HTTP/1.1 and HTTP/2, within limits of time and size.
 
 pub(crate) mod body;
 pub(crate) mod connections;
@@ -8,7 +8,7 @@ pub(crate) mod permits;
 mod wire;
 
 use body::Body;
-use connections::{Connection, Connections, OngoingAnswer, OpenConnection, ROUND};
+use connections::{Connection, Connections, OngoingAnswer, OpenConnection, SWEEP_INTERVAL};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::service::service_fn;
@@ -31,31 +31,33 @@ use wire::{Rewound, TrackedBody, TrackedStream};
 pub use encoding::Encoding;
 pub use listen::{ListenAddress, Listener};
 
-/// At the end, requests under way have this long.
+/// The time for requests under way when the server stops.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// A listener that has no descriptor left for a connection waits this long before it tries again.
+/// The pause of a listener that has no descriptor left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A request's head may have this many bytes, else 431.
+/// The bytes of a request's head at most; a longer one is answered with 431.
 const HEAD_SIZE: usize = 16 * 1024;
 
-/// What HTTP/1.1 buffers, in either direction, for each connection.
+/// The bytes that HTTP/1.1 buffers for each connection, in either direction.
 const BUFFER: usize = 64 * 1024;
 
-/// Requests at a time on one HTTP/2 connection, and what it may send unasked: requests have no body here.
+/// The requests at a time on one HTTP/2 connection.
 const HTTP2_STREAMS: u32 = 16;
+
+/// The bytes that an HTTP/2 client may send unasked: requests have no body here.
 const HTTP2_WINDOW: u32 = 16 * 1024;
 
-/// What Go's server says to a client that does not speak TLS.
+/// The answer to a client that does not speak TLS, as Go's server gives it.
 const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
-/// The answers that a server gives.
+/// A source of answers, which the server calls for each request.
 pub(crate) trait Service: Send + Sync + 'static {
     /// Returns the TLS configuration for a new connection; `None` for plain HTTP.
     fn tls(&self) -> Option<Arc<ServerConfig>>;
 
-    /// Answers a request.
+    /// Answers a request that came over this connection.
     fn answer(
         &self,
         request: Request<Incoming>,
@@ -69,7 +71,7 @@ pub(crate) trait Service: Send + Sync + 'static {
 /// Serves on all listeners until `shutdown`, then lets the requests under way end.
 ///
 /// # Errors
-/// If a listener cannot be used.
+/// Fails if a listener cannot be used.
 pub(crate) async fn serve<S: Service>(
     service: S,
     connections: Connections,
@@ -84,7 +86,7 @@ pub(crate) async fn serve<S: Service>(
         graceful: Arc::clone(&graceful),
     };
     let mut accepting = tokio::task::JoinSet::new();
-    // The names of unix sockets go when all is over.
+    // The files of unix sockets are removed when no listener accepts any more.
     let mut names = Vec::new();
     for listener in listeners {
         let server = server.clone();
@@ -106,8 +108,8 @@ pub(crate) async fn serve<S: Service>(
     let watching = connections.clone();
     accepting.spawn(async move {
         loop {
-            tokio::time::sleep(ROUND).await;
-            watching.look_at_times(Instant::now());
+            tokio::time::sleep(SWEEP_INTERVAL).await;
+            watching.close_overdue(Instant::now());
         }
     });
     shutdown.await;
@@ -145,7 +147,7 @@ impl<S: Service> Server<S> {
         loop {
             match accepting.report(listener.accept().await) {
                 Ok((stream, _)) => {
-                    // An answer's last piece is not to wait for the acknowledgement of the one before.
+                    // The last piece of an answer does not wait for the acknowledgement of the piece before.
                     let _ = stream.set_nodelay(true);
                     self.open(stream).await;
                 }
@@ -165,14 +167,14 @@ impl<S: Service> Server<S> {
     }
 
     async fn open<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(&self, stream: T) {
-        let open = self.connections.place().await;
+        let open = self.connections.admit().await;
         let connection = Arc::clone(&open.connection);
         let task = tokio::spawn(run(stream, open, Arc::clone(&self.service), self.graceful.watcher()));
         connection.runs_in(task.abort_handle());
     }
 }
 
-/// Whether connections can be accepted: one line in the log for a change of that.
+/// The state of a listener's accept: one line in the log for each change.
 #[derive(Default)]
 struct Accepting {
     fails: bool,
@@ -181,7 +183,7 @@ struct Accepting {
 impl Accepting {
     fn report<T>(&mut self, accepted: io::Result<T>) -> io::Result<T> {
         match &accepted {
-            // That client is gone, and the next may come.
+            // That client has left; the next one may come.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) if !self.fails => {
                 self.fails = true;
@@ -197,7 +199,7 @@ impl Accepting {
     }
 }
 
-/// One connection, from its handshake to its end.
+/// Serves one connection from its handshake to its end.
 async fn run<T>(stream: T, open: OpenConnection, service: Arc<impl Service>, watcher: Watcher)
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -275,7 +277,7 @@ where
     }
 }
 
-/// hyper leaves out the body of an answer to HEAD in HTTP/1.1 alone.
+/// Takes the body out of an answer to HEAD: hyper does so in HTTP/1.1 alone.
 fn without_body(mut response: Response<TrackedBody>) -> Response<TrackedBody> {
     // 304 has no body, and its length would be taken for that of the answer it stands for (RFC 9110, 8.6).
     if response.status() != StatusCode::NOT_MODIFIED {

@@ -1,14 +1,12 @@
 //! The health check of an exporter: one request, for the health check of a container.
 
-use super::any_certificate::AcceptAnyCertificate;
+use super::certificates::CertificateVerifier;
+use super::dialer::{DialAddress, Stream, begin_http, dial};
 use crate::server::ListenAddress;
-use crate::site::Routes;
 use http_body_util::Empty;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, ClientConfig, Error as TlsError};
@@ -19,8 +17,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -70,16 +66,16 @@ pub(crate) enum Address {
     Unix(PathBuf),
 }
 
-/// Checks the health of the exporter that serves on this address under these paths. An exporter that serves
-/// on every address is asked over loopback, and one that serves TLS over TLS, with any certificate. An
+/// Checks the health of the exporter that serves on this address, by this path. An exporter that serves on
+/// every address is asked over loopback, and one that serves TLS over TLS, with any certificate. An
 /// exporter that demands a password or a client's certificate, or reports too many requests, is healthy.
 ///
 /// # Errors
 /// Fails if the answer is another, or if none comes within two seconds.
-pub(crate) async fn check_health(served: &ListenAddress, routes: &Routes) -> Result<(), Unhealthy> {
+pub(crate) async fn check_health(served: &ListenAddress, path: &str) -> Result<(), Unhealthy> {
     let mut result = Err(Unhealthy::NoAddress(served.clone()));
     for address in Address::of(served) {
-        result = match timeout(DEADLINE, check_address(&address, &routes.health_path())).await {
+        result = match timeout(DEADLINE, check_address(&address, path)).await {
             Ok(answered) => answered,
             Err(_) => Err(Unhealthy::TooSlow { address }),
         };
@@ -124,7 +120,7 @@ async fn check_address(address: &Address, path: &str) -> Result<(), Unhealthy> {
 }
 
 async fn status_in_plain(address: &Address, path: &str) -> Result<StatusCode, Unhealthy> {
-    let stream = dial(address).await?;
+    let stream = dial_exporter(address).await?;
     request(stream, path).await.map_err(|reason| garbage(address, reason))
 }
 
@@ -136,13 +132,14 @@ async fn status_over_tls(address: &Address, path: &str) -> Result<Option<StatusC
         .map_err(|reason| garbage(address, reason))?
         // An exporter's certificate names its public host name, not loopback.
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate::new(provider)))
+        .with_custom_certificate_verifier(Arc::new(CertificateVerifier::of_any(provider)))
         .with_no_client_auth();
     let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
-    let answered = match TlsConnector::from(Arc::new(config)).connect(name, dial(address).await?).await {
-        Ok(stream) => request(stream, path).await,
-        Err(error) => Err(Reason::from(error)),
-    };
+    let answered =
+        match TlsConnector::from(Arc::new(config)).connect(name, dial_exporter(address).await?).await {
+            Ok(stream) => request(stream, path).await,
+            Err(error) => Err(Reason::from(error)),
+        };
     match answered {
         Ok(status) => Ok(Some(status)),
         Err(error) if demands_certificate(error.as_ref()) => Ok(None),
@@ -169,29 +166,19 @@ fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'st
     }
 }
 
-async fn dial(address: &Address) -> Result<Box<dyn Stream>, Unhealthy> {
-    let stream: io::Result<Box<dyn Stream>> = match address {
-        Address::Tcp(address) => TcpStream::connect(address).await.map(|stream| Box::new(stream) as _),
-        Address::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::new(stream) as _),
+async fn dial_exporter(address: &Address) -> Result<Box<dyn Stream>, Unhealthy> {
+    let stream = match address {
+        Address::Tcp(address) => dial(DialAddress::Tcp(&address.to_string())).await,
+        Address::Unix(path) => dial(DialAddress::Unix(path)).await,
     };
     stream.map_err(|reason| Unhealthy::NotThere { address: address.clone(), reason })
 }
 
-/// A connection of any kind.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-async fn request<S>(stream: S, path: &str) -> Result<StatusCode, Reason>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+async fn request(stream: impl Stream + 'static, path: &str) -> Result<StatusCode, Reason> {
+    let mut sender = begin_http(stream).await?;
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.uri_mut() = path.parse()?;
     request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
-    // An error of the connection reaches the pending request too.
-    tokio::spawn(connection);
     Ok(sender.send_request(request).await?.status())
 }
 

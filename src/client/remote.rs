@@ -1,16 +1,15 @@
 //! Repeated requests for the pairs of a running exporter, over one connection.
 
+use super::dialer::{DialAddress, begin_http, dial, dial_tls};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::{AUTHORIZATION, ETAG, HOST, HeaderValue, IF_NONE_MATCH, USER_AGENT};
 use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
-use rustls::pki_types::ServerName;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -19,8 +18,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -288,30 +285,18 @@ impl Remote {
     }
 
     async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, RemoteError> {
-        match &self.url.address {
-            RemoteAddress::Unix(path) => start_http(UnixStream::connect(path).await?).await,
+        let stream = match &self.url.address {
+            RemoteAddress::Unix(path) => dial(DialAddress::Unix(path)).await?,
             RemoteAddress::Inet { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                match &self.tls {
-                    None => start_http(stream).await,
-                    Some(tls) => {
-                        let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-                        start_http(tls.connect(name, stream).await?).await
-                    }
-                }
+                let address = match host.contains(':') {
+                    true => format!("[{host}]:{port}"),
+                    false => format!("{host}:{port}"),
+                };
+                dial_tls(DialAddress::Tcp(&address), self.tls.as_ref(), host).await?
             }
-        }
+        };
+        Ok(begin_http(stream).await?)
     }
-}
-
-async fn start_http<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, RemoteError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // An error of the connection reaches the next request too.
-    tokio::spawn(connection);
-    Ok(sender)
 }
 
 fn reason(status: StatusCode, body: &[u8]) -> Option<String> {

@@ -7,6 +7,7 @@ use super::absence::Absence;
 use super::backlog::TaskSlots;
 use super::handle::{Handle, Message};
 use crate::model::host::Input;
+use crate::model::inventory::EngineInventory;
 use crate::model::workload::{Claims, Runtime};
 use crate::runtimes;
 use crate::runtimes::cri::{self, Cri, CriEndpoint, SeenPod};
@@ -182,6 +183,23 @@ impl Engine {
         }
     }
 
+    /// Requests everything that the engine has, running or not; `None` if the engine is not expected.
+    ///
+    /// # Errors
+    /// One line with the reason why the engine could not be asked.
+    pub(crate) async fn inventory(&mut self) -> Result<Option<EngineInventory>, String> {
+        if !self.expected {
+            return Ok(None);
+        }
+        match self.usable()? {
+            Api::Docker(docker) => match docker.inventory().await {
+                Err(docker::Error::PassedOn(_)) => Ok(None),
+                answer => answer.map(Some).map_err(|error| error.to_string()),
+            },
+            Api::Cri(cri) => cri.inventory().await.map(Some).map_err(|error| error.to_string()),
+        }
+    }
+
     /// Answers the collector's requests and passes on the engine's events, until the collector has stopped.
     pub(crate) async fn follow(mut self, collector: Handle) {
         let Some(asks) = collector.engines.get(&self.runtime) else { return };
@@ -300,16 +318,6 @@ async fn dial_due(absence: &mut Option<Absence>) {
 pub(crate) enum LookedUp {
     Container(Seen),
     Pod(SeenPod),
-}
-
-impl LookedUp {
-    /// Returns the complete id of the container or of the pod's sandbox.
-    pub(crate) fn id(&self) -> &str {
-        match self {
-            LookedUp::Container(seen) => &seen.id,
-            LookedUp::Pod(pod) => &pod.id,
-        }
-    }
 }
 
 /// Requests a CRI server's list as soon as the server's events report a change. Where no server listens,

@@ -2,76 +2,252 @@
 
 use super::oneshot::{OneShot, print, print_json};
 use crate::cli::ListFormat;
-use crate::collector::{Engine, LookedUp as FoundByEngine};
+use crate::collector::{Engine, LookedUp, Sources};
 use crate::exposition::json;
 use crate::exposition::json::row::{CounterRow, EndRow, PairRow, PlaceRow};
-use crate::kernel::Resolver;
-use crate::model::host::LookFailure;
-use crate::model::link::{IpAddress, Mac, Name};
-use crate::model::text::{Readable, printable};
-use crate::model::view::View;
+use crate::find::{Catalog, FindAnswer, FindTarget, KnownPlace, NetnsText, Pasted, PastedPlace, id_in_path};
+use crate::model::host::{Located, LookFailure};
+use crate::model::link::{IpAddress, Name};
+use crate::model::text::printable;
+use crate::model::view::{StrandedReason, View};
+use crate::model::workload::Locator;
 use crate::runtimes::cri::SeenPod;
 use crate::runtimes::docker::{Attachment, Seen};
+use crate::runtimes::named::{Folder, FolderClaims};
 use crate::settings::FindSettings;
 use anyhow::bail;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fmt::Write;
-use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use tokio::runtime::Runtime;
 
-/// The least similarity of a suggested name (1 is equality), and the number of suggestions.
-const ALIKE: f64 = 0.6;
-const SUGGESTIONS: usize = 3;
+/// The names that a message lists at most, and the things without a veth that it explains at most.
+const LISTED: usize = 8;
+const EXPLAINED: usize = 3;
 
-/// The shortest prefix that counts as a container's id: a shorter one is more likely an ifindex.
-const SHORTEST_ID: usize = 4;
-
-/// Prints every pair that matches the query, with the commands that would show the same by hand; else the
-/// reason for which there is none.
+/// Prints every pair that the query means, with the commands that would show the same by hand; else says what
+/// is there without a veth, and why it has none.
 ///
 /// # Errors
-/// Fails with one line, which has the nearest names, if nothing is found.
+/// Fails with one line, which has the nearest names, if nothing is found, and with the engines that could not
+/// be asked.
 pub(super) fn run(settings: &FindSettings) -> anyhow::Result<()> {
-    let OneShot { view, mut sources, mut engines, runtime } = OneShot::read_host(&settings.host)?;
-    let mut rows: Vec<FoundPair<'_>> = json::rows_read_once(&view).into_iter().map(FoundPair::new).collect();
-    let query = FindQuery::read(&settings.query);
-    if query.ip.is_some() {
-        let all: BTreeSet<Option<u32>> =
-            rows.iter().flat_map(|row| row.places()).map(|place| place.nsid).collect();
-        add_addresses(&mut rows, &all, &mut sources.resolver);
-    }
-    let names = names(&rows);
-    let (mut found, others): (Vec<FoundPair<'_>>, Vec<FoundPair<'_>>) =
-        rows.into_iter().partition(|row| query.means(row));
-    if found.is_empty() {
-        let Some((runtime, seen)) = ask_engines(&mut engines, &runtime, &query.text) else {
-            return not_found(&query.text, &names);
-        };
-        // A Swarm task's container has a name of its own besides the one that is shown.
-        let of_container = |place: &PlaceRow<'_>| ids(place).any(|id| id == seen.id());
-        found = others.into_iter().filter(|row| row.places().any(of_container)).collect();
-        if found.is_empty() {
-            match &seen {
-                FoundByEngine::Container(seen) => bail!("{}", why_none(runtime, seen)),
-                FoundByEngine::Pod(pod) => bail!("{}", why_pod_has_none(pod)),
-            }
-        }
-    }
-    if query.ip.is_none() {
-        let needed = found.iter().flat_map(|row| row.places()).map(|place| place.nsid).collect();
-        add_addresses(&mut found, &needed, &mut sources.resolver);
-    }
+    let OneShot { view, sources, engines, runtime } = OneShot::read_host(&settings.host)?;
+    let mut host = FindSources { sources, engines, runtime, addresses: BTreeMap::new() };
+    let pasted = Pasted::read(settings.query.as_bytes());
+    let meant = find_pairs(&mut host, &view, &pasted)?;
+    let rows = json::rows_read_once(&view).into_iter().enumerate();
+    let rows = rows.filter(|(at, _)| meant.contains(&FindTarget::Row(*at)));
+    let mut found: Vec<FoundPair<'_>> = rows.map(|(_, row)| FoundPair::new(row)).collect();
     let devices = device_names(&view);
     for row in &mut found {
+        for end in &mut row.row.ends {
+            let addresses = host.addresses(end.row.place.nsid).iter();
+            let own = addresses.filter(|address| address.ifindex == end.row.place.ifindex);
+            end.ip_addresses = own.map(|address| format!("{}/{}", address.address, address.prefix)).collect();
+        }
         row.by_hand = row.places().flat_map(|place| by_hand(place, &devices)).collect();
     }
     match settings.format {
         ListFormat::Json => print_json(&found),
         ListFormat::Table => print(&found.iter().map(FoundPair::text).collect::<Vec<_>>().join("\n")),
     }
+}
+
+/// Returns the pairs that the text means.
+///
+/// # Errors
+/// Fails if there are none, with the reason.
+fn find_pairs(host: &mut FindSources, view: &View, pasted: &Pasted) -> anyhow::Result<BTreeSet<FindTarget>> {
+    let mut catalog = Catalog::new(&view.scene);
+    if pasted.is_address() {
+        for nsid in catalog.nsids() {
+            catalog.add_addresses(nsid, host.addresses(nsid));
+        }
+    }
+    let identified = catalog.identify(pasted);
+    if !identified.is_empty() {
+        return Ok(identified);
+    }
+    let unasked = host.complete(&mut catalog, view, pasted);
+    let text = printable(&pasted.text);
+    let (near, found) = match catalog.find(pasted) {
+        FindAnswer::Found(found) => (Vec::new(), found),
+        // The engine that could not be asked may know the name itself.
+        FindAnswer::Nearest(name, found) if unasked.is_empty() => {
+            let name = printable(&name);
+            tracing::info!("nothing here is called {text}: the one name that is near is {name}");
+            (Vec::new(), found)
+        }
+        FindAnswer::Nearest(name, _) => (vec![name], BTreeSet::new()),
+        FindAnswer::Near(names) => (names, BTreeSet::new()),
+        FindAnswer::Nothing => (Vec::new(), BTreeSet::new()),
+    };
+    if found.is_empty() {
+        bail!("{}", not_found(&text, &near, &unasked));
+    }
+    if found.iter().any(|target| target.row().is_some()) {
+        return Ok(found);
+    }
+    let mut reasons: Vec<String> = Vec::new();
+    for &target in &found {
+        reasons.extend(host.absence(&catalog, view, target).filter(|reason| !reasons.contains(reason)));
+    }
+    let more = reasons.len().saturating_sub(EXPLAINED);
+    reasons.truncate(EXPLAINED);
+    reasons.extend((more > 0).then(|| format!("{more} more of that name have none either")));
+    bail!("{}", reasons.join("; "))
+}
+
+/// Returns the message for a text that means nothing here.
+fn not_found(text: &str, near: &[String], unasked: &[String]) -> String {
+    let listed: Vec<String> = near.iter().take(LISTED).map(|name| printable(name)).collect();
+    let more = match near.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let near = match listed.as_slice() {
+        [] => String::new(),
+        listed => format!("; there is {}{more}", listed.join(", ")),
+    };
+    match unasked {
+        [] => format!("nothing here is called {text}{near}"),
+        unasked => format!("it is not known what {text} is{near}; {}", unasked.join("; ")),
+    }
+}
+
+/// The sources that are asked when the pairs alone do not answer.
+struct FindSources {
+    sources: Sources,
+    engines: Vec<Engine>,
+    runtime: Runtime,
+    /// The IP addresses of the namespaces that have been read, by nsid.
+    addresses: BTreeMap<Option<u32>, Vec<IpAddress>>,
+}
+
+impl FindSources {
+    /// Returns the IP addresses of a namespace; none if it may not be read.
+    fn addresses(&mut self, nsid: Option<u32>) -> &[IpAddress] {
+        let resolver = &mut self.sources.resolver;
+        self.addresses.entry(nsid).or_insert_with(|| match resolver.addresses(nsid) {
+            Ok(addresses) => addresses,
+            Err(LookFailure::Denied | LookFailure::Gone) => Vec::new(),
+            Err(LookFailure::Failed(reason)) => {
+                tracing::warn!(nsid, %reason, "addresses cannot be read");
+                Vec::new()
+            }
+        })
+    }
+
+    /// Adds everything to the catalog that is no pair. Returns a sentence for each engine that could not be
+    /// asked.
+    fn complete(&mut self, catalog: &mut Catalog, view: &View, pasted: &Pasted) -> Vec<String> {
+        let mut namespaces = netns_texts(view);
+        let names = self.named();
+        let place = pasted.place().and_then(|place| self.locate(&place));
+        let further = names.iter().map(|(name, place)| (name, place));
+        for (label, place) in further.chain(place.iter().map(|place| (&place.thing, place))) {
+            if let Some(nsid) = place.nsid {
+                namespaces.entry(Some(nsid)).or_insert_with(|| label.clone());
+            }
+        }
+        for (nsid, label) in namespaces {
+            match self.sources.resolver.described_links(nsid) {
+                Ok(links) => catalog.add_links(&NetnsText { nsid, label }, links),
+                Err(LookFailure::Denied | LookFailure::Gone) => {}
+                Err(LookFailure::Failed(reason)) => tracing::warn!(nsid, %reason, "links cannot be read"),
+            }
+            if pasted.is_address() {
+                catalog.add_addresses(nsid, self.addresses(nsid));
+            }
+        }
+        names.into_iter().for_each(|(name, place)| catalog.add_name(name, place));
+        place.into_iter().for_each(|place| catalog.add_place(place));
+        let mut unasked = Vec::new();
+        for engine in &mut self.engines {
+            match self.runtime.block_on(engine.inventory()) {
+                Ok(inventory) => catalog.add_inventory(engine.runtime(), inventory.unwrap_or_default()),
+                Err(reason) => {
+                    unasked.push(format!("{} could not be asked: {reason}", engine.runtime().as_str()))
+                }
+            }
+        }
+        unasked
+    }
+
+    /// Returns the named namespaces.
+    fn named(&mut self) -> Vec<(String, KnownPlace)> {
+        let Some(folder) = &self.sources.netns_folder else { return Vec::new() };
+        let claims = match Folder::new(folder.names.path().to_owned()).claims() {
+            Some(Ok(FolderClaims::Claims(claims))) => claims.claims,
+            // A folder that cannot be read is reported by the reading of the host.
+            _ => Vec::new(),
+        };
+        let located = claims.into_iter().map(|claim| {
+            let name = claim.owner.name;
+            let place = self.place_of(name.clone(), &claim.locator);
+            Some((name, place?))
+        });
+        located.flatten().collect()
+    }
+
+    /// Returns the namespace of the process or file that the text names; `None` if there is none.
+    fn locate(&mut self, place: &PastedPlace) -> Option<KnownPlace> {
+        match place {
+            PastedPlace::Pid(pid) => {
+                let command = self.sources.processes.workload(*pid)?.name;
+                let cgroup = self.sources.processes.cgroup(*pid);
+                let place = self.place_of(format!("process {pid} ({command})"), &Locator::Pid(*pid))?;
+                Some(KnownPlace { container: cgroup.as_deref().and_then(id_in_path), ..place })
+            }
+            PastedPlace::File(path) => self.place_of(path.clone(), &Locator::Path(Path::new(path).into())),
+        }
+    }
+
+    fn place_of(&mut self, thing: String, locator: &Locator) -> Option<KnownPlace> {
+        let located = self.sources.resolver.locate(locator).ok()?;
+        let nsid = match located {
+            Located::Nsid(nsid) => Some(nsid),
+            Located::Host | Located::WithoutId => None,
+        };
+        Some(KnownPlace { thing, nsid, is_host: located == Located::Host, container: None })
+    }
+
+    /// Returns what a thing without a veth is, and why it has none.
+    fn absence(&mut self, catalog: &Catalog, view: &View, target: FindTarget) -> Option<String> {
+        let Some((of, id)) = catalog.container(target) else { return catalog.absence(target) };
+        let engine = self.engines.iter_mut().find(|engine| engine.runtime() == of)?;
+        if let Some(stranded) = view.stranded.iter().find(|stranded| stranded.member.id == id) {
+            let mut stranded = stranded.clone();
+            // A reading of the running containers alone cannot know one that is stopped.
+            if stranded.reason == StrandedReason::Removed
+                && let Ok(Some(LookedUp::Container(seen))) =
+                    self.runtime.block_on(engine.look_up(&stranded.target.id))
+            {
+                stranded.target.name = seen.name;
+                stranded.reason = StrandedReason::Stopped;
+            }
+            return Some(stranded.sentence());
+        }
+        match self.runtime.block_on(engine.look_up(id)) {
+            Ok(Some(LookedUp::Container(seen))) => Some(why_none(of.as_str(), &seen)),
+            Ok(Some(LookedUp::Pod(pod))) => Some(why_pod_has_none(&pod)),
+            Ok(None) => Some(format!("{}/{id} has just been removed", of.as_str())),
+            Err(reason) => {
+                Some(format!("{}/{id} has no veth, and the reason is not known: {reason}", of.as_str()))
+            }
+        }
+    }
+}
+
+/// Returns the label of each namespace that has an end of a pair; that of the host is empty.
+fn netns_texts(view: &View) -> BTreeMap<Option<u32>, String> {
+    let paired = view.scene.pairs.iter().flat_map(|pair| &pair.sides);
+    let sides = paired.chain(view.scene.single.iter().map(|(side, _)| &**side));
+    let texts = sides.map(|side| (side.end.netns.nsid(), side.netns.to_string()));
+    texts.chain([(None, String::new())]).collect()
 }
 
 /// A pair, or an end without a pair, as the document of all pairs has it; with what only `find` knows.
@@ -91,22 +267,6 @@ struct FoundEnd<'a> {
     ip_addresses: Vec<String>,
 }
 
-/// Returns the ids of a namespace's workloads.
-fn ids<'a>(place: &'a PlaceRow<'_>) -> impl Iterator<Item = &'a str> {
-    let ids = place.workload.iter().chain(&place.members).map(|workload| &*workload.id);
-    ids.filter(|id| !id.is_empty())
-}
-
-/// Returns the names by which a user may know an end, as they are shown.
-fn names_of(place: &PlaceRow<'_>) -> Vec<String> {
-    let workload = place.workload.iter().flat_map(|workload| {
-        [workload.container.clone().into_owned(), workload.pod.clone().into_owned(), workload.name()]
-    });
-    let members = place.members.iter().map(|member| member.container.clone().into_owned());
-    let own = place.name.iter().chain([&place.network]).map(|name| name.clone().into_owned());
-    own.chain(workload).chain(members).filter(|name| !name.is_empty()).collect()
-}
-
 /// The names of devices in the kernel's bytes, by namespace and ifindex.
 type DeviceNames = BTreeMap<(Option<u32>, u32), Name>;
 
@@ -114,75 +274,6 @@ fn device_names(view: &View) -> DeviceNames {
     let paired = view.scene.pairs.iter().flat_map(|pair| &pair.sides);
     let sides = paired.chain(view.scene.single.iter().map(|(side, _)| &**side));
     sides.filter_map(|side| Some(((side.end.netns.nsid(), side.end.ifindex), side.link?.name))).collect()
-}
-
-/// Every interpretation of the user's text; one query can mean several things.
-struct FindQuery {
-    /// The text as it was typed; as it would be shown, if it is not UTF-8.
-    text: String,
-    /// The text as a device of that name is shown.
-    device: String,
-    ifindex: Option<u32>,
-    address: Option<Mac>,
-    ip: Option<IpAddr>,
-}
-
-impl FindQuery {
-    fn read(query: &OsStr) -> FindQuery {
-        let device = Readable(query.as_bytes()).to_string();
-        let text = query.to_str().map_or_else(|| device.clone(), str::to_owned);
-        let bare = text.split_once('/').map_or(text.as_str(), |(address, _)| address);
-        FindQuery {
-            ifindex: text.parse().ok(),
-            address: Mac::parse(&text),
-            // An address is also recognised with the length of its prefix, as `ip addr` prints it.
-            ip: bare.parse().ok(),
-            text,
-            device,
-        }
-    }
-
-    fn means(&self, row: &FoundPair<'_>) -> bool {
-        row.row.ends.iter().any(|end| self.means_end(end))
-    }
-
-    fn means_end(&self, end: &FoundEnd<'_>) -> bool {
-        let place = &end.row.place;
-        let ip = |shown: &String| {
-            let address = shown.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok());
-            self.ip.is_some() && address == self.ip
-        };
-        self.ifindex == Some(place.ifindex)
-            || names_of(place).contains(&self.text)
-            || place.name.as_deref() == Some(&*self.device)
-            || place.workload.as_ref().is_some_and(|workload| workload.title() == self.text)
-            || (!self.text.is_empty() && place.netns == self.text)
-            || (self.text.len() >= SHORTEST_ID && ids(place).any(|id| id.starts_with(&self.text)))
-            || self.address.is_some_and(|address| place.address == Some(address.to_string().into()))
-            || end.ip_addresses.iter().any(ip)
-    }
-}
-
-/// Adds to each end in these namespaces its IP addresses. A namespace that may not be read adds none.
-fn add_addresses(rows: &mut [FoundPair<'_>], netns: &BTreeSet<Option<u32>>, resolver: &mut Resolver) {
-    let mut known: BTreeMap<Option<u32>, Vec<IpAddress>> = BTreeMap::new();
-    for &nsid in netns {
-        match resolver.addresses(nsid) {
-            Ok(addresses) => _ = known.insert(nsid, addresses),
-            Err(LookFailure::Denied | LookFailure::Gone) => {}
-            Err(LookFailure::Failed(reason)) => tracing::warn!(nsid, %reason, "addresses cannot be read"),
-        }
-    }
-    for end in rows.iter_mut().flat_map(|row| &mut row.row.ends) {
-        let addresses = known.get(&end.row.place.nsid).into_iter().flatten();
-        let own = addresses.filter(|address| address.ifindex == end.row.place.ifindex);
-        end.ip_addresses = own.map(|address| format!("{}/{}", address.address, address.prefix)).collect();
-    }
-}
-
-/// Returns every name that a query could mean.
-fn names(rows: &[FoundPair<'_>]) -> BTreeSet<String> {
-    rows.iter().flat_map(|row| row.places()).flat_map(names_of).collect()
 }
 
 impl<'a> FoundPair<'a> {
@@ -315,36 +406,6 @@ fn quoted(word: &[u8]) -> String {
     text
 }
 
-/// Returns the container or pod of this name, running or not, and its runtime.
-fn ask_engines(
-    engines: &mut [Engine],
-    asking: &Runtime,
-    query: &str,
-) -> Option<(&'static str, FoundByEngine)> {
-    for engine in engines {
-        let runtime = engine.runtime().as_str();
-        match asking.block_on(engine.look_up(query)) {
-            Ok(Some(found)) => return Some((runtime, found)),
-            Ok(None) => {}
-            Err(reason) => tracing::warn!(collector = runtime, %reason, "failed"),
-        }
-    }
-    None
-}
-
-/// Returns the error that suggests the nearest names.
-fn not_found(query: &str, names: &BTreeSet<String>) -> anyhow::Result<()> {
-    let mut near: Vec<(f64, &String)> =
-        names.iter().map(|name| (strsim::normalized_damerau_levenshtein(query, name), name)).collect();
-    near.retain(|(alike, _)| *alike >= ALIKE);
-    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    let near: Vec<String> = near.iter().take(SUGGESTIONS).map(|(_, name)| printable(name)).collect();
-    match near.as_slice() {
-        [] => bail!("nothing here is called {}", printable(query)),
-        near => bail!("nothing here is called {}; there is {}", printable(query), near.join(", ")),
-    }
-}
-
 fn why_none(runtime: &str, seen: &Seen) -> String {
     let Seen { name, state, attachment, .. } = seen;
     let name = printable(name);
@@ -398,15 +459,5 @@ mod tests {
         assert_eq!(quoted(b"a b'c\\"), r"$'a b\'c\\'");
         assert_eq!(quoted(b"v\xff\n"), r"$'v\xff\x0a'");
         assert_eq!(quoted(b""), "$''");
-    }
-
-    #[test]
-    fn a_query_is_read_in_every_way_it_can_mean() {
-        let query = FindQuery::read("12".as_ref());
-        assert_eq!((query.ifindex, query.ip, query.address), (Some(12), None, None));
-        let query = FindQuery::read("172.20.0.2/16".as_ref());
-        assert_eq!(query.ip, Some("172.20.0.2".parse().unwrap()));
-        assert!(FindQuery::read("02:42:ac:12:00:02".as_ref()).address.is_some());
-        assert!(FindQuery::read("fe80::1".as_ref()).ip.is_some());
     }
 }

@@ -12,5 +12,5 @@ use anyhow::Context;
 pub(super) fn run(settings: &HealthySettings) -> anyhow::Result<()> {
     let first: &ListenAddress = settings.listen.first().context("--web.listen-address is empty")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(check_health(first, &settings.routes))?)
+    Ok(runtime.block_on(check_health(first, &settings.routes.health_path()))?)
 }

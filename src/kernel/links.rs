@@ -1,11 +1,12 @@
 //! RTM_GETLINK: the links of a namespace.
 
 use super::OwnNsid;
+use super::answer::AnswerMessage;
 use super::error::Error;
 use super::socket::NetlinkSocket;
 use super::wire;
 use crate::model::host::{Links, LookFailure};
-use crate::model::link::{Errors, Link, PeerNetns};
+use crate::model::link::{DescribedLink, Errors, Link, PeerNetns};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use nix::errno::Errno;
@@ -35,16 +36,10 @@ impl Resolver {
     /// needs CAP_NET_ADMIN in that namespace). If changes interrupt every attempt, returns the union of all
     /// attempts.
     pub fn links(&mut self, nsid: Option<u32>) -> Result<Links, LookFailure> {
-        let mut request = LinkMessage::default();
-        // `rtnl_get_net_ns_capable` in net/core/rtnetlink.c: EINVAL for an id that no namespace has.
-        if let Some(nsid) = nsid {
-            let id = i32::try_from(nsid).map_err(|_| LookFailure::Gone)?;
-            request.attributes.push(LinkAttribute::IfNetnsId(id));
-        }
         let mut attempts = Attempts::default();
         let dumped = self.socket.dump(
             RTM_GETLINK,
-            RouteNetlinkMessage::GetLink(request),
+            dump_of(nsid)?,
             &mut attempts,
             Attempts::begin,
             |attempts, message| match wire::link(message.payload) {
@@ -74,6 +69,21 @@ impl Resolver {
                 }
             }
         }
+        Ok(found)
+    }
+
+    /// Dumps the links of the host (`None`) or of a namespace with all their names. A link with a message
+    /// that is too long for a dump is left out.
+    ///
+    /// # Errors
+    /// As for [`links`](Resolver::links).
+    pub(crate) fn described_links(&mut self, nsid: Option<u32>) -> Result<Vec<DescribedLink>, LookFailure> {
+        let mut found = Vec::new();
+        let each = |found: &mut Vec<DescribedLink>, message: AnswerMessage<'_>| {
+            let read = wire::described(message.payload).filter(|_| message.kind == wire::RTM_NEWLINK);
+            found.extend(read.filter(|(_, target)| *target == nsid).map(|(link, _)| link));
+        };
+        self.socket.dump(RTM_GETLINK, dump_of(nsid)?, &mut found, Vec::clear, each).map_err(look_failure)?;
         Ok(found)
     }
 
@@ -114,6 +124,17 @@ impl Resolver {
         }
         Ok(())
     }
+}
+
+/// Returns the request for all links of the host (`None`) or of the namespace with this nsid.
+fn dump_of(nsid: Option<u32>) -> Result<RouteNetlinkMessage, LookFailure> {
+    let mut request = LinkMessage::default();
+    // `rtnl_get_net_ns_capable` in net/core/rtnetlink.c: EINVAL for an id that no namespace has.
+    if let Some(nsid) = nsid {
+        let id = i32::try_from(nsid).map_err(|_| LookFailure::Gone)?;
+        request.attributes.push(LinkAttribute::IfNetnsId(id));
+    }
+    Ok(RouteNetlinkMessage::GetLink(request))
 }
 
 /// The attempts at a consistent dump. A process that makes and deletes links without pause can interrupt

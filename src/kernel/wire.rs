@@ -5,7 +5,8 @@
 
 use super::answer::HEADER;
 use crate::model::event::Event;
-use crate::model::link::{Counters, Errors, IpAddress, Link, LinkKind, Mac, Name, PeerNetns};
+use crate::model::link::{Counters, DescribedLink, Errors, IpAddress, Link, LinkKind, Mac, Name, PeerNetns};
+use crate::model::text::Readable;
 use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NetlinkBuffer, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
@@ -24,12 +25,15 @@ mod ifla {
     pub(super) const MASTER: u16 = 10;
     pub(super) const OPERSTATE: u16 = 16;
     pub(super) const LINKINFO: u16 = 18;
+    pub(super) const IFALIAS: u16 = 20;
     pub(super) const INFO_KIND: u16 = 1;
     pub(super) const STATS64: u16 = 23;
     pub(super) const CARRIER_CHANGES: u16 = 35;
     pub(super) const LINK_NETNSID: u16 = 37;
     pub(super) const NEW_NETNSID: u16 = 45;
     pub(super) const TARGET_NETNSID: u16 = 46;
+    pub(super) const PROP_LIST: u16 = 52;
+    pub(super) const ALT_IFNAME: u16 = 53;
     pub(super) const STATS_LINK_64: u16 = 1;
 }
 
@@ -109,6 +113,36 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
         about_link,
         moved,
     })
+}
+
+/// Reads all names of a link and its driver from the payload of RTM_NEWLINK, and IFLA_TARGET_NETNSID; `None`
+/// if it violates the protocol.
+pub(crate) fn described(payload: &[u8]) -> Option<(DescribedLink, Option<u32>)> {
+    let (header, attributes) = payload.split_at_checked(IFINFOMSG)?;
+    let kind = u16::from_ne_bytes(header[2..4].try_into().ok()?);
+    let ifindex = number(&header[4..8])?;
+    let mut link =
+        DescribedLink { ifindex, loopback: kind == libc::ARPHRD_LOOPBACK, ..DescribedLink::default() };
+    let mut target = None;
+    for attribute in NlasIterator::new(attributes) {
+        let (kind, value) = split(attribute)?;
+        match kind {
+            ifla::IFNAME => link.name = Name::from_bytes(value)?,
+            ifla::ADDRESS => link.address = value.try_into().ok().map(Mac),
+            ifla::LINK => link.iflink = Some(number(value)?).filter(|&index| index != 0),
+            ifla::IFALIAS => link.alias = text(value),
+            ifla::LINKINFO => link.driver = text(info_kind(value)?.unwrap_or_default()),
+            ifla::TARGET_NETNSID => target = u32::try_from(signed(value)?).ok(),
+            ifla::PROP_LIST => {
+                for property in NlasIterator::new(value) {
+                    let (kind, value) = split(property)?;
+                    link.alternatives.extend(Some(text(value)).filter(|_| kind == ifla::ALT_IFNAME));
+                }
+            }
+            _ => {}
+        }
+    }
+    Some((link, target))
 }
 
 /// Replaces the host's own nsid as the peer's namespace by [`PeerNetns::Host`].
@@ -227,18 +261,28 @@ pub fn nsid(payload: &[u8]) -> Option<Option<u32>> {
 }
 
 fn driver(linkinfo: &[u8]) -> Option<LinkKind> {
+    Some(match info_kind(linkinfo)? {
+        Some(b"veth") => LinkKind::Veth,
+        Some(b"bridge") => LinkKind::Bridge,
+        Some(b"openvswitch") => LinkKind::OpenVswitch,
+        _ => LinkKind::Other,
+    })
+}
+
+/// Reads IFLA_INFO_KIND without its NUL; `Some(None)` if it is missing.
+fn info_kind(linkinfo: &[u8]) -> Option<Option<&[u8]>> {
     for attribute in NlasIterator::new(linkinfo) {
         let (kind, value) = split(attribute)?;
         if kind == ifla::INFO_KIND {
-            return Some(match value.strip_suffix(b"\0").unwrap_or(value) {
-                b"veth" => LinkKind::Veth,
-                b"bridge" => LinkKind::Bridge,
-                b"openvswitch" => LinkKind::OpenVswitch,
-                _ => LinkKind::Other,
-            });
+            return Some(Some(value.strip_suffix(b"\0").unwrap_or(value)));
         }
     }
-    Some(LinkKind::Other)
+    Some(None)
+}
+
+/// Reads a text that ends with a NUL, readable.
+fn text(value: &[u8]) -> String {
+    Readable(value.split(|&byte| byte == 0).next().unwrap_or_default()).to_string()
 }
 
 /// Reads `struct rtnl_link_stats64`, which has grown over the years (184, 192, 200 bytes) and may grow

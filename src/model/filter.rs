@@ -76,6 +76,10 @@ impl Filter {
             claim.members.iter_mut().for_each(|member| self.strip_workload(member));
             claim.endpoints.iter_mut().for_each(|endpoint| label::bound(&mut endpoint.network));
         }
+        for joined in &mut claims.joined {
+            self.strip_workload(&mut joined.member);
+            self.strip_workload(&mut joined.target);
+        }
         claims.networks.iter_mut().for_each(|network| label::bound(&mut network.name));
         claims.own.iter_mut().for_each(|backroom| label::bound(&mut backroom.name));
     }

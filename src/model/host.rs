@@ -11,7 +11,7 @@ use super::ledger::LabelSet;
 use super::link::{End, LinkKind, NetnsId};
 use super::owners::Evidence;
 use super::topology::TopologyChange;
-use super::view::{Source, SourceStatus, Status, View};
+use super::view::{Source, SourceStatus, Status, Stranded, View};
 use super::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -415,6 +415,11 @@ impl Host {
     /// Returns the labels of the interfaces with an owner that has become known since the last call.
     pub fn take_named(&mut self) -> Vec<LabelSet> {
         self.known.attribution.take_named()
+    }
+
+    /// Returns the members that are stranded since the last call, and those that no longer are.
+    pub(crate) fn take_stranded(&mut self) -> (Vec<Stranded>, Vec<Stranded>) {
+        self.known.owners.take_stranded()
     }
 
     /// Returns how the sources do.

@@ -198,6 +198,27 @@ pub struct Link {
     pub counters: Counters,
 }
 
+/// A link of any driver, with all its names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DescribedLink {
+    /// The field `ifi_index` of struct ifinfomsg.
+    pub ifindex: u32,
+    /// The attribute IFLA_IFNAME, in bytes.
+    pub name: Name,
+    /// The attributes IFLA_ALT_IFNAME, readable.
+    pub alternatives: Vec<String>,
+    /// The attribute IFLA_IFALIAS, readable; a text that the user has given to the link.
+    pub alias: String,
+    /// The driver from IFLA_INFO_KIND; empty for a card and for the loopback.
+    pub driver: String,
+    /// True for the loopback (ARPHRD_LOOPBACK).
+    pub loopback: bool,
+    /// The attribute IFLA_LINK: the link that this one is made on, or the other end of a pair.
+    pub iflink: Option<u32>,
+    /// The attribute IFLA_ADDRESS; `None` if it is not six bytes long.
+    pub address: Option<Mac>,
+}
+
 /// The numbers of packets that a link could not receive or send because of errors; always 0 for a veth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Errors {

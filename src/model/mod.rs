@@ -10,6 +10,7 @@ pub(crate) mod counts;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod host;
+pub(crate) mod inventory;
 pub(crate) mod label;
 pub(crate) mod ledger;
 pub(crate) mod link;

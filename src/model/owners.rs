@@ -5,6 +5,7 @@
 
 use super::link::{End, Name, NetnsId};
 use super::topology::{Settled, Topology};
+use super::view::Stranded;
 use super::workload::Runtime;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ mod nesting;
 mod new_processes;
 mod process_search;
 mod show;
+mod stranded;
 
 use checks::Checks;
 use decide::Decided;
@@ -30,6 +32,7 @@ use names::NetnsNames;
 use nesting::Nesting;
 pub(crate) use process_search::ProcessSearch;
 pub(crate) use show::is_generated_name;
+use stranded::StrandedMembers;
 
 /// The owner of each namespace.
 #[derive(Debug, Default)]
@@ -46,6 +49,7 @@ pub(crate) struct Owners {
     /// The namespaces with an owner that has no claim on them at this time. Claims without a location, or
     /// with a location elsewhere, decide whether the owner leaves.
     kept: BTreeSet<NetnsId>,
+    stranded: StrandedMembers,
     /// The version of the evidence at the last decision.
     decided_by: u64,
     /// The network that each of the host's bridges carries.
@@ -89,6 +93,8 @@ impl Owners {
             changed.bridges = self.set_bridges(bridges);
             changed.networks = true;
         }
+        let targets = self.stranded.update(evidence);
+        self.dirty.extend(targets.iter().filter_map(|id| self.by_id.get(id)).flatten());
         self.mark(evidence, settled, known.topology, now);
         // Each decision may make further namespaces dirty; a few passes reach a stable state.
         let mut budget = 16 * (self.dirty.len() + known.topology.namespaces().len());
@@ -151,13 +157,16 @@ impl Owners {
         changed: &mut Changed,
     ) {
         let there = known.topology.knows(netns);
-        let Decided { owner, chosen, depends_on, kept } = match there {
+        let Decided { mut owner, chosen, depends_on, kept } = match there {
             true => self.decision(netns, evidence, known, now),
             false => {
                 self.checks.forget(netns);
                 Decided::default()
             }
         };
+        if let Some(owner) = &mut owner {
+            self.stranded.leave_out(owner);
+        }
         self.dependencies.set(netns, depends_on);
         match kept {
             true => _ = self.kept.insert(netns),
@@ -244,6 +253,16 @@ impl Owners {
     /// Returns the time at which the next owner that left its namespace ceases to be its owner.
     pub(crate) fn leaves_at(&self) -> Option<Duration> {
         self.leaving.first().map(|(due, _)| *due)
+    }
+
+    /// Returns the members that are in another namespace than they were to share.
+    pub(crate) fn stranded(&self) -> impl Iterator<Item = &Stranded> {
+        self.stranded.all()
+    }
+
+    /// Returns the members that are stranded since the last call, and those that no longer are.
+    pub(crate) fn take_stranded(&mut self) -> (Vec<Stranded>, Vec<Stranded>) {
+        self.stranded.take_changes()
     }
 
     /// Returns true if a mismatching claim exists that is not counted yet.

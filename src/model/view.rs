@@ -36,6 +36,8 @@ pub struct View {
     pub overflow: Overflow,
     /// The end of the last tick, to which `rates` belongs, as the state machine's time.
     pub ticked: Duration,
+    /// The members that are in another namespace than they were to share, by id.
+    pub stranded: Vec<Stranded>,
 }
 
 /// The total that one side of a pair is booked to.
@@ -147,6 +149,50 @@ impl Ownership {
     /// Returns true for a workload that cAdvisor treats as a container.
     pub fn is_container(&self) -> bool {
         matches!(self.owner.runtime, Runtime::Docker | Runtime::Podman | Runtime::Cri)
+    }
+}
+
+/// A container that was to share the network namespace of another one, and is in a namespace without a
+/// network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranded {
+    pub member: Workload,
+    /// The other container; one that was removed has an id alone.
+    pub target: Workload,
+    pub reason: StrandedReason,
+}
+
+/// The reason why a member is not in the namespace that it was to share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StrandedReason {
+    /// The other container was restarted, and has a new namespace.
+    Restarted,
+    /// The other container does not run.
+    Stopped,
+    /// There is no container with that id any more.
+    Removed,
+}
+
+impl Stranded {
+    /// Returns what is wrong and what to do, in one sentence.
+    pub fn sentence(&self) -> String {
+        let Stranded { member, target, reason } = self;
+        let full = |workload: &Workload| format!("{}/{}", workload.runtime.as_str(), workload.title());
+        let (name, other) = (member.title(), target.title());
+        let (target, event, remedy) = match reason {
+            StrandedReason::Restarted => (full(target), "was restarted", format!("restart {name}")),
+            StrandedReason::Stopped => {
+                (full(target), "is not running", format!("start {other}, then restart {name}"))
+            }
+            StrandedReason::Removed => {
+                let short: String = target.id.chars().take(12).collect();
+                (format!("the container {short}"), "was removed or replaced", format!("make {name} anew"))
+            }
+        };
+        format!(
+            "{} is in a network namespace that no other workload is in: {target}, whose network it was to share, {event}; {remedy}",
+            full(member)
+        )
     }
 }
 

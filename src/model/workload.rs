@@ -201,6 +201,18 @@ impl Started {
     }
 }
 
+/// A container that was to share the network namespace of another one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JoinedNetns {
+    pub member: Workload,
+    /// The member's own process.
+    pub locator: Locator,
+    /// The other container; one that does not run has an id alone.
+    pub target: Workload,
+    /// The other container's process; `None` if it does not run.
+    pub target_locator: Option<Locator>,
+}
+
 /// An interface that a runtime is about to create, or has created, for a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Expected {
@@ -239,6 +251,8 @@ pub struct Claims {
     pub networks: Vec<Network>,
     /// The runtime's own namespaces, in any order.
     pub own: Vec<RuntimeNetns>,
+    /// The containers that were to share another's namespace, in any order.
+    pub joined: Vec<JoinedNetns>,
 }
 
 #[cfg(test)]

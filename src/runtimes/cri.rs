@@ -14,6 +14,7 @@ mod pods;
 mod tests;
 mod watch;
 
+use crate::model::inventory::EngineInventory;
 use crate::model::workload::Claims;
 pub use connection::{CriConnection, Question};
 use messages::{
@@ -191,6 +192,20 @@ impl Cri {
         let question = PodSandboxStatusRequest { pod_sandbox_id: sandbox.id.clone(), verbose: true };
         let netns = pods::pod_netns(&connection.ask(question, self.question).await?);
         Ok(Some(SeenPod::new(sandbox, &netns)))
+    }
+
+    /// Returns all pods, ready or not, with their containers.
+    ///
+    /// # Errors
+    /// If the server could not be asked.
+    pub async fn inventory(&mut self) -> Result<EngineInventory, Error> {
+        let connection = self.connection_to_use().await?;
+        let (sandboxes, containers) = tokio::try_join!(
+            connection.ask(ListPodSandboxRequest { filter: None }, self.question),
+            connection.ask(ListContainersRequest { filter: None }, self.question),
+        )?;
+        self.connection = Some(connection);
+        Ok(pods::inventory(sandboxes.items, containers.containers))
     }
 
     /// Takes the connection out of its field, or opens one. Only a successful use puts the connection back.

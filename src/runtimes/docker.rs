@@ -2,14 +2,16 @@
 
 mod containers;
 mod host;
+mod inventory;
 mod podman;
 #[cfg(test)]
 mod tests;
 mod transport;
 mod watch;
 
+use crate::model::inventory::EngineInventory;
 use crate::model::text::one_line;
-use crate::model::workload::{Claims, Network, Runtime};
+use crate::model::workload::{Claims, Network, Runtime, Workload};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 pub(crate) use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, ListedContainer};
@@ -108,12 +110,16 @@ impl Docker {
         };
         self.inspect(&engine, &listed, until).await;
         self.engine = Some(engine);
-        let known = listed.iter().filter_map(|container| {
-            let (_, inspected) = self.inspected.get(&container.workload.id)?;
-            Some((&container.workload, inspected))
-        });
+        let known = || {
+            listed.iter().filter_map(|container| {
+                let (_, inspected) = self.inspected.get(&container.workload.id)?;
+                Some((&container.workload, inspected))
+            })
+        };
+        let ids: HashSet<&str> = listed.iter().map(|container| container.workload.id.as_str()).collect();
         Ok(Claims {
-            claims: containers::claims(known),
+            claims: containers::claims(known()),
+            joined: containers::joined(known(), &ids),
             networks,
             own: match self.address.kind {
                 EngineKind::Docker => {
@@ -144,6 +150,24 @@ impl Docker {
                 status_code: 404,
                 ..
             }))) => Ok(None),
+            Ok(Err(Trouble::Of(error))) => Err(self.classify(error)),
+            Err(_) => Err(self.too_slow(self.deadline)),
+        }
+    }
+
+    /// Returns all containers and networks, running or not.
+    ///
+    /// # Errors
+    /// If the engine could not be asked.
+    pub async fn inventory(&self) -> Result<EngineInventory, Error> {
+        let asked = async {
+            let engine = self.connect().await?;
+            let transport = self.transport(format!("/v{}", engine.client_version()));
+            inventory::inventory(&transport, self.runtime()).await.map_err(Trouble::Of)
+        };
+        match timeout_at(Instant::now() + self.deadline, asked).await {
+            Ok(Ok(inventory)) => Ok(inventory),
+            Ok(Err(Trouble::OtherKind)) => Err(self.other_kind()),
             Ok(Err(Trouble::Of(error))) => Err(self.classify(error)),
             Err(_) => Err(self.too_slow(self.deadline)),
         }
@@ -299,7 +323,13 @@ impl Docker {
         let ListedContainer { workload, attachments } = container;
         match answer {
             Ok(answer) => match Inspected::read(answer) {
-                Some(inspected) => _ = self.inspected.insert(workload.id, (attachments, inspected)),
+                Some(inspected) => {
+                    let before = self.inspected.get(&workload.id);
+                    if before.is_some_and(|(_, before)| !before.is_same_process(&inspected)) {
+                        self.inspect_joined_again(&workload);
+                    }
+                    self.inspected.insert(workload.id, (attachments, inspected));
+                }
                 None => _ = self.inspected.remove(&workload.id),
             },
             // The container ended after it was listed, or is just ending.
@@ -311,6 +341,14 @@ impl Docker {
                 tracing::debug!(container = workload.name, %error, "a container could not be inspected");
             }
         }
+    }
+
+    /// Lets the next refresh inspect the containers that were to share the namespace of this one: their own
+    /// processes decide whether they do, and the list does not show that those were restarted.
+    fn inspect_joined_again(&mut self, target: &Workload) {
+        let joined = self.inspected.values_mut().filter(|(_, inspected)| inspected.is_joined_to(target));
+        // No list has such attachments.
+        joined.for_each(|(then, _)| _ = then.insert(String::new(), Default::default()));
     }
 
     fn classify(&self, error: bollard::errors::Error) -> Error {

@@ -55,7 +55,7 @@ impl Body {
         Body { source: BodySource::Pieces(Box::new(source)), length, _permit: permit }
     }
 
-    /// Returns a body that is sent as it comes; it keeps the permit until its end.
+    /// Returns a body of frames that are sent as they come; it keeps the permit until its end.
     pub(crate) fn stream(frames: Receiver<Bytes>, permit: OwnedSemaphorePermit) -> Body {
         Body { source: BodySource::Stream(frames), length: None, _permit: Some(permit) }
     }

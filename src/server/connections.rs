@@ -16,33 +16,33 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-/// Connections open at a time, and so descriptors. One more waits until the one that has waited longest for
-/// its next request, or else the one that has taken longest over its answer, has been closed for it.
-const ROOM: usize = 128;
+/// The number of connections open at a time, and so of descriptors. A further one waits until another has
+/// been closed for it: the one that has been idle longest, else the one with the slowest answer.
+const MAX_OPEN: usize = 128;
 
-/// The table is looked at again after this, where all connections are busy and none has left.
+/// The pause before another attempt to admit a connection while all slots are taken.
 const CROWDED_PAUSE: Duration = Duration::from_millis(10);
 
-/// An answer is not cut off for one more connection before this, nor a new connection closed that has not
-/// asked yet.
+/// An answer younger than this is not cut off to admit a connection.
 const UNHURRIED: Duration = Duration::from_secs(1);
+
+/// A connection that has been idle for less than this is not closed to admit another.
 const ABOUT_TO_ASK: Duration = Duration::from_millis(100);
 
-/// A client has this long for its TLS handshake and its first request's head together, and for each further
-/// head.
+/// The time for a client's TLS handshake and its first request's head together, and for each further head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection without a request is kept this long: longer than the time between two scrapes.
+/// The time for which a connection without a request stays open: longer than the time between two scrapes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// An answer is made and taken in this time, but for one that is a stream: whoever does not take what there
-/// is of it is cut off by who sends it, and what is written has to go out in this time as well.
+/// The time in which an answer is made and read by its client. A stream has no such limit, but what is
+/// written of it has to leave within this time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often the times are looked at.
-pub(crate) const ROUND: Duration = Duration::from_millis(500);
+/// The time between two searches for overdue connections.
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The connections there are.
+/// All open connections; clones share one table.
 #[derive(Clone, Default)]
 pub(crate) struct Connections(Arc<Table>);
 
@@ -50,11 +50,11 @@ pub(crate) struct Connections(Arc<Table>);
 struct Table {
     open: Mutex<BTreeMap<u64, Arc<Connection>>>,
     next: AtomicU64,
-    /// Wakes a listener that waits for a place.
+    /// Wakes a listener that waits for a slot.
     left: Notify,
 }
 
-/// One connection, as its I/O and its requests tell of it.
+/// The state of one connection, as its stream, its requests and its bodies report it.
 pub(crate) struct Connection {
     state: Mutex<ConnectionState>,
     task: OnceLock<AbortHandle>,
@@ -63,20 +63,20 @@ pub(crate) struct Connection {
 struct ConnectionState {
     closed: bool,
     waiting: Waiting,
-    /// Since when it waits.
+    /// The start of the present wait.
     since: Instant,
-    /// The answers that are being made or sent, the oldest first.
+    /// The answers that are being made or sent, by id and start; the oldest first.
     answers: VecDeque<(u64, Instant)>,
     next_answer: u64,
-    /// Answers that have no end.
+    /// The number of answers without an end.
     streams: usize,
-    /// Since when something is written that has not gone out.
+    /// The time of the oldest write that has not left for the kernel.
     unsent: Option<Instant>,
-    /// Answers that are written; each keeps its place until all has gone out.
+    /// Bodies that are written; each keeps its permit until all bytes have left for the kernel.
     written: Vec<Body>,
 }
 
-/// What for, when no answer is due.
+/// The input that a connection without an answer waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Waiting {
     FirstRequest,
@@ -84,7 +84,7 @@ enum Waiting {
     RestOfHead,
 }
 
-/// A connection's place in the table.
+/// A connection's slot in the table; it is free again when this is dropped.
 pub(crate) struct OpenConnection {
     table: Connections,
     id: u64,
@@ -99,8 +99,8 @@ pub(crate) struct OngoingAnswer {
 }
 
 impl Connections {
-    /// Waits for a place. Connections that arrive meanwhile wait in the kernel's queue, in their order.
-    pub(crate) async fn place(&self) -> OpenConnection {
+    /// Waits for a slot. Connections that arrive meanwhile wait in the kernel's queue, in their order.
+    pub(crate) async fn admit(&self) -> OpenConnection {
         loop {
             if let Some(open) = self.enter(Instant::now()) {
                 return open;
@@ -110,15 +110,15 @@ impl Connections {
         }
     }
 
-    /// Takes a place for a new connection. Where there is none, makes room if that is possible, and returns
-    /// `None`.
+    /// Takes a slot for a new connection. Where all are taken, closes a connection if one may be closed, and
+    /// returns `None`.
     ///
-    /// A connection keeps its place until its descriptor is closed. [`Connection::close`] only asks for
+    /// A connection keeps its slot until its descriptor is closed. [`Connection::close`] only asks for
     /// that: a thread drops the task later, and a listener that accepted before that would have up to twice
     /// as many descriptors open.
     fn enter(&self, now: Instant) -> Option<OpenConnection> {
         let mut open = self.lock();
-        if open.len() >= ROOM {
+        if open.len() >= MAX_OPEN {
             make_room(&open, now);
             return None;
         }
@@ -128,8 +128,8 @@ impl Connections {
         Some(OpenConnection { table: self.clone(), id, connection })
     }
 
-    /// Closes what is overdue.
-    pub(crate) fn look_at_times(&self, now: Instant) {
+    /// Closes each connection that is over its time limit.
+    pub(crate) fn close_overdue(&self, now: Instant) {
         for connection in self.lock().values() {
             let overdue = connection.state().overdue(now);
             if let Some(reason) = overdue {
@@ -138,20 +138,20 @@ impl Connections {
         }
     }
 
-    /// Closes those that have no answer to wait for.
+    /// Closes all connections without an answer under way.
     pub(crate) fn close_idle(&self) {
         for connection in self.lock().values().filter(|connection| connection.idle_since().is_some()) {
             connection.close("the exporter stops");
         }
     }
 
-    /// Closes the connection that has taken longest over its answer, if that is more than `patience`.
+    /// Closes the connection with the slowest answer, if that has taken more than `patience`.
     pub(crate) fn close_slowest(&self, patience: Duration, now: Instant) -> bool {
         let open = self.lock();
         let slow = open.values().filter_map(|connection| Some((connection.scraped_since()?, connection)));
         match slow.min_by_key(|(since, _)| *since) {
             Some((since, connection)) if now.saturating_duration_since(since) > patience => {
-                connection.close("others wait, and it has taken longest over its answer");
+                connection.close("the slowest answer held a permit that another request needs");
                 true
             }
             _ => false,
@@ -163,8 +163,8 @@ impl Connections {
     }
 }
 
-/// Closes one connection for a new one, unless one is about to leave already, or all are busy with answers
-/// and none has been for long.
+/// Closes one connection for a new one, unless one is closing already, or all have answers younger than
+/// [`UNHURRIED`].
 fn make_room(open: &BTreeMap<u64, Arc<Connection>>, now: Instant) {
     if open.values().any(|connection| connection.state().closed) {
         return;
@@ -174,9 +174,9 @@ fn make_room(open: &BTreeMap<u64, Arc<Connection>>, now: Instant) {
     let busy = open.values().filter_map(|connection| Some((connection.busy_since()?, connection)));
     let busy = busy.filter(|(since, _)| now.saturating_duration_since(*since) > UNHURRIED);
     if let Some((_, longest)) = idle.min_by_key(|(since, _)| *since) {
-        longest.close("there are too many, and this one has waited longest");
+        longest.close("too many are open, and this one has been idle longest");
     } else if let Some((_, slowest)) = busy.min_by_key(|(since, _)| *since) {
-        slowest.close("there are too many, and this one has taken longest over its answer");
+        slowest.close("too many are open, and this one has the slowest answer");
     }
 }
 
@@ -202,17 +202,16 @@ impl Connection {
         Connection { state: Mutex::new(state), task: OnceLock::new() }
     }
 
-    /// The task whose end is the connection's.
+    /// Sets the task that serves the connection: its end closes the descriptor.
     pub(crate) fn runs_in(&self, task: AbortHandle) {
-        // It is set once, by whoever has made the connection.
         let task = self.task.get_or_init(|| task);
-        // Another may have taken its place before it had a task.
+        // The connection may have been closed for another one before it had a task.
         if self.state().closed {
             task.abort();
         }
     }
 
-    /// A request's head is there.
+    /// Starts an answer: a request's head is complete.
     pub(crate) fn begin_answer(self: &Arc<Connection>, now: Instant) -> OngoingAnswer {
         let mut state = self.state();
         let id = state.next_answer;
@@ -221,6 +220,7 @@ impl Connection {
         OngoingAnswer { connection: Arc::clone(self), id, is_stream: false }
     }
 
+    /// Notes that bytes have come: between two answers they begin the next request's head.
     pub(crate) fn has_read(&self) {
         let mut state = self.state();
         if state.waiting == Waiting::Request && state.is_idle() {
@@ -229,12 +229,12 @@ impl Connection {
         }
     }
 
-    /// Bytes are to go out.
+    /// Notes that bytes are to leave.
     pub(crate) fn has_written(&self) {
         self.state().unsent.get_or_insert_with(Instant::now);
     }
 
-    /// All that was written has gone out.
+    /// Notes that all written bytes have left for the kernel, and frees the permits of their bodies.
     pub(crate) fn has_flushed(&self) {
         let mut state = self.state();
         state.unsent = None;
@@ -257,7 +257,7 @@ impl Connection {
         self.state().busy_since()
     }
 
-    /// Ends it, whatever is under way.
+    /// Ends the connection, also in the middle of an answer.
     pub(crate) fn close(&self, reason: &str) {
         tracing::debug!(reason, "closes a connection");
         self.state().closed = true;
@@ -272,22 +272,24 @@ impl Connection {
 }
 
 impl ConnectionState {
+    /// Returns the start of the oldest answer or write that is under way.
     fn busy_since(&self) -> Option<Instant> {
         let oldest = self.answers.front().map(|(_, since)| *since);
         oldest.into_iter().chain(self.unsent).min()
     }
 
-    /// The same without what is written of a stream, which holds no place of a scrape.
+    /// Returns the start of the oldest answer or write, without the writes of a stream: it holds no permit.
     fn scraped_since(&self) -> Option<Instant> {
         let oldest = self.answers.front().map(|(_, since)| *since);
         oldest.into_iter().chain(self.unsent.filter(|_| self.streams == 0)).min()
     }
 
-    /// True if no answer is under way.
+    /// Returns true if no answer is under way.
     fn is_idle(&self) -> bool {
         self.busy_since().is_none() && self.streams == 0
     }
 
+    /// Returns the reason to close the connection, if it is over its time limit.
     fn overdue(&self, now: Instant) -> Option<&'static str> {
         let (since, limit, reason) = match (self.busy_since(), self.waiting) {
             (Some(since), _) => (since, ANSWER_TIMEOUT, "an answer was not taken in time"),
@@ -303,12 +305,12 @@ impl ConnectionState {
 }
 
 impl OngoingAnswer {
-    /// All of it is written; its place is kept until that has gone out.
+    /// Keeps a body that is written completely until its bytes have left for the kernel.
     pub(crate) fn is_written(&self, body: Body) {
         self.connection.state().written.push(body);
     }
 
-    /// It has no end, and so no time to be taken in.
+    /// Marks the answer as a stream: it has no end, and so no time limit.
     pub(crate) fn becomes_stream(&mut self) {
         self.is_stream = true;
         let mut state = self.connection.state();
@@ -357,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_written_but_not_taken_is_overdue_and_keeps_its_place_until_then() {
+    fn an_answer_that_is_written_but_not_read_is_overdue_and_keeps_its_permit_until_then() {
         let (connections, start) = (Connections::default(), Instant::now());
         let open = connections.enter(start).unwrap();
         let answer = open.connection.begin_answer(start);
@@ -373,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_never_overdue_nor_idle_nor_in_the_way_of_a_scrape_unless_it_is_not_taken() {
+    fn a_stream_is_never_overdue_nor_idle_nor_in_the_way_of_a_scrape_unless_it_is_not_read() {
         let (connections, start) = (Connections::default(), Instant::now());
         let open = connections.enter(start).unwrap();
         let mut answer = open.connection.begin_answer(start);
@@ -389,24 +391,24 @@ mod tests {
         assert!(open.connection.idle_since().is_some());
     }
 
-    /// Returns the connections that are closed but still have their place.
+    /// Returns the connections that are closed but still have their slot.
     fn closing(connections: &Connections) -> Vec<u64> {
         let open = connections.lock();
         open.iter().filter(|(_, connection)| connection.state().closed).map(|(id, _)| *id).collect()
     }
 
     #[test]
-    fn one_too_many_takes_the_place_of_the_longest_idle_or_else_of_the_slowest() {
+    fn one_too_many_takes_the_slot_of_the_longest_idle_or_else_of_the_slowest() {
         let (connections, start) = (Connections::default(), Instant::now());
         let mut open: Vec<OpenConnection> =
-            (0..ROOM).map(|n| connections.enter(start + n as u32 * SECOND).unwrap()).collect();
+            (0..MAX_OPEN).map(|n| connections.enter(start + n as u32 * SECOND).unwrap()).collect();
         let _busy = open[0].connection.begin_answer(start);
         assert!(connections.enter(start + 1_000 * SECOND).is_none(), "the one that is closed is still there");
         assert_eq!(closing(&connections), [1]);
         drop(open.remove(1));
         open.push(connections.enter(start + 1_000 * SECOND).unwrap());
         let left: Vec<u64> = connections.lock().keys().copied().collect();
-        assert_eq!((left.len(), left[0], left[1]), (ROOM, 0, 2));
+        assert_eq!((left.len(), left[0], left[1]), (MAX_OPEN, 0, 2));
         let _answers: Vec<OngoingAnswer> = connections
             .lock()
             .values()
@@ -424,23 +426,23 @@ mod tests {
     #[test]
     fn no_second_one_is_closed_before_the_first_has_left() {
         let (connections, start) = (Connections::default(), Instant::now());
-        let _open: Vec<OpenConnection> = (0..ROOM).map(|_| connections.enter(start).unwrap()).collect();
+        let _open: Vec<OpenConnection> = (0..MAX_OPEN).map(|_| connections.enter(start).unwrap()).collect();
         for _ in 0..10 {
             assert!(connections.enter(start + 1_000 * SECOND).is_none());
         }
-        assert_eq!((closing(&connections).len(), connections.lock().len()), (1, ROOM));
+        assert_eq!((closing(&connections).len(), connections.lock().len()), (1, MAX_OPEN));
     }
 
     #[tokio::test]
-    async fn a_place_is_taken_when_one_leaves_without_waiting_out_the_pause() {
+    async fn a_slot_is_taken_when_a_connection_leaves_without_waiting_out_the_pause() {
         let connections = Connections::default();
         let mut open = Vec::new();
-        for _ in 0..ROOM {
-            open.push(connections.place().await);
+        for _ in 0..MAX_OPEN {
+            open.push(connections.admit().await);
         }
         let next = tokio::spawn({
             let connections = connections.clone();
-            async move { connections.place().await }
+            async move { connections.admit().await }
         });
         tokio::task::yield_now().await;
         assert!(!next.is_finished());
@@ -450,12 +452,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_overdue_is_closed() {
+    fn an_overdue_connection_is_closed() {
         let (connections, start) = (Connections::default(), Instant::now());
         let open = connections.enter(start).unwrap();
-        connections.look_at_times(start + 5 * SECOND);
+        connections.close_overdue(start + 5 * SECOND);
         assert!(!open.connection.state().closed);
-        connections.look_at_times(start + 11 * SECOND);
+        connections.close_overdue(start + 11 * SECOND);
         assert!(open.connection.state().closed);
     }
 
@@ -463,7 +465,7 @@ mod tests {
     fn the_slowest_answer_goes_first_and_only_after_a_while() {
         let (connections, start) = (Connections::default(), Instant::now());
         let [one, two] = [connections.enter(start).unwrap(), connections.enter(start).unwrap()];
-        assert!(!connections.close_slowest(SECOND, start + 100 * SECOND), "nobody waits for an answer");
+        assert!(!connections.close_slowest(SECOND, start + 100 * SECOND), "no client waits for an answer");
         let _answers = [two.connection.begin_answer(start), one.connection.begin_answer(start + 5 * SECOND)];
         assert!(!connections.close_slowest(6 * SECOND, start + 6 * SECOND));
         assert!(connections.close_slowest(5 * SECOND, start + 6 * SECOND));

@@ -1,4 +1,4 @@
-//! Content codings: which one a client wants (RFC 9110, 12.5.3), and gzip itself.
+//! Content codings: the client's preference (RFC 9110, 12.5.3), and gzip itself.
 
 use super::body::{CutOff, PieceSource};
 use bytes::Bytes;
@@ -7,27 +7,27 @@ use flate2::write::GzEncoder;
 use hyper::header::{ACCEPT_ENCODING, HeaderMap};
 use std::io::{self, Write};
 
-/// How a body is sent.
+/// The content coding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// No compression: the text as it is.
     Identity,
-    /// As RFC 1952 says.
+    /// Compression by gzip (RFC 1952).
     Gzip,
 }
 
-/// What a client thinks of something, in thousandths; 0 is a refusal.
+/// A client's preference for a coding or a format, in thousandths; 0 is a refusal.
 pub(crate) type Quality = u16;
 
 impl Encoding {
-    /// What the client likes best of what there is; of two that it likes the same, the smaller one. A
-    /// client that refuses both gets the plain text, as one that says nothing.
+    /// Returns the coding that the client prefers; of two that it prefers equally, the smaller one. A client
+    /// that refuses both gets the plain text, as one without the header.
     pub(crate) fn negotiate(headers: &HeaderMap) -> Encoding {
         let values = headers.get_all(ACCEPT_ENCODING).iter();
         Encoding::liked_best(values.filter_map(|value| value.to_str().ok()))
     }
 
-    /// The same from the values of the headers `Accept-Encoding`.
+    /// Returns the preferred coding by the values of the headers `Accept-Encoding`.
     pub fn liked_best<'a>(lines: impl IntoIterator<Item = &'a str>) -> Encoding {
         let [mut gzip, mut identity, mut any] = [None; 3];
         let members = lines.into_iter().flat_map(|line| line.split(','));
@@ -46,7 +46,7 @@ impl Encoding {
     }
 }
 
-/// One member of the list, `gzip;q=0.5`. One that is not understood is as if it were not there.
+/// Parses one member of the list, `gzip;q=0.5`. A member that is not understood is left out.
 fn preference(member: &str) -> Option<(&str, Quality)> {
     let (coding, parameter) = match member.split_once(';') {
         Some((coding, parameter)) => (coding, Some(parameter)),
@@ -65,7 +65,7 @@ fn preference(member: &str) -> Option<(&str, Quality)> {
     Some((coding.trim(), quality))
 }
 
-/// `0`, `0.123` or `1.000`: at most three digits behind the point, and at most 1.
+/// Parses `0`, `0.123` or `1.000`: at most three digits behind the point, and at most 1.
 pub(crate) fn quality(text: &str) -> Option<Quality> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     if !matches!(whole, "0" | "1") || part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {

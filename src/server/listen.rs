@@ -1,4 +1,4 @@
-//! Where it listens: addresses, unix sockets, and sockets that systemd has opened.
+//! Listeners: on addresses, on unix sockets, and sockets that systemd has opened.
 
 use listenfd::ListenFd;
 use rustix::fs::Mode;
@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use thiserror::Error;
 
-/// What is taken away of a unix socket's mode: it is 0660, for its owner and its group.
+/// The bits that a unix socket's mode lacks: the mode is 0660, for the owner and the group.
 const SOCKET_UMASK: Mode = Mode::from_raw_mode(0o117);
 
-/// So many connections may wait until they are accepted.
+/// The number of connections that may wait until they are accepted.
 const BACKLOG: i32 = 128;
 
 /// An address that the exporter serves on.
@@ -26,16 +26,16 @@ const BACKLOG: i32 = 128;
 pub enum ListenAddress {
     /// `HOST:PORT`, or `:PORT` for every address of the host.
     Inet {
-        /// As it was typed.
+        /// The address as it was typed.
         text: String,
-        /// In the order in which they are tried.
+        /// The addresses to bind, in the order of the attempts.
         candidates: Vec<SocketAddr>,
     },
     /// A unix socket: `unix:PATH` on the command line.
     Unix(PathBuf),
 }
 
-/// An open listener. A unix socket's file goes with it.
+/// An open listener. A unix socket's file is removed with it.
 pub struct Listener {
     pub(crate) socket: Socket,
     shown: String,
@@ -47,18 +47,18 @@ pub(crate) enum Socket {
     Unix(UnixListener),
 }
 
-/// Why it cannot listen.
+/// The reason why a listener cannot be opened.
 #[derive(Debug, Error)]
 pub enum ListenError {
-    /// On an address that the user named.
+    /// An address that the user named cannot be bound.
     #[error("cannot listen on {address}: {reason}")]
     Address {
-        /// As it was typed.
+        /// The address as it was typed.
         address: ListenAddress,
-        /// What the system said.
+        /// The error that the system gave.
         reason: io::Error,
     },
-    /// On what systemd was to pass.
+    /// systemd passed no socket, or one that is no listening stream.
     #[error("--web.systemd-socket: {0}")]
     Systemd(String),
 }
@@ -66,7 +66,7 @@ pub enum ListenError {
 /// The name of a unix socket in the file system.
 struct SocketFile {
     path: PathBuf,
-    /// Device and inode: a file that somebody else has put there since stays.
+    /// The device and inode: a file that another process has put there since stays.
     identity: (u64, u64),
 }
 
@@ -107,7 +107,7 @@ impl fmt::Display for Listener {
 }
 
 impl ListenAddress {
-    /// Where a unix socket's file is.
+    /// Returns the path of a unix socket's file.
     pub fn as_path(&self) -> Option<&Path> {
         match self {
             ListenAddress::Unix(path) => Some(path),
@@ -117,11 +117,11 @@ impl ListenAddress {
 }
 
 impl Listener {
-    /// Opens it. Must be called before the first thread starts: the mode of a unix socket comes from the
-    /// process's umask.
+    /// Opens a listener. Must be called before the first thread starts: the mode of a unix socket comes from
+    /// the process's umask.
     ///
     /// # Errors
-    /// What the system said, with the address; one in use too.
+    /// Fails with the address and the system's error, also if the address is in use.
     pub fn bind(address: &ListenAddress) -> Result<Listener, ListenError> {
         let bound = match address {
             ListenAddress::Inet { candidates, .. } => bind_first(candidates).and_then(Listener::of_tcp),
@@ -130,10 +130,10 @@ impl Listener {
         bound.map_err(|reason| ListenError::Address { address: address.clone(), reason })
     }
 
-    /// The sockets that systemd (or systemd-socket-activate) has opened: LISTEN_FDS of sd_listen_fds(3).
+    /// Returns the sockets that systemd or systemd-socket-activate has passed (sd_listen_fds(3)).
     ///
     /// # Errors
-    /// If there is none, or one is no listening stream.
+    /// Fails if there is none, or one is no listening stream.
     pub fn from_systemd() -> Result<Vec<Listener>, ListenError> {
         let mut passed = ListenFd::from_env();
         if passed.len() == 0 {
@@ -163,7 +163,7 @@ fn take_listener(passed: &mut ListenFd, at: usize) -> Result<Listener, String> {
 }
 
 fn bind_first(candidates: &[SocketAddr]) -> io::Result<TcpListener> {
-    let mut bound = Err(io::Error::other("it means no address"));
+    let mut bound = Err(io::Error::other("the name has no address"));
     for candidate in candidates {
         bound = bind_tcp(*candidate);
         match &bound {
@@ -175,7 +175,7 @@ fn bind_first(candidates: &[SocketAddr]) -> io::Result<TcpListener> {
     bound
 }
 
-/// As Go's net.Listen: `[::]` means IPv4 too, whatever net.ipv6.bindv6only says.
+/// Binds an address as Go's net.Listen does: `[::]` means IPv4 too, whatever net.ipv6.bindv6only says.
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     if !address.is_ipv6() || !address.ip().is_unspecified() {
         return TcpListener::bind(address);
@@ -203,16 +203,16 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
     })
 }
 
-/// Removes a socket that nobody answers on: an exporter that was killed leaves its own behind.
+/// Removes a socket without a listener: an exporter that was killed leaves its own behind.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let seen = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         seen => seen?,
     };
     if !seen.file_type().is_socket() {
-        return Err(io::Error::other("there is a file that is no socket"));
+        return Err(io::Error::other("the path is a file that is no socket"));
     }
-    // One that blocks would wait until a full queue has room.
+    // A blocking connect would wait until a full queue has room.
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     match net::connect(&socket, &SocketAddrUnix::new(path)?) {

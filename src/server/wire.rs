@@ -1,4 +1,4 @@
-//! What goes over a connection: it tells the table how that goes.
+//! The stream and the body of a connection, which report their progress to the table of connections.
 
 use super::body::{Body, CutOff};
 use super::connections::{Connection, OngoingAnswer};
@@ -10,30 +10,30 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-/// HTTP/2 keeps what it has been given until its client makes room. It is given this much, and copied: a
-/// piece of a text that is shared would keep all of the text.
+/// The bytes that HTTP/2 gets at a time, as a copy: it keeps them until its client makes room, and a slice of
+/// a shared text would keep all of the text.
 const HTTP2_PIECE: usize = 16 * 1024;
 
-/// A stream that tells the table what comes and goes.
+/// A stream that reports its reads and writes to the table of connections.
 pub(crate) struct TrackedStream<S> {
     stream: S,
     connection: Arc<Connection>,
-    /// What comes between two answers is the next request's head: so it is in HTTP/1.1.
+    /// True for HTTP/1.1, where the bytes between two answers are the next request's head.
     reads_heads: bool,
 }
 
-/// A stream whose first byte was read already, and is read again.
+/// A stream of which the first byte was read already, and is read again.
 pub(crate) struct Rewound<S> {
     first: Option<u8>,
     stream: S,
 }
 
-/// A body that tells the table when all of it is written.
+/// A body that reports to the table of connections when all of it is written.
 pub(crate) struct TrackedBody {
     /// `None` when it is written.
     body: Option<Body>,
     answer: OngoingAnswer,
-    /// Of HTTP/2: pieces are cut from here.
+    /// For HTTP/2: the rest of the piece that is being copied.
     copied: Option<Bytes>,
 }
 
@@ -153,7 +153,7 @@ impl TrackedBody {
         TrackedBody { body: Some(body), answer, copied: Some(Bytes::new()) }
     }
 
-    /// Nothing of it is sent.
+    /// Drops the body before a byte of it is sent.
     pub(crate) fn leave_out(&mut self) {
         self.body = None;
     }

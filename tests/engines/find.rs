@@ -139,6 +139,108 @@ fn every_reading_of_a_query_finds_just_the_pairs_that_ip_tells() {
 }
 
 #[test]
+fn what_other_tools_print_of_a_pair_finds_it() {
+    let scene = Scene::new();
+    let [port, peer] = scene.pair("veth-web", &scene.web, "web");
+    let web = Found::from([[port.clone(), peer.clone()]]);
+    let db = Found::from([scene.pair("veth-db", &scene.db, "db")]);
+    scene.host.ip(["link", "property", "add", "dev", "veth-web", "altname", "uplink-of-web"]);
+    scene.web.ip(["link", "set", "eth0", "alias", "the web's own"]);
+    scene.host.ip(["link", "property", "add", "dev", "br0", "altname", "backbone"]);
+    let mut sleeper = scene.db.command("sleep").arg("60").spawn().unwrap();
+    let pid = sleeper.id();
+    let line = scene.host.ip(["-o", "link", "show", "veth-web"]);
+    let file = format!("/var/run/netns/{}", scene.db.name());
+    let cases: [(&str, &Found); 14] = [
+        (line.trim(), &web),
+        (line.split_whitespace().nth(1).unwrap(), &web),
+        (&format!("{}:veth-web", port.1), &web),
+        (&format!("eth0@if{}", port.1), &web),
+        ("br0", &web),
+        ("backbone", &web),
+        ("uplink-of-web", &web),
+        ("the web's own", &web),
+        ("10.97.1.2:8080", &db),
+        ("http://[fd97::2]:80/path", &web),
+        ("10.97.1.0/24", &db),
+        (" \"VETH-DB\", ", &db),
+        (&format!("/proc/{pid}/ns/net"), &db),
+        (&file, &db),
+    ];
+    for (query, wanted) in cases {
+        assert_eq!(&scene.found(query), wanted, "find {query}");
+    }
+    assert_eq!(scene.found("10.97.0.0/16"), &web | &db);
+    // One name that is near is answered.
+    let aside = scene.find("aside", &["--format", "json"]);
+    assert_eq!(found(&rows(&aside)), Found::from([scene.pair("veth-aside", &scene.web, "web")]));
+    let said = String::from_utf8_lossy(&aside.stderr).into_owned();
+    assert!(said.contains("nothing here is called aside") && said.contains("veth-aside"), "{said}");
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
+}
+
+#[test]
+fn what_is_there_without_a_veth_is_said_to_be_there_and_why_it_has_none() {
+    let scene = Scene::new();
+    let empty = Netns::new("empty");
+    scene.folder.name("empty", &empty);
+    empty.ip(["tuntap", "add", "dev", "tap0", "mode", "tap"]);
+    scene.host.ip(["tuntap", "add", "dev", "tap1", "mode", "tap"]);
+    scene.host.ip(["link", "property", "add", "dev", "tap1", "altname", "of-a-machine"]);
+    scene.host.ip(["link", "add", "br1", "type", "bridge"]);
+    scene.host.ip(["address", "add", "10.97.9.1/24", "dev", "br0"]);
+    let mut sleeper = empty.command("sleep").arg("60").spawn().unwrap();
+    let mut at_home = scene.host.command("sleep").arg("60").spawn().unwrap();
+    for (query, words) in [
+        (
+            "tap1",
+            &["tap1 on the host is no veth but a TUN or TAP device", "a process is at its other end"][..],
+        ),
+        ("of-a-machine", &["tap1 on the host is no veth but a TUN or TAP device"]),
+        ("br1", &["br1 on the host is no veth but a bridge", "no veth is attached"]),
+        ("10.97.9.1", &["br0 on the host is no veth but a bridge", "find br0 shows"]),
+        ("empty", &["named/empty is there", "without a veth", "tap0 (a TUN or TAP device)"]),
+        ("tap0", &["tap0 in empty (nsid", "is no veth but a TUN or TAP device"]),
+        (&format!("pid={}", sleeper.id()), &["(sleep) is in a network namespace without a veth", "tap0"]),
+        (&format!("/proc/{}", at_home.id()), &["(sleep) has no veth", "the host's network namespace"]),
+    ] {
+        assert_none(&scene.find(query, &[]), words);
+    }
+    for process in [&mut sleeper, &mut at_home] {
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+}
+
+#[test]
+fn where_an_engine_could_not_be_asked_it_is_not_said_that_nothing_has_the_name() {
+    let scene = Scene::new();
+    let socket = lab::folder().join(unique_name("mute.sock"));
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let refusing = std::thread::spawn(move || {
+        // Each connection is closed without an answer.
+        while let Ok((stream, _)) = listener.accept() {
+            drop(stream);
+        }
+    });
+    let host = format!("unix://{}", socket.display());
+    let docker = ["--docker.host", host.as_str()];
+    let output = scene.find("somewhere", &docker);
+    assert_none(
+        &output,
+        &["it is not known what somewhere is", "docker could not be asked: the connection to"],
+    );
+    // What identifies a pair needs no engine; what is only near may be the engine's.
+    assert!(scene.find("veth-web", &docker).status.success());
+    assert_none(
+        &scene.find("aside", &docker),
+        &["it is not known what aside is", "veth-aside", "docker could not"],
+    );
+    drop(refusing);
+}
+
+#[test]
 fn what_is_shown_of_a_pair_is_what_ip_shows() {
     let scene = Scene::new();
     let rows = rows(&scene.find("veth-web", &["--format", "json"]));
@@ -313,6 +415,7 @@ fn a_container_is_found_by_all_that_it_is_called() {
     let place = format!("docker/{}", web.name());
     let wanted: Found =
         [[(String::new(), peer, device.clone()), (place.clone(), ifindex, "eth0".to_owned())]].into();
+    let sandbox = web.inspect()["NetworkSettings"]["SandboxKey"].as_str().unwrap().to_owned();
     let queries = [
         web.name(),
         web.id(),
@@ -323,6 +426,19 @@ fn a_container_is_found_by_all_that_it_is_called() {
         &address,
         network.name(),
         logger.name(),
+        &format!("/{}", web.name()),
+        &owner,
+        &format!("docker://{}", web.id()),
+        &format!("0::/docker/{}", web.id()),
+        &format!("/system.slice/docker-{}.scope", web.id()),
+        network.id(),
+        &network.id()[..12],
+        &network.bridge(),
+        &format!("{address}:80"),
+        &mac.replace(':', "-").to_uppercase(),
+        &web.name().to_uppercase(),
+        &format!("/proc/{}/ns/net", web.pid()),
+        &sandbox,
     ];
     for query in queries {
         let output = docker_find(engine, query, &["--format", "json"]);
@@ -352,6 +468,10 @@ fn why_a_container_has_no_veth_is_said_in_a_sentence() {
     let engine = DockerEngine::get();
     let on_host = engine.run_idle("host", &["--network", "host"]);
     assert_none(&docker_find(engine, on_host.name(), &[]), &["has no veth", "--network host"]);
+    let pid = format!("/proc/{}", on_host.pid());
+    for query in [&format!("/{}", on_host.name()), &on_host.name().to_uppercase(), &pid] {
+        assert_none(&docker_find(engine, query, &[]), &[on_host.name(), "has no veth", "--network host"]);
+    }
     let alone = engine.run_idle("none", &["--network", "none"]);
     assert_none(&docker_find(engine, alone.name(), &[]), &["has no veth", "--network none"]);
     let stopped = engine.run("gone", &[], &["true"]);
@@ -369,6 +489,41 @@ fn why_a_container_has_no_veth_is_said_in_a_sentence() {
     let member = engine.run_idle("member", &["--network", &owner]);
     assert_none(&docker_find(engine, member.name(), &[]), &[member.name(), "shares the network of"]);
     assert_none(&docker_find(engine, "no-such-container-anywhere", &[]), &["nothing here is called"]);
+}
+
+#[test]
+fn a_container_in_the_namespace_that_a_restarted_one_has_left_is_said_to_be_there() {
+    needs_engine!();
+    let engine = DockerEngine::get();
+    let network = engine.network("vpn");
+    let vpn = engine.run_idle("vpn", &["--network", network.name()]);
+    let app = engine.run_idle("app", &["--network", &format!("container:{}", vpn.name())]);
+    let exporter = Exporter::start(engine.netns(), &["--docker.host", engine.host()]);
+    let finds_its_pair = || {
+        let found = found(&rows(&docker_find(engine, app.name(), &["--format", "json"])));
+        assert_eq!(found.len(), 1, "{found:?}");
+    };
+    finds_its_pair();
+    let words = [
+        &format!("docker/{} is in a network namespace that no other workload is in", app.name()),
+        &format!(
+            "docker/{}, whose network it was to share, was restarted; restart {}",
+            vpn.name(),
+            app.name()
+        ),
+    ];
+    let words = words.map(String::as_str);
+    engine.docker(&["restart", "-t", "0", vpn.name()]);
+    assert_none(&docker_find(engine, app.name(), &[]), &words);
+    lab::wait_for(std::time::Duration::from_secs(10), "the log has a line about it", || {
+        let log = exporter.log();
+        let said = log.iter().any(|line| words.iter().all(|word| line.contains(word)));
+        if said { Ok(()) } else { Err(log.join("\n")) }
+    });
+    engine.docker(&["restart", "-t", "0", app.name()]);
+    finds_its_pair();
+    engine.docker(&["stop", "-t", "0", vpn.name()]);
+    assert_none(&docker_find(engine, app.name(), &[]), &[words[0], "is not running; start"]);
 }
 
 #[test]

@@ -1,14 +1,11 @@
 //! Verification of the exporter's certificate.
 
 use super::{RemoteConfigError, RemoteOptions, read_file};
-use crate::client::any_certificate::AcceptAnyCertificate;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use crate::client::certificates::CertificateVerifier;
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +19,9 @@ pub(crate) fn tls_config(options: &RemoteOptions) -> Result<ClientConfig, Remote
     let config =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let config = match (options.skip_verify, &options.ca_file) {
-        (true, _) => {
-            config.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate::new(provider)))
-        }
+        (true, _) => config
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(CertificateVerifier::of_any(provider))),
         (false, Some(path)) => {
             config.dangerous().with_custom_certificate_verifier(Arc::new(verifier_of_file(path, provider)?))
         }
@@ -47,58 +44,10 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// A verifier that accepts certificates which an authority of the file has signed, and those of the file
-/// themselves: `openssl req -x509` marks its certificate as an authority's, and webpki refuses such a
-/// certificate as a server's.
-#[derive(Debug)]
-struct Listed {
-    signed: Arc<WebPkiServerVerifier>,
-    listed: Vec<CertificateDer<'static>>,
-}
-
-impl ServerCertVerifier for Listed {
-    fn verify_server_cert(
-        &self,
-        own: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match self.signed.verify_server_cert(own, between, name, ocsp, now) {
-            // Expired and revoked certificates have errors of their own.
-            Err(Error::InvalidCertificate(CertificateError::Other(_))) if self.listed.contains(own) => {
-                verify_server_name(&ParsedCertificate::try_from(own)?, name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            answer => answer,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signed.supported_verify_schemes()
-    }
-}
-
-fn verifier_of_file(path: &Path, provider: Arc<CryptoProvider>) -> Result<Listed, RemoteConfigError> {
+fn verifier_of_file(
+    path: &Path,
+    provider: Arc<CryptoProvider>,
+) -> Result<CertificateVerifier, RemoteConfigError> {
     let wrong = |reason: String| RemoteConfigError::Certificates { path: path.to_owned(), reason };
     let text = read_file(path)?;
     let (mut roots, mut listed) = (RootCertStore::empty(), Vec::new());
@@ -110,8 +59,7 @@ fn verifier_of_file(path: &Path, provider: Arc<CryptoProvider>) -> Result<Listed
     if roots.is_empty() {
         return Err(wrong("the file contains no certificate".into()));
     }
-    let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    Ok(Listed { signed: signed.map_err(|error| wrong(error.to_string()))?, listed })
+    CertificateVerifier::of_listed(listed, roots, provider).map_err(|error| wrong(error.to_string()))
 }
 
 fn system_roots() -> Result<RootCertStore, RemoteConfigError> {

@@ -64,6 +64,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         pair_totals: vec![[None; 2]; scene.pairs.len()],
         others: Vec::new(),
         overflow: Default::default(),
+        stranded: Vec::new(),
         ticked: Duration::ZERO,
         scene: Arc::new(scene),
     }

@@ -64,6 +64,7 @@ fn view(containers: &[&str]) -> View {
         networks: Vec::new(),
         others: Vec::new(),
         overflow: Default::default(),
+        stranded: Vec::new(),
         ticked: Duration::from_secs(1),
         scene: Arc::new(Scene {
             workloads_begun: vec![Duration::from_millis(500); workloads.len()],

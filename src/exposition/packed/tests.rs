@@ -60,6 +60,7 @@ fn view(containers: &[String]) -> View {
         networks: Vec::new(),
         others: Vec::new(),
         overflow: Default::default(),
+        stranded: Vec::new(),
         ticked: Duration::ZERO,
         scene: Arc::new(scene),
     }

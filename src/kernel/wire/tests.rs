@@ -237,3 +237,42 @@ proptest! {
         let _ = (link(&bytes[..length]), stats(&bytes[..length]), nsid(&bytes[..length]));
     }
 }
+
+#[test]
+fn a_link_is_described_with_all_its_names_and_its_driver() {
+    let properties = [
+        attribute(ifla::ALT_IFNAME, b"uplink\0"),
+        attribute(ifla::ALT_IFNAME, b"v\xff\0"),
+        attribute(99, b"x"),
+    ]
+    .concat();
+    let info = attribute(ifla::INFO_KIND, b"bond");
+    let mut payload = message(&[
+        (ifla::IFNAME, b"bond0\0"),
+        (ifla::IFALIAS, b"to the core\0"),
+        (ifla::PROP_LIST, &properties),
+        (ifla::LINKINFO, &info),
+        (ifla::LINK, &7u32.to_ne_bytes()),
+        (ifla::TARGET_NETNSID, &4u32.to_ne_bytes()),
+    ]);
+    let wanted = DescribedLink {
+        ifindex: 5,
+        name: Name::from_bytes(b"bond0").unwrap(),
+        alternatives: vec!["uplink".into(), r"v\xff".into()],
+        alias: "to the core".into(),
+        driver: "bond".into(),
+        loopback: false,
+        iflink: Some(7),
+        address: None,
+    };
+    assert_eq!(described(&payload), Some((wanted.clone(), Some(4))));
+    payload[2..4].copy_from_slice(&libc::ARPHRD_LOOPBACK.to_ne_bytes());
+    assert_eq!(described(&payload), Some((DescribedLink { loopback: true, ..wanted }, Some(4))));
+    // As the kernel sends it.
+    let (link, target) = described(&veth()).unwrap();
+    assert_eq!((link.name.to_string().as_str(), link.driver.as_str(), target), ("veth0", "veth", None));
+    for length in 0..payload.len() {
+        // Nothing but a whole attribute is read.
+        let _ = described(&payload[..length]);
+    }
+}

@@ -28,6 +28,7 @@ impl Host {
         let text = format!("{input:?}");
         twin.take_input(input, now);
         twin.take_named();
+        twin.take_stranded();
         let (twin, shown) = (twin.view(), self.view());
         let (Some(twin), Some(shown)) = (twin, shown) else { return };
         let line = |pair: &Arc<ShownPair>| {
@@ -43,6 +44,7 @@ impl Host {
         assert_eq!(shown.peaks, twin.peaks, "after {text} at {now:?}");
         assert_eq!(shown.rates, twin.rates, "after {text} at {now:?}");
         assert_eq!(shown.pair_totals, twin.pair_totals, "after {text} at {now:?}");
+        assert_eq!(shown.stranded, twin.stranded, "after {text} at {now:?}");
         assert_eq!(shown.others, twin.others, "after {text} at {now:?}");
         assert_eq!(shown.overflow, twin.overflow, "after {text} at {now:?}");
         let Oracle::Compared(twin) = &self.oracle else { return };

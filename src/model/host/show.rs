@@ -69,6 +69,7 @@ impl Presentation {
             others: scene.others.iter().map(|other| read_last(other.end)).collect(),
             overflow: known.ledger.overflow(),
             ticked,
+            stranded: known.owners.stranded().cloned().collect(),
             scene,
         }
     }

@@ -60,7 +60,7 @@ impl World {
             started: Started::default(),
         });
         let networks = vec![Network { name: "front".into(), bridge: Some(name("br-front")) }];
-        self.docker = Some(Ok(Claims { claims: claims.collect(), networks, own: Vec::new() }));
+        self.docker = Some(Ok(Claims { claims: claims.collect(), networks, ..Claims::default() }));
     }
 
     fn answer(&self, request: Request) -> Input {
@@ -666,6 +666,7 @@ mod names;
 mod polled;
 mod processes;
 mod sequences;
+mod stranded;
 
 #[test]
 fn of_two_containers_in_one_namespace_the_one_owns_it_that_was_started_first() {

@@ -9,7 +9,9 @@ use crate::model::host::{Located, Location, LookFailure, ProcessInNetns};
 use crate::model::ledger::NetworkLabels;
 use crate::model::link::{Mac, Name, NetnsId};
 use crate::model::topology::Topology;
-use crate::model::workload::{Claim, Claims, Expected, Locator, Network, Runtime, RuntimeNetns, Workload};
+use crate::model::workload::{
+    Claim, Claims, Expected, JoinedNetns, Locator, Network, Runtime, RuntimeNetns, Workload,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ pub(crate) struct SourceState {
     claims: BTreeMap<Locator, Vec<Claim>>,
     pub networks: Vec<Network>,
     own: BTreeMap<Locator, Vec<RuntimeNetns>>,
+    joined: BTreeMap<Locator, Vec<JoinedNetns>>,
     /// The time of the last answered request.
     pub asked: Duration,
     /// The interfaces that the source is about to create or has created, by address, with the time at which
@@ -69,6 +72,9 @@ pub(crate) struct Evidence {
     /// The ids of owners with new evidence.
     changed_ids: BTreeSet<String>,
     networks_changed: bool,
+    /// True if a report about members with a namespace of their own, or the location of a process, has
+    /// changed.
+    joined_changed: bool,
     /// The number of changed reports.
     version: u64,
 }
@@ -89,6 +95,8 @@ struct Locations {
     watched: BTreeSet<u32>,
     /// The nsids with changed locators.
     changed: BTreeSet<u32>,
+    /// True if a process has another location than before.
+    moved: bool,
 }
 
 impl Locations {
@@ -143,6 +151,7 @@ impl Locations {
             return false;
         }
         self.remove(&locator);
+        self.moved |= matches!(locator, Locator::Pid(_));
         match location.netns {
             Located::Nsid(nsid) => {
                 let at = self.at.entry(nsid).or_insert_with(one);
@@ -163,6 +172,7 @@ impl Locations {
     /// Forgets a location. Returns it, if there was one.
     fn remove(&mut self, locator: &Locator) -> Option<Location> {
         let location = self.located.remove(locator)?;
+        self.moved |= matches!(locator, Locator::Pid(_));
         if let Located::Nsid(nsid) = location.netns {
             if let Some(at) = self.at.get_mut(&nsid) {
                 at.retain(|other| other != locator);
@@ -245,15 +255,21 @@ impl Evidence {
         for netns in claims.own {
             own.entry(netns.locator.clone()).or_insert_with(one).push(netns);
         }
+        let mut joined: BTreeMap<Locator, Vec<JoinedNetns>> = BTreeMap::new();
+        for netns in claims.joined {
+            joined.entry(netns.locator.clone()).or_insert_with(one).push(netns);
+        }
         let networks_changed = source.networks != claims.networks;
         source.networks = claims.networks;
         self.networks_changed |= networks_changed;
         let claims_before = std::mem::replace(&mut source.claims, by_locator);
         let own_before = std::mem::replace(&mut source.own, own);
-        let (claims, own) = (&source.claims, &source.own);
-        let claims_changed = changed_keys(&claims_before, claims);
-        let own_changed = changed_keys(&own_before, own);
-        for (locator, is_new, was_there) in claims_changed.iter().chain(&own_changed) {
+        let joined_before = std::mem::replace(&mut source.joined, joined);
+        let claims_changed = changed_keys(&claims_before, &source.claims);
+        let own_changed = changed_keys(&own_before, &source.own);
+        let joined_changed = changed_keys(&joined_before, &source.joined);
+        self.joined_changed |= !joined_changed.is_empty();
+        for (locator, is_new, was_there) in claims_changed.iter().chain(&own_changed).chain(&joined_changed) {
             self.locations.touch(locator);
             if *is_new {
                 self.locations.want(locator);
@@ -267,7 +283,8 @@ impl Evidence {
             let now = self.sources[&runtime].claims.get(locator).into_iter().flatten();
             self.changed_ids.extend(before.chain(now).map(|claim| claim.owner.id.clone()));
         }
-        let news = networks_changed || !claims_changed.is_empty() || !own_changed.is_empty();
+        let news = networks_changed
+            || [claims_changed, own_changed, joined_changed].iter().any(|changed| !changed.is_empty());
         self.version += u64::from(news);
         news
     }
@@ -294,6 +311,7 @@ impl Evidence {
                 self.changed.extend(topology.with_address(*address).filter_map(|end| end.netns.nsid()));
             }
         }
+        self.joined_changed = true;
         let containers: HashMap<String, Workload> =
             containers.into_iter().map(|workload| (workload.id.clone(), workload)).collect();
         let before = std::mem::replace(&mut source.containers, containers);
@@ -309,6 +327,17 @@ impl Evidence {
         let mut changed = std::mem::take(&mut self.changed);
         changed.append(&mut self.locations.changed);
         changed
+    }
+
+    /// Returns the containers that were to share another's namespace.
+    pub(super) fn joined(&self) -> impl Iterator<Item = &JoinedNetns> {
+        self.sources.values().flat_map(|source| source.joined.values().flatten())
+    }
+
+    /// Returns true if another member may be in another namespace than its target since the last call.
+    pub(super) fn take_joined_changed(&mut self) -> bool {
+        let moved = std::mem::take(&mut self.locations.moved);
+        std::mem::take(&mut self.joined_changed) | moved
     }
 
     /// Returns the ids of owners with new evidence since the last call.

@@ -1,6 +1,7 @@
 //! A gRPC connection over a unix socket.
 
 use super::{CriEndpoint, Error};
+use crate::client::{DialAddress, dial};
 use crate::model::text::one_line;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -12,7 +13,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use std::{fmt, io};
-use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::client::Grpc;
@@ -47,7 +47,7 @@ impl CriConnection {
     /// If no process listens, or access to the socket is denied.
     pub async fn open(endpoint: &CriEndpoint, within: Duration) -> Result<CriConnection, Error> {
         let until = Instant::now() + within;
-        let stream = match timeout_at(until, UnixStream::connect(endpoint.path())).await {
+        let stream = match timeout_at(until, dial(DialAddress::Unix(endpoint.path()))).await {
             Ok(stream) => stream.map_err(|error| refused(endpoint, &error, within))?,
             Err(_) => return Err(too_slow(endpoint, within)),
         };

@@ -1,6 +1,7 @@
 //! Conversion of a server's answers into claims, without I/O.
 
 use super::messages::{CriContainer, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse};
+use crate::model::inventory::{EngineInventory, InventoryContainer};
 use crate::model::workload::{Claim, Locator, Runtime, Started, Workload};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -82,6 +83,29 @@ pub(super) fn claims(
         .collect();
     claims.sort();
     claims
+}
+
+/// Returns all pods with the names, ids and images of their containers. Of two sandboxes of one pod the one
+/// that is ready comes first.
+pub(super) fn inventory(mut sandboxes: Vec<PodSandbox>, containers: Vec<CriContainer>) -> EngineInventory {
+    let mut members: HashMap<String, Vec<CriContainer>> = HashMap::new();
+    for container in containers {
+        members.entry(container.pod_sandbox_id.clone()).or_default().push(container);
+    }
+    sandboxes.sort_by_key(|sandbox| sandbox.state);
+    let pods = sandboxes.into_iter().map(|sandbox| {
+        let containers = members.remove(&sandbox.id).unwrap_or_default();
+        let mut item = InventoryContainer::new(pod(sandbox, String::new()));
+        for member in
+            containers.into_iter().map(|container| member(container, &item.workload)).collect::<Vec<_>>()
+        {
+            item.names.push(member.name);
+            item.ids.push(member.id);
+            item.images.push(member.image);
+        }
+        item
+    });
+    EngineInventory { containers: pods.collect(), networks: Vec::new() }
 }
 
 /// Returns the pod as a workload: its traffic cannot be attributed to a single container.

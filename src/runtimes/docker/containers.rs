@@ -1,5 +1,7 @@
 //! Conversion of the engine's answers into claims, without I/O.
 
+mod joined;
+
 use crate::model::link::{Mac, Name};
 use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, RuntimeNetns, Started, Workload};
 use crate::runtimes::named;
@@ -7,6 +9,8 @@ use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettin
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+
+pub(super) use joined::joined;
 
 /// An entry of the list of containers: the fields that may change without a restart, and those that reveal
 /// a restart.
@@ -100,7 +104,7 @@ fn task(labels: &HashMap<String, String>) -> Option<&str> {
 
 /// Returns the container's own name. A legacy link gives its target further names, `/other/alias`: the own
 /// name has no second slash.
-fn own_name(names: &[String]) -> Option<String> {
+pub(super) fn own_name(names: &[String]) -> Option<String> {
     let mut bare = names.iter().filter_map(|name| name.strip_prefix('/'));
     bare.find(|name| !name.is_empty() && !name.contains('/')).map(str::to_owned)
 }
@@ -139,6 +143,17 @@ impl Inspected {
             .collect();
         endpoints.sort();
         Some(Inspected { pid, netns, endpoints, sandbox, started })
+    }
+
+    /// Returns true if the container was to share the namespace of the one with this id or name.
+    pub(super) fn is_joined_to(&self, target: &Workload) -> bool {
+        let of = |reference: &str| target.id.starts_with(reference) || target.name == reference;
+        matches!(&self.netns, Netns::Of(reference) if of(reference))
+    }
+
+    /// Returns true if both inspections are of one process.
+    pub(super) fn is_same_process(&self, other: &Inspected) -> bool {
+        self.pid == other.pid && self.started == other.started
     }
 
     /// Returns true if the inspection stays valid as long as the list has the same `attachments`. Without

@@ -6,12 +6,8 @@ use super::containers::{Attachments, ListedContainer, workload};
 use super::transport::Transport;
 use crate::model::link::Name;
 use crate::model::workload::{Network, Runtime};
-use bollard::BollardRequest;
 use bollard::errors::Error;
-use http_body_util::{BodyExt, Either, Full};
-use hyper::Uri;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
 /// The path that lists every container with a process. The version is one of Podman's API; Podman 4 and
@@ -42,13 +38,13 @@ struct PodmanNetwork {
 
 /// Returns the containers that have a process.
 pub(super) async fn containers(transport: &Transport) -> Result<Vec<ListedContainer>, Error> {
-    let containers: Vec<PodmanContainer> = get(transport, CONTAINERS).await?;
+    let containers: Vec<PodmanContainer> = transport.get(CONTAINERS).await?;
     Ok(containers.into_iter().filter_map(PodmanContainer::listed).collect())
 }
 
 /// Returns the networks that can have a veth, sorted.
 pub(super) async fn networks(transport: &Transport) -> Result<Vec<Network>, Error> {
-    let networks: Vec<PodmanNetwork> = get(transport, NETWORKS).await?;
+    let networks: Vec<PodmanNetwork> = transport.get(NETWORKS).await?;
     let mut networks: Vec<Network> = networks.into_iter().map(PodmanNetwork::read).collect();
     networks.sort();
     Ok(networks)
@@ -79,17 +75,4 @@ impl PodmanNetwork {
         let bridge = self.network_interface.filter(|_| self.driver.as_deref() == Some("bridge"));
         Network { name: self.name, bridge: bridge.and_then(|bridge| Name::from_bytes(bridge.as_bytes())) }
     }
-}
-
-async fn get<T: DeserializeOwned>(transport: &Transport, path: &'static str) -> Result<T, Error> {
-    let mut request = BollardRequest::new(Either::Left(Full::default()));
-    *request.uri_mut() = Uri::from_static(path);
-    let answer = Transport { prefix: String::new(), ..transport.clone() }.send(request).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
-    if status.is_success() {
-        return Ok(serde_json::from_slice(&body)?);
-    }
-    let message = String::from_utf8_lossy(&body).into_owned();
-    Err(Error::DockerResponseServerError { status_code: status.as_u16(), message })
 }

@@ -1,21 +1,19 @@
 //! Transport of requests to the engine, with a limit on the bytes of the answer.
 
 use super::DockerHost;
+use crate::client::{DialAddress, begin_http, dial};
 use bollard::BollardRequest;
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Response, Uri};
-use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio::sync::Semaphore;
 
 /// A transport to the engine that opens one connection for each request.
 #[derive(Clone, Debug)]
@@ -27,10 +25,6 @@ pub(super) struct Transport {
     /// knows. bollard leaves the version out, because it joins its base address with an absolute path.
     pub(super) prefix: String,
 }
-
-/// The number of names that are looked up at a time. The system's look-up cannot be cancelled, so a request
-/// that times out leaves its look-up running.
-static LOOK_UPS: Semaphore = Semaphore::const_new(2);
 
 /// A limit of bytes.
 #[derive(Clone, Debug)]
@@ -72,48 +66,32 @@ impl Transport {
         // A server expects the origin form; hyper would write bollard's URI, scheme and host included.
         *request.uri_mut() = format!("{}{path}", self.prefix).parse::<Uri>()?;
         request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
-        match &self.host {
-            DockerHost::Unix(path) => {
-                exchange(Limited { stream: UnixStream::connect(path).await?, limit: self.limit }, request)
-                    .await
-            }
-            DockerHost::Tcp(address) => {
-                let addresses = look_up(address).await?;
-                let stream = TcpStream::connect(&*addresses).await?;
-                exchange(Limited { stream, limit: self.limit }, request).await
-            }
-        }
+        let stream = match &self.host {
+            DockerHost::Unix(path) => dial(DialAddress::Unix(path)).await?,
+            DockerHost::Tcp(address) => dial(DialAddress::Tcp(address)).await?,
+        };
+        let mut sender = begin_http(Limited { stream, limit: self.limit }).await?;
+        Ok(sender.send_request(request).await?)
     }
 }
 
-/// Looks up the addresses of a `host:port`.
-async fn look_up(address: &str) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(address) = address.parse() {
-        return Ok(vec![address]);
-    }
-    // The semaphore is never closed.
-    let permit = LOOK_UPS.acquire().await.map_err(io::Error::other)?;
-    let address = address.to_owned();
-    let found = tokio::spawn(async move {
-        let found = lookup_host(address).await.map(Iterator::collect);
-        drop(permit);
-        found
-    });
-    found.await.map_err(io::Error::other)?
-}
-
-async fn exchange<S>(stream: S, request: BollardRequest) -> Result<Response<Incoming>, bollard::errors::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // The task ends with the response: the connection closes once the sender and the body are dropped.
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::trace!(%error, "connection to the engine ended");
+impl Transport {
+    /// Requests a document that this program reads itself.
+    ///
+    /// # Errors
+    /// Fails as [`send`](Transport::send) does, if the engine refuses, and if the answer is another document.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, bollard::errors::Error> {
+        let mut request = BollardRequest::new(Either::Left(Full::default()));
+        *request.uri_mut() = path.parse::<Uri>()?;
+        let answer = self.clone().send(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        if status.is_success() {
+            return Ok(serde_json::from_slice(&body)?);
         }
-    });
-    Ok(sender.send_request(request).await?)
+        let message = String::from_utf8_lossy(&body).into_owned();
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: status.as_u16(), message })
+    }
 }
 
 /// The error for an engine that sent more than its limit. It travels inside an [`io::Error`].

@@ -45,7 +45,11 @@ fn find_says_of_a_pod_without_a_veth_that_it_has_none_and_of_none_that_it_is_unk
     let nobody = format!("unix://{names}/nobody");
     let sources = ["--cri.endpoint", &endpoint, "--path.netns", &names, "--docker.host", &nobody];
     for (query, wanted) in
-        [(name.as_str(), "hostNetwork"), ("no-such-pod", "nothing here is called no-such-pod")]
+        // The engine that the flags name is not there, and may have the name.
+        [
+            (name.as_str(), "hostNetwork"),
+            ("no-such-pod", "it is not known what no-such-pod is; docker could not be asked"),
+        ]
     {
         let output =
             Exporter::command(engine.netns(), &[&["find", query], &sources[..]].concat()).output().unwrap();

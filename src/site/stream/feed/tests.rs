@@ -56,6 +56,7 @@ fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
         networks: Vec::new(),
         others: Vec::new(),
         overflow: Default::default(),
+        stranded: Vec::new(),
         ticked: Duration::from_secs(second),
         scene: Arc::new(Scene {
             pairs: pairs.iter().map(|(pair, _)| pair.clone().into()).collect(),

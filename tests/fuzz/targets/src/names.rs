@@ -148,6 +148,7 @@ pub fn packed(input: &[u8]) {
             networks: Vec::new(),
             others: Vec::new(),
             overflow: Default::default(),
+            stranded: Vec::new(),
             ticked: Duration::ZERO,
             scene: Arc::clone(&scene),
         }
@@ -251,6 +252,7 @@ fn view(names: &Names<'_>) -> View {
         others: Vec::new(),
         overflow: Default::default(),
         ticked: Duration::ZERO,
+        stranded: Vec::new(),
     }
 }
 
