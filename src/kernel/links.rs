@@ -65,7 +65,7 @@ impl Resolver {
         if let Some(nsid) = nsid {
             self.add_what_fits_no_dump(nsid, &mut found);
         }
-        self.name_the_host(&mut found)?;
+        self.name_the_host(&mut found.links)?;
         if nsid.is_none() {
             self.behind_ports.clear();
             for link in &found.links {
@@ -89,28 +89,38 @@ impl Resolver {
         let missing: Vec<u32> =
             peers.iter().copied().filter(|ifindex| !there.contains(ifindex)).take(ONE_BY_ONE).collect();
         // A link that cannot be read is deleted, or stays hidden.
-        found.links.extend(missing.into_iter().filter_map(|ifindex| self.link(nsid, ifindex).ok()));
+        found.links.extend(missing.into_iter().filter_map(|ifindex| self.link(Some(nsid), ifindex).ok()));
     }
 
-    fn link(&mut self, nsid: u32, ifindex: u32) -> Result<Link, Error> {
+    /// Reads one link of the host.
+    pub fn host_link(&mut self, ifindex: u32) -> Result<Link, LookFailure> {
+        let mut link = self.link(None, ifindex).map_err(|error| match error.errno() {
+            Some(Errno::ENODEV) => LookFailure::Gone,
+            _ => look_failure(error),
+        })?;
+        self.name_the_host(std::slice::from_mut(&mut link))?;
+        Ok(link)
+    }
+
+    fn link(&mut self, nsid: Option<u32>, ifindex: u32) -> Result<Link, Error> {
         let mut request = LinkMessage::default();
         request.header.index = ifindex;
-        request.attributes.push(LinkAttribute::IfNetnsId(nsid.cast_signed()));
+        request.attributes.extend(nsid.map(|nsid| LinkAttribute::IfNetnsId(nsid.cast_signed())));
         self.socket.ask(RTM_GETLINK, RouteNetlinkMessage::GetLink(request), |message| {
             let read = wire::link(message.payload)?;
-            (message.kind == wire::RTM_NEWLINK && read.target == Some(nsid)).then_some(read.link)
+            (message.kind == wire::RTM_NEWLINK && read.target == nsid).then_some(read.link)
         })
     }
 
     /// Replaces the host's own nsid in the links by [`PeerNetns::Host`]. A dump assigns an id to the
     /// namespace of every peer, the host's own included.
-    fn name_the_host(&mut self, found: &mut Links) -> Result<(), LookFailure> {
+    fn name_the_host(&mut self, links: &mut [Link]) -> Result<(), LookFailure> {
         let foreign = |link: &Link| matches!(link.peer_netns, PeerNetns::Nsid(_));
-        if self.own_nsid.get().is_none() && found.links.iter().any(foreign) {
+        if self.own_nsid.get().is_none() && links.iter().any(foreign) {
             self.learn_own_nsid().map_err(look_failure)?;
         }
         if let Some(own) = self.own_nsid.get() {
-            found.links.iter_mut().for_each(|link| wire::name_the_host(link, own));
+            links.iter_mut().for_each(|link| wire::name_the_host(link, own));
         }
         Ok(())
     }

@@ -146,13 +146,16 @@ impl Reading {
         known: &mut Knowledge,
         learning: Learning,
     ) -> Vec<Request> {
-        let mut wanted: BTreeSet<Option<u32>> = known.topology.wanted().into_iter().map(Some).collect();
+        let mut wanted = known.topology.wanted();
+        let mut requests = Vec::new();
         if learning == Learning::Events {
-            wanted.extend(known.topology.doubts(&settled.ends));
+            let doubts = known.topology.doubts(&settled.ends);
+            wanted.extend(doubts.nsids);
+            requests.extend(doubts.host_links.into_iter().map(Request::HostLink));
         }
-        let refused = |nsid: &Option<u32>| nsid.is_some_and(|nsid| self.refused.contains(&nsid));
-        wanted.retain(|nsid| !refused(nsid));
-        self.ask(wanted.into_iter().map(|nsid| Request::Links { nsid }).collect(), known)
+        wanted.retain(|nsid| !self.refused.contains(nsid));
+        requests.extend(wanted.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }));
+        self.ask(requests, known)
     }
 
     /// Returns the requests of a tick besides the counters.
@@ -248,6 +251,25 @@ impl Reading {
         }
         // A resync is complete only when it is evaluated.
         Effects { requests: self.open(more, known), changed: change == TopologyChange::Shape || in_resync }
+    }
+
+    /// Takes one link of the host. Returns true if something has changed that is to be evaluated. That a link
+    /// is gone is what an event reports.
+    pub(super) fn take_host_link(
+        &mut self,
+        ifindex: u32,
+        answer: Result<Box<Link>, LookFailure>,
+        known: &mut Knowledge,
+    ) -> bool {
+        self.open_requests.answered(&Request::HostLink(ifindex));
+        if !matches!(answer, Ok(_) | Err(LookFailure::Gone)) {
+            self.owe_resync("failed");
+        }
+        let link = answer.ok().map(|link| *link);
+        if let Some(link) = link {
+            note_counters(NetnsId::Host, &[link], known, Learning::Events);
+        }
+        known.topology.take_link(ifindex, link) == TopologyChange::Shape
     }
 
     /// Takes the namespace that a claim means.
@@ -360,8 +382,10 @@ impl Reading {
 
 fn note_asked(requests: &[Request], known: &mut Knowledge) {
     for request in requests {
-        if let Request::Links { nsid } = request {
-            known.topology.ask(known.topology.netns(*nsid));
+        match request {
+            Request::Links { nsid } => known.topology.ask(known.topology.netns(*nsid)),
+            Request::HostLink(ifindex) => known.topology.ask_link(*ifindex),
+            _ => {}
         }
     }
 }
