@@ -2,8 +2,8 @@
 //! and publishes, and decides nothing.
 //!
 //! Threads: this loop; the reader of events, which must never wait; the resolver, which may wait for the
-//! kernel's RTNL lock; the locator, for requests that do not need the lock; the sampler, which must not
-//! wait behind the resolver; the final sampler, which reads the last counters of links that are about to be
+//! kernel's RTNL lock; the surveyor, for readings of the whole host, which the resolver must not wait behind;
+//! the locator, for requests that do not need the lock; the sampler, which must not wait behind the resolver; the final sampler, which reads the last counters of links that are about to be
 //! deleted and waits behind no other request; and the watcher of names. Threads of the caller ask the
 //! runtimes ([`Engine::follow`]).
 
@@ -68,8 +68,11 @@ pub struct Sources {
     pub events: Events,
     /// Wakes the reader of events.
     pub waker: Waker,
-    /// Reads links and namespaces.
+    /// Reads the links of one namespace, or one link, at a time.
     pub resolver: Resolver,
+    /// Reads all links of the host and searches all processes: names do not wait for these, which can take
+    /// seconds where very many links come and go.
+    pub surveyor: Resolver,
     /// Reads namespaces only: its requests do not wait for the kernel's RTNL lock.
     pub locator: Resolver,
     /// Reads the counters of the host's links.
@@ -102,6 +105,7 @@ pub fn start(
     // The state machine repeats no request before its answer, so these queues are bounded by the number of
     // namespaces and claims.
     let (requests, to_resolve) = channel();
+    let (survey, to_survey) = channel();
     let (locate, to_locate) = channel();
     // Only one sample is requested at a time, so it takes no slot and allocates no memory.
     let (sample, to_sample) = sync_channel(1);
@@ -109,6 +113,7 @@ pub fn start(
         events,
         waker,
         mut resolver,
+        mut surveyor,
         mut locator,
         sampler,
         final_sampler,
@@ -128,6 +133,10 @@ pub fn start(
     let (to, wake, all) = (answered.clone(), waker.clone(), processes.clone());
     thread::Builder::new().name("resolver".into()).spawn(move || {
         answer_all(to_resolve, &to, &wake, |request| resolve(&mut resolver, None, &all, request));
+    })?;
+    let (to, wake, all) = (answered.clone(), waker.clone(), processes.clone());
+    thread::Builder::new().name("surveyor".into()).spawn(move || {
+        answer_all(to_survey, &to, &wake, |request| resolve(&mut surveyor, None, &all, request));
     })?;
     thread::Builder::new().name("locator".into()).spawn(move || {
         answer_all(to_locate, &answered, &waker, |request| {
@@ -157,6 +166,7 @@ pub fn start(
         start: Instant::now(),
         epoch: since_1970(),
         requests,
+        survey,
         locate,
         final_samples,
         watch_exit,
@@ -179,6 +189,7 @@ struct Collector {
     /// The time `start` by the system's clock, since the beginning of 1970.
     epoch: Duration,
     requests: Sender<Request>,
+    survey: Sender<Request>,
     locate: Sender<Request>,
     final_samples: SyncSender<Vec<(u32, Name)>>,
     watch_exit: UnboundedSender<u32>,
@@ -277,6 +288,9 @@ impl Collector {
                 Request::WatchExit(pid) => _ = self.watch_exit.send(pid),
                 Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
                     self.engines[&runtime].notify_one();
+                }
+                request @ (Request::Links { nsid: None } | Request::Search(_)) => {
+                    _ = self.survey.send(request);
                 }
                 request @ (Request::Locate(_)
                 | Request::NewProcesses(_)

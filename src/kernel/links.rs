@@ -10,6 +10,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const RTM_GETLINK: &str = "RTM_GETLINK";
 
@@ -18,9 +19,11 @@ const RTM_GETLINK: &str = "RTM_GETLINK";
 pub struct Resolver {
     pub(super) socket: NetlinkSocket,
     pub(super) own_nsid: OwnNsid,
-    /// The ifindices of the host's peers in each namespace, by nsid, as of the last dump of the host.
-    behind_ports: HashMap<u32, Vec<u32>>,
+    behind_ports: BehindPorts,
 }
+
+/// The ifindices of the host's peers in each namespace, by nsid, as of the last dump of the host.
+type BehindPorts = Arc<Mutex<HashMap<u32, Vec<u32>>>>;
 
 /// The largest number of links missing from a dump that are requested one by one.
 const ONE_BY_ONE: usize = 64;
@@ -28,7 +31,14 @@ const ONE_BY_ONE: usize = 64;
 impl Resolver {
     /// Opens the socket in the namespace of the calling thread.
     pub fn open(own_nsid: OwnNsid) -> Result<Resolver, Error> {
-        Ok(Resolver { socket: NetlinkSocket::open()?, own_nsid, behind_ports: HashMap::new() })
+        Ok(Resolver { socket: NetlinkSocket::open()?, own_nsid, behind_ports: BehindPorts::default() })
+    }
+
+    /// Opens another reader, which does not wait behind this one. Both know the host's ports by the last dump
+    /// of either.
+    pub fn open_another(&self) -> Result<Resolver, Error> {
+        let (own_nsid, behind_ports) = (self.own_nsid.clone(), Arc::clone(&self.behind_ports));
+        Ok(Resolver { socket: NetlinkSocket::open()?, own_nsid, behind_ports })
     }
 
     /// Dumps the links of the host (`None`) or of the namespace with this nsid (IFLA_TARGET_NETNSID, which
@@ -67,10 +77,11 @@ impl Resolver {
         }
         self.name_the_host(&mut found.links)?;
         if nsid.is_none() {
-            self.behind_ports.clear();
+            let mut behind_ports = self.behind_ports.lock().unwrap_or_else(PoisonError::into_inner);
+            behind_ports.clear();
             for link in &found.links {
                 if let (PeerNetns::Nsid(nsid), Some(iflink)) = (link.peer_netns, link.iflink) {
-                    self.behind_ports.entry(nsid).or_default().push(iflink);
+                    behind_ports.entry(nsid).or_default().push(iflink);
                 }
             }
         }
@@ -84,10 +95,12 @@ impl Resolver {
     /// namespace. Alternative names can make a message 64 KiB long. The known peers of ports are therefore
     /// requested one by one, so that no container can hide its links in this way.
     fn add_what_fits_no_dump(&mut self, nsid: u32, found: &mut Links) {
-        let Some(peers) = self.behind_ports.get(&nsid) else { return };
-        let there: HashSet<u32> = found.links.iter().map(|link| link.ifindex).collect();
-        let missing: Vec<u32> =
-            peers.iter().copied().filter(|ifindex| !there.contains(ifindex)).take(ONE_BY_ONE).collect();
+        let missing: Vec<u32> = {
+            let behind_ports = self.behind_ports.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(peers) = behind_ports.get(&nsid) else { return };
+            let there: HashSet<u32> = found.links.iter().map(|link| link.ifindex).collect();
+            peers.iter().copied().filter(|ifindex| !there.contains(ifindex)).take(ONE_BY_ONE).collect()
+        };
         // A link that cannot be read is deleted, or stays hidden.
         found.links.extend(missing.into_iter().filter_map(|ifindex| self.link(Some(nsid), ifindex).ok()));
     }

@@ -107,7 +107,7 @@ impl Reading {
 
     /// Makes requests that belong to the resync.
     pub(super) fn open(&mut self, asked: Vec<Request>, known: &mut Knowledge) -> Vec<Request> {
-        self.open_requests.open_in_resync(&asked);
+        let asked = self.open_requests.open_in_resync(asked);
         note_asked(&asked, known);
         asked
     }
@@ -117,6 +117,14 @@ impl Reading {
         self.open_requests.open_apart(&mut wanted);
         note_asked(&wanted, known);
         wanted
+    }
+
+    /// Adds the next requests of a resync to what follows from an answer.
+    fn send_next(&mut self, mut effects: Effects, known: &mut Knowledge) -> Effects {
+        let next = self.open_requests.send_next();
+        note_asked(&next, known);
+        effects.requests.extend(next);
+        effects
     }
 
     /// Requests the locations of claims that lead nowhere, and, if `without_id`, of those that lead to a
@@ -205,6 +213,19 @@ impl Reading {
         status: &mut Status,
         now: Duration,
     ) -> Effects {
+        let effects = self.note_links(nsid, answer, known, config, status, now);
+        self.send_next(effects, known)
+    }
+
+    fn note_links(
+        &mut self,
+        nsid: Option<u32>,
+        answer: Result<Links, LookFailure>,
+        known: &mut Knowledge,
+        config: &Config,
+        status: &mut Status,
+        now: Duration,
+    ) -> Effects {
         nsid.inspect(|nsid| _ = self.others_awaited.remove(nsid));
         if !self.open_requests.links_answered(nsid) {
             return Effects::default();
@@ -283,13 +304,14 @@ impl Reading {
         let request = Request::Locate(locator.clone());
         let in_resync = self.open_requests.is_of_resync(&request);
         self.open_requests.answered(&request);
+        let effects = Effects { requests: Vec::new(), changed: in_resync };
+        let mut effects = self.send_next(effects, known);
         let taken_back = self.open_requests.located(&locator);
-        let mut effects = Effects { requests: Vec::new(), changed: in_resync };
         match answer {
             Ok(Location { netns: Located::Nsid(nsid), .. }) if taken_back.contains(&nsid) => {
                 // It may be the namespace that had the id before: ask again.
                 effects.changed = false;
-                effects.requests = self.ask(vec![request], known);
+                effects.requests.extend(self.ask(vec![request], known));
             }
             Ok(found) => {
                 if let Located::Nsid(nsid) = found.netns {
@@ -299,9 +321,9 @@ impl Reading {
                     // had this id.
                     let news = before.is_none_or(|before| before.netns != found.netns);
                     if in_resync && self.open_requests.resync.asked.insert(nsid) {
-                        effects.requests = self.open(vec![links], known);
+                        effects.requests.extend(self.open(vec![links], known));
                     } else if news {
-                        effects.requests = self.ask(vec![links], known);
+                        effects.requests.extend(self.ask(vec![links], known));
                     }
                 }
                 effects.changed |= known.evidence.set_location(locator, found);

@@ -671,6 +671,7 @@ mod moves;
 mod names;
 mod polled;
 mod processes;
+mod resyncs;
 mod sequences;
 
 #[test]
