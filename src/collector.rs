@@ -2,9 +2,10 @@
 //! and publishes, and decides nothing.
 //!
 //! Threads: this loop; the reader of events, which must never wait; the resolver, which may wait for the
-//! kernel's RTNL lock; the surveyor, for readings of the whole host, which the resolver must not wait behind;
-//! the locator, for requests that do not need the lock; the sampler, which must not wait behind the resolver; the final sampler, which reads the last counters of links that are about to be
-//! deleted and waits behind no other request; and the watcher of names. Threads of the caller ask the
+//! kernel's RTNL lock; the surveyor, for readings of the whole host, which the resolver must not wait
+//! behind; the locator, for requests that do not need the lock; the sampler, which must not wait behind the
+//! resolver; the final sampler, which reads the last counters of links that are about to be deleted and
+//! waits behind no other request; and the watcher of names. Threads of the caller ask the
 //! runtimes ([`Engine::follow`]).
 
 mod absence;
