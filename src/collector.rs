@@ -5,7 +5,8 @@
 //! |---|---|---|
 //! | `collector` | this loop, which owns the state machine | its inbox |
 //! | `events` | passes on the kernel's events, and answers behind the events before them | its socket |
-//! | `resolver` | dumps links, searches all processes | the kernel's RTNL lock |
+//! | `resolver` | dumps links of a namespace, searches all processes | the kernel's RTNL lock |
+//! | `surveyor` | dumps the links of the host for a resync | the same; the resolver does not wait behind it |
 //! | `locator` | locates claims, reads names and the newest processes | /proc and files, never that lock |
 //! | `sampler` | reads the host's counters | its own requests |
 //! | `final_sampler` | reads the last counters of links that are about to go | its own requests |
@@ -75,8 +76,11 @@ pub struct Sources {
     pub events: Events,
     /// Wakes the reader of events.
     pub waker: Waker,
-    /// Reads links and namespaces.
+    /// Reads the links of one namespace, or one link, at a time.
     pub resolver: Resolver,
+    /// Reads all links of the host and searches all processes: names do not wait for these, which can take
+    /// seconds where very many links come and go.
+    pub surveyor: Resolver,
     /// Reads namespaces only: its requests do not wait for the kernel's RTNL lock.
     pub locator: Resolver,
     /// Reads the counters of the host's links.
@@ -109,6 +113,7 @@ pub fn start(
     // The state machine repeats no request before its answer, so these queues are bounded by the number of
     // namespaces and claims.
     let (requests, to_resolve) = channel();
+    let (survey, to_survey) = channel();
     let (locate, to_locate) = channel();
     // Only one sample is requested at a time, so it takes no slot and allocates no memory.
     let (sample, to_sample) = sync_channel(1);
@@ -116,6 +121,7 @@ pub fn start(
         events,
         waker,
         mut resolver,
+        mut surveyor,
         mut locator,
         sampler,
         final_sampler,
@@ -135,6 +141,10 @@ pub fn start(
     let (to, wake, all) = (answered.clone(), waker.clone(), processes.clone());
     thread::Builder::new().name("resolver".into()).spawn(move || {
         answer_all(to_resolve, &to, &wake, |request| resolve(&mut resolver, None, &all, request));
+    })?;
+    let (to, wake, all) = (answered.clone(), waker.clone(), processes.clone());
+    thread::Builder::new().name("surveyor".into()).spawn(move || {
+        answer_all(to_survey, &to, &wake, |request| resolve(&mut surveyor, None, &all, request));
     })?;
     thread::Builder::new().name("locator".into()).spawn(move || {
         answer_all(to_locate, &answered, &waker, |request| {
@@ -164,6 +174,7 @@ pub fn start(
         start: Instant::now(),
         epoch: since_1970(),
         requests,
+        survey,
         locate,
         final_samples,
         watch_exit,
@@ -186,6 +197,7 @@ struct Collector {
     /// The time `start` by the system's clock, since the beginning of 1970.
     epoch: Duration,
     requests: Sender<Request>,
+    survey: Sender<Request>,
     locate: Sender<Request>,
     final_samples: SyncSender<Vec<(u32, Name)>>,
     watch_exit: UnboundedSender<u32>,
@@ -284,6 +296,9 @@ impl Collector {
                 Request::WatchExit(pid) => _ = self.watch_exit.send(pid),
                 Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
                     self.engines[&runtime].notify_one();
+                }
+                request @ (Request::Links { nsid: None } | Request::Search(_)) => {
+                    _ = self.survey.send(request);
                 }
                 request @ (Request::Locate(_)
                 | Request::NewProcesses(_)

@@ -43,6 +43,9 @@ pub(super) fn resolve(
 ) -> Option<Input> {
     Some(match request {
         Request::Links { nsid } => Input::Links { nsid, answer: resolver.links(nsid) },
+        Request::HostLink(ifindex) => {
+            Input::HostLink { ifindex, answer: resolver.host_link(ifindex).map(Box::new) }
+        }
         Request::Locate(locator) => {
             let cgroup = match locator {
                 Locator::Pid(pid) => processes.cgroup(pid),

@@ -63,11 +63,13 @@ fn open_kernel(settings: &HostSettings) -> anyhow::Result<collector::Sources> {
     let own_nsid = OwnNsid::default();
     let table = kernel::DeviceTable::new(&settings.procfs);
     let (events, waker) = kernel::Events::open(own_nsid.clone())?;
+    let resolver = kernel::Resolver::open(own_nsid)?;
     Ok(collector::Sources {
         events,
         waker,
-        resolver: kernel::Resolver::open(own_nsid.clone())?,
-        locator: kernel::Resolver::open(own_nsid)?,
+        locator: resolver.open_another()?,
+        surveyor: resolver.open_another()?,
+        resolver,
         sampler: kernel::Sampler::open()?,
         final_sampler: kernel::FinalSampler::new(table.clone(), kernel::Sampler::open()?),
         table,

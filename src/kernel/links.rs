@@ -11,6 +11,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const RTM_GETLINK: &str = "RTM_GETLINK";
 
@@ -19,9 +20,11 @@ const RTM_GETLINK: &str = "RTM_GETLINK";
 pub struct Resolver {
     pub(super) socket: NetlinkSocket,
     pub(super) own_nsid: OwnNsid,
-    /// The ifindices of the host's peers in each namespace, by nsid, as of the last dump of the host.
-    behind_ports: HashMap<u32, Vec<u32>>,
+    behind_ports: BehindPorts,
 }
+
+/// The ifindices of the host's peers in each namespace, by nsid, as of the last dump of the host.
+type BehindPorts = Arc<Mutex<HashMap<u32, Vec<u32>>>>;
 
 /// The largest number of links missing from a dump that are requested one by one.
 const ONE_BY_ONE: usize = 64;
@@ -29,7 +32,14 @@ const ONE_BY_ONE: usize = 64;
 impl Resolver {
     /// Opens the socket in the namespace of the calling thread.
     pub fn open(own_nsid: OwnNsid) -> Result<Resolver, Error> {
-        Ok(Resolver { socket: NetlinkSocket::open()?, own_nsid, behind_ports: HashMap::new() })
+        Ok(Resolver { socket: NetlinkSocket::open()?, own_nsid, behind_ports: BehindPorts::default() })
+    }
+
+    /// Opens another reader, which does not wait behind this one. Both know the host's ports by the last dump
+    /// of either.
+    pub fn open_another(&self) -> Result<Resolver, Error> {
+        let (own_nsid, behind_ports) = (self.own_nsid.clone(), Arc::clone(&self.behind_ports));
+        Ok(Resolver { socket: NetlinkSocket::open()?, own_nsid, behind_ports })
     }
 
     /// Dumps the links of the host (`None`) or of the namespace with this nsid (IFLA_TARGET_NETNSID, which
@@ -60,12 +70,13 @@ impl Resolver {
         if let Some(nsid) = nsid {
             self.add_what_fits_no_dump(nsid, &mut found);
         }
-        self.name_the_host(&mut found)?;
+        self.name_the_host(&mut found.links)?;
         if nsid.is_none() {
-            self.behind_ports.clear();
+            let mut behind_ports = self.behind_ports.lock().unwrap_or_else(PoisonError::into_inner);
+            behind_ports.clear();
             for link in &found.links {
                 if let (PeerNetns::Nsid(nsid), Some(iflink)) = (link.peer_netns, link.iflink) {
-                    self.behind_ports.entry(nsid).or_default().push(iflink);
+                    behind_ports.entry(nsid).or_default().push(iflink);
                 }
             }
         }
@@ -94,33 +105,45 @@ impl Resolver {
     /// namespace. Alternative names can make a message 64 KiB long. The known peers of ports are therefore
     /// requested one by one, so that no container can hide its links in this way.
     fn add_what_fits_no_dump(&mut self, nsid: u32, found: &mut Links) {
-        let Some(peers) = self.behind_ports.get(&nsid) else { return };
-        let there: HashSet<u32> = found.links.iter().map(|link| link.ifindex).collect();
-        let missing: Vec<u32> =
-            peers.iter().copied().filter(|ifindex| !there.contains(ifindex)).take(ONE_BY_ONE).collect();
+        let missing: Vec<u32> = {
+            let behind_ports = self.behind_ports.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(peers) = behind_ports.get(&nsid) else { return };
+            let there: HashSet<u32> = found.links.iter().map(|link| link.ifindex).collect();
+            peers.iter().copied().filter(|ifindex| !there.contains(ifindex)).take(ONE_BY_ONE).collect()
+        };
         // A link that cannot be read is deleted, or stays hidden.
-        found.links.extend(missing.into_iter().filter_map(|ifindex| self.link(nsid, ifindex).ok()));
+        found.links.extend(missing.into_iter().filter_map(|ifindex| self.link(Some(nsid), ifindex).ok()));
     }
 
-    fn link(&mut self, nsid: u32, ifindex: u32) -> Result<Link, Error> {
+    /// Reads one link of the host.
+    pub fn host_link(&mut self, ifindex: u32) -> Result<Link, LookFailure> {
+        let mut link = self.link(None, ifindex).map_err(|error| match error.errno() {
+            Some(Errno::ENODEV) => LookFailure::Gone,
+            _ => look_failure(error),
+        })?;
+        self.name_the_host(std::slice::from_mut(&mut link))?;
+        Ok(link)
+    }
+
+    fn link(&mut self, nsid: Option<u32>, ifindex: u32) -> Result<Link, Error> {
         let mut request = LinkMessage::default();
         request.header.index = ifindex;
-        request.attributes.push(LinkAttribute::IfNetnsId(nsid.cast_signed()));
+        request.attributes.extend(nsid.map(|nsid| LinkAttribute::IfNetnsId(nsid.cast_signed())));
         self.socket.ask(RTM_GETLINK, RouteNetlinkMessage::GetLink(request), |message| {
             let read = wire::link(message.payload)?;
-            (message.kind == wire::RTM_NEWLINK && read.target == Some(nsid)).then_some(read.link)
+            (message.kind == wire::RTM_NEWLINK && read.target == nsid).then_some(read.link)
         })
     }
 
     /// Replaces the host's own nsid in the links by [`PeerNetns::Host`]. A dump assigns an id to the
     /// namespace of every peer, the host's own included.
-    fn name_the_host(&mut self, found: &mut Links) -> Result<(), LookFailure> {
+    fn name_the_host(&mut self, links: &mut [Link]) -> Result<(), LookFailure> {
         let foreign = |link: &Link| matches!(link.peer_netns, PeerNetns::Nsid(_));
-        if self.own_nsid.get().is_none() && found.links.iter().any(foreign) {
+        if self.own_nsid.get().is_none() && links.iter().any(foreign) {
             self.learn_own_nsid().map_err(look_failure)?;
         }
         if let Some(own) = self.own_nsid.get() {
-            found.links.iter_mut().for_each(|link| wire::name_the_host(link, own));
+            links.iter_mut().for_each(|link| wire::name_the_host(link, own));
         }
         Ok(())
     }

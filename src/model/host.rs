@@ -97,6 +97,11 @@ impl Host {
                 self.schedule.gather(effects.changed, &self.config, now);
                 effects.requests
             }
+            Input::HostLink { ifindex, answer } => {
+                let changed = self.reading.take_host_link(ifindex, answer, known);
+                self.schedule.gather(changed, &self.config, now);
+                Vec::new()
+            }
             Input::Located { locator, answer } => {
                 let effects = self.reading.take_location(locator, answer, known, now);
                 self.schedule.gather(effects.changed, &self.config, now);

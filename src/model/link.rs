@@ -146,7 +146,8 @@ pub enum PeerNetns {
     Host,
     /// The namespace with this id.
     Nsid(u32),
-    /// The kernel sent a negative id, because the peer's namespace has none: the namespace is dying.
+    /// The kernel sent a negative id: the peer is in another namespace, and that one or the link's own is
+    /// dying.
     Unassigned,
     /// Another namespace, but with an id of a numbering that is not the host's. Only an event from the peer
     /// or a dump says which namespace it is.

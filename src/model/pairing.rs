@@ -123,8 +123,7 @@ fn find_peer(end: End, link: &Link, links: &impl LinkLookup) -> Result<End, EndS
             PeerNetns::Same => peer.netns == end.netns,
             PeerNetns::Host => end.netns == NetnsId::Host,
             PeerNetns::Nsid(nsid) => links.netns_of(nsid) == Some(end.netns),
-            PeerNetns::Unassigned => false,
-            PeerNetns::Elsewhere => peer.netns != end.netns,
+            PeerNetns::Unassigned | PeerNetns::Elsewhere => peer.netns != end.netns,
         };
     if names_us || not_yet { Ok(peer) } else { Err(EndState::Contradicted) }
 }

@@ -19,6 +19,9 @@ pub(crate) const EVALUATE_AT_MOST: Duration = Duration::from_millis(1);
 
 /// The time after which everything is read again although events report what changes.
 pub(crate) const RESYNC: Duration = Duration::from_secs(300);
+/// The requests of a resync that are sent at a time, of those about one namespace and of those about one
+/// claim: what a new container's name waits for comes behind them.
+pub(crate) const RESYNC_AT_A_TIME: usize = 32;
 /// The time within which an event arrives of what a dump has shown already.
 pub(crate) const EVENT_ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// The namespaces that are read at a scrape for links that are no veths: as many as 50 ms allow where there

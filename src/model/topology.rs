@@ -23,6 +23,18 @@ pub(crate) struct Topology {
     /// Each namespace with an open request for its links: the number of open requests, and the links that
     /// events have reported since the first of them.
     asked: HashMap<NetnsId, (u32, BTreeSet<u32>)>,
+    /// The host's links with an open request for that link alone; true if an event has reported the link
+    /// since.
+    asked_links: BTreeMap<u32, bool>,
+}
+
+/// What to read again because ends disagree.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Doubts {
+    /// The nsids of namespaces.
+    pub nsids: BTreeSet<u32>,
+    /// The ifindices of links of the host.
+    pub host_links: BTreeSet<u32>,
 }
 
 /// The effect of an event or a dump on the topology.
@@ -299,6 +311,46 @@ impl Topology {
         self.asked.entry(netns).or_default().0 += 1;
     }
 
+    /// Records a request for one link of the host, with the same precedence of events.
+    pub(crate) fn ask_link(&mut self, ifindex: u32) {
+        self.asked_links.insert(ifindex, false);
+    }
+
+    /// Takes one link of the host as the kernel has it now; `None` if it is gone, which an event reports. An
+    /// event that has arrived since the request takes precedence.
+    pub(crate) fn take_link(&mut self, ifindex: u32, read: Option<Link>) -> TopologyChange {
+        let touched = self.asked_links.remove(&ifindex).unwrap_or_default();
+        let told = self.link(NetnsId::Host, ifindex).copied();
+        let (Some(read), Some(told)) = (read, told) else { return TopologyChange::Counters };
+        if touched {
+            let change = self.store(NetnsId::Host, &told, placed(told, &read));
+            return if self.doubt_again() == TopologyChange::Shape { TopologyChange::Shape } else { change };
+        }
+        // A dump that was requested before may be older.
+        self.touch(NetnsId::Host, ifindex);
+        self.store(NetnsId::Host, &told, read)
+    }
+
+    /// Notes that events have reported a link since the open requests.
+    fn touch(&mut self, netns: NetnsId, ifindex: u32) {
+        if let Some((_, touched)) = self.asked.get_mut(&netns) {
+            touched.insert(ifindex);
+        }
+        if netns == NetnsId::Host
+            && let Some(touched) = self.asked_links.get_mut(&ifindex)
+        {
+            *touched = true;
+        }
+    }
+
+    /// Evaluates all doubted ends again: an answer that is ignored settles no doubt.
+    fn doubt_again(&mut self) -> TopologyChange {
+        let doubted = std::mem::take(&mut self.doubted);
+        let change = if doubted.is_empty() { TopologyChange::Counters } else { TopologyChange::Shape };
+        self.inventory.changed.extend(doubted.into_keys());
+        change
+    }
+
     /// Takes one answer as arrived. Returns the links that events have reported since the request.
     pub(crate) fn answered(&mut self, netns: NetnsId) -> BTreeSet<u32> {
         match self.asked.remove(&netns) {
@@ -322,11 +374,7 @@ impl Topology {
         touched: &BTreeSet<u32>,
     ) -> (Vec<u32>, TopologyChange) {
         let partial = self.partial.remove(&netns);
-        if !touched.is_empty() {
-            // The answer is ignored for the touched links, so it settles no doubt: all doubted ends are
-            // evaluated again.
-            self.inventory.changed.extend(std::mem::take(&mut self.doubted).into_keys());
-        }
+        let doubted = !touched.is_empty() && self.doubt_again() == TopologyChange::Shape;
         let mut new: BTreeMap<u32, Box<Link>> =
             links.into_iter().map(|link| (link.ifindex, Box::new(link))).collect();
         for &ifindex in touched {
@@ -347,7 +395,7 @@ impl Topology {
         let differ = |link: &&Link| old.get(&link.ifindex).is_none_or(|old| differs(old, link));
         let differing = changed.iter().filter(differ).map(|link| link.ifindex);
         let differ: Vec<u32> = gone.iter().copied().chain(differing).collect();
-        let change = match gone.is_empty() && changed.is_empty() && !partial {
+        let change = match gone.is_empty() && changed.is_empty() && !partial && !doubted {
             true => TopologyChange::Counters,
             false => TopologyChange::Shape,
         };
@@ -423,13 +471,11 @@ impl Topology {
             return;
         }
         self.set_link(end.netns, end.ifindex, Some(Link { peer_netns: PeerNetns::Unassigned, ..link }));
-        if let Some((_, touched)) = self.asked.get_mut(&end.netns) {
-            touched.insert(end.ifindex);
-        }
+        self.touch(end.netns, end.ifindex);
     }
 
     /// Stores one link as an event reports it.
-    pub(crate) fn upsert(&mut self, netns: NetnsId, mut link: Link) -> TopologyChange {
+    pub(crate) fn upsert(&mut self, netns: NetnsId, link: Link) -> TopologyChange {
         if !self.knows(netns) {
             self.partial.insert(netns);
             self.inventory.know(netns, Some(Inside::Seen(BTreeMap::new())));
@@ -439,38 +485,36 @@ impl Topology {
         if self.inventory.is_denied(netns) {
             return TopologyChange::Counters;
         }
-        if let Some((_, touched)) = self.asked.get_mut(&netns) {
-            touched.insert(link.ifindex);
+        self.touch(netns, link.ifindex);
+        if let Some(old) = self.link(netns, link.ifindex).copied() {
+            return self.store(netns, &old, placed(link, &old));
         }
-        let old = self.link(netns, link.ifindex).copied();
-        if old.is_none() {
-            // The first event of a new device is sent before the device can have counted anything
-            // (register_netdevice in net/core/dev.c); a device that is moved keeps its counters.
-            let born = link.counters == Counters::default();
-            self.births.insert(End { netns, ifindex: link.ifindex }, born);
-        }
-        if let Some(old) = old {
-            link = placed(link, &old);
-            if !differs(&old, &link) {
-                // A more or less exact place of the peer is no change of shape, but a later comparison may
-                // need it.
-                if old.peer_netns == link.peer_netns {
-                    self.update_counters(netns, &link);
-                } else {
-                    self.set_link(netns, link.ifindex, Some(link));
-                }
-                return TopologyChange::Counters;
-            }
-        }
+        // The first event of a new device is sent before the device can have counted anything
+        // (register_netdevice in net/core/dev.c); a device that is moved keeps its counters.
+        let born = link.counters == Counters::default();
+        self.births.insert(End { netns, ifindex: link.ifindex }, born);
         self.set_link(netns, link.ifindex, Some(link));
         TopologyChange::Shape
     }
 
+    /// Replaces one link by its present state.
+    fn store(&mut self, netns: NetnsId, old: &Link, new: Link) -> TopologyChange {
+        if differs(old, &new) {
+            self.set_link(netns, new.ifindex, Some(new));
+            return TopologyChange::Shape;
+        }
+        // A more or less exact place of the peer is no change of shape, but a later comparison may need it.
+        if old.peer_netns == new.peer_netns {
+            self.update_counters(netns, &new);
+        } else {
+            self.set_link(netns, new.ifindex, Some(new));
+        }
+        TopologyChange::Counters
+    }
+
     /// Removes a link from a namespace.
     pub(crate) fn unlink(&mut self, netns: NetnsId, ifindex: u32) {
-        if let Some((_, touched)) = self.asked.get_mut(&netns) {
-            touched.insert(ifindex);
-        }
+        self.touch(netns, ifindex);
         if self.link(netns, ifindex).is_some() {
             self.set_link(netns, ifindex, None);
         }
@@ -542,13 +586,13 @@ impl Topology {
         Settled { before, pairs, ends, namespaces, switches }
     }
 
-    /// Returns the namespaces to read again because two of these ends disagree: one of them has moved, and
-    /// the kernel sends no event about the other. Each end is doubted once for each change of either link.
-    /// `None` stands for the host. The host is read only if one of its ends is contradicted, because all of
-    /// its own events arrive and it may have very many links; a missing peer is no reason, because an end
-    /// lacks its peer for a moment whenever a pair is created.
-    pub(crate) fn doubts(&mut self, ends: &BTreeSet<End>) -> BTreeSet<Option<u32>> {
-        let mut asked = BTreeSet::new();
+    /// Returns what to read again because two of these ends disagree: one of them has moved, and the kernel
+    /// sends no event about the other. Each end is doubted once for each change of either link. Of the host,
+    /// which may have very many links, the ends alone are read, and only if they are contradicted, because
+    /// all of its own events arrive; a missing peer is no reason, because an end lacks its peer for a moment
+    /// whenever a pair is created.
+    pub(crate) fn doubts(&mut self, ends: &BTreeSet<End>) -> Doubts {
+        let mut doubts = Doubts::default();
         for &end in ends {
             let state = self.pairing.single().get(&end);
             if !matches!(state, Some(EndState::Contradicted | EndState::PeerMissing)) {
@@ -560,17 +604,21 @@ impl Topology {
                 PeerNetns::Nsid(nsid) => self.netns(Some(nsid)),
                 _ => end.netns,
             };
-            let peer = link.iflink.and_then(|ifindex| self.link(netns, ifindex).copied());
-            let links = [Some(link), peer]
+            let peer = link.iflink.map(|ifindex| End { netns, ifindex });
+            let known = peer.and_then(|peer| self.link(peer.netns, peer.ifindex).copied());
+            let links = [Some(link), known]
                 .map(|link| link.map(|link| Link { counters: Counters::default(), ..link }));
             if self.doubted.get(&end) != Some(&links) {
-                let contradicted = state == Some(&EndState::Contradicted);
-                let nsids = [end.netns, netns].map(NetnsId::nsid).into_iter();
-                asked.extend(nsids.filter(|nsid| nsid.is_some() || contradicted));
+                doubts.nsids.extend([end.netns, netns].into_iter().filter_map(NetnsId::nsid));
+                if state == Some(&EndState::Contradicted) {
+                    let on_host = [Some(end), peer].into_iter().flatten();
+                    let on_host = on_host.filter(|end| end.netns == NetnsId::Host);
+                    doubts.host_links.extend(on_host.map(|end| end.ifindex));
+                }
                 self.doubted.insert(end, links);
             }
         }
-        asked
+        doubts
     }
 
     /// Marks every end and namespace as changed.
@@ -645,12 +693,16 @@ impl Topology {
     }
 }
 
-/// Returns a link as an event reports it, with the peer's namespace from a dump if the dump names the same
-/// peer.
-fn placed(told: Link, read: &Link) -> Link {
-    let same_peer = read.iflink == told.iflink && read.peer_netns != PeerNetns::Same;
+/// Returns a link as an event reports it, with the peer's namespace as it is known if the event does not say
+/// where the same peer is: an event of another namespace has an id of that namespace, and the kernel gives no
+/// id where either namespace is about to be dismantled (`peernet2id_alloc` in net/core/net_namespace.c), some
+/// milliseconds before it reports that.
+fn placed(told: Link, known: &Link) -> Link {
+    let same_peer = known.iflink == told.iflink && known.peer_netns != PeerNetns::Same;
     match told.peer_netns {
-        PeerNetns::Elsewhere if same_peer => Link { peer_netns: read.peer_netns, ..told },
+        PeerNetns::Elsewhere | PeerNetns::Unassigned if same_peer => {
+            Link { peer_netns: known.peer_netns, ..told }
+        }
         _ => told,
     }
 }

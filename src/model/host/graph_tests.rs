@@ -102,6 +102,10 @@ impl Truth {
                     let room = nsid.map_or(0, |nsid| nsid as usize);
                     Input::Links { nsid, answer: Ok(Links { links: self.links(room), ..Links::default() }) }
                 }
+                Request::HostLink(ifindex) => {
+                    let link = self.links(0).into_iter().find(|link| link.ifindex == ifindex);
+                    Input::HostLink { ifindex, answer: link.map(Box::new).ok_or(LookFailure::Gone) }
+                }
                 Request::Locate(Locator::Pid(pid)) => {
                     let at = Location { netns: Located::Nsid(pid), cgroup: Some(self.cgroup(pid as usize)) };
                     Input::Located { locator: Locator::Pid(pid), answer: Ok(at) }

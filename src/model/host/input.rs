@@ -21,6 +21,13 @@ pub enum Input {
         /// The answer to [`Request::Links`].
         answer: Result<Links, LookFailure>,
     },
+    /// One link of the host.
+    HostLink {
+        /// The ifindex of the link.
+        ifindex: u32,
+        /// The answer to [`Request::HostLink`].
+        answer: Result<Box<Link>, LookFailure>,
+    },
     /// The namespace that a claim means.
     Located {
         /// The locator of the claim.
@@ -131,6 +138,8 @@ pub enum Request {
         /// The nsid of the namespace; `None` for the host's.
         nsid: Option<u32>,
     },
+    /// One link of the host, by its ifindex.
+    HostLink(u32),
     /// Asks for the namespace that a claim means.
     Locate(Locator),
     /// Asks for the claims of a runtime.
@@ -151,7 +160,7 @@ pub enum Request {
 impl Request {
     /// Returns true for what the kernel answers, and no runtime.
     pub(super) fn is_of_kernel(&self) -> bool {
-        matches!(self, Request::Links { .. } | Request::Locate(_))
+        matches!(self, Request::Links { .. } | Request::HostLink(_) | Request::Locate(_))
     }
 }
 

@@ -119,7 +119,7 @@ impl Reading {
 
     /// Makes requests that belong to the resync.
     pub(super) fn open(&mut self, asked: Vec<Request>, known: &mut Knowledge) -> Vec<Request> {
-        self.open_requests.open_in_resync(&asked);
+        let asked = self.open_requests.open_in_resync(asked);
         note_asked(&asked, known);
         asked
     }
@@ -129,6 +129,14 @@ impl Reading {
         self.open_requests.open_apart(&mut wanted);
         note_asked(&wanted, known);
         wanted
+    }
+
+    /// Adds the next requests of a resync to what follows from an answer.
+    fn send_next(&mut self, mut effects: Effects, known: &mut Knowledge) -> Effects {
+        let next = self.open_requests.send_next();
+        note_asked(&next, known);
+        effects.requests.extend(next);
+        effects
     }
 
     /// Requests the locations of claims that lead nowhere, and, if `without_id`, of those that lead to a
@@ -158,13 +166,16 @@ impl Reading {
         known: &mut Knowledge,
         learning: Learning,
     ) -> Vec<Request> {
-        let mut wanted: BTreeSet<Option<u32>> = known.topology.wanted().into_iter().map(Some).collect();
+        let mut wanted = known.topology.wanted();
+        let mut requests = Vec::new();
         if learning == Learning::Events {
-            wanted.extend(known.topology.doubts(&settled.ends));
+            let doubts = known.topology.doubts(&settled.ends);
+            wanted.extend(doubts.nsids);
+            requests.extend(doubts.host_links.into_iter().map(Request::HostLink));
         }
-        let refused = |nsid: &Option<u32>| nsid.is_some_and(|nsid| self.refused.contains(&nsid));
-        wanted.retain(|nsid| !refused(nsid));
-        self.ask(wanted.into_iter().map(|nsid| Request::Links { nsid }).collect(), known)
+        wanted.retain(|nsid| !self.refused.contains(nsid));
+        requests.extend(wanted.into_iter().map(|nsid| Request::Links { nsid: Some(nsid) }));
+        self.ask(requests, known)
     }
 
     /// Returns the requests of a tick besides the counters.
@@ -206,6 +217,19 @@ impl Reading {
 
     /// Takes the links of the host (`None`) or of a namespace.
     pub(super) fn take_links(
+        &mut self,
+        nsid: Option<u32>,
+        answer: Result<Links, LookFailure>,
+        known: &mut Knowledge,
+        config: &Config,
+        status: &mut Status,
+        now: Duration,
+    ) -> Effects {
+        let effects = self.note_links(nsid, answer, known, config, status, now);
+        self.send_next(effects, known)
+    }
+
+    fn note_links(
         &mut self,
         nsid: Option<u32>,
         answer: Result<Links, LookFailure>,
@@ -262,6 +286,25 @@ impl Reading {
         Effects { requests: self.open(more, known), changed: change == TopologyChange::Shape || in_resync }
     }
 
+    /// Takes one link of the host. Returns true if something has changed that is to be evaluated. That a link
+    /// is gone is what an event reports.
+    pub(super) fn take_host_link(
+        &mut self,
+        ifindex: u32,
+        answer: Result<Box<Link>, LookFailure>,
+        known: &mut Knowledge,
+    ) -> bool {
+        self.open_requests.answered(&Request::HostLink(ifindex));
+        if !matches!(answer, Ok(_) | Err(LookFailure::Gone)) {
+            self.owe_resync("failed");
+        }
+        let link = answer.ok().map(|link| *link);
+        if let Some(link) = link {
+            note_counters(NetnsId::Host, &[link], known, Learning::Events);
+        }
+        known.topology.take_link(ifindex, link) == TopologyChange::Shape
+    }
+
     /// Takes the namespace that a claim means.
     pub(super) fn take_location(
         &mut self,
@@ -273,13 +316,14 @@ impl Reading {
         let request = Request::Locate(locator.clone());
         let in_resync = self.open_requests.is_of_resync(&request);
         self.open_requests.answered(&request);
+        let effects = Effects { requests: Vec::new(), changed: in_resync };
+        let mut effects = self.send_next(effects, known);
         let taken_back = self.open_requests.located(&locator);
-        let mut effects = Effects { requests: Vec::new(), changed: in_resync };
         match answer {
             Ok(Location { netns: Located::Nsid(nsid), .. }) if taken_back.contains(&nsid) => {
                 // It may be the namespace that had the id before: ask again.
                 effects.changed = false;
-                effects.requests = self.ask(vec![request], known);
+                effects.requests.extend(self.ask(vec![request], known));
             }
             Ok(found) => {
                 if let Located::Nsid(nsid) = found.netns {
@@ -289,9 +333,9 @@ impl Reading {
                     // had this id.
                     let news = before.is_none_or(|before| before.netns != found.netns);
                     if in_resync && self.open_requests.resync.asked.insert(nsid) {
-                        effects.requests = self.open(vec![links], known);
+                        effects.requests.extend(self.open(vec![links], known));
                     } else if news {
-                        effects.requests = self.ask(vec![links], known);
+                        effects.requests.extend(self.ask(vec![links], known));
                     }
                 }
                 effects.changed |= known.evidence.set_location(locator, found);
@@ -372,8 +416,10 @@ impl Reading {
 
 fn note_asked(requests: &[Request], known: &mut Knowledge) {
     for request in requests {
-        if let Request::Links { nsid } = request {
-            known.topology.ask(known.topology.netns(*nsid));
+        match request {
+            Request::Links { nsid } => known.topology.ask(known.topology.netns(*nsid)),
+            Request::HostLink(ifindex) => known.topology.ask_link(*ifindex),
+            _ => {}
         }
     }
 }

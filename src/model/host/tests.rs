@@ -69,6 +69,12 @@ impl World {
                 let links = self.links.get(&nsid).cloned().unwrap_or(Err(LookFailure::Gone));
                 Input::Links { nsid, answer: links.map(|links| Links { links, ..Links::default() }) }
             }
+            Request::HostLink(ifindex) => {
+                let links = self.links[&None].as_ref().map_err(Clone::clone);
+                let link = links.map(|links| links.iter().find(|link| link.ifindex == ifindex));
+                let answer = link.and_then(|link| link.copied().ok_or(LookFailure::Gone)).map(Box::new);
+                Input::HostLink { ifindex, answer }
+            }
             Request::Locate(locator) => {
                 let Locator::Pid(pid) = locator else { panic!("{locator:?}") };
                 let found = self.pids.get(&pid).copied().ok_or(LookFailure::Gone);
@@ -665,6 +671,7 @@ mod moves;
 mod names;
 mod polled;
 mod processes;
+mod resyncs;
 mod sequences;
 mod stranded;
 

@@ -97,3 +97,129 @@ fn ends_that_stay_in_contradiction_are_asked_about_once() {
     }
     assert_eq!(asked, 0, "nothing has changed since");
 }
+
+/// The kernel gives no id where either namespace is about to be dismantled, some milliseconds before it
+/// reports that. Such an event contradicts nothing: the pair stays, and nothing is read because of it.
+#[test]
+fn an_end_that_does_not_say_where_its_peer_is_stays_a_pair_and_is_not_asked_about() {
+    let none = Counters::default();
+    let dying = |link: Link| Link { peer_netns: PeerNetns::Unassigned, up: false, ..link };
+    let inner = || Event::Link { source: Some(0), link: dying(eth0(2, 10, none)) };
+    let outer = || Event::Link { source: None, link: dying(port(10, 2, PeerNetns::Same, none)) };
+    let between =
+        |nsid| Event::Link { source: Some(nsid), link: dying(veth(2 + nsid, 3 - nsid, PeerNetns::Same)) };
+    let [on_host, off_host] = [true, false];
+    for (has_port, events) in [
+        (on_host, vec![inner()]),
+        (on_host, vec![outer()]),
+        (on_host, vec![inner(), outer()]),
+        (on_host, vec![outer(), inner()]),
+        (off_host, vec![between(0)]),
+        (off_host, vec![between(1)]),
+        (off_host, vec![between(0), between(1)]),
+    ] {
+        let (mut world, mut host) = live_host();
+        let mut seen = vec![Event::NewNsid(0), Event::NewNsid(1)];
+        if has_port {
+            world.start(0, 10);
+            seen.push(Event::Lost);
+        } else {
+            let links = [veth(2, 3, PeerNetns::Nsid(1)), veth(3, 2, PeerNetns::Nsid(0))];
+            for (nsid, link) in (0..).zip(links) {
+                has(&mut world, nsid, vec![link]);
+                let link = Link { peer_netns: PeerNetns::Elsewhere, ..link };
+                seen.push(Event::Link { source: Some(nsid), link });
+            }
+        }
+        world.tell(&mut host, Input::Events(seen), NOW);
+        world.tell(&mut host, Input::Wake, NOW);
+        assert_eq!(host.view().unwrap().scene.ends[&EndState::Paired], 2);
+        let text = format!("{events:?}");
+        let mut asked = hear(&mut host, events);
+        asked.extend(host.apply(Input::Wake, NOW));
+        asked.retain(|request| matches!(request, Request::Links { .. } | Request::HostLink(_)));
+        assert_eq!(asked, [], "{text}");
+        assert_eq!(host.view().unwrap().scene.ends[&EndState::Paired], 2, "{text}");
+    }
+}
+
+/// The same where no event has come of the end before: what the pair carries is booked when it dies.
+#[test]
+fn an_end_that_is_first_heard_of_as_its_namespace_dies_is_a_pair() {
+    let (_, mut host) = live_host();
+    expect(&mut host, &[("web", 10, "br-front")], NOW);
+    let none = Counters::default();
+    let inner = Link { peer_netns: PeerNetns::Unassigned, ..eth0(2, 10, none) };
+    let events = [
+        Event::NewNsid(0),
+        Event::Link { source: None, link: detached(port(10, 2, PeerNetns::Same, none)) },
+        Event::Link { source: None, link: port(10, 2, PeerNetns::Nsid(0), none) },
+        Event::Link { source: Some(0), link: inner },
+    ];
+    let asked = hear(&mut host, events);
+    assert!(!asked.iter().any(|request| matches!(request, Request::HostLink(_))), "{asked:?}");
+    hear(&mut host, ended(0, 10, 500, 70));
+    assert_eq!(totals(&host), [("web".to_owned(), 500, 70)]);
+}
+
+/// A pair between the host and a namespace, the inner end of which moves on to another: the host hears
+/// nothing about its own end. That end alone is read, as the host may have very many.
+fn moved_on() -> (World, Host, Vec<Request>) {
+    let (mut world, mut host) = live_host();
+    world.start(0, 10);
+    has(&mut world, 1, vec![]);
+    let seen = vec![Event::NewNsid(0), Event::NewNsid(1), Event::Lost];
+    world.tell(&mut host, Input::Events(seen), NOW);
+    world.tell(&mut host, Input::Wake, NOW);
+    world.kill(0, 10);
+    world.start(1, 10);
+    has(&mut world, 0, vec![]);
+    let none = Counters::default();
+    let moved = [
+        Event::Unlink { source: Some(0), link: eth0(2, 10, none), moved: true },
+        Event::Link { source: Some(1), link: eth0(2, 10, none) },
+    ];
+    let mut asked = hear(&mut host, moved);
+    for nsid in [0, 1] {
+        asked.extend(host.apply(world.answer(Request::Links { nsid: Some(nsid) }), NOW));
+    }
+    (world, host, asked)
+}
+
+#[test]
+fn of_a_host_whose_end_is_contradicted_that_end_alone_is_read() {
+    let (world, mut host, asked) = moved_on();
+    assert!(asked.contains(&Request::HostLink(10)), "{asked:?}");
+    assert!(!asked.contains(&Request::Links { nsid: None }), "{asked:?}");
+    world.tell(&mut host, world.answer(Request::HostLink(10)), NOW);
+    let scene = host.view().unwrap().scene;
+    assert_eq!(scene.ends[&EndState::Paired], 2, "{:?}", scene.ends);
+    assert_eq!(scene.ends.values().sum::<usize>(), 2);
+}
+
+#[test]
+fn an_answer_about_one_link_is_not_believed_if_an_event_has_come_since_and_is_asked_for_again() {
+    let (world, mut host, _) = moved_on();
+    let late = Link { mtu: 1, ..*world.links[&None].as_ref().unwrap().last().unwrap() };
+    let event = port(10, 2, PeerNetns::Nsid(0), Counters::default());
+    hear(&mut host, [Event::Link { source: None, link: Link { mtu: 2, ..event } }]);
+    let late = Input::HostLink { ifindex: 10, answer: Ok(Box::new(late)) };
+    let mut asked = host.apply(late, NOW);
+    asked.extend(host.apply(Input::Wake, NOW));
+    let link = |host: &Host| *host.known.topology.link(NetnsId::Host, 10).unwrap();
+    assert_eq!((link(&host).mtu, link(&host).peer_netns), (2, PeerNetns::Nsid(0)));
+    assert!(asked.contains(&Request::HostLink(10)), "{asked:?}");
+    world.tell(&mut host, world.answer(Request::HostLink(10)), NOW);
+    assert_eq!(link(&host).peer_netns, PeerNetns::Nsid(1));
+}
+
+#[test]
+fn a_link_that_is_gone_when_it_is_asked_about_stays_until_its_event() {
+    let (_, mut host, _) = moved_on();
+    let known = |host: &Host| host.known.topology.link(NetnsId::Host, 10).is_some();
+    host.apply(Input::HostLink { ifindex: 10, answer: Err(LookFailure::Gone) }, NOW);
+    assert!(known(&host));
+    let last = detached(port(10, 2, PeerNetns::Same, Counters::default()));
+    hear(&mut host, [Event::Unlink { source: None, link: last, moved: false }]);
+    assert!(!known(&host) && host.status().lost == 1, "{}", host.status().lost);
+}

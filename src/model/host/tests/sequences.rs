@@ -271,6 +271,11 @@ impl Kernel {
                 let links = [bridge].into_iter().filter(|_| place == 0).chain(links).collect();
                 Input::Links { nsid, answer: Ok(Links { links, ..Links::default() }) }
             }
+            Request::HostLink(ifindex) => {
+                let there = self.links.contains_key(&(0, ifindex));
+                let link = there.then(|| Box::new(self.link(Spot { place: 0, ifindex })));
+                Input::HostLink { ifindex, answer: link.ok_or(LookFailure::Gone) }
+            }
             Request::Locate(locator) => {
                 let place = match &locator {
                     Locator::Pid(pid) => Some(pid - 100).filter(|place| self.exist.contains(place)),

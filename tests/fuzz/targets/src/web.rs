@@ -142,6 +142,7 @@ fn kernel() -> Sources {
         events,
         waker,
         resolver: resolver(),
+        surveyor: resolver(),
         locator: resolver(),
         sampler: Sampler::open().expect("a socket"),
         final_sampler: FinalSampler::new(table.clone(), Sampler::open().expect("a socket")),
