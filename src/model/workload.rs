@@ -155,6 +155,8 @@ pub struct Endpoint {
     pub network: String,
     /// The MAC address that the runtime has assigned to the interface.
     pub address: Option<Mac>,
+    /// The name of the interface, if the runtime reports that and no address; else empty.
+    pub interface: String,
 }
 
 /// A runtime's claim that a workload owns a namespace.

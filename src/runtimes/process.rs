@@ -48,8 +48,13 @@ impl Processes {
     /// Returns the workload of a process, named by its machine, unit or command; `None` if the process has
     /// ended.
     pub fn workload(&self, pid: u32) -> Option<Workload> {
+        Some(workload(&self.command(pid)?, self.cgroup(pid).as_deref()))
+    }
+
+    /// Returns the name of a process's command, cut to 15 bytes; `None` if the process has ended.
+    pub(crate) fn command(&self, pid: u32) -> Option<Vec<u8>> {
         let command = fs::read(self.procfs.join(pid.to_string()).join("comm")).ok()?;
-        Some(workload(command.trim_ascii_end(), self.cgroup(pid).as_deref()))
+        Some(command.trim_ascii_end().to_vec())
     }
 
     /// Returns the path of a process's cgroup: the deepest, where several hierarchies are mounted. Returns

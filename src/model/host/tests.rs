@@ -55,7 +55,11 @@ impl World {
         let claims = containers.iter().map(|&(name, pid, ifindex)| Claim {
             owner: Workload { id: format!("id-{name}"), ..Workload::named(Runtime::Docker, name) },
             locator: Locator::Pid(pid),
-            endpoints: vec![Endpoint { network: "front".into(), address: Some(mac(ifindex)) }],
+            endpoints: vec![Endpoint {
+                network: "front".into(),
+                address: Some(mac(ifindex)),
+                interface: String::new(),
+            }],
             members: Vec::new(),
             started: Started::default(),
         });

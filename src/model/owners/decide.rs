@@ -351,7 +351,11 @@ impl Owners {
 }
 
 fn add_expected(decided: &mut Decided, expected: &Expected) {
-    let endpoint = Endpoint { network: expected.network.clone(), address: Some(expected.address) };
+    let endpoint = Endpoint {
+        network: expected.network.clone(),
+        address: Some(expected.address),
+        interface: String::new(),
+    };
     match &mut decided.owner {
         None => {
             let ownership = Ownership::alone(expected.workload.clone(), None);

@@ -6,7 +6,7 @@ use crate::model::link::{End, Link, LinkKind, NetnsId};
 use crate::model::pairing::{self, Inside, OwnerKind, Pair, Role, Side};
 use crate::model::topology::Topology;
 use crate::model::view::{OtherLink, ShownPair, ShownSide};
-use crate::model::workload::{Runtime, Workload};
+use crate::model::workload::{Endpoint, Runtime, Workload};
 use std::sync::Arc;
 
 /// The loopback's ifindex in every namespace (include/net/flow.h).
@@ -121,15 +121,20 @@ impl Owners {
         }
         let owner = self.owners.get(&side.end.netns);
         let address = side.link.and_then(|link| link.address);
-        let by_address = owner.zip(address).and_then(|(owner, address)| {
-            owner.endpoints.iter().find(|endpoint| endpoint.address == Some(address))
+        let interface = side.link.map_or_else(String::new, |link| link.name.to_string());
+        let endpoint = owner.and_then(|owner| {
+            let by_address = |endpoint: &&Endpoint| address.is_some() && endpoint.address == address;
+            let by_name = |endpoint: &&Endpoint| {
+                endpoint.address.is_none() && !interface.is_empty() && endpoint.interface == interface
+            };
+            let endpoints = || owner.endpoints.iter();
+            endpoints().find(by_address).or_else(|| endpoints().find(by_name))
         });
         let bridge = port.bridge.filter(|_| port.end.netns == NetnsId::Host);
-        let network = match by_address {
+        let network = match endpoint {
             Some(endpoint) => endpoint.network.clone(),
             None => bridge.and_then(|bridge| self.bridges.get(&bridge)).cloned().unwrap_or_default(),
         };
-        let interface = side.link.map_or_else(String::new, |link| link.name.to_string());
         Some(match owner {
             Some(owner) => LabelSet::of(&owner.ownership.owner, interface, network),
             None => LabelSet::of(&Workload::named(Runtime::Unknown, ""), interface, network),

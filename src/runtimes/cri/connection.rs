@@ -2,6 +2,7 @@
 
 use super::{CriEndpoint, Error};
 use crate::model::text::one_line;
+use crate::runtimes::denied;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper::http::uri::PathAndQuery;
@@ -123,9 +124,7 @@ fn refused(endpoint: &CriEndpoint, error: &io::Error, within: Duration) -> Error
     match error.kind() {
         // A socket with a full queue gives this error: a process listens, but does not accept.
         io::ErrorKind::WouldBlock => too_slow(endpoint, within),
-        io::ErrorKind::PermissionDenied => Error::Denied(format!(
-            "permission denied at {endpoint}: it takes root or the group of the socket"
-        )),
+        io::ErrorKind::PermissionDenied => Error::Denied(denied(endpoint, Some(endpoint.path()))),
         _ => Error::NotThere(one_line(&format!("no CRI server listens at {endpoint}: {error}"))),
     }
 }

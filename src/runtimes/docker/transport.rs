@@ -1,7 +1,9 @@
 //! Transport of requests to the engine, with a limit on the bytes of the answer.
 
 use super::DockerHost;
+use super::activation::Listener;
 use bollard::BollardRequest;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
@@ -10,8 +12,6 @@ use hyper_util::rt::TokioIo;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
@@ -22,65 +22,33 @@ use tokio::sync::Semaphore;
 pub(super) struct Transport {
     pub(super) host: DockerHost,
     /// The limit of the bytes that one connection may bring.
-    pub(super) limit: Limit,
-    /// The prefix of every path: `/v1.41`. Without a version an engine answers in the newest version it
-    /// knows. bollard leaves the version out, because it joins its base address with an absolute path.
-    pub(super) prefix: String,
+    pub(super) limit: u64,
+    /// The process that listens at the host, as of the last dial.
+    pub(super) listener: Listener,
 }
 
 /// The number of names that are looked up at a time. The system's look-up cannot be cancelled, so a request
 /// that times out leaves its look-up running.
 static LOOK_UPS: Semaphore = Semaphore::const_new(2);
 
-/// A limit of bytes.
-#[derive(Clone, Debug)]
-pub(super) enum Limit {
-    /// The bytes left on one connection, from its beginning to its end.
-    InAll(u64),
-    /// The bytes left until the owner of the counter sets it anew.
-    UntilNext(Arc<AtomicU64>),
-}
-
-impl Limit {
-    /// Subtracts the bytes that were read.
-    ///
-    /// # Errors
-    /// [`OverLimit`] if fewer were left.
-    fn count_bytes(&mut self, read: u64) -> io::Result<()> {
-        let left = match self {
-            Limit::InAll(left) => {
-                let enough = left.checked_sub(read);
-                *left = enough.unwrap_or_default();
-                enough
-            }
-            Limit::UntilNext(left) => {
-                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(read)).ok()
-            }
-        };
-        left.map(|_| ()).ok_or_else(|| io::Error::other(OverLimit))
-    }
-}
-
 impl Transport {
-    /// Sends one request. `IOError` means that the engine could not be dialled; a later failure of the
-    /// stream is a `HyperResponseError`, here or in the body.
-    pub(super) async fn send(
-        self,
-        mut request: BollardRequest,
-    ) -> Result<Response<Incoming>, bollard::errors::Error> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        // A server expects the origin form; hyper would write bollard's URI, scheme and host included.
-        *request.uri_mut() = format!("{}{path}", self.prefix).parse::<Uri>()?;
+    /// Sends a request for this path. `IOError` means that the engine could not be dialled; a later failure
+    /// of the stream is a `HyperResponseError`, here or in the body.
+    pub(super) async fn get(self, path: &str) -> Result<Response<Incoming>, bollard::errors::Error> {
+        let mut request = BollardRequest::new(Either::Left(Full::default()));
+        // A server expects the origin form.
+        *request.uri_mut() = path.parse::<Uri>()?;
         request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
         match &self.host {
             DockerHost::Unix(path) => {
-                exchange(Limited { stream: UnixStream::connect(path).await?, limit: self.limit }, request)
-                    .await
+                let stream = UnixStream::connect(path).await?;
+                self.listener.record(path, stream.peer_cred().ok().and_then(|peer| peer.pid()));
+                exchange(Limited { stream, left: self.limit }, request).await
             }
             DockerHost::Tcp(address) => {
                 let addresses = look_up(address).await?;
                 let stream = TcpStream::connect(&*addresses).await?;
-                exchange(Limited { stream, limit: self.limit }, request).await
+                exchange(Limited { stream, left: self.limit }, request).await
             }
         }
     }
@@ -121,11 +89,12 @@ where
 #[error("more bytes than allowed")]
 pub(super) struct OverLimit;
 
-/// A stream that fails with [`OverLimit`] once more bytes were read than its limit: bollard collects bodies
-/// of any length in memory.
+/// A stream that fails with [`OverLimit`] once more bytes were read than its limit: a body is collected in
+/// memory.
 struct Limited<S> {
     stream: S,
-    limit: Limit,
+    /// The bytes that may still arrive.
+    left: u64,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
@@ -137,7 +106,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = (buf.filled().len() - before) as u64;
-        Poll::Ready(self.limit.count_bytes(read))
+        let left = self.left.checked_sub(read);
+        self.left = left.unwrap_or_default();
+        Poll::Ready(left.map(|_| ()).ok_or_else(|| io::Error::other(OverLimit)))
     }
 }
 

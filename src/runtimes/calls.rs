@@ -1,0 +1,57 @@
+//! The requests to an engine, by call: how many there were, and which are refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A kind of request to an engine, by the value of the label `call`.
+pub(crate) type Call = &'static str;
+
+/// The calls of one engine; clones share the figures.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Calls(Arc<Mutex<Figures>>);
+
+#[derive(Debug, Default)]
+struct Figures {
+    requests: BTreeMap<Call, u64>,
+    /// The calls that the engine, or a proxy before it, did not allow when they were last made.
+    refused: BTreeSet<Call>,
+    /// The calls with an entry that could not be read in the last answer.
+    damaged: BTreeSet<Call>,
+}
+
+impl Calls {
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request.
+    pub(crate) fn count(&self, call: Call) {
+        *self.figures().requests.entry(call).or_default() += 1;
+    }
+
+    /// Returns the number of requests since the start, by call.
+    pub(crate) fn totals(&self) -> BTreeMap<Call, u64> {
+        self.figures().requests.clone()
+    }
+
+    /// Notes whether a call is refused. Returns true if it was not, or was, the last time.
+    pub(crate) fn note_refused(&self, call: Call, refused: bool) -> bool {
+        note(&mut self.figures().refused, call, refused)
+    }
+
+    /// Notes whether the answer to a call has an entry that cannot be read. Returns true if the last one had
+    /// none, or had one.
+    pub(crate) fn note_damaged(&self, call: Call, damaged: bool) -> bool {
+        note(&mut self.figures().damaged, call, damaged)
+    }
+
+    /// Returns true if the call was not allowed when it was last made.
+    pub(crate) fn is_refused(&self, call: Call) -> bool {
+        self.figures().refused.contains(call)
+    }
+}
+
+/// Adds a call to a set, or removes it. Returns true if the set has changed.
+fn note(set: &mut BTreeSet<Call>, call: Call, there: bool) -> bool {
+    if there { set.insert(call) } else { set.remove(call) }
+}
