@@ -8,6 +8,7 @@ mod tests;
 mod transport;
 mod watch;
 
+use crate::model::lack::{Lack, LackReason};
 use crate::model::text::one_line;
 use crate::model::workload::{Claims, Network, Runtime};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
@@ -115,6 +116,7 @@ impl Docker {
         Ok(Claims {
             claims: containers::claims(known),
             networks,
+            limits: Vec::new(),
             own: match self.address.kind {
                 EngineKind::Docker => {
                     containers::own(self.inspected.values().map(|(_, inspected)| inspected))
@@ -225,7 +227,7 @@ impl Docker {
 
     /// Returns the error for an engine that did not answer within this time.
     fn too_slow(&self, within: Duration) -> Error {
-        Error::Failed(format!("{} did not answer within {within:?}", self.host))
+        Error::TooSlow(format!("{} did not answer within {within:?}", self.host))
     }
 
     fn transport(&self, prefix: String) -> Transport {
@@ -324,13 +326,12 @@ impl Docker {
         };
         match error {
             E::DockerResponseServerError { status_code, message } => {
-                Error::Failed(one_line(&format!("{host} refused with status {status_code}: {message}")))
+                let what = one_line(&format!("{host} refused with status {status_code}: {message}"));
+                if matches!(status_code, 401 | 403) { Error::Refused(what) } else { Error::Failed(what) }
             }
             // The transport guarantees that this error comes from dialling.
             E::IOError { err } => match err.kind() {
-                io::ErrorKind::PermissionDenied => Error::Failed(format!(
-                    "permission denied at {host}: it takes root or the group of the socket"
-                )),
+                io::ErrorKind::PermissionDenied => Error::Denied(format!("permission denied at {host}")),
                 // A unix socket with a full queue gives this error: a process listens, but does not accept.
                 io::ErrorKind::WouldBlock => self.too_slow(self.deadline),
                 _ => Error::NotThere(one_line(&format!("no engine at {host}: {err}"))),
@@ -404,7 +405,28 @@ pub enum Error {
     /// wanted: no failure.
     #[error("{0}")]
     PassedOn(String),
+    /// This user may not write to the socket.
+    #[error("{0}")]
+    Denied(String),
+    /// The answer did not come in time.
+    #[error("{0}")]
+    TooSlow(String),
+    /// The engine, or a proxy before it, does not allow the call.
+    #[error("{0}")]
+    Refused(String),
     /// Every other failure: the engine is asked again at the next tick.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<Error> for Lack {
+    fn from(error: Error) -> Lack {
+        match error {
+            Error::NotThere(what) => Lack::new(LackReason::EngineDown, what),
+            Error::Denied(what) => Lack::new(LackReason::Permission, what),
+            Error::TooSlow(what) => Lack::new(LackReason::Timeout, what),
+            Error::Refused(what) => Lack::new(LackReason::CallRefused, what),
+            Error::PassedOn(what) | Error::Failed(what) => Lack::failure(what),
+        }
+    }
 }
