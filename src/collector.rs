@@ -19,6 +19,7 @@ mod single;
 
 use crate::kernel::{DeviceTable, Events, FinalSampler, Reach, Resolver, Sampler, Waker};
 use crate::model::host::{Config, Host, Input, Request, Samples};
+use crate::model::lack::{Lack, LackReason};
 use crate::model::link::Name;
 use crate::model::view::{Source, Status, View};
 use crate::model::workload::Runtime;
@@ -33,7 +34,7 @@ use listening::{listen, watch_names};
 use reports::{Line, Report};
 use scrapes::Scrapes;
 pub(crate) use single::{LOOK_STEP, look_once};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,7 +121,7 @@ pub fn start(
     let runtimes: Vec<Runtime> = named.iter().map(|_| Runtime::Named).collect();
     let listening = match events.reach {
         Reach::All => Ok(()),
-        Reach::Host => Err(NO_EVENTS.to_owned()),
+        Reach::Host => Err(Lack::new(LackReason::Capability, NO_EVENTS)),
     };
     // An answer is newer than the events before it. Answers therefore go through the reader of events,
     // which first passes on every event that arrived before them.
@@ -166,6 +167,7 @@ pub fn start(
         ready: Arc::clone(&handle.ready),
         engines: Arc::clone(&handle.engines),
         reported: BTreeMap::new(),
+        limits_reported: BTreeMap::new(),
         all_shown: Report::default(),
     };
     collector.apply(Input::Listening { answer: listening });
@@ -190,6 +192,8 @@ struct Collector {
     engines: Arc<BTreeMap<Runtime, Notify>>,
     /// The log's lines about each source.
     reported: BTreeMap<Source, Report>,
+    /// The log's lines about each limit of a source.
+    limits_reported: BTreeMap<(Source, LackReason), Report>,
     /// The log's lines about series beyond the limit.
     all_shown: Report,
 }
@@ -354,12 +358,15 @@ impl Collector {
                 Ok(()) => tracing::info!(collector = name, changes, "works again"),
                 // The lack of events from the start has already been logged, with the privilege that would
                 // provide them.
-                Err(reason) if first && source == Source::Events => {
-                    tracing::debug!(collector = name, %reason, "failed");
+                Err(lack) if first && source == Source::Events => {
+                    tracing::debug!(collector = name, reason = lack.message(source), "failed");
                 }
-                Err(reason) => tracing::warn!(collector = name, %reason, changes, "failed"),
+                Err(lack) => {
+                    tracing::warn!(collector = name, reason = lack.message(source), changes, "failed");
+                }
             }
         }
+        report_limits(status, &mut self.limits_reported, now);
         let limit = status.series.limit;
         match self.all_shown.record(!status.series.is_limited(), now) {
             Some(Line { first: false, changes }) if !status.series.is_limited() => {
@@ -382,6 +389,25 @@ const FINAL_SAMPLES_WAITING: usize = 1024;
 
 /// The reason why only the host's events arrive, and the privilege that would change that.
 const NO_EVENTS: &str = "no CAP_NET_BROADCAST at the start: only the events of the host arrive";
+
+/// Writes one line to the log for each limit that begins or ends.
+fn report_limits(status: &Status, reported: &mut BTreeMap<(Source, LackReason), Report>, now: Instant) {
+    let limits = status.sources.iter().flat_map(|(&source, asked)| {
+        asked.limits.iter().map(move |lack| ((source, lack.reason), lack.message(source)))
+    });
+    let limits: BTreeMap<(Source, LackReason), String> = limits.collect();
+    let known: BTreeSet<(Source, LackReason)> = reported.keys().chain(limits.keys()).copied().collect();
+    for key in known {
+        let (name, reason) = (key.0.as_str(), limits.get(&key));
+        let report = reported.entry(key).or_default();
+        let Some(Line { first, changes }) = report.record(reason.is_none(), now) else { continue };
+        match reason {
+            Some(reason) => tracing::warn!(collector = name, %reason, changes, "limited"),
+            None if first => {}
+            None => tracing::info!(collector = name, reason = key.1.as_str(), changes, "no longer limited"),
+        }
+    }
+}
 
 /// Returns the time of the system's clock since 1970; a clock before 1970 counts as 1970.
 fn since_1970() -> Duration {

@@ -69,6 +69,9 @@ pub mod model {
             Config, Host, Input, Learning, Links, Located, Location, Request, Samples,
         };
     }
+    pub mod lack {
+        pub use crate::model::lack::{Lack, LackReason};
+    }
     pub mod ledger {
         pub use crate::model::ledger::{LabelSet, NetworkLabels, Traffic};
     }

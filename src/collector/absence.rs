@@ -1,6 +1,7 @@
 //! The wait for an engine that is not there: its socket is watched, and not dialled again and again.
 
 use crate::model::host::Input;
+use crate::model::lack::Lack;
 use crate::model::workload::Runtime;
 use crate::runtimes::docker::DockerHost;
 use crate::runtimes::socket_watch::{Presence, SocketWatch};
@@ -24,7 +25,7 @@ pub(super) struct Absence {
     addresses: Vec<DockerHost>,
     watch: SocketWatch,
     /// The reason of the failure; `None` if the engine is not expected, so that there is no failure.
-    reason: Option<String>,
+    reason: Option<Lack>,
     /// The time that the last dial took.
     took: Duration,
     /// The number of dials since the last event.
@@ -41,7 +42,7 @@ impl Absence {
     }
 
     /// Records a dial in vain, and sets the time of the next one.
-    pub(super) fn record(&mut self, reason: Option<String>, took: Duration) {
+    pub(super) fn record(&mut self, reason: Option<Lack>, took: Duration) {
         (self.reason, self.took) = (reason, took);
         let sockets: Vec<PathBuf> = self.addresses.iter().filter_map(DockerHost::socket).collect();
         let remote = sockets.len() < self.addresses.len();

@@ -4,6 +4,7 @@ use super::absence::Absence;
 use super::backlog::TaskSlots;
 use super::handle::{Handle, Message};
 use crate::model::host::Input;
+use crate::model::lack::{Lack, LackReason};
 use crate::model::workload::{Claims, Runtime};
 use crate::runtimes;
 use crate::runtimes::cri::{self, Cri, CriEndpoint, SeenPod};
@@ -36,10 +37,10 @@ const NO_EVENTS: Duration = Duration::from_secs(600);
 pub(crate) struct Engine {
     runtime: Runtime,
     /// The engine's API, or the reason why its address is not valid.
-    api: Result<Api, String>,
+    api: Result<Api, Lack>,
     /// The reason why the engine is not asked: the pids that it reports are not those of this pid
     /// namespace.
-    strange_pids: Option<String>,
+    strange_pids: Option<Lack>,
     /// True if the user has configured the engine, or if it has existed once: its absence is then a
     /// failure.
     expected: bool,
@@ -50,7 +51,7 @@ pub(crate) struct Engine {
 /// The result of one request to an engine.
 struct Asked {
     /// `None` if the engine is not expected and does not exist.
-    answer: Option<Result<Claims, String>>,
+    answer: Option<Result<Claims, Lack>>,
     /// False if no process listens at the engine's address.
     listens: bool,
 }
@@ -84,7 +85,7 @@ impl Engine {
 
     /// Returns an engine that cannot be asked because of its configuration: a source that has failed.
     pub(crate) fn unusable(runtime: Runtime, reason: String) -> Engine {
-        Engine { runtime, api: Err(reason), strange_pids: None, absence: None, expected: true }
+        Engine { runtime, api: Err(Lack::failure(reason)), strange_pids: None, absence: None, expected: true }
     }
 
     /// Marks the engine as not to be asked if the processes of this procfs are not the host's, because
@@ -93,11 +94,11 @@ impl Engine {
     pub(crate) fn in_pid_namespace_of(mut self, procfs: &Path) -> Engine {
         self.strange_pids = match runtimes::in_host_pid_namespace(procfs) {
             Ok(true) => None,
-            Ok(false) => Some(
-                "the process ids of containers mean nothing in this pid namespace: run in that of the host (--pid host)"
-                    .into(),
-            ),
-            Err(error) => Some(error.to_string()),
+            Ok(false) => Some(Lack::new(
+                LackReason::PidNamespace,
+                "the process ids of containers mean nothing in this pid namespace",
+            )),
+            Err(error) => Some(Lack::new(LackReason::Unreadable, error.to_string())),
         };
         self
     }
@@ -123,25 +124,25 @@ impl Engine {
         let answer = match self.usable() {
             Err(reason) => Err(reason),
             Ok(Api::Cri(cri)) => match cri.refresh().await {
-                Err(cri::Error::NotThere(reason)) => {
-                    return Asked { answer: Some(Err(reason)), listens: false };
+                Err(error @ cri::Error::NotThere(_)) => {
+                    return Asked { answer: Some(Err(error.into())), listens: false };
                 }
-                answer => answer.map_err(|error| error.to_string()),
+                answer => answer.map_err(Lack::from),
             },
             Ok(Api::Docker(docker)) => match docker.refresh().await {
                 // The address belongs to Podman, and the engine for Podman asks it.
                 Err(docker::Error::PassedOn(_)) => return Asked { answer: None, listens: true },
-                Err(docker::Error::NotThere(reason)) => {
-                    return Asked { answer: Some(Err(reason)), listens: false };
+                Err(error @ docker::Error::NotThere(_)) => {
+                    return Asked { answer: Some(Err(error.into())), listens: false };
                 }
-                answer => answer.map_err(|error| error.to_string()),
+                answer => answer.map_err(Lack::from),
             },
         };
         Asked { answer: Some(answer), listens: true }
     }
 
     /// Returns the API to ask, or the reason why the engine cannot be asked.
-    fn usable(&mut self) -> Result<&mut Api, String> {
+    fn usable(&mut self) -> Result<&mut Api, Lack> {
         match (&mut self.api, &self.strange_pids) {
             (Ok(api), None) => Ok(api),
             (Err(reason), _) => Err(reason.clone()),
@@ -162,18 +163,18 @@ impl Engine {
     /// or id, or if the engine is not expected.
     ///
     /// # Errors
-    /// One line with the reason why the engine could not be asked.
-    pub(crate) async fn look_up(&mut self, query: &str) -> Result<Option<LookedUp>, String> {
+    /// The reason why the engine could not be asked.
+    pub(crate) async fn look_up(&mut self, query: &str) -> Result<Option<LookedUp>, Lack> {
         if !self.expected {
             return Ok(None);
         }
         match self.usable()? {
             Api::Docker(docker) => match docker.look_up(query).await {
                 Err(docker::Error::PassedOn(_)) => Ok(None),
-                answer => answer.map(|seen| seen.map(LookedUp::Container)).map_err(|error| error.to_string()),
+                answer => answer.map(|seen| seen.map(LookedUp::Container)).map_err(Lack::from),
             },
             Api::Cri(cri) => {
-                let seen = cri.look_up(query).await.map_err(|error| error.to_string())?;
+                let seen = cri.look_up(query).await?;
                 Ok(seen.map(LookedUp::Pod))
             }
         }

@@ -9,7 +9,7 @@ use crate::kernel::Resolver;
 use crate::model::host::LookFailure;
 use crate::model::link::{IpAddress, Mac, Name};
 use crate::model::text::{Readable, printable};
-use crate::model::view::View;
+use crate::model::view::{Source, View};
 use crate::runtimes::cri::SeenPod;
 use crate::runtimes::docker::{Attachment, Seen};
 use crate::settings::FindSettings;
@@ -326,7 +326,11 @@ fn ask_engines(
         match asking.block_on(engine.look_up(query)) {
             Ok(Some(found)) => return Some((runtime, found)),
             Ok(None) => {}
-            Err(reason) => tracing::warn!(collector = runtime, %reason, "failed"),
+            Err(lack) => {
+                let source = Source::of(engine.runtime());
+                let reason = source.map_or_else(|| lack.to_string(), |source| lack.message(source));
+                tracing::warn!(collector = runtime, %reason, "failed");
+            }
         }
     }
     None

@@ -51,8 +51,9 @@ impl OneShot {
         let Snapshot { view, status, .. } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));
         for (source, asked) in &status.sources {
-            if let Err(reason) = &asked.result {
-                tracing::warn!(collector = source.as_str(), %reason, "failed");
+            for lack in asked.lacks() {
+                let reason = lack.message(*source);
+                tracing::warn!(collector = source.as_str(), %reason, "{}", asked.state());
             }
         }
         match view {

@@ -7,11 +7,12 @@
 //! milliseconds and has them evaluated together.
 
 use super::event::Event;
+use super::lack::Lack;
 use super::ledger::LabelSet;
 use super::link::{End, LinkKind, NetnsId};
 use super::owners::Evidence;
 use super::topology::TopologyChange;
-use super::view::{Source, SourceStatus, Status, View};
+use super::view::{Source, Status, View};
 use super::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -105,7 +106,9 @@ impl Host {
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
             Input::SameClaims { runtime, took } => {
                 let changed = known.evidence.answered(runtime, true, now);
-                self.status.report(runtime, Ok(()), took);
+                if let Some(source) = Source::of(runtime) {
+                    self.status.set_result(source, Ok(()), took);
+                }
                 self.believe(Some(runtime), changed, now)
             }
             Input::NewProcesses { nsids, answer } => {
@@ -142,7 +145,7 @@ impl Host {
         match input {
             Input::Processes { nsids, answer, took } => {
                 let result = answer.as_ref().map(|_| ()).map_err(Clone::clone);
-                self.status.sources.insert(Source::Process, SourceStatus { result, took });
+                self.status.set_result(Source::Process, result, took);
                 self.known.take_processes(&nsids, answer.unwrap_or_default(), now);
                 self.schedule.gather(true, &self.config, now);
             }
@@ -162,9 +165,9 @@ impl Host {
             Input::NamesWatched(works) => self.reading.names.watched = works,
             Input::TableAtDeath(counters) => self.finals.set_table(counters),
             Input::Listening { answer } => {
-                let status = SourceStatus { result: answer, took: Duration::ZERO };
-                self.status.sources.insert(Source::Events, status);
+                self.status.set_result(Source::Events, answer, Duration::ZERO);
             }
+            Input::Limits { source, limits } => self.status.set_limits(source, limits),
             Input::LateTick => self.status.late_ticks += 1,
             Input::StaleScrape => self.status.stale_scrapes += 1,
             // `dispatch` takes the others; a wake does nothing by itself.
@@ -259,7 +262,7 @@ impl Host {
     fn take_claims(
         &mut self,
         runtime: Runtime,
-        answer: Option<Result<Claims, String>>,
+        answer: Option<Result<Claims, Lack>>,
         took: Duration,
         now: Duration,
     ) -> Vec<Request> {
@@ -270,6 +273,7 @@ impl Host {
         }
         let result = answer.map(|answer| {
             let mut claims = answer?;
+            let limits = std::mem::take(&mut claims.limits);
             if runtime == Runtime::Named {
                 self.reading.names.complete(&mut claims);
             }
@@ -277,7 +281,7 @@ impl Host {
             let pods = claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
             changed |= self.shown.note_pods(pods);
             changed |= self.known.evidence.set_claims(runtime, claims);
-            Ok(())
+            Ok(limits)
         });
         if let Some(result) = result {
             self.status.report(runtime, result, took);
@@ -346,7 +350,7 @@ impl Host {
             }
             self.schedule.spent = samples;
         });
-        self.status.sources.insert(Source::Counters, SourceStatus { result, took });
+        self.status.set_result(Source::Counters, result.map_err(Lack::failure), took);
     }
 
     fn begin_resync(&mut self, reason: Option<&'static str>, now: Duration) -> Vec<Request> {

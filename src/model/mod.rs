@@ -11,6 +11,7 @@ pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod host;
 pub(crate) mod label;
+pub(crate) mod lack;
 pub(crate) mod ledger;
 pub(crate) mod link;
 pub(crate) mod owners;

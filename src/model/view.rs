@@ -1,5 +1,6 @@
 //! The view of the host: the one input of every output.
 
+use super::lack::Lack;
 use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Name};
 use super::pairing::{EndState, Role};
@@ -210,6 +211,18 @@ pub enum Source {
 }
 
 impl Source {
+    /// All sources, in the order of the enumeration.
+    pub const ALL: [Source; 8] = [
+        Source::Links,
+        Source::Counters,
+        Source::Events,
+        Source::Docker,
+        Source::Podman,
+        Source::Cri,
+        Source::Named,
+        Source::Process,
+    ];
+
     /// Returns the value of the label `collector`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -223,15 +236,49 @@ impl Source {
             Source::Process => "process",
         }
     }
+
+    /// Returns the source that reports the workloads of a runtime; `None` for a runtime without a source.
+    pub(crate) fn of(runtime: Runtime) -> Option<Source> {
+        match runtime {
+            Runtime::Docker => Some(Source::Docker),
+            Runtime::Podman => Some(Source::Podman),
+            Runtime::Cri => Some(Source::Cri),
+            Runtime::Named => Some(Source::Named),
+            Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => None,
+        }
+    }
 }
 
 /// The result of a source's last answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceStatus {
     /// The reason, if the source failed.
-    pub result: Result<(), String>,
+    pub result: Result<(), Lack>,
+    /// The things that the source does not provide although it works, each with the reason.
+    pub limits: Vec<Lack>,
     /// The time that the answer took.
     pub took: Duration,
+}
+
+impl SourceStatus {
+    /// Returns the status of a source without limits.
+    pub fn new(result: Result<(), Lack>, took: Duration) -> SourceStatus {
+        SourceStatus { result, limits: Vec::new(), took }
+    }
+
+    /// Returns everything that the source lacks: the reason of its failure, then its limits.
+    pub fn lacks(&self) -> impl Iterator<Item = &Lack> {
+        self.result.as_ref().err().into_iter().chain(&self.limits)
+    }
+
+    /// Returns the state in one word: `works`, `limited` or `failed`.
+    pub fn state(&self) -> &'static str {
+        match (&self.result, self.limits.is_empty()) {
+            (Err(_), _) => "failed",
+            (Ok(()), false) => "limited",
+            (Ok(()), true) => "works",
+        }
+    }
 }
 
 /// The state of the exporter itself.
@@ -260,16 +307,26 @@ pub struct Status {
 }
 
 impl Status {
-    /// Notes how a runtime's last answer was. A runtime without a source of its own reports nothing.
-    pub(crate) fn report(&mut self, runtime: Runtime, result: Result<(), String>, took: Duration) {
-        let source = match runtime {
-            Runtime::Docker => Source::Docker,
-            Runtime::Podman => Source::Podman,
-            Runtime::Cri => Source::Cri,
-            Runtime::Named => Source::Named,
-            Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => return,
+    /// Sets the result of a source's last answer. The limits of the source stay.
+    pub(crate) fn set_result(&mut self, source: Source, result: Result<(), Lack>, took: Duration) {
+        let status = self.sources.entry(source).or_insert_with(|| SourceStatus::new(Ok(()), took));
+        (status.result, status.took) = (result, took);
+    }
+
+    /// Sets the limits of a source.
+    pub(crate) fn set_limits(&mut self, source: Source, limits: Vec<Lack>) {
+        let status = self.sources.entry(source);
+        status.or_insert_with(|| SourceStatus::new(Ok(()), Duration::ZERO)).limits = limits;
+    }
+
+    /// Sets the result of a runtime's last answer. A runtime without a source of its own reports nothing.
+    pub(crate) fn report(&mut self, runtime: Runtime, result: Result<Vec<Lack>, Lack>, took: Duration) {
+        let Some(source) = Source::of(runtime) else { return };
+        let (result, limits) = match result {
+            Ok(limits) => (Ok(()), limits),
+            Err(lack) => (Err(lack), Vec::new()),
         };
-        self.sources.insert(source, SourceStatus { result, took });
+        self.sources.insert(source, SourceStatus { result, limits, took });
     }
 }
 

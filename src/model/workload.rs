@@ -1,6 +1,7 @@
 //! Workloads, and the claims of runtimes that a workload owns a namespace.
 
 use super::label;
+use super::lack::Lack;
 use super::link::{Mac, Name};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -241,6 +242,8 @@ pub struct Claims {
     pub networks: Vec<Network>,
     /// The runtime's own namespaces, in any order.
     pub own: Vec<RuntimeNetns>,
+    /// The things that the answer does not have, each with the reason.
+    pub limits: Vec<Lack>,
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ pub(crate) struct Calls(Arc<Mutex<Figures>>);
 #[derive(Debug, Default)]
 struct Figures {
     requests: BTreeMap<Call, u64>,
-    /// The calls that the engine, or a proxy before it, did not allow when they were last made.
-    refused: BTreeSet<Call>,
+    /// The calls that the engine, or a proxy before it, did not allow when they were last made, each with the
+    /// status of the answer.
+    refused: BTreeMap<Call, u16>,
     /// The calls with an entry that could not be read in the last answer.
     damaged: BTreeSet<Call>,
 }
@@ -34,24 +35,29 @@ impl Calls {
         self.figures().requests.clone()
     }
 
-    /// Notes whether a call is refused. Returns true if it was not, or was, the last time.
-    pub(crate) fn note_refused(&self, call: Call, refused: bool) -> bool {
-        note(&mut self.figures().refused, call, refused)
+    /// Notes that a call is refused with this status, or is answered.
+    pub(crate) fn note_refused(&self, call: Call, status: Option<u16>) {
+        let refused = &mut self.figures().refused;
+        match status {
+            Some(status) => _ = refused.insert(call, status),
+            None => _ = refused.remove(call),
+        }
+    }
+
+    /// Returns the calls that were not allowed when they were last made, each with the status of the answer.
+    pub(crate) fn refused(&self) -> BTreeMap<Call, u16> {
+        self.figures().refused.clone()
     }
 
     /// Notes whether the answer to a call has an entry that cannot be read. Returns true if the last one had
     /// none, or had one.
     pub(crate) fn note_damaged(&self, call: Call, damaged: bool) -> bool {
-        note(&mut self.figures().damaged, call, damaged)
+        let set = &mut self.figures().damaged;
+        if damaged { set.insert(call) } else { set.remove(call) }
     }
 
     /// Returns true if the call was not allowed when it was last made.
     pub(crate) fn is_refused(&self, call: Call) -> bool {
-        self.figures().refused.contains(call)
+        self.figures().refused.contains_key(call)
     }
-}
-
-/// Adds a call to a set, or removes it. Returns true if the set has changed.
-fn note(set: &mut BTreeSet<Call>, call: Call, there: bool) -> bool {
-    if there { set.insert(call) } else { set.remove(call) }
 }

@@ -10,6 +10,7 @@ mod pods;
 mod tests;
 mod watch;
 
+use crate::model::lack::{Lack, LackReason};
 use crate::model::workload::Claims;
 pub use connection::{CriConnection, Question};
 use messages::{
@@ -303,9 +304,27 @@ pub enum Error {
     /// The listener speaks gRPC but does not serve the request: Docker's own containerd has CRI disabled.
     #[error("{0}")]
     Unserved(String),
+    /// The answer did not come in time.
+    #[error("{0}")]
+    TooSlow(String),
+    /// The server does not allow the call.
+    #[error("{0}")]
+    Refused(String),
     /// Every other failure: the server is asked again at the next tick.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<Error> for Lack {
+    fn from(error: Error) -> Lack {
+        match error {
+            Error::NotThere(what) => Lack::new(LackReason::EngineDown, what),
+            Error::Denied(what) => Lack::new(LackReason::Permission, what),
+            Error::TooSlow(what) => Lack::new(LackReason::Timeout, what),
+            Error::Refused(what) => Lack::new(LackReason::CallRefused, what),
+            Error::Unserved(what) | Error::Failed(what) => Lack::failure(what),
+        }
+    }
 }
 
 /// The unix socket of a server. Parsed from `unix:///PATH`, `unix:PATH` or an absolute path.

@@ -11,6 +11,7 @@ mod tests;
 mod transport;
 mod watch;
 
+use crate::model::lack::{Lack, LackReason};
 use crate::model::text::one_line;
 use crate::model::workload::{Claims, Network, Runtime};
 use crate::runtimes::denied;
@@ -183,6 +184,7 @@ impl Docker {
         Claims {
             claims: containers::claims(known),
             networks: self.networks.clone(),
+            limits: self.caller().limits(),
             own: match self.address.kind {
                 EngineKind::Docker => {
                     containers::own(self.inspected.values().map(|(_, inspected)| inspected))
@@ -358,7 +360,7 @@ impl Docker {
 
     /// Returns the error for an engine that did not answer within this time.
     pub(crate) fn too_slow(&self, within: Duration) -> Error {
-        Error::Failed(format!("{} did not answer within {within:?}", self.host))
+        Error::TooSlow(format!("{} did not answer within {within:?}", self.host))
     }
 
     fn caller(&self) -> Caller {
@@ -473,8 +475,8 @@ impl Docker {
             }
             Trouble::Refused { call, status, message } => {
                 let (path, setting) = (calls::path(call), calls::setting(call));
-                Error::Failed(one_line(&format!(
-                    "{host} refused GET {path} with status {status}: {message}: allow it ({setting} in a socket proxy)"
+                Error::Refused(one_line(&format!(
+                    "{host} refused GET {path} ({setting}) with status {status}: {message}"
                 )))
             }
             Trouble::Of(error) => self.classify(error),
@@ -527,7 +529,28 @@ pub enum Error {
     /// wanted: no failure.
     #[error("{0}")]
     PassedOn(String),
+    /// This user may not write to the socket.
+    #[error("{0}")]
+    Denied(String),
+    /// The answer did not come in time.
+    #[error("{0}")]
+    TooSlow(String),
+    /// The engine, or a proxy before it, does not allow the call.
+    #[error("{0}")]
+    Refused(String),
     /// Every other failure: the engine is asked again at the next tick.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<Error> for Lack {
+    fn from(error: Error) -> Lack {
+        match error {
+            Error::NotThere(what) => Lack::new(LackReason::EngineDown, what),
+            Error::Denied(what) => Lack::new(LackReason::Permission, what),
+            Error::TooSlow(what) => Lack::new(LackReason::Timeout, what),
+            Error::Refused(what) => Lack::new(LackReason::CallRefused, what),
+            Error::PassedOn(what) | Error::Failed(what) => Lack::failure(what),
+        }
+    }
 }

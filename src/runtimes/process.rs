@@ -24,6 +24,11 @@ impl Processes {
         Processes { procfs: procfs.to_owned() }
     }
 
+    /// Returns the path of the procfs.
+    pub(crate) fn path(&self) -> &Path {
+        &self.procfs
+    }
+
     /// Returns the ids of all processes in ascending order, which is that of their age unless ids have
     /// wrapped.
     ///

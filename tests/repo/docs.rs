@@ -62,7 +62,7 @@ const SANDBOX: [(&str, &str); 5] = [
 /// The exporter's own families: name, type, labels, help.
 fn telemetry() -> Vec<(String, String, String, String)> {
     // A family with labels is shown once it has a series.
-    let answered = SourceStatus { result: Ok(()), took: Duration::ZERO };
+    let answered = SourceStatus::new(Ok(()), Duration::ZERO);
     let status = Status {
         sources: [(Source::Links, answered)].into(),
         resyncs: [("start", 1)].into(),

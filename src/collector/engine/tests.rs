@@ -14,7 +14,7 @@ use std::thread;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The answer of an engine: `None` for one that is not expected.
-type Claimed = Option<Result<Claims, String>>;
+type Claimed = Option<Result<Claims, Lack>>;
 
 const DOCKER: &str = r#"{"ApiVersion":"1.41"}"#;
 const PODMAN: &str = r#"{"Components":[{"Name":"Podman Engine","Version":"4.3.1"}],"ApiVersion":"1.41"}"#;
@@ -172,7 +172,7 @@ impl Followed {
 }
 
 fn reason(answer: &Claimed) -> &str {
-    answer.as_ref().expect("a failure").as_ref().expect_err("a failure")
+    &answer.as_ref().expect("a failure").as_ref().expect_err("a failure").what
 }
 
 #[test]

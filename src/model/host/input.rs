@@ -2,7 +2,9 @@
 
 use crate::model::event::Event;
 use crate::model::filter::Filter;
+use crate::model::lack::Lack;
 use crate::model::link::{Counters, Errors, Link, Name};
+use crate::model::view::Source;
 use crate::model::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -33,7 +35,7 @@ pub enum Input {
         /// The namespaces that were looked for, as in [`Request::Search`].
         nsids: BTreeSet<u32>,
         /// One process of each in which there is any; or why processes could not be read.
-        answer: Result<Vec<ProcessInNetns>, String>,
+        answer: Result<Vec<ProcessInNetns>, Lack>,
         /// The duration of the request.
         took: Duration,
     },
@@ -42,7 +44,7 @@ pub enum Input {
         /// The runtime that answered.
         runtime: Runtime,
         /// The answer, or why there is none.
-        answer: Option<Result<Claims, String>>,
+        answer: Option<Result<Claims, Lack>>,
         /// The duration of the request.
         took: Duration,
     },
@@ -111,7 +113,14 @@ pub enum Input {
     /// The events of all namespaces arrive, or do not.
     Listening {
         /// The reason, where only the host's events arrive.
-        answer: Result<(), String>,
+        answer: Result<(), Lack>,
+    },
+    /// The things that a source does not provide although it works; all of them.
+    Limits {
+        /// The source that reports them.
+        source: Source,
+        /// Each with the reason.
+        limits: Vec<Lack>,
     },
     /// The time of [`Host::deadline`](super::Host::deadline) has come.
     Wake,

@@ -18,8 +18,8 @@ struct World {
     cgroups: BTreeMap<u32, &'static str>,
     /// The process that is found in a namespace, by nsid.
     inhabitants: BTreeMap<u32, (u32, Workload)>,
-    docker: Option<Result<Claims, String>>,
-    named: Option<Result<Claims, String>>,
+    docker: Option<Result<Claims, Lack>>,
+    named: Option<Result<Claims, Lack>>,
 }
 
 impl World {
@@ -64,7 +64,7 @@ impl World {
             started: Started::default(),
         });
         let networks = vec![Network { name: "front".into(), bridge: Some(name("br-front")) }];
-        self.docker = Some(Ok(Claims { claims: claims.collect(), networks, own: Vec::new() }));
+        self.docker = Some(Ok(Claims { claims: claims.collect(), networks, ..Claims::default() }));
     }
 
     fn answer(&self, request: Request) -> Input {
@@ -290,10 +290,10 @@ fn names_stay_while_docker_is_away_and_go_with_the_container() {
     world.pids.insert(700, Located::Nsid(0));
     let mut host = new_host();
     world.tick(&mut host, NOW);
-    world.docker = Some(Err("refused".into()));
+    world.docker = Some(Err(Lack::failure("refused")));
     world.tick(&mut host, NOW + SECOND);
     assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
-    assert_eq!(host.status().sources[&Source::Docker].result, Err("refused".to_owned()));
+    assert_eq!(host.status().sources[&Source::Docker].result, Err(Lack::failure("refused")));
 
     // The container died; its pid, nsid and ifindex are another's now.
     world.kill(0, 10);
@@ -399,7 +399,7 @@ fn what_was_known_stays_when_the_host_cannot_be_read() {
     world.links.insert(None, Err(LookFailure::Failed("interrupted".into())));
     world.tick(&mut host, NOW + SECOND);
     assert_eq!(names(&host), ["veth10 unknown//eth0/"]);
-    assert_eq!(host.status().sources[&Source::Links].result, Err("interrupted".to_owned()));
+    assert_eq!(host.status().sources[&Source::Links].result, Err(Lack::failure("interrupted")));
 }
 
 #[test]
@@ -744,7 +744,7 @@ fn once_a_cri_server_has_answered_or_failed_pods_are_thinkable_for_good() {
     let mut host = new_host();
     World::with_containers(&[]).tick(&mut host, NOW);
     assert!(!claims(&mut host, None), "absent");
-    assert!(claims(&mut host, Some(Err("broken".into()))));
+    assert!(claims(&mut host, Some(Err(Lack::failure("broken")))));
     assert!(claims(&mut host, None), "it stays so");
     let mut host = new_host();
     host.config.pods = true;

@@ -112,6 +112,9 @@ impl CriConnection {
             Code::Unimplemented => Error::Unserved(format!("{endpoint} does not serve CRI's runtime.v1")),
             // The decoder gives this code to a message with an announced length above the limit.
             Code::OutOfRange => Error::Failed(format!("{endpoint} answered with more than {LIMIT} bytes")),
+            Code::PermissionDenied | Code::Unauthenticated => {
+                Error::Refused(one_line(&format!("{endpoint} refused: {}", status.message())))
+            }
             code => {
                 let cause = cause(status).map(|cause| format!(": {cause}")).unwrap_or_default();
                 failed(endpoint, &format!("{code:?}: {}{cause}", status.message()))
@@ -141,7 +144,7 @@ fn failed(endpoint: &CriEndpoint, reason: &dyn fmt::Display) -> Error {
 
 /// Returns the error for a server that did not answer within this time.
 fn too_slow(endpoint: &CriEndpoint, within: Duration) -> Error {
-    Error::Failed(format!("{endpoint} did not answer within {within:?}"))
+    Error::TooSlow(format!("{endpoint} did not answer within {within:?}"))
 }
 
 /// Returns the last error in an error's chain of sources.

@@ -3,6 +3,7 @@
 
 use super::answers::{self, Damage, Listed, Object};
 use super::transport::Transport;
+use crate::model::lack::{Lack, LackReason};
 use crate::model::text::one_line;
 use crate::model::workload::Runtime;
 use crate::runtimes::calls::{Call, Calls};
@@ -172,21 +173,21 @@ impl Caller {
         Ok(listed)
     }
 
-    /// Reports that a call is refused with this status, or is answered again, if that is news.
+    /// Notes that a call is refused with this status, or is answered.
     pub(super) fn note_refused(&self, call: Call, status: Option<u16>) {
-        if !self.calls.note_refused(call, status.is_some()) {
-            return;
-        }
-        let (collector, path, setting) = (self.runtime.as_str(), path(call), setting(call));
-        match status {
-            Some(status) => tracing::warn!(
-                collector,
-                host = %self.transport.host,
-                "GET {path} is refused with status {status}: {}; allow it ({setting} in a socket proxy)",
-                loss(call)
-            ),
-            None => tracing::info!(collector, "GET {path} is answered again"),
-        }
+        self.calls.note_refused(call, status);
+    }
+
+    /// Returns what is not known because of refused calls.
+    pub(super) fn limits(&self) -> Vec<Lack> {
+        let refused = self.calls.refused().into_iter();
+        let lacks = refused.map(|(call, status)| {
+            let (path, setting, loss) = (path(call), setting(call), loss(call));
+            let host = &self.transport.host;
+            let what = format!("{host} refused GET {path} ({setting}) with status {status}: {loss}");
+            Lack::new(LackReason::CallRefused, what)
+        });
+        lacks.collect()
     }
 
     /// Reports that an answer is damaged, if the last one was not.
