@@ -23,12 +23,13 @@ use crate::model::lack::{Lack, LackReason};
 use crate::model::link::Name;
 use crate::model::view::{Source, Status, View};
 use crate::model::workload::Runtime;
+use crate::runtimes::calls::Calls;
 use crate::runtimes::named;
 use crate::runtimes::process::Processes;
 use asking::{answer_all, resolve, sample_all, take_final_samples};
 pub(crate) use engine::{Engine, LookedUp};
 pub(crate) use handle::Handle;
-use handle::Message;
+use handle::{AskSignals, Message};
 pub(crate) use listening::watch_exits;
 use listening::{listen, watch_names};
 use reports::{Line, Report};
@@ -42,7 +43,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 /// The collector's view and status at one time.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ pub fn start(
     config: Config,
     interval: Duration,
     sources: Sources,
-    engines: impl IntoIterator<Item = Runtime>,
+    engines: impl IntoIterator<Item = (Runtime, Calls)>,
 ) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
     let (watch_exit, exits) = unbounded_channel();
     // A sender of messages that were not requested takes a slot for each.
@@ -148,8 +149,9 @@ pub fn start(
     thread::Builder::new().name("events".into()).spawn(move || listen(events, table, &answers, &out))?;
     let out = inbox.clone();
     thread::Builder::new().name("sampler".into()).spawn(move || sample_all(sampler, to_sample, &out))?;
-    let engines: BTreeMap<Runtime, Notify> =
-        engines.into_iter().map(|runtime| (runtime, Notify::new())).collect();
+    let calls: BTreeMap<Runtime, Calls> = engines.into_iter().collect();
+    let engines: BTreeMap<Runtime, Arc<AskSignals>> =
+        calls.keys().map(|&runtime| (runtime, Arc::default())).collect();
     let runtimes = runtimes.into_iter().chain(engines.keys().copied());
     let host = Host::new(config, runtimes);
     let handle = Handle { inbox, ready: Arc::default(), engines: Arc::new(engines) };
@@ -166,6 +168,7 @@ pub fn start(
         at_tick: Vec::new(),
         ready: Arc::clone(&handle.ready),
         engines: Arc::clone(&handle.engines),
+        calls,
         reported: BTreeMap::new(),
         limits_reported: BTreeMap::new(),
         all_shown: Report::default(),
@@ -189,11 +192,12 @@ struct Collector {
     /// The requests that wait for the end of a tick.
     at_tick: Vec<oneshot::Sender<Arc<Snapshot>>>,
     ready: Arc<AtomicBool>,
-    engines: Arc<BTreeMap<Runtime, Notify>>,
+    engines: Arc<BTreeMap<Runtime, Arc<AskSignals>>>,
+    calls: BTreeMap<Runtime, Calls>,
     /// The log's lines about each source.
     reported: BTreeMap<Source, Report>,
     /// The log's lines about each limit of a source.
-    limits_reported: BTreeMap<(Source, LackReason), Report>,
+    limits_reported: BTreeMap<Limit, Report>,
     /// The log's lines about series beyond the limit.
     all_shown: Report,
 }
@@ -280,7 +284,12 @@ impl Collector {
                 }
                 Request::WatchExit(pid) => _ = self.watch_exit.send(pid),
                 Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
-                    self.engines[&runtime].notify_one();
+                    self.engines[&runtime].state.notify_one();
+                }
+                Request::ClaimsOfNameless(runtime) => {
+                    if let Some(signals) = self.engines.get(&runtime) {
+                        signals.nameless.notify_one();
+                    }
                 }
                 request @ (Request::Locate(_)
                 | Request::NewProcesses(_)
@@ -296,6 +305,8 @@ impl Collector {
             tracing::debug!(
                 runtime = named.runtime.as_str(),
                 container = named.container,
+                namespace = named.namespace,
+                pod = named.pod,
                 interface = named.interface,
                 network = named.network,
                 "named"
@@ -343,7 +354,12 @@ impl Collector {
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::new(Snapshot { view: self.host.view(), status: self.host.status().clone(), epoch: self.epoch })
+        let mut status = self.host.status().clone();
+        for (&runtime, calls) in &self.calls {
+            let requests = calls.totals().into_iter();
+            status.engine_requests.extend(requests.map(|(call, total)| ((runtime, call), total)));
+        }
+        Arc::new(Snapshot { view: self.host.view(), status, epoch: self.epoch })
     }
 
     /// Writes one line to the log for a change of state, and none for each attempt.
@@ -390,21 +406,28 @@ const FINAL_SAMPLES_WAITING: usize = 1024;
 /// The reason why only the host's events arrive, and the privilege that would change that.
 const NO_EVENTS: &str = "no CAP_NET_BROADCAST at the start: only the events of the host arrive";
 
+/// A limit that has lines of its own in the log. Each refused call has: its line is always the same.
+type Limit = (Source, LackReason, Option<String>);
+
 /// Writes one line to the log for each limit that begins or ends.
-fn report_limits(status: &Status, reported: &mut BTreeMap<(Source, LackReason), Report>, now: Instant) {
+fn report_limits(status: &Status, reported: &mut BTreeMap<Limit, Report>, now: Instant) {
     let limits = status.sources.iter().flat_map(|(&source, asked)| {
-        asked.limits.iter().map(move |lack| ((source, lack.reason), lack.message(source)))
+        asked.limits.iter().map(move |lack| {
+            let call = (lack.reason == LackReason::CallRefused).then(|| lack.what.clone());
+            ((source, lack.reason, call), lack.message(source))
+        })
     });
-    let limits: BTreeMap<(Source, LackReason), String> = limits.collect();
-    let known: BTreeSet<(Source, LackReason)> = reported.keys().chain(limits.keys()).copied().collect();
+    let limits: BTreeMap<Limit, String> = limits.collect();
+    let known: BTreeSet<Limit> = reported.keys().chain(limits.keys()).cloned().collect();
     for key in known {
-        let (name, reason) = (key.0.as_str(), limits.get(&key));
+        let (source, kind, _) = &key;
+        let (name, kind, reason) = (source.as_str(), kind.as_str(), limits.get(&key));
         let report = reported.entry(key).or_default();
         let Some(Line { first, changes }) = report.record(reason.is_none(), now) else { continue };
         match reason {
             Some(reason) => tracing::warn!(collector = name, %reason, changes, "limited"),
             None if first => {}
-            None => tracing::info!(collector = name, reason = key.1.as_str(), changes, "no longer limited"),
+            None => tracing::info!(collector = name, reason = kind, changes, "no longer limited"),
         }
     }
 }

@@ -71,7 +71,10 @@ pub(super) fn resolve(
             Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
         }
         Request::Barrier => Input::Barrier,
-        Request::Claims(_) | Request::FinalSample(_) | Request::WatchExit(_) => return None,
+        Request::Claims(_)
+        | Request::ClaimsOfNameless(_)
+        | Request::FinalSample(_)
+        | Request::WatchExit(_) => return None,
         Request::NewProcesses(nsids) => {
             let answer = newcomers(resolver, processes, &nsids)
                 .map_err(|error| format!("cannot read the processes: {error}"));

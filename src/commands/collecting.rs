@@ -38,8 +38,8 @@ pub(super) fn start(
         filter: settings.filter,
         series: settings.series,
     };
-    let (handle, exits) =
-        collector::start(config, settings.interval, sources, engines.iter().map(Engine::runtime))?;
+    let asked = engines.iter().map(|engine| (engine.runtime(), engine.calls()));
+    let (handle, exits) = collector::start(config, settings.interval, sources, asked)?;
     tokio::spawn(collector::watch_exits(exits, handle.clone()));
     for engine in engines {
         follow(engine, handle.clone())?;

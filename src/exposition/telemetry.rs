@@ -17,6 +17,7 @@ pub struct Telemetry {
     series: IntGaugeVec,
     series_limit: IntGauge,
     resyncs: IntCounterVec,
+    engine_requests: IntCounterVec,
     events: IntCounter,
     lost: IntCounter,
     corrections: IntCounter,
@@ -86,6 +87,16 @@ impl Telemetry {
                     &["reason"],
                 )?,
             )?,
+            engine_requests: registered(
+                &registry,
+                IntCounterVec::new(
+                    opts(
+                        "engine_requests_total",
+                        "Requests to container engines, by the kind of request; at rest two a minute to each.",
+                    ),
+                    &["engine", "call"],
+                )?,
+            )?,
             events: counter("netlink_events_total", "Events of links and namespaces that arrived.")?,
             lost: counter(
                 "netlink_lost_total",
@@ -131,6 +142,10 @@ impl Telemetry {
             self.series.with_label_values(&[state]).set(i64::try_from(series).unwrap_or(i64::MAX));
         }
         self.series_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+        for ((engine, call), &total) in &status.engine_requests {
+            let counter = self.engine_requests.with_label_values(&[engine.as_str(), call]);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
         for (reason, &total) in &status.resyncs {
             let counter = self.resyncs.with_label_values(&[reason]);
             counter.inc_by(total.saturating_sub(counter.get()));

@@ -304,6 +304,8 @@ pub struct Status {
     pub late_ticks: u64,
     /// The number of series, and of those beyond the limit.
     pub series: SeriesStatus,
+    /// The number of requests to each engine, by call.
+    pub engine_requests: BTreeMap<(Runtime, &'static str), u64>,
 }
 
 impl Status {

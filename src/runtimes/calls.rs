@@ -8,7 +8,7 @@ pub(crate) type Call = &'static str;
 
 /// The calls of one engine; clones share the figures.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Calls(Arc<Mutex<Figures>>);
+pub struct Calls(Arc<Mutex<Figures>>);
 
 #[derive(Debug, Default)]
 struct Figures {

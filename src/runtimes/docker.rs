@@ -56,8 +56,7 @@ const LIMIT: u64 = 16 << 20;
 const INSPECTIONS: usize = 8;
 
 /// The path that lists every container with a process: one that is stopped has none, and is not sent.
-const RUNNING: &str =
-    "/containers/json?filters=%7B%22status%22%3A%5B%22running%22%2C%22paused%22%5D%7D";
+const RUNNING: &str = "/containers/json?filters=%7B%22status%22%3A%5B%22running%22%2C%22paused%22%5D%7D";
 
 /// The version of Docker's API that Podman answers in, where it may not be asked for it.
 const PODMAN_VERSION: &str = "/v1.41";
@@ -116,6 +115,11 @@ impl Docker {
         &self.address
     }
 
+    /// Returns the address that is asked.
+    pub(crate) fn host(&self) -> &DockerHost {
+        &self.host
+    }
+
     /// Returns true if the address can be dialled.
     pub fn is_there(&self) -> bool {
         self.address.host().is_there()
@@ -170,9 +174,10 @@ impl Docker {
 
     /// Returns true if every container that is listed is inspected as it is listed, or is being inspected.
     pub(crate) fn is_complete(&self) -> bool {
-        self.address.calls.is_refused(INSPECT) || self.listed.values().all(|container| {
-            self.is_inspected(container) || self.being_inspected.contains_key(&container.workload.id)
-        })
+        self.address.calls.is_refused(INSPECT)
+            || self.listed.values().all(|container| {
+                self.is_inspected(container) || self.being_inspected.contains_key(&container.workload.id)
+            })
     }
 
     /// Returns the claims of all containers that are listed and inspected.
@@ -302,15 +307,13 @@ impl Docker {
         let caller = self.caller();
         let answer = match caller.get(VERSION, "/version").await {
             // A proxy may allow only paths with a version.
-            Err(Trouble::Refused { .. }) => {
-                match caller.get_in_newest_version(VERSION, "/version").await {
-                    Err(Trouble::Refused { status, .. }) => {
-                        caller.note_refused(VERSION, Some(status));
-                        return self.version_of_list(&caller).await;
-                    }
-                    answer => answer?.1,
+            Err(Trouble::Refused { .. }) => match caller.get_in_newest_version(VERSION, "/version").await {
+                Err(Trouble::Refused { status, .. }) => {
+                    caller.note_refused(VERSION, Some(status));
+                    return self.version_of_list(&caller).await;
                 }
-            }
+                answer => answer?.1,
+            },
             answer => answer?,
         };
         caller.note_refused(VERSION, None);
@@ -483,18 +486,49 @@ impl Docker {
         }
     }
 
-
+    fn classify(&self, error: bollard::errors::Error) -> Error {
+        use bollard::errors::Error as E;
+        let host = &self.host;
+        let garbage = |reason: &dyn fmt::Display| self.error(Trouble::Garbage(reason.to_string()));
+        let broken = |reason: &dyn fmt::Display| {
+            Error::Failed(one_line(&format!("the connection to {host} broke: {reason}")))
+        };
+        match error {
+            E::DockerResponseServerError { status_code, message } => {
+                Error::Failed(one_line(&format!("{host} refused with status {status_code}: {message}")))
+            }
+            // The transport guarantees that this error comes from dialling.
+            E::IOError { err } => match err.kind() {
+                io::ErrorKind::PermissionDenied => Error::Denied(denied(host, host.socket().as_deref())),
+                // A unix socket with a full queue gives this error: a process listens, but does not accept.
+                io::ErrorKind::WouldBlock => self.too_slow(self.deadline),
+                _ => Error::NotThere(one_line(&format!("no engine at {host}: {err}"))),
+            },
+            E::HyperResponseError { err } => match io_cause(&err) {
+                Some(cause) if cause.get_ref().is_some_and(|inner| inner.is::<OverLimit>()) => {
+                    Error::Failed(format!("{host} answered with more than {} bytes", self.limit))
+                }
+                // An example is a chunk with a length that is no number.
+                Some(cause)
+                    if matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) =>
+                {
+                    garbage(cause)
+                }
+                Some(cause) => broken(cause),
+                None if err.is_parse() => garbage(&err),
+                None => broken(&err),
+            },
+            other => garbage(&other),
+        }
+    }
+}
 
 /// Reads an entry of a list of containers, or of networks.
 type ReadContainer = fn(Object<'_>) -> Option<ListedContainer>;
 type ReadNetwork = fn(Object<'_>) -> Option<Network>;
 
 /// Returns the id of the container, running or not, to which the engine has given this IP address.
-async fn with_address(
-    caller: &Caller,
-    version: &str,
-    address: IpAddr,
-) -> Result<Option<String>, Trouble> {
+async fn with_address(caller: &Caller, version: &str, address: IpAddr) -> Result<Option<String>, Trouble> {
     let body = caller.get(CONTAINERS, &format!("{version}/containers/json?all=1")).await?;
     let is_of = |endpoint: &Object<'_>| {
         let given = ["IPAddress", "GlobalIPv6Address"].map(|name| endpoint.text(name).parse::<IpAddr>());

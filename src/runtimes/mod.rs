@@ -65,15 +65,23 @@ mod tests {
     #[test]
     fn a_socket_that_denies_access_is_described_by_its_owner_and_what_root_has_given_up() {
         let gone = || Some(Err(io::Error::from(io::ErrorKind::PermissionDenied)));
-        let socket = |owner, group, mode| Some(Ok((owner, group, 0o140_000 | mode)));
+        let socket = |owner, group, mode: u32| Some(Ok((owner, group, 0o140_000 | mode)));
         for (found, user, wanted) in [
-            (socket(1000, 1000, 0o600), 0, "it belongs to user 1000 and group 1000 with the mode 600, and root has"),
+            (
+                socket(1000, 1000, 0o600),
+                0,
+                "it belongs to user 1000 and group 1000 with the mode 600, and root has",
+            ),
             (socket(0, 998, 0o660), 65_534, "it belongs to user 0 and group 998 with the mode 660"),
             (socket(1000, 1000, 0o000), 1000, "it belongs to user 1000 and group 1000 with the mode 000"),
             (socket(0, 0, 0o660), 0, "its mode 660 lets user 0 connect, so a security module"),
             (socket(0, 0, 0o666), 7, "its mode 666 lets user 7 connect, so a security module"),
             (gone(), 7, "a folder on its path does not let user 7 pass"),
-            (gone(), 0, "does not let user 0 pass, and root has kept no right to pass that (--sandbox.disable"),
+            (
+                gone(),
+                0,
+                "does not let user 0 pass, and root has kept no right to pass that (--sandbox.disable",
+            ),
             (None, 0, "a firewall or a security module forbids it"),
         ] {
             let why = denial(found, user);

@@ -107,7 +107,7 @@ impl Truth {
                     Input::Located { locator: Locator::Pid(pid), answer: Ok(at) }
                 }
                 Request::Locate(locator) => Input::Located { locator, answer: Err(LookFailure::Gone) },
-                Request::Claims(runtime) => {
+                Request::Claims(runtime) | Request::ClaimsOfNameless(runtime) => {
                     let rooms = (0..self.rooms.len()).filter(|&room| self.rooms[room].claimed);
                     let claims = rooms.map(|room| Claim {
                         owner: Workload::named(Runtime::Docker, format!("w{room}")),

@@ -144,6 +144,9 @@ pub enum Request {
     Locate(Locator),
     /// Asks for the claims of a runtime.
     Claims(Runtime),
+    /// Asks for the claims of a runtime that may name a young pair, in case that its events do not report
+    /// every change.
+    ClaimsOfNameless(Runtime),
     /// Nothing, but the answer comes the way of all others: behind every event that was there before.
     Barrier,
     /// Say when this process ends.

@@ -192,7 +192,7 @@ impl Knowledge {
         }
         let engines = self.evidence.sources.iter();
         let engines = engines.filter(|(runtime, source)| **runtime != Runtime::Named && source.may_name);
-        engines.map(|(&runtime, _)| Request::Claims(runtime)).collect()
+        engines.map(|(&runtime, _)| Request::ClaimsOfNameless(runtime)).collect()
     }
 
     /// Requests the newest processes of the namespaces that have just got an id. One request is open at a

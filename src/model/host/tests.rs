@@ -85,7 +85,7 @@ impl World {
                 Input::Processes { answer: Ok(self.living_in(&nsids)), nsids, took: Duration::ZERO }
             }
             Request::NewProcesses(nsids) => Input::NewProcesses { answer: Ok(self.living_in(&nsids)), nsids },
-            Request::Claims(runtime) => {
+            Request::Claims(runtime) | Request::ClaimsOfNameless(runtime) => {
                 let answer = if runtime == Runtime::Named { &self.named } else { &self.docker };
                 Input::Claims { runtime, answer: answer.clone(), took: Duration::ZERO }
             }

@@ -2,6 +2,7 @@
 
 use super::{CriEndpoint, Error};
 use crate::model::text::one_line;
+use crate::runtimes::calls::Calls;
 use crate::runtimes::denied;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -39,6 +40,7 @@ pub trait Question: prost::Message + 'static {
 pub struct CriConnection {
     endpoint: CriEndpoint,
     grpc: Grpc<Http2>,
+    calls: Calls,
 }
 
 impl CriConnection {
@@ -65,7 +67,18 @@ impl CriConnection {
         });
         let origin = Uri::from_static("http://localhost");
         let grpc = Grpc::with_origin(Http2(sender), origin).max_decoding_message_size(LIMIT);
-        Ok(CriConnection { endpoint: endpoint.clone(), grpc })
+        Ok(CriConnection { endpoint: endpoint.clone(), grpc, calls: Calls::default() })
+    }
+
+    /// Returns the connection with these figures of its calls.
+    #[must_use]
+    pub(crate) fn counted_by(self, calls: &Calls) -> CriConnection {
+        CriConnection { calls: calls.clone(), ..self }
+    }
+
+    /// Counts a request for this method, by its bare name.
+    fn count(&self, method: &'static str) {
+        self.calls.count(method.rsplit('/').next().unwrap_or(method));
     }
 
     /// Sends a request and waits for the whole answer.
@@ -73,6 +86,7 @@ impl CriConnection {
     /// # Errors
     /// If the answer does not arrive `within` the time, or is malformed.
     pub async fn ask<Q: Question>(&self, question: Q, within: Duration) -> Result<Q::Answer, Error> {
+        self.count(Q::METHOD);
         let mut grpc = self.grpc.clone();
         let path = PathAndQuery::from_static(Q::METHOD);
         let asked = async {
@@ -93,6 +107,7 @@ impl CriConnection {
     /// # Errors
     /// If the server offers no such stream.
     pub async fn listen<Q: Question>(&self, question: Q) -> Result<Streaming<Q::Answer>, Error> {
+        self.count(Q::METHOD);
         let mut grpc = self.grpc.clone();
         let path = PathAndQuery::from_static(Q::METHOD);
         grpc.ready().await.map_err(|error| broken(&self.endpoint, &error))?;
@@ -143,7 +158,7 @@ fn failed(endpoint: &CriEndpoint, reason: &dyn fmt::Display) -> Error {
 }
 
 /// Returns the error for a server that did not answer within this time.
-fn too_slow(endpoint: &CriEndpoint, within: Duration) -> Error {
+pub(super) fn too_slow(endpoint: &CriEndpoint, within: Duration) -> Error {
     Error::TooSlow(format!("{endpoint} did not answer within {within:?}"))
 }
 

@@ -271,8 +271,10 @@ fn a_pod_is_where_its_process_is_else_where_the_file_of_its_namespace_is() {
 fn a_pod_on_the_hosts_network_has_no_place_of_its_own() {
     let options = Some(NamespaceOption { network: NAMESPACE_NODE });
     let linux = Some(LinuxPodSandboxStatus { namespaces: Some(PodNamespaces { options }) });
-    let answer =
-        PodSandboxStatusResponse { status: Some(PodSandboxStatus { linux }), ..status(r#"{"pid":4711}"#) };
+    let answer = PodSandboxStatusResponse {
+        status: Some(PodSandboxStatus { linux, network: None }),
+        ..status(r#"{"pid":4711}"#)
+    };
     assert_eq!(pods::pod_netns(&answer), PodNetns::Host);
 }
 
@@ -372,7 +374,7 @@ async fn a_broken_list_is_an_error_that_says_how_and_the_next_refresh_begins_ane
 #[track_caller]
 fn says_too_slow(error: &Error) {
     let says =
-        matches!(error, Error::Failed(message) if message.contains("c.sock did not answer within 200ms"));
+        matches!(error, Error::TooSlow(message) if message.contains("c.sock did not answer within 200ms"));
     assert!(says, "{error}");
 }
 
@@ -455,11 +457,11 @@ async fn events_are_news_and_a_server_without_them_says_so() {
         "GetContainerEvents" => message(&PodSandboxMetadata { name: "c1".into(), ..Default::default() }),
         _ => node(method, id),
     });
-    let mut watch = CriWatch::begin(&lab.endpoint()).await.unwrap();
+    let mut watch = CriWatch::begin(&lab.endpoint(), Calls::default()).await.unwrap();
     watch.news().await.unwrap();
     assert!(matches!(watch.news().await.unwrap_err(), Error::Failed(_)), "the stream has ended");
     let old = Lab::server(node);
-    let mut watch = CriWatch::begin(&old.endpoint()).await.unwrap();
+    let mut watch = CriWatch::begin(&old.endpoint(), Calls::default()).await.unwrap();
     assert!(matches!(watch.news().await.unwrap_err(), Error::Unserved(_)));
 }
 

@@ -44,12 +44,7 @@ impl<'a> Object<'a> {
         Object { fields: value.as_object(), damage }
     }
 
-    fn get<T>(
-        &self,
-        name: &str,
-        wanted: &str,
-        read: impl FnOnce(&'a Value) -> Option<T>,
-    ) -> Option<T> {
+    fn get<T>(&self, name: &str, wanted: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
         let value = self.fields?.get(name).filter(|value| !value.is_null())?;
         let read = read(value);
         if read.is_none() {

@@ -49,7 +49,9 @@ fn loss(call: Call) -> &'static str {
         VERSION => "the version of the engine's API is guessed",
         CONTAINERS => "no container has a name",
         INSPECT => "the namespaces of containers are not known, and new containers have no name",
-        NETWORKS => "the bridges of networks are not known, so networks have no totals while no container is on them",
+        NETWORKS => {
+            "the bridges of networks are not known, so networks have no totals while no container is on them"
+        }
         NETWORK => "a container has its name only once it has started",
         _ => "containers are listed again and again, and short ones may have no name",
     }
@@ -61,7 +63,11 @@ pub(super) enum Trouble {
     /// The engine is of the other kind.
     OtherKind,
     /// The engine, or a proxy before it, does not allow the call.
-    Refused { call: Call, status: u16, message: String },
+    Refused {
+        call: Call,
+        status: u16,
+        message: String,
+    },
     /// The answer is not what the call is answered with.
     Garbage(String),
     TooSlow,

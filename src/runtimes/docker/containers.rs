@@ -1,8 +1,8 @@
 //! Conversion of the engine's answers into claims, without I/O.
 
+use super::answers::Object;
 use crate::model::link::{Mac, Name};
 use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, RuntimeNetns, Started, Workload};
-use super::answers::Object;
 use crate::runtimes::named;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
@@ -49,8 +49,7 @@ impl ListedContainer {
     pub(super) fn read(entry: Object<'_>) -> Option<ListedContainer> {
         let id = Some(entry.text("Id")).filter(|id| !id.is_empty())?;
         let name = own_name(&entry.texts("Names")).unwrap_or_else(|| short(&id));
-        let workload =
-            workload(Runtime::Docker, id, name, entry.text("Image"), &entry.text_map("Labels"));
+        let workload = workload(Runtime::Docker, id, name, entry.text("Image"), &entry.text_map("Labels"));
         let networks = entry.object("NetworkSettings").objects("Networks").into_iter();
         let attachments = networks.map(|(name, endpoint)| (name.to_owned(), marks(endpoint))).collect();
         Some(ListedContainer { workload, attachments })

@@ -133,6 +133,11 @@ impl DockerWatch {
         }
     }
 
+    /// Returns true once the engine has accepted the subscription.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        matches!(self.events, EventStream::Open(_))
+    }
+
     /// Waits for events, or for the inspection of a network; returns `None` when the engine has ended the
     /// stream. May be dropped at any time.
     pub async fn news(&mut self) -> Option<News> {
@@ -177,9 +182,9 @@ impl DockerWatch {
     /// Handles the events that have arrived as a whole, one on each line. Returns how many there were.
     fn take_events(&mut self, news: &mut News) -> usize {
         let Some(end) = self.begun.iter().rposition(|&b| b == b'\n') else { return 0 };
-        let lines = self.begun.split_to(end + 1);
+        let whole = self.begun.split_to(end + 1);
         let damage = Damage::default();
-        let lines = lines.split(|&b| b == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let lines = whole.as_ref().split(|&b| b == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let mut count = 0;
         for line in lines {
             count += 1;
@@ -347,8 +352,24 @@ impl DockerWatch {
 /// Returns true for a container's event after which the same containers run on the same networks.
 fn is_of_no_interest(action: &str) -> bool {
     const NAMES: [&str; 18] = [
-        "archive-path", "attach", "checkpoint", "cleanup", "commit", "copy", "detach", "export",
-        "extract-to-dir", "kill", "mount", "oom", "resize", "stop", "sync", "top", "unmount", "update",
+        "archive-path",
+        "attach",
+        "checkpoint",
+        "cleanup",
+        "commit",
+        "copy",
+        "detach",
+        "export",
+        "extract-to-dir",
+        "kill",
+        "mount",
+        "oom",
+        "resize",
+        "stop",
+        "sync",
+        "top",
+        "unmount",
+        "update",
     ];
     // These two have more after their names.
     action.starts_with("exec") || action.starts_with("health_") || NAMES.contains(&action)
