@@ -211,6 +211,16 @@ pub(crate) struct CommonFlags {
     /// CRI-O, k3s, k0s and containerd]
     #[arg(long = "cri.endpoint", env = "VETH_EXPORTER_CRI_ENDPOINT", value_name = "ENDPOINT")]
     pub(crate) cri_endpoint: Option<CriEndpoint>,
+    /// Label by which Docker's and Podman's containers are named; of several, the first one that a
+    /// container has counts
+    #[arg(
+        long = "container.name-from-label",
+        env = "VETH_EXPORTER_CONTAINER_NAME_FROM_LABEL",
+        value_name = "LABEL",
+        value_delimiter = ',',
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    pub(crate) name_from_label: Vec<String>,
     /// Mount point of procfs
     #[arg(
         long = "path.procfs",

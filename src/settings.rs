@@ -4,6 +4,7 @@
 use crate::cli::{self, Cli, Command, CommonFlags, ListFormat, LogFormat, LogLevel, Serve, Top};
 use crate::client::{RemoteOptions, RemoteUrl};
 use crate::model::filter::Filter;
+use crate::model::naming::Naming;
 use crate::model::series;
 use crate::model::view::Source;
 use crate::runtimes::cri::CriEndpoint;
@@ -94,6 +95,7 @@ pub(crate) struct HostSettings {
     pub engines: EngineSettings,
     /// True if the processes of unclaimed namespaces are looked for.
     pub processes: bool,
+    pub naming: Naming,
     pub sandbox: SandboxSettings,
 }
 
@@ -201,7 +203,10 @@ impl ServeSettings {
                 interval: flags.interval,
                 retention: flags.retention,
                 peak_window: flags.peak_window,
-                filter: flags.selection.filter(),
+                filter: Filter {
+                    naming: Naming { labels: flags.sources.name_from_label.clone() },
+                    ..flags.selection.filter()
+                },
                 series: if flags.series == 0 { usize::MAX } else { flags.series },
             },
             host: HostSettings::resolve(flags.sources, environment),
@@ -219,7 +224,10 @@ impl TopSettings {
                 retention: Duration::ZERO,
                 peak_window: TOP_PEAK_WINDOW,
                 // The command shows all pairs.
-                filter: Filter::default(),
+                filter: Filter {
+                    naming: Naming { labels: flags.sources.name_from_label.clone() },
+                    ..Filter::default()
+                },
                 series: series::USUAL,
             },
             colors: !environment.no_color,
@@ -256,6 +264,7 @@ impl HostSettings {
             },
             engines,
             processes: enabled(Source::Process),
+            naming: Naming { labels: flags.name_from_label },
             sandbox: SandboxSettings {
                 privileges: flags.privileges,
                 disabled: cli::parts(&flags.unconfined),

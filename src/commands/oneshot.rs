@@ -45,7 +45,7 @@ impl OneShot {
             resync: Duration::from_secs(300),
             pods: false,
             // A command shows all.
-            filter: Filter::default(),
+            filter: Filter { naming: settings.naming.clone(), ..Filter::default() },
             series: usize::MAX,
         };
         let Snapshot { view, status, .. } =

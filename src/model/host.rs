@@ -367,6 +367,7 @@ impl Host {
             Some(requests) => requests,
             None => reading.request_at_tick(std::mem::take(&mut self.schedule.spare), known, now),
         };
+        requests.extend(known.request_engines(now));
         if reading.unconfirmed.ask_barrier(now) {
             requests.push(Request::Barrier);
         }

@@ -14,6 +14,7 @@ pub(crate) mod label;
 pub(crate) mod lack;
 pub(crate) mod ledger;
 pub(crate) mod link;
+pub(crate) mod naming;
 pub(crate) mod owners;
 pub(crate) mod pairing;
 pub(crate) mod peak;

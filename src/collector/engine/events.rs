@@ -56,9 +56,16 @@ pub(super) struct EventLine {
     pub stream: watch::Sender<Stream>,
     /// True while a process listens at the engine's address, as of the last dial.
     listening: watch::Sender<bool>,
+    /// True if the last request for the lists was answered well.
+    answers: AtomicBool,
 }
 
 impl EventLine {
+    /// Records whether the last request for the lists was answered well.
+    pub(super) fn set_answers(&self, well: bool) {
+        self.answers.store(well, Ordering::Relaxed);
+    }
+
     /// Records whether a process listens at the engine's address.
     pub(super) fn set_listening(&self, listens: bool) {
         self.listening.send_if_modified(|known| std::mem::replace(known, listens) != listens);
@@ -106,12 +113,13 @@ impl Attempts {
     }
 
     /// Waits after a stream that has lived this long. Reports once that there are no events, with the
-    /// reason; not if that is reported elsewhere.
-    async fn pause(&mut self, lived: Duration, reason: Option<String>) {
+    /// reason; not if that is reported elsewhere, as is an engine that does not answer at all.
+    async fn pause(&mut self, lived: Duration, reason: Option<String>, line: &EventLine) {
         if lived >= LASTED {
             (self.pause, self.vain) = (RETRY, 0);
         }
-        self.vain = self.vain.saturating_add(1);
+        let answers = line.answers.load(Ordering::Relaxed);
+        self.vain = if answers { self.vain.saturating_add(1) } else { 0 };
         if self.vain == IN_A_ROW
             && let Some(reason) = reason
         {
@@ -139,8 +147,8 @@ pub(super) async fn watch_cri(endpoint: CriEndpoint, calls: Calls, line: Arc<Eve
         match error {
             cri::Error::Unserved(_) => tokio::time::sleep(NO_EVENTS).await,
             // A server that is unreachable is reported by the failure of its list.
-            cri::Error::NotThere(_) => attempts.pause(begin.elapsed(), None).await,
-            error => attempts.pause(begin.elapsed(), Some(error.to_string())).await,
+            cri::Error::NotThere(_) => attempts.pause(begin.elapsed(), None, &line).await,
+            error => attempts.pause(begin.elapsed(), Some(error.to_string()), &line).await,
         }
     }
 }
@@ -186,7 +194,7 @@ pub(super) async fn watch_docker(
             // An engine that is unreachable is reported by the failure of its list.
             Err(_) => None,
         };
-        attempts.pause(begin.elapsed(), reason).await;
+        attempts.pause(begin.elapsed(), reason, &line).await;
     }
 }
 

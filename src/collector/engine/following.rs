@@ -162,6 +162,7 @@ impl Follower {
         self.line.set_listening(listens);
         self.watch_pods();
         let well = answer.as_ref().is_some_and(Result::is_ok);
+        self.line.set_answers(well);
         let before = self.last.clone();
         let sent = self.send_claims(answer).await;
         let answered = Answered {
