@@ -211,10 +211,18 @@ impl Cri {
         let ready = PodSandboxFilter { state: Some(StateValue { state: SANDBOX_READY }) };
         let running = ContainerFilter { state: Some(StateValue { state: CONTAINER_RUNNING }) };
         let (sandboxes, containers) = tokio::try_join!(
-            connection.ask(ListPodSandboxRequest { filter: Some(ready) }, self.question),
-            connection.ask(ListContainersRequest { filter: Some(running) }, self.question),
+            connection.list(
+                ListPodSandboxRequest { filter: Some(ready) },
+                self.question,
+                |sandbox: &PodSandbox| &sandbox.id
+            ),
+            connection.list(
+                ListContainersRequest { filter: Some(running) },
+                self.question,
+                |container: &CriContainer| &container.id
+            ),
         )?;
-        Ok((connection, sandboxes.items, containers.containers))
+        Ok((connection, sandboxes, containers))
     }
 
     /// Returns the claims of all pods that are listed and located.

@@ -13,7 +13,7 @@ mod watch;
 
 use crate::model::lack::{Lack, LackReason};
 use crate::model::text::one_line;
-use crate::model::workload::{Claims, Network, Runtime};
+use crate::model::workload::{Claims, Network, Runtime, RuntimeNetns};
 use crate::runtimes::denied;
 pub(crate) use activation::Stopped;
 use answers::{Damage, Listed, Object};
@@ -77,6 +77,8 @@ pub struct Docker {
     /// The last list, by the container's id.
     listed: BTreeMap<String, ListedContainer>,
     networks: Vec<Network>,
+    /// The engine's own namespaces when they were last compared.
+    own_before: Vec<RuntimeNetns>,
     /// Results of inspections, by the container's id, each with the attachments that the list had at the
     /// time.
     inspected: HashMap<String, (Attachments, Inspected)>,
@@ -98,6 +100,7 @@ impl Docker {
             version: None,
             listed: BTreeMap::new(),
             networks: Vec::new(),
+            own_before: Vec::new(),
             inspected: HashMap::new(),
             wanted: VecDeque::new(),
             being_inspected: HashMap::new(),
@@ -190,14 +193,23 @@ impl Docker {
             claims: containers::claims(known),
             networks: self.networks.clone(),
             limits: self.caller().limits(),
-            own: match self.address.kind {
-                EngineKind::Docker => {
-                    containers::own(self.inspected.values().map(|(_, inspected)| inspected))
-                }
-                // Podman keeps its namespaces in the folder of the named ones, and none for itself.
-                EngineKind::Podman => Vec::new(),
-            },
+            own: self.own(),
         }
+    }
+
+    /// Returns the engine's own namespaces.
+    fn own(&self) -> Vec<RuntimeNetns> {
+        match self.address.kind {
+            EngineKind::Docker => containers::own(self.inspected.values().map(|(_, inspected)| inspected)),
+            // Podman keeps its namespaces in the folder of the named ones, and none for itself.
+            EngineKind::Podman => Vec::new(),
+        }
+    }
+
+    /// Returns true if the engine's own namespaces differ from those at the last call: no event reports them.
+    pub(crate) fn has_other_netns(&mut self) -> bool {
+        let own = self.own();
+        std::mem::replace(&mut self.own_before, own.clone()) != own
     }
 
     /// Returns one container by name, id, beginning of an id or IP address, running or not, and its

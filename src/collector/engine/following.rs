@@ -122,7 +122,10 @@ impl Follower {
         if self.engine.absence.is_some() || self.pace.due().is_some_and(|due| due <= now) {
             return self.dial(addresses).await;
         }
-        cause != Cause::Tick || self.answer_again().await
+        match cause {
+            Cause::Tick => self.answer_again().await,
+            _ => true,
+        }
     }
 
     /// Asks the engine for its claims, and begins, continues or ends its absence.
@@ -214,9 +217,15 @@ impl Follower {
         .await
     }
 
-    /// Sends the last answer again.
-    async fn answer_again(&self) -> bool {
+    /// Sends the last answer again, with what the engine need not be asked for.
+    async fn answer_again(&mut self) -> bool {
         let (runtime, took) = (self.engine.runtime, self.took);
+        if let (Some(Ok(_)), Ok(Api::Docker(docker))) = (&self.last, &mut self.engine.api)
+            && docker.has_other_netns()
+        {
+            let claims = docker.claims();
+            return self.send_claims(Some(Ok(claims))).await;
+        }
         match &self.last {
             Some(Ok(_)) => self.send(Input::SameClaims { runtime, took }).await,
             Some(Err(lack)) => {

@@ -1,8 +1,9 @@
 //! A gRPC connection over a unix socket.
 
+use super::messages::RawList;
 use super::{CriEndpoint, Error};
 use crate::model::text::one_line;
-use crate::runtimes::calls::Calls;
+use crate::runtimes::calls::{Call, Calls};
 use crate::runtimes::denied;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -78,7 +79,7 @@ impl CriConnection {
 
     /// Counts a request for this method, by its bare name.
     fn count(&self, method: &'static str) {
-        self.calls.count(method.rsplit('/').next().unwrap_or(method));
+        self.calls.count(bare_name(method));
     }
 
     /// Sends a request and waits for the whole answer.
@@ -86,12 +87,60 @@ impl CriConnection {
     /// # Errors
     /// If the answer does not arrive `within` the time, or is malformed.
     pub async fn ask<Q: Question>(&self, question: Q, within: Duration) -> Result<Q::Answer, Error> {
+        self.ask_for::<Q, Q::Answer>(question, within).await
+    }
+
+    /// Sends a request for a list. Returns the entries that can be read and have an id; the others are
+    /// reported once.
+    ///
+    /// # Errors
+    /// As [`ask`](CriConnection::ask) does, and if no entry can be read.
+    pub(super) async fn list<Q: Question, T: prost::Message + Default>(
+        &self,
+        question: Q,
+        within: Duration,
+        id: impl Fn(&T) -> &str,
+    ) -> Result<Vec<T>, Error> {
+        let raw = self.ask_for::<Q, RawList>(question, within).await?.entries;
+        let (mut entries, mut damage) = (Vec::with_capacity(raw.len()), None);
+        for bytes in &raw {
+            match T::decode(&bytes[..]) {
+                Ok(entry) if !id(&entry).is_empty() => entries.push(entry),
+                Ok(_) => damage = damage.or(Some("an entry has no id".to_owned())),
+                Err(error) => damage = damage.or(Some(error.to_string())),
+            }
+        }
+        let call = bare_name(Q::METHOD);
+        match damage {
+            Some(reason) if entries.is_empty() => Err(failed(&self.endpoint, &reason)),
+            damage => {
+                if self.calls.note_damaged(call, damage.is_some())
+                    && let Some(reason) = damage
+                {
+                    let left_out = raw.len() - entries.len();
+                    tracing::warn!(
+                        collector = "cri",
+                        left_out,
+                        "a part of the answer to {call} cannot be read, and is left out: {}",
+                        one_line(&reason)
+                    );
+                }
+                Ok(entries)
+            }
+        }
+    }
+
+    async fn ask_for<Q: Question, A: prost::Message + Default + 'static>(
+        &self,
+        question: Q,
+        within: Duration,
+    ) -> Result<A, Error> {
         self.count(Q::METHOD);
         let mut grpc = self.grpc.clone();
         let path = PathAndQuery::from_static(Q::METHOD);
         let asked = async {
             grpc.ready().await.map_err(|error| broken(&self.endpoint, &error))?;
-            let codec = ProstCodec::<Q, Q::Answer>::default();
+            let codec = ProstCodec::<Q, A>::default();
             let answer = grpc.unary(tonic::Request::new(question), path, codec).await;
             answer.map(tonic::Response::into_inner).map_err(|status| self.classify(&status))
         };
@@ -136,6 +185,11 @@ impl CriConnection {
             }
         }
     }
+}
+
+/// Returns the name of a method without its service.
+fn bare_name(method: &'static str) -> Call {
+    method.rsplit('/').next().unwrap_or(method)
 }
 
 fn refused(endpoint: &CriEndpoint, error: &io::Error, within: Duration) -> Error {

@@ -83,6 +83,13 @@ pub struct ListPodSandboxResponse {
     pub items: Vec<PodSandbox>,
 }
 
+/// A list of pods or containers, with its entries as they were sent: one that is damaged leaves the others.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RawList {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub entries: Vec<Vec<u8>>,
+}
+
 /// A pod's sandbox: the resources that its containers share, among them the network namespace.
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandbox {
