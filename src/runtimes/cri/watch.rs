@@ -16,7 +16,7 @@ type Opening = Pin<Box<dyn Future<Output = Result<Streaming<ContainerEventRespon
 /// The stream of events; a server may answer the subscription with the first event only.
 enum PodEvents {
     Opening(Opening),
-    Open(Streaming<ContainerEventResponse>),
+    Open(Box<Streaming<ContainerEventResponse>>),
 }
 
 /// A follower of the events of one server.
@@ -44,7 +44,7 @@ impl CriWatch {
     /// If the server has ended the stream; [`Error::Unserved`] if it does not support events.
     pub(crate) async fn news(&mut self) -> Result<(), Error> {
         if let PodEvents::Opening(opening) = &mut self.events {
-            self.events = PodEvents::Open(opening.await?);
+            self.events = PodEvents::Open(Box::new(opening.await?));
         }
         let PodEvents::Open(events) = &mut self.events else { return Err(self.connection.ended()) };
         match events.message().await {
