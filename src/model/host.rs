@@ -105,7 +105,7 @@ impl Host {
             }
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
             Input::SameClaims { runtime, took } => {
-                let changed = known.evidence.answered(runtime, true, now);
+                let changed = known.evidence.answered(runtime, Some(true), now);
                 if let Some(source) = Source::of(runtime) {
                     self.status.set_result(source, Ok(()), took);
                 }
@@ -266,7 +266,8 @@ impl Host {
         took: Duration,
         now: Duration,
     ) -> Vec<Request> {
-        let mut changed = self.known.evidence.answered(runtime, matches!(answer, Some(Ok(_))), now);
+        let well = answer.as_ref().map(Result::is_ok);
+        let mut changed = self.known.evidence.answered(runtime, well, now);
         if runtime == Runtime::Cri {
             changed |= self.shown.note_pods(answer.is_some()) || self.config.pods && answer.is_none();
             self.config.pods &= answer.is_some();

@@ -29,7 +29,7 @@ pub(crate) use evidence::{Evidence, SourceState};
 use names::NetnsNames;
 use nesting::Nesting;
 pub(crate) use process_search::ProcessSearch;
-pub(crate) use show::is_generated_name;
+pub(crate) use show::{generator, is_generated_name};
 
 /// The owner of each namespace.
 #[derive(Debug, Default)]

@@ -18,6 +18,8 @@ use std::time::Duration;
 pub(crate) struct SourceState {
     /// True if the source answered the last request, or the first request is still open.
     pub may_name: bool,
+    /// True if the source is configured or was there before, and failed to answer the last request.
+    pub is_away: bool,
     /// The claims of the last good answer: names stay while an engine is away and its containers live on.
     claims: BTreeMap<Locator, Vec<Claim>>,
     pub networks: Vec<Network>,
@@ -193,11 +195,14 @@ impl Evidence {
         Evidence { sources, ..Evidence::default() }
     }
 
-    /// Books whether a source has answered. Returns true if its state has changed.
-    pub(crate) fn answered(&mut self, runtime: Runtime, well: bool, now: Duration) -> bool {
+    /// Books whether a source has answered; `None` if it is not there and not expected. Returns true if its
+    /// state has changed.
+    pub(crate) fn answered(&mut self, runtime: Runtime, well: Option<bool>, now: Duration) -> bool {
         let source = self.sources.entry(runtime).or_default();
         source.asked = now;
-        std::mem::replace(&mut source.may_name, well) != well
+        let before = (source.may_name, source.is_away);
+        (source.may_name, source.is_away) = (well == Some(true), well == Some(false));
+        (source.may_name, source.is_away) != before
     }
 
     /// Returns the number of changed reports since the start.
