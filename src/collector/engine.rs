@@ -3,10 +3,10 @@
 use super::absence::Absence;
 use super::backlog::TaskSlots;
 use super::handle::{Handle, Message};
+use super::pid_guard::PidGuard;
 use crate::model::host::Input;
-use crate::model::lack::{Lack, LackReason};
+use crate::model::lack::Lack;
 use crate::model::workload::{Claims, Runtime};
-use crate::runtimes;
 use crate::runtimes::cri::{self, Cri, CriEndpoint, SeenPod};
 use crate::runtimes::docker::{self, AddressChanges, Docker, DockerHost, DockerWatch, EngineAddress, Seen};
 use std::path::Path;
@@ -38,9 +38,8 @@ pub(crate) struct Engine {
     runtime: Runtime,
     /// The engine's API, or the reason why its address is not valid.
     api: Result<Api, Lack>,
-    /// The reason why the engine is not asked: the pids that it reports are not those of this pid
-    /// namespace.
-    strange_pids: Option<Lack>,
+    /// The engine is not asked if the pids that it reports are not those of this pid namespace.
+    pids: PidGuard,
     /// True if the user has configured the engine, or if it has existed once: its absence is then a
     /// failure.
     expected: bool,
@@ -67,7 +66,7 @@ impl Engine {
     pub(crate) fn docker(address: EngineAddress, configured: bool) -> Engine {
         let docker = Docker::new(address);
         let (runtime, api) = (docker.runtime(), Ok(Api::Docker(docker)));
-        Engine { runtime, api, strange_pids: None, absence: None, expected: configured }
+        Engine { runtime, api, pids: PidGuard::default(), absence: None, expected: configured }
     }
 
     /// Returns the server of the Container Runtime Interface at the endpoint that the user has configured,
@@ -75,7 +74,7 @@ impl Engine {
     pub(crate) fn cri(endpoint: Option<CriEndpoint>) -> Engine {
         let expected = endpoint.is_some();
         let api = Ok(Api::Cri(endpoint.map_or_else(Cri::usual, Cri::new)));
-        Engine { runtime: Runtime::Cri, api, strange_pids: None, absence: None, expected }
+        Engine { runtime: Runtime::Cri, api, pids: PidGuard::default(), absence: None, expected }
     }
 
     /// Returns true if the engine may report pods.
@@ -85,21 +84,19 @@ impl Engine {
 
     /// Returns an engine that cannot be asked because of its configuration: a source that has failed.
     pub(crate) fn unusable(runtime: Runtime, reason: String) -> Engine {
-        Engine { runtime, api: Err(Lack::failure(reason)), strange_pids: None, absence: None, expected: true }
+        Engine {
+            runtime,
+            api: Err(Lack::failure(reason)),
+            pids: PidGuard::default(),
+            absence: None,
+            expected: true,
+        }
     }
 
-    /// Marks the engine as not to be asked if the processes of this procfs are not the host's, because
-    /// engines report process ids of the host.
+    /// Marks the engine as not to be asked if the pids that it reports are not those of this procfs.
     #[must_use]
     pub(crate) fn in_pid_namespace_of(mut self, procfs: &Path) -> Engine {
-        self.strange_pids = match runtimes::in_host_pid_namespace(procfs) {
-            Ok(true) => None,
-            Ok(false) => Some(Lack::new(
-                LackReason::PidNamespace,
-                "the process ids of containers mean nothing in this pid namespace",
-            )),
-            Err(error) => Some(Lack::new(LackReason::Unreadable, error.to_string())),
-        };
+        self.pids = PidGuard::new(procfs);
         self
     }
 
@@ -121,6 +118,7 @@ impl Engine {
         if !self.expected {
             return Asked { answer: None, listens: false };
         }
+        self.pids.examine(&self.addresses()).await;
         let answer = match self.usable() {
             Err(reason) => Err(reason),
             Ok(Api::Cri(cri)) => match cri.refresh().await {
@@ -143,7 +141,7 @@ impl Engine {
 
     /// Returns the API to ask, or the reason why the engine cannot be asked.
     fn usable(&mut self) -> Result<&mut Api, Lack> {
-        match (&mut self.api, &self.strange_pids) {
+        match (&mut self.api, self.pids.lack()) {
             (Ok(api), None) => Ok(api),
             (Err(reason), _) => Err(reason.clone()),
             (_, Some(reason)) => Err(reason.clone()),
@@ -185,15 +183,18 @@ impl Engine {
         let Some(asks) = collector.engines.get(&self.runtime) else { return };
         let (news, listens) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let mut changes = None;
-        if let Ok(Api::Docker(docker)) = self.usable() {
-            let (address, runtime) = (docker.address().clone(), self.runtime);
-            let (news, listens) = (Arc::clone(&news), Arc::clone(&listens));
-            changes = Some(address.changes());
-            tokio::spawn(watch_docker(address, runtime, news, listens, collector.clone()));
-        }
         let mut pods_watched = false;
         let slots = TaskSlots::new(1);
         loop {
+            // Whether the engine's pids are believed may be known only after the first dial.
+            if changes.is_none()
+                && let Ok(Api::Docker(docker)) = self.usable()
+            {
+                let (address, runtime) = (docker.address().clone(), self.runtime);
+                let (news, listens) = (Arc::clone(&news), Arc::clone(&listens));
+                changes = Some(address.changes());
+                tokio::spawn(watch_docker(address, runtime, news, listens, collector.clone()));
+            }
             tokio::select! {
                 () = asks.notified() => {}
                 () = news.notified() => {}
@@ -250,6 +251,7 @@ impl Engine {
             self.absence = None;
             listens.notify_waiters();
         } else {
+            self.pids.forget_engine();
             if self.absence.as_ref().is_none_or(|absence| !absence.is_at(&addresses)) {
                 self.absence = Some(Absence::begin(addresses));
             }
@@ -266,6 +268,12 @@ impl Engine {
             Ok(Api::Cri(cri)) => cri.endpoint().cloned(),
             _ => None,
         }
+    }
+
+    /// Returns the addresses at which the engine is looked for, in words.
+    pub(crate) fn looked_at(&self) -> String {
+        let addresses: Vec<String> = self.addresses().iter().map(ToString::to_string).collect();
+        addresses.join(", ")
     }
 
     /// Returns the addresses that the engine may be dialled at.

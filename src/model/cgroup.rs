@@ -7,6 +7,7 @@
 use super::label;
 use super::text::Readable;
 use super::workload::{Runtime, Workload};
+use std::borrow::Cow;
 
 /// The number of an id's digits that engines show.
 const SHORT_ID: usize = 12;
@@ -291,6 +292,22 @@ pub(crate) fn parent(path: &str, owner: &Workload) -> String {
     let of_process = owner.runtime == Runtime::Process && owner.id.is_empty();
     let own = own_layer(&layers, owner).unwrap_or(layers.len() + usize::from(of_process));
     full_name(&layers[..own.saturating_sub(1)])
+}
+
+/// Returns the path of a workload's cgroup as the host has it, as far as that is known. Seen from a cgroup
+/// namespace, the paths of others begin above its root, and lack the part that both have in common.
+pub(crate) fn from_root<'a>(path: &'a str, owner: &Workload) -> Cow<'a, str> {
+    let mut below = path;
+    while let Some(rest) = below.strip_prefix("/..").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        below = rest;
+    }
+    if below.len() == path.len() {
+        Cow::Borrowed(path)
+    } else if owner.runtime == Runtime::Docker && below.matches('/').count() == 1 {
+        Cow::Owned(format!("/docker/{}", owner.id))
+    } else {
+        Cow::Borrowed(below)
+    }
 }
 
 /// Undoes systemd's escapes in the name of a unit: `\x2d` is a hyphen (systemd.unit(5)). [`Readable`] has

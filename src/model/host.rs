@@ -189,6 +189,7 @@ impl Host {
         let evaluated = known.evaluate(config, reading.started, everything, now);
         self.status.claims_rejected = known.claims_rejected();
         self.status.series = self.shown.update(&evaluated, known, config);
+        known.report_absent_engines(&mut self.status, config);
         let mut requests = reading.request_links(&evaluated.settled, known, config.learning);
         requests.extend(known.request_engines(now));
         requests.extend(reading.request_names(known, now));

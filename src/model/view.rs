@@ -343,6 +343,8 @@ pub struct SeriesStatus {
     pub summed: usize,
     /// The number of further series that links other than veths would take in `/metrics/cadvisor`.
     pub left_out: usize,
+    /// True once a workload has had more interfaces than are shown one by one (`--limits.interfaces`).
+    pub crowded: bool,
 }
 
 impl SeriesStatus {

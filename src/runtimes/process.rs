@@ -86,6 +86,11 @@ impl Processes {
         first.is_initial.then_some(pid)
     }
 
+    /// Returns true if a process is in the exporter's pid namespace, and in none below it.
+    pub(crate) fn shares_pids(&self, pid: u32) -> bool {
+        self.lineage(pid).is_some_and(|lineage| lineage.shares_pids)
+    }
+
     /// Returns the ancestry of a process, from `PPid` and `NSpid` in its status (proc(5)).
     fn lineage(&self, pid: u32) -> Option<Lineage> {
         let status = fs::read(self.procfs.join(pid.to_string()).join("status")).ok()?;
@@ -99,6 +104,7 @@ impl Processes {
         Some(Lineage {
             parent: field("PPid:")?.first().copied()?,
             is_initial: pids.len() == 1 || pids.last() == Some(&1),
+            shares_pids: pids.len() == 1,
         })
     }
 
@@ -125,6 +131,8 @@ struct Lineage {
     parent: u32,
     /// True if the process is the first of its pid namespace, or shares that of the exporter.
     is_initial: bool,
+    /// True if the process is in the exporter's pid namespace.
+    shares_pids: bool,
 }
 
 /// Raises the soft limit of open descriptors (RLIMIT_NOFILE) to the hard one, and returns the limit that

@@ -230,6 +230,26 @@ fn the_cgroup_of_a_workload_is_that_of_its_container_or_machine() {
 }
 
 #[test]
+fn a_path_that_begins_above_the_own_cgroup_is_shown_without_that() {
+    let docker = Workload { id: A.into(), ..Workload::named(Runtime::Docker, "web") };
+    let pod = Workload { id: A.into(), ..Workload::named(Runtime::Cri, "") };
+    for (path, owner, wanted) in [
+        ("/../{A}", &docker, "/docker/{A}"),
+        ("/../docker-{A}.scope", &docker, "/docker/{A}"),
+        ("/../../docker-{A}.scope", &docker, "/docker/{A}"),
+        ("/../../batch.slice/docker-{A}.scope", &docker, "/batch.slice/docker-{A}.scope"),
+        ("/docker/{A}", &docker, "/docker/{A}"),
+        ("/system.slice/docker-{A}.scope", &docker, "/system.slice/docker-{A}.scope"),
+        ("/../../{POD}/cri-containerd-{A}.scope", &pod, "/{POD}/cri-containerd-{A}.scope"),
+        ("/kubepods/pod0/{A}", &pod, "/kubepods/pod0/{A}"),
+        ("/..x/{A}", &docker, "/..x/{A}"),
+    ] {
+        let fill = |text: &str| text.replace("{A}", A).replace("{POD}", POD);
+        assert_eq!(from_root(&fill(path), owner), fill(wanted), "{path}");
+    }
+}
+
+#[test]
 fn only_a_containers_own_cgroup_is_that_of_its_first_process() {
     for path in [
         format!("/docker/{A}"),

@@ -38,7 +38,7 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     pub(super) fn limits<T>(&self, then: impl FnOnce(&SeriesLimits<'_>) -> T) -> T {
         let filter = &self.config.filter;
-        then(&SeriesLimits { series: self.config.series, shows: &|labels| filter.shows(labels) })
+        then(&SeriesLimits { output: self.config.limits, shows: &|labels| filter.shows(labels) })
     }
 }
 

@@ -4,11 +4,13 @@ use super::attribution::{Attribution, Context};
 use super::input::{Config, ProcessInNetns, Request};
 use super::schedule::{Effects, Searching};
 use crate::model::cgroup;
+use crate::model::lack::{Lack, LackReason};
 use crate::model::ledger::{LabelSet, Ledger, OwnerHint, SeriesLimits, Unattributed};
 use crate::model::link::{End, Link, LinkKind, Name, NetnsId};
 use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState, generator, is_generated_name};
 use crate::model::policy::{EVALUATE_AT_LEAST, EVALUATE_AT_MOST, EVALUATE_IN_DOUBT, KEPT_UNATTRIBUTED};
 use crate::model::topology::{Settled, Topology};
+use crate::model::view::{Source, SourceStatus, Status};
 use crate::model::workload::{Expected, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -68,7 +70,7 @@ impl Knowledge {
             ends.extend(self.attribution.dated());
         }
         self.attribute(ends, config, started, now);
-        let limits = SeriesLimits { series: config.series, shows: &|labels| config.filter.shows(labels) };
+        let limits = SeriesLimits { output: config.limits, shows: &|labels| config.filter.shows(labels) };
         if changed.networks {
             self.ledger.know_networks(self.evidence.networks(), now, &limits);
         }
@@ -168,9 +170,32 @@ impl Knowledge {
         let over = self.ledger.waits_since().is_some_and(|since| now >= since + KEPT_UNATTRIBUTED);
         let version = self.evidence.version();
         let news = std::mem::replace(&mut self.searching.late_version, version) != version;
-        let limits = SeriesLimits { series: config.series, shows: &|labels| config.filter.shows(labels) };
+        let limits = SeriesLimits { output: config.limits, shows: &|labels| config.filter.shows(labels) };
         let evidence = &self.evidence;
         self.ledger.attribute_late(|entry| late_owner(entry, evidence, now), news || over, now, &limits);
+    }
+
+    /// Reports each engine that is not there although a container's cgroup proves that it is on this host.
+    pub(super) fn report_absent_engines(&self, status: &mut Status, config: &Config) {
+        for runtime in [Runtime::Docker, Runtime::Podman, Runtime::Cri] {
+            let Some(source) = Source::of(runtime) else { continue };
+            let known = status.sources.get(&source).and_then(|status| status.result.as_ref().err());
+            let is_known = known.is_some_and(|lack| lack.reason == LackReason::SocketAbsent);
+            match self.evidence.unreported(runtime) {
+                Some(_) if is_known => {}
+                Some(container) => {
+                    let (runtime_name, name) = (runtime.as_str(), &container.name);
+                    let sockets = config.sockets.get(&runtime).map_or("its usual address", String::as_str);
+                    let what = format!(
+                        "containers of {runtime_name} are here ({name}), and no engine listens at {sockets}"
+                    );
+                    let lack = Lack::new(LackReason::SocketAbsent, what);
+                    status.sources.insert(source, SourceStatus::new(Err(lack), Duration::ZERO));
+                }
+                None if is_known => _ = status.sources.remove(&source),
+                None => {}
+            }
+        }
     }
 
     /// Returns the requests about processes that the last evaluation has made due.

@@ -169,7 +169,8 @@ fn config(learning: Learning) -> Config {
         resync: Duration::from_secs(300),
         pods: false,
         filter: Default::default(),
-        series: crate::model::series::USUAL,
+        limits: Default::default(),
+        sockets: BTreeMap::from([(Runtime::Docker, "unix:///d.sock".to_owned())]),
         processes: true,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{CriEndpoint, Error};
 use crate::model::text::one_line;
+use crate::runtimes::denied;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper::http::uri::PathAndQuery;
@@ -126,7 +127,9 @@ fn refused(endpoint: &CriEndpoint, error: &io::Error, within: Duration) -> Error
     match error.kind() {
         // A socket with a full queue gives this error: a process listens, but does not accept.
         io::ErrorKind::WouldBlock => too_slow(endpoint, within),
-        io::ErrorKind::PermissionDenied => Error::Denied(format!("permission denied at {endpoint}")),
+        io::ErrorKind::PermissionDenied => {
+            Error::Denied(denied(Some(endpoint.path()), format!("permission denied at {endpoint}")))
+        }
         _ => Error::NotThere(one_line(&format!("no CRI server listens at {endpoint}: {error}"))),
     }
 }

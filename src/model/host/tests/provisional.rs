@@ -3,6 +3,8 @@
 use super::live::*;
 use super::*;
 use crate::model::cgroup;
+use crate::model::lack::LackReason;
+use crate::model::view::Source;
 
 const MADE_UP: &str = "be49d294-f624-cd99-43b9-ee11fa7ac673";
 
@@ -160,4 +162,50 @@ fn the_container_in_a_namespace_names_it_better_than_a_name_that_its_runtime_mad
         world.tick(&mut host, NOW + second * SECOND);
     }
     assert_eq!(names(&host), ["veth10 cri/4a35b0c44a35/eth0/"]);
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_reported_while_a_containers_cgroup_proves_that_it_is_on_this_host() {
+    let nested: &str = Box::leak(format!("/lxc.payload.ct/docker/{ID}").into_boxed_str());
+    let of_podman: &str = Box::leak(format!("/machine.slice/libpod-{ID}.scope").into_boxed_str());
+    for (path, reported) in [
+        (CGROUP, true),
+        // Its engine is in the machine.
+        (nested, false),
+        // The host has no source for this engine.
+        (of_podman, false),
+        ("/lxc.payload.ct", false),
+        ("/docker/4a35", false),
+    ] {
+        let mut world = World::with_containers(&[(0, 10)]);
+        inhabit(&mut world, 0, 700, path, true);
+        let mut host = new_host();
+        world.tick(&mut host, NOW);
+        world.tick(&mut host, NOW + SECOND);
+        let status = host.status().sources.get(&Source::Docker).cloned();
+        let lack = status.map(|status| status.result.unwrap_err());
+        let wanted = Lack::new(
+            LackReason::SocketAbsent,
+            "containers of docker are here (4a35b0c44a35), and no engine listens at unix:///d.sock",
+        );
+        assert_eq!(lack, reported.then_some(wanted), "{path}");
+        // The engine comes.
+        world.docker_says(&[("web", 700, 10)]);
+        world.tick(&mut host, NOW + 2 * SECOND);
+        assert_eq!(host.status().sources[&Source::Docker].result, Ok(()));
+    }
+    // The container goes.
+    let mut world = World::with_containers(&[(0, 10)]);
+    inhabit(&mut world, 0, 700, CGROUP, true);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    world.tick(&mut host, NOW + SECOND);
+    assert!(host.status().sources.contains_key(&Source::Docker));
+    world.kill(0, 10);
+    world.pids.clear();
+    world.inhabitants.clear();
+    for second in 2..5 {
+        world.tick(&mut host, NOW + second * SECOND);
+    }
+    assert!(!host.status().sources.contains_key(&Source::Docker));
 }
