@@ -214,6 +214,11 @@ pub(crate) fn short(id: &str) -> &str {
     id.get(..SHORT_ID).unwrap_or(id)
 }
 
+/// Returns true for a name that is the beginning of an id, as containers have that no engine names.
+pub(crate) fn is_short_id(name: &str) -> bool {
+    name.len() == SHORT_ID && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Returns the container's id in one part of a path, in the forms of engines: `ID`, `docker-ID.scope`.
 fn id_in(part: &str) -> Option<&str> {
     let is_id = |word: &&str| word.len() == LONG_ID && word.bytes().all(|b| b.is_ascii_hexdigit());

@@ -183,10 +183,10 @@ impl Owners {
         }
         let before = self.owners.remove(&netns);
         let id = |owner: &Option<Owner>| {
-            // Names and processes have no ids.
-            let owner = owner.as_ref().filter(|owner| {
-                !matches!(owner.ownership.owner.runtime, Runtime::Named | Runtime::Process)
-            })?;
+            // Names have no ids, and the id in a cgroup is no evidence: a container makes any cgroup in its own.
+            let owner = owner
+                .as_ref()
+                .filter(|owner| owner.is_vouched_for() && owner.ownership.owner.runtime != Runtime::Named)?;
             Some((owner.id().to_owned(), owner.kind()))
         };
         let (id_before, id_now) = (id(&before), id(&owner));

@@ -262,6 +262,13 @@ fn the_faq_has_what_missing_capabilities_get() {
 }
 
 #[test]
+fn the_faq_has_what_another_network_namespace_gets() {
+    let begin = "this is not the host's network namespace";
+    let log = log_of(&["env", "-u", "VETH_EXPORTER_NETNS_OWN"], &[], begin);
+    assert_in_faq(begin, &log);
+}
+
+#[test]
 fn the_faq_has_what_a_port_that_is_taken_gets() {
     let host = Netns::quiet("host");
     let _taken = host.within(|| std::net::TcpListener::bind("127.0.0.1:10736").unwrap());

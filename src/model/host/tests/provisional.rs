@@ -209,3 +209,30 @@ fn an_engine_that_is_not_there_is_reported_while_a_containers_cgroup_proves_that
     }
     assert!(!host.status().sources.contains_key(&Source::Docker));
 }
+
+/// A container makes a cgroup with the id of another one below its own, and a namespace for a process in it.
+#[test]
+fn a_cgroup_with_the_id_of_another_container_takes_nothing_from_that_one() {
+    let other = "b0b0".repeat(16);
+    let forged: &str = Box::leak(format!("/docker/{other}/docker/{ID}").into_boxed_str());
+    let (mut world, mut host) = live_host();
+    world.start(2, 6);
+    inhabit(&mut world, 2, 200, forged, true);
+    for event in born(2, 6) {
+        world.tell(&mut host, Input::Events(vec![event]), NOW);
+    }
+    for second in 0..13 {
+        world.tick(&mut host, NOW + second * SECOND);
+    }
+    assert_eq!(names(&host), ["veth6 docker/4a35b0c44a35/eth0/front"]);
+    assert_eq!(host.view().unwrap().scene.ownerships[0].parent, "b0b0b0b0b0b0");
+    // The other one comes later, and is named at once by its engine's word for its first process.
+    create(&mut host, "web", ID, NOW + 14 * SECOND);
+    world.start(1, 5);
+    inhabit(&mut world, 1, 100, CGROUP, true);
+    for event in born(1, 5) {
+        world.tell(&mut host, Input::Events(vec![event]), NOW + 14 * SECOND);
+    }
+    host.apply(Input::Wake, NOW + 14 * SECOND + SECOND / 10);
+    assert!(names(&host).contains(&"veth5 docker/web/eth0/front".to_owned()), "{:?}", names(&host));
+}
