@@ -42,16 +42,16 @@ pub(crate) struct CgroupLayer<'a> {
     pub cgroup: &'a str,
 }
 
-/// Returns the name of the last of these layers; empty if there is none. A machine's name inside another layer
-/// is chosen there, so it begins with that one's name.
+/// Returns the name of the last of these layers; empty if there is none. A machine's name inside another
+/// layer is chosen there, so it begins with that one's name.
 fn full_name(layers: &[CgroupLayer<'_>]) -> String {
     let begin = layers.iter().rposition(|layer| !layer.id.is_empty()).unwrap_or(0);
     let names: Vec<&str> = layers[begin..].iter().map(|layer| layer.name.as_str()).collect();
     label::bounded(&names.join("/"))
 }
 
-/// Returns the path of a process's cgroup from /proc/PID/cgroup, which has a line `hierarchy:controllers:path`
-/// for each hierarchy (cgroups(7)); `None` if the process is in no group.
+/// Returns the path of a process's cgroup from /proc/PID/cgroup, which has a line
+/// `hierarchy:controllers:path` for each hierarchy (cgroups(7)); `None` if the process is in no group.
 ///
 /// Engines use the unified hierarchy where it is in use. In a hybrid setup anything may make groups in the
 /// others: of those a path counts that has a container or machine, and only then the deepest.

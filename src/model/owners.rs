@@ -183,7 +183,7 @@ impl Owners {
         }
         let before = self.owners.remove(&netns);
         let id = |owner: &Option<Owner>| {
-            // Names have no ids, and the id in a cgroup is no evidence: a container makes any cgroup in its own.
+            // Names have no ids. The id in a cgroup is no evidence: a container makes any cgroup in its own.
             let owner = owner
                 .as_ref()
                 .filter(|owner| owner.is_vouched_for() && owner.ownership.owner.runtime != Runtime::Named)?;

@@ -125,8 +125,8 @@ pub struct Ownership {
     pub members: Vec<Workload>,
     /// The [title](Workload::title) of the workload in which the owner runs; empty if there is none.
     pub parent: String,
-    /// The cgroup path of the container or machine, else of the process that led to the namespace; empty if no
-    /// process did.
+    /// The cgroup path of the container or machine, else of the process that led to the namespace; empty if
+    /// no process did.
     pub cgroup: String,
 }
 

@@ -125,8 +125,8 @@ pub(crate) struct NameWatch {
     has_links: Cell<bool>,
 }
 
-/// Returns the claim of a name on the namespace that is mounted on its file, or on that of the process that it
-/// is a link to: the link itself can be followed only with a right over the process.
+/// Returns the claim of a name on the namespace that is mounted on its file, or on that of the process that
+/// it is a link to: the link itself can be followed only with a right over the process.
 ///
 /// # Errors
 /// One line that says where the name leads instead. A file on which nothing is mounted is no error: something

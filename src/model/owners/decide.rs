@@ -150,7 +150,8 @@ pub(super) struct Decided {
 impl Owners {
     /// Decides the owner of a namespace. It is, in this order: the first believed claim's; the owner that
     /// left the namespace a moment ago; the workload of an expected interface that has come; the container of
-    /// the first process; the container of a process, by its id; a name that a runtime has generated; a process.
+    /// the first process; the container of a process, by its id; a name that a runtime has generated; a
+    /// process.
     pub(super) fn decision(
         &mut self,
         netns: NetnsId,

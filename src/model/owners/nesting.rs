@@ -43,9 +43,9 @@ impl Nesting {
     }
 
     /// Finds the outer workload of each workload in or below a changed cgroup. It is the nearest one with a
-    /// cgroup above the workload's own; or one with the same cgroup, if that one is a container or machine and
-    /// of the inner one only a process is known. Where no such workload is known, the cgroup's path names the
-    /// outer one. Returns the namespaces of owners with a new outer workload.
+    /// cgroup above the workload's own; or one with the same cgroup, if that one is a container or machine
+    /// and of the inner one only a process is known. Where no such workload is known, the cgroup's path names
+    /// the outer one. Returns the namespaces of owners with a new outer workload.
     pub(super) fn find_outer(&mut self, owners: &mut HashMap<NetnsId, Owner>) -> BTreeSet<NetnsId> {
         let changed = std::mem::take(&mut self.changed);
         let mut moved = BTreeSet::new();
