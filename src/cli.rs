@@ -111,6 +111,14 @@ pub(crate) struct Serve {
         default_value_t = series::USUAL
     )]
     pub(crate) series: usize,
+    /// Limit of the label sets of a workload, 0 for none; its further interfaces are summed under other
+    #[arg(
+        long = "limits.interfaces",
+        env = "VETH_EXPORTER_LIMITS_INTERFACES",
+        value_name = "N",
+        default_value_t = series::USUAL_INTERFACES
+    )]
+    pub(crate) interfaces: usize,
     /// Flags that filter the output.
     #[command(flatten)]
     pub(crate) selection: Selection,
@@ -232,6 +240,9 @@ pub(crate) struct CommonFlags {
     /// Folder of the named network namespaces [default: /run/netns]
     #[arg(long = "path.netns", env = "VETH_EXPORTER_PATH_NETNS", value_name = "PATH")]
     pub(crate) netns: Option<PathBuf>,
+    /// Show the network namespace that the exporter is in, without a warning if it is not the host's
+    #[arg(long = "netns.own", env = "VETH_EXPORTER_NETNS_OWN")]
+    pub(crate) own_netns: bool,
     /// Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability
     #[arg(long = "privileges", env = "VETH_EXPORTER_PRIVILEGES", value_name = "WHICH", default_value = "full",
           value_parser = privileges)]

@@ -13,9 +13,11 @@ mod backlog;
 mod engine;
 mod handle;
 mod listening;
+mod pid_guard;
 mod reports;
 mod scrapes;
 mod single;
+mod surroundings;
 
 use crate::kernel::{DeviceTable, Events, FinalSampler, Reach, Resolver, Sampler, Waker};
 use crate::model::host::{Config, Host, Input, Request, Samples};
@@ -84,6 +86,8 @@ pub struct Sources {
     pub netns_folder: Option<NetnsFolder>,
     /// Finds processes in namespaces that no runtime claims.
     pub processes: Processes,
+    /// True if the exporter is meant to show another network namespace than that of process 1.
+    pub wants_own_netns: bool,
 }
 
 /// Starts the threads. `Engine::follow` must be run for each of these runtimes.
@@ -107,6 +111,7 @@ pub fn start(
     let (locate, to_locate) = channel();
     // Only one sample is requested at a time, so it takes no slot and allocates no memory.
     let (sample, to_sample) = sync_channel(1);
+    let limits = surroundings::limits(&sources, config.processes);
     let Sources {
         events,
         waker,
@@ -117,6 +122,7 @@ pub fn start(
         table,
         mut netns_folder,
         processes,
+        wants_own_netns: _,
     } = sources;
     let named = netns_folder.as_ref().map(|folder| folder.names.path().to_owned());
     let runtimes: Vec<Runtime> = named.iter().map(|_| Runtime::Named).collect();
@@ -172,8 +178,12 @@ pub fn start(
         reported: BTreeMap::new(),
         limits_reported: BTreeMap::new(),
         all_shown: Report::default(),
+        crowded: false,
     };
     collector.apply(Input::Listening { answer: listening });
+    for limit in limits {
+        collector.apply(limit);
+    }
     thread::Builder::new().name("collector".into()).spawn(move || collector.run(messages, interval))?;
     Ok((handle, exits))
 }
@@ -200,6 +210,8 @@ struct Collector {
     limits_reported: BTreeMap<Limit, Report>,
     /// The log's lines about series beyond the limit.
     all_shown: Report,
+    /// True once the log has the line about a workload with too many interfaces.
+    crowded: bool,
 }
 
 impl Collector {
@@ -383,6 +395,11 @@ impl Collector {
             }
         }
         report_limits(status, &mut self.limits_reported, now);
+        if status.series.crowded && !std::mem::replace(&mut self.crowded, true) {
+            tracing::warn!(
+                "a workload has more interfaces than --limits.interfaces: the rest of them is summed under other"
+            );
+        }
         let limit = status.series.limit;
         match self.all_shown.record(!status.series.is_limited(), now) {
             Some(Line { first: false, changes }) if !status.series.is_limited() => {

@@ -5,7 +5,7 @@ use crate::cli::{self, Cli, Command, CommonFlags, ListFormat, LogFormat, LogLeve
 use crate::client::{RemoteOptions, RemoteUrl};
 use crate::model::filter::Filter;
 use crate::model::naming::Naming;
-use crate::model::series;
+use crate::model::series::OutputLimits;
 use crate::model::view::Source;
 use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
@@ -112,6 +112,8 @@ pub(crate) struct NetnsSettings {
     pub folder: PathBuf,
     /// True if the user named the folder, so that it must exist.
     pub expected: bool,
+    /// True if the exporter is meant to show another network namespace than that of process 1.
+    pub own: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -160,8 +162,8 @@ pub(crate) struct CollectorSettings {
     pub retention: Duration,
     pub peak_window: Duration,
     pub filter: Filter,
-    /// The greatest number of series.
-    pub series: usize,
+    /// The limits of the output.
+    pub limits: OutputLimits,
 }
 
 impl Settings {
@@ -207,7 +209,10 @@ impl ServeSettings {
                     naming: Naming { labels: flags.sources.name_from_label.clone() },
                     ..flags.selection.filter()
                 },
-                series: if flags.series == 0 { usize::MAX } else { flags.series },
+                limits: OutputLimits {
+                    series: if flags.series == 0 { usize::MAX } else { flags.series },
+                    interfaces: if flags.interfaces == 0 { usize::MAX } else { flags.interfaces },
+                },
             },
             host: HostSettings::resolve(flags.sources, environment),
         }
@@ -228,7 +233,7 @@ impl TopSettings {
                     naming: Naming { labels: flags.sources.name_from_label.clone() },
                     ..Filter::default()
                 },
-                series: series::USUAL,
+                limits: OutputLimits::default(),
             },
             colors: !environment.no_color,
             host: HostSettings::resolve(flags.sources, environment),
@@ -261,6 +266,7 @@ impl HostSettings {
                 enabled: enabled(Source::Named),
                 expected: flags.netns.is_some(),
                 folder: flags.netns.unwrap_or_else(|| NETNS_FOLDER.into()),
+                own: flags.own_netns,
             },
             engines,
             processes: enabled(Source::Process),
@@ -298,6 +304,7 @@ fn docker(flag: Option<DockerHost>, environment: &Environment) -> Result<EngineH
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::series;
     use clap::Parser;
     use std::path::Path;
 
@@ -388,7 +395,18 @@ mod tests {
             (&["--limits.series", "0"], usize::MAX),
             (&["serve", "--limits.series", "7"], 7),
         ] {
-            assert_eq!(serve(flags).collector.series, series, "{flags:?}");
+            assert_eq!(serve(flags).collector.limits.series, series, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn no_limit_of_interfaces_is_the_greatest_number() {
+        for (flags, interfaces) in [
+            (&[][..], series::USUAL_INTERFACES),
+            (&["--limits.interfaces", "7"], 7),
+            (&["--limits.interfaces", "0"], usize::MAX),
+        ] {
+            assert_eq!(serve(flags).collector.limits.interfaces, interfaces, "{flags:?}");
         }
     }
 

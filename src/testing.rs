@@ -84,7 +84,7 @@ pub mod model {
         pub use crate::model::pairing::{EndState, Role};
     }
     pub mod series {
-        pub use crate::model::series::USUAL;
+        pub use crate::model::series::{OutputLimits, USUAL, USUAL_INTERFACES};
     }
     pub mod text {
         pub use crate::model::text::Readable;

@@ -65,7 +65,7 @@ _veth__exporter() {
 
     case "${cmd}" in
         veth__exporter)
-            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --limits.series --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find top check-web-config healthy help"
+            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --container.name-from-label --path.procfs --path.netns --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --limits.series --limits.interfaces --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find top check-web-config healthy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -84,6 +84,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --cri.endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -155,6 +159,10 @@ _veth__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --limits.interfaces)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --container.labels)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -201,7 +209,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__find)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --format --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --container.name-from-label --path.procfs --path.netns --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -220,6 +228,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --cri.endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -401,7 +413,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__list)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --format --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --container.name-from-label --path.procfs --path.netns --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -420,6 +432,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --cri.endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -463,7 +479,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__serve)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --limits.series --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --container.name-from-label --path.procfs --path.netns --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --limits.series --limits.interfaces --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -482,6 +498,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --cri.endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -553,6 +573,10 @@ _veth__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --limits.interfaces)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --container.labels)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -585,7 +609,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__top)
-            opts="-h --url --url.ca-file --url.insecure-skip-verify --url.user --url.password-file --interval --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
+            opts="-h --url --url.ca-file --url.insecure-skip-verify --url.user --url.password-file --interval --docker.host --podman.host --collector.disable --cri.endpoint --container.name-from-label --path.procfs --path.netns --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -624,6 +648,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --cri.endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -132,10 +132,13 @@ fn inhabitants(
             continue;
         }
         // Between the two system calls, the kernel may have given the pid to another process.
-        if let Some(workload) = processes.workload(pid)
+        let cgroup = processes.cgroup(pid);
+        let first = cgroup.as_deref().and_then(|cgroup| processes.first_process(pid, cgroup));
+        let is_first = first.is_some_and(|first| first == pid || resolver.nsid_of(first) == Ok(Some(nsid)));
+        if let Some(workload) = processes.workload(pid, cgroup.as_deref(), is_first)
             && resolver.nsid_of(pid) == Ok(Some(nsid))
         {
-            found.insert(nsid, ProcessInNetns { nsid, pid, workload, cgroup: processes.cgroup(pid) });
+            found.insert(nsid, ProcessInNetns { nsid, pid, workload, cgroup });
         }
         if found.len() == nsids.len() {
             break;

@@ -5,10 +5,10 @@ mod following;
 mod pace;
 
 use super::absence::Absence;
+use super::pid_guard::PidGuard;
 use crate::model::host::Input;
-use crate::model::lack::{Lack, LackReason};
+use crate::model::lack::Lack;
 use crate::model::workload::{Claims, Runtime};
-use crate::runtimes;
 use crate::runtimes::calls::Calls;
 use crate::runtimes::cri::{self, Cri, CriEndpoint, SeenPod};
 use crate::runtimes::docker::{self, Docker, DockerHost, EngineAddress, Seen};
@@ -28,9 +28,8 @@ pub(crate) struct Engine {
     runtime: Runtime,
     /// The engine's API, or the reason why its address is not valid.
     api: Result<Api, Lack>,
-    /// The reason why the engine is not asked: the pids that it reports are not those of this pid
-    /// namespace.
-    strange_pids: Option<Lack>,
+    /// The engine is not asked if the pids that it reports are not those of this pid namespace.
+    pids: PidGuard,
     /// True if the user has configured the engine, or if it has existed once: its absence is then a
     /// failure.
     expected: bool,
@@ -61,7 +60,7 @@ impl Engine {
         Engine {
             runtime,
             api,
-            strange_pids: None,
+            pids: PidGuard::default(),
             absence: None,
             expected: configured,
             processes: Processes::new(Path::new("/proc")),
@@ -76,7 +75,7 @@ impl Engine {
         Engine {
             runtime: Runtime::Cri,
             api,
-            strange_pids: None,
+            pids: PidGuard::default(),
             absence: None,
             expected,
             processes: Processes::new(Path::new("/proc")),
@@ -93,26 +92,18 @@ impl Engine {
         Engine {
             runtime,
             api: Err(Lack::failure(reason)),
-            strange_pids: None,
+            pids: PidGuard::default(),
             absence: None,
             expected: true,
             processes: Processes::new(Path::new("/proc")),
         }
     }
 
-    /// Marks the engine as not to be asked if the processes of this procfs are not the host's, because
-    /// engines report process ids of the host.
+    /// Marks the engine as not to be asked if the pids that it reports are not those of this procfs.
     #[must_use]
     pub(crate) fn in_pid_namespace_of(mut self, procfs: &Path) -> Engine {
         self.processes = Processes::new(procfs);
-        self.strange_pids = match runtimes::in_host_pid_namespace(procfs) {
-            Ok(true) => None,
-            Ok(false) => Some(Lack::new(
-                LackReason::PidNamespace,
-                "the process ids of containers mean nothing in this pid namespace",
-            )),
-            Err(error) => Some(Lack::new(LackReason::Unreadable, error.to_string())),
-        };
+        self.pids = PidGuard::new(procfs);
         self
     }
 
@@ -149,6 +140,7 @@ impl Engine {
         if !self.expected {
             return Asked { answer: None, listens: false };
         }
+        self.pids.examine(&self.addresses()).await;
         let answer = match self.usable() {
             Err(reason) => Err(reason),
             Ok(Api::Cri(cri)) => match cri.refresh().await {
@@ -171,7 +163,7 @@ impl Engine {
 
     /// Returns the API to ask, or the reason why the engine cannot be asked.
     fn usable(&mut self) -> Result<&mut Api, Lack> {
-        match (&mut self.api, &self.strange_pids) {
+        match (&mut self.api, self.pids.lack()) {
             (Ok(api), None) => Ok(api),
             (Err(reason), _) => Err(reason.clone()),
             (_, Some(reason)) => Err(reason.clone()),
@@ -239,6 +231,12 @@ impl Engine {
             Ok(Api::Cri(cri)) => (SLOW_CRI, cri.too_slow(SLOW_CRI).into()),
             Err(lack) => (SLOW_DOCKER, lack.clone()),
         }
+    }
+
+    /// Returns the addresses at which the engine is looked for, in words.
+    pub(crate) fn looked_at(&self) -> String {
+        let addresses: Vec<String> = self.addresses().iter().map(ToString::to_string).collect();
+        addresses.join(", ")
     }
 
     /// Returns the addresses that the engine may be dialled at.

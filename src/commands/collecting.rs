@@ -36,7 +36,8 @@ pub(super) fn start(
         resync: RESYNC,
         pods: engines.iter().any(Engine::may_tell_of_pods),
         filter: settings.filter,
-        series: settings.series,
+        limits: settings.limits,
+        sockets: engines.iter().map(|engine| (engine.runtime(), engine.looked_at())).collect(),
     };
     let asked = engines.iter().map(|engine| (engine.runtime(), engine.calls()));
     let (handle, exits) = collector::start(config, settings.interval, sources, asked)?;

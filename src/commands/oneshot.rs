@@ -4,6 +4,7 @@ use super::confine;
 use crate::collector::{self, Engine, Snapshot};
 use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
+use crate::model::series::OutputLimits;
 use crate::model::view::View;
 use crate::settings::HostSettings;
 use anyhow::{Context, bail};
@@ -46,7 +47,8 @@ impl OneShot {
             pods: false,
             // A command shows all.
             filter: Filter { naming: settings.naming.clone(), ..Filter::default() },
-            series: usize::MAX,
+            limits: OutputLimits { series: usize::MAX, interfaces: usize::MAX },
+            sockets: engines.iter().map(|engine| (engine.runtime(), engine.looked_at())).collect(),
         };
         let Snapshot { view, status, .. } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));

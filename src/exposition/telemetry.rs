@@ -137,7 +137,7 @@ impl Telemetry {
             let count = scene.and_then(|scene| scene.ends.get(&state)).copied().unwrap_or(0);
             self.ends.with_label_values(&[state.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
-        let SeriesStatus { limit, shown, summed, left_out } = status.series;
+        let SeriesStatus { limit, shown, summed, left_out, .. } = status.series;
         for (state, series) in [("shown", shown), ("summed", summed), ("left_out", left_out)] {
             self.series.with_label_values(&[state]).set(i64::try_from(series).unwrap_or(i64::MAX));
         }

@@ -69,6 +69,14 @@ pub(crate) fn cleaned(letter: char) -> char {
     if letter.is_ascii_alphanumeric() { letter } else { '_' }
 }
 
+/// The labels of Swarm's tasks in dashboards for cAdvisor.
+const SWARM_LABELS: [&str; 4] = [
+    "com.docker.stack.namespace",
+    "com.docker.swarm.node.id",
+    "com.docker.swarm.service.name",
+    "com.docker.swarm.task.name",
+];
+
 impl Filter {
     /// Names containers by the labels that the user chose, removes every label of a runtime that the user did
     /// not ask for, and [shortens](label::bound) all values that are shown.
@@ -83,11 +91,16 @@ impl Filter {
         claims.own.iter_mut().for_each(|backroom| label::bound(&mut backroom.name));
     }
 
-    /// Does as [`strip`](Filter::strip) for one workload.
+    /// Does as [`strip`](Filter::strip) for one workload. The labels of Swarm
+    /// are kept apart from the labels that the user asked for.
     pub fn strip_workload(&self, workload: &mut Workload) {
         self.naming.name(workload);
+        let swarm = SWARM_LABELS.iter().filter_map(|name| workload.labels.remove_entry(*name));
+        workload.swarm.extend(swarm.collect::<Vec<_>>());
+        let wanted = workload.swarm.iter().filter(|(name, _)| self.labels.contains(*name));
+        workload.labels.extend(wanted.map(|(name, value)| (name.clone(), value.clone())));
         workload.labels.retain(|name, _| self.labels.contains(name));
-        workload.labels.values_mut().for_each(label::bound);
+        workload.labels.values_mut().chain(workload.swarm.values_mut()).for_each(label::bound);
         let Workload { name, namespace, pod, id, image, compose_project, compose_service, .. } = workload;
         for value in [name, namespace, pod, id, image, compose_project, compose_service] {
             label::bound(value);

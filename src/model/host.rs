@@ -105,7 +105,7 @@ impl Host {
             }
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
             Input::SameClaims { runtime, took } => {
-                let changed = known.evidence.answered(runtime, true, now);
+                let changed = known.evidence.answered(runtime, Some(true), now);
                 if let Some(source) = Source::of(runtime) {
                     self.status.set_result(source, Ok(()), took);
                 }
@@ -189,6 +189,7 @@ impl Host {
         let evaluated = known.evaluate(config, reading.started, everything, now);
         self.status.claims_rejected = known.claims_rejected();
         self.status.series = self.shown.update(&evaluated, known, config);
+        known.report_absent_engines(&mut self.status, config);
         let mut requests = reading.request_links(&evaluated.settled, known, config.learning);
         requests.extend(known.request_engines(now));
         requests.extend(reading.request_names(known, now));
@@ -266,7 +267,8 @@ impl Host {
         took: Duration,
         now: Duration,
     ) -> Vec<Request> {
-        let mut changed = self.known.evidence.answered(runtime, matches!(answer, Some(Ok(_))), now);
+        let well = answer.as_ref().map(Result::is_ok);
+        let mut changed = self.known.evidence.answered(runtime, well, now);
         if runtime == Runtime::Cri {
             changed |= self.shown.note_pods(answer.is_some()) || self.config.pods && answer.is_none();
             self.config.pods &= answer.is_some();

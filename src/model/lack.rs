@@ -12,7 +12,7 @@ pub enum LackReason {
     SocketAbsent,
     /// The mode of a socket or file denies access.
     Permission,
-    /// SELinux denies access.
+    /// SELinux denies access that the mode of the socket permits.
     Selinux,
     /// The engine, or a proxy before it, refuses a call.
     CallRefused,
@@ -28,7 +28,7 @@ pub enum LackReason {
     Capability,
     /// A folder, file or name cannot be read or followed.
     Unreadable,
-    /// Any other failure.
+    /// The source failed for a reason that is none of the others.
     Failed,
 }
 

@@ -6,6 +6,7 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)] // clippy.toml has the list
 
+pub(crate) mod cgroup;
 pub(crate) mod counts;
 pub(crate) mod event;
 pub(crate) mod filter;

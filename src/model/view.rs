@@ -1,5 +1,6 @@
 //! The view of the host: the one input of every output.
 
+use super::cgroup;
 use super::lack::Lack;
 use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Name};
@@ -124,14 +125,15 @@ pub struct Ownership {
     pub members: Vec<Workload>,
     /// The [title](Workload::title) of the workload in which the owner runs; empty if there is none.
     pub parent: String,
-    /// The cgroup path of the process that led to the namespace; empty if no process did.
+    /// The cgroup path of the container or machine, else of the process that led to the namespace; empty if
+    /// no process did.
     pub cgroup: String,
 }
 
 impl Ownership {
     /// Returns a workload without members that does not run in another workload.
     pub fn alone(owner: Workload, cgroup: Option<&str>) -> Ownership {
-        let cgroup = cgroup.unwrap_or_default().to_owned();
+        let cgroup = cgroup::own_path(cgroup.unwrap_or_default(), &owner).to_owned();
         Ownership { owner, members: Vec::new(), parent: String::new(), cgroup }
     }
 
@@ -343,6 +345,8 @@ pub struct SeriesStatus {
     pub summed: usize,
     /// The number of further series that links other than veths would take in `/metrics/cadvisor`.
     pub left_out: usize,
+    /// True once a workload has had more interfaces than are shown one by one (`--limits.interfaces`).
+    pub crowded: bool,
 }
 
 impl SeriesStatus {

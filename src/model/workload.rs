@@ -70,6 +70,8 @@ pub struct Workload {
     pub compose_service: String,
     /// The labels that the runtime has for the workload.
     pub labels: BTreeMap<String, String>,
+    /// The labels of Swarm that cAdvisor's dashboards use, whatever labels are shown otherwise.
+    pub swarm: BTreeMap<String, String>,
 }
 
 impl Workload {
@@ -85,6 +87,7 @@ impl Workload {
             compose_project: String::new(),
             compose_service: String::new(),
             labels: BTreeMap::new(),
+            swarm: BTreeMap::new(),
         }
     }
 

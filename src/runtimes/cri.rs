@@ -51,6 +51,9 @@ const QUESTIONS: usize = 8;
 const USUAL_SOCKETS: [&str; 4] =
     ["crio/crio.sock", "k3s/containerd/containerd.sock", "k0s/containerd.sock", "containerd/containerd.sock"];
 
+/// The socket of MicroK8s, which is a snap.
+const MICROK8S_SOCKET: &str = "/var/snap/microk8s/common/run/containerd.sock";
+
 /// A server as a source of claims, with the known namespaces of its pods. The source does nothing on its
 /// own: each [`refresh`](Cri::refresh) asks for the current state.
 #[derive(Debug)]
@@ -95,7 +98,8 @@ impl Cri {
         let var_run = (!Path::new("/var/run").is_symlink()).then_some("/var/run");
         let folders = ["/run"].into_iter().chain(var_run);
         let sockets = folders.flat_map(|folder| USUAL_SOCKETS.map(|socket| Path::new(folder).join(socket)));
-        Cri::looking_at(sockets.map(CriEndpoint).collect())
+        let microk8s = PathBuf::from(MICROK8S_SOCKET);
+        Cri::looking_at([microk8s].into_iter().chain(sockets).map(CriEndpoint).collect())
     }
 
     fn looking_at(candidates: Vec<CriEndpoint>) -> Cri {
@@ -394,7 +398,7 @@ pub enum Error {
     NotThere(String),
     /// This user may not write to the socket (EACCES).
     #[error("{0}")]
-    Denied(String),
+    Denied(Lack),
     /// The listener speaks gRPC but does not serve the request: Docker's own containerd has CRI disabled.
     #[error("{0}")]
     Unserved(String),
@@ -413,7 +417,7 @@ impl From<Error> for Lack {
     fn from(error: Error) -> Lack {
         match error {
             Error::NotThere(what) => Lack::new(LackReason::EngineDown, what),
-            Error::Denied(what) => Lack::new(LackReason::Permission, what),
+            Error::Denied(lack) => lack,
             Error::TooSlow(what) => Lack::new(LackReason::Timeout, what),
             Error::Refused(what) => Lack::new(LackReason::CallRefused, what),
             Error::Unserved(what) | Error::Failed(what) => Lack::failure(what),

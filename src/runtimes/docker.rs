@@ -511,7 +511,9 @@ impl Docker {
             }
             // The transport guarantees that this error comes from dialling.
             E::IOError { err } => match err.kind() {
-                io::ErrorKind::PermissionDenied => Error::Denied(denied(host, host.socket().as_deref())),
+                io::ErrorKind::PermissionDenied => {
+                    Error::Denied(denied(host.socket().as_deref(), format!("permission denied at {host}")))
+                }
                 // A unix socket with a full queue gives this error: a process listens, but does not accept.
                 io::ErrorKind::WouldBlock => self.too_slow(self.deadline),
                 _ => Error::NotThere(one_line(&format!("no engine at {host}: {err}"))),
@@ -577,7 +579,7 @@ pub enum Error {
     PassedOn(String),
     /// This user may not write to the socket.
     #[error("{0}")]
-    Denied(String),
+    Denied(Lack),
     /// The answer did not come in time.
     #[error("{0}")]
     TooSlow(String),
@@ -593,7 +595,7 @@ impl From<Error> for Lack {
     fn from(error: Error) -> Lack {
         match error {
             Error::NotThere(what) => Lack::new(LackReason::EngineDown, what),
-            Error::Denied(what) => Lack::new(LackReason::Permission, what),
+            Error::Denied(lack) => lack,
             Error::TooSlow(what) => Lack::new(LackReason::Timeout, what),
             Error::Refused(what) => Lack::new(LackReason::CallRefused, what),
             Error::PassedOn(what) | Error::Failed(what) => Lack::failure(what),

@@ -49,17 +49,12 @@ struct Follower {
 
 impl Engine {
     /// Answers the collector's requests and passes on the engine's events, until the collector has stopped.
-    pub(crate) async fn follow(mut self, collector: Handle) {
+    pub(crate) async fn follow(self, collector: Handle) {
         let Some(asks) = collector.engines.get(&self.runtime) else { return };
         let asks = Arc::clone(asks);
         let line = Arc::new(EventLine::default());
         let mut stream = line.stream.subscribe();
         let (runtime, mut changes) = (self.runtime, None);
-        if let Ok(Api::Docker(docker)) = self.usable() {
-            changes = Some(docker.address().changes());
-            let address = docker.address().clone();
-            tokio::spawn(watch_docker(address, runtime, Arc::clone(&line), collector.clone()));
-        }
         let mut follower = Follower {
             engine: self,
             collector,
@@ -71,6 +66,14 @@ impl Engine {
             pods_watched: false,
         };
         loop {
+            // Whether the engine's pids are believed may be known only after the first dial.
+            if changes.is_none()
+                && let Ok(Api::Docker(docker)) = follower.engine.usable()
+            {
+                changes = Some(docker.address().changes());
+                let (address, collector) = (docker.address().clone(), follower.collector.clone());
+                tokio::spawn(watch_docker(address, runtime, Arc::clone(&line), collector));
+            }
             let due = follower.pace.due();
             let Engine { absence, api, .. } = &mut follower.engine;
             let absent = absence.is_some();
@@ -154,6 +157,7 @@ impl Follower {
         if listens {
             self.engine.absence = None;
         } else {
+            self.engine.pids.forget_engine();
             if self.engine.absence.as_ref().is_none_or(|absence| !absence.is_at(&addresses)) {
                 self.engine.absence = Some(Absence::begin(addresses));
             }

@@ -4,9 +4,10 @@ use crate::model::event::Event;
 use crate::model::filter::Filter;
 use crate::model::lack::Lack;
 use crate::model::link::{Counters, Errors, Link, Name};
+use crate::model::series::OutputLimits;
 use crate::model::view::Source;
 use crate::model::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
@@ -283,8 +284,10 @@ pub struct Config {
     pub pods: bool,
     /// The filter of names that are shown.
     pub filter: Filter,
-    /// The greatest number of series that are shown; the others are summed. See `model::series`.
-    pub series: usize,
+    /// The limits of what is shown one by one.
+    pub limits: OutputLimits,
+    /// The addresses at which each engine is looked for, in words.
+    pub sockets: BTreeMap<Runtime, String>,
 }
 
 /// The way in which changes are learned.

@@ -173,7 +173,8 @@ fn config(learning: Learning) -> Config {
         resync: Duration::from_secs(300),
         pods: false,
         filter: Default::default(),
-        series: crate::model::series::USUAL,
+        limits: Default::default(),
+        sockets: BTreeMap::from([(Runtime::Docker, "unix:///d.sock".to_owned())]),
         processes: true,
     }
 }
@@ -669,6 +670,7 @@ mod moves;
 mod names;
 mod polled;
 mod processes;
+mod provisional;
 mod sequences;
 
 #[test]
@@ -715,7 +717,7 @@ fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {
         };
         world.named = Some(Ok(Claims { claims: vec![claim], ..Claims::default() }));
         let mut host = new_host();
-        host.known.evidence.answered(Runtime::Named, true, NOW);
+        host.known.evidence.answered(Runtime::Named, Some(true), NOW);
         world.tick(&mut host, NOW);
         assert_eq!(names(&host), [] as [&str; 0], "held back");
         if runtime_tells {

@@ -196,7 +196,9 @@ fn refused(endpoint: &CriEndpoint, error: &io::Error, within: Duration) -> Error
     match error.kind() {
         // A socket with a full queue gives this error: a process listens, but does not accept.
         io::ErrorKind::WouldBlock => too_slow(endpoint, within),
-        io::ErrorKind::PermissionDenied => Error::Denied(denied(endpoint, Some(endpoint.path()))),
+        io::ErrorKind::PermissionDenied => {
+            Error::Denied(denied(Some(endpoint.path()), format!("permission denied at {endpoint}")))
+        }
         _ => Error::NotThere(one_line(&format!("no CRI server listens at {endpoint}: {error}"))),
     }
 }

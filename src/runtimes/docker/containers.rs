@@ -85,6 +85,7 @@ pub(super) fn workload(
         compose_project: label("com.docker.compose.project"),
         compose_service: label("com.docker.compose.service"),
         labels: labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        swarm: BTreeMap::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! How often an engine is asked, and what happens to one that is slow or has stopped.
 
 use super::*;
+use crate::model::lack::LackReason;
 
 const ONE: &str = r#"[{"Id":"c1aaaaaaaaaa","Names":["/web"],"NetworkSettings":{"Networks":{"bridge":{"EndpointID":"e"}}}}]"#;
 const INSPECTED: &str = r#"{"Id":"c1aaaaaaaaaa","State":{"Pid":4711},"HostConfig":{"NetworkMode":"bridge"}}"#;

@@ -147,6 +147,7 @@ fn kernel() -> Sources {
         table,
         netns_folder: None,
         processes: Processes::new(Path::new("/proc")),
+        wants_own_netns: true,
     }
 }
 
@@ -162,7 +163,8 @@ fn config() -> Config {
         resync: Duration::from_secs(3_600),
         pods: false,
         filter: Default::default(),
-        series: veth_exporter::testing::model::series::USUAL,
+        limits: Default::default(),
+        sockets: Default::default(),
     }
 }
 
