@@ -25,7 +25,7 @@ impl Calls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request.
+    /// Adds one request to the figures of a call.
     pub(crate) fn count(&self, call: Call) {
         *self.figures().requests.entry(call).or_default() += 1;
     }

@@ -258,7 +258,8 @@ impl Cri {
         }
     }
 
-    /// Returns the pod with this name, or `NAMESPACE/NAME`, id, beginning of an id or IP address, ready or not.
+    /// Returns the pod with this name, or `NAMESPACE/NAME`, id, beginning of an id or IP address, ready or
+    /// not.
     ///
     /// # Errors
     /// If the server could not be asked. A query without a match is no error.

@@ -16,7 +16,7 @@ use crate::model::text::one_line;
 use crate::model::workload::{Claims, Network, Runtime, RuntimeNetns};
 use crate::runtimes::denied;
 pub(crate) use activation::Stopped;
-use answers::{Damage, Listed, Object};
+use answers::{Damage, EntryList, Object};
 use calls::{CONTAINERS, Caller, INSPECT, NETWORKS, Trouble, VERSION};
 pub(crate) use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, ListedContainer};
@@ -264,7 +264,7 @@ impl Docker {
         &self,
         known: Option<String>,
         networks: bool,
-    ) -> Result<(String, Listed<ListedContainer>, Option<Vec<Network>>), Trouble> {
+    ) -> Result<(String, EntryList<ListedContainer>, Option<Vec<Network>>), Trouble> {
         let networks = networks || known.is_none();
         let version = match known {
             Some(version) => version,
@@ -303,7 +303,7 @@ impl Docker {
             }),
             Err(trouble) => {
                 let damage = Damage::default();
-                damage.note(|| self.error(trouble).to_string());
+                damage.add(|| self.error(trouble).to_string());
                 caller.note_damage(NETWORKS, &damage);
                 None
             }
@@ -382,15 +382,15 @@ impl Docker {
         self.caller_within(self.limit)
     }
 
-    /// Returns the caller of the engine whose answers have at most this many bytes.
+    /// Returns a caller of the engine that takes answers of at most this many bytes.
     fn caller_within(&self, limit: u64) -> Caller {
         let listener = self.address.listener.clone();
         let transport = Transport { host: self.host.clone(), limit, listener };
         Caller { transport, calls: self.address.calls.clone(), runtime: self.runtime() }
     }
 
-    /// Takes a list of containers. What a list that ended early has not told stays as it was.
-    fn take_list(&mut self, listed: Listed<ListedContainer>) {
+    /// Takes a list of containers. What is missing in a list that ended early stays as it was.
+    fn take_list(&mut self, listed: EntryList<ListedContainer>) {
         if listed.whole {
             self.listed.clear();
         }

@@ -77,6 +77,8 @@ fn denial(socket: Option<Option<(u32, u32, u32)>>, allowed: bool, user: u32) -> 
         None => String::new(),
         Some(None) => format!(": a folder on its path does not let user {user} pass{as_root}"),
         Some(Some(_)) if allowed => ": its mode allows it, so a security module forbids it".to_owned(),
+        // The remedy for a socket of a group says all.
+        Some(Some((mode, ..))) if user != 0 && mode & 0o020 != 0 => String::new(),
         Some(Some((mode, owner, group))) => {
             let mode = mode & 0o777;
             format!(": it belongs to user {owner} and group {group} with the mode {mode:03o}{as_root}")
@@ -126,7 +128,13 @@ mod tests {
         let socket = |owner, group, mode: u32| Some(Some((0o140_000 | mode, owner, group)));
         for (found, allowed, user, wanted) in [
             (socket(1000, 1000, 0o600), false, 0, "user 1000 and group 1000 with the mode 600, and root has"),
-            (socket(0, 998, 0o660), false, 65_534, "it belongs to user 0 and group 998 with the mode 660"),
+            (socket(0, 998, 0o660), false, 65_534, ""),
+            (
+                socket(1000, 998, 0o600),
+                false,
+                65_534,
+                "it belongs to user 1000 and group 998 with the mode 600",
+            ),
             (socket(1000, 1000, 0), false, 1000, "it belongs to user 1000 and group 1000 with the mode 000"),
             (socket(0, 0, 0o666), true, 7, "its mode allows it, so a security module forbids it"),
             (Some(None), false, 7, "a folder on its path does not let user 7 pass"),

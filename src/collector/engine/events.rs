@@ -37,8 +37,7 @@ const NO_EVENTS: Duration = Duration::from_secs(600);
 
 /// The state of an engine's stream of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stream {
-    /// No event arrives.
+pub(super) enum EventState {
     #[default]
     Closed,
     Open,
@@ -53,7 +52,7 @@ pub(super) struct EventLine {
     pub news: Notify,
     /// The list of networks may have changed too.
     networks: AtomicBool,
-    pub stream: watch::Sender<Stream>,
+    pub stream: watch::Sender<EventState>,
     /// True while a process listens at the engine's address, as of the last dial.
     listening: watch::Sender<bool>,
     /// True if the last request for the lists was answered well.
@@ -87,7 +86,7 @@ impl EventLine {
     }
 
     fn opened(&self) {
-        self.stream.send_replace(Stream::Open);
+        self.stream.send_replace(EventState::Open);
     }
 
     /// Records the end of a stream. Nothing is dialled again before the engine's lists were asked for.
@@ -95,21 +94,21 @@ impl EventLine {
         if worked {
             self.set_listening(false);
         }
-        self.stream.send_replace(if worked { Stream::Ended } else { Stream::Closed });
+        self.stream.send_replace(if worked { EventState::Ended } else { EventState::Closed });
     }
 }
 
 /// The attempts to follow an engine's events.
-struct Attempts {
+struct StreamAttempts {
     runtime: Runtime,
     pause: Duration,
     /// The number of attempts since a stream lasted.
     vain: u32,
 }
 
-impl Attempts {
-    fn new(runtime: Runtime) -> Attempts {
-        Attempts { runtime, pause: RETRY, vain: 0 }
+impl StreamAttempts {
+    fn new(runtime: Runtime) -> StreamAttempts {
+        StreamAttempts { runtime, pause: RETRY, vain: 0 }
     }
 
     /// Waits after a stream that has lived this long. Reports once that there are no events, with the
@@ -136,7 +135,7 @@ impl Attempts {
 
 /// Requests a CRI server's list as soon as the server's events report a change.
 pub(super) async fn watch_cri(endpoint: CriEndpoint, calls: Calls, line: Arc<EventLine>) {
-    let mut attempts = Attempts::new(Runtime::Cri);
+    let mut attempts = StreamAttempts::new(Runtime::Cri);
     loop {
         line.wait_for_listener().await;
         let begin = Instant::now();
@@ -181,7 +180,7 @@ pub(super) async fn watch_docker(
     // Each message contains the list of all containers. While the slots are taken, the engine keeps its
     // further events.
     let slots = TaskSlots::new(TOLD_WAITING);
-    let mut attempts = Attempts::new(runtime);
+    let mut attempts = StreamAttempts::new(runtime);
     loop {
         line.wait_for_listener().await;
         let begin = Instant::now();

@@ -1,10 +1,10 @@
 //! The task of one engine: it asks when the pace says so, and answers the collector's requests from what the
-//! engine has told last.
+//! engine has reported last.
 
 use super::super::absence::Absence;
 use super::super::backlog::TaskSlots;
 use super::super::handle::{Handle, Message};
-use super::events::{EventLine, Stream, watch_cri, watch_docker};
+use super::events::{EventLine, EventState, watch_cri, watch_docker};
 use super::pace::{Answered, Pace};
 use super::{Api, Asked, Engine};
 use crate::model::host::Input;
@@ -30,7 +30,7 @@ enum Cause {
     News,
     Stream,
     Due,
-    /// Inspections are complete.
+    /// Inspections that the last list has not waited for are complete.
     Inspected,
 }
 
@@ -97,14 +97,14 @@ impl Engine {
 
 impl Follower {
     /// Acts on a cause. Returns false if the collector has stopped.
-    async fn act(&mut self, cause: Cause, stream: Stream) -> bool {
+    async fn act(&mut self, cause: Cause, stream: EventState) -> bool {
         match cause {
             Cause::Tick => self.pace.begin(),
             Cause::Nameless => self.pace.want_without_events(),
             Cause::News => self.pace.want(),
             Cause::Stream => {
-                self.pace.set_live(stream == Stream::Open, Instant::now());
-                if stream == Stream::Ended {
+                self.pace.set_live(stream == EventState::Open, Instant::now());
+                if stream == EventState::Ended {
                     self.begin_stopped();
                 }
             }

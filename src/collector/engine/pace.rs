@@ -12,7 +12,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The pause after a failed request.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The pause after which an engine is asked whose events arrive: they should have told of every change.
+/// The pause after which an engine with events is asked all the same: events should report every change.
 const CHECK: Duration = Duration::from_secs(60);
 
 /// The time after a subscription at which the lists are asked for once more: an engine can accept it a moment
@@ -74,7 +74,7 @@ impl Pace {
         self.wanted = true;
     }
 
-    /// Notes that something has no name that the engine may have. Events would have told of it.
+    /// Notes that something has no name that the engine may have. Events would have reported it.
     pub(super) fn want_without_events(&mut self) {
         self.wanted |= !self.live && self.next.is_some();
     }
@@ -101,7 +101,7 @@ impl Pace {
         check
     }
 
-    /// Ends a request.
+    /// Sets the times of the next requests after an answer.
     pub(super) fn answered(&mut self, answered: Answered, now: Instant) {
         let Answered { well, changed, complete, took } = answered;
         self.same = if changed { 0 } else { self.same.saturating_add(1) };

@@ -11,11 +11,11 @@ use tonic::codec::Streaming;
 /// The most events that are read together, if they have already arrived.
 const AT_A_TIME: usize = 256;
 
-type Opening = Pin<Box<dyn Future<Output = Result<Streaming<ContainerEventResponse>, Error>> + Send>>;
+type Subscription = Pin<Box<dyn Future<Output = Result<Streaming<ContainerEventResponse>, Error>> + Send>>;
 
 /// The stream of events; a server may answer the subscription with the first event only.
 enum PodEvents {
-    Opening(Opening),
+    Opening(Subscription),
     Open(Box<Streaming<ContainerEventResponse>>),
 }
 

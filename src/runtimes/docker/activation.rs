@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The process that listens at a unix socket, as of the last connection; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Listener(Arc<Mutex<Option<Listening>>>);
+pub(super) struct SocketListener(Arc<Mutex<Option<Listening>>>);
 
 #[derive(Clone, Debug)]
 struct Listening {
@@ -21,7 +21,7 @@ struct Listening {
     pid: Option<u32>,
 }
 
-impl Listener {
+impl SocketListener {
     /// Records who has accepted a connection.
     pub(super) fn record(&self, socket: &Path, pid: Option<i32>) {
         let pid = pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0);
@@ -60,7 +60,7 @@ fn inode(socket: &Path) -> Option<u64> {
 #[derive(Debug)]
 pub(crate) struct Stopped {
     kind: EngineKind,
-    listener: Listener,
+    listener: SocketListener,
     processes: Processes,
     /// The engine's processes when it closed its connections: it takes a while to end.
     before: BTreeSet<u32>,
@@ -68,7 +68,7 @@ pub(crate) struct Stopped {
 
 impl Stopped {
     /// Begins the wait now.
-    pub(super) fn begin(kind: EngineKind, listener: Listener, processes: Processes) -> Stopped {
+    pub(super) fn begin(kind: EngineKind, listener: SocketListener, processes: Processes) -> Stopped {
         let before = engines(kind, &processes);
         Stopped { kind, listener, processes, before }
     }

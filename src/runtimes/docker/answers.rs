@@ -1,6 +1,6 @@
 //! What is read of an engine's answers. Every enumeration is a text. A field that is not of the expected type
-//! counts as absent, an entry without an id is left out, and a list that ends early has told what comes
-//! before its end: what is damaged costs only what it would have told.
+//! counts as absent, an entry without an id is left out, and of a list that ends early what comes
+//! before its end counts: what is damaged costs only what it would have reported.
 
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ pub(super) struct Damage {
 }
 
 impl Damage {
-    pub(super) fn note(&self, reason: impl FnOnce() -> String) {
+    pub(super) fn add(&self, reason: impl FnOnce() -> String) {
         if self.count.replace(self.count.get() + 1) == 0 {
             self.first.replace(reason());
         }
@@ -39,7 +39,7 @@ impl<'a> Object<'a> {
     /// Returns the object of a value; one without fields if the value is no object.
     pub(super) fn new(value: &'a Value, damage: &'a Damage) -> Object<'a> {
         if !value.is_object() {
-            damage.note(|| format!("an object was expected, not {}", kind(value)));
+            damage.add(|| format!("an object was expected, not {}", kind(value)));
         }
         Object { fields: value.as_object(), damage }
     }
@@ -48,7 +48,7 @@ impl<'a> Object<'a> {
         let value = self.fields?.get(name).filter(|value| !value.is_null())?;
         let read = read(value);
         if read.is_none() {
-            self.damage.note(|| format!("{name}: {wanted} was expected, not {}", kind(value)));
+            self.damage.add(|| format!("{name}: {wanted} was expected, not {}", kind(value)));
         }
         read
     }
@@ -76,7 +76,7 @@ impl<'a> Object<'a> {
         let read = |value: &Value| {
             let text = value.as_str();
             if text.is_none() {
-                self.damage.note(|| format!("{name}: text was expected in the list, not {}", kind(value)));
+                self.damage.add(|| format!("{name}: text was expected in the list, not {}", kind(value)));
             }
             text.map(str::to_owned)
         };
@@ -120,7 +120,7 @@ fn kind(value: &Value) -> &'static str {
 
 /// The entries of a list, and whether the list is whole.
 #[derive(Debug)]
-pub(super) struct Listed<T> {
+pub(super) struct EntryList<T> {
     pub(super) entries: Vec<T>,
     /// False if the list ended early: other entries may exist.
     pub(super) whole: bool,
@@ -134,10 +134,10 @@ pub(super) fn list<T>(
     body: &[u8],
     damage: &Damage,
     mut read: impl FnMut(Object<'_>) -> Option<T>,
-) -> Result<Listed<T>, String> {
+) -> Result<EntryList<T>, String> {
     // Go can write an empty list like this.
     if body.trim_ascii() == b"null" {
-        return Ok(Listed { entries: Vec::new(), whole: true });
+        return Ok(EntryList { entries: Vec::new(), whole: true });
     }
     let (mut entries, mut count) = (Vec::new(), 0);
     let take = |value: Value| {
@@ -145,7 +145,7 @@ pub(super) fn list<T>(
         entries.extend(read(Object::new(&value, damage)));
     };
     let mut json = serde_json::Deserializer::from_slice(body);
-    let ended = Entries(take).deserialize(&mut json).and_then(|()| json.end());
+    let ended = EntryVisitor(take).deserialize(&mut json).and_then(|()| json.end());
     match ended {
         Err(error) if entries.is_empty() => Err(error.to_string()),
         Ok(()) if entries.is_empty() && count > 0 => {
@@ -153,17 +153,17 @@ pub(super) fn list<T>(
             Err(format!("none of {count} entries can be read: {}", found.unwrap_or_default()))
         }
         Err(error) => {
-            damage.note(|| format!("the list ends early: {error}"));
-            Ok(Listed { entries, whole: false })
+            damage.add(|| format!("the list ends early: {error}"));
+            Ok(EntryList { entries, whole: false })
         }
-        Ok(()) => Ok(Listed { entries, whole: true }),
+        Ok(()) => Ok(EntryList { entries, whole: true }),
     }
 }
 
 /// Hands on the entries of a list one by one: one that cannot be parsed leaves those before it.
-struct Entries<F>(F);
+struct EntryVisitor<F>(F);
 
-impl<'de, F: FnMut(Value)> DeserializeSeed<'de> for Entries<F> {
+impl<'de, F: FnMut(Value)> DeserializeSeed<'de> for EntryVisitor<F> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -171,7 +171,7 @@ impl<'de, F: FnMut(Value)> DeserializeSeed<'de> for Entries<F> {
     }
 }
 
-impl<'de, F: FnMut(Value)> Visitor<'de> for Entries<F> {
+impl<'de, F: FnMut(Value)> Visitor<'de> for EntryVisitor<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

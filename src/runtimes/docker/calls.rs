@@ -1,7 +1,7 @@
 //! The requests to an engine, each of which a proxy before it may refuse: a refusal costs only what the call
-//! would have told.
+//! would have reported.
 
-use super::answers::{self, Damage, Listed, Object};
+use super::answers::{self, Damage, EntryList, Object};
 use super::transport::Transport;
 use crate::model::lack::{Lack, LackReason};
 use crate::model::text::one_line;
@@ -164,13 +164,13 @@ impl Caller {
         call: Call,
         body: &[u8],
         read: impl FnMut(Object<'_>) -> Option<T>,
-    ) -> Result<Listed<T>, Trouble> {
+    ) -> Result<EntryList<T>, Trouble> {
         let damage = Damage::default();
         let mut read = read;
         let listed = answers::list(body, &damage, |entry| {
             let entry = read(entry);
             if entry.is_none() {
-                damage.note(|| "an entry has no id".to_owned());
+                damage.add(|| "an entry has no id".to_owned());
             }
             entry
         });

@@ -1,6 +1,6 @@
 //! The address of an engine, and the detection of its kind: Docker and Podman speak the same API.
 
-use super::activation::{Listener, Stopped};
+use super::activation::{SocketListener, Stopped};
 use crate::model::workload::Runtime;
 use crate::runtimes::calls::Calls;
 use crate::runtimes::process::Processes;
@@ -83,7 +83,7 @@ pub struct EngineAddress {
     passed_on: watch::Sender<PassedOn>,
     /// The requests to the engine.
     pub(super) calls: Calls,
-    pub(super) listener: Listener,
+    pub(super) listener: SocketListener,
 }
 
 type PassedOn = Option<(DockerHost, Option<Inode>)>;
@@ -112,7 +112,7 @@ impl EngineAddress {
             podman: podman.clone(),
             passed_on: passed_on.clone(),
             calls: Calls::default(),
-            listener: Listener::default(),
+            listener: SocketListener::default(),
         };
         [
             docker.map(|own| address(EngineKind::Docker, own)),

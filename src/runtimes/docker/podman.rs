@@ -43,7 +43,7 @@ pub(super) fn is_infra(name: &str) -> bool {
     id.len() == 12 && id.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Reads a network.
+/// Reads an entry of the list of networks. Returns `None` for one without a name.
 pub(super) fn network(entry: Object<'_>) -> Option<Network> {
     let name = Some(entry.text("name")).filter(|name| !name.is_empty())?;
     // The interface of a macvlan network is its parent, which is no bridge.

@@ -1,7 +1,7 @@
 //! Transport of requests to the engine, with a limit on the bytes of the answer.
 
 use super::DockerHost;
-use super::activation::Listener;
+use super::activation::SocketListener;
 use bollard::BollardRequest;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -24,7 +24,7 @@ pub(super) struct Transport {
     /// The limit of the bytes that one connection may bring.
     pub(super) limit: u64,
     /// The process that listens at the host, as of the last dial.
-    pub(super) listener: Listener,
+    pub(super) listener: SocketListener,
 }
 
 /// The number of names that are looked up at a time. The system's look-up cannot be cancelled, so a request

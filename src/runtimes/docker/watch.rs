@@ -42,11 +42,11 @@ const AT_A_TIME: usize = 256;
 /// The path of the events of containers and networks.
 const PATH: &str = "/events?filters=%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%7D";
 
-type Opening = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Trouble>> + Send>>;
+type OpeningStream = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Trouble>> + Send>>;
 
 /// The stream of events: its head, then its bytes.
 enum EventStream {
-    Opening(Opening),
+    Opening(OpeningStream),
     Open(Incoming),
 }
 
@@ -191,7 +191,7 @@ impl DockerWatch {
             match serde_json::from_slice::<Value>(line) {
                 Ok(event) => self.handle_event(Object::new(&event, &damage), news),
                 Err(error) => {
-                    damage.note(|| error.to_string());
+                    damage.add(|| error.to_string());
                     // It may have been any event.
                     (news.containers, news.networks) = (true, true);
                 }
