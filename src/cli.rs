@@ -121,6 +121,14 @@ pub(crate) struct Serve {
         hide_possible_values = true
     )]
     pub(crate) created: bool,
+    /// Limit of the label sets of a workload, 0 for none; its further interfaces are summed under other
+    #[arg(
+        long = "limits.interfaces",
+        env = "VETH_EXPORTER_LIMITS_INTERFACES",
+        value_name = "N",
+        default_value_t = series::USUAL_INTERFACES
+    )]
+    pub(crate) interfaces: usize,
     /// Flags that filter the output.
     #[command(flatten)]
     pub(crate) selection: Selection,
@@ -222,6 +230,16 @@ pub(crate) struct CommonFlags {
     /// CRI-O, k3s, k0s and containerd]
     #[arg(long = "cri.endpoint", env = "VETH_EXPORTER_CRI_ENDPOINT", value_name = "ENDPOINT")]
     pub(crate) cri_endpoint: Option<CriEndpoint>,
+    /// Label by which Docker's and Podman's containers are named; of several, the first one that a
+    /// container has counts
+    #[arg(
+        long = "container.name-from-label",
+        env = "VETH_EXPORTER_CONTAINER_NAME_FROM_LABEL",
+        value_name = "LABEL",
+        value_delimiter = ',',
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    pub(crate) name_from_label: Vec<String>,
     /// Mount point of procfs
     #[arg(
         long = "path.procfs",
@@ -233,6 +251,9 @@ pub(crate) struct CommonFlags {
     /// Folder of the named network namespaces [default: /run/netns]
     #[arg(long = "path.netns", env = "VETH_EXPORTER_PATH_NETNS", value_name = "PATH")]
     pub(crate) netns: Option<PathBuf>,
+    /// Show the network namespace that the exporter is in, without a warning if it is not the host's
+    #[arg(long = "netns.own", env = "VETH_EXPORTER_NETNS_OWN")]
+    pub(crate) own_netns: bool,
     /// Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability
     #[arg(long = "privileges", env = "VETH_EXPORTER_PRIVILEGES", value_name = "WHICH", default_value = "full",
           value_parser = privileges)]

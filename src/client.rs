@@ -5,6 +5,6 @@ mod dialer;
 mod healthy;
 mod remote;
 
-pub(crate) use dialer::{DialAddress, begin_http, dial};
+pub(crate) use dialer::{DialAddress, begin_http, dial, dial_unix};
 pub(crate) use healthy::check_health;
 pub(crate) use remote::{Remote, RemoteOptions, RemoteUrl};

@@ -21,27 +21,31 @@ mod backlog;
 mod engine;
 mod handle;
 mod listening;
+mod pid_guard;
 mod reports;
 mod scrapes;
 mod single;
+mod surroundings;
 
 use crate::kernel::{DeviceTable, Events, FinalSampler, Reach, Resolver, Sampler, Waker};
 use crate::model::host::{Config, Host, Input, Request, Samples};
+use crate::model::lack::{Lack, LackReason};
 use crate::model::link::Name;
 use crate::model::view::{Source, Status, Stranded, View};
 use crate::model::workload::Runtime;
+use crate::runtimes::calls::Calls;
 use crate::runtimes::named;
 use crate::runtimes::process::Processes;
 use asking::{answer_all, resolve, sample_all, take_final_samples};
 pub(crate) use engine::{Engine, LookedUp};
 pub(crate) use handle::Handle;
-use handle::Message;
+use handle::{AskSignals, Message};
 pub(crate) use listening::watch_exits;
 use listening::{listen, watch_names};
 use reports::{Line, Report};
 use scrapes::Scrapes;
 pub(crate) use single::{LOOK_STEP, look_once};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +53,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 /// The collector's view and status at one time.
 #[derive(Debug)]
@@ -93,6 +97,8 @@ pub struct Sources {
     pub netns_folder: Option<NetnsFolder>,
     /// Finds processes in namespaces that no runtime claims.
     pub processes: Processes,
+    /// True if the exporter is meant to show another network namespace than that of process 1.
+    pub wants_own_netns: bool,
 }
 
 /// Starts the threads. `Engine::follow` must be run for each of these runtimes.
@@ -105,7 +111,7 @@ pub fn start(
     config: Config,
     interval: Duration,
     sources: Sources,
-    engines: impl IntoIterator<Item = Runtime>,
+    engines: impl IntoIterator<Item = (Runtime, Calls)>,
 ) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
     let (watch_exit, exits) = unbounded_channel();
     // A sender of messages that were not requested takes a slot for each.
@@ -117,6 +123,7 @@ pub fn start(
     let (locate, to_locate) = channel();
     // Only one sample is requested at a time, so it takes no slot and allocates no memory.
     let (sample, to_sample) = sync_channel(1);
+    let limits = surroundings::limits(&sources, config.processes);
     let Sources {
         events,
         waker,
@@ -128,12 +135,13 @@ pub fn start(
         table,
         mut netns_folder,
         processes,
+        wants_own_netns: _,
     } = sources;
     let named = netns_folder.as_ref().map(|folder| folder.names.path().to_owned());
     let runtimes: Vec<Runtime> = named.iter().map(|_| Runtime::Named).collect();
     let listening = match events.reach {
         Reach::All => Ok(()),
-        Reach::Host => Err(NO_EVENTS.to_owned()),
+        Reach::Host => Err(Lack::new(LackReason::Capability, NO_EVENTS)),
     };
     // An answer is newer than the events before it. Answers therefore go through the reader of events,
     // which first passes on every event that arrived before them.
@@ -164,8 +172,9 @@ pub fn start(
     thread::Builder::new().name("events".into()).spawn(move || listen(events, table, &answers, &out))?;
     let out = inbox.clone();
     thread::Builder::new().name("sampler".into()).spawn(move || sample_all(sampler, to_sample, &out))?;
-    let engines: BTreeMap<Runtime, Notify> =
-        engines.into_iter().map(|runtime| (runtime, Notify::new())).collect();
+    let calls: BTreeMap<Runtime, Calls> = engines.into_iter().collect();
+    let engines: BTreeMap<Runtime, Arc<AskSignals>> =
+        calls.keys().map(|&runtime| (runtime, Arc::default())).collect();
     let runtimes = runtimes.into_iter().chain(engines.keys().copied());
     let host = Host::new(config, runtimes);
     let handle = Handle { inbox, ready: Arc::default(), engines: Arc::new(engines) };
@@ -183,10 +192,16 @@ pub fn start(
         at_tick: Vec::new(),
         ready: Arc::clone(&handle.ready),
         engines: Arc::clone(&handle.engines),
+        calls,
         reported: BTreeMap::new(),
+        limits_reported: BTreeMap::new(),
         all_shown: Report::default(),
+        crowded: false,
     };
     collector.apply(Input::Listening { answer: listening });
+    for limit in limits {
+        collector.apply(limit);
+    }
     thread::Builder::new().name("collector".into()).spawn(move || collector.run(messages, interval))?;
     Ok((handle, exits))
 }
@@ -206,11 +221,16 @@ struct Collector {
     /// The requests that wait for the end of a tick.
     at_tick: Vec<oneshot::Sender<Arc<Snapshot>>>,
     ready: Arc<AtomicBool>,
-    engines: Arc<BTreeMap<Runtime, Notify>>,
+    engines: Arc<BTreeMap<Runtime, Arc<AskSignals>>>,
+    calls: BTreeMap<Runtime, Calls>,
     /// The log's lines about each source.
     reported: BTreeMap<Source, Report>,
+    /// The log's lines about each limit of a source.
+    limits_reported: BTreeMap<Limit, Report>,
     /// The log's lines about series beyond the limit.
     all_shown: Report,
+    /// True once the log has the line about a workload with too many interfaces.
+    crowded: bool,
 }
 
 impl Collector {
@@ -295,7 +315,12 @@ impl Collector {
                 }
                 Request::WatchExit(pid) => _ = self.watch_exit.send(pid),
                 Request::Claims(runtime) if self.engines.contains_key(&runtime) => {
-                    self.engines[&runtime].notify_one();
+                    self.engines[&runtime].state.notify_one();
+                }
+                Request::ClaimsOfNameless(runtime) => {
+                    if let Some(signals) = self.engines.get(&runtime) {
+                        signals.nameless.notify_one();
+                    }
                 }
                 request @ (Request::Links { nsid: None } | Request::Search(_)) => {
                     _ = self.survey.send(request);
@@ -314,6 +339,8 @@ impl Collector {
             tracing::debug!(
                 runtime = named.runtime.as_str(),
                 container = named.container,
+                namespace = named.namespace,
+                pod = named.pod,
                 interface = named.interface,
                 network = named.network,
                 "named"
@@ -367,7 +394,12 @@ impl Collector {
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::new(Snapshot { view: self.host.view(), status: self.host.status().clone(), epoch: self.epoch })
+        let mut status = self.host.status().clone();
+        for (&runtime, calls) in &self.calls {
+            let requests = calls.totals().into_iter();
+            status.engine_requests.extend(requests.map(|(call, total)| ((runtime, call), total)));
+        }
+        Arc::new(Snapshot { view: self.host.view(), status, epoch: self.epoch })
     }
 
     /// Writes a line to the log for each member that is in another namespace than it was to share, and for
@@ -398,11 +430,19 @@ impl Collector {
                 Ok(()) => tracing::info!(collector = name, changes, "works again"),
                 // The lack of events from the start has already been logged, with the privilege that would
                 // provide them.
-                Err(reason) if first && source == Source::Events => {
-                    tracing::debug!(collector = name, %reason, "failed");
+                Err(lack) if first && source == Source::Events => {
+                    tracing::debug!(collector = name, reason = lack.message(source), "failed");
                 }
-                Err(reason) => tracing::warn!(collector = name, %reason, changes, "failed"),
+                Err(lack) => {
+                    tracing::warn!(collector = name, reason = lack.message(source), changes, "failed");
+                }
             }
+        }
+        report_limits(status, &mut self.limits_reported, now);
+        if status.series.crowded && !std::mem::replace(&mut self.crowded, true) {
+            tracing::warn!(
+                "a workload has more interfaces than --limits.interfaces: the rest of them is summed under other"
+            );
         }
         let limit = status.series.limit;
         match self.all_shown.record(!status.series.is_limited(), now) {
@@ -426,6 +466,32 @@ const FINAL_SAMPLES_WAITING: usize = 1024;
 
 /// The reason why only the host's events arrive, and the privilege that would change that.
 const NO_EVENTS: &str = "no CAP_NET_BROADCAST at the start: only the events of the host arrive";
+
+/// A limit that has lines of its own in the log. Each refused call has: its line is always the same.
+type Limit = (Source, LackReason, Option<String>);
+
+/// Writes one line to the log for each limit that begins or ends.
+fn report_limits(status: &Status, reported: &mut BTreeMap<Limit, Report>, now: Instant) {
+    let limits = status.sources.iter().flat_map(|(&source, asked)| {
+        asked.limits.iter().map(move |lack| {
+            let call = (lack.reason == LackReason::CallRefused).then(|| lack.what.clone());
+            ((source, lack.reason, call), lack.message(source))
+        })
+    });
+    let limits: BTreeMap<Limit, String> = limits.collect();
+    let known: BTreeSet<Limit> = reported.keys().chain(limits.keys()).cloned().collect();
+    for key in known {
+        let (source, kind, _) = &key;
+        let (name, kind, reason) = (source.as_str(), kind.as_str(), limits.get(&key));
+        let report = reported.entry(key).or_default();
+        let Some(Line { first, changes }) = report.record(reason.is_none(), now) else { continue };
+        match reason {
+            Some(reason) => tracing::warn!(collector = name, %reason, changes, "limited"),
+            None if first => {}
+            None => tracing::info!(collector = name, reason = kind, changes, "no longer limited"),
+        }
+    }
+}
 
 /// Returns the time of the system's clock since 1970; a clock before 1970 counts as 1970.
 fn since_1970() -> Duration {

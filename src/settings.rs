@@ -4,7 +4,8 @@
 use crate::cli::{self, Cli, Command, CommonFlags, ListFormat, LogFormat, LogLevel, Serve, Top};
 use crate::client::{RemoteOptions, RemoteUrl};
 use crate::model::filter::Filter;
-use crate::model::series;
+use crate::model::naming::Naming;
+use crate::model::series::OutputLimits;
 use crate::model::view::Source;
 use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
@@ -94,6 +95,7 @@ pub(crate) struct HostSettings {
     pub engines: EngineSettings,
     /// True if the processes of unclaimed namespaces are looked for.
     pub processes: bool,
+    pub naming: Naming,
     pub sandbox: SandboxSettings,
 }
 
@@ -110,6 +112,8 @@ pub(crate) struct NetnsSettings {
     pub folder: PathBuf,
     /// True if the user named the folder, so that it must exist.
     pub expected: bool,
+    /// True if the exporter is meant to show another network namespace than that of process 1.
+    pub own: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -158,8 +162,8 @@ pub(crate) struct CollectorSettings {
     pub retention: Duration,
     pub peak_window: Duration,
     pub filter: Filter,
-    /// The greatest number of series.
-    pub series: usize,
+    /// The limits of the output.
+    pub limits: OutputLimits,
 }
 
 impl Settings {
@@ -201,8 +205,14 @@ impl ServeSettings {
                 interval: flags.interval,
                 retention: flags.retention,
                 peak_window: flags.peak_window,
-                filter: flags.selection.filter(),
-                series: if flags.series == 0 { usize::MAX } else { flags.series },
+                filter: Filter {
+                    naming: Naming { labels: flags.sources.name_from_label.clone() },
+                    ..flags.selection.filter()
+                },
+                limits: OutputLimits {
+                    series: if flags.series == 0 { usize::MAX } else { flags.series },
+                    interfaces: if flags.interfaces == 0 { usize::MAX } else { flags.interfaces },
+                },
             },
             host: HostSettings::resolve(flags.sources, environment),
         }
@@ -219,8 +229,11 @@ impl TopSettings {
                 retention: Duration::ZERO,
                 peak_window: TOP_PEAK_WINDOW,
                 // The command shows all pairs.
-                filter: Filter::default(),
-                series: series::USUAL,
+                filter: Filter {
+                    naming: Naming { labels: flags.sources.name_from_label.clone() },
+                    ..Filter::default()
+                },
+                limits: OutputLimits::default(),
             },
             colors: !environment.no_color,
             host: HostSettings::resolve(flags.sources, environment),
@@ -253,9 +266,11 @@ impl HostSettings {
                 enabled: enabled(Source::Named),
                 expected: flags.netns.is_some(),
                 folder: flags.netns.unwrap_or_else(|| NETNS_FOLDER.into()),
+                own: flags.own_netns,
             },
             engines,
             processes: enabled(Source::Process),
+            naming: Naming { labels: flags.name_from_label },
             sandbox: SandboxSettings {
                 privileges: flags.privileges,
                 disabled: cli::parts(&flags.unconfined),
@@ -289,6 +304,7 @@ fn docker(flag: Option<DockerHost>, environment: &Environment) -> Result<EngineH
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::series;
     use clap::Parser;
     use std::path::Path;
 
@@ -379,7 +395,18 @@ mod tests {
             (&["--limits.series", "0"], usize::MAX),
             (&["serve", "--limits.series", "7"], 7),
         ] {
-            assert_eq!(serve(flags).collector.series, series, "{flags:?}");
+            assert_eq!(serve(flags).collector.limits.series, series, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn no_limit_of_interfaces_is_the_greatest_number() {
+        for (flags, interfaces) in [
+            (&[][..], series::USUAL_INTERFACES),
+            (&["--limits.interfaces", "7"], 7),
+            (&["--limits.interfaces", "0"], usize::MAX),
+        ] {
+            assert_eq!(serve(flags).collector.limits.interfaces, interfaces, "{flags:?}");
         }
     }
 

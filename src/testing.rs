@@ -119,6 +119,9 @@ pub mod model {
             Config, Host, Input, Learning, Links, Located, Location, Request, Samples,
         };
     }
+    pub mod lack {
+        pub use crate::model::lack::{Lack, LackReason};
+    }
     pub mod ledger {
         pub use crate::model::ledger::{LabelSet, NetworkLabels, Traffic};
     }
@@ -134,7 +137,7 @@ pub mod model {
         pub use crate::model::peak::Rates;
     }
     pub mod series {
-        pub use crate::model::series::USUAL;
+        pub use crate::model::series::{OutputLimits, USUAL, USUAL_INTERFACES};
     }
     pub mod text {
         pub use crate::model::text::Readable;

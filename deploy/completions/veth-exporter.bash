@@ -87,6 +87,10 @@ _veth__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --container.name-from-label)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --path.procfs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -205,7 +209,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__find)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --format --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --container.name-from-label --path.procfs --path.netns --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -224,6 +228,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --cri.endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -405,7 +413,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__list)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --format --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --container.name-from-label --path.procfs --path.netns --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -424,6 +432,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --cri.endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -486,6 +498,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --cri.endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -593,7 +609,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__top)
-            opts="-h --url --url.ca-file --url.insecure-skip-verify --url.user --url.password-file --interval --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
+            opts="-h --url --url.ca-file --url.insecure-skip-verify --url.user --url.password-file --interval --docker.host --podman.host --collector.disable --cri.endpoint --container.name-from-label --path.procfs --path.netns --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -632,6 +648,10 @@ _veth__exporter() {
                     return 0
                     ;;
                 --cri.endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -28,6 +28,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l docker.host
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l podman.host -d 'Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l collector.disable -d 'Collector to disable: docker, podman, cri, named or process; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l cri.endpoint -d 'Server of the Container Runtime Interface: unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.name-from-label -d 'Label by which Docker\'s and Podman\'s containers are named; of several, the first one that a container has counts' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l path.procfs -d 'Mount point of procfs' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l privileges -d 'Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability' -r
@@ -58,6 +59,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l device.incl
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l device.exclude -d 'Hide these devices in veth_device_*: regular expression for the whole name' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l device.metrics -d 'Show veth_device_*; false leaves the metrics of workloads and networks only' -r -f -a "true\t''
 false\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l web.systemd-socket -d 'Serve on the sockets that systemd has opened, instead of --web.listen-address'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -s V -l version -d 'Print version'
@@ -72,6 +74,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l do
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l podman.host -d 'Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l collector.disable -d 'Collector to disable: docker, podman, cri, named or process; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l cri.endpoint -d 'Server of the Container Runtime Interface: unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.name-from-label -d 'Label by which Docker\'s and Podman\'s containers are named; of several, the first one that a container has counts' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l path.procfs -d 'Mount point of procfs' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l privileges -d 'Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability' -r
@@ -102,12 +105,14 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l de
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l device.exclude -d 'Hide these devices in veth_device_*: regular expression for the whole name' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l device.metrics -d 'Show veth_device_*; false leaves the metrics of workloads and networks only' -r -f -a "true\t''
 false\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l web.systemd-socket -d 'Serve on the sockets that systemd has opened, instead of --web.listen-address'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l docker.host -d 'Docker engine: unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l podman.host -d 'Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l collector.disable -d 'Collector to disable: docker, podman, cri, named or process; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l cri.endpoint -d 'Server of the Container Runtime Interface: unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l container.name-from-label -d 'Label by which Docker\'s and Podman\'s containers are named; of several, the first one that a container has counts' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l path.procfs -d 'Mount point of procfs' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l privileges -d 'Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability' -r
@@ -121,11 +126,13 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l format -d 'Format in which the pairs are printed' -r -f -a "table\t'Aligned columns below a heading'
 json\t'JSON text for programs'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l docker.host -d 'Docker engine: unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l podman.host -d 'Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l collector.disable -d 'Collector to disable: docker, podman, cri, named or process; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l cri.endpoint -d 'Server of the Container Runtime Interface: unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l container.name-from-label -d 'Label by which Docker\'s and Podman\'s containers are named; of several, the first one that a container has counts' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l path.procfs -d 'Mount point of procfs' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l privileges -d 'Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability' -r
@@ -139,6 +146,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l format -d 'Format in which the results are printed' -r -f -a "table\t'Aligned columns below a heading'
 json\t'JSON text for programs'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url -d 'Exporter to show: http://HOST:PORT, https://HOST:PORT or unix:PATH [default: none, reads this host directly]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.ca-file -d 'PEM file of the authorities that may sign the exporter\'s certificate [default: the system\'s]' -r -F
@@ -149,6 +157,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l dock
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l podman.host -d 'Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l collector.disable -d 'Collector to disable: docker, podman, cri, named or process; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l cri.endpoint -d 'Server of the Container Runtime Interface: unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l container.name-from-label -d 'Label by which Docker\'s and Podman\'s containers are named; of several, the first one that a container has counts' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l path.procfs -d 'Mount point of procfs' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l privileges -d 'Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability' -r
@@ -161,6 +170,7 @@ error\t'Errors and nothing else'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.insecure-skip-verify -d 'Accept any certificate of the exporter'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand check-web-config" -s h -l help -d 'Print help'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand healthy" -l web.listen-address -d 'Listen address of the exporter: HOST:PORT, :PORT or unix:PATH; of several the first is checked' -r

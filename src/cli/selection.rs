@@ -65,6 +65,7 @@ impl Selection {
             },
             containers: choice(self.container_include.as_ref(), self.container_exclude.as_ref()),
             labels: self.labels.iter().cloned().collect(),
+            ..Filter::default()
         }
     }
 

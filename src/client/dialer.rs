@@ -37,9 +37,20 @@ static LOOK_UPS: Semaphore = Semaphore::const_new(2);
 /// Returns the system's error.
 pub(crate) async fn dial(address: DialAddress<'_>) -> io::Result<Box<dyn Stream>> {
     Ok(match address {
-        DialAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        DialAddress::Unix(path) => dial_unix(path).await?.0,
         DialAddress::Tcp(address) => Box::new(TcpStream::connect(&*look_up(address).await?).await?),
     })
+}
+
+/// Opens a connection to a unix socket. Returns it with the process that listens there, as its id is seen from
+/// here (SO_PEERCRED).
+///
+/// # Errors
+/// Returns the system's error.
+pub(crate) async fn dial_unix(path: &Path) -> io::Result<(Box<dyn Stream>, Option<i32>)> {
+    let stream = UnixStream::connect(path).await?;
+    let server = stream.peer_cred().ok().and_then(|peer| peer.pid());
+    Ok((Box::new(stream), server))
 }
 
 /// Opens a connection, with TLS if there is a configuration of it; the server's certificate is for this name.

@@ -5,12 +5,14 @@ use super::backlog::{InboxSlot, InboxSlots};
 use super::handle::Message;
 use crate::kernel::{FinalSampler, Resolver, Sampler, Waker};
 use crate::model::host::{Input, Location, ProcessInNetns, Request, Samples};
+use crate::model::lack::{Lack, LackReason};
 use crate::model::link::Name;
 use crate::model::workload::{Locator, Runtime};
 use crate::runtimes::named;
 use crate::runtimes::process::Processes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
@@ -62,14 +64,20 @@ pub(super) fn resolve(
                     return Some(Input::SameClaims { runtime: Runtime::Named, took: begin.elapsed() });
                 }
                 Some(Ok(named::FolderClaims::Claims(claims))) => Some(Ok(claims)),
-                Some(Err(error)) => Some(Err(format!("cannot read {}: {error}", names.path().display()))),
-                None if *expected => Some(Err(format!("{} is gone", names.path().display()))),
+                Some(Err(error)) => Some(Err(unreadable(names.path(), &error))),
+                None if *expected => {
+                    let what = format!("{} is gone", names.path().display());
+                    Some(Err(Lack::new(LackReason::Unreadable, what)))
+                }
                 None => None,
             };
             Input::Claims { runtime: Runtime::Named, answer, took: begin.elapsed() }
         }
         Request::Barrier => Input::Barrier,
-        Request::Claims(_) | Request::FinalSample(_) | Request::WatchExit(_) => return None,
+        Request::Claims(_)
+        | Request::ClaimsOfNameless(_)
+        | Request::FinalSample(_)
+        | Request::WatchExit(_) => return None,
         Request::NewProcesses(nsids) => {
             let answer = newcomers(resolver, processes, &nsids)
                 .map_err(|error| format!("cannot read the processes: {error}"));
@@ -77,11 +85,21 @@ pub(super) fn resolve(
         }
         Request::Search(nsids) => {
             let begin = Instant::now();
-            let answer = search(resolver, processes, &nsids)
-                .map_err(|error| format!("cannot read the processes: {error}"));
+            let answer =
+                search(resolver, processes, &nsids).map_err(|error| unreadable(processes.path(), &error));
             Input::Processes { answer, nsids, took: begin.elapsed() }
         }
     })
+}
+
+/// Returns the lack of a source that cannot read this folder.
+fn unreadable(folder: &Path, error: &io::Error) -> Lack {
+    let reason = match error.kind() {
+        io::ErrorKind::Unsupported => LackReason::PidNamespace,
+        io::ErrorKind::PermissionDenied => LackReason::Permission,
+        _ => LackReason::Unreadable,
+    };
+    Lack::new(reason, format!("cannot read {}: {error}", folder.display()))
 }
 
 /// Finds the oldest process in each of these namespaces, from which the others descend.
@@ -117,10 +135,13 @@ fn inhabitants(
             continue;
         }
         // Between the two system calls, the kernel may have given the pid to another process.
-        if let Some(workload) = processes.workload(pid)
+        let cgroup = processes.cgroup(pid);
+        let first = cgroup.as_deref().and_then(|cgroup| processes.first_process(pid, cgroup));
+        let is_first = first.is_some_and(|first| first == pid || resolver.nsid_of(first) == Ok(Some(nsid)));
+        if let Some(workload) = processes.workload(pid, cgroup.as_deref(), is_first)
             && resolver.nsid_of(pid) == Ok(Some(nsid))
         {
-            found.insert(nsid, ProcessInNetns { nsid, pid, workload, cgroup: processes.cgroup(pid) });
+            found.insert(nsid, ProcessInNetns { nsid, pid, workload, cgroup });
         }
         if found.len() == nsids.len() {
             break;

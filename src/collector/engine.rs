@@ -3,58 +3,49 @@
 //! Two tasks serve an engine. One asks for the list: when the state machine wants it (at each tick, and
 //! while a young pair has no name), and when an event reports a change. The other follows the events.
 
+mod events;
+mod following;
+mod pace;
+
 use super::absence::Absence;
-use super::backlog::TaskSlots;
-use super::handle::{Handle, Message};
+use super::pid_guard::PidGuard;
 use crate::model::host::Input;
 use crate::model::inventory::EngineInventory;
+use crate::model::lack::Lack;
 use crate::model::workload::{Claims, Runtime};
-use crate::runtimes;
+use crate::runtimes::calls::Calls;
 use crate::runtimes::cri::{self, Cri, CriEndpoint, SeenPod};
-use crate::runtimes::docker::{self, AddressChanges, Docker, DockerHost, DockerWatch, EngineAddress, Seen};
+use crate::runtimes::docker::{self, Docker, DockerHost, EngineAddress, Seen};
+use crate::runtimes::process::Processes;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 
-/// The shortest pause between two requests for an engine's list, however often the state machine asks for
-/// it.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The longest wait for what an engine that is asked once has to be asked about after its list.
+const LOOK_LIMIT: Duration = Duration::from_secs(20);
 
-/// The shortest pause after a failed request.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// The most messages from an engine's events that wait for the collector.
-const TOLD_WAITING: usize = 4;
-
-/// The pause of an engine with expensive lists and complete events, as a multiple of the time that the last
-/// list took, up to [`LONGEST_REST`].
-const REST: u32 = 10;
-const LONGEST_REST: Duration = Duration::from_secs(10);
-
-/// The pause before a CRI server without events is asked for them again, because it may have been replaced
-/// by a newer one. containerd 1.6 writes a line to its log for each attempt.
-const NO_EVENTS: Duration = Duration::from_secs(600);
+/// The times after which an engine is reported to be slow; its answer is waited for all the same.
+const SLOW_DOCKER: Duration = Duration::from_secs(5);
+const SLOW_CRI: Duration = Duration::from_secs(2);
 
 /// A runtime's engine, which may not exist, or not yet.
 pub(crate) struct Engine {
     runtime: Runtime,
     /// The engine's API, or the reason why its address is not valid.
-    api: Result<Api, String>,
-    /// The reason why the engine is not asked: the pids that it reports are not those of this pid
-    /// namespace.
-    strange_pids: Option<String>,
+    api: Result<Api, Lack>,
+    /// The engine is not asked if the pids that it reports are not those of this pid namespace.
+    pids: PidGuard,
     /// True if the user has configured the engine, or if it has existed once: its absence is then a
     /// failure.
     expected: bool,
     /// `None` while a process listens at the engine's address.
     absence: Option<Absence>,
+    processes: Processes,
 }
 
 /// The result of one request to an engine.
 struct Asked {
     /// `None` if the engine is not expected and does not exist.
-    answer: Option<Result<Claims, String>>,
+    answer: Option<Result<Claims, Lack>>,
     /// False if no process listens at the engine's address.
     listens: bool,
 }
@@ -70,7 +61,14 @@ impl Engine {
     pub(crate) fn docker(address: EngineAddress, configured: bool) -> Engine {
         let docker = Docker::new(address);
         let (runtime, api) = (docker.runtime(), Ok(Api::Docker(docker)));
-        Engine { runtime, api, strange_pids: None, absence: None, expected: configured }
+        Engine {
+            runtime,
+            api,
+            pids: PidGuard::default(),
+            absence: None,
+            expected: configured,
+            processes: Processes::new(Path::new("/proc")),
+        }
     }
 
     /// Returns the server of the Container Runtime Interface at the endpoint that the user has configured,
@@ -78,7 +76,14 @@ impl Engine {
     pub(crate) fn cri(endpoint: Option<CriEndpoint>) -> Engine {
         let expected = endpoint.is_some();
         let api = Ok(Api::Cri(endpoint.map_or_else(Cri::usual, Cri::new)));
-        Engine { runtime: Runtime::Cri, api, strange_pids: None, absence: None, expected }
+        Engine {
+            runtime: Runtime::Cri,
+            api,
+            pids: PidGuard::default(),
+            absence: None,
+            expected,
+            processes: Processes::new(Path::new("/proc")),
+        }
     }
 
     /// Returns true if the engine may report pods.
@@ -88,22 +93,31 @@ impl Engine {
 
     /// Returns an engine that cannot be asked because of its configuration: a source that has failed.
     pub(crate) fn unusable(runtime: Runtime, reason: String) -> Engine {
-        Engine { runtime, api: Err(reason), strange_pids: None, absence: None, expected: true }
+        Engine {
+            runtime,
+            api: Err(Lack::failure(reason)),
+            pids: PidGuard::default(),
+            absence: None,
+            expected: true,
+            processes: Processes::new(Path::new("/proc")),
+        }
     }
 
-    /// Marks the engine as not to be asked if the processes of this procfs are not the host's, because
-    /// engines report process ids of the host.
+    /// Marks the engine as not to be asked if the pids that it reports are not those of this procfs.
     #[must_use]
     pub(crate) fn in_pid_namespace_of(mut self, procfs: &Path) -> Engine {
-        self.strange_pids = match runtimes::in_host_pid_namespace(procfs) {
-            Ok(true) => None,
-            Ok(false) => Some(
-                "the process ids of containers mean nothing in this pid namespace: run in that of the host (--pid host)"
-                    .into(),
-            ),
-            Err(error) => Some(error.to_string()),
-        };
+        self.processes = Processes::new(procfs);
+        self.pids = PidGuard::new(procfs);
         self
+    }
+
+    /// Returns the requests to the engine.
+    pub(crate) fn calls(&self) -> Calls {
+        match &self.api {
+            Ok(Api::Docker(docker)) => docker.address().calls().clone(),
+            Ok(Api::Cri(cri)) => cri.calls(),
+            Err(_) => Calls::default(),
+        }
     }
 
     /// Returns the runtime of the engine's claims.
@@ -115,38 +129,45 @@ impl Engine {
     /// exist.
     pub(crate) async fn ask(&mut self) -> Input {
         let begin = Instant::now();
-        let answer = self.claims().await.answer;
+        let answer = self.claims(true).await.answer;
+        // What is asked once waits for all of it.
+        let answer = match answer {
+            Some(Ok(_)) => self.gather(LOOK_LIMIT).await.map(Ok),
+            answer => answer,
+        };
         Input::Claims { runtime: self.runtime, answer, took: begin.elapsed() }
     }
 
-    async fn claims(&mut self) -> Asked {
+    /// Asks the engine for its claims, and for its networks if they are wanted.
+    async fn claims(&mut self, networks: bool) -> Asked {
         self.expected |= self.is_there().await;
         if !self.expected {
             return Asked { answer: None, listens: false };
         }
+        self.pids.examine(&self.addresses()).await;
         let answer = match self.usable() {
             Err(reason) => Err(reason),
             Ok(Api::Cri(cri)) => match cri.refresh().await {
-                Err(cri::Error::NotThere(reason)) => {
-                    return Asked { answer: Some(Err(reason)), listens: false };
+                Err(error @ cri::Error::NotThere(_)) => {
+                    return Asked { answer: Some(Err(error.into())), listens: false };
                 }
-                answer => answer.map_err(|error| error.to_string()),
+                answer => answer.map_err(Lack::from),
             },
-            Ok(Api::Docker(docker)) => match docker.refresh().await {
+            Ok(Api::Docker(docker)) => match docker.refresh_lists(networks).await {
                 // The address belongs to Podman, and the engine for Podman asks it.
                 Err(docker::Error::PassedOn(_)) => return Asked { answer: None, listens: true },
-                Err(docker::Error::NotThere(reason)) => {
-                    return Asked { answer: Some(Err(reason)), listens: false };
+                Err(error @ docker::Error::NotThere(_)) => {
+                    return Asked { answer: Some(Err(error.into())), listens: false };
                 }
-                answer => answer.map_err(|error| error.to_string()),
+                answer => answer.map_err(Lack::from),
             },
         };
         Asked { answer: Some(answer), listens: true }
     }
 
     /// Returns the API to ask, or the reason why the engine cannot be asked.
-    fn usable(&mut self) -> Result<&mut Api, String> {
-        match (&mut self.api, &self.strange_pids) {
+    fn usable(&mut self) -> Result<&mut Api, Lack> {
+        match (&mut self.api, self.pids.lack()) {
             (Ok(api), None) => Ok(api),
             (Err(reason), _) => Err(reason.clone()),
             (_, Some(reason)) => Err(reason.clone()),
@@ -166,18 +187,18 @@ impl Engine {
     /// or id, or if the engine is not expected.
     ///
     /// # Errors
-    /// One line with the reason why the engine could not be asked.
-    pub(crate) async fn look_up(&mut self, query: &str) -> Result<Option<LookedUp>, String> {
+    /// The reason why the engine could not be asked.
+    pub(crate) async fn look_up(&mut self, query: &str) -> Result<Option<LookedUp>, Lack> {
         if !self.expected {
             return Ok(None);
         }
         match self.usable()? {
             Api::Docker(docker) => match docker.look_up(query).await {
                 Err(docker::Error::PassedOn(_)) => Ok(None),
-                answer => answer.map(|seen| seen.map(LookedUp::Container)).map_err(|error| error.to_string()),
+                answer => answer.map(|seen| seen.map(LookedUp::Container)).map_err(Lack::from),
             },
             Api::Cri(cri) => {
-                let seen = cri.look_up(query).await.map_err(|error| error.to_string())?;
+                let seen = cri.look_up(query).await?;
                 Ok(seen.map(LookedUp::Pod))
             }
         }
@@ -186,106 +207,57 @@ impl Engine {
     /// Requests everything that the engine has, running or not; `None` if the engine is not expected.
     ///
     /// # Errors
-    /// One line with the reason why the engine could not be asked.
-    pub(crate) async fn inventory(&mut self) -> Result<Option<EngineInventory>, String> {
+    /// The reason why the engine could not be asked.
+    pub(crate) async fn inventory(&mut self) -> Result<Option<EngineInventory>, Lack> {
         if !self.expected {
             return Ok(None);
         }
         match self.usable()? {
             Api::Docker(docker) => match docker.inventory().await {
                 Err(docker::Error::PassedOn(_)) => Ok(None),
-                answer => answer.map(Some).map_err(|error| error.to_string()),
+                answer => answer.map(Some).map_err(Lack::from),
             },
-            Api::Cri(cri) => cri.inventory().await.map(Some).map_err(|error| error.to_string()),
+            Api::Cri(cri) => cri.inventory().await.map(Some).map_err(Lack::from),
         }
     }
 
-    /// Answers the collector's requests and passes on the engine's events, until the collector has stopped.
-    pub(crate) async fn follow(mut self, collector: Handle) {
-        let Some(asks) = collector.engines.get(&self.runtime) else { return };
-        let (news, listens) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let mut changes = None;
-        if let Ok(Api::Docker(docker)) = self.usable() {
-            let (address, runtime) = (docker.address().clone(), self.runtime);
-            let (news, listens) = (Arc::clone(&news), Arc::clone(&listens));
-            changes = Some(address.changes());
-            tokio::spawn(watch_docker(address, runtime, news, listens, collector.clone()));
-        }
-        let mut pods_watched = false;
-        let slots = TaskSlots::new(1);
-        loop {
-            tokio::select! {
-                () = asks.notified() => {}
-                () = news.notified() => {}
-                () = moved(&mut changes) => {}
-                () = dial_due(&mut self.absence) => {}
+    /// Returns the claims of what is known by now, after inspections that come late were gathered; `None` for
+    /// an engine that cannot be asked.
+    async fn gather(&mut self, span: Duration) -> Option<Claims> {
+        match self.api.as_mut().ok()? {
+            Api::Docker(docker) => {
+                docker.inspect_for(span).await;
+                Some(docker.claims())
             }
-            let begin = Instant::now();
-            let addresses = self.addresses();
-            let waiting = self.absence.as_ref().filter(|absence| absence.holds(&addresses));
-            let dialled = waiting.is_none();
-            let answer = match waiting {
-                Some(absence) => absence.answer(self.runtime),
-                None => self.dial(addresses, &listens).await,
-            };
-            // The endpoint is known only after the first successful request.
-            if let Some(endpoint) = self.cri_endpoint().filter(|_| !pods_watched) {
-                tokio::spawn(watch_cri(endpoint, self.runtime, Arc::clone(&listens), collector.clone()));
-                pods_watched = true;
-            }
-            let failed = matches!(answer, Input::Claims { answer: Some(Err(_)), .. });
-            if collector.inbox.send(Message::Input(answer, slots.acquire().await)).is_err() {
-                return;
-            }
-            if !dialled {
-                continue;
-            }
-            let rest = match self.runtime {
-                // Podman takes a millisecond per container for its list, and its events report when to ask.
-                Runtime::Podman => (REST * begin.elapsed()).min(LONGEST_REST),
-                _ => Duration::ZERO,
-            };
-            // An engine that is absent has pauses of its own.
-            let retry = if failed && self.absence.is_none() { RETRY } else { PAUSE };
-            tokio::time::sleep(retry).await;
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                () = news.notified() => asks.notify_one(),
-                () = moved(&mut changes) => asks.notify_one(),
+            Api::Cri(cri) => {
+                cri.locate_for(span).await;
+                Some(cri.claims())
             }
         }
     }
 
-    /// Asks the engine for its claims, and begins, continues or ends its absence. Notifies `listens` whenever
-    /// the engine's events may be subscribed to.
-    async fn dial(&mut self, addresses: Vec<DockerHost>, listens: &Notify) -> Input {
-        // The events of an engine that has just come report what its list does not have yet.
-        if self.absence.is_some() {
-            listens.notify_waiters();
+    /// Returns true if everything that the engine lists has been asked about, or is being asked about.
+    fn is_complete(&self) -> bool {
+        match &self.api {
+            Ok(Api::Docker(docker)) => docker.is_complete(),
+            Ok(Api::Cri(cri)) => cri.is_complete(),
+            Err(_) => true,
         }
-        let begin = Instant::now();
-        let asked = self.claims().await;
-        let took = begin.elapsed();
-        if asked.listens {
-            self.absence = None;
-            listens.notify_waiters();
-        } else {
-            if self.absence.as_ref().is_none_or(|absence| !absence.is_at(&addresses)) {
-                self.absence = Some(Absence::begin(addresses));
-            }
-            if let Some(absence) = &mut self.absence {
-                absence.record(asked.answer.as_ref().and_then(|answer| answer.as_ref().err().cloned()), took);
-            }
-        }
-        Input::Claims { runtime: self.runtime, answer: asked.answer, took }
     }
 
-    /// Returns the endpoint of a CRI server that may be asked, once it is known.
-    fn cri_endpoint(&mut self) -> Option<CriEndpoint> {
-        match self.usable() {
-            Ok(Api::Cri(cri)) => cri.endpoint().cloned(),
-            _ => None,
+    /// Returns the time after which the engine is reported to be slow, and that report.
+    fn too_slow(&self) -> (Duration, Lack) {
+        match &self.api {
+            Ok(Api::Docker(docker)) => (SLOW_DOCKER, docker.too_slow(SLOW_DOCKER).into()),
+            Ok(Api::Cri(cri)) => (SLOW_CRI, cri.too_slow(SLOW_CRI).into()),
+            Err(lack) => (SLOW_DOCKER, lack.clone()),
         }
+    }
+
+    /// Returns the addresses at which the engine is looked for, in words.
+    pub(crate) fn looked_at(&self) -> String {
+        let addresses: Vec<String> = self.addresses().iter().map(ToString::to_string).collect();
+        addresses.join(", ")
     }
 
     /// Returns the addresses that the engine may be dialled at.
@@ -298,111 +270,10 @@ impl Engine {
     }
 }
 
-/// Waits until the engine may have a different address.
-async fn moved(changes: &mut Option<AddressChanges>) {
-    match changes {
-        Some(changes) => changes.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until an absent engine shall be dialled.
-async fn dial_due(absence: &mut Option<Absence>) {
-    match absence {
-        Some(absence) => absence.dial_due().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// The result of [`Engine::look_up`].
 pub(crate) enum LookedUp {
     Container(Seen),
     Pod(SeenPod),
-}
-
-/// Requests a CRI server's list as soon as the server's events report a change. Where no server listens,
-/// waits for `listens`. Returns only if the collector does not ask this runtime.
-async fn watch_cri(endpoint: CriEndpoint, runtime: Runtime, listens: Arc<Notify>, collector: Handle) {
-    let Some(asks) = collector.engines.get(&runtime) else { return };
-    loop {
-        let mut ended = None;
-        match cri::CriWatch::begin(&endpoint).await {
-            Ok(mut watch) => {
-                while ended.is_none() {
-                    match watch.news().await {
-                        Ok(()) => asks.notify_one(),
-                        Err(error) => ended = Some(error),
-                    }
-                }
-            }
-            Err(error) => ended = Some(error),
-        }
-        // A server that is unreachable is reported by the failure of its list. A server without events is
-        // asked for its list at every tick.
-        match ended {
-            Some(cri::Error::NotThere(_)) => listens.notified().await,
-            Some(cri::Error::Unserved(_)) => tokio::time::sleep(NO_EVENTS).await,
-            _ => tokio::time::sleep(RETRY).await,
-        }
-    }
-}
-
-/// Passes on the meaning of Docker's events until the collector has stopped: events report names before the
-/// engine answers requests for them. Where no engine listens, waits for `listens`.
-async fn watch_docker(
-    address: EngineAddress,
-    runtime: Runtime,
-    news: Arc<Notify>,
-    listens: Arc<Notify>,
-    collector: Handle,
-) {
-    // Each message contains the list of all containers. While the slots are taken, the engine keeps its
-    // further events.
-    let slots = TaskSlots::new(TOLD_WAITING);
-    loop {
-        match DockerWatch::begin(address.clone()).await {
-            Ok(watch) => {
-                // The list contains the changes before the events began.
-                news.notify_one();
-                if !pass_on(watch, runtime, &news, &slots, &collector).await {
-                    return;
-                }
-            }
-            Err(docker::Error::NotThere(_)) => {
-                listens.notified().await;
-                continue;
-            }
-            // An engine that is unreachable is reported by the failure of its list.
-            Err(_) => {}
-        }
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-/// Passes on the meaning of Docker's events until they end; returns false if the collector has stopped.
-async fn pass_on(
-    mut watch: DockerWatch,
-    runtime: Runtime,
-    news: &Notify,
-    slots: &TaskSlots,
-    collector: &Handle,
-) -> bool {
-    while let Some(mut told) = watch.news().await {
-        if told.containers {
-            news.notify_one();
-        }
-        for container in std::mem::take(&mut told.dying) {
-            // This send fails only together with the next one.
-            let _ = collector.inbox.send(Message::Input(Input::Dying { container }, slots.acquire().await));
-        }
-        watch.learn(&mut told).await;
-        let (expected, containers) = (watch.expected(), watch.containers());
-        let expected = Input::Expected { runtime, expected, containers };
-        if told.expected && collector.inbox.send(Message::Input(expected, slots.acquire().await)).is_err() {
-            return false;
-        }
-    }
-    true
 }
 
 #[cfg(test)]

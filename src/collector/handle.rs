@@ -29,8 +29,17 @@ pub(super) enum Message {
 pub struct Handle {
     pub(super) inbox: Sender<Message>,
     pub(super) ready: Arc<AtomicBool>,
-    /// The wake-ups for the thread of each engine.
-    pub(super) engines: Arc<BTreeMap<Runtime, Notify>>,
+    /// The signals to the thread of each engine.
+    pub(super) engines: Arc<BTreeMap<Runtime, Arc<AskSignals>>>,
+}
+
+/// The collector's requests to the thread of an engine.
+#[derive(Debug, Default)]
+pub(super) struct AskSignals {
+    /// The present state is wanted.
+    pub(super) state: Notify,
+    /// Something has no name that the engine may have.
+    pub(super) nameless: Notify,
 }
 
 impl Handle {

@@ -6,6 +6,7 @@ use super::handle::{Handle, Message};
 use crate::kernel::{DeviceTable, Events};
 use crate::model::event::Event;
 use crate::model::host::Input;
+use crate::model::lack::Lack;
 use crate::runtimes::named::{self, NameChange};
 use crate::runtimes::process;
 use std::path::Path;
@@ -50,7 +51,7 @@ pub(super) fn listen(
             let more = match events.read(EVENTS_AT_A_TIME, &mut read) {
                 Ok(more) => more,
                 Err(error) => {
-                    let answer = Err(error.to_string());
+                    let answer = Err(Lack::failure(error.to_string()));
                     if out.send(Message::Input(Input::Listening { answer }, slots.acquire())).is_err() {
                         return;
                     }

@@ -19,6 +19,7 @@ pub(crate) async fn look_once(config: Config, sources: &mut Sources, engines: &m
     let (start, epoch) = (Instant::now(), since_1970());
     let named = sources.netns_folder.iter().map(|_| Runtime::Named);
     let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain(named).collect();
+    let limits = super::surroundings::limits(sources, config.processes);
     let mut host = Host::new(config, runtimes);
     let mut now = Duration::ZERO;
     let mut requests = VecDeque::from(host.apply(Input::Tick, now));
@@ -44,6 +45,9 @@ pub(crate) async fn look_once(config: Config, sources: &mut Sources, engines: &m
         };
         let Some(input) = input else { continue };
         requests.extend(host.apply(input, now));
+    }
+    for limit in limits {
+        host.apply(limit, now);
     }
     host.apply(take_sample(&mut sources.sampler, Samples::default()), now);
     Snapshot { view: host.view(), status: host.status().clone(), epoch }

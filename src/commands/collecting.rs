@@ -36,10 +36,11 @@ pub(super) fn start(
         resync: RESYNC,
         pods: engines.iter().any(Engine::may_tell_of_pods),
         filter: settings.filter,
-        series: settings.series,
+        limits: settings.limits,
+        sockets: engines.iter().map(|engine| (engine.runtime(), engine.looked_at())).collect(),
     };
-    let (handle, exits) =
-        collector::start(config, settings.interval, sources, engines.iter().map(Engine::runtime))?;
+    let asked = engines.iter().map(|engine| (engine.runtime(), engine.calls()));
+    let (handle, exits) = collector::start(config, settings.interval, sources, asked)?;
     tokio::spawn(collector::watch_exits(exits, handle.clone()));
     for engine in engines {
         follow(engine, handle.clone())?;

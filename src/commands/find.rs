@@ -197,7 +197,7 @@ impl FindSources {
     fn locate(&mut self, place: &PastedPlace) -> Option<KnownPlace> {
         match place {
             PastedPlace::Pid(pid) => {
-                let command = self.sources.processes.workload(*pid)?.name;
+                let command = printable(&String::from_utf8_lossy(&self.sources.processes.command(*pid)?));
                 let cgroup = self.sources.processes.cgroup(*pid);
                 let place = self.place_of(format!("process {pid} ({command})"), &Locator::Pid(*pid))?;
                 Some(KnownPlace { container: cgroup.as_deref().and_then(id_in_path), ..place })

@@ -75,6 +75,7 @@ fn open_kernel(settings: &HostSettings) -> anyhow::Result<collector::Sources> {
         table,
         netns_folder: settings.netns.enabled.then(|| open_names(&settings.netns)).transpose()?,
         processes: Processes::new(&settings.procfs),
+        wants_own_netns: settings.netns.own,
     })
 }
 

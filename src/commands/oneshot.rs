@@ -4,6 +4,7 @@ use super::confine;
 use crate::collector::{self, Engine, Snapshot};
 use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
+use crate::model::series::OutputLimits;
 use crate::model::view::View;
 use crate::settings::HostSettings;
 use anyhow::{Context, bail};
@@ -45,14 +46,16 @@ impl OneShot {
             resync: Duration::from_secs(300),
             pods: false,
             // A command shows all.
-            filter: Filter::default(),
-            series: usize::MAX,
+            filter: Filter { naming: settings.naming.clone(), ..Filter::default() },
+            limits: OutputLimits { series: usize::MAX, interfaces: usize::MAX },
+            sockets: engines.iter().map(|engine| (engine.runtime(), engine.looked_at())).collect(),
         };
         let Snapshot { view, status, .. } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));
         for (source, asked) in &status.sources {
-            if let Err(reason) = &asked.result {
-                tracing::warn!(collector = source.as_str(), %reason, "failed");
+            for lack in asked.lacks() {
+                let reason = lack.message(*source);
+                tracing::warn!(collector = source.as_str(), %reason, "{}", asked.state());
             }
         }
         match view {

@@ -115,8 +115,8 @@ impl Supplier {
                     return Some(Supplied { update, lacks: Vec::new() });
                 };
                 let Snapshot { view, status, epoch } = snapshot.as_ref();
-                let failed = status.sources.iter().filter_map(|(source, asked)| {
-                    Some(format!("{}: {}", source.as_str(), asked.result.as_ref().err()?))
+                let failed = status.sources.iter().flat_map(|(&source, asked)| {
+                    asked.lacks().map(move |lack| format!("{}: {}", source.as_str(), lack.message(source)))
                 });
                 let lacks = lack.iter().map(|&lack| lack.to_owned()).chain(failed).collect();
                 let update = match json::to_json(view.as_ref()?, *epoch, &Query::default()) {

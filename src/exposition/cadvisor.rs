@@ -11,11 +11,13 @@ use super::families::Type;
 use super::labels::{LabelBlock, Names, label_of};
 use super::tables::{LabelTable, Rows, Values};
 use super::text::{Head, Layout};
+use crate::model::cgroup;
 use crate::model::label::bounded;
 use crate::model::link::{Counters, Errors, Name};
 use crate::model::pairing::Role;
 use crate::model::series::OTHER;
 use crate::model::view::{Ownership, Scene, View};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -169,14 +171,20 @@ fn interface(block: &mut LabelBlock<'_>, names: Names, ownership: &Ownership, na
     // A pod's traffic belongs to its sandbox, which Kubernetes does not treat as a container.
     names.write(block, "", &owner.namespace, &owner.pod);
     if !is_pod {
-        for (name, value) in &owner.labels {
+        let compose = [
+            ("com.docker.compose.project", &owner.compose_project),
+            ("com.docker.compose.service", &owner.compose_service),
+        ];
+        let labels = owner.labels.iter().chain(&owner.swarm).map(|(name, value)| (name.as_str(), value));
+        let labels: BTreeMap<&str, &String> = labels.chain(compose).collect();
+        for (name, value) in labels {
             block.label(&label_of("container_label_", name), value);
         }
     }
     // An unknown cgroup must still be unique for each container.
     match ownership.cgroup.as_str() {
         "" => block.label("id", format_args!("/{}", owner.id)),
-        cgroup => block.label("id", bounded(cgroup)),
+        cgroup => block.label("id", bounded(&cgroup::from_root(cgroup, owner))),
     }
     block.label("image", &owner.image);
     block.label("interface", name);

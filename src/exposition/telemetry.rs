@@ -17,6 +17,7 @@ pub struct Telemetry {
     series: IntGaugeVec,
     series_limit: IntGauge,
     resyncs: IntCounterVec,
+    engine_requests: IntCounterVec,
     events: IntCounter,
     lost: IntCounter,
     corrections: IntCounter,
@@ -86,6 +87,16 @@ impl Telemetry {
                     &["reason"],
                 )?,
             )?,
+            engine_requests: registered(
+                &registry,
+                IntCounterVec::new(
+                    opts(
+                        "engine_requests_total",
+                        "Requests to container engines, by the kind of request; at rest two a minute to each.",
+                    ),
+                    &["engine", "call"],
+                )?,
+            )?,
             events: counter("netlink_events_total", "Events of links and namespaces that arrived.")?,
             lost: counter(
                 "netlink_lost_total",
@@ -121,15 +132,20 @@ impl Telemetry {
             let duration = self.collector_duration.with_label_values(&[source.as_str()]);
             duration.set(asked.took.as_secs_f64());
         }
+        let mut families = self.source_info(status);
         for state in scene.iter().flat_map(|_| EndState::ALL) {
             let count = scene.and_then(|scene| scene.ends.get(&state)).copied().unwrap_or(0);
             self.ends.with_label_values(&[state.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
-        let SeriesStatus { limit, shown, summed, left_out } = status.series;
+        let SeriesStatus { limit, shown, summed, left_out, .. } = status.series;
         for (state, series) in [("shown", shown), ("summed", summed), ("left_out", left_out)] {
             self.series.with_label_values(&[state]).set(i64::try_from(series).unwrap_or(i64::MAX));
         }
         self.series_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+        for ((engine, call), &total) in &status.engine_requests {
+            let counter = self.engine_requests.with_label_values(&[engine.as_str(), call]);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
         for (reason, &total) in &status.resyncs {
             let counter = self.resyncs.with_label_values(&[reason]);
             counter.inc_by(total.saturating_sub(counter.get()));
@@ -145,10 +161,33 @@ impl Telemetry {
         ] {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
-        // The list stays sorted: `process_` is before `veth_exporter_`.
-        let mut families = self.process.families();
+        families.extend(self.process.families());
         families.extend(self.registry.gather());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
         families
+    }
+
+    /// Returns the family of the sources' states: one series for a source that works, else one for each thing
+    /// that it lacks. Each call makes the family anew, as two calls may overlap.
+    fn source_info(&self, status: &Status) -> Vec<MetricFamily> {
+        let info = opts(
+            "source_info",
+            "Always 1: a source of the exporter's knowledge, its state (works, limited, failed), and the reason of what it lacks.",
+        );
+        // A registry sorts the series, and leaves out a family without any.
+        let registry = Registry::new();
+        let info = IntGaugeVec::new(info, &["source", "state", "reason"]);
+        let Ok(info) = info.and_then(|info| registered(&registry, info)) else { return Vec::new() };
+        for (source, status) in &status.sources {
+            let mut reasons: Vec<&str> = status.lacks().map(|lack| lack.reason.as_str()).collect();
+            if reasons.is_empty() {
+                reasons.push("");
+            }
+            for reason in reasons {
+                info.with_label_values(&[source.as_str(), status.state(), reason]).set(1);
+            }
+        }
+        registry.gather()
     }
 }
 
@@ -162,4 +201,50 @@ fn registered<C: Collector + Clone + 'static>(
 ) -> Result<C, prometheus::Error> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::lack::{Lack, LackReason};
+    use crate::model::view::{Source, SourceStatus};
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    fn source_info(telemetry: &Telemetry, sources: BTreeMap<Source, SourceStatus>) -> Vec<String> {
+        let families = telemetry.gather(&Status { sources, ..Status::default() }, None);
+        assert!(families.is_sorted_by_key(|family| family.name().to_owned()));
+        let info = families.iter().filter(|family| family.name() == "veth_exporter_source_info");
+        let series = info.flat_map(|family| family.get_metric()).map(|metric| {
+            let labels = metric.get_label().iter();
+            labels.map(|label| label.value().to_owned()).collect::<Vec<_>>().join(" ")
+        });
+        series.collect()
+    }
+
+    #[test]
+    fn a_source_has_one_series_for_each_thing_that_it_lacks_and_one_without_a_reason_if_it_works() {
+        let telemetry = Telemetry::new(&[]).unwrap();
+        let lack = |reason| Lack::new(reason, "what");
+        let limits = vec![lack(LackReason::CallRefused), lack(LackReason::Failed)];
+        let status = |result, limits| SourceStatus { limits, ..SourceStatus::new(result, Duration::ZERO) };
+        let sources = BTreeMap::from([
+            (Source::Links, status(Ok(()), Vec::new())),
+            (Source::Docker, status(Ok(()), limits)),
+            (Source::Podman, status(Err(lack(LackReason::EngineDown)), Vec::new())),
+        ]);
+        let series = source_info(&telemetry, sources);
+        // The labels are sorted by name: reason, source, state.
+        let wanted = [
+            " links works",
+            "call_refused docker limited",
+            "engine_down podman failed",
+            "failed docker limited",
+        ];
+        assert_eq!(series, wanted);
+        // A state that is over has no series, and without sources there is no family.
+        let works = BTreeMap::from([(Source::Docker, status(Ok(()), Vec::new()))]);
+        assert_eq!(source_info(&telemetry, works), [" docker works"]);
+        assert_eq!(source_info(&telemetry, BTreeMap::new()), [""; 0]);
+    }
 }

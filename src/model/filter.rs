@@ -5,6 +5,7 @@
 use super::label;
 use super::ledger::LabelSet;
 use super::link::Name;
+use super::naming::Naming;
 use super::pairing::Role;
 use super::view::{ShownPair, ShownSide};
 use super::workload::{Claims, Runtime, Workload};
@@ -60,6 +61,8 @@ pub struct Filter {
     pub containers: Choice,
     /// The names of the runtimes' labels to keep on workloads.
     pub labels: BTreeSet<String>,
+    /// The labels that containers are named by.
+    pub naming: Naming,
 }
 
 /// Replaces a character that Prometheus does not allow in a label's name (`[a-zA-Z0-9_]`) with `_`.
@@ -67,13 +70,22 @@ pub(crate) fn cleaned(letter: char) -> char {
     if letter.is_ascii_alphanumeric() { letter } else { '_' }
 }
 
+/// The labels of Swarm's tasks in dashboards for cAdvisor.
+const SWARM_LABELS: [&str; 4] = [
+    "com.docker.stack.namespace",
+    "com.docker.swarm.node.id",
+    "com.docker.swarm.service.name",
+    "com.docker.swarm.task.name",
+];
+
 impl Filter {
-    /// Removes every label of a runtime that the user did not ask for, and [shortens](label::bound) all
-    /// values that are shown.
+    /// Names containers by the labels that the user chose, removes every label of a runtime that the user did
+    /// not ask for, and [shortens](label::bound) all values that are shown.
     pub fn strip(&self, claims: &mut Claims) {
         for claim in &mut claims.claims {
             self.strip_workload(&mut claim.owner);
             claim.members.iter_mut().for_each(|member| self.strip_workload(member));
+            Naming::name_owner(claim);
             claim.endpoints.iter_mut().for_each(|endpoint| label::bound(&mut endpoint.network));
         }
         for joined in &mut claims.joined {
@@ -84,10 +96,16 @@ impl Filter {
         claims.own.iter_mut().for_each(|backroom| label::bound(&mut backroom.name));
     }
 
-    /// Removes labels and shortens values as [`strip`](Filter::strip) does, for one workload.
+    /// Does as [`strip`](Filter::strip) for one workload. The labels of Swarm
+    /// are kept apart from the labels that the user asked for.
     pub fn strip_workload(&self, workload: &mut Workload) {
+        self.naming.name(workload);
+        let swarm = SWARM_LABELS.iter().filter_map(|name| workload.labels.remove_entry(*name));
+        workload.swarm.extend(swarm.collect::<Vec<_>>());
+        let wanted = workload.swarm.iter().filter(|(name, _)| self.labels.contains(*name));
+        workload.labels.extend(wanted.map(|(name, value)| (name.clone(), value.clone())));
         workload.labels.retain(|name, _| self.labels.contains(name));
-        workload.labels.values_mut().for_each(label::bound);
+        workload.labels.values_mut().chain(workload.swarm.values_mut()).for_each(label::bound);
         let Workload { name, namespace, pod, id, image, compose_project, compose_service, .. } = workload;
         for value in [name, namespace, pod, id, image, compose_project, compose_service] {
             label::bound(value);
@@ -110,9 +128,11 @@ impl Filter {
     }
 
     fn shows_container(&self, name: &str, namespace: &str, pod: &str) -> bool {
-        self.containers.shows(|| match pod {
-            "" => name.to_owned(),
-            pod => format!("{namespace}/{pod}"),
+        self.containers.shows(|| match (namespace, pod) {
+            (_, "") => name.to_owned(),
+            // Podman's pods are in no namespace.
+            ("", pod) => pod.to_owned(),
+            _ => format!("{namespace}/{pod}"),
         })
     }
 
@@ -160,18 +180,19 @@ mod tests {
     fn a_pod_is_called_by_its_namespace_and_its_name_and_what_is_nobodys_is_always_shown() {
         let pod =
             Workload { namespace: "shop".into(), pod: "web".into(), ..Workload::named(Runtime::Cri, "") };
+        let of_podman = Workload { pod: "web".into(), ..Workload::named(Runtime::Podman, "") };
         let container = Workload::named(Runtime::Docker, "web");
         let nobody = Workload::named(Runtime::Unknown, "");
         for (choice, shown) in [
-            (only("shop/web"), [true, false, true]),
-            (only("web"), [false, true, true]),
-            (Choice::AllBut(Arc::new(|name| name.is_empty())), [true, true, true]),
-            (Choice::Nothing, [false, false, true]),
-            (Choice::All, [true, true, true]),
+            (only("shop/web"), [true, false, false, true]),
+            (only("web"), [false, true, true, true]),
+            (Choice::AllBut(Arc::new(|name| name.is_empty())), [true, true, true, true]),
+            (Choice::Nothing, [false, false, false, true]),
+            (Choice::All, [true, true, true, true]),
         ] {
             let filter = Filter { containers: choice, ..Filter::default() };
             assert_eq!(
-                [&pod, &container, &nobody].map(|owner| filter.shows(&labels(owner))),
+                [&pod, &of_podman, &container, &nobody].map(|owner| filter.shows(&labels(owner))),
                 shown,
                 "{filter:?}"
             );

@@ -7,11 +7,12 @@
 //! milliseconds and has them evaluated together.
 
 use super::event::Event;
+use super::lack::Lack;
 use super::ledger::LabelSet;
 use super::link::{End, LinkKind, NetnsId};
 use super::owners::Evidence;
 use super::topology::TopologyChange;
-use super::view::{Source, SourceStatus, Status, Stranded, View};
+use super::view::{Source, Status, Stranded, View};
 use super::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -109,8 +110,10 @@ impl Host {
             }
             Input::Claims { runtime, answer, took } => self.take_claims(runtime, answer, took, now),
             Input::SameClaims { runtime, took } => {
-                let changed = known.evidence.answered(runtime, true, now);
-                self.status.report(runtime, Ok(()), took);
+                let changed = known.evidence.answered(runtime, Some(true), now);
+                if let Some(source) = Source::of(runtime) {
+                    self.status.set_result(source, Ok(()), took);
+                }
                 self.believe(Some(runtime), changed, now)
             }
             Input::NewProcesses { nsids, answer } => {
@@ -147,7 +150,7 @@ impl Host {
         match input {
             Input::Processes { nsids, answer, took } => {
                 let result = answer.as_ref().map(|_| ()).map_err(Clone::clone);
-                self.status.sources.insert(Source::Process, SourceStatus { result, took });
+                self.status.set_result(Source::Process, result, took);
                 self.known.take_processes(&nsids, answer.unwrap_or_default(), now);
                 self.schedule.gather(true, &self.config, now);
             }
@@ -167,9 +170,9 @@ impl Host {
             Input::NamesWatched(works) => self.reading.names.watched = works,
             Input::TableAtDeath(counters) => self.finals.set_table(counters),
             Input::Listening { answer } => {
-                let status = SourceStatus { result: answer, took: Duration::ZERO };
-                self.status.sources.insert(Source::Events, status);
+                self.status.set_result(Source::Events, answer, Duration::ZERO);
             }
+            Input::Limits { source, limits } => self.status.set_limits(source, limits),
             Input::LateTick => self.status.late_ticks += 1,
             Input::StaleScrape => self.status.stale_scrapes += 1,
             // `dispatch` takes the others; a wake does nothing by itself.
@@ -191,6 +194,7 @@ impl Host {
         let evaluated = known.evaluate(config, reading.started, everything, now);
         self.status.claims_rejected = known.claims_rejected();
         self.status.series = self.shown.update(&evaluated, known, config);
+        known.report_absent_engines(&mut self.status, config);
         let mut requests = reading.request_links(&evaluated.settled, known, config.learning);
         requests.extend(known.request_engines(now));
         requests.extend(reading.request_names(known, now));
@@ -264,17 +268,19 @@ impl Host {
     fn take_claims(
         &mut self,
         runtime: Runtime,
-        answer: Option<Result<Claims, String>>,
+        answer: Option<Result<Claims, Lack>>,
         took: Duration,
         now: Duration,
     ) -> Vec<Request> {
-        let mut changed = self.known.evidence.answered(runtime, matches!(answer, Some(Ok(_))), now);
+        let well = answer.as_ref().map(Result::is_ok);
+        let mut changed = self.known.evidence.answered(runtime, well, now);
         if runtime == Runtime::Cri {
             changed |= self.shown.note_pods(answer.is_some()) || self.config.pods && answer.is_none();
             self.config.pods &= answer.is_some();
         }
         let result = answer.map(|answer| {
             let mut claims = answer?;
+            let limits = std::mem::take(&mut claims.limits);
             if runtime == Runtime::Named {
                 self.reading.names.complete(&mut claims);
             }
@@ -282,7 +288,7 @@ impl Host {
             let pods = claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
             changed |= self.shown.note_pods(pods);
             changed |= self.known.evidence.set_claims(runtime, claims);
-            Ok(())
+            Ok(limits)
         });
         if let Some(result) = result {
             self.status.report(runtime, result, took);
@@ -351,7 +357,7 @@ impl Host {
             }
             self.schedule.spent = samples;
         });
-        self.status.sources.insert(Source::Counters, SourceStatus { result, took });
+        self.status.set_result(Source::Counters, result.map_err(Lack::failure), took);
     }
 
     fn begin_resync(&mut self, reason: Option<&'static str>, now: Duration) -> Vec<Request> {
@@ -368,6 +374,7 @@ impl Host {
             Some(requests) => requests,
             None => reading.request_at_tick(std::mem::take(&mut self.schedule.spare), known, now),
         };
+        requests.extend(known.request_engines(now));
         if reading.unconfirmed.ask_barrier(now) {
             requests.push(Request::Barrier);
         }

@@ -7,7 +7,7 @@
 use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
 use super::peak::Rates;
-use super::series::OTHER;
+use super::series::{OTHER, OutputLimits};
 use super::slab::Slab;
 use super::workload::Workload;
 use crate::model::policy::TRANSIT;
@@ -57,8 +57,8 @@ pub(crate) struct Ledger {
 
 /// The limits on what is shown.
 pub(crate) struct SeriesLimits<'a> {
-    /// The limit on series; the overflow's own series come on top.
-    pub series: usize,
+    /// The limits on series and interfaces; the overflow's own series come on top.
+    pub output: OutputLimits,
     /// Returns false for a label set that the user's filter hides.
     pub shows: &'a dyn Fn(&LabelSet) -> bool,
 }
@@ -393,6 +393,11 @@ impl Ledger {
     /// Returns a number that changes whenever a total is added or forgotten, or begins earlier.
     pub(crate) fn version(&self) -> u64 {
         self.book.version()
+    }
+
+    /// Returns true once a workload has had more interfaces than are shown one by one.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.book.is_crowded()
     }
 
     /// Returns the number of further series that would be shown without a limit.

@@ -6,14 +6,17 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)] // clippy.toml has the list
 
+pub(crate) mod cgroup;
 pub(crate) mod counts;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod host;
 pub(crate) mod inventory;
 pub(crate) mod label;
+pub(crate) mod lack;
 pub(crate) mod ledger;
 pub(crate) mod link;
+pub(crate) mod naming;
 pub(crate) mod owners;
 pub(crate) mod pairing;
 pub(crate) mod peak;

@@ -31,7 +31,7 @@ pub(crate) use evidence::{Evidence, SourceState};
 use names::NetnsNames;
 use nesting::Nesting;
 pub(crate) use process_search::ProcessSearch;
-pub(crate) use show::is_generated_name;
+pub(crate) use show::{generator, is_generated_name};
 use stranded::StrandedMembers;
 
 /// The owner of each namespace.
@@ -192,10 +192,10 @@ impl Owners {
         }
         let before = self.owners.remove(&netns);
         let id = |owner: &Option<Owner>| {
-            // Names and processes have no ids.
-            let owner = owner.as_ref().filter(|owner| {
-                !matches!(owner.ownership.owner.runtime, Runtime::Named | Runtime::Process)
-            })?;
+            // Names have no ids. The id in a cgroup is no evidence: a container makes any cgroup in its own.
+            let owner = owner
+                .as_ref()
+                .filter(|owner| owner.is_vouched_for() && owner.ownership.owner.runtime != Runtime::Named)?;
             Some((owner.id().to_owned(), owner.kind()))
         };
         let (id_before, id_now) = (id(&before), id(&owner));

@@ -64,5 +64,3 @@ pub(crate) const LOCATE_PAUSE: Duration = Duration::from_secs(60);
 /// The number of older claims that are located again at a time: a runtime may claim thousands of processes
 /// that do not exist, and other claims shall not wait behind them.
 pub(crate) const LOCATED_AGAIN: usize = 256;
-/// The greatest number of label sets of a workload; further sets are summed in one.
-pub(crate) const SETS_OF_A_WORKLOAD: usize = 64;

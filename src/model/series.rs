@@ -22,6 +22,24 @@ pub(crate) const OTHER: &str = "other";
 /// The default limit on series: enough for some 9,500 pairs, each with a container of its own.
 pub const USUAL: usize = 200_000;
 
+/// The default limit on the interfaces of one workload that are shown one by one.
+pub const USUAL_INTERFACES: usize = 64;
+
+/// The limits of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// The greatest number of series that are shown; the others are summed.
+    pub series: usize,
+    /// The greatest number of label sets of one workload; its further interfaces are summed.
+    pub interfaces: usize,
+}
+
+impl Default for OutputLimits {
+    fn default() -> OutputLimits {
+        OutputLimits { series: USUAL, interfaces: USUAL_INTERFACES }
+    }
+}
+
 /// Networks take at most one series in this many.
 const OF_NETWORKS: usize = 10;
 

@@ -1,5 +1,7 @@
 //! The view of the host: the one input of every output.
 
+use super::cgroup;
+use super::lack::Lack;
 use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Name};
 use super::pairing::{EndState, Role};
@@ -135,14 +137,15 @@ pub struct Ownership {
     pub members: Vec<Workload>,
     /// The [title](Workload::title) of the workload in which the owner runs; empty if there is none.
     pub parent: String,
-    /// The cgroup path of the process that led to the namespace; empty if no process did.
+    /// The cgroup path of the container or machine, else of the process that led to the namespace; empty if
+    /// no process did.
     pub cgroup: String,
 }
 
 impl Ownership {
     /// Returns a workload without members that does not run in another workload.
     pub fn alone(owner: Workload, cgroup: Option<&str>) -> Ownership {
-        let cgroup = cgroup.unwrap_or_default().to_owned();
+        let cgroup = cgroup::own_path(cgroup.unwrap_or_default(), &owner).to_owned();
         Ownership { owner, members: Vec::new(), parent: String::new(), cgroup }
     }
 
@@ -266,6 +269,18 @@ pub enum Source {
 }
 
 impl Source {
+    /// All sources, in the order of the enumeration.
+    pub const ALL: [Source; 8] = [
+        Source::Links,
+        Source::Counters,
+        Source::Events,
+        Source::Docker,
+        Source::Podman,
+        Source::Cri,
+        Source::Named,
+        Source::Process,
+    ];
+
     /// Returns the value of the label `collector`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -279,15 +294,49 @@ impl Source {
             Source::Process => "process",
         }
     }
+
+    /// Returns the source that reports the workloads of a runtime; `None` for a runtime without a source.
+    pub(crate) fn of(runtime: Runtime) -> Option<Source> {
+        match runtime {
+            Runtime::Docker => Some(Source::Docker),
+            Runtime::Podman => Some(Source::Podman),
+            Runtime::Cri => Some(Source::Cri),
+            Runtime::Named => Some(Source::Named),
+            Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => None,
+        }
+    }
 }
 
 /// The result of a source's last answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceStatus {
     /// The reason, if the source failed.
-    pub result: Result<(), String>,
+    pub result: Result<(), Lack>,
+    /// The things that the source does not provide although it works, each with the reason.
+    pub limits: Vec<Lack>,
     /// The time that the answer took.
     pub took: Duration,
+}
+
+impl SourceStatus {
+    /// Returns the status of a source without limits.
+    pub fn new(result: Result<(), Lack>, took: Duration) -> SourceStatus {
+        SourceStatus { result, limits: Vec::new(), took }
+    }
+
+    /// Returns everything that the source lacks: the reason of its failure, then its limits.
+    pub fn lacks(&self) -> impl Iterator<Item = &Lack> {
+        self.result.as_ref().err().into_iter().chain(&self.limits)
+    }
+
+    /// Returns the state in one word: `works`, `limited` or `failed`.
+    pub fn state(&self) -> &'static str {
+        match (&self.result, self.limits.is_empty()) {
+            (Err(_), _) => "failed",
+            (Ok(()), false) => "limited",
+            (Ok(()), true) => "works",
+        }
+    }
 }
 
 /// The state of the exporter itself.
@@ -313,19 +362,31 @@ pub struct Status {
     pub late_ticks: u64,
     /// The number of series, and of those beyond the limit.
     pub series: SeriesStatus,
+    /// The number of requests to each engine, by call.
+    pub engine_requests: BTreeMap<(Runtime, &'static str), u64>,
 }
 
 impl Status {
-    /// Notes how a runtime's last answer was. A runtime without a source of its own reports nothing.
-    pub(crate) fn report(&mut self, runtime: Runtime, result: Result<(), String>, took: Duration) {
-        let source = match runtime {
-            Runtime::Docker => Source::Docker,
-            Runtime::Podman => Source::Podman,
-            Runtime::Cri => Source::Cri,
-            Runtime::Named => Source::Named,
-            Runtime::Lxc | Runtime::Nspawn | Runtime::Process | Runtime::Unknown => return,
+    /// Sets the result of a source's last answer. The limits of the source stay.
+    pub(crate) fn set_result(&mut self, source: Source, result: Result<(), Lack>, took: Duration) {
+        let status = self.sources.entry(source).or_insert_with(|| SourceStatus::new(Ok(()), took));
+        (status.result, status.took) = (result, took);
+    }
+
+    /// Sets the limits of a source.
+    pub(crate) fn set_limits(&mut self, source: Source, limits: Vec<Lack>) {
+        let status = self.sources.entry(source);
+        status.or_insert_with(|| SourceStatus::new(Ok(()), Duration::ZERO)).limits = limits;
+    }
+
+    /// Sets the result of a runtime's last answer. A runtime without a source of its own reports nothing.
+    pub(crate) fn report(&mut self, runtime: Runtime, result: Result<Vec<Lack>, Lack>, took: Duration) {
+        let Some(source) = Source::of(runtime) else { return };
+        let (result, limits) = match result {
+            Ok(limits) => (Ok(()), limits),
+            Err(lack) => (Err(lack), Vec::new()),
         };
-        self.sources.insert(source, SourceStatus { result, took });
+        self.sources.insert(source, SourceStatus { result, limits, took });
     }
 }
 
@@ -340,6 +401,8 @@ pub struct SeriesStatus {
     pub summed: usize,
     /// The number of further series that links other than veths would take in `/metrics/cadvisor`.
     pub left_out: usize,
+    /// True once a workload has had more interfaces than are shown one by one (`--limits.interfaces`).
+    pub crowded: bool,
 }
 
 impl SeriesStatus {

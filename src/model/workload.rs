@@ -1,6 +1,7 @@
 //! Workloads, and the claims of runtimes that a workload owns a namespace.
 
 use super::label;
+use super::lack::Lack;
 use super::link::{Mac, Name};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -69,6 +70,8 @@ pub struct Workload {
     pub compose_service: String,
     /// The labels that the runtime has for the workload.
     pub labels: BTreeMap<String, String>,
+    /// The labels of Swarm that cAdvisor's dashboards use, whatever labels are shown otherwise.
+    pub swarm: BTreeMap<String, String>,
 }
 
 impl Workload {
@@ -84,6 +87,7 @@ impl Workload {
             compose_project: String::new(),
             compose_service: String::new(),
             labels: BTreeMap::new(),
+            swarm: BTreeMap::new(),
         }
     }
 
@@ -155,6 +159,8 @@ pub struct Endpoint {
     pub network: String,
     /// The MAC address that the runtime has assigned to the interface.
     pub address: Option<Mac>,
+    /// The name of the interface, if the runtime reports that and no address; else empty.
+    pub interface: String,
 }
 
 /// A runtime's claim that a workload owns a namespace.
@@ -253,6 +259,8 @@ pub struct Claims {
     pub own: Vec<RuntimeNetns>,
     /// The containers that were to share another's namespace, in any order.
     pub joined: Vec<JoinedNetns>,
+    /// The things that the answer does not have, each with the reason.
+    pub limits: Vec<Lack>,
 }
 
 #[cfg(test)]

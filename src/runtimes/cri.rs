@@ -9,35 +9,40 @@
 
 mod connection;
 pub(crate) mod messages;
+mod networks;
 mod pods;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use crate::model::inventory::EngineInventory;
+use crate::model::lack::{Lack, LackReason};
 use crate::model::workload::Claims;
+use crate::runtimes::calls::Calls;
 pub use connection::{CriConnection, Question};
 use messages::{
     CONTAINER_RUNNING, ContainerFilter, CriContainer, ListContainersRequest, ListPodSandboxRequest,
-    PodSandbox, PodSandboxFilter, PodSandboxStatusRequest, SANDBOX_READY, StateValue, VersionRequest,
+    PodSandbox, PodSandboxFilter, PodSandboxStatusRequest, PodSandboxStatusResponse, SANDBOX_READY,
+    StateValue, VersionRequest,
 };
 use pods::PodNetns;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 pub(crate) use watch::CriWatch;
 
-/// The time limit of one answer.
-const QUESTION: Duration = Duration::from_secs(2);
+/// The time limit of one answer. Servers on slow disks were seen to take 6 s.
+const QUESTION: Duration = Duration::from_secs(30);
 
-/// The time limit of all requests about single pods in one refresh; the remaining pods are left for the
-/// next refresh.
-const REFRESH: Duration = Duration::from_secs(5);
+/// The time for which a refresh waits for requests about single pods. A longer one delays no other pod:
+/// [`Cri::located_later`] has it.
+const REFRESH: Duration = Duration::from_secs(1);
 
 /// The time after which a server without CRI is asked again, unless its socket changes earlier: CRI may be
 /// enabled meanwhile.
@@ -50,6 +55,9 @@ const QUESTIONS: usize = 8;
 /// because it may belong to Docker.
 const USUAL_SOCKETS: [&str; 4] =
     ["crio/crio.sock", "k3s/containerd/containerd.sock", "k0s/containerd.sock", "containerd/containerd.sock"];
+
+/// The socket of MicroK8s, which is a snap.
+const MICROK8S_SOCKET: &str = "/var/snap/microk8s/common/run/containerd.sock";
 
 /// A server as a source of claims, with the known namespaces of its pods. The source does nothing on its
 /// own: each [`refresh`](Cri::refresh) asks for the current state.
@@ -68,9 +76,19 @@ pub struct Cri {
     /// `None` before the first refresh and after a failed one: another server may have replaced the old one
     /// by then.
     connection: Option<CriConnection>,
+    /// The pods and containers of the last lists.
+    sandboxes: BTreeMap<String, PodSandbox>,
+    containers: Vec<CriContainer>,
     /// Namespaces by the sandbox's id. A sandbox never changes its namespace: one that starts again has
     /// another id.
     pod_netns: HashMap<String, PodNetns>,
+    /// The sandboxes to ask about, and those that are being asked about.
+    unlocated: VecDeque<String>,
+    being_located: HashSet<String>,
+    locating: JoinSet<(String, Result<PodSandboxStatusResponse, Error>)>,
+    /// The last failure of a request about a pod, if none has succeeded since.
+    failure: Option<Error>,
+    calls: Calls,
 }
 
 impl Cri {
@@ -85,7 +103,8 @@ impl Cri {
         let var_run = (!Path::new("/var/run").is_symlink()).then_some("/var/run");
         let folders = ["/run"].into_iter().chain(var_run);
         let sockets = folders.flat_map(|folder| USUAL_SOCKETS.map(|socket| Path::new(folder).join(socket)));
-        Cri::looking_at(sockets.map(CriEndpoint).collect())
+        let microk8s = PathBuf::from(MICROK8S_SOCKET);
+        Cri::looking_at([microk8s].into_iter().chain(sockets).map(CriEndpoint).collect())
     }
 
     fn looking_at(candidates: Vec<CriEndpoint>) -> Cri {
@@ -97,7 +116,14 @@ impl Cri {
             question: QUESTION,
             refresh: REFRESH,
             connection: None,
+            sandboxes: BTreeMap::new(),
+            containers: Vec::new(),
             pod_netns: HashMap::new(),
+            unlocated: VecDeque::new(),
+            being_located: HashSet::new(),
+            locating: JoinSet::new(),
+            failure: None,
+            calls: Calls::default(),
         }
     }
 
@@ -155,6 +181,11 @@ impl Cri {
         self.trouble.is_some()
     }
 
+    /// Returns the requests to the server.
+    pub(crate) fn calls(&self) -> Calls {
+        self.calls.clone()
+    }
+
     /// Returns the pods that are ready and their running containers in their current state, sorted. While
     /// nothing changes a refresh costs two requests. A pod without an answer is left out, and requested
     /// again at the next refresh.
@@ -162,36 +193,102 @@ impl Cri {
     /// # Errors
     /// If the server could not be asked, or answered about none of the pods that are new.
     pub async fn refresh(&mut self) -> Result<Claims, Error> {
-        let until = Instant::now() + self.refresh;
+        let lists = self.lists().await.inspect_err(|_| {
+            self.locating.abort_all();
+            self.unlocated.clear();
+        });
+        let (connection, sandboxes, containers) = lists?;
+        self.connection = Some(connection);
+        self.sandboxes = sandboxes.into_iter().map(|sandbox| (sandbox.id.clone(), sandbox)).collect();
+        self.containers = containers;
+        self.pod_netns.retain(|id, _| self.sandboxes.contains_key(id));
+        let known = |id: &String| self.pod_netns.contains_key(id) || self.being_located.contains(id);
+        self.unlocated = self.sandboxes.keys().filter(|id| !known(id)).cloned().collect();
+        self.failure = None;
+        self.locate_for(self.refresh).await;
+        match self.failure.take() {
+            Some(error) if self.pod_netns.is_empty() => {
+                self.connection = None;
+                Err(error)
+            }
+            _ => Ok(self.claims()),
+        }
+    }
+
+    async fn lists(&mut self) -> Result<(CriConnection, Vec<PodSandbox>, Vec<CriContainer>), Error> {
         let connection = self.connection_to_use().await?;
         let ready = PodSandboxFilter { state: Some(StateValue { state: SANDBOX_READY }) };
         let running = ContainerFilter { state: Some(StateValue { state: CONTAINER_RUNNING }) };
         let (sandboxes, containers) = tokio::try_join!(
-            connection.ask(ListPodSandboxRequest { filter: Some(ready) }, self.question),
-            connection.ask(ListContainersRequest { filter: Some(running) }, self.question),
+            connection.list(
+                ListPodSandboxRequest { filter: Some(ready) },
+                self.question,
+                |sandbox: &PodSandbox| &sandbox.id
+            ),
+            connection.list(
+                ListContainersRequest { filter: Some(running) },
+                self.question,
+                |container: &CriContainer| &container.id
+            ),
         )?;
-        let (sandboxes, containers): (Vec<PodSandbox>, Vec<CriContainer>) =
-            (sandboxes.items, containers.containers);
-        self.locate(&connection, &sandboxes, until).await?;
-        self.connection = Some(connection);
-        Ok(Claims { claims: pods::claims(sandboxes, containers, &self.pod_netns), ..Claims::default() })
+        Ok((connection, sandboxes, containers))
     }
 
-    /// Returns the pod with this name, or `NAMESPACE/NAME`, or id or beginning of an id, ready or not.
+    /// Returns the claims of all pods that are listed and located.
+    pub(crate) fn claims(&self) -> Claims {
+        let claims = pods::claims(self.sandboxes.values(), &self.containers, &self.pod_netns);
+        Claims { claims, ..Claims::default() }
+    }
+
+    /// Waits until a request about a pod is answered that a refresh has not waited for. May be dropped at any
+    /// time.
+    pub(crate) async fn located_later(&mut self) {
+        match self.locating.join_next().await {
+            Some(located) => self.learn(located),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns true if every pod that is listed has been asked about, or is being asked about.
+    pub(crate) fn is_complete(&self) -> bool {
+        let known = |id: &String| self.pod_netns.contains_key(id) || self.being_located.contains(id);
+        self.sandboxes.keys().all(known)
+    }
+
+    /// Returns the error for a server that did not answer within this time.
+    pub(crate) fn too_slow(&self, within: Duration) -> Error {
+        match self.endpoint.as_ref().or(self.candidates.first()) {
+            Some(endpoint) => connection::too_slow(endpoint, within),
+            None => Error::TooSlow(format!("the CRI server did not answer within {within:?}")),
+        }
+    }
+
+    /// Returns the pod with this name, or `NAMESPACE/NAME`, id, beginning of an id or IP address, ready or
+    /// not.
     ///
     /// # Errors
     /// If the server could not be asked. A query without a match is no error.
     pub async fn look_up(&mut self, query: &str) -> Result<Option<SeenPod>, Error> {
         let connection = self.connection_to_use().await?;
         let listed = connection.ask(ListPodSandboxRequest { filter: None }, self.question).await?;
-        let mut meant: Vec<PodSandbox> =
-            listed.items.into_iter().filter(|sandbox| pods::means(sandbox, query)).collect();
+        let address = query.split('/').next().and_then(|bare| bare.parse::<IpAddr>().ok());
+        let mut meant: Vec<PodSandbox> = listed.items;
+        meant.retain(|sandbox| address.is_some() || pods::means(sandbox, query));
         // If a pod's sandbox was made anew, the one that is ready comes first.
         meant.sort_by_key(|sandbox| sandbox.state);
-        let Some(sandbox) = meant.into_iter().next() else { return Ok(None) };
-        let question = PodSandboxStatusRequest { pod_sandbox_id: sandbox.id.clone(), verbose: true };
-        let netns = pods::pod_netns(&connection.ask(question, self.question).await?);
-        Ok(Some(SeenPod::new(sandbox, &netns)))
+        for sandbox in meant {
+            let question = PodSandboxStatusRequest { pod_sandbox_id: sandbox.id.clone(), verbose: true };
+            let answer = connection.ask(question, self.question).await;
+            if address.is_none() {
+                return Ok(Some(SeenPod::new(sandbox, &pods::pod_netns(&answer?))));
+            }
+            // A pod that has ended since it was listed has no address.
+            let Ok(answer) = answer else { continue };
+            if address.is_some_and(|address| pods::has_address(&answer, address)) {
+                return Ok(Some(SeenPod::new(sandbox, &pods::pod_netns(&answer))));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns all pods, ready or not, with their containers.
@@ -223,7 +320,7 @@ impl Cri {
 
     /// Connects, and verifies that the listener is a server of CRI.
     async fn connect(&self, endpoint: &CriEndpoint) -> Result<CriConnection, Error> {
-        let connection = CriConnection::open(endpoint, self.question).await?;
+        let connection = CriConnection::open(endpoint, self.question).await?.counted_by(&self.calls);
         let version = connection.ask(VersionRequest::default(), self.question).await?;
         tracing::debug!(
             %endpoint,
@@ -234,51 +331,54 @@ impl Cri {
         Ok(connection)
     }
 
-    /// Requests the namespaces of pods that are not known yet, as far as the time allows.
-    async fn locate(
-        &mut self,
-        connection: &CriConnection,
-        sandboxes: &[PodSandbox],
-        until: Instant,
-    ) -> Result<(), Error> {
-        let listed: HashSet<&str> = sandboxes.iter().map(|sandbox| sandbox.id.as_str()).collect();
-        self.pod_netns.retain(|id, _| listed.contains(id.as_str()));
-        let unknown: Vec<String> =
-            listed.into_iter().filter(|&id| !self.pod_netns.contains_key(id)).map(str::to_owned).collect();
-        let mut unknown = unknown.into_iter();
-        let mut asked = JoinSet::new();
-        let (mut answers, mut failure) = (0, None);
+    /// Asks about the pods that are not located, as far as the time allows; the rest goes on.
+    pub(crate) async fn locate_for(&mut self, span: Duration) {
+        let until = Instant::now() + span;
         loop {
-            for id in unknown.by_ref().take(QUESTIONS - asked.len()) {
-                let (connection, within) = (connection.clone(), self.question);
-                asked.spawn(async move {
-                    let question = PodSandboxStatusRequest { pod_sandbox_id: id.clone(), verbose: true };
-                    let answer = connection.ask(question, within).await;
-                    (id, answer)
-                });
-            }
-            match timeout_at(until, asked.join_next()).await {
-                Ok(Some(Ok((id, Ok(answer))))) => {
-                    answers += 1;
-                    self.pod_netns.insert(id, pods::pod_netns(&answer));
-                }
-                // The pod may have ended since it was listed.
-                Ok(Some(Ok((id, Err(error))))) => {
-                    tracing::debug!(sandbox = id, %error, "a pod could not be asked about");
-                    failure = Some(error);
-                }
-                Ok(Some(Err(error))) => tracing::debug!(%error, "a question about a pod broke off"),
-                Ok(None) => break,
+            self.begin_locating();
+            match timeout_at(until, self.locating.join_next()).await {
+                Ok(Some(located)) => self.learn(located),
+                Ok(None) => return,
                 Err(_) => {
-                    let left = asked.len() + unknown.len();
-                    tracing::debug!(left, "no time left to ask about all pods");
-                    break;
+                    let left = self.locating.len() + self.unlocated.len();
+                    tracing::debug!(left, "questions about pods take long");
+                    return;
                 }
             }
         }
-        match failure {
-            Some(error) if answers == 0 && self.pod_netns.is_empty() => Err(error),
-            _ => Ok(()),
+    }
+
+    fn begin_locating(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        while self.locating.len() < QUESTIONS
+            && let Some(id) = self.unlocated.pop_front()
+        {
+            self.being_located.insert(id.clone());
+            let (connection, within) = (connection.clone(), self.question);
+            self.locating.spawn(async move {
+                let question = PodSandboxStatusRequest { pod_sandbox_id: id.clone(), verbose: true };
+                let answer = connection.ask(question, within).await;
+                (id, answer)
+            });
+        }
+    }
+
+    fn learn(&mut self, located: Result<(String, Result<PodSandboxStatusResponse, Error>), JoinError>) {
+        match located {
+            Ok((id, Ok(answer))) => {
+                self.being_located.remove(&id);
+                if self.sandboxes.contains_key(&id) {
+                    self.pod_netns.insert(id, pods::pod_netns(&answer));
+                }
+            }
+            // The pod may have ended since it was listed.
+            Ok((id, Err(error))) => {
+                self.being_located.remove(&id);
+                tracing::debug!(sandbox = id, %error, "a pod could not be asked about");
+                self.failure = Some(error);
+            }
+            // It was aborted with all others.
+            Err(_) => self.being_located.clear(),
         }
     }
 }
@@ -318,13 +418,31 @@ pub enum Error {
     NotThere(String),
     /// This user may not write to the socket (EACCES).
     #[error("{0}")]
-    Denied(String),
+    Denied(Lack),
     /// The listener speaks gRPC but does not serve the request: Docker's own containerd has CRI disabled.
     #[error("{0}")]
     Unserved(String),
+    /// The answer did not come in time.
+    #[error("{0}")]
+    TooSlow(String),
+    /// The server does not allow the call.
+    #[error("{0}")]
+    Refused(String),
     /// Every other failure: the server is asked again at the next tick.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<Error> for Lack {
+    fn from(error: Error) -> Lack {
+        match error {
+            Error::NotThere(what) => Lack::new(LackReason::EngineDown, what),
+            Error::Denied(lack) => lack,
+            Error::TooSlow(what) => Lack::new(LackReason::Timeout, what),
+            Error::Refused(what) => Lack::new(LackReason::CallRefused, what),
+            Error::Unserved(what) | Error::Failed(what) => Lack::failure(what),
+        }
+    }
 }
 
 /// The unix socket of a server. Parsed from `unix:///PATH`, `unix:PATH` or an absolute path.

@@ -1,5 +1,8 @@
 //! Docker and Podman, which speaks the same API: the network namespace of each container.
 
+mod activation;
+mod answers;
+mod calls;
 mod containers;
 mod host;
 mod inventory;
@@ -10,27 +13,39 @@ mod transport;
 mod watch;
 
 use crate::model::inventory::EngineInventory;
+use crate::model::lack::{Lack, LackReason};
 use crate::model::text::one_line;
-use crate::model::workload::{Claims, Network, Runtime, Workload};
-use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
+use crate::model::workload::{Claims, Network, Runtime, RuntimeNetns, Workload};
+use crate::runtimes::denied;
+pub(crate) use activation::Stopped;
+use answers::{Damage, EntryList, Object};
+use calls::{CONTAINERS, Caller, INSPECT, NETWORKS, Trouble, VERSION};
 pub(crate) use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, ListedContainer};
 pub(crate) use host::AddressChanges;
 use host::EngineKind;
 pub use host::{DockerHost, EngineAddress};
-use std::collections::{HashMap, HashSet};
+use hyper::body::Bytes;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::error::Error as StdError;
+use std::net::IpAddr;
 use std::time::Duration;
 use std::{fmt, io};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
-use transport::{Limit, OverLimit, Transport};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
+use transport::{OverLimit, Transport};
 pub use watch::DockerWatch;
 
-/// The time limit of one refresh, from the first dial to the last byte.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// The time limit of one refresh, from the first dial to the last byte of the lists, and that of one
+/// inspection. Engines on slow disks were seen to take 6 s for an answer.
+const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The time limit of one inspection. A longer one would delay the results of all the others.
+/// The time limit of the list of networks, which containers wait for.
+const NETWORKS_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The time for which a refresh waits for inspections. A longer one delays the results of no other:
+/// [`Docker::inspected_later`] has it.
 const INSPECTION: Duration = Duration::from_secs(1);
 
 /// The limit of one answer in bytes, headers included. The list has 0.8 KB for a plain container and more
@@ -42,6 +57,12 @@ const LIMIT: u64 = 16 << 20;
 /// can hold for half a second.
 const INSPECTIONS: usize = 8;
 
+/// The path that lists every container with a process: one that is stopped has none, and is not sent.
+const RUNNING: &str = "/containers/json?filters=%7B%22status%22%3A%5B%22running%22%2C%22paused%22%5D%7D";
+
+/// The version of Docker's API that Podman answers in, where it may not be asked for it.
+const PODMAN_VERSION: &str = "/v1.41";
+
 /// An engine as a source of claims, with the results of its inspections. The source does nothing on its
 /// own: each [`refresh`](Docker::refresh) asks the engine for its current state.
 #[derive(Debug)]
@@ -52,29 +73,46 @@ pub struct Docker {
     deadline: Duration,
     inspection: Duration,
     limit: u64,
-    /// The client for the negotiated API version. `None` before the first refresh and after a failed one:
-    /// another engine may have replaced the old one by then.
-    engine: Option<bollard::Docker>,
+    /// The prefix of paths for the negotiated API version, `/v1.41`. `None` before the first refresh and
+    /// after a failed one: another engine may have replaced the old one by then.
+    version: Option<String>,
+    /// The last list, by the container's id.
+    listed: BTreeMap<String, ListedContainer>,
+    networks: Vec<Network>,
+    /// The engine's own namespaces when they were last compared.
+    own_before: Vec<RuntimeNetns>,
     /// Results of inspections, by the container's id, each with the attachments that the list had at the
     /// time.
     inspected: HashMap<String, (Attachments, Inspected)>,
+    /// The containers to inspect, and those that are being inspected, with the attachments that are listed.
+    wanted: VecDeque<ListedContainer>,
+    being_inspected: HashMap<String, Attachments>,
+    inspections: JoinSet<(ListedContainer, Result<Value, Trouble>)>,
 }
 
 impl Docker {
     /// Creates a source that asks the engine at this address. Nothing is dialled yet.
     pub fn new(address: EngineAddress) -> Docker {
-        let (deadline, inspection, limit) = (DEADLINE, INSPECTION, LIMIT);
-        let host = address.host();
-        let inspected = HashMap::new();
-        Docker { address, host, deadline, inspection, limit, engine: None, inspected }
+        Docker {
+            host: address.host(),
+            address,
+            deadline: DEADLINE,
+            inspection: INSPECTION,
+            limit: LIMIT,
+            version: None,
+            listed: BTreeMap::new(),
+            networks: Vec::new(),
+            own_before: Vec::new(),
+            inspected: HashMap::new(),
+            wanted: VecDeque::new(),
+            being_inspected: HashMap::new(),
+            inspections: JoinSet::new(),
+        }
     }
 
     /// Returns the runtime that the claims are attributed to.
     pub fn runtime(&self) -> Runtime {
-        match self.address.kind {
-            EngineKind::Docker => Runtime::Docker,
-            EngineKind::Podman => Runtime::Podman,
-        }
+        self.address.kind.runtime()
     }
 
     /// Returns the address where the engine is expected.
@@ -82,75 +120,124 @@ impl Docker {
         &self.address
     }
 
+    /// Returns the address that is asked.
+    pub(crate) fn host(&self) -> &DockerHost {
+        &self.host
+    }
+
     /// Returns true if the address can be dialled.
     pub fn is_there(&self) -> bool {
         self.address.host().is_there()
     }
 
-    /// Returns the running and paused containers and all networks in their current state, sorted. Takes 5
-    /// seconds at most.
+    /// Returns the running and paused containers and all networks in their current state, sorted.
     ///
     /// While nothing changes a refresh costs two requests. A container that cannot be inspected is left
     /// out, or keeps its last inspection, and is inspected again at the next refresh.
     ///
     /// # Errors
-    /// If the engine could not be asked for its containers and networks.
+    /// If the engine could not be asked for its containers.
     pub async fn refresh(&mut self) -> Result<Claims, Error> {
-        let until = Instant::now() + self.deadline;
-        // Only a successful refresh puts the client back: see the field.
-        let known = self.engine.take();
+        self.refresh_lists(true).await
+    }
+
+    /// Does as [`refresh`](Docker::refresh); asks for the networks only if `networks` is true or the engine
+    /// has to be connected to.
+    ///
+    /// # Errors
+    /// If the engine could not be asked for its containers.
+    pub(crate) async fn refresh_lists(&mut self, networks: bool) -> Result<Claims, Error> {
+        // Only a successful refresh puts the version back: see the field.
+        let known = self.version.take();
         if known.is_none() {
             self.host = self.address.host();
         }
-        let (engine, listed, networks) = match timeout_at(until, self.list(known)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(Trouble::OtherKind)) => return Err(self.other_kind()),
-            Ok(Err(Trouble::Of(error))) => return Err(self.classify(error)),
-            Err(_) => return Err(self.too_slow(self.deadline)),
+        let asked = match timeout(self.deadline, self.lists(known, networks)).await {
+            Ok(asked) => asked.map_err(|trouble| self.error(trouble)),
+            Err(_) => Err(self.too_slow(self.deadline)),
         };
-        self.inspect(&engine, &listed, until).await;
-        self.engine = Some(engine);
+        let (version, listed, networks) = asked.inspect_err(|_| {
+            self.inspections.abort_all();
+            self.wanted.clear();
+        })?;
+        self.version = Some(version);
+        if let Some(networks) = networks {
+            self.networks = networks;
+        }
+        self.take_list(listed);
+        self.inspect_for(self.inspection).await;
+        Ok(self.claims())
+    }
+
+    /// Waits until an inspection is complete that a refresh has not waited for. May be dropped at any time.
+    pub(crate) async fn inspected_later(&mut self) {
+        match self.inspections.join_next().await {
+            Some(inspection) => self.learn(inspection),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns true if every container that is listed is inspected as it is listed, or is being inspected.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.address.calls.is_refused(INSPECT)
+            || self.listed.values().all(|container| {
+                self.is_inspected(container) || self.being_inspected.contains_key(&container.workload.id)
+            })
+    }
+
+    /// Returns the claims of all containers that are listed and inspected.
+    pub(crate) fn claims(&self) -> Claims {
         let known = || {
-            listed.iter().filter_map(|container| {
+            self.listed.values().filter_map(|container| {
                 let (_, inspected) = self.inspected.get(&container.workload.id)?;
                 Some((&container.workload, inspected))
             })
         };
-        let ids: HashSet<&str> = listed.iter().map(|container| container.workload.id.as_str()).collect();
-        Ok(Claims {
+        let ids: HashSet<&str> = self.listed.keys().map(String::as_str).collect();
+        Claims {
             claims: containers::claims(known()),
             joined: containers::joined(known(), &ids),
-            networks,
-            own: match self.address.kind {
-                EngineKind::Docker => {
-                    containers::own(self.inspected.values().map(|(_, inspected)| inspected))
-                }
-                // Podman keeps its namespaces in the folder of the named ones, and none for itself.
-                EngineKind::Podman => Vec::new(),
-            },
-        })
+            networks: self.networks.clone(),
+            limits: self.caller().limits(),
+            own: self.own(),
+        }
     }
 
-    /// Returns one container by name, id or the beginning of an id, running or not, and its attachment.
+    /// Returns the engine's own namespaces.
+    fn own(&self) -> Vec<RuntimeNetns> {
+        match self.address.kind {
+            EngineKind::Docker => containers::own(self.inspected.values().map(|(_, inspected)| inspected)),
+            // Podman keeps its namespaces in the folder of the named ones, and none for itself.
+            EngineKind::Podman => Vec::new(),
+        }
+    }
+
+    /// Returns true if the engine's own namespaces differ from those at the last call: no event reports them.
+    pub(crate) fn has_other_netns(&mut self) -> bool {
+        let own = self.own();
+        std::mem::replace(&mut self.own_before, own.clone()) != own
+    }
+
+    /// Returns one container by name, id, beginning of an id or IP address, running or not, and its
+    /// attachment.
     ///
     /// # Errors
     /// If the engine could not be asked. A query without a match is no error.
     pub async fn look_up(&self, query: &str) -> Result<Option<Seen>, Error> {
+        let bare = query.split('/').next().unwrap_or_default();
+        let address = bare.parse::<IpAddr>().ok();
         // The engine allows only these characters in a name; any other could change the path of the
         // request.
-        if !query.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) || query.starts_with('.')
-        {
+        let is_name = query.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+        if address.is_none() && (!is_name || query.starts_with('.')) {
             return Ok(None);
         }
-        let until = Instant::now() + self.deadline;
-        match timeout_at(until, self.see(query)).await {
-            Ok(Ok(seen)) => Ok(seen),
-            Ok(Err(Trouble::OtherKind)) => Err(self.other_kind()),
+        match timeout(self.deadline, self.see(query, address)).await {
             Ok(Err(Trouble::Of(bollard::errors::Error::DockerResponseServerError {
                 status_code: 404,
                 ..
             }))) => Ok(None),
-            Ok(Err(Trouble::Of(error))) => Err(self.classify(error)),
+            Ok(seen) => seen.map_err(|trouble| self.error(trouble)),
             Err(_) => Err(self.too_slow(self.deadline)),
         }
     }
@@ -161,64 +248,112 @@ impl Docker {
     /// If the engine could not be asked.
     pub async fn inventory(&self) -> Result<EngineInventory, Error> {
         let asked = async {
-            let engine = self.connect().await?;
-            let transport = self.transport(format!("/v{}", engine.client_version()));
-            inventory::inventory(&transport, self.runtime()).await.map_err(Trouble::Of)
+            let version = self.connect().await?;
+            inventory::inventory(&self.caller(), &version).await
         };
-        match timeout_at(Instant::now() + self.deadline, asked).await {
-            Ok(Ok(inventory)) => Ok(inventory),
-            Ok(Err(Trouble::OtherKind)) => Err(self.other_kind()),
-            Ok(Err(Trouble::Of(error))) => Err(self.classify(error)),
+        match timeout(self.deadline, asked).await {
+            Ok(inventory) => inventory.map_err(|trouble| self.error(trouble)),
             Err(_) => Err(self.too_slow(self.deadline)),
         }
     }
 
-    async fn see(&self, query: &str) -> Result<Option<Seen>, Trouble> {
-        let engine = self.connect().await?;
+    async fn see(&self, query: &str, address: Option<IpAddr>) -> Result<Option<Seen>, Trouble> {
+        let version = self.connect().await?;
+        let caller = self.caller();
+        let query = match address {
+            None => query.to_owned(),
+            Some(address) => match with_address(&caller, &version, address).await? {
+                Some(id) => id,
+                None => return Ok(None),
+            },
+        };
+        let path = format!("{version}/containers/{query}/json");
         let (answer, networks) = tokio::try_join!(
-            engine.inspect_container(query, None),
-            engine.list_networks(None::<ListNetworksOptions>),
+            caller.get_json(INSPECT, &path),
+            caller.get_unless_refused(NETWORKS, format!("{version}/networks")),
         )?;
-        Ok(Seen::read(answer, &networks))
+        let (damage, networks) = (Damage::default(), networks.unwrap_or_default());
+        let driver = |network: Object<'_>| Some((network.text("Name"), network.text("Driver")));
+        let drivers = answers::list(&networks, &damage, driver).map(|listed| listed.entries);
+        let drivers = drivers.unwrap_or_default().into_iter().collect();
+        Ok(Seen::read(Object::new(&answer, &damage), &drivers))
     }
 
-    async fn list(
+    /// Asks for the containers and, if they are wanted, for the networks; `None` if those are not, or may
+    /// not be asked for.
+    async fn lists(
         &self,
-        engine: Option<bollard::Docker>,
-    ) -> Result<(bollard::Docker, Vec<ListedContainer>, Vec<Network>), Trouble> {
-        let engine = match engine {
-            Some(engine) => engine,
+        known: Option<String>,
+        networks: bool,
+    ) -> Result<(String, EntryList<ListedContainer>, Option<Vec<Network>>), Trouble> {
+        let networks = networks || known.is_none();
+        let version = match known {
+            Some(version) => version,
             None => self.connect().await?,
         };
-        if self.address.kind == EngineKind::Podman {
-            let transport = self.transport(String::new());
-            let (listed, networks) =
-                tokio::try_join!(podman::containers(&transport), podman::networks(&transport))?;
-            return Ok((engine, listed, networks));
-        }
-        // A list of all states is no option: one container in a state that bollard does not know fails the
-        // whole list.
-        let states = vec!["running".to_owned(), "paused".to_owned()];
-        let options = ListContainersOptions {
-            filters: Some(HashMap::from([("status".to_owned(), states)])),
-            ..Default::default()
+        let caller = self.caller();
+        let [containers_path, networks_path] = match self.address.kind {
+            EngineKind::Docker => [format!("{version}{RUNNING}"), format!("{version}/networks")],
+            EngineKind::Podman => [podman::CONTAINERS, podman::NETWORKS].map(str::to_owned),
         };
-        let (containers, networks) = tokio::try_join!(
-            engine.list_containers(Some(options)),
-            engine.list_networks(None::<ListNetworksOptions>),
-        )?;
-        let listed = containers.into_iter().filter_map(ListedContainer::read).collect();
-        Ok((engine, listed, containers::networks(networks)))
+        let of_networks = async {
+            match networks {
+                true => {
+                    let answer = caller.get_unless_refused(NETWORKS, networks_path);
+                    timeout(NETWORKS_DEADLINE, answer).await.unwrap_or(Err(Trouble::TooSlow))
+                }
+                false => Ok(None),
+            }
+        };
+        // Networks that cannot be listed take no container along.
+        let (containers, networks) = tokio::join!(caller.get(CONTAINERS, &containers_path), of_networks);
+        let (read_container, read_network): (ReadContainer, ReadNetwork) = match self.address.kind {
+            EngineKind::Docker => (ListedContainer::read, containers::network),
+            EngineKind::Podman => (podman::container, podman::network),
+        };
+        let listed = caller.list(CONTAINERS, &containers?, read_container)?;
+        let networks = networks.and_then(|body| {
+            let read = |body: Bytes| caller.list(NETWORKS, &body, |entry| Some(read_network(entry)));
+            body.map(read).transpose()
+        });
+        let networks = match networks {
+            Ok(networks) => networks.map(|networks| {
+                let mut networks: Vec<Network> = networks.entries.into_iter().flatten().collect();
+                networks.sort();
+                networks
+            }),
+            Err(trouble) => {
+                let damage = Damage::default();
+                damage.add(|| self.error(trouble).to_string());
+                caller.note_damage(NETWORKS, &damage);
+                None
+            }
+        };
+        Ok((version, listed, networks))
     }
 
-    /// Connects: determines the engine's kind and negotiates the API version.
-    async fn connect(&self) -> Result<bollard::Docker, Trouble> {
+    /// Connects: determines the engine's kind and negotiates the API version. Returns the prefix of paths.
+    async fn connect(&self) -> Result<String, Trouble> {
         if self.address.is_passed_on() {
             return Err(Trouble::OtherKind);
         }
-        let version = self.client(String::new(), bollard::API_DEFAULT_VERSION)?.version().await?;
-        let components = version.components.unwrap_or_default();
-        let podman = components.iter().any(|component| component.name == "Podman Engine");
+        let caller = self.caller();
+        let answer = match caller.get(VERSION, "/version").await {
+            // A proxy may allow only paths with a version.
+            Err(Trouble::Refused { .. }) => match caller.get_in_newest_version(VERSION, "/version").await {
+                Err(Trouble::Refused { status, .. }) => {
+                    caller.note_refused(VERSION, Some(status));
+                    return self.version_of_list(&caller).await;
+                }
+                answer => answer?.1,
+            },
+            answer => answer?,
+        };
+        caller.note_refused(VERSION, None);
+        let answer: Value = serde_json::from_slice(&answer).map_err(bollard::errors::Error::from)?;
+        let damage = Damage::default();
+        let answer = Object::new(&answer, &damage);
+        let podman = answer.list("Components").iter().any(|part| part.text("Name") == "Podman Engine");
         let kind = if podman { EngineKind::Podman } else { EngineKind::Docker };
         if self.address.kind == EngineKind::Docker {
             self.address.record_kind(kind);
@@ -226,9 +361,21 @@ impl Docker {
         if self.address.kind != kind {
             return Err(Trouble::OtherKind);
         }
-        let version = agreed(&version.api_version.unwrap_or_default())
-            .ok_or(bollard::errors::Error::APIVersionParseError {})?;
-        Ok(self.client(format!("/v{version}"), &version)?)
+        let version =
+            agreed(&answer.text("ApiVersion")).ok_or(bollard::errors::Error::APIVersionParseError {})?;
+        Ok(format!("/v{version}"))
+    }
+
+    /// Returns the version in which an engine answers that may not be asked for it.
+    async fn version_of_list(&self, caller: &Caller) -> Result<String, Trouble> {
+        match self.address.kind {
+            EngineKind::Docker => {
+                let (version, _) =
+                    caller.get_in_newest_version(CONTAINERS, "/containers/json?limit=1").await?;
+                Ok(format!("/v{version}"))
+            }
+            EngineKind::Podman => Ok(PODMAN_VERSION.to_owned()),
+        }
     }
 
     /// Returns the error for an engine of the other kind.
@@ -248,96 +395,113 @@ impl Docker {
     }
 
     /// Returns the error for an engine that did not answer within this time.
-    fn too_slow(&self, within: Duration) -> Error {
-        Error::Failed(format!("{} did not answer within {within:?}", self.host))
+    pub(crate) fn too_slow(&self, within: Duration) -> Error {
+        Error::TooSlow(format!("{} did not answer within {within:?}", self.host))
     }
 
-    fn transport(&self, prefix: String) -> Transport {
-        Transport { host: self.host.clone(), limit: Limit::InAll(self.limit), prefix }
+    fn caller(&self) -> Caller {
+        self.caller_within(self.limit)
     }
 
-    fn client(
-        &self,
-        prefix: String,
-        version: &bollard::ClientVersion,
-    ) -> Result<bollard::Docker, bollard::errors::Error> {
-        client(self.transport(prefix), version)
+    /// Returns a caller of the engine that takes answers of at most this many bytes.
+    fn caller_within(&self, limit: u64) -> Caller {
+        let listener = self.address.listener.clone();
+        let transport = Transport { host: self.host.clone(), limit, listener };
+        Caller { transport, calls: self.address.calls.clone(), runtime: self.runtime() }
     }
 
-    /// Creates a client for the engine's stream of events, with the negotiated version and a limit of its
-    /// own.
-    fn listener(&self, engine: &bollard::Docker, limit: Limit) -> Result<bollard::Docker, Error> {
-        let version = engine.client_version();
-        let transport = Transport { limit, ..self.transport(format!("/v{version}")) };
-        client(transport, &version).map_err(|error| self.classify(error))
-    }
-
-    /// Updates `self.inspected` to the list, as far as the time allows.
-    async fn inspect(&mut self, engine: &bollard::Docker, listed: &[ListedContainer], until: Instant) {
-        let listed_ids: HashSet<&str> = listed.iter().map(|c| c.workload.id.as_str()).collect();
-        self.inspected.retain(|id, _| listed_ids.contains(id.as_str()));
-        let known = |container: &ListedContainer| {
-            self.inspected.get(&container.workload.id).is_some_and(|(then, inspected)| {
-                *then == container.attachments && inspected.holds_for(&container.attachments)
-            })
-        };
+    /// Takes a list of containers. What is missing in a list that ended early stays as it was.
+    fn take_list(&mut self, listed: EntryList<ListedContainer>) {
+        if listed.whole {
+            self.listed.clear();
+        }
+        for container in listed.entries {
+            self.listed.insert(container.workload.id.clone(), container);
+        }
+        self.inspected.retain(|id, _| self.listed.contains_key(id));
         // An older inspection stays until the engine has given the new one.
-        let missing: Vec<ListedContainer> =
-            listed.iter().filter(|container| !known(container)).cloned().collect();
-        let mut missing = missing.into_iter();
-        let mut asked = JoinSet::new();
+        let missing = self.listed.values().filter(|container| {
+            let asked = self.being_inspected.get(&container.workload.id);
+            !self.is_inspected(container) && asked != Some(&container.attachments)
+        });
+        self.wanted = missing.cloned().collect();
+    }
+
+    fn is_inspected(&self, container: &ListedContainer) -> bool {
+        self.inspected.get(&container.workload.id).is_some_and(|(then, inspected)| {
+            *then == container.attachments && inspected.holds_for(&container.attachments)
+        })
+    }
+
+    /// Inspects the containers that are wanted, as far as the time allows; the rest goes on.
+    pub(crate) async fn inspect_for(&mut self, span: Duration) {
+        let until = Instant::now() + span;
         loop {
-            for container in missing.by_ref().take(INSPECTIONS - asked.len()) {
-                let engine = engine.clone();
-                let until = until.min(Instant::now() + self.inspection);
-                asked.spawn(async move {
-                    let answer =
-                        timeout_at(until, engine.inspect_container(&container.workload.id, None)).await;
-                    (container, answer)
-                });
-            }
-            match timeout_at(until, asked.join_next()).await {
-                Ok(Some(Ok((container, Ok(answer))))) => self.learn(container, answer),
-                Ok(Some(Ok((container, Err(_))))) => {
-                    tracing::debug!(
-                        container = container.workload.name,
-                        "the inspection of a container hangs"
-                    );
-                }
-                Ok(Some(Err(error))) => tracing::debug!(%error, "inspection of a container broke off"),
+            self.begin_inspections();
+            match timeout_at(until, self.inspections.join_next()).await {
+                Ok(Some(inspection)) => self.learn(inspection),
                 Ok(None) => return,
                 Err(_) => {
-                    let left = asked.len() + missing.len();
-                    tracing::debug!(host = %self.host, left, "no time left to inspect all containers");
+                    let left = self.inspections.len() + self.wanted.len();
+                    tracing::debug!(host = %self.host, left, "inspections take long");
                     return;
                 }
             }
         }
     }
 
-    fn learn(
-        &mut self,
-        container: ListedContainer,
-        answer: Result<bollard::models::ContainerInspectResponse, bollard::errors::Error>,
-    ) {
-        let ListedContainer { workload, attachments } = container;
+    fn begin_inspections(&mut self) {
+        let Some(version) = self.version.clone() else { return };
+        while self.inspections.len() < INSPECTIONS
+            && let Some(container) = self.wanted.pop_front()
+        {
+            let id = container.workload.id.clone();
+            let path = format!("{version}/containers/{id}/json");
+            self.being_inspected.insert(id, container.attachments.clone());
+            let (caller, deadline) = (self.caller(), self.deadline);
+            self.inspections.spawn(async move {
+                let answer = timeout(deadline, caller.get_json(INSPECT, &path)).await;
+                (container, answer.unwrap_or(Err(Trouble::TooSlow)))
+            });
+        }
+    }
+
+    fn learn(&mut self, inspection: Result<(ListedContainer, Result<Value, Trouble>), JoinError>) {
+        let Ok((ListedContainer { workload, attachments }, answer)) = inspection else {
+            // It was aborted with all others.
+            self.being_inspected.clear();
+            return;
+        };
+        self.being_inspected.remove(&workload.id);
+        let caller = self.caller();
         match answer {
-            Ok(answer) => match Inspected::read(answer) {
-                Some(inspected) => {
-                    let before = self.inspected.get(&workload.id);
-                    if before.is_some_and(|(_, before)| !before.is_same_process(&inspected)) {
-                        self.inspect_joined_again(&workload);
+            Ok(answer) => {
+                caller.note_refused(INSPECT, None);
+                let damage = Damage::default();
+                let inspected = Inspected::read(Object::new(&answer, &damage));
+                caller.note_damage(INSPECT, &damage);
+                match inspected.filter(|_| self.listed.contains_key(&workload.id)) {
+                    Some(inspected) => {
+                        let before = self.inspected.get(&workload.id);
+                        if before.is_some_and(|(_, before)| !before.is_same_process(&inspected)) {
+                            self.inspect_joined_again(&workload);
+                        }
+                        self.inspected.insert(workload.id, (attachments, inspected));
                     }
-                    self.inspected.insert(workload.id, (attachments, inspected));
+                    None => _ = self.inspected.remove(&workload.id),
                 }
-                None => _ = self.inspected.remove(&workload.id),
-            },
-            // The container ended after it was listed, or is just ending.
-            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {
-                self.inspected.remove(&workload.id);
             }
-            Err(error) => {
-                let error = self.classify(error);
+            Err(Trouble::Refused { status, .. }) => {
+                caller.note_refused(INSPECT, Some(status));
+                self.wanted.clear();
+            }
+            // The container ended after it was listed, or is just ending.
+            Err(Trouble::Of(bollard::errors::Error::DockerResponseServerError {
+                status_code: 404 | 409,
+                ..
+            })) => _ = self.inspected.remove(&workload.id),
+            Err(trouble) => {
+                let error = self.error(trouble);
                 tracing::debug!(container = workload.name, %error, "a container could not be inspected");
             }
         }
@@ -351,12 +515,28 @@ impl Docker {
         joined.for_each(|(then, _)| _ = then.insert(String::new(), Default::default()));
     }
 
+    fn error(&self, trouble: Trouble) -> Error {
+        let host = &self.host;
+        match trouble {
+            Trouble::OtherKind => self.other_kind(),
+            Trouble::TooSlow => self.too_slow(self.deadline),
+            Trouble::Garbage(reason) => {
+                Error::Failed(one_line(&format!("{host} does not speak Docker's API: {reason}")))
+            }
+            Trouble::Refused { call, status, message } => {
+                let (path, setting) = (calls::path(call), calls::setting(call));
+                Error::Refused(one_line(&format!(
+                    "{host} refused GET {path} ({setting}) with status {status}: {message}"
+                )))
+            }
+            Trouble::Of(error) => self.classify(error),
+        }
+    }
+
     fn classify(&self, error: bollard::errors::Error) -> Error {
         use bollard::errors::Error as E;
         let host = &self.host;
-        let garbage = |reason: &dyn fmt::Display| {
-            Error::Failed(one_line(&format!("{host} does not speak Docker's API: {reason}")))
-        };
+        let garbage = |reason: &dyn fmt::Display| self.error(Trouble::Garbage(reason.to_string()));
         let broken = |reason: &dyn fmt::Display| {
             Error::Failed(one_line(&format!("the connection to {host} broke: {reason}")))
         };
@@ -366,9 +546,9 @@ impl Docker {
             }
             // The transport guarantees that this error comes from dialling.
             E::IOError { err } => match err.kind() {
-                io::ErrorKind::PermissionDenied => Error::Failed(format!(
-                    "permission denied at {host}: it takes root or the group of the socket"
-                )),
+                io::ErrorKind::PermissionDenied => {
+                    Error::Denied(denied(host.socket().as_deref(), format!("permission denied at {host}")))
+                }
                 // A unix socket with a full queue gives this error: a process listens, but does not accept.
                 io::ErrorKind::WouldBlock => self.too_slow(self.deadline),
                 _ => Error::NotThere(one_line(&format!("no engine at {host}: {err}"))),
@@ -392,40 +572,30 @@ impl Docker {
     }
 }
 
-fn client(
-    transport: Transport,
-    version: &bollard::ClientVersion,
-) -> Result<bollard::Docker, bollard::errors::Error> {
-    // No timeout of bollard is set: it would not cover the body, and the deadline of the refresh covers
-    // everything.
-    bollard::Docker::connect_with_custom_transport(
-        move |request| transport.clone().send(request),
-        Some("http://docker"),
-        u64::MAX,
-        version,
-    )
+/// Reads an entry of a list of containers, or of networks.
+type ReadContainer = fn(Object<'_>) -> Option<ListedContainer>;
+type ReadNetwork = fn(Object<'_>) -> Option<Network>;
+
+/// Returns the id of the container, running or not, to which the engine has given this IP address.
+async fn with_address(caller: &Caller, version: &str, address: IpAddr) -> Result<Option<String>, Trouble> {
+    let body = caller.get(CONTAINERS, &format!("{version}/containers/json?all=1")).await?;
+    let is_of = |endpoint: &Object<'_>| {
+        let given = ["IPAddress", "GlobalIPv6Address"].map(|name| endpoint.text(name).parse::<IpAddr>());
+        given.contains(&Ok(address))
+    };
+    let read = |entry: Object<'_>| {
+        let networks = entry.object("NetworkSettings").objects("Networks");
+        Some((entry.text("Id"), networks.iter().any(|(_, endpoint)| is_of(endpoint))))
+    };
+    let listed = caller.list(CONTAINERS, &body, read)?.entries;
+    Ok(listed.into_iter().find(|(id, found)| *found && !id.is_empty()).map(|(id, _)| id))
 }
 
-/// Returns the engine's own API version if bollard knows it, else the newest version that bollard knows.
+/// Returns the engine's own API version if it is older than the newest that is known here, else that.
 fn agreed(own: &str) -> Option<bollard::ClientVersion> {
-    let (major, minor) = own.split_once('.')?;
-    let own =
-        bollard::ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? };
+    let own = calls::version(own)?;
     let newest = *bollard::API_DEFAULT_VERSION;
     Some(if own < newest { own } else { newest })
-}
-
-/// A failed attempt to ask an engine of the expected kind.
-enum Trouble {
-    /// The engine is of the other kind.
-    OtherKind,
-    Of(bollard::errors::Error),
-}
-
-impl From<bollard::errors::Error> for Trouble {
-    fn from(error: bollard::errors::Error) -> Trouble {
-        Trouble::Of(error)
-    }
 }
 
 fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
@@ -442,7 +612,28 @@ pub enum Error {
     /// wanted: no failure.
     #[error("{0}")]
     PassedOn(String),
+    /// This user may not write to the socket.
+    #[error("{0}")]
+    Denied(Lack),
+    /// The answer did not come in time.
+    #[error("{0}")]
+    TooSlow(String),
+    /// The engine, or a proxy before it, does not allow the call.
+    #[error("{0}")]
+    Refused(String),
     /// Every other failure: the engine is asked again at the next tick.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<Error> for Lack {
+    fn from(error: Error) -> Lack {
+        match error {
+            Error::NotThere(what) => Lack::new(LackReason::EngineDown, what),
+            Error::Denied(lack) => lack,
+            Error::TooSlow(what) => Lack::new(LackReason::Timeout, what),
+            Error::Refused(what) => Lack::new(LackReason::CallRefused, what),
+            Error::PassedOn(what) | Error::Failed(what) => Lack::failure(what),
+        }
+    }
 }

@@ -1,11 +1,14 @@
-//! Named network namespaces: the files that `ip netns add` leaves in /run/netns.
+//! Named network namespaces: the files that `ip netns add` leaves in /run/netns, and the links to a process's
+//! namespace that containerlab, ovs-docker and pipework make there.
 //!
 //! Podman, containerd and CRI-O leave names there that they have generated. The model uses those only where
 //! nothing else names the namespace.
 
+use crate::model::lack::{Lack, LackReason};
 use crate::model::text::Readable;
 use crate::model::workload::{Claim, Claims, Locator, Runtime, Started, Workload};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::cell::Cell;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -17,6 +20,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Folder {
     path: PathBuf,
     read: Option<Stamp>,
+    /// The processes that names led to at the last read.
+    linked: Vec<u32>,
 }
 
 /// The names in the folder, if they have changed.
@@ -30,7 +35,7 @@ pub enum FolderClaims {
 impl Folder {
     /// Creates a folder that has not been read yet.
     pub fn new(path: PathBuf) -> Folder {
-        Folder { path, read: None }
+        Folder { path, read: None, linked: Vec::new() }
     }
 
     pub fn path(&self) -> &Path {
@@ -44,7 +49,8 @@ impl Folder {
     /// If the folder cannot be read.
     pub fn claims(&mut self) -> Option<io::Result<FolderClaims>> {
         let stamp = Stamp::of(&self.path);
-        if stamp.is_some() && stamp == self.read {
+        // The end of a process does not change the folder.
+        if stamp.is_some() && stamp == self.read && self.linked.iter().all(|pid| is_there(*pid)) {
             return Some(Ok(FolderClaims::Same));
         }
         self.read = None;
@@ -54,8 +60,29 @@ impl Folder {
             Ok(files) => files,
         };
         self.read = stamp;
-        let claims = files.into_iter().map(|(name, path)| claim(name, path));
-        Some(Ok(FolderClaims::Claims(Claims { claims: claims.collect(), ..Claims::default() })))
+        self.linked.clear();
+        let (mut claims, mut broken) = (Vec::new(), Vec::new());
+        for (name, path) in files {
+            match claim(name, path) {
+                Ok(claim) => {
+                    if let Locator::Pid(pid) = claim.locator {
+                        self.linked.push(pid);
+                    }
+                    claims.push(claim);
+                }
+                Err(reason) => broken.push(reason),
+            }
+        }
+        let limits = broken.first().map(|first| {
+            let (count, folder) = (broken.len(), self.path.display());
+            let what = match count {
+                1 => format!("a name in {folder} leads to no namespace: {first}"),
+                _ => format!("{count} names in {folder} lead to no namespace, the first is {first}"),
+            };
+            Lack::new(LackReason::Unreadable, what)
+        });
+        let limits = limits.into_iter().collect();
+        Some(Ok(FolderClaims::Claims(Claims { claims, limits, ..Claims::default() })))
     }
 }
 
@@ -97,17 +124,58 @@ pub(super) fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 pub(crate) struct NameWatch {
     inotify: Inotify,
     folder: PathBuf,
+    /// True once the folder has had a link: the name of a link that is gone does not say where it led to.
+    has_links: Cell<bool>,
 }
 
-/// Returns the claim of a name on the namespace that is mounted on its file.
-fn claim(name: String, path: PathBuf) -> Claim {
-    Claim {
+/// Returns the claim of a name on the namespace that is mounted on its file, or on that of the process that
+/// it is a link to: the link itself can be followed only with a right over the process.
+///
+/// # Errors
+/// One line that says where the name leads instead. A file on which nothing is mounted is no error: something
+/// may be mounted a moment later.
+fn claim(name: String, path: PathBuf) -> Result<Claim, String> {
+    let link = std::fs::read_link(&path).ok();
+    let locator = match link.as_deref().and_then(linked_process) {
+        Some(pid) if is_there(pid) => Locator::Pid(pid),
+        Some(pid) => return Err(format!("{name}, a link to process {pid}, which is gone")),
+        None => {
+            let reason = match std::fs::metadata(&path) {
+                Ok(file) if file.is_file() => None,
+                Ok(_) => Some("which is no file".to_owned()),
+                // A file that is gone meanwhile was removed, and a link that leads nowhere is there.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && link.is_none() => None,
+                Err(error) => Some(error.to_string()),
+            };
+            match (reason, link) {
+                (None, _) => Locator::Path(path.into()),
+                (Some(reason), None) => return Err(format!("{name}, {reason}")),
+                (Some(reason), Some(target)) => {
+                    let target = Readable(target.as_os_str().as_bytes());
+                    return Err(format!("{name}, a link to {target}: {reason}"));
+                }
+            }
+        }
+    };
+    Ok(Claim {
         owner: Workload::named(Runtime::Named, name),
-        locator: Locator::Path(path.into()),
+        locator,
         endpoints: Vec::new(),
         members: Vec::new(),
         started: Started::default(),
-    }
+    })
+}
+
+/// Returns the process, or the thread, that a link to /proc/PID/ns/net or /proc/PID/task/TID/ns/net means.
+fn linked_process(target: &Path) -> Option<u32> {
+    let below = target.to_str()?.rsplit_once("/proc/").map(|(_, below)| below)?;
+    let process = below.strip_suffix("/ns/net")?;
+    let thread = process.split_once("/task/").map_or(process, |(_, thread)| thread);
+    thread.parse().ok()
+}
+
+fn is_there(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// A change in the folder of names.
@@ -135,7 +203,9 @@ impl NameWatch {
             | AddWatchFlags::IN_ONLYDIR
             | AddWatchFlags::IN_DELETE_SELF;
         inotify.add_watch(folder, what)?;
-        Ok(NameWatch { inotify, folder: folder.to_owned() })
+        let mut files = std::fs::read_dir(folder)?.flatten();
+        let has_links = files.any(|file| file.file_type().is_ok_and(|kind| kind.is_symlink()));
+        Ok(NameWatch { inotify, folder: folder.to_owned(), has_links: Cell::new(has_links) })
     }
 
     /// Waits for changes; returns `None` when the folder itself is deleted.
@@ -147,11 +217,21 @@ impl NameWatch {
             match event.name {
                 Some(name) if event.mask.intersects(gone) => {
                     changes.push(NameChange::Went(Locator::Path(self.folder.join(name).into())));
+                    if self.has_links.get() {
+                        changes.push(NameChange::Unknown);
+                    }
                 }
                 Some(name) => {
                     let path = self.folder.join(&name);
                     let name = Readable(name.as_bytes()).to_string();
-                    changes.push(NameChange::Came(Box::new(claim(name, path))));
+                    if path.is_symlink() {
+                        self.has_links.set(true);
+                    }
+                    changes.push(match claim(name, path) {
+                        Ok(claim) => NameChange::Came(Box::new(claim)),
+                        // The reading of the folder reports it.
+                        Err(_) => NameChange::Unknown,
+                    });
                 }
                 None => return None,
             }
@@ -172,6 +252,101 @@ mod tests {
     #[test]
     fn what_is_no_folder_is_an_error() {
         assert!(Folder::new("/proc/self/exe".into()).claims().unwrap().is_err());
+    }
+
+    /// A folder with names, which is removed at the end.
+    struct Names(PathBuf);
+
+    impl Names {
+        fn new(what: &str) -> Names {
+            let path = std::env::temp_dir().join(format!("veth-exporter-{what}-{}", std::process::id()));
+            std::fs::create_dir(&path).unwrap();
+            Names(path)
+        }
+
+        fn link(&self, name: impl AsRef<Path>, target: &str) {
+            std::os::unix::fs::symlink(target, self.0.join(name)).unwrap();
+        }
+
+        fn claims(&self) -> Claims {
+            match Folder::new(self.0.clone()).claims().unwrap().unwrap() {
+                FolderClaims::Same => panic!("it was never read"),
+                FolderClaims::Claims(claims) => claims,
+            }
+        }
+    }
+
+    impl Drop for Names {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_link_to_the_namespace_of_a_process_or_thread_is_that_process() {
+        let names = Names::new("links");
+        let own = std::process::id();
+        let thread = nix::unistd::gettid();
+        names.link("clab", &format!("/proc/{own}/ns/net"));
+        names.link("relative", &format!("../../../proc/{own}/ns/net"));
+        names.link("thread", &format!("/proc/{own}/task/{thread}/ns/net"));
+        names.link("file", "/proc/self/exe");
+        let claims = names.claims();
+        let mut found: Vec<(String, Locator)> =
+            claims.claims.into_iter().map(|claim| (claim.owner.name, claim.locator)).collect();
+        found.sort();
+        let pid = |name: &str, pid| (name.to_owned(), Locator::Pid(pid));
+        let file = ("file".to_owned(), Locator::Path(names.0.join("file").into()));
+        let thread = u32::try_from(thread.as_raw()).unwrap();
+        assert_eq!(found, [pid("clab", own), file, pid("relative", own), pid("thread", thread)]);
+        assert_eq!(claims.limits, []);
+    }
+
+    #[test]
+    fn names_that_lead_nowhere_are_one_limit_and_all_others_are_claimed() {
+        use std::ffi::OsStr;
+        let names = Names::new("broken");
+        std::fs::write(names.0.join("good"), "").unwrap();
+        std::fs::write(names.0.join(OsStr::from_bytes(b"v\xff\n")), "").unwrap();
+        assert_eq!(names.claims().limits, []);
+        names.link("dead", "/proc/4294967/ns/net");
+        let [limit] = &names.claims().limits[..] else { panic!("one limit") };
+        let folder = names.0.display();
+        let wanted = format!(
+            "a name in {folder} leads to no namespace: dead, a link to process 4294967, which is gone"
+        );
+        assert_eq!((limit.reason, limit.what.as_str()), (LackReason::Unreadable, wanted.as_str()));
+        for number in 0..1_000 {
+            names.link(format!("gone{number}"), "/nonexistent");
+        }
+        names.link("loop1", "loop2");
+        names.link("loop2", "loop1");
+        names.link(OsStr::from_bytes(b"\xff"), "/proc/x/ns/net");
+        names.link("folder", "/proc");
+        nix::unistd::mkfifo(&names.0.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let claims = names.claims();
+        let found: Vec<&str> = claims.claims.iter().map(|claim| claim.owner.name.as_str()).collect();
+        assert_eq!(found, ["good", r"v\xff\x0a"]);
+        let [limit] = &claims.limits[..] else { panic!("one limit for all") };
+        assert!(limit.what.starts_with(&format!("1006 names in {folder} lead to no namespace")), "{limit}");
+    }
+
+    #[test]
+    fn the_end_of_a_process_that_a_name_leads_to_is_noticed_although_the_folder_is_the_same() {
+        let names = Names::new("ended");
+        let mut process = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        names.link("clab", &format!("/proc/{}/ns/net", process.id()));
+        let mut folder = Folder::new(names.0.clone());
+        let mut read = || match folder.claims().unwrap().unwrap() {
+            FolderClaims::Same => None,
+            FolderClaims::Claims(claims) => Some((claims.claims.len(), claims.limits.len())),
+        };
+        while read() == Some((1, 0)) {}
+        assert_eq!(read(), None);
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert_eq!(read(), Some((0, 1)));
+        assert_eq!(read(), None);
     }
 
     #[test]

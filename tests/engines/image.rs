@@ -64,7 +64,9 @@ impl Image {
         let name = words.iter().position(|word| *word == "--name").unwrap() + 1;
         let running = Running { image: self, name: unique_name("exporter") };
         words[name] = &running.name;
-        self.engine.docker(&[&words[1..], &["--health-interval", "1s"], more, &[&self.name]].concat());
+        // The network namespace of the lab's engine stands for the host's.
+        let own = ["--health-interval", "1s", "--env", "VETH_EXPORTER_NETNS_OWN=true"];
+        self.engine.docker(&[&words[1..], &own, more, &[&self.name]].concat());
         running
     }
 }

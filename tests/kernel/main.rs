@@ -11,6 +11,7 @@ mod alone;
 mod bad_input;
 mod counters;
 mod descriptors;
+mod field;
 mod http;
 mod ledger;
 mod limits;

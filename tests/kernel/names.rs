@@ -193,5 +193,6 @@ fn what_is_no_namespace_in_the_folder_is_passed_over() {
     assert_eq!(metrics.value("veth_exporter_collector_success", &[("collector", "links")]), Some(1.0));
     let problems: Vec<String> =
         exporter.log().into_iter().filter(|line| !line.contains("level=info")).collect();
-    assert_eq!(problems, Vec::<String>::new());
+    // The folder, the pipe, the socket, the links that lead nowhere and the device.
+    assert!(problems.len() == 1 && problems[0].contains("6 names in "), "{problems:#?}");
 }

@@ -260,7 +260,7 @@ fn list_of_root_keeps_no_more_either_and_works() {
     // What it can do after it gave up the rest is what it prints.
     let output = Command::new("nsenter")
         .arg(format!("--net={}", scene.host.path().display()))
-        .args([Exporter::binary(), "list"])
+        .args([Exporter::binary(), "list", "--netns.own"])
         .args(scene.folder.arguments())
         .output()
         .unwrap();

@@ -26,7 +26,8 @@ fn config() -> Config {
         processes: true,
         pods: false,
         filter: Default::default(),
-        series: veth_exporter::testing::model::series::USUAL,
+        limits: Default::default(),
+        sockets: Default::default(),
     }
 }
 

@@ -62,7 +62,7 @@ const SANDBOX: [(&str, &str); 5] = [
 /// The exporter's own families: name, type, labels, help.
 fn telemetry() -> Vec<(String, String, String, String)> {
     // A family with labels is shown once it has a series.
-    let answered = SourceStatus { result: Ok(()), took: Duration::ZERO };
+    let answered = SourceStatus::new(Ok(()), Duration::ZERO);
     let status = Status {
         sources: [(Source::Links, answered)].into(),
         resyncs: [("start", 1)].into(),
@@ -203,7 +203,7 @@ fn messages() -> BTreeSet<String> {
     let text = fs::read_to_string(checkout().join("docs/faq.md")).unwrap();
     let blocks = text.split("```text\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
     let messages: BTreeSet<String> = blocks.map(str::to_owned).collect();
-    assert_eq!(messages.len(), 5, "{messages:#?}");
+    assert_eq!(messages.len(), 6, "{messages:#?}");
     messages
 }
 
@@ -259,6 +259,13 @@ fn the_faq_has_what_missing_capabilities_get() {
     let admin = ["--inh-caps=-all,+net_admin", "--ambient-caps=+net_admin"];
     let log = log_as_nobody(&admin, &[], "no CAP_NET_BROADCAST");
     assert_in_faq("no CAP_NET_BROADCAST", &log);
+}
+
+#[test]
+fn the_faq_has_what_another_network_namespace_gets() {
+    let begin = "this is not the host's network namespace";
+    let log = log_of(&["env", "-u", "VETH_EXPORTER_NETNS_OWN"], &[], begin);
+    assert_in_faq(begin, &log);
 }
 
 #[test]

@@ -1,20 +1,24 @@
 //! Engines that come, go and come back on a unix socket, followed as the program follows them.
 
+mod asked;
+
+use super::super::handle::{Handle, Message};
 use super::*;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// The longest wait for an answer: less than the pause after which a watched path is dialled in any case.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The answer of an engine: `None` for one that is not expected.
-type Claimed = Option<Result<Claims, String>>;
+type Claimed = Option<Result<Claims, Lack>>;
 
 const DOCKER: &str = r#"{"ApiVersion":"1.41"}"#;
 const PODMAN: &str = r#"{"Components":[{"Name":"Podman Engine","Version":"4.3.1"}],"ApiVersion":"1.41"}"#;
@@ -108,20 +112,22 @@ struct Followed {
     handle: Handle,
     inbox: Receiver<Message>,
     runtime: Runtime,
+    /// The claims of the last good answer.
+    claims: RefCell<Claims>,
 }
 
 impl Followed {
     fn new(engine: Engine) -> Followed {
         let (sender, inbox) = channel();
         let runtime = engine.runtime();
-        let engines = Arc::new(BTreeMap::from([(runtime, Notify::new())]));
+        let engines = Arc::new(BTreeMap::from([(runtime, Arc::default())]));
         let handle = Handle { inbox: sender, ready: Arc::default(), engines };
         let collector = handle.clone();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(engine.follow(collector));
         });
-        Followed { handle, inbox, runtime }
+        Followed { handle, inbox, runtime, claims: RefCell::default() }
     }
 
     fn docker(host: DockerHost, configured: bool) -> Followed {
@@ -132,7 +138,16 @@ impl Followed {
     /// Returns the next answer within this time, and the time that its dial took.
     fn answer_within(&self, limit: Duration) -> Option<(Claimed, Duration)> {
         match self.inbox.recv_timeout(limit) {
-            Ok(Message::Input(Input::Claims { answer, took, .. }, _)) => Some((answer, took)),
+            Ok(Message::Input(Input::Claims { answer, took, .. }, _)) => {
+                if let Some(Ok(claims)) = &answer {
+                    *self.claims.borrow_mut() = claims.clone();
+                }
+                Some((answer, took))
+            }
+            Ok(Message::Input(Input::SameClaims { took, .. }, _)) => {
+                Some((Some(Ok(self.claims.borrow().clone())), took))
+            }
+            Ok(Message::Input(Input::Dying { .. }, _)) => self.answer_within(limit),
             Ok(_) => panic!("no answer of an engine"),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => panic!("the engine is not followed any more"),
@@ -141,7 +156,7 @@ impl Followed {
 
     /// Requests an answer, as each tick does.
     fn ask(&self) -> (Claimed, Duration) {
-        self.handle.engines[&self.runtime].notify_one();
+        self.handle.engines[&self.runtime].state.notify_one();
         self.answer_within(LIMIT).expect("no answer to a request")
     }
 
@@ -172,7 +187,7 @@ impl Followed {
 }
 
 fn reason(answer: &Claimed) -> &str {
-    answer.as_ref().expect("a failure").as_ref().expect_err("a failure")
+    &answer.as_ref().expect("a failure").as_ref().expect_err("a failure").what
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::exposition::format::Format;
+use crate::model::filter::Filter;
 use crate::model::ledger::LabelSet;
 use crate::model::link::{End, Link, NetnsId};
 use crate::model::pairing::EndState;
@@ -148,6 +149,43 @@ fn a_container_receives_what_its_port_transmits_and_drops_are_the_ports() {
         let line = format!("{family}{block} {value}");
         assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
     }
+}
+
+#[test]
+fn the_names_of_compose_and_swarm_are_labels_whatever_labels_are_shown_otherwise() {
+    let mut owner = Workload {
+        compose_project: "shop".into(),
+        compose_service: "web".into(),
+        labels: [
+            ("app", "web"),
+            ("com.docker.swarm.service.name", "shop_web"),
+            ("com.docker.swarm.task.id", "x7"),
+            ("secret", "x"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
+        ..container()
+    };
+    for chosen in [&["app"][..], &["app", "com.docker.swarm.service.name", "com.docker.compose.project"]] {
+        let labels = chosen.iter().map(|label| label.to_string()).collect();
+        Filter { labels, ..Filter::default() }.strip_workload(&mut owner);
+        let text = encoded(&view(std::slice::from_ref(&owner), &[]));
+        let wanted = r#"{container_label_app="web",container_label_com_docker_compose_project="shop",container_label_com_docker_compose_service="web",container_label_com_docker_swarm_service_name="shop_web",id="#;
+        assert!(text.contains(wanted), "{text}");
+        assert!(!text.contains("secret") && !text.contains("task_id"), "{text}");
+    }
+}
+
+#[test]
+fn an_id_that_begins_above_the_exporters_own_cgroup_is_that_of_the_host() {
+    let mut view = view(&[container()], &["eth1"]);
+    let scene = Arc::make_mut(&mut view.scene);
+    let cgroup = format!("/../docker-{}.scope", "4a35".repeat(16));
+    let owner = Workload { id: "4a35".repeat(16), ..container() };
+    scene.others[0].ownership = Arc::new(Ownership::alone(owner, Some(&cgroup)));
+    let wanted = format!(r#"id="/docker/{}",image"#, "4a35".repeat(16));
+    let text = encoded(&view);
+    assert!(text.contains(&wanted) && !text.contains("/.."), "{text}");
 }
 
 #[test]

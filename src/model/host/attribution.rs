@@ -29,15 +29,16 @@ pub(super) struct Context<'a> {
     pub searches: &'a ProcessSearch,
     /// The time at which everything was known first.
     pub started: Duration,
-    /// A source may still name an owner; an engine may.
+    /// A source may still name an owner.
     pub may_name: bool,
+    /// An engine may still name an owner, now or when it is back.
     pub engine_may_name: bool,
 }
 
 impl Context<'_> {
     pub(super) fn limits<T>(&self, then: impl FnOnce(&SeriesLimits<'_>) -> T) -> T {
         let filter = &self.config.filter;
-        then(&SeriesLimits { series: self.config.series, shows: &|labels| filter.shows(labels) })
+        then(&SeriesLimits { output: self.config.limits, shows: &|labels| filter.shows(labels) })
     }
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Attribution {
     ends: Counts<EndState>,
     /// The labels that pairs were given since they were last taken.
     named: Vec<LabelSet>,
-    /// The namespaces have changed that no runtime has claimed in time.
+    /// The namespaces have changed in which a process is searched for.
     unclaimed_changed: bool,
     /// The number of changes of rows that are shown.
     version: u64,
@@ -243,7 +244,7 @@ impl Attribution {
                 if wanted || carried_by_network(&shown) {
                     waits.read = read_for(&shown);
                 }
-                Booking::To(labels, cost(&shown))
+                Booking::To(labels, cost(&shown, context.owners))
             }
         };
         let booked = matches!(booking, Booking::To(..));
@@ -359,8 +360,9 @@ fn decide(
     now: Duration,
 ) -> (Decision, Option<Duration>) {
     let Context { owners, config, started, .. } = *context;
-    let generated = context.engine_may_name && owners.is_generated(shown);
-    let hold_back = match generated && arrived > started {
+    let provisional = owners.provisional(shown);
+    let may_be_named = context.engine_may_name && !provisional.is_empty();
+    let hold_back = match may_be_named && arrived > started {
         true => config.hold_back.saturating_mul(HOLD_BACK_GENERATED),
         false => config.hold_back,
     };
@@ -369,10 +371,10 @@ fn decide(
     let unclaimed = owners.unclaimed(shown);
     let unfinished = owners.unfinished(shown);
     let patience = if unfinished { UNFINISHED } else { hold_back };
-    let unnamed = in_transit || generated || !unclaimed.is_empty() || unfinished;
+    let unnamed = in_transit || may_be_named || !unclaimed.is_empty() || unfinished;
     let until = unnamed.then_some(arrived + patience);
-    if context.may_name && unnamed && now.saturating_sub(arrived) < patience {
-        let nameless = |side: &&ShownSide| generated || unclaimed.contains(&side.end.netns);
+    if (context.may_name || may_be_named) && unnamed && now.saturating_sub(arrived) < patience {
+        let nameless = |side: &&ShownSide| may_be_named || unclaimed.contains(&side.end.netns);
         let nameless = shown.sides.iter().filter(nameless).map(|side| side.end.netns).collect();
         return (
             Decision::Wait(Waits { young: Some(arrived + hold_back), nameless, ..Waits::default() }),
@@ -382,14 +384,17 @@ fn decide(
     if !config.processes {
         return (Decision::Book(Vec::new()), until);
     }
-    match unclaimed.iter().all(|netns| context.searches.has_searched(*netns)) {
-        true => (Decision::Book(unclaimed), until),
-        false => (Decision::Search(unclaimed), until),
+    // The container in a namespace names it better than a generated name.
+    let generated = provisional.into_iter().filter(|netns| owners.is_generated(*netns));
+    let searched: Vec<NetnsId> = unclaimed.into_iter().chain(generated).collect();
+    match searched.iter().all(|netns| context.searches.has_searched(*netns)) {
+        true => (Decision::Book(searched), until),
+        false => (Decision::Search(searched), until),
     }
 }
 
 /// Returns what it takes to show a pair by itself.
-fn cost(pair: &ShownPair) -> SeriesCost {
+fn cost(pair: &ShownPair, owners: &Owners) -> SeriesCost {
     let rows = pair.sides.each_ref().map(|side| match side.role {
         Role::Port if side.link.is_some() && !side.hidden => RowKind::Port,
         Role::Interface if is_container(&side) => RowKind::Container,
@@ -403,6 +408,7 @@ fn cost(pair: &ShownPair) -> SeriesCost {
         let owner = side.labels.as_ref().map(|labels| labels.runtime);
         side.end.netns == NetnsId::Host
             || matches!(owner, Some(Runtime::Docker | Runtime::Podman | Runtime::Cri | Runtime::Named))
+                && owners.is_vouched_for(side.end.netns)
     };
     SeriesCost {
         rows,
@@ -431,8 +437,8 @@ fn owner_hint(pair: &ShownPair, context: &Context<'_>) -> Option<OwnerHint> {
         _ => return None,
     };
     let owner = interface.labels.as_ref().map(|labels| labels.runtime);
-    let generated = context.engine_may_name && context.owners.is_generated(pair);
-    if !generated && owner != Some(Runtime::Unknown) {
+    let provisional = !context.owners.provisional(pair).is_empty();
+    if !(provisional && context.engine_may_name) && owner != Some(Runtime::Unknown) {
         return None;
     }
     let new_processes = &context.evidence.new_processes;
@@ -440,7 +446,7 @@ fn owner_hint(pair: &ShownPair, context: &Context<'_>) -> Option<OwnerHint> {
         address: interface.link.and_then(|link| link.address),
         bridge: port.bridge.filter(|_| port.end.netns == NetnsId::Host),
         container: new_processes.container(interface.end.netns).map(str::to_owned),
-        process: new_processes.workload(interface.end.netns).cloned().map(Box::new),
+        process: new_processes.workload(interface.end.netns).map(Box::new),
     })
 }
 

@@ -111,7 +111,7 @@ impl Truth {
                     Input::Located { locator: Locator::Pid(pid), answer: Ok(at) }
                 }
                 Request::Locate(locator) => Input::Located { locator, answer: Err(LookFailure::Gone) },
-                Request::Claims(runtime) => {
+                Request::Claims(runtime) | Request::ClaimsOfNameless(runtime) => {
                     let rooms = (0..self.rooms.len()).filter(|&room| self.rooms[room].claimed);
                     let claims = rooms.map(|room| Claim {
                         owner: Workload::named(Runtime::Docker, format!("w{room}")),
@@ -198,7 +198,7 @@ fn device(pair: usize, side: usize) -> String {
 proptest! {
     #[test]
     fn pairs_and_roles_are_those_of_the_obvious_implementation(truth in truths()) {
-        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND, learning: Learning::Polling, gather: Duration::ZERO, resync: Duration::from_secs(300), processes: true, pods: false, filter: Default::default(), series: crate::model::series::USUAL }, [Runtime::Docker]);
+        let mut host = Host::new(Config { retention: SECOND, hold_back: Duration::ZERO, leaving: SECOND, peak_window: SECOND, learning: Learning::Polling, gather: Duration::ZERO, resync: Duration::from_secs(300), processes: true, pods: false, filter: Default::default(), limits: Default::default(), sockets: Default::default() }, [Runtime::Docker]);
         truth.show_to(&mut host);
         let scene = host.view().unwrap().scene;
         let found: BTreeSet<_> = scene.pairs.iter().map(|pair| {

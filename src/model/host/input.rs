@@ -2,9 +2,12 @@
 
 use crate::model::event::Event;
 use crate::model::filter::Filter;
+use crate::model::lack::Lack;
 use crate::model::link::{Counters, Errors, Link, Name};
+use crate::model::series::OutputLimits;
+use crate::model::view::Source;
 use crate::model::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
@@ -40,7 +43,7 @@ pub enum Input {
         /// The namespaces that were looked for, as in [`Request::Search`].
         nsids: BTreeSet<u32>,
         /// One process of each in which there is any; or why processes could not be read.
-        answer: Result<Vec<ProcessInNetns>, String>,
+        answer: Result<Vec<ProcessInNetns>, Lack>,
         /// The duration of the request.
         took: Duration,
     },
@@ -49,7 +52,7 @@ pub enum Input {
         /// The runtime that answered.
         runtime: Runtime,
         /// The answer, or why there is none.
-        answer: Option<Result<Claims, String>>,
+        answer: Option<Result<Claims, Lack>>,
         /// The duration of the request.
         took: Duration,
     },
@@ -118,7 +121,14 @@ pub enum Input {
     /// The events of all namespaces arrive, or do not.
     Listening {
         /// The reason, where only the host's events arrive.
-        answer: Result<(), String>,
+        answer: Result<(), Lack>,
+    },
+    /// The things that a source does not provide although it works; all of them.
+    Limits {
+        /// The source that reports them.
+        source: Source,
+        /// Each with the reason.
+        limits: Vec<Lack>,
     },
     /// The time of [`Host::deadline`](super::Host::deadline) has come.
     Wake,
@@ -144,6 +154,9 @@ pub enum Request {
     Locate(Locator),
     /// Asks for the claims of a runtime.
     Claims(Runtime),
+    /// Asks for the claims of a runtime that may name a young pair, in case that its events do not report
+    /// every change.
+    ClaimsOfNameless(Runtime),
     /// Nothing, but the answer comes the way of all others: behind every event that was there before.
     Barrier,
     /// Say when this process ends.
@@ -280,8 +293,10 @@ pub struct Config {
     pub pods: bool,
     /// The filter of names that are shown.
     pub filter: Filter,
-    /// The greatest number of series that are shown; the others are summed. See `model::series`.
-    pub series: usize,
+    /// The limits of what is shown one by one.
+    pub limits: OutputLimits,
+    /// The addresses at which each engine is looked for, in words.
+    pub sockets: BTreeMap<Runtime, String>,
 }
 
 /// The way in which changes are learned.

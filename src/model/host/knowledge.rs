@@ -15,12 +15,15 @@
 use super::attribution::{Attribution, Context};
 use super::input::{Config, ProcessInNetns, Request};
 use super::schedule::{Effects, Searching};
-use crate::model::ledger::{LabelSet, Ledger, SeriesLimits, Unattributed};
+use crate::model::cgroup;
+use crate::model::lack::{Lack, LackReason};
+use crate::model::ledger::{LabelSet, Ledger, OwnerHint, SeriesLimits, Unattributed};
 use crate::model::link::{End, Link, LinkKind, Name, NetnsId};
-use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState};
+use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState, generator, is_generated_name};
 use crate::model::policy::{EVALUATE_AT_LEAST, EVALUATE_AT_MOST, EVALUATE_IN_DOUBT, KEPT_UNATTRIBUTED};
 use crate::model::topology::{Settled, Topology};
-use crate::model::workload::{Expected, Runtime};
+use crate::model::view::{Source, SourceStatus, Status};
+use crate::model::workload::{Expected, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -79,7 +82,7 @@ impl Knowledge {
             ends.extend(self.attribution.dated());
         }
         self.attribute(ends, config, started, now);
-        let limits = SeriesLimits { series: config.series, shows: &|labels| config.filter.shows(labels) };
+        let limits = SeriesLimits { output: config.limits, shows: &|labels| config.filter.shows(labels) };
         if changed.networks {
             self.ledger.know_networks(self.evidence.networks(), now, &limits);
         }
@@ -152,7 +155,8 @@ impl Knowledge {
             config,
             started,
             may_name: sources().any(|(_, source)| source.may_name),
-            engine_may_name: sources().any(|(runtime, source)| *runtime != Runtime::Named && source.may_name),
+            engine_may_name: sources()
+                .any(|(runtime, source)| *runtime != Runtime::Named && (source.may_name || source.is_away)),
         };
         for ends in pairs {
             self.attribution.evaluate(ends, &context, &mut self.ledger, now);
@@ -163,8 +167,10 @@ impl Knowledge {
     /// call.
     fn take_may_name_changed(&mut self) -> bool {
         let may_name = self.evidence.sources.iter();
-        let may_name: BTreeSet<Runtime> =
-            may_name.filter(|(_, source)| source.may_name).map(|(runtime, _)| *runtime).collect();
+        let may_name: BTreeSet<Runtime> = may_name
+            .filter(|(_, source)| source.may_name || source.is_away)
+            .map(|(runtime, _)| *runtime)
+            .collect();
         std::mem::replace(&mut self.searching.may_name, may_name.clone()) != may_name
     }
 
@@ -176,9 +182,32 @@ impl Knowledge {
         let over = self.ledger.waits_since().is_some_and(|since| now >= since + KEPT_UNATTRIBUTED);
         let version = self.evidence.version();
         let news = std::mem::replace(&mut self.searching.late_version, version) != version;
-        let limits = SeriesLimits { series: config.series, shows: &|labels| config.filter.shows(labels) };
+        let limits = SeriesLimits { output: config.limits, shows: &|labels| config.filter.shows(labels) };
         let evidence = &self.evidence;
         self.ledger.attribute_late(|entry| late_owner(entry, evidence, now), news || over, now, &limits);
+    }
+
+    /// Reports each engine that is not there although a container's cgroup proves that it is on this host.
+    pub(super) fn report_absent_engines(&self, status: &mut Status, config: &Config) {
+        for runtime in [Runtime::Docker, Runtime::Podman, Runtime::Cri] {
+            let Some(source) = Source::of(runtime) else { continue };
+            let known = status.sources.get(&source).and_then(|status| status.result.as_ref().err());
+            let is_known = known.is_some_and(|lack| lack.reason == LackReason::SocketAbsent);
+            match self.evidence.unreported(runtime) {
+                Some(_) if is_known => {}
+                Some(container) => {
+                    let (runtime_name, name) = (runtime.as_str(), &container.name);
+                    let sockets = config.sockets.get(&runtime).map_or("its usual address", String::as_str);
+                    let what = format!(
+                        "containers of {runtime_name} are here ({name}), and no engine listens at {sockets}"
+                    );
+                    let lack = Lack::new(LackReason::SocketAbsent, what);
+                    status.sources.insert(source, SourceStatus::new(Err(lack), Duration::ZERO));
+                }
+                None if is_known => _ = status.sources.remove(&source),
+                None => {}
+            }
+        }
     }
 
     /// Returns the requests about processes that the last evaluation has made due.
@@ -204,7 +233,7 @@ impl Knowledge {
         }
         let engines = self.evidence.sources.iter();
         let engines = engines.filter(|(runtime, source)| **runtime != Runtime::Named && source.may_name);
-        engines.map(|(&runtime, _)| Request::Claims(runtime)).collect()
+        engines.map(|(&runtime, _)| Request::ClaimsOfNameless(runtime)).collect()
     }
 
     /// Requests the newest processes of the namespaces that have just got an id. One request is open at a
@@ -311,6 +340,22 @@ impl Knowledge {
     }
 }
 
+/// Returns the owner of a dead pair's traffic that no runtime has named: the process that was seen in the
+/// namespace, or the runtime that made the namespace's name up; `None` if the labels name the owner.
+fn late_process(hint: &OwnerHint, labels: &LabelSet) -> Option<Workload> {
+    let process = hint.process.as_deref();
+    let container = process.filter(|process| process.name.is_empty());
+    if labels.runtime == Runtime::Unknown {
+        process.cloned()
+    } else if is_generated_name(labels.runtime, &labels.container) {
+        container.cloned().or_else(|| Some(Workload::named(generator(&labels.container)?, "")))
+    } else {
+        // The id of a container stands for its name.
+        let id = hint.container.as_deref().unwrap_or_default();
+        container.filter(|_| labels.container == cgroup::short(id)).cloned()
+    }
+}
+
 /// Returns the labels that a dead pair's traffic goes to; `None` while a runtime may still name the owner.
 fn late_owner(entry: &Unattributed, evidence: &Evidence, now: Duration) -> Option<[Option<LabelSet>; 2]> {
     let hint = entry.hint.as_ref();
@@ -340,15 +385,12 @@ fn late_owner(entry: &Unattributed, evidence: &Evidence, now: Duration) -> Optio
             entry.labels.clone().map(|labels| Some(LabelSet::of(owner, labels?.interface, network.clone()))),
         ),
         None if hint.is_some() && foreseen && now.saturating_sub(entry.since) < KEPT_UNATTRIBUTED => None,
-        None => {
-            let process = hint.and_then(|hint| hint.process.as_deref());
-            Some(entry.labels.clone().map(|labels| {
-                let labels = labels?;
-                Some(match process.filter(|_| labels.runtime == Runtime::Unknown) {
-                    Some(process) => LabelSet::of(process, labels.interface, labels.network),
-                    None => labels,
-                })
-            }))
-        }
+        None => Some(entry.labels.clone().map(|labels| {
+            let labels = labels?;
+            Some(match hint.and_then(|hint| late_process(hint, &labels)) {
+                Some(owner) => LabelSet::of(&owner, labels.interface, labels.network),
+                None => labels,
+            })
+        })),
     }
 }

@@ -19,9 +19,10 @@ use super::open_requests::OpenRequests;
 use super::rotation::ReadRotation;
 use super::schedule::Effects;
 use super::unconfirmed::UnconfirmedChanges;
+use crate::model::lack::Lack;
 use crate::model::link::{End, Errors, Link, LinkKind, NetnsId, PeerNetns};
 use crate::model::topology::{Settled, TopologyChange};
-use crate::model::view::{Source, SourceStatus, Status};
+use crate::model::view::{Source, Status};
 use crate::model::workload::{Locator, Runtime};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -390,13 +391,14 @@ impl Reading {
         let took = now.saturating_sub(self.open_requests.resync.began);
         self.unreadable.retain(|&netns, _| known.topology.netns(netns.nsid()) == netns);
         let result = match (self.unreadable.get(&NetnsId::Host), self.unreadable.values().next()) {
-            (Some(why), _) => Err(why.clone()),
+            (Some(why), _) => Err(Lack::failure(why)),
             (None, Some(why)) => {
-                Err(format!("{} network namespaces could not be read: {why}", self.unreadable.len()))
+                let namespaces = self.unreadable.len();
+                Err(Lack::failure(format!("{namespaces} network namespaces could not be read: {why}")))
             }
             (None, None) => Ok(()),
         };
-        status.sources.insert(Source::Links, SourceStatus { result, took });
+        status.set_result(Source::Links, result, took);
     }
 
     /// Notes that an nsid was given.

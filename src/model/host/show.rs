@@ -136,13 +136,14 @@ impl Presentation {
         let (workloads, networks) = known.ledger.shown_totals();
         let left_out = self.others.len() - self.listed_others.len();
         SeriesStatus {
-            limit: config.series,
+            limit: config.limits.series,
             shown: sums.ports * OF_A_PORT
                 + workloads * OF_A_LABEL_SET
                 + networks * OF_A_NETWORK
                 + sums.infos * OF_AN_INFO,
             summed: known.ledger.refused(),
             left_out: left_out * OF_A_CADVISOR_LINK,
+            crowded: known.ledger.is_crowded(),
         }
     }
 
@@ -174,7 +175,7 @@ impl Presentation {
             self.others.extend(now);
         }
         let taken = OF_A_CADVISOR_LINK * known.attribution.sums().containers;
-        let limit = config.series;
+        let limit = config.limits.series;
         let most = series::of_discovered(limit).min(limit.saturating_sub(taken)) / OF_A_CADVISOR_LINK;
         if !news && before.len() == self.others.len().min(most) {
             return;

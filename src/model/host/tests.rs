@@ -18,8 +18,8 @@ struct World {
     cgroups: BTreeMap<u32, &'static str>,
     /// The process that is found in a namespace, by nsid.
     inhabitants: BTreeMap<u32, (u32, Workload)>,
-    docker: Option<Result<Claims, String>>,
-    named: Option<Result<Claims, String>>,
+    docker: Option<Result<Claims, Lack>>,
+    named: Option<Result<Claims, Lack>>,
 }
 
 impl World {
@@ -55,7 +55,11 @@ impl World {
         let claims = containers.iter().map(|&(name, pid, ifindex)| Claim {
             owner: Workload { id: format!("id-{name}"), ..Workload::named(Runtime::Docker, name) },
             locator: Locator::Pid(pid),
-            endpoints: vec![Endpoint { network: "front".into(), address: Some(mac(ifindex)) }],
+            endpoints: vec![Endpoint {
+                network: "front".into(),
+                address: Some(mac(ifindex)),
+                interface: String::new(),
+            }],
             members: Vec::new(),
             started: Started::default(),
         });
@@ -87,7 +91,7 @@ impl World {
                 Input::Processes { answer: Ok(self.living_in(&nsids)), nsids, took: Duration::ZERO }
             }
             Request::NewProcesses(nsids) => Input::NewProcesses { answer: Ok(self.living_in(&nsids)), nsids },
-            Request::Claims(runtime) => {
+            Request::Claims(runtime) | Request::ClaimsOfNameless(runtime) => {
                 let answer = if runtime == Runtime::Named { &self.named } else { &self.docker };
                 Input::Claims { runtime, answer: answer.clone(), took: Duration::ZERO }
             }
@@ -175,7 +179,8 @@ fn config(learning: Learning) -> Config {
         resync: Duration::from_secs(300),
         pods: false,
         filter: Default::default(),
-        series: crate::model::series::USUAL,
+        limits: Default::default(),
+        sockets: BTreeMap::from([(Runtime::Docker, "unix:///d.sock".to_owned())]),
         processes: true,
     }
 }
@@ -292,10 +297,10 @@ fn names_stay_while_docker_is_away_and_go_with_the_container() {
     world.pids.insert(700, Located::Nsid(0));
     let mut host = new_host();
     world.tick(&mut host, NOW);
-    world.docker = Some(Err("refused".into()));
+    world.docker = Some(Err(Lack::failure("refused")));
     world.tick(&mut host, NOW + SECOND);
     assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
-    assert_eq!(host.status().sources[&Source::Docker].result, Err("refused".to_owned()));
+    assert_eq!(host.status().sources[&Source::Docker].result, Err(Lack::failure("refused")));
 
     // The container died; its pid, nsid and ifindex are another's now.
     world.kill(0, 10);
@@ -401,7 +406,7 @@ fn what_was_known_stays_when_the_host_cannot_be_read() {
     world.links.insert(None, Err(LookFailure::Failed("interrupted".into())));
     world.tick(&mut host, NOW + SECOND);
     assert_eq!(names(&host), ["veth10 unknown//eth0/"]);
-    assert_eq!(host.status().sources[&Source::Links].result, Err("interrupted".to_owned()));
+    assert_eq!(host.status().sources[&Source::Links].result, Err(Lack::failure("interrupted")));
 }
 
 #[test]
@@ -671,6 +676,7 @@ mod moves;
 mod names;
 mod polled;
 mod processes;
+mod provisional;
 mod resyncs;
 mod sequences;
 mod stranded;
@@ -731,7 +737,7 @@ fn a_name_that_a_runtime_made_up_waits_for_the_runtime_and_gives_way_to_it() {
         };
         world.named = Some(Ok(Claims { claims: vec![claim], ..Claims::default() }));
         let mut host = new_host();
-        host.known.evidence.answered(Runtime::Named, true, NOW);
+        host.known.evidence.answered(Runtime::Named, Some(true), NOW);
         world.tick(&mut host, NOW);
         assert_eq!(names(&host), [] as [&str; 0], "held back");
         if runtime_tells {
@@ -760,7 +766,7 @@ fn once_a_cri_server_has_answered_or_failed_pods_are_thinkable_for_good() {
     let mut host = new_host();
     World::with_containers(&[]).tick(&mut host, NOW);
     assert!(!claims(&mut host, None), "absent");
-    assert!(claims(&mut host, Some(Err("broken".into()))));
+    assert!(claims(&mut host, Some(Err(Lack::failure("broken")))));
     assert!(claims(&mut host, None), "it stays so");
     let mut host = new_host();
     host.config.pods = true;

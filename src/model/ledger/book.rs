@@ -4,7 +4,6 @@ use super::account::Account;
 use super::overflow::{Overflow, Placement, SeriesCost};
 use super::totals::{TotalId, Totals};
 use super::{LabelSet, NetworkLabels, SeriesLimits, Traffic};
-use crate::model::policy::SETS_OF_A_WORKLOAD;
 use crate::model::series::{self, OF_A_LABEL_SET, OF_A_NETWORK, SeriesBudget, Trust};
 use crate::model::workload::Runtime;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -40,6 +39,8 @@ pub(super) struct Book {
     refused: usize,
     /// True if series have become free since the last call of [`take_freed`](Book::take_freed).
     freed: bool,
+    /// True once a label set was summed because its workload had too many.
+    crowded: bool,
 }
 
 impl Book {
@@ -55,6 +56,11 @@ impl Book {
     /// Returns the labels of a total.
     pub(super) fn labels(&self, id: TotalId) -> Option<Arc<LabelSet>> {
         Some(Arc::clone(&self.workloads.get(id)?.labels))
+    }
+
+    /// Returns true once a label set was summed because its workload had too many.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded
     }
 
     /// Returns the number of totals shown, of workloads and of networks.
@@ -108,7 +114,7 @@ impl Book {
         now: Duration,
         limits: &SeriesLimits<'_>,
     ) -> TotalId {
-        let room = self.networks.len() < series::networks(limits.series);
+        let room = self.networks.len() < series::networks(limits.output.series);
         let id = self.networks.find(&labels).unwrap_or_else(|| {
             let labels = if room { labels } else { labels.overflow() };
             let found = self.networks.find(&labels);
@@ -145,7 +151,7 @@ impl Book {
             true => account.arrived,
             false => now,
         };
-        let labels = labels.map(|labels| labels.map(|labels| self.limit_workload(labels)));
+        let labels = labels.map(|labels| labels.map(|labels| self.limit_workload(labels, limits)));
         let mut refused = 0;
         let mut surely = [false, false];
         if !matches!(account.placement, Placement::Listed) {
@@ -204,7 +210,7 @@ impl Book {
         }
         let (may_be_new, surely) = admitted;
         let has_room = match hidden {
-            true => self.hidden.has_room(OF_A_LABEL_SET, Trust::Vouched, 0, limits.series),
+            true => self.hidden.has_room(OF_A_LABEL_SET, Trust::Vouched, 0, limits.output.series),
             false => surely || may_be_new && self.has_room(OF_A_LABEL_SET, labels.trust(), limits),
         };
         if has_room {
@@ -246,13 +252,14 @@ impl Book {
     /// Returns the labels, with the interface `other` if the workload already has very many label sets: the
     /// workload itself chooses the names of its interfaces. The network stays, so that the network's total
     /// is complete.
-    pub(super) fn limit_workload(&self, mut labels: LabelSet) -> LabelSet {
+    pub(super) fn limit_workload(&mut self, mut labels: LabelSet, limits: &SeriesLimits<'_>) -> LabelSet {
         let is_new = labels.interface != series::OTHER && self.workloads.find(&labels).is_none();
         let crowded = || {
             let sets = self.sets.get(&labels.workload_key());
-            sets.is_some_and(|sets| *sets >= SETS_OF_A_WORKLOAD - 1)
+            sets.is_some_and(|sets| sets.saturating_add(1) >= limits.output.interfaces)
         };
         if is_new && crowded() {
+            self.crowded = true;
             series::OTHER.clone_into(&mut labels.interface);
         }
         labels
@@ -272,7 +279,7 @@ impl Book {
 
     fn has_room(&self, series: usize, trust: Trust, limits: &SeriesLimits<'_>) -> bool {
         let of_networks = self.networks.len() * OF_A_NETWORK;
-        self.room.has_room(series, trust, of_networks, limits.series)
+        self.room.has_room(series, trust, of_networks, limits.output.series)
     }
 
     /// Forgets the totals that have had no carrier for longer than `retention`. Returns true if there were

@@ -1,5 +1,6 @@
 //! The label sets by which totals are kept.
 
+use crate::model::cgroup;
 use crate::model::label;
 use crate::model::series::{self, Trust};
 use crate::model::workload::{Runtime, Workload};
@@ -83,6 +84,10 @@ impl LabelSet {
     /// so it has few label sets.
     pub(super) fn trust(&self) -> Trust {
         match self.runtime {
+            // A container can make any number of cgroups with ids, which name it where no engine does.
+            Runtime::Docker | Runtime::Podman | Runtime::Cri if cgroup::is_short_id(&self.container) => {
+                Trust::Discovered
+            }
             Runtime::Docker | Runtime::Podman | Runtime::Cri | Runtime::Named | Runtime::Unknown => {
                 Trust::Vouched
             }

@@ -3,6 +3,7 @@ use super::*;
 use crate::model::link::{Link, NetnsId};
 use crate::model::pairing::Side;
 use crate::model::policy::UNATTRIBUTED;
+use crate::model::series::OutputLimits;
 use crate::model::workload::Runtime;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -292,7 +293,14 @@ fn a_network_is_there_with_zero_as_soon_as_it_is_known_and_sums_its_workloads() 
         |_| true,
         |_| false,
     );
-    ledger.know_networks(known, MINUTE, &SeriesLimits { series: 1_000_000, shows: &|_| true });
+    ledger.know_networks(
+        known,
+        MINUTE,
+        &SeriesLimits {
+            output: OutputLimits { series: 1_000_000, ..OutputLimits::default() },
+            shows: &|_| true,
+        },
+    );
     assign(&mut ledger, vec![to("web"), to("db")], MINUTE);
     let rows: Vec<_> =
         ledger.networks().map(|(l, t, _)| (l.network.as_str(), t.receive.bytes, t.transmit.bytes)).collect();

@@ -52,7 +52,7 @@ impl Ledger {
             excess = excess.saturating_sub(1);
             for (labels, traffic) in labels.into_iter().zip(entry.traffic) {
                 let Some(labels) = labels else { continue };
-                let labels = self.book.limit_workload(labels);
+                let labels = self.book.limit_workload(labels, limits);
                 let hidden = !(limits.shows)(&labels);
                 let (total, _) =
                     self.book.find_or_open(labels, hidden, (true, false), entry.arrived, now, limits);

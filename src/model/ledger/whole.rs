@@ -1,6 +1,7 @@
 //! A ledger that takes all pairs at once, for tests.
 
 use super::*;
+use crate::model::series::OutputLimits;
 use crate::model::series::Trust;
 use std::ops::{Deref, DerefMut};
 
@@ -71,7 +72,10 @@ impl Whole {
         now: Duration,
         retention: Duration,
     ) {
-        let limits = SeriesLimits { series: 1_000_000, shows: &|_| true };
+        let limits = SeriesLimits {
+            output: OutputLimits { series: 1_000_000, ..OutputLimits::default() },
+            shows: &|_| true,
+        };
         self.ledger.attribute_late(owner, true, now, &limits);
         self.book(bookings, now, &limits);
         self.ledger.expire(now, retention);

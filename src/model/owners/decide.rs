@@ -3,8 +3,8 @@
 use super::checks::Claimant;
 use super::dependencies::DependsOn;
 use super::evidence::Evidence;
-use super::new_processes::containers_above;
 use super::{Facts, Owners, is_generated_name};
+use crate::model::cgroup;
 use crate::model::host::ProcessInNetns;
 use crate::model::link::{End, Link, LinkKind, Mac, Name, NetnsId, PeerNetns};
 use crate::model::pairing::Inside;
@@ -97,9 +97,26 @@ impl Owner {
         Some(self.ownership.cgroup.as_str()).filter(|cgroup| !cgroup.is_empty())
     }
 
-    /// Returns true if a runtime reports the owner: it then holds all other workloads in its cgroup.
-    pub(super) fn is_reported(&self) -> bool {
-        !matches!(self.ownership.owner.runtime, Runtime::Process)
+    /// Returns true for a container or machine: it holds all other workloads in its cgroup.
+    pub(super) fn is_holder(&self) -> bool {
+        let owner = &self.ownership.owner;
+        owner.runtime != Runtime::Process || !owner.id.is_empty()
+    }
+
+    /// Returns true if the cgroup of a process is the only evidence of this container.
+    pub(super) fn is_by_cgroup(&self) -> bool {
+        self.found == FoundBy::Process && !self.id().is_empty()
+    }
+
+    /// Returns true if a generated name is all that is known of the owner.
+    pub(super) fn is_generated(&self) -> bool {
+        let owner = &self.ownership.owner;
+        is_generated_name(owner.runtime, &owner.name)
+    }
+
+    /// Returns true if a runtime or a name in /run/netns vouches for the owner.
+    pub(super) fn is_vouched_for(&self) -> bool {
+        self.found != FoundBy::Process
     }
 
     /// Returns true if two owners show the same, regardless of the evidence for each.
@@ -133,7 +150,8 @@ pub(super) struct Decided {
 impl Owners {
     /// Decides the owner of a namespace. It is, in this order: the first believed claim's; the owner that
     /// left the namespace a moment ago; the workload of an expected interface that has come; the container of
-    /// the first process; a name that a runtime has generated; a process.
+    /// the first process; the container of a process, by its id; a name that a runtime has generated; a
+    /// process.
     pub(super) fn decision(
         &mut self,
         netns: NetnsId,
@@ -151,6 +169,12 @@ impl Owners {
         if decided.owner.is_none() {
             self.first_process(netns, evidence, &mut decided);
         }
+        let process = evidence.process(netns).filter(|process| evidence.is_there(process));
+        if decided.owner.is_none() {
+            // The container in a namespace names it better than a name that its runtime made up.
+            let container = process.filter(|process| !process.workload.id.is_empty());
+            decided.owner = container.map(Owner::of_process);
+        }
         if decided.owner.is_none()
             && let Some(claim) = generated
         {
@@ -158,7 +182,6 @@ impl Owners {
             decided.owner = Some(Owner::of_claim(claim, None));
         }
         if decided.owner.is_none() {
-            let process = evidence.process(netns).filter(|process| evidence.is_there(process));
             decided.owner = process.map(Owner::of_process);
         }
         decided
@@ -182,7 +205,7 @@ impl Owners {
             if !self.checks.believes(netns, &located, inside, located.asked, now) {
                 continue;
             }
-            if is_generated_name(&claim.owner) {
+            if is_generated_name(claim.owner.runtime, &claim.owner.name) {
                 generated = generated.or(Some(claim));
                 continue;
             }
@@ -217,9 +240,9 @@ impl Owners {
     ) {
         let Some(before) = self.owners.get(&netns) else { return };
         let owner = &before.ownership.owner;
-        // An owner that is known by a process alone has no claim.
-        let of_process = matches!(owner.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Process);
-        if of_process || is_generated_name(owner) {
+        // An owner that is known by a process alone has no claim, but a container's namespace may be held.
+        let of_process = before.found == FoundBy::Process && !(held && before.is_by_cgroup());
+        if of_process || before.is_generated() {
             return;
         }
         if before.locator.is_none() {
@@ -315,7 +338,7 @@ impl Owners {
     fn first_process(&self, netns: NetnsId, evidence: &Evidence, decided: &mut Decided) {
         let Some((id, process)) = evidence.new_processes.found(netns) else { return };
         decided.depends_on.insert(DependsOn::Owner(id.to_owned()));
-        let above = || containers_above(process.cgroup.as_deref().unwrap_or_default());
+        let above = || cgroup::ids(process.cgroup.as_deref().unwrap_or_default()).skip(1);
         decided.depends_on.extend(above().map(|id| DependsOn::Owner(id.to_owned())));
         let Some(workload) = evidence.container(id) else { return };
         // Of two namespaces with a first process of one container, the first is the container's.
@@ -351,7 +374,11 @@ impl Owners {
 }
 
 fn add_expected(decided: &mut Decided, expected: &Expected) {
-    let endpoint = Endpoint { network: expected.network.clone(), address: Some(expected.address) };
+    let endpoint = Endpoint {
+        network: expected.network.clone(),
+        address: Some(expected.address),
+        interface: String::new(),
+    };
     match &mut decided.owner {
         None => {
             let ownership = Ownership::alone(expected.workload.clone(), None);

@@ -3,6 +3,7 @@
 use super::locating::Locating;
 use super::new_processes::NewProcesses;
 use super::{Owner, checks::Claimant};
+use crate::model::cgroup;
 use crate::model::counts::Counts;
 use crate::model::filter::Filter;
 use crate::model::host::{Located, Location, LookFailure, ProcessInNetns};
@@ -20,6 +21,8 @@ use std::time::Duration;
 pub(crate) struct SourceState {
     /// True if the source answered the last request, or the first request is still open.
     pub may_name: bool,
+    /// True if the source is configured or was there before, and failed to answer the last request.
+    pub is_away: bool,
     /// The claims of the last good answer: names stay while an engine is away and its containers live on.
     claims: BTreeMap<Locator, Vec<Claim>>,
     pub networks: Vec<Network>,
@@ -66,6 +69,9 @@ pub(crate) struct Evidence {
     locations: Locations,
     /// The process found in each namespace.
     processes: BTreeMap<NetnsId, ProcessInNetns>,
+    /// The namespaces of containers that only their cgroup names and that are in no other container or
+    /// machine, by their runtime.
+    by_cgroup: BTreeMap<Runtime, BTreeSet<NetnsId>>,
     pub new_processes: NewProcesses,
     /// The nsids with an owner that may have changed.
     changed: BTreeSet<u32>,
@@ -203,11 +209,14 @@ impl Evidence {
         Evidence { sources, ..Evidence::default() }
     }
 
-    /// Books whether a source has answered. Returns true if its state has changed.
-    pub(crate) fn answered(&mut self, runtime: Runtime, well: bool, now: Duration) -> bool {
+    /// Books whether a source has answered; `None` if it is not there and not expected. Returns true if its
+    /// state has changed.
+    pub(crate) fn answered(&mut self, runtime: Runtime, well: Option<bool>, now: Duration) -> bool {
         let source = self.sources.entry(runtime).or_default();
         source.asked = now;
-        std::mem::replace(&mut source.may_name, well) != well
+        let before = (source.may_name, source.is_away);
+        (source.may_name, source.is_away) = (well == Some(true), well == Some(false));
+        (source.may_name, source.is_away) != before
     }
 
     /// Returns the number of changed reports since the start.
@@ -422,9 +431,11 @@ impl Evidence {
         let at = Location { netns: Located::Nsid(process.nsid), cgroup: process.cgroup.clone() };
         self.locations.insert(locator, at);
         self.changed.insert(process.nsid);
-        if let Some(before) = self.processes.insert(netns, process) {
-            self.locations.unwant(&Locator::Pid(before.pid));
+        self.forget_process(netns);
+        if is_on_host(&process) {
+            self.by_cgroup.entry(process.workload.runtime).or_default().insert(netns);
         }
+        self.processes.insert(netns, process);
     }
 
     /// Forgets the process of a namespace unless it is still there and identifies the owner.
@@ -440,9 +451,23 @@ impl Evidence {
         self.locations.nsid(&Locator::Pid(process.pid)) == Some(process.nsid)
     }
 
+    /// Returns a container that proves that an engine is on this host, if the engine is not there and not
+    /// expected: only its cgroup names the container.
+    pub(crate) fn unreported(&self, engine: Runtime) -> Option<&Workload> {
+        let source = self.sources.get(&engine)?;
+        if source.may_name || source.is_away {
+            return None;
+        }
+        let netns = self.by_cgroup.get(&engine)?.first()?;
+        self.processes.get(netns).map(|process| &process.workload)
+    }
+
     fn forget_process(&mut self, netns: NetnsId) {
         if let Some(process) = self.processes.remove(&netns) {
             self.locations.unwant(&Locator::Pid(process.pid));
+            if let Some(of_runtime) = self.by_cgroup.get_mut(&process.workload.runtime) {
+                of_runtime.remove(&netns);
+            }
         }
     }
 
@@ -567,6 +592,12 @@ impl Evidence {
         expected.iter_mut().for_each(|expected| filter.strip_workload(&mut expected.workload));
         containers.iter_mut().for_each(|workload| filter.strip_workload(workload));
     }
+}
+
+/// Returns true for a container that is in no other container or machine: its engine is on this host.
+fn is_on_host(process: &ProcessInNetns) -> bool {
+    let path = process.cgroup.as_deref().unwrap_or_default();
+    !process.workload.id.is_empty() && cgroup::layers(path).len() == 1
 }
 
 /// Returns a list with capacity for one element: few locators have more than one claim, and few nsids more

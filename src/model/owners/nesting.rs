@@ -1,6 +1,7 @@
 //! Workloads that run in other workloads: a container that runs containers.
 
 use super::Owner;
+use crate::model::cgroup;
 use crate::model::link::NetnsId;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 pub(super) struct Nesting {
     /// The cgroup of each owner that has one.
     all: BTreeSet<(String, NetnsId)>,
-    /// The cgroups of owners that a runtime reports: such an owner holds all other workloads in its cgroup.
+    /// The cgroups of containers and machines: each holds all other workloads in its cgroup.
     holding: BTreeSet<(String, NetnsId)>,
     /// The cgroups at or below which an owner has changed.
     changed: BTreeSet<String>,
@@ -21,7 +22,7 @@ impl Nesting {
     pub(super) fn set(&mut self, netns: NetnsId, before: Option<&Owner>, now: Option<&Owner>) {
         let key = |owner: Option<&Owner>| {
             let owner = owner?;
-            Some((owner.cgroup()?.to_owned(), owner.is_reported(), owner.ownership.owner.clone()))
+            Some((owner.cgroup()?.to_owned(), owner.is_holder(), owner.ownership.owner.clone()))
         };
         let (before, now) = (key(before), key(now));
         if before == now {
@@ -32,9 +33,9 @@ impl Nesting {
             self.holding.remove(&(cgroup.clone(), netns));
             self.changed.insert(cgroup);
         }
-        if let Some((cgroup, reported, _)) = now {
+        if let Some((cgroup, holder, _)) = now {
             self.all.insert((cgroup.clone(), netns));
-            if reported {
+            if holder {
                 self.holding.insert((cgroup.clone(), netns));
             }
             self.changed.insert(cgroup);
@@ -42,8 +43,9 @@ impl Nesting {
     }
 
     /// Finds the outer workload of each workload in or below a changed cgroup. It is the nearest one with a
-    /// cgroup above the workload's own; or one with the same cgroup, if a runtime reports that one and of the
-    /// inner one only a process is known. Returns the namespaces of owners with a new outer workload.
+    /// cgroup above the workload's own; or one with the same cgroup, if that one is a container or machine
+    /// and of the inner one only a process is known. Where no such workload is known, the cgroup's path names
+    /// the outer one. Returns the namespaces of owners with a new outer workload.
     pub(super) fn find_outer(&mut self, owners: &mut HashMap<NetnsId, Owner>) -> BTreeSet<NetnsId> {
         let changed = std::mem::take(&mut self.changed);
         let mut moved = BTreeSet::new();
@@ -58,8 +60,10 @@ impl Nesting {
                 let outer = owners.get(&netns).and_then(|owner| self.outer_of(owner));
                 let outer = outer.filter(|outer| *outer != netns);
                 let parent = outer.and_then(|outer| owners.get(&outer));
-                let parent = parent.map(|owner| owner.ownership.owner.title()).unwrap_or_default();
+                let parent = parent.map(|owner| owner.ownership.owner.title());
                 let Some(owner) = owners.get_mut(&netns) else { continue };
+                let by_path = || cgroup::parent(&owner.ownership.cgroup, &owner.ownership.owner);
+                let parent = parent.unwrap_or_else(by_path);
                 if owner.outer != outer || owner.ownership.parent != parent {
                     owner.outer = outer;
                     Arc::make_mut(&mut owner.ownership).parent = parent;
@@ -74,7 +78,7 @@ impl Nesting {
     fn outer_of(&self, owner: &Owner) -> Option<NetnsId> {
         let own = owner.cgroup()?;
         let above = own.match_indices('/').rev().map(|(end, _)| &own[..end]);
-        let own = (!owner.is_reported()).then_some(own);
+        let own = (!owner.is_holder()).then_some(own);
         own.into_iter().chain(above).find_map(|cgroup| self.holder(cgroup))
     }
 

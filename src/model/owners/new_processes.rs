@@ -5,6 +5,7 @@
 //! runtime can be asked. If no runtime reports containers, the process itself may be the owner, and may end
 //! before a search of all processes would be due.
 
+use crate::model::cgroup;
 use crate::model::host::{ProcessInNetns, Request};
 use crate::model::link::NetnsId;
 use crate::model::policy::UNNAMED_FOR;
@@ -144,11 +145,9 @@ impl NewProcesses {
         self.found.get(&netns)
     }
 
-    /// Returns the id of the container of a namespace's first process. The id is in the last part of the
-    /// process's cgroup, as runc and crun create it for every engine. A cgroup below that one is created by
-    /// the container itself.
+    /// Returns the id of the container of a namespace's first process.
     pub(crate) fn container(&self, netns: NetnsId) -> Option<&str> {
-        container_id(self.found.get(&netns)?.cgroup.as_deref()?)
+        Some(cgroup::own_container(self.found.get(&netns)?.cgroup.as_deref()?)?.id)
     }
 
     /// Returns that container's id, and the process.
@@ -156,32 +155,18 @@ impl NewProcesses {
         Some((self.container(netns)?, self.found.get(&netns)?))
     }
 
-    /// Returns the workload of a process that was found in a namespace and belongs to no container.
-    pub(crate) fn workload(&self, netns: NetnsId) -> Option<&Workload> {
-        let process = self.found.get(&netns)?;
-        let parts = process.cgroup.as_deref().unwrap_or_default().split('/');
-        parts.filter_map(id_in).next().is_none().then_some(&process.workload)
+    /// Returns the workload of a process that was found in a namespace. A container that no engine has named
+    /// has no name: short containers would each leave one.
+    pub(crate) fn workload(&self, netns: NetnsId) -> Option<Workload> {
+        let workload = &self.found.get(&netns)?.workload;
+        let unnamed = || Workload::named(workload.runtime, "");
+        Some(if workload.id.is_empty() { workload.clone() } else { unnamed() })
     }
 
     /// Returns the namespace in which this process was found.
     pub(crate) fn netns_of(&self, pid: u32) -> Option<NetnsId> {
         self.by_pid.get(&pid).copied()
     }
-}
-
-/// Returns the id of the container that has exactly this cgroup.
-fn container_id(cgroup: &str) -> Option<&str> {
-    id_in(cgroup.rsplit('/').next()?)
-}
-
-/// Returns the ids of the containers with a cgroup above this one.
-pub(super) fn containers_above(cgroup: &str) -> impl Iterator<Item = &str> {
-    cgroup.rsplit('/').skip(1).filter_map(id_in)
-}
-
-fn id_in(part: &str) -> Option<&str> {
-    let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    part.split(|c: char| !c.is_ascii_alphanumeric()).find(is_id)
 }
 
 #[cfg(test)]
@@ -206,25 +191,5 @@ mod tests {
         // A runtime has reported more.
         processes.look_again();
         assert_eq!(processes.question(true, at(600)), Some(Request::NewProcesses(about)));
-    }
-
-    #[test]
-    fn only_a_containers_own_cgroup_names_it() {
-        let id = "4a35".repeat(16);
-        for cgroup in [
-            // Paths of cgroupfs and systemd, from Docker 20.10, Podman 4.3 and containerd 1.6.
-            format!("/docker/{id}"),
-            format!("/system.slice/docker-{id}.scope"),
-            format!("/machine.slice/libpod-{id}.scope"),
-            format!("/kubepods/besteffort/pod0f1c/{id}"),
-            format!("/docker/{}/docker/{id}", "b".repeat(64)),
-        ] {
-            assert_eq!(container_id(&cgroup), Some(id.as_str()), "{cgroup}");
-        }
-        for cgroup in
-            [format!("/docker/{id}/init.scope"), format!("/docker/{id}0"), "/".into(), String::new()]
-        {
-            assert_eq!(container_id(&cgroup), None, "{cgroup}");
-        }
     }
 }

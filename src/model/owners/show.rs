@@ -1,12 +1,13 @@
 //! Labels, roles and names of pairs and ends, derived from their owners.
 
-use super::Owners;
+use super::{Owner, Owners};
+use crate::model::cgroup::is_uuid;
 use crate::model::ledger::LabelSet;
 use crate::model::link::{End, Link, LinkKind, NetnsId};
 use crate::model::pairing::{self, Inside, OwnerKind, Pair, Role, Side};
 use crate::model::topology::Topology;
 use crate::model::view::{OtherLink, ShownPair, ShownSide};
-use crate::model::workload::{Runtime, Workload};
+use crate::model::workload::{Endpoint, Runtime, Workload};
 use std::sync::Arc;
 
 /// The loopback's ifindex in every namespace (include/net/flow.h).
@@ -31,12 +32,24 @@ impl Owners {
         })
     }
 
-    /// Returns true if a generated name is all that is known of the owner at an end: its runtime may still
-    /// report the owner.
-    pub(crate) fn is_generated(&self, pair: &ShownPair) -> bool {
-        pair.sides
-            .iter()
-            .any(|side| side.ownership.as_ref().is_some_and(|ownership| is_generated_name(&ownership.owner)))
+    /// Returns the namespaces of a pair with an owner that is known by a generated name or by a cgroup alone:
+    /// its runtime may still report it.
+    pub(crate) fn provisional(&self, pair: &ShownPair) -> Vec<NetnsId> {
+        let is_provisional = |netns: &NetnsId| {
+            let owner = self.owners.get(netns);
+            owner.is_some_and(|owner| owner.is_by_cgroup() || owner.is_generated())
+        };
+        pair.sides.iter().map(|side| side.end.netns).filter(is_provisional).collect()
+    }
+
+    /// Returns true if a generated name is all that is known of a namespace.
+    pub(crate) fn is_generated(&self, netns: NetnsId) -> bool {
+        self.owners.get(&netns).is_some_and(Owner::is_generated)
+    }
+
+    /// Returns true if a runtime or a name in /run/netns vouches for the owner of a namespace.
+    pub(crate) fn is_vouched_for(&self, netns: NetnsId) -> bool {
+        self.owners.get(&netns).is_some_and(Owner::is_vouched_for)
     }
 
     /// Returns a pair with its roles, its owners and its labels.
@@ -121,15 +134,20 @@ impl Owners {
         }
         let owner = self.owners.get(&side.end.netns);
         let address = side.link.and_then(|link| link.address);
-        let by_address = owner.zip(address).and_then(|(owner, address)| {
-            owner.endpoints.iter().find(|endpoint| endpoint.address == Some(address))
+        let interface = side.link.map_or_else(String::new, |link| link.name.to_string());
+        let endpoint = owner.and_then(|owner| {
+            let by_address = |endpoint: &&Endpoint| address.is_some() && endpoint.address == address;
+            let by_name = |endpoint: &&Endpoint| {
+                endpoint.address.is_none() && !interface.is_empty() && endpoint.interface == interface
+            };
+            let endpoints = || owner.endpoints.iter();
+            endpoints().find(by_address).or_else(|| endpoints().find(by_name))
         });
         let bridge = port.bridge.filter(|_| port.end.netns == NetnsId::Host);
-        let network = match by_address {
+        let network = match endpoint {
             Some(endpoint) => endpoint.network.clone(),
             None => bridge.and_then(|bridge| self.bridges.get(&bridge)).cloned().unwrap_or_default(),
         };
-        let interface = side.link.map_or_else(String::new, |link| link.name.to_string());
         Some(match owner {
             Some(owner) => LabelSet::of(&owner.ownership.owner, interface, network),
             None => LabelSet::of(&Workload::named(Runtime::Unknown, ""), interface, network),
@@ -139,12 +157,14 @@ impl Owners {
 
 /// Returns true for a generated name in /run/netns: Podman calls its namespaces `netns-UUID` there,
 /// containerd `cni-UUID`, and CRI-O `UUID`. Such a name names a namespace only if no other source does.
-pub(crate) fn is_generated_name(owner: &Workload) -> bool {
-    let uuid = |text: &str| {
-        let groups =
-            text.split('-').map(|group| group.bytes().all(|b| b.is_ascii_hexdigit()).then_some(group.len()));
-        groups.eq([8, 4, 4, 4, 12].map(Some))
-    };
-    let rest = owner.name.strip_prefix("netns-").or_else(|| owner.name.strip_prefix("cni-"));
-    owner.runtime == Runtime::Named && uuid(rest.unwrap_or(&owner.name))
+pub(crate) fn is_generated_name(runtime: Runtime, name: &str) -> bool {
+    let rest = name.strip_prefix("netns-").or_else(|| name.strip_prefix("cni-"));
+    runtime == Runtime::Named && is_uuid(rest.unwrap_or(name))
+}
+
+/// Returns the runtime that generates names of this form; `None` for a name that can be of several.
+pub(crate) fn generator(name: &str) -> Option<Runtime> {
+    let by_prefix = [("netns-", Runtime::Podman), ("cni-", Runtime::Cri)];
+    let found = by_prefix.into_iter().find(|(prefix, _)| name.strip_prefix(prefix).is_some_and(is_uuid));
+    found.map(|(_, runtime)| runtime)
 }

@@ -1,8 +1,11 @@
 //! A gRPC connection over a unix socket.
 
+use super::messages::RawList;
 use super::{CriEndpoint, Error};
 use crate::client::{DialAddress, dial};
 use crate::model::text::one_line;
+use crate::runtimes::calls::{Call, Calls};
+use crate::runtimes::denied;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper::http::uri::PathAndQuery;
@@ -38,6 +41,7 @@ pub trait Question: prost::Message + 'static {
 pub struct CriConnection {
     endpoint: CriEndpoint,
     grpc: Grpc<Http2>,
+    calls: Calls,
 }
 
 impl CriConnection {
@@ -64,7 +68,18 @@ impl CriConnection {
         });
         let origin = Uri::from_static("http://localhost");
         let grpc = Grpc::with_origin(Http2(sender), origin).max_decoding_message_size(LIMIT);
-        Ok(CriConnection { endpoint: endpoint.clone(), grpc })
+        Ok(CriConnection { endpoint: endpoint.clone(), grpc, calls: Calls::default() })
+    }
+
+    /// Returns the connection with these figures of its calls.
+    #[must_use]
+    pub(crate) fn counted_by(self, calls: &Calls) -> CriConnection {
+        CriConnection { calls: calls.clone(), ..self }
+    }
+
+    /// Counts a request for this method, by its bare name.
+    fn count(&self, method: &'static str) {
+        self.calls.count(bare_name(method));
     }
 
     /// Sends a request and waits for the whole answer.
@@ -72,11 +87,60 @@ impl CriConnection {
     /// # Errors
     /// If the answer does not arrive `within` the time, or is malformed.
     pub async fn ask<Q: Question>(&self, question: Q, within: Duration) -> Result<Q::Answer, Error> {
+        self.ask_for::<Q, Q::Answer>(question, within).await
+    }
+
+    /// Sends a request for a list. Returns the entries that can be read and have an id; the others are
+    /// reported once.
+    ///
+    /// # Errors
+    /// As [`ask`](CriConnection::ask) does, and if no entry can be read.
+    pub(super) async fn list<Q: Question, T: prost::Message + Default>(
+        &self,
+        question: Q,
+        within: Duration,
+        id: impl Fn(&T) -> &str,
+    ) -> Result<Vec<T>, Error> {
+        let raw = self.ask_for::<Q, RawList>(question, within).await?.entries;
+        let (mut entries, mut damage) = (Vec::with_capacity(raw.len()), None);
+        for bytes in &raw {
+            match T::decode(&bytes[..]) {
+                Ok(entry) if !id(&entry).is_empty() => entries.push(entry),
+                Ok(_) => damage = damage.or(Some("an entry has no id".to_owned())),
+                Err(error) => damage = damage.or(Some(error.to_string())),
+            }
+        }
+        let call = bare_name(Q::METHOD);
+        match damage {
+            Some(reason) if entries.is_empty() => Err(failed(&self.endpoint, &reason)),
+            damage => {
+                if self.calls.note_damaged(call, damage.is_some())
+                    && let Some(reason) = damage
+                {
+                    let left_out = raw.len() - entries.len();
+                    tracing::warn!(
+                        collector = "cri",
+                        left_out,
+                        "a part of the answer to {call} cannot be read, and is left out: {}",
+                        one_line(&reason)
+                    );
+                }
+                Ok(entries)
+            }
+        }
+    }
+
+    async fn ask_for<Q: Question, A: prost::Message + Default + 'static>(
+        &self,
+        question: Q,
+        within: Duration,
+    ) -> Result<A, Error> {
+        self.count(Q::METHOD);
         let mut grpc = self.grpc.clone();
         let path = PathAndQuery::from_static(Q::METHOD);
         let asked = async {
             grpc.ready().await.map_err(|error| broken(&self.endpoint, &error))?;
-            let codec = ProstCodec::<Q, Q::Answer>::default();
+            let codec = ProstCodec::<Q, A>::default();
             let answer = grpc.unary(tonic::Request::new(question), path, codec).await;
             answer.map(tonic::Response::into_inner).map_err(|status| self.classify(&status))
         };
@@ -92,6 +156,7 @@ impl CriConnection {
     /// # Errors
     /// If the server offers no such stream.
     pub async fn listen<Q: Question>(&self, question: Q) -> Result<Streaming<Q::Answer>, Error> {
+        self.count(Q::METHOD);
         let mut grpc = self.grpc.clone();
         let path = PathAndQuery::from_static(Q::METHOD);
         grpc.ready().await.map_err(|error| broken(&self.endpoint, &error))?;
@@ -111,6 +176,9 @@ impl CriConnection {
             Code::Unimplemented => Error::Unserved(format!("{endpoint} does not serve CRI's runtime.v1")),
             // The decoder gives this code to a message with an announced length above the limit.
             Code::OutOfRange => Error::Failed(format!("{endpoint} answered with more than {LIMIT} bytes")),
+            Code::PermissionDenied | Code::Unauthenticated => {
+                Error::Refused(one_line(&format!("{endpoint} refused: {}", status.message())))
+            }
             code => {
                 let cause = cause(status).map(|cause| format!(": {cause}")).unwrap_or_default();
                 failed(endpoint, &format!("{code:?}: {}{cause}", status.message()))
@@ -119,13 +187,18 @@ impl CriConnection {
     }
 }
 
+/// Returns the name of a method without its service.
+fn bare_name(method: &'static str) -> Call {
+    method.rsplit('/').next().unwrap_or(method)
+}
+
 fn refused(endpoint: &CriEndpoint, error: &io::Error, within: Duration) -> Error {
     match error.kind() {
         // A socket with a full queue gives this error: a process listens, but does not accept.
         io::ErrorKind::WouldBlock => too_slow(endpoint, within),
-        io::ErrorKind::PermissionDenied => Error::Denied(format!(
-            "permission denied at {endpoint}: it takes root or the group of the socket"
-        )),
+        io::ErrorKind::PermissionDenied => {
+            Error::Denied(denied(Some(endpoint.path()), format!("permission denied at {endpoint}")))
+        }
         _ => Error::NotThere(one_line(&format!("no CRI server listens at {endpoint}: {error}"))),
     }
 }
@@ -141,8 +214,8 @@ fn failed(endpoint: &CriEndpoint, reason: &dyn fmt::Display) -> Error {
 }
 
 /// Returns the error for a server that did not answer within this time.
-fn too_slow(endpoint: &CriEndpoint, within: Duration) -> Error {
-    Error::Failed(format!("{endpoint} did not answer within {within:?}"))
+pub(super) fn too_slow(endpoint: &CriEndpoint, within: Duration) -> Error {
+    Error::TooSlow(format!("{endpoint} did not answer within {within:?}"))
 }
 
 /// Returns the last error in an error's chain of sources.

@@ -83,6 +83,13 @@ pub struct ListPodSandboxResponse {
     pub items: Vec<PodSandbox>,
 }
 
+/// A list of pods or containers, with its entries as they were sent: one that is damaged leaves the others.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RawList {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub entries: Vec<Vec<u8>>,
+}
+
 /// A pod's sandbox: the resources that its containers share, among them the network namespace.
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandbox {
@@ -98,6 +105,9 @@ pub struct PodSandbox {
     /// The pod's labels and those that kubelet adds.
     #[prost(map = "string, string", tag = "5")]
     pub labels: HashMap<String, String>,
+    /// The pod's annotations as they were when the sandbox was made.
+    #[prost(map = "string, string", tag = "6")]
+    pub annotations: HashMap<String, String>,
 }
 
 /// The identity of a pod.
@@ -142,8 +152,26 @@ pub struct PodSandboxStatusResponse {
 /// The state of a pod's sandbox.
 #[derive(Clone, PartialEq, Message)]
 pub struct PodSandboxStatus {
+    #[prost(message, optional, tag = "5")]
+    pub network: Option<PodNetworkStatus>,
     #[prost(message, optional, tag = "6")]
     pub linux: Option<LinuxPodSandboxStatus>,
+}
+
+/// The IP addresses of a pod (CRI's message `PodSandboxNetworkStatus`).
+#[derive(Clone, PartialEq, Message)]
+pub struct PodNetworkStatus {
+    #[prost(string, tag = "1")]
+    pub ip: String,
+    #[prost(message, repeated, tag = "2")]
+    pub additional_ips: Vec<PodIp>,
+}
+
+/// A further IP address of a pod.
+#[derive(Clone, PartialEq, Message)]
+pub struct PodIp {
+    #[prost(string, tag = "1")]
+    pub ip: String,
 }
 
 /// The state of a pod's sandbox on Linux.

@@ -1,10 +1,12 @@
 //! Conversion of a server's answers into claims, without I/O.
 
-use super::messages::{CriContainer, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse};
+use super::messages::{CriContainer, NAMESPACE_NODE, PodNetworkStatus, PodSandbox, PodSandboxStatusResponse};
+use super::networks;
 use crate::model::inventory::{EngineInventory, InventoryContainer};
 use crate::model::workload::{Claim, Locator, Runtime, Started, Workload};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The least number of characters that are accepted as the beginning of an id.
@@ -52,33 +54,37 @@ pub(super) fn pod_netns(answer: &PodSandboxStatusResponse) -> PodNetns {
     }
 }
 
+/// Returns true if the server has given this address to the pod.
+pub(super) fn has_address(answer: &PodSandboxStatusResponse, address: IpAddr) -> bool {
+    let network = answer.status.as_ref().and_then(|status| status.network.as_ref());
+    let further =
+        |network: &PodNetworkStatus| network.additional_ips.iter().map(|ip| ip.ip.clone()).collect();
+    let mut given: Vec<String> = network.map(further).unwrap_or_default();
+    given.extend(network.map(|network| network.ip.clone()));
+    given.iter().any(|given| given.parse() == Ok(address))
+}
+
 /// Returns a claim for every sandbox that has a namespace of its own, with its containers as members;
 /// sorted.
-pub(super) fn claims(
-    sandboxes: Vec<PodSandbox>,
-    containers: Vec<CriContainer>,
+pub(super) fn claims<'a>(
+    sandboxes: impl Iterator<Item = &'a PodSandbox>,
+    containers: &'a [CriContainer],
     known: &HashMap<String, PodNetns>,
 ) -> Vec<Claim> {
-    let mut members: HashMap<String, Vec<CriContainer>> = HashMap::new();
+    let mut members: HashMap<&str, BTreeMap<&str, &CriContainer>> = HashMap::new();
     for container in containers {
-        members.entry(container.pod_sandbox_id.clone()).or_default().push(container);
+        members.entry(&container.pod_sandbox_id).or_default().insert(&container.id, container);
     }
     let mut claims: Vec<Claim> = sandboxes
-        .into_iter()
         .filter_map(|sandbox| {
             let Some(PodNetns::Own { locator, image }) = known.get(&sandbox.id) else { return None };
-            let containers = members.remove(&sandbox.id).unwrap_or_default();
-            let owner = pod(sandbox, image.clone());
+            let containers = members.remove(sandbox.id.as_str()).unwrap_or_default();
+            let endpoints = networks::endpoints(&sandbox.annotations);
+            let owner = pod(sandbox.clone(), image.clone());
             let mut members: Vec<Workload> =
-                containers.into_iter().map(|container| member(container, &owner)).collect();
+                containers.into_values().map(|container| member(container.clone(), &owner)).collect();
             members.sort();
-            Some(Claim {
-                owner,
-                locator: locator.clone(),
-                endpoints: Vec::new(),
-                members,
-                started: Started::default(),
-            })
+            Some(Claim { owner, locator: locator.clone(), endpoints, members, started: Started::default() })
         })
         .collect();
     claims.sort();

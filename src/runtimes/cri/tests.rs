@@ -271,8 +271,10 @@ fn a_pod_is_where_its_process_is_else_where_the_file_of_its_namespace_is() {
 fn a_pod_on_the_hosts_network_has_no_place_of_its_own() {
     let options = Some(NamespaceOption { network: NAMESPACE_NODE });
     let linux = Some(LinuxPodSandboxStatus { namespaces: Some(PodNamespaces { options }) });
-    let answer =
-        PodSandboxStatusResponse { status: Some(PodSandboxStatus { linux }), ..status(r#"{"pid":4711}"#) };
+    let answer = PodSandboxStatusResponse {
+        status: Some(PodSandboxStatus { linux, network: None }),
+        ..status(r#"{"pid":4711}"#)
+    };
     assert_eq!(pods::pod_netns(&answer), PodNetns::Host);
 }
 
@@ -295,6 +297,101 @@ async fn names_and_labels_from_hell_are_taken_as_they_are() {
     let [_, odd] = &claims[..] else { panic!("{claims:#?}") };
     assert_eq!(odd.owner.labels["a\u{0}\n\""].len(), 10_000);
     assert_eq!((odd.members[0].name.as_str(), odd.members[0].image.as_str()), ("cccc", ""));
+}
+
+#[tokio::test]
+async fn a_damaged_entry_costs_itself_and_not_the_list() {
+    let entry = |pod: &PodSandbox| pod.encode_to_vec();
+    // A name that is not UTF-8: Protobuf forbids it.
+    let mut not_utf8 = entry(&sandbox("eeee", "shop", "XXXX"));
+    let at = not_utf8.windows(4).position(|bytes| bytes == b"XXXX").unwrap();
+    not_utf8[at] = 0xff;
+    let web = entry(&sandbox("aaaa", "shop", "web"));
+    for (name, entries, wanted) in [
+        ("whole", vec![web.clone()], Some(1)),
+        ("a name that is not UTF-8", vec![not_utf8.clone(), web.clone()], Some(1)),
+        ("an entry that ends early", vec![web[..web.len() - 3].to_vec(), web.clone()], Some(1)),
+        ("no id", vec![entry(&sandbox("", "shop", "x")), web.clone()], Some(1)),
+        ("nothing", vec![Vec::new(), web.clone()], Some(1)),
+        ("twice", vec![web.clone(), web.clone()], Some(1)),
+        ("a field of another type", vec![[&[0x0d, 1, 2, 3, 4][..], &web].concat(), web.clone()], Some(1)),
+        ("all of them", vec![not_utf8.clone(), Vec::new()], None),
+        ("none", vec![], Some(0)),
+    ] {
+        let list = RawList { entries };
+        let lab = Lab::server(move |method, id| match method {
+            "ListPodSandbox" => message(&list),
+            _ => node(method, id),
+        });
+        let claims = lab.cri().refresh().await.map(|claims| titles(&claims.claims));
+        match wanted {
+            Some(0) => assert_eq!(claims.unwrap(), [""; 0], "{name}"),
+            Some(_) => assert_eq!(claims.unwrap(), ["shop/web"], "{name}"),
+            None => assert!(matches!(claims, Err(Error::Failed(_))), "{name}: {claims:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pod_is_looked_up_by_an_address_that_the_server_has_given_it() {
+    let lab = Lab::server(|method, id| match (method, id) {
+        ("PodSandboxStatus", "bbbb") => {
+            let further = vec![PodIp { ip: "fd00::9".into() }];
+            let network = Some(PodNetworkStatus { ip: "10.244.0.9".into(), additional_ips: further });
+            let status = Some(PodSandboxStatus { linux: None, network });
+            message(&PodSandboxStatusResponse { status, info: HashMap::new() })
+        }
+        ("PodSandboxStatus", _) => Answer::Status(5, "no such sandbox"),
+        _ => node(method, id),
+    });
+    for (query, wanted) in [
+        ("10.244.0.9", Some("test")),
+        ("10.244.0.9/24", Some("test")),
+        ("fd00:0::9", Some("test")),
+        ("10.244.0.8", None),
+    ] {
+        let seen = lab.cri().look_up(query).await.unwrap();
+        assert_eq!(seen.map(|pod| pod.namespace).as_deref(), wanted, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_networks_of_a_pods_further_interfaces_are_endpoints_of_its_claim() {
+    let lab = Lab::server(|method, id| match method {
+        "ListPodSandbox" => {
+            let wanted = ("k8s.v1.cni.cncf.io/networks".to_owned(), "storage".to_owned());
+            let annotations = HashMap::from([wanted]);
+            message(&ListPodSandboxResponse {
+                items: vec![PodSandbox { annotations, ..sandbox("aaaa", "shop", "web") }],
+            })
+        }
+        _ => node(method, id),
+    });
+    let claims = lab.cri().refresh().await.unwrap().claims;
+    let [endpoint] = claims[0].endpoints.as_slice() else { panic!("{claims:?}") };
+    assert_eq!((endpoint.network.as_str(), endpoint.interface.as_str()), ("storage", "net1"));
+}
+
+#[tokio::test]
+async fn pods_of_a_server_that_takes_its_time_are_located_later() {
+    let lab = Lab::server(|method, id| {
+        if method == "PodSandboxStatus" {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        node(method, id)
+    });
+    let mut cri = lab.cri();
+    cri.refresh = Duration::from_millis(50);
+    assert!(cri.refresh().await.unwrap().claims.is_empty() && cri.is_complete());
+    while cri.claims().claims.len() < 2 {
+        tokio::time::timeout(Duration::from_secs(30), cri.located_later()).await.unwrap();
+        cri.locate_for(Duration::ZERO).await;
+    }
+    let totals: Vec<(&str, u64)> = cri.calls().totals().into_iter().collect();
+    assert_eq!(
+        totals,
+        [("ListContainers", 1), ("ListPodSandbox", 1), ("PodSandboxStatus", 2), ("Version", 1)]
+    );
 }
 
 #[tokio::test]
@@ -372,7 +469,7 @@ async fn a_broken_list_is_an_error_that_says_how_and_the_next_refresh_begins_ane
 #[track_caller]
 fn says_too_slow(error: &Error) {
     let says =
-        matches!(error, Error::Failed(message) if message.contains("c.sock did not answer within 200ms"));
+        matches!(error, Error::TooSlow(message) if message.contains("c.sock did not answer within 200ms"));
     assert!(says, "{error}");
 }
 
@@ -455,11 +552,11 @@ async fn events_are_news_and_a_server_without_them_says_so() {
         "GetContainerEvents" => message(&PodSandboxMetadata { name: "c1".into(), ..Default::default() }),
         _ => node(method, id),
     });
-    let mut watch = CriWatch::begin(&lab.endpoint()).await.unwrap();
+    let mut watch = CriWatch::begin(&lab.endpoint(), Calls::default()).await.unwrap();
     watch.news().await.unwrap();
     assert!(matches!(watch.news().await.unwrap_err(), Error::Failed(_)), "the stream has ended");
     let old = Lab::server(node);
-    let mut watch = CriWatch::begin(&old.endpoint()).await.unwrap();
+    let mut watch = CriWatch::begin(&old.endpoint(), Calls::default()).await.unwrap();
     assert!(matches!(watch.news().await.unwrap_err(), Error::Unserved(_)));
 }
 

@@ -2,10 +2,10 @@
 
 mod joined;
 
+use super::answers::Object;
 use crate::model::link::{Mac, Name};
 use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, RuntimeNetns, Started, Workload};
 use crate::runtimes::named;
-use bollard::models::{ContainerInspectResponse, ContainerSummary, EndpointSettings};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,9 @@ pub(super) struct Inspected {
     /// The file on which the engine mounts the container's namespace (SandboxKey).
     sandbox: Option<PathBuf>,
     started: Started,
+    /// The image as the container was created from it: a list has the image's id once its name belongs to
+    /// another image. Empty if the engine does not report it.
+    image: String,
 }
 
 /// The origin of a container's network namespace.
@@ -47,20 +50,18 @@ enum Netns {
 
 impl ListedContainer {
     /// Converts an entry of the list. Returns `None` for an entry without an id: it cannot be inspected.
-    pub(super) fn read(entry: ContainerSummary) -> Option<ListedContainer> {
-        let id = entry.id.filter(|id| !id.is_empty())?;
-        let name =
-            own_name(&entry.names.unwrap_or_default()).unwrap_or_else(|| id.chars().take(12).collect());
-        let labels = entry.labels.unwrap_or_default();
-        let workload = workload(Runtime::Docker, id, name, entry.image.unwrap_or_default(), &labels);
-        let networks = entry.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-        let attachments = networks.into_iter().map(|(name, endpoint)| (name, marks(endpoint))).collect();
+    pub(super) fn read(entry: Object<'_>) -> Option<ListedContainer> {
+        let id = Some(entry.text("Id")).filter(|id| !id.is_empty())?;
+        let name = own_name(&entry.texts("Names")).unwrap_or_else(|| short(&id));
+        let workload = workload(Runtime::Docker, id, name, entry.text("Image"), &entry.text_map("Labels"));
+        let networks = entry.object("NetworkSettings").objects("Networks").into_iter();
+        let attachments = networks.map(|(name, endpoint)| (name.to_owned(), marks(endpoint))).collect();
         Some(ListedContainer { workload, attachments })
     }
 }
 
 /// Returns a container as a workload, from the labels of Compose, Swarm and Kubernetes. The container that
-/// holds a pod's namespaces stands for the pod.
+/// holds a Kubernetes pod's namespaces stands for the pod.
 pub(super) fn workload(
     runtime: Runtime,
     id: String,
@@ -88,6 +89,7 @@ pub(super) fn workload(
         compose_project: label("com.docker.compose.project"),
         compose_service: label("com.docker.compose.service"),
         labels: labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        swarm: BTreeMap::new(),
     }
 }
 
@@ -109,40 +111,52 @@ pub(super) fn own_name(names: &[String]) -> Option<String> {
     bare.find(|name| !name.is_empty() && !name.contains('/')).map(str::to_owned)
 }
 
-fn marks(endpoint: EndpointSettings) -> [String; 3] {
-    [endpoint.network_id, endpoint.endpoint_id, endpoint.mac_address].map(Option::unwrap_or_default)
+/// Returns the beginning of an id that users know it by.
+pub(super) fn short(id: &str) -> String {
+    id.chars().take(12).collect()
+}
+
+fn marks(endpoint: Object<'_>) -> [String; 3] {
+    ["NetworkID", "EndpointID", "MacAddress"].map(|name| endpoint.text(name))
 }
 
 impl Inspected {
     /// Reads an inspection. Returns `None` while the container has no process: it is about to start, or has
     /// just ended.
-    pub(super) fn read(answer: ContainerInspectResponse) -> Option<Inspected> {
-        let state = answer.state?;
-        let started = Started::parse(state.started_at.as_deref().unwrap_or_default());
-        let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0)?;
+    pub(super) fn read(answer: Object<'_>) -> Option<Inspected> {
+        let state = answer.object("State");
+        let started = Started::parse(&state.text("StartedAt"));
+        let pid = state.number("Pid").and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0)?;
         // The list cannot be used for this: Podman's list always says `host`.
-        let mode = answer.host_config.and_then(|host| host.network_mode).unwrap_or_default();
+        let mode = answer.object("HostConfig").text("NetworkMode");
         let netns = match mode.strip_prefix("container:") {
             Some(owner) => Netns::Of(owner.to_owned()),
             None if mode == "host" => Netns::Host,
             None => Netns::Own,
         };
-        let settings = answer.network_settings.unwrap_or_default();
-        let sandbox = settings.sandbox_key.filter(|path| !path.is_empty()).map(|path| {
+        let settings = answer.object("NetworkSettings");
+        let sandbox = Some(settings.text("SandboxKey")).filter(|path| !path.is_empty()).map(|path| {
             // The exporter's own container may have no link from /var/run to /run.
             PathBuf::from(path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(&path))
         });
-        let networks = settings.networks.unwrap_or_default();
+        let networks = settings.objects("Networks").into_iter();
         let mut endpoints: Vec<Endpoint> = networks
-            .into_iter()
-            .filter(|(network, _)| network != "none")
+            .filter(|(network, _)| *network != "none")
             .map(|(network, endpoint)| Endpoint {
-                network,
-                address: endpoint.mac_address.as_deref().and_then(Mac::parse),
+                network: network.to_owned(),
+                address: Mac::parse(&endpoint.text("MacAddress")),
+                interface: String::new(),
             })
             .collect();
         endpoints.sort();
-        Some(Inspected { pid, netns, endpoints, sandbox, started })
+        let image = answer.object("Config").text("Image");
+        Some(Inspected { pid, netns, endpoints, sandbox, started, image })
+    }
+
+    /// Returns the workload with the image that it was created from.
+    fn name_image(&self, workload: &Workload) -> Workload {
+        let image = if self.image.is_empty() { &workload.image } else { &self.image };
+        Workload { image: image.clone(), ..workload.clone() }
     }
 
     /// Returns true if the container was to share the namespace of the one with this id or name.
@@ -196,32 +210,25 @@ impl Seen {
         networks.iter().map(|(_, driver)| driver.as_str())
     }
 
-    pub(super) fn read(
-        answer: ContainerInspectResponse,
-        networks: &[bollard::models::Network],
-    ) -> Option<Seen> {
-        let name = answer.name.as_deref().unwrap_or_default().trim_start_matches('/').to_owned();
-        let mode = answer.host_config.and_then(|host| host.network_mode).unwrap_or_default();
-        let driver_of = |name: &str| {
-            let network = networks.iter().find(|network| network.name.as_deref() == Some(name));
-            network.and_then(|network| network.driver.clone()).unwrap_or_default()
-        };
+    /// Reads an inspection; `drivers` has the driver of each network.
+    pub(super) fn read(answer: Object<'_>, drivers: &HashMap<String, String>) -> Option<Seen> {
+        let name = answer.text("Name").trim_start_matches('/').to_owned();
+        let mode = answer.object("HostConfig").text("NetworkMode");
         let attachment = match (mode.as_str(), mode.strip_prefix("container:")) {
             ("host", _) => Attachment::Host,
             ("none", _) => Attachment::None,
             (_, Some(owner)) => Attachment::MemberOf(owner.to_owned()),
             _ => {
-                let attached =
-                    answer.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+                let attached = answer.object("NetworkSettings").objects("Networks").into_iter();
+                let driver = |name: &str| drivers.get(name).cloned().unwrap_or_default();
                 let mut attached: Vec<(String, String)> =
-                    attached.into_keys().map(|name| (driver_of(&name), name)).map(|(d, n)| (n, d)).collect();
+                    attached.map(|(name, _)| (name.to_owned(), driver(name))).collect();
                 attached.sort();
                 Attachment::Networks(attached)
             }
         };
-        let state =
-            answer.state.and_then(|state| state.status).map(|status| status.to_string()).unwrap_or_default();
-        Some(Seen { name, id: answer.id?, state, attachment })
+        let id = Some(answer.text("Id")).filter(|id| !id.is_empty())?;
+        Some(Seen { name, id, state: answer.object("State").text("Status"), attachment })
     }
 }
 
@@ -233,14 +240,14 @@ pub(super) fn claims<'a>(containers: impl Iterator<Item = (&'a Workload, &'a Ins
     for (id, &(workload, inspected)) in &known.by_id {
         let Some((owner, lives)) = owners.get(id).copied().flatten() else { continue };
         let claim = claims.entry(&owner.id).or_insert_with(|| Claim {
-            owner: owner.clone(),
+            owner: lives.name_image(owner),
             locator: Locator::Pid(lives.pid),
             endpoints: lives.endpoints.clone(),
             members: Vec::new(),
             started: lives.started.clone(),
         });
         if inspected.netns != Netns::Own {
-            claim.members.push(workload.clone());
+            claim.members.push(inspected.name_image(workload));
         }
     }
     let mut claims: Vec<Claim> = claims.into_values().collect();
@@ -261,7 +268,8 @@ impl<'a> Known<'a> {
     fn new(containers: impl Iterator<Item = InspectedWorkload<'a>>) -> Known<'a> {
         let by_id: BTreeMap<_, _> =
             containers.map(|container| (container.0.id.as_str(), container)).collect();
-        let by_name = by_id.values().map(|&container| (container.0.name.as_str(), container)).collect();
+        let named = by_id.values().filter(|container| !container.0.name.is_empty());
+        let by_name = named.map(|&container| (container.0.name.as_str(), container)).collect();
         Known { by_id, by_name }
     }
 
@@ -314,31 +322,22 @@ pub(super) fn own<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<Ru
     own.map(|(name, path)| RuntimeNetns { name, locator: Locator::Path(path.into()) }).collect()
 }
 
-/// Returns the networks that can have a veth, sorted.
-pub(super) fn networks(listed: Vec<bollard::models::Network>) -> Vec<Network> {
-    let mut networks: Vec<Network> = listed
-        .into_iter()
-        .filter(|network| !matches!(network.driver.as_deref(), Some("host" | "null")))
-        .filter_map(|network| {
-            let bridge =
-                bridge_of(network.options.as_ref(), network.driver.as_deref(), network.id.as_deref());
-            Some(Network { name: network.name?, bridge })
-        })
-        .collect();
-    networks.sort();
-    networks
+/// Reads a network. Returns `None` for one that has no veth.
+pub(super) fn network(entry: Object<'_>) -> Option<Network> {
+    let name = Some(entry.text("Name")).filter(|name| !name.is_empty())?;
+    let bridge = bridge_of(entry);
+    (!matches!(entry.text("Driver").as_str(), "host" | "null")).then_some(Network { name, bridge })
 }
 
-/// Returns the host's bridge of a network with these options, driver and id.
-pub(super) fn bridge_of(
-    options: Option<&HashMap<String, String>>,
-    driver: Option<&str>,
-    id: Option<&str>,
-) -> Option<Name> {
-    match options.and_then(|options| options.get("com.docker.network.bridge.name")) {
-        Some(name) => Name::from_bytes(name.as_bytes()),
+/// Returns the host's bridge of a network.
+pub(super) fn bridge_of(network: Object<'_>) -> Option<Name> {
+    let chosen = network.object("Options").text("com.docker.network.bridge.name");
+    match chosen.as_str() {
         // The engine's bridge driver derives the name like this if the user chose none.
-        None if driver == Some("bridge") => Name::from_bytes(format!("br-{}", id?.get(..12)?).as_bytes()),
-        None => None,
+        "" if network.text("Driver") == "bridge" => {
+            Name::from_bytes(format!("br-{}", network.text("Id").get(..12)?).as_bytes())
+        }
+        "" => None,
+        name => Name::from_bytes(name.as_bytes()),
     }
 }

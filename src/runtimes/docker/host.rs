@@ -1,5 +1,9 @@
 //! The address of an engine, and the detection of its kind: Docker and Podman speak the same API.
 
+use super::activation::{SocketListener, Stopped};
+use crate::model::workload::Runtime;
+use crate::runtimes::calls::Calls;
+use crate::runtimes::process::Processes;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -56,6 +60,16 @@ pub(super) enum EngineKind {
     Podman,
 }
 
+impl EngineKind {
+    /// Returns the runtime that the engine's claims are attributed to.
+    pub(super) fn runtime(self) -> Runtime {
+        match self {
+            EngineKind::Docker => Runtime::Docker,
+            EngineKind::Podman => Runtime::Podman,
+        }
+    }
+}
+
 /// The address where an engine of one kind is expected. Podman often listens at Docker's address
 /// (DOCKER_HOST, or a link at Docker's usual path). The Docker source then passes that address on to the
 /// Podman source, so that each engine is asked once.
@@ -67,6 +81,9 @@ pub struct EngineAddress {
     podman: Option<DockerHost>,
     /// The address and socket at which Podman has answered the Docker source.
     passed_on: watch::Sender<PassedOn>,
+    /// The requests to the engine.
+    pub(super) calls: Calls,
+    pub(super) listener: SocketListener,
 }
 
 type PassedOn = Option<(DockerHost, Option<Inode>)>;
@@ -89,8 +106,14 @@ impl EngineAddress {
     /// Returns the addresses of Docker and of Podman; `None` for a kind that is disabled.
     pub fn both(docker: Option<DockerHost>, podman: Option<DockerHost>) -> [Option<EngineAddress>; 2] {
         let (passed_on, _) = watch::channel(None);
-        let address =
-            |kind, own| EngineAddress { kind, own, podman: podman.clone(), passed_on: passed_on.clone() };
+        let address = |kind, own| EngineAddress {
+            kind,
+            own,
+            podman: podman.clone(),
+            passed_on: passed_on.clone(),
+            calls: Calls::default(),
+            listener: SocketListener::default(),
+        };
         [
             docker.map(|own| address(EngineKind::Docker, own)),
             podman.clone().map(|own| address(EngineKind::Podman, own)),
@@ -133,6 +156,19 @@ impl EngineAddress {
     pub(super) fn is_asked(&self) -> bool {
         let docker = self.passed_on.borrow().as_ref().map(|(host, _)| host.clone());
         self.podman.as_ref().is_none_or(|own| !own.is_there() || docker.is_none_or(|host| own.is_same(&host)))
+    }
+
+    /// Returns the requests to the engine.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Returns the wait for an engine that has closed its connections; `None` if a connection starts no
+    /// engine.
+    pub(crate) fn stopped(&self, processes: &Processes) -> Option<Stopped> {
+        self.listener
+            .may_start(self.kind, processes)
+            .then(|| Stopped::begin(self.kind, self.listener.clone(), processes.clone()))
     }
 
     /// Returns the changes of the address to dial from now on.

@@ -1,102 +1,59 @@
 //! All containers and networks of an engine, running or not: one bad entry loses itself alone.
 
-use super::containers::{own_name, workload};
-use super::transport::Transport;
+use super::answers::{self, Damage, Object};
+use super::calls::{CONTAINERS, Caller, NETWORKS, Trouble};
+use super::containers::{own_name, short, workload};
 use crate::model::inventory::{EngineInventory, InventoryContainer, InventoryNetwork};
 use crate::model::link::Mac;
 use crate::model::workload::Runtime;
-use bollard::errors::Error;
-use serde::Deserialize;
-use serde_json::Value;
-use std::collections::HashMap;
 
-const CONTAINERS: &str = "/containers/json?all=true";
-const NETWORKS: &str = "/networks";
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct ContainerEntry {
-    id: String,
-    names: Option<Vec<String>>,
-    image: Option<String>,
-    #[serde(rename = "ImageID")]
-    image_id: Option<String>,
-    labels: Option<HashMap<String, String>>,
-    network_settings: Option<SettingsEntry>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct SettingsEntry {
-    networks: Option<HashMap<String, Option<AttachmentEntry>>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct AttachmentEntry {
-    #[serde(rename = "IPAddress")]
-    ipv4: Option<String>,
-    #[serde(rename = "GlobalIPv6Address")]
-    ipv6: Option<String>,
-    mac_address: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct NetworkEntry {
-    name: String,
-    id: String,
-    driver: Option<String>,
-}
-
-/// Requests all containers and all networks. An engine that refuses the networks has none here.
-pub(super) async fn inventory(transport: &Transport, runtime: Runtime) -> Result<EngineInventory, Error> {
+/// Requests all containers and all networks in a version of the API. An engine that refuses the networks has
+/// none here.
+pub(super) async fn inventory(caller: &Caller, version: &str) -> Result<EngineInventory, Trouble> {
+    let paths = ["/containers/json?all=true", "/networks"].map(|path| format!("{version}{path}"));
     let (containers, networks) =
-        tokio::join!(transport.get::<Vec<Value>>(CONTAINERS), transport.get::<Vec<Value>>(NETWORKS));
-    if let Err(error) = &networks {
-        tracing::debug!(%error, "the networks of an engine are not known");
+        tokio::join!(caller.get(CONTAINERS, &paths[0]), caller.get(NETWORKS, &paths[1]));
+    if let Err(trouble) = &networks {
+        tracing::debug!(?trouble, "the networks of an engine are not known");
     }
-    Ok(read(runtime, containers?, networks.unwrap_or_default()))
+    read(caller.runtime, &containers?, &networks.unwrap_or_default())
 }
 
-fn read(runtime: Runtime, containers: Vec<Value>, networks: Vec<Value>) -> EngineInventory {
-    let containers = containers.into_iter().filter_map(|entry| serde_json::from_value(entry).ok());
-    let networks = networks.into_iter().filter_map(|entry| serde_json::from_value(entry).ok());
-    EngineInventory {
-        containers: containers.filter_map(|entry: ContainerEntry| entry.read(runtime)).collect(),
-        networks: networks.map(NetworkEntry::read).collect(),
-    }
+fn read(runtime: Runtime, containers: &[u8], networks: &[u8]) -> Result<EngineInventory, Trouble> {
+    // What is damaged is reported when the containers are listed for their claims.
+    let damage = Damage::default();
+    let containers = answers::list(containers, &damage, |entry| container(runtime, entry));
+    let networks = answers::list(networks, &damage, network).map(|listed| listed.entries);
+    Ok(EngineInventory {
+        containers: containers.map_err(Trouble::Garbage)?.entries,
+        networks: networks.unwrap_or_default(),
+    })
 }
 
-impl ContainerEntry {
-    /// Converts an entry of the list; `None` without an id.
-    fn read(self, runtime: Runtime) -> Option<InventoryContainer> {
-        let labels = self.labels.unwrap_or_default();
-        let id = Some(self.id).filter(|id| !id.is_empty())?;
-        let own_name = own_name(&self.names.unwrap_or_default());
-        let name = own_name.clone().unwrap_or_else(|| id.chars().take(12).collect());
-        let workload = workload(runtime, id, name, self.image.unwrap_or_default(), &labels);
-        let networks = self.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-        let attached = networks.iter().filter_map(|(network, entry)| Some((network, entry.as_ref()?)));
-        let addresses = attached.clone().flat_map(|(network, entry)| {
-            let given = [&entry.ipv4, &entry.ipv6].into_iter().flatten();
-            given.filter_map(|address| Some((network.clone(), address.parse().ok()?)))
-        });
-        let macs = attached.clone().filter_map(|(_, entry)| Mac::parse(entry.mac_address.as_deref()?));
-        Some(InventoryContainer {
-            names: own_name.into_iter().collect(),
-            images: self.image_id.into_iter().collect(),
-            addresses: addresses.collect(),
-            macs: macs.collect(),
-            ..InventoryContainer::new(workload)
-        })
-    }
+/// Converts an entry of the list; `None` without an id.
+fn container(runtime: Runtime, entry: Object<'_>) -> Option<InventoryContainer> {
+    let id = Some(entry.text("Id")).filter(|id| !id.is_empty())?;
+    let own_name = own_name(&entry.texts("Names"));
+    let name = own_name.clone().unwrap_or_else(|| short(&id));
+    let workload = workload(runtime, id, name, entry.text("Image"), &entry.text_map("Labels"));
+    let networks = entry.object("NetworkSettings").objects("Networks");
+    let addresses = networks.iter().flat_map(|(network, endpoint)| {
+        let given = ["IPAddress", "GlobalIPv6Address"].map(|name| endpoint.text(name));
+        given.into_iter().filter_map(|address| Some(((*network).to_owned(), address.parse().ok()?)))
+    });
+    let macs = networks.iter().filter_map(|(_, endpoint)| Mac::parse(&endpoint.text("MacAddress")));
+    Some(InventoryContainer {
+        names: own_name.into_iter().collect(),
+        images: Some(entry.text("ImageID")).filter(|image| !image.is_empty()).into_iter().collect(),
+        addresses: addresses.collect(),
+        macs: macs.collect(),
+        ..InventoryContainer::new(workload)
+    })
 }
 
-impl NetworkEntry {
-    fn read(self) -> InventoryNetwork {
-        InventoryNetwork { name: self.name, id: self.id, driver: self.driver.unwrap_or_default() }
-    }
+fn network(entry: Object<'_>) -> Option<InventoryNetwork> {
+    let [name, id, driver] = ["Name", "Id", "Driver"].map(|name| entry.text(name));
+    (!name.is_empty()).then_some(InventoryNetwork { name, id, driver })
 }
 
 #[cfg(test)]
@@ -114,19 +71,14 @@ mod tests {
                 "m": null,
             }},
         });
-        let damaged = [
-            json!(null),
-            json!({"Id": ""}),
-            json!({"Names": ["/no-id"]}),
-            json!({"Id": 5}),
-            json!({"Id": "1", "Names": "/text"}),
-            json!({"Id": "2", "Labels": []}),
-            json!("text"),
-        ];
+        let damaged =
+            [json!(null), json!({"Id": ""}), json!({"Names": ["/no-id"]}), json!({"Id": 5}), json!("text")];
         for at in 0..=damaged.len() {
             let mut list = damaged.to_vec();
             list.insert(at, whole.clone());
-            let read = read(Runtime::Docker, list, vec![json!({"Name": "n", "Id": "99"}), json!(7)]);
+            let networks = json!([{"Name": "n", "Id": "99"}, 7]).to_string();
+            let list = serde_json::to_vec(&list).unwrap();
+            let read = read(Runtime::Docker, &list, networks.as_bytes()).unwrap();
             let [container] = read.containers.as_slice() else { panic!("{:#?}", read.containers) };
             assert_eq!((container.workload.name.as_str(), container.workload.id.as_str()), ("web-1", "4a35"));
             assert_eq!(container.workload.compose_service, "web");

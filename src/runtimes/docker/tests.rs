@@ -5,6 +5,10 @@
 //! plain:alias`, `frozen` paused, `alone` on none, `onhost` on host, `logger` on container:web and `chain` on
 //! container:logger.
 
+mod damage;
+mod following;
+mod proxies;
+
 use super::*;
 use crate::model::workload::{Claim, Locator, Workload};
 use rustix::net;
@@ -376,10 +380,11 @@ async fn failure(mut docker: Docker) -> Error {
     error
 }
 
-/// Asserts that this is a failure that no caller treats in a way of its own, and that its message has this text.
+/// Asserts that this is a failure of an engine that is there, and that its message has this text.
 #[track_caller]
 fn says(error: &Error, text: &str) {
-    assert!(matches!(error, Error::Failed(message) if message.contains(text)), "{error}; wanted: {text}");
+    let failed = !matches!(error, Error::NotThere(_) | Error::PassedOn(_));
+    assert!(failed && error.to_string().contains(text), "{error}; wanted: {text}");
 }
 
 #[tokio::test]
@@ -511,7 +516,7 @@ async fn an_engine_in_trouble_is_quoted_in_one_line() {
 /// Inspected, with this process and network mode.
 fn inspected(pid: u32, mode: &str) -> Inspected {
     let answer = serde_json::json!({"State": {"Pid": pid}, "HostConfig": {"NetworkMode": mode}});
-    Inspected::read(serde_json::from_value(answer).unwrap()).unwrap()
+    Inspected::read(Object::new(&answer, &Damage::default())).unwrap()
 }
 
 fn container(number: u32) -> Workload {
@@ -570,7 +575,7 @@ async fn after_an_error_the_version_is_agreed_on_anew() {
     says(&error, "refused with status 400: client version 1.41 is too old");
     lab.take_asked();
     docker.refresh().await.unwrap();
-    let newest = format!("/v{}/networks", bollard::API_DEFAULT_VERSION);
+    let newest = format!("/v{}/networks", *bollard::API_DEFAULT_VERSION);
     let asked = lab.take_asked();
     assert!(asked.contains(&newest) && asked.contains(&"/version".to_owned()), "{asked:?}");
 }

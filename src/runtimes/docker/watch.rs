@@ -6,48 +6,67 @@
 //! container has started, which is too late for a short-lived one. Podman makes the interfaces before the
 //! process, and reports a container when it starts.
 
+use super::answers::{Damage, Object};
+use super::calls::{Caller, EVENTS, NETWORK, NETWORKS, Trouble};
 use super::containers::{bridge_of, workload};
-use super::transport::Limit;
-use super::{Docker, EngineAddress, Error, Trouble};
+use super::{Docker, EngineAddress, Error, podman};
 use crate::model::link::Mac;
 use crate::model::workload::{Expected, Runtime, Workload};
-use bollard::models::{EventMessage, EventMessageTypeEnum, NetworkInspect};
-use bollard::query_parameters::{EventsOptions, InspectNetworkOptions};
-use futures_util::{FutureExt, Stream, StreamExt};
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::Incoming;
+use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 /// The time for which an expected interface is kept after the engine reports its end: links are read later
 /// than the engine's events.
 const KEPT: Duration = Duration::from_secs(10);
 
-/// The time limit of one network's inspection.
-const DEADLINE: Duration = Duration::from_secs(1);
+/// The time limit of the connection, and that of one network's inspection.
+const DEADLINE: Duration = Duration::from_secs(15);
 
-/// The bytes that may arrive without a complete event. An event has one or two thousand bytes, and an
-/// incomplete event is parsed anew with each piece that arrives.
-const LIMIT: u64 = 1 << 20;
+/// The number of networks that are inspected at a time.
+const INSPECTIONS: usize = 8;
+
+/// The longest event in bytes. Most have one or two thousand.
+const LIMIT: usize = 1 << 20;
 
 /// The most events that are handled together, if they have already arrived.
 const AT_A_TIME: usize = 256;
 
-type EngineEvents = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>;
+/// The path of the events of containers and networks.
+const PATH: &str = "/events?filters=%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%7D";
+
+type OpeningStream = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Trouble>> + Send>>;
+
+/// The stream of events: its head, then its bytes.
+enum EventStream {
+    Opening(OpeningStream),
+    Open(Incoming),
+}
 
 /// A follower of the events of one engine.
 pub struct DockerWatch {
     docker: Docker,
-    engine: bollard::Docker,
-    events: EngineEvents,
-    /// The bytes that may arrive until the next event.
-    left: Arc<AtomicU64>,
+    caller: Caller,
+    /// The prefix of paths for the negotiated version.
+    version: String,
+    events: EventStream,
+    /// The bytes of an event that has not arrived as a whole.
+    begun: BytesMut,
     /// Workloads from `create` events, by the container's id, each with the time when it is forgotten.
     created: HashMap<String, (Workload, Option<Instant>)>,
     /// Expected interfaces, by the ids of container and network, each with the time when it is forgotten.
     expected: HashMap<(String, String), (Expected, Option<Instant>)>,
+    /// The networks to inspect: containers were connected to them.
+    wanted: BTreeSet<String>,
+    inspections: JoinSet<(String, Result<Value, Trouble>)>,
 }
 
 /// The joint effect of some events.
@@ -58,69 +77,145 @@ pub struct News {
     pub expected: bool,
     /// True if the list of containers may have changed.
     pub containers: bool,
+    /// True if the list of networks may have changed.
+    pub networks: bool,
     /// The ids of containers with a first process that has ended.
     pub dying: Vec<String>,
-    /// The ids of networks that containers were connected to: see [`DockerWatch::learn`].
-    networks: BTreeSet<String>,
 }
 
 impl DockerWatch {
-    /// Connects to the engine and subscribes to its events.
+    /// Connects to the engine and asks for its events.
     ///
     /// # Errors
     /// If the engine cannot be asked.
     pub async fn begin(address: EngineAddress) -> Result<DockerWatch, Error> {
         let docker = Docker::new(address);
-        let engine = match timeout(DEADLINE, docker.connect()).await {
-            Ok(Ok(engine)) => engine,
-            Ok(Err(Trouble::OtherKind)) => return Err(docker.other_kind()),
-            Ok(Err(Trouble::Of(error))) => return Err(docker.classify(error)),
+        let version = match timeout(DEADLINE, docker.connect()).await {
+            Ok(version) => version.map_err(|trouble| docker.error(trouble))?,
             Err(_) => return Err(docker.too_slow(DEADLINE)),
         };
-        let kinds = vec!["container".to_owned(), "network".to_owned()];
-        let options = EventsOptions {
-            filters: Some(HashMap::from([("type".to_owned(), kinds)])),
-            ..EventsOptions::default()
-        };
-        let left = Arc::new(AtomicU64::new(LIMIT));
-        let listener = docker.listener(&engine, Limit::UntilNext(Arc::clone(&left)))?;
-        let events = Box::pin(listener.events(Some(options)));
-        Ok(DockerWatch { docker, engine, events, left, created: HashMap::new(), expected: HashMap::new() })
+        // The stream has no end.
+        let listener = docker.caller_within(u64::MAX);
+        let path = format!("{version}{PATH}");
+        let opening = async move { listener.open(EVENTS, &path).await };
+        Ok(DockerWatch {
+            caller: docker.caller(),
+            docker,
+            version,
+            events: EventStream::Opening(Box::pin(opening)),
+            begun: BytesMut::new(),
+            created: HashMap::new(),
+            expected: HashMap::new(),
+            wanted: BTreeSet::new(),
+            inspections: JoinSet::new(),
+        })
     }
 
-    /// Waits for events; returns `None` when the engine has ended the stream.
-    pub async fn news(&mut self) -> Option<News> {
-        let mut events = vec![self.events.next().await?];
-        while events.len() < AT_A_TIME
-            && let Some(Some(event)) = self.events.next().now_or_never()
-        {
-            events.push(event);
-        }
-        self.left.store(LIMIT, Ordering::Relaxed);
-        let mut news = News::default();
-        let mut networks = BTreeSet::new();
-        for event in events {
-            match event {
-                Ok(event) => self.handle_event(event, &mut networks, &mut news),
-                Err(error) => {
-                    let error = self.docker.classify(error);
-                    tracing::debug!(%error, "the stream of Docker's events ended");
-                    return None;
+    /// Waits until the engine has accepted the subscription: every later change is in the events. May be
+    /// dropped at any time.
+    ///
+    /// # Errors
+    /// If the engine does not report events.
+    pub async fn subscribed(&mut self) -> Result<(), Error> {
+        let EventStream::Opening(opening) = &mut self.events else { return Ok(()) };
+        match opening.await {
+            Ok(answer) => {
+                self.caller.note_refused(EVENTS, None);
+                self.events = EventStream::Open(answer.into_body());
+                Ok(())
+            }
+            Err(trouble) => {
+                if let Trouble::Refused { status, .. } = trouble {
+                    self.caller.note_refused(EVENTS, Some(status));
                 }
+                self.events = EventStream::Opening(Box::pin(std::future::pending()));
+                Err(self.docker.error(trouble))
             }
         }
-        news.networks = networks;
+    }
+
+    /// Returns true once the engine has accepted the subscription.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        matches!(self.events, EventStream::Open(_))
+    }
+
+    /// Waits for events, or for the inspection of a network; returns `None` when the engine has ended the
+    /// stream. May be dropped at any time.
+    pub async fn news(&mut self) -> Option<News> {
+        self.subscribed().await.ok()?;
+        self.inspect_networks();
+        let mut news = News::default();
+        let first = {
+            let EventStream::Open(events) = &mut self.events else { return None };
+            tokio::select! {
+                bytes = next(events) => Some(bytes?),
+                Some(inspection) = self.inspections.join_next() => {
+                    if let Ok((id, answer)) = inspection {
+                        self.take_network(&id, answer);
+                        news.expected = true;
+                    }
+                    None
+                }
+            }
+        };
+        if let Some(first) = first {
+            self.begun.extend_from_slice(&first);
+            let mut count = self.take_events(&mut news);
+            while count < AT_A_TIME
+                && let EventStream::Open(events) = &mut self.events
+                && let Some(Some(bytes)) = next(events).now_or_never()
+            {
+                self.begun.extend_from_slice(&bytes);
+                count += 1 + self.take_events(&mut news);
+            }
+        }
+        if self.begun.len() > LIMIT {
+            tracing::debug!("the stream of events ended: an event has more than {LIMIT} bytes");
+            return None;
+        }
+        self.inspect_networks();
         let now = Instant::now();
         self.expected.retain(|_, (_, end)| end.is_none_or(|end| now < end));
         self.created.retain(|_, (_, end)| end.is_none_or(|end| now < end));
         Some(news)
     }
 
-    /// Inspects the networks to which containers were connected.
-    pub async fn learn(&mut self, news: &mut News) {
-        for network in std::mem::take(&mut news.networks) {
-            self.inspect_network(&network).await;
-            news.expected = true;
+    /// Handles the events that have arrived as a whole, one on each line. Returns how many there were.
+    fn take_events(&mut self, news: &mut News) -> usize {
+        let Some(end) = self.begun.iter().rposition(|&b| b == b'\n') else { return 0 };
+        let whole = self.begun.split_to(end + 1);
+        let damage = Damage::default();
+        let lines = whole.as_ref().split(|&b| b == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let mut count = 0;
+        for line in lines {
+            count += 1;
+            match serde_json::from_slice::<Value>(line) {
+                Ok(event) => self.handle_event(Object::new(&event, &damage), news),
+                Err(error) => {
+                    damage.add(|| error.to_string());
+                    // It may have been any event.
+                    (news.containers, news.networks) = (true, true);
+                }
+            }
+        }
+        self.caller.note_damage(EVENTS, &damage);
+        count
+    }
+
+    /// Begins to inspect the networks that are wanted, as many at a time as there may be.
+    fn inspect_networks(&mut self) {
+        // A proxy that refuses the list refuses a single network too.
+        if self.caller.calls.is_refused(NETWORKS) {
+            self.wanted.clear();
+        }
+        while self.inspections.len() < INSPECTIONS
+            && let Some(id) = self.wanted.pop_first()
+        {
+            let (caller, path) = (self.caller.clone(), format!("{}/networks/{id}", self.version));
+            self.inspections.spawn(async move {
+                let answer = timeout(DEADLINE, caller.get_json(NETWORK, &path)).await;
+                (id, answer.unwrap_or(Err(Trouble::TooSlow)))
+            });
         }
     }
 
@@ -143,56 +238,63 @@ impl DockerWatch {
         containers
     }
 
-    fn handle_event(&mut self, event: EventMessage, networks: &mut BTreeSet<String>, news: &mut News) {
-        let Some(actor) = event.actor else { return };
-        let (id, attributes) = (actor.id.unwrap_or_default(), actor.attributes.unwrap_or_default());
+    fn handle_event(&mut self, event: Object<'_>, news: &mut News) {
+        let actor = event.object("Actor");
+        let (id, attributes) = (actor.text("ID"), actor.text_map("Attributes"));
         let container = attributes.get("container").cloned().unwrap_or_default();
-        match (event.typ, event.action.as_deref().unwrap_or_default()) {
-            (Some(EventMessageTypeEnum::NETWORK), "connect") => {
-                networks.insert(id);
-                // Podman's list of containers has this connection, and no other answer has it.
-                news.containers |= self.docker.runtime() == Runtime::Podman;
+        let of_podman = self.docker.runtime() == Runtime::Podman;
+        match (event.text("Type").as_str(), event.text("Action").as_str()) {
+            ("network", "connect") => {
+                // The id becomes a part of a path.
+                if id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) {
+                    self.wanted.insert(id);
+                }
+                news.containers = true;
             }
-            (Some(EventMessageTypeEnum::NETWORK), "disconnect") => {
-                self.forget(|key| *key == (container.clone(), id.clone()))
+            ("network", "disconnect") => {
+                self.forget(|key| *key == (container.clone(), id.clone()));
+                news.containers = true;
             }
-            (Some(EventMessageTypeEnum::CONTAINER), "create") => {
+            ("network", _) => news.networks = true,
+            ("container", "create") => {
                 // The attributes without name and image are the container's labels.
                 let mut labels = attributes;
                 let mut take_attribute = |name| labels.remove(name).unwrap_or_default();
                 let (name, image) = (take_attribute("name"), take_attribute("image"));
+                // Only the list has the name of the pod.
+                if id.is_empty() || of_podman && podman::is_infra(&name) {
+                    return;
+                }
                 let workload = workload(self.docker.runtime(), id.clone(), name, image, &labels);
                 self.created.insert(id, (workload, None));
                 news.expected = true;
             }
-            (Some(EventMessageTypeEnum::CONTAINER), "die" | "died") => {
+            ("container", "die" | "died") => {
                 news.dying.push(id);
                 news.containers = true;
             }
             // Docker's action is `destroy`, Podman's is `remove`.
-            (Some(EventMessageTypeEnum::CONTAINER), "destroy" | "remove") => {
+            ("container", "destroy" | "remove") => {
                 if let Some((_, end)) = self.created.get_mut(&id) {
                     end.get_or_insert(Instant::now() + KEPT);
                 }
                 self.forget(|(container, _)| *container == id);
                 news.containers = true;
             }
-            (Some(EventMessageTypeEnum::CONTAINER), "rename") => {
+            ("container", "rename") => {
                 if let (Some((workload, _)), Some(name)) = (self.created.get_mut(&id), attributes.get("name"))
                 {
                     workload.name.clone_from(name);
                 }
                 news.containers = true;
             }
-            // An exec or a health check changes nothing here.
-            (Some(EventMessageTypeEnum::CONTAINER), action)
-                if action.starts_with("exec") || action.starts_with("health_") => {}
+            // These change nothing here.
+            ("container", action) if is_of_no_interest(action) => {}
             (_, action) => {
                 news.containers = true;
                 // Podman makes a container's interfaces before its process. Now the process exists, and the
                 // container can be recognised by it.
-                news.expected |=
-                    self.docker.runtime() == Runtime::Podman && matches!(action, "init" | "start");
+                news.expected |= of_podman && matches!(action, "init" | "start");
             }
         }
     }
@@ -204,45 +306,90 @@ impl DockerWatch {
         }
     }
 
-    /// Inspects a network for its containers.
-    async fn inspect_network(&mut self, id: &str) {
-        let asked = self.engine.inspect_network(id, None::<InspectNetworkOptions>);
-        match timeout(DEADLINE, asked).await {
-            Ok(Ok(network)) => self.record_network(id, network),
+    fn take_network(&mut self, id: &str, answer: Result<Value, Trouble>) {
+        match answer {
+            Ok(network) => {
+                self.caller.note_refused(NETWORK, None);
+                let damage = Damage::default();
+                self.record_network(id, Object::new(&network, &damage));
+                self.caller.note_damage(NETWORK, &damage);
+            }
+            Err(Trouble::Refused { status, .. }) => self.caller.note_refused(NETWORK, Some(status)),
             // The network was removed meanwhile, or the engine failed: the list of containers gives the
             // names a little later.
-            Ok(Err(error)) => {
-                let error = self.docker.classify(error);
+            Err(trouble) => {
+                let error = self.docker.error(trouble);
                 tracing::debug!(network = id, %error, "a network could not be asked for its containers");
             }
-            Err(_) => tracing::debug!(network = id, "a network did not tell its containers in time"),
         }
     }
 
-    fn record_network(&mut self, id: &str, network: NetworkInspect) {
-        let bridge = bridge_of(network.options.as_ref(), network.driver.as_deref(), network.id.as_deref());
-        let name = network.name.unwrap_or_default();
-        let containers = network.containers.unwrap_or_default();
+    fn record_network(&mut self, id: &str, network: Object<'_>) {
+        let (bridge, name) = (bridge_of(network), network.text("Name"));
+        let containers = network.objects("Containers");
+        let address = |endpoint: &Object<'_>| Mac::parse(&endpoint.text("MacAddress"));
         // An engine reuses an address as soon as it is free: the address no longer belongs to its earlier
         // container.
-        let given: HashMap<Mac, &String> = containers
+        let given: HashMap<Mac, &str> = containers
             .iter()
-            .filter_map(|(container, endpoint)| {
-                Some((Mac::parse(endpoint.mac_address.as_deref()?)?, container))
-            })
+            .filter_map(|(container, endpoint)| Some((address(endpoint)?, *container)))
             .collect();
         self.expected.retain(|(other, network), (earlier, _)| {
             network != id || given.get(&earlier.address).is_none_or(|container| *container == other)
         });
-        for (container, endpoint) in containers {
-            let Some(address) = endpoint.mac_address.as_deref().and_then(Mac::parse) else { continue };
-            let known = self.created.get(&container).map(|(workload, _)| workload.clone());
+        for (container, endpoint) in &containers {
+            let Some(address) = address(endpoint) else { continue };
+            let known = self.created.get(*container).map(|(workload, _)| workload.clone());
             let workload = known.unwrap_or_else(|| {
-                let name = endpoint.name.unwrap_or_default();
-                workload(self.docker.runtime(), container.clone(), name, String::new(), &HashMap::new())
+                let (name, container) = (endpoint.text("Name"), (*container).to_owned());
+                workload(self.docker.runtime(), container, name, String::new(), &HashMap::new())
             });
             let expected = Expected { workload, network: name.clone(), address, bridge };
-            self.expected.insert((container, id.to_owned()), (expected, None));
+            self.expected.insert(((*container).to_owned(), id.to_owned()), (expected, None));
+        }
+    }
+}
+
+/// Returns true for a container's event after which the same containers run on the same networks.
+fn is_of_no_interest(action: &str) -> bool {
+    const NAMES: [&str; 18] = [
+        "archive-path",
+        "attach",
+        "checkpoint",
+        "cleanup",
+        "commit",
+        "copy",
+        "detach",
+        "export",
+        "extract-to-dir",
+        "kill",
+        "mount",
+        "oom",
+        "resize",
+        "stop",
+        "sync",
+        "top",
+        "unmount",
+        "update",
+    ];
+    // These two have more after their names.
+    action.starts_with("exec") || action.starts_with("health_") || NAMES.contains(&action)
+}
+
+/// Returns the next bytes of a stream; `None` at its end.
+async fn next(events: &mut Incoming) -> Option<Bytes> {
+    loop {
+        match events.frame().await {
+            Some(Ok(frame)) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Some(bytes);
+                }
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the stream of events ended");
+                return None;
+            }
+            None => return None,
         }
     }
 }

@@ -18,8 +18,9 @@ export class Notices {
   // Shows what there is to say of this.
   show(model, restarted, refusal) {
     const failed = model.sources.filter(({ failure }) => failure !== undefined);
+    const limited = model.sources.filter(({ limits }) => limits !== undefined);
     const empty = model.exporter !== null && model.pairs.size === 0 && model.summed === 0;
-    const what = JSON.stringify([model.lacks, failed, empty, model.summed, restarted, refusal]);
+    const what = JSON.stringify([model.lacks, failed, limited, empty, model.summed, restarted, refusal]);
     if (what === this.shown) return;
     this.shown = what;
     const notices = [
@@ -30,6 +31,7 @@ export class Notices {
       model.lacks.length ? privilege(model.lacks) : null,
       // What is lacking from the start has just been said.
       ...failed.filter(({ collector }) => collector !== "events" || !model.lacks.length).map(failure),
+      ...limited.map(limit),
     ];
     this.place.replaceChildren(...notices.filter(Boolean));
   }
@@ -79,11 +81,10 @@ function beyondLimit(summed) {
 }
 
 function failure({ collector, failure: reason }) {
-  const denied = /denied|EACCES/i.test(reason);
-  return notice(
-    "warn",
-    `${collector} does not answer`,
-    element("p", { class: "reason" }, reason),
-    denied ? command("Let the exporter’s user read the socket", `sudo usermod -aG ${collector} veth-exporter && sudo systemctl restart veth-exporter`) : null,
-  );
+  return notice("warn", `${collector} does not answer`, element("p", { class: "reason" }, reason));
+}
+
+function limit({ collector, limits }) {
+  const reasons = limits.map((reason) => element("p", { class: "reason" }, reason));
+  return notice("warn", `${collector} does not tell everything`, ...reasons);
 }

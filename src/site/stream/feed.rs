@@ -123,6 +123,8 @@ struct SourceRow {
     collector: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    limits: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -321,7 +323,8 @@ fn subject(pair: &ShownPair) -> usize {
 fn source_rows(snapshot: &Snapshot) -> Vec<SourceRow> {
     let row = |(source, status): (&Source, &SourceStatus)| SourceRow {
         collector: source.as_str(),
-        failure: status.result.clone().err(),
+        failure: status.result.as_ref().err().map(|lack| lack.message(*source)),
+        limits: status.limits.iter().map(|lack| lack.message(*source)).collect(),
     };
     snapshot.status.sources.iter().map(row).collect()
 }

@@ -20,7 +20,9 @@ fn workloads(metrics: &Exposition) -> Vec<(String, Option<String>)> {
     let mut workloads: Vec<(String, Option<String>)> = infos
         .map(|(labels, _)| {
             let label = |name: &str| labels.get(name).map_or("", String::as_str);
-            (format!("{}/{}", label("runtime"), label("container")), labels.get("network_owner").cloned())
+            // A pod as a whole is in no container.
+            let name = if label("container").is_empty() { label("pod") } else { label("container") };
+            (format!("{}/{name}", label("runtime")), labels.get("network_owner").cloned())
         })
         .collect();
     workloads.sort();

@@ -11,7 +11,7 @@ fn exporter(podman: &Podman, more: &[&str]) -> Exporter {
 }
 
 #[test]
-fn a_pod_belongs_to_its_infra_container_and_networks_bear_the_names_that_podman_gave() {
+fn a_pod_has_its_own_name_and_networks_bear_the_names_that_podman_gave() {
     needs_engine!();
     let netns = Netns::new("pod");
     let podman = Podman::start(&netns);
@@ -39,9 +39,9 @@ fn a_pod_belongs_to_its_infra_container_and_networks_bear_the_names_that_podman_
     let wanted: Vec<(String, Option<String>)> = [
         ("podman/both", None),
         ("podman/guest", of("both")),
-        ("podman/one", of("shop-infra")),
-        ("podman/shop-infra", None),
-        ("podman/two", of("shop-infra")),
+        ("podman/one", of("shop")),
+        ("podman/shop", None),
+        ("podman/two", of("shop")),
     ]
     .map(|(name, owner)| (name.to_owned(), owner))
     .into();
@@ -54,8 +54,7 @@ fn a_pod_belongs_to_its_infra_container_and_networks_bear_the_names_that_podman_
         .map(|(labels, _)| ["container", "network", "bridge"].map(|name| labels[name].clone()))
         .collect();
     interfaces.sort();
-    let wanted =
-        [["both", "front", "podman1"], ["both", "podman", "podman0"], ["shop-infra", "podman", "podman0"]];
+    let wanted = [["", "podman", "podman0"], ["both", "front", "podman1"], ["both", "podman", "podman0"]];
     assert_eq!(interfaces, wanted);
     let networks = metrics.all("veth_network_receive_bytes_total").into_iter();
     // On a busy machine Podman may tell of a container more than a second after its interface has come.
@@ -85,7 +84,7 @@ fn a_pod_belongs_to_its_infra_container_and_networks_bear_the_names_that_podman_
     assert_ne!(fixed.pid(), before);
     there("fixed");
     fixed.interface("eth0").at_rest(&exporter);
-    let member = [("container", "one"), ("container_id", id.as_str()), ("network_owner", "shop-infra")];
+    let member = [("container", "one"), ("container_id", id.as_str()), ("network_owner", "shop")];
     assert_eq!(exporter.metrics().value("veth_container_info", &member), Some(1.0));
 }
 

@@ -16,6 +16,9 @@ fn metrics_of_container(arguments: &[&str]) -> (String, String) {
         "host",
         "--pid",
         "host",
+        // The network namespace of the lab's engine stands for the host's.
+        "--env",
+        "VETH_EXPORTER_NETNS_OWN=true",
         "-v",
         &binary,
         "-v",

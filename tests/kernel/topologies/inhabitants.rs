@@ -137,6 +137,89 @@ fn a_machine_is_named_by_its_cgroup() {
     }
 }
 
+/// The name and the parent of each workload that has this parent.
+fn inside(metrics: &Exposition, parent: &str) -> Vec<(String, String)> {
+    let infos = series(metrics, "veth_container_info").into_iter();
+    let of_parent = infos.filter(|info| info.get("parent").is_some_and(|known| known == parent));
+    let mut found: Vec<(String, String)> =
+        of_parent.map(|info| (info["runtime"].clone(), info["container"].clone())).collect();
+    found.sort();
+    found
+}
+
+/// The children of a process, as soon as there are any.
+fn children(pid: u32) -> Vec<u32> {
+    wait_for(LIMIT, "the process has a child", || {
+        let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let children: Vec<u32> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        if children.is_empty() { Err(text) } else { Ok(children) }
+    })
+}
+
+#[test]
+fn only_the_namespace_of_a_machines_first_process_is_the_machines_and_the_others_in_it_have_a_parent() {
+    let scene = Scene::new();
+    let exporter = scene.exporter(&[]);
+    let name = unique_name("m");
+    let id = "4a35084850c1".repeat(6)[..64].to_owned();
+    let cgroups = Cgroups::new(&format!("lxc.payload.{name}"));
+    let docker = Cgroups::new(&format!("lxc.payload.{name}/docker"));
+    let inner = Cgroups::new(&format!("lxc.payload.{name}/docker/{id}"));
+    // The child has a namespace of its own within the machine.
+    let words = ["sh", "-c", "unshare -n tail -f /dev/null & exec sleep 1000"];
+    let machine = ProcessInNetns::new(&scene, "veth1", &words, "sleep");
+    let child = children(machine.process.pid())[0];
+    assert!(cgroups.take(machine.process.pid()) > 0 && cgroups.take(child) > 0, "{:?}", cgroups.made);
+    let pid = child.to_string();
+    wait_for(LIMIT, "the child has its namespace", || {
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+        if comm == "tail\n" { Ok(()) } else { Err(comm) }
+    });
+    scene.host.ip(["link", "add", "veth2", "up", "type", "veth", "peer", "name", "eth0", "netns", &pid]);
+    // A container of an engine in the machine, which has no socket here.
+    let container = ProcessInNetns::new(&scene, "veth3", &["sleep", "1000"], "sleep");
+    assert!(inner.take(container.process.pid()) > 0, "{:?}", inner.made);
+    let wanted = [("docker".to_owned(), id[..12].to_owned()), ("process".to_owned(), "tail".to_owned())];
+    let metrics = exporter.wait_for(LIMIT, "each has its name", |metrics| {
+        let named = owner(metrics, "veth1") == is("lxc", &name) && inside(metrics, &name) == wanted;
+        named.then(|| metrics.clone())
+    });
+    // The engine is in the machine, and is not missing here.
+    assert_eq!(metrics.collector_success("docker"), None, "{}", metrics.text);
+    succeed(Command::new("kill").arg(&pid));
+    drop((container, machine));
+    wait_for(LIMIT, "the child has ended", || {
+        if fs::exists(format!("/proc/{pid}")).unwrap() { Err("it is there") } else { Ok(()) }
+    });
+    drop((inner, docker, cgroups));
+}
+
+#[test]
+fn a_container_without_its_engines_socket_has_its_short_id_and_the_socket_is_missed() {
+    let scene = Scene::new();
+    let missing = folder().join(unique_name("d.sock"));
+    let exporter = scene.exporter(&[]);
+    let id = "b35084850c14".repeat(6)[..64].to_owned();
+    let docker = Cgroups::new("docker");
+    let cgroups = Cgroups::new(&format!("docker/{id}"));
+    let container = ProcessInNetns::new(&scene, "veth1", &["sleep", "1000"], "sleep");
+    assert!(cgroups.take(container.process.pid()) > 0, "{:?} {missing:?}", cgroups.made);
+    let reason = [("source", "docker"), ("state", "failed"), ("reason", "socket_absent")];
+    exporter.wait_for(LIMIT, "it is named, and its engine is missed", |metrics| {
+        let named = owner(metrics, "veth1") == is("docker", &id[..12]);
+        metrics.value("veth_exporter_source_info", &reason).filter(|_| named)
+    });
+    let said: Vec<String> =
+        exporter.log().into_iter().filter(|line| line.contains("containers of docker are here")).collect();
+    assert!(said.len() == 1 && said[0].contains("level=warn") && said[0].contains("-v "), "{said:#?}");
+    drop(container);
+    exporter.wait_for(LIMIT, "the engine is not missed any more", |metrics| {
+        metrics.value("veth_exporter_source_info", &reason).is_none().then_some(())
+    });
+    drop(cgroups);
+    drop(docker);
+}
+
 #[test]
 fn when_the_process_ends_its_namespace_is_unknown_and_never_somebody_elses() {
     let scene = Scene::new();

@@ -90,7 +90,10 @@ impl Netns {
 
     /// A command that will run in this namespace. `nsenter` leaves /sys as it is, where `ip netns exec` mounts it anew.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        nsenter(&self.path(), program)
+        let mut command = nsenter(&self.path(), program);
+        // Here it stands for the host's, though that of process 1 is another.
+        command.env("VETH_EXPORTER_NETNS_OWN", "true");
+        command
     }
 
     /// Runs a command in this namespace to its end; the caller judges how that was.

@@ -6,7 +6,7 @@ use crate::model::series::{OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT};
 /// Room for so many containers on one network.
 fn room_for(containers: usize) -> Host {
     let mut host = new_host();
-    host.config.series = containers * (OF_A_PORT + OF_A_LABEL_SET + 1) + OF_A_NETWORK;
+    host.config.limits.series = containers * (OF_A_PORT + OF_A_LABEL_SET + 1) + OF_A_NETWORK;
     host
 }
 
@@ -66,7 +66,7 @@ fn links_that_a_container_makes_besides_take_half_of_the_series_at_most_and_thos
         host.view().unwrap().scene.others.iter().map(|other| other.end.ifindex).collect()
     };
     let mut host = new_host();
-    host.config.series = 200;
+    host.config.limits.series = 200;
     world.links.get_mut(&Some(2)).unwrap().as_mut().unwrap().extend((100..105).map(other));
     world.tick(&mut host, NOW);
     world.tick(&mut host, NOW + SECOND);
@@ -77,4 +77,29 @@ fn links_that_a_container_makes_besides_take_half_of_the_series_at_most_and_thos
     assert_eq!(after.len(), 12);
     assert!((100..105).all(|ifindex| after.contains(&ifindex)), "{after:?}");
     assert_eq!(host.status().series.left_out, 43 * 8);
+}
+
+#[test]
+fn further_interfaces_of_a_workload_are_summed_beyond_their_limit_and_that_is_noted() {
+    for (limit, shown, crowded) in [(4, 4, true), (10, 10, true), (11, 10, false), (usize::MAX, 10, false)] {
+        let mut world = World::with_containers(&[]);
+        let inner: Vec<Link> = (0..10)
+            .map(|n| {
+                world.host_links().push(veth(10 + n, 2 + n, PeerNetns::Nsid(0)));
+                Link { name: name(&format!("eth{n}")), ..veth(2 + n, 10 + n, PeerNetns::Host) }
+            })
+            .collect();
+        world.links.insert(Some(0), Ok(inner));
+        world.named = Some(Ok(Claims::default()));
+        let mut host = new_host();
+        host.config.limits.interfaces = limit;
+        host.config.processes = false;
+        world.tick(&mut host, NOW);
+        world.tick(&mut host, NOW + 2 * SECOND);
+        let view = host.view().unwrap();
+        let interfaces: BTreeSet<&str> =
+            view.scene.workloads.iter().map(|labels| labels.interface.as_str()).collect();
+        assert_eq!((interfaces.len(), interfaces.contains("other")), (shown, crowded), "{limit}");
+        assert_eq!(host.status().series.crowded, crowded, "{limit}");
+    }
 }

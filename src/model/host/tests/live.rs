@@ -853,3 +853,18 @@ fn a_cgroup_that_a_container_makes_below_its_own_gives_nobody_another_containers
     let names = names(&host);
     assert!(names.iter().all(|name| !name.contains("victim")), "{names:?}");
 }
+
+#[test]
+fn while_a_pair_waits_for_its_name_each_tick_asks_the_engines_that_may_have_no_events() {
+    let mut world = World::with_containers(&[(0, 10)]);
+    world.docker_says(&[]);
+    let mut host = host_learning(Learning::Events);
+    world.tick(&mut host, NOW);
+    let asks = |host: &mut Host, now| {
+        host.apply(Input::Tick, now).contains(&Request::ClaimsOfNameless(Runtime::Docker))
+    };
+    for tenth in 1..9 {
+        assert!(asks(&mut host, NOW + tenth * SECOND / 10), "{tenth}");
+    }
+    assert!(!asks(&mut host, NOW + 3 * SECOND), "it is shown without a name");
+}

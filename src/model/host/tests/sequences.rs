@@ -296,7 +296,7 @@ impl Kernel {
                 let claims = Claims { claims, ..Claims::default() };
                 Input::Claims { runtime: Runtime::Named, answer: Some(Ok(claims)), took: Duration::ZERO }
             }
-            Request::Claims(runtime) => {
+            Request::Claims(runtime) | Request::ClaimsOfNameless(runtime) => {
                 Input::Claims { runtime, answer: Some(Ok(self.claims())), took: Duration::ZERO }
             }
             Request::Search(nsids) => {

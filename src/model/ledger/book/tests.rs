@@ -3,6 +3,7 @@ use super::super::{Booking, Flow, Overflow, RowKind};
 use super::*;
 use crate::model::link::{Counters, End, Link, NetnsId};
 use crate::model::pairing::{Pair, Side};
+use crate::model::series::OutputLimits;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -78,7 +79,8 @@ impl Told {
         let bookings: Vec<Booking> = containers.iter().map(book).collect();
         let of_hidden = |set: &LabelSet| containers.iter().any(|c| c.hidden && c.name == set.container);
         let shows = |set: &LabelSet| !of_hidden(set) && !set.is_hidden_overflow();
-        let limits = SeriesLimits { series: limit, shows: &shows };
+        let limits =
+            SeriesLimits { output: OutputLimits { series: limit, ..OutputLimits::default() }, shows: &shows };
         self.ledger.expire(now, 5 * MINUTE);
         self.ledger.book(bookings, now, &limits);
         self.ledger.expire(now, 5 * MINUTE);
@@ -157,7 +159,11 @@ fn a_pair_in_the_rest_that_was_there_before_us_counts_from_when_it_was_found() {
         let pairs = [Container { received, ..found.clone() }.pair()];
         ledger.reconcile(&pairs, MINUTE, |_| false, |_| false);
         let bookings = vec![Booking::To([None, Some(labels(Runtime::Docker, "c5"))], found.cost())];
-        ledger.book(bookings, MINUTE, &SeriesLimits { series: 1, shows: &|_| true });
+        ledger.book(
+            bookings,
+            MINUTE,
+            &SeriesLimits { output: OutputLimits { series: 1, ..OutputLimits::default() }, shows: &|_| true },
+        );
     }
     assert_eq!(ledger.overflow().ports.unwrap().transmit_bytes, 1);
     assert_eq!(ledger.workloads().next().unwrap().traffic.receive, Flow { bytes: 1, ..Flow::default() });
@@ -206,7 +212,8 @@ fn what_was_only_found_leaves_room_for_what_a_runtime_tells_of() {
 #[test]
 fn networks_beyond_their_part_are_one_network() {
     let mut ledger = Whole::default();
-    let limits = SeriesLimits { series: 400, shows: &|_| true };
+    let limits =
+        SeriesLimits { output: OutputLimits { series: 400, ..OutputLimits::default() }, shows: &|_| true };
     let network =
         |n: u32| super::super::NetworkLabels { runtime: Runtime::Docker, network: format!("n{n:03}") };
     for known in [5, 50, 60] {

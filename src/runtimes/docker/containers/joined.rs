@@ -47,8 +47,14 @@ mod tests {
 
     fn container(name: &str, pid: u32, netns: Netns) -> (Workload, Inspected) {
         let workload = Workload { id: format!("id-{name}"), ..Workload::named(Runtime::Docker, name) };
-        let inspected =
-            Inspected { pid, netns, endpoints: Vec::new(), sandbox: None, started: Started::default() };
+        let inspected = Inspected {
+            pid,
+            netns,
+            endpoints: Vec::new(),
+            sandbox: None,
+            started: Started::default(),
+            image: String::new(),
+        };
         (workload, inspected)
     }
 

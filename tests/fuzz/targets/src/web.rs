@@ -149,6 +149,7 @@ fn kernel() -> Sources {
         table,
         netns_folder: None,
         processes: Processes::new(Path::new("/proc")),
+        wants_own_netns: true,
     }
 }
 
@@ -164,7 +165,8 @@ fn config() -> Config {
         resync: Duration::from_secs(3_600),
         pods: false,
         filter: Default::default(),
-        series: veth_exporter::testing::model::series::USUAL,
+        limits: Default::default(),
+        sockets: Default::default(),
     }
 }
 
