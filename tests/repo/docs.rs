@@ -13,6 +13,7 @@ use lab::{Exporter, Exposition, Netns, checkout, describe, empty_folder, folder,
 use veth_exporter::testing::exposition::families::{FAMILIES, Series, Type};
 use veth_exporter::testing::exposition::telemetry::Telemetry;
 use veth_exporter::testing::model::view::{Scene, Source, SourceStatus, Status};
+use veth_exporter::testing::model::workload::Runtime;
 
 /// Every page, with its text.
 fn pages() -> BTreeMap<PathBuf, String> {
@@ -66,6 +67,7 @@ fn telemetry() -> Vec<(String, String, String, String)> {
     let status = Status {
         sources: [(Source::Links, answered)].into(),
         resyncs: [("start", 1)].into(),
+        engine_requests: [((Runtime::Docker, "containers"), 1)].into(),
         ..Status::default()
     };
     let families = Telemetry::new(&SANDBOX).unwrap().gather(&status, Some(&Scene::default()));
