@@ -42,8 +42,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site that shows what this collector knows to whoever may pass the gate, and by these labels how
-    /// the process is confined.
+    /// Returns a site that shows what this collector knows to requests that pass the gate, and by these
+    /// labels how the process is confined.
     ///
     /// # Errors
     /// If the exporter's own metrics cannot be registered.

@@ -65,7 +65,7 @@ _veth__exporter() {
 
     case "${cmd}" in
         veth__exporter)
-            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --limits.series --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find top check-web-config healthy help"
+            opts="-h -V --docker.host --podman.host --collector.disable --cri.endpoint --container.name-from-label --path.procfs --path.netns --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --limits.series --metrics.created --limits.interfaces --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help --version serve list find top check-web-config healthy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -161,6 +161,10 @@ _veth__exporter() {
                     ;;
                 --metrics.created)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --limits.interfaces)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --container.labels)
@@ -479,7 +483,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__subcmd__exporter__subcmd__serve)
-            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --path.procfs --path.netns --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --limits.series --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
+            opts="-h --docker.host --podman.host --collector.disable --cri.endpoint --container.name-from-label --path.procfs --path.netns --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --web.max-requests --collector.interval --container.retention --peak.window --limits.series --metrics.created --limits.interfaces --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -575,6 +579,10 @@ _veth__exporter() {
                     ;;
                 --metrics.created)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --limits.interfaces)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --container.labels)

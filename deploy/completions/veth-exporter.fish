@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_veth_exporter_global_optspecs
-    string join \n docker.host= podman.host= collector.disable= cri.endpoint= path.procfs= path.netns= privileges= sandbox.disable= sandbox.read= log.level= log.format= web.listen-address= web.systemd-socket web.config.file= web.external-url= web.route-prefix= web.telemetry-path= web.max-requests= collector.interval= container.retention= peak.window= limits.series= metrics.created= container.labels= container.include= container.exclude= device.include= device.exclude= device.metrics= h/help V/version
+    string join \n docker.host= podman.host= collector.disable= cri.endpoint= container.name-from-label= path.procfs= path.netns= netns.own privileges= sandbox.disable= sandbox.read= log.level= log.format= web.listen-address= web.systemd-socket web.config.file= web.external-url= web.route-prefix= web.telemetry-path= web.max-requests= collector.interval= container.retention= peak.window= limits.series= metrics.created= limits.interfaces= container.labels= container.include= container.exclude= device.include= device.exclude= device.metrics= h/help V/version
 end
 
 function __fish_veth_exporter_needs_command
@@ -52,6 +52,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l peak.window
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l limits.series -d 'Limit of veth series, 0 for none; further pairs are summed under other' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l metrics.created -d 'Whether OpenMetrics has the time at which each total began (_created)' -r -f -a "true\t''
 false\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l limits.interfaces -d 'Limit of the label sets of a workload, 0 for none; its further interfaces are summed under other' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.labels -d 'Label of containers and pods that veth_container_info shows as label_NAME; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.include -d 'Show only these containers: regular expression for the whole name, which is NAMESPACE/POD for a pod' -r
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.exclude -d 'Hide these containers: regular expression for the whole name' -r
@@ -98,6 +99,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l pe
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l limits.series -d 'Limit of veth series, 0 for none; further pairs are summed under other' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l metrics.created -d 'Whether OpenMetrics has the time at which each total began (_created)' -r -f -a "true\t''
 false\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l limits.interfaces -d 'Limit of the label sets of a workload, 0 for none; its further interfaces are summed under other' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.labels -d 'Label of containers and pods that veth_container_info shows as label_NAME; may be given several times' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.include -d 'Show only these containers: regular expression for the whole name, which is NAMESPACE/POD for a pod' -r
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.exclude -d 'Hide these containers: regular expression for the whole name' -r

@@ -42,8 +42,8 @@ pub(crate) async fn dial(address: DialAddress<'_>) -> io::Result<Box<dyn Stream>
     })
 }
 
-/// Opens a connection to a unix socket. Returns it with the process that listens there, as its id is seen from
-/// here (SO_PEERCRED).
+/// Opens a connection to a unix socket. Returns it with the id of the process that listens there, as seen
+/// from here (SO_PEERCRED).
 ///
 /// # Errors
 /// Returns the system's error.
