@@ -8,7 +8,9 @@ use crate::model::lack::{Lack, LackReason};
 use crate::model::text::Readable;
 use crate::model::workload::{Claim, Claims, Locator, Runtime, Started, Workload};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -124,8 +126,9 @@ pub(super) fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 pub(crate) struct NameWatch {
     inotify: Inotify,
     folder: PathBuf,
-    /// True once the folder has had a link: the name of a link that is gone does not say where it led to.
-    has_links: Cell<bool>,
+    /// The names that are links to a process, with that process, and those that lead nowhere: a name that is
+    /// gone does not say where it led to.
+    special: RefCell<BTreeMap<OsString, Option<u32>>>,
 }
 
 /// Returns the claim of a name on the namespace that is mounted on its file, or on that of the process that
@@ -203,9 +206,13 @@ impl NameWatch {
             | AddWatchFlags::IN_ONLYDIR
             | AddWatchFlags::IN_DELETE_SELF;
         inotify.add_watch(folder, what)?;
-        let mut files = std::fs::read_dir(folder)?.flatten();
-        let has_links = files.any(|file| file.file_type().is_ok_and(|kind| kind.is_symlink()));
-        Ok(NameWatch { inotify, folder: folder.to_owned(), has_links: Cell::new(has_links) })
+        let watch = NameWatch { inotify, folder: folder.to_owned(), special: RefCell::default() };
+        for entry in std::fs::read_dir(folder)?.flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                watch.came(entry.file_name());
+            }
+        }
+        Ok(watch)
     }
 
     /// Waits for changes; returns `None` when the folder itself is deleted.
@@ -215,28 +222,40 @@ impl NameWatch {
         let mut changes = Vec::new();
         for event in events {
             match event.name {
-                Some(name) if event.mask.intersects(gone) => {
-                    changes.push(NameChange::Went(Locator::Path(self.folder.join(name).into())));
-                    if self.has_links.get() {
-                        changes.push(NameChange::Unknown);
-                    }
-                }
-                Some(name) => {
-                    let path = self.folder.join(&name);
-                    let name = Readable(name.as_bytes()).to_string();
-                    if path.is_symlink() {
-                        self.has_links.set(true);
-                    }
-                    changes.push(match claim(name, path) {
-                        Ok(claim) => NameChange::Came(Box::new(claim)),
-                        // The reading of the folder reports it.
-                        Err(_) => NameChange::Unknown,
-                    });
-                }
+                Some(name) if event.mask.intersects(gone) => changes.extend(self.went(&name)),
+                Some(name) => changes.push(self.came(name)),
                 None => return None,
             }
         }
         Some(changes)
+    }
+
+    fn came(&self, name: OsString) -> NameChange {
+        let claim = claim(Readable(name.as_bytes()).to_string(), self.folder.join(&name));
+        let mut special = self.special.borrow_mut();
+        match &claim {
+            Ok(Claim { locator: Locator::Pid(pid), .. }) => _ = special.insert(name, Some(*pid)),
+            // The name may have been a link before, if another file was moved over it.
+            Ok(_) => _ = special.remove(&name),
+            Err(_) => _ = special.insert(name, None),
+        }
+        // The reading of the folder reports a name that leads nowhere.
+        claim.map_or(NameChange::Unknown, |claim| NameChange::Came(Box::new(claim)))
+    }
+
+    fn went(&self, name: &OsStr) -> Vec<NameChange> {
+        let mut special = self.special.borrow_mut();
+        let pid = match special.remove(name) {
+            None => return vec![NameChange::Went(Locator::Path(self.folder.join(name).into()))],
+            Some(None) => return vec![NameChange::Unknown],
+            Some(Some(pid)) => pid,
+        };
+        let went = NameChange::Went(Locator::Pid(pid));
+        // Another name of the process stays; the name of an ended process was reported to lead nowhere.
+        match special.values().any(|other| *other == Some(pid)) || !is_there(pid) {
+            true => vec![went, NameChange::Unknown],
+            false => vec![went],
+        }
     }
 }
 
@@ -329,6 +348,31 @@ mod tests {
         assert_eq!(found, ["good", r"v\xff\x0a"]);
         let [limit] = &claims.limits[..] else { panic!("one limit for all") };
         assert!(limit.what.starts_with(&format!("1006 names in {folder} lead to no namespace")), "{limit}");
+    }
+
+    #[test]
+    fn a_name_that_is_removed_takes_its_claim_and_only_one_that_led_elsewhere_has_all_read_again() {
+        let (names, own) = (Names::new("removed"), std::process::id());
+        std::fs::write(names.0.join("file"), "").unwrap();
+        names.link("clab", &format!("/proc/{own}/ns/net"));
+        names.link("other", "/proc/self/exe");
+        let watch = NameWatch::watch(&names.0).unwrap();
+        names.link("twin", &format!("/proc/{own}/ns/net"));
+        names.link("broken", "/nonexistent");
+        let process = || NameChange::Went(Locator::Pid(own));
+        let file = |name: &str| NameChange::Went(Locator::Path(names.0.join(name).into()));
+        let changes = watch.changes().unwrap();
+        assert!(matches!(&changes[..], [NameChange::Came(_), NameChange::Unknown]), "{changes:?}");
+        for (name, wanted) in [
+            ("file", vec![file("file")]),
+            ("other", vec![file("other")]),
+            ("twin", vec![process(), NameChange::Unknown]),
+            ("clab", vec![process()]),
+            ("broken", vec![NameChange::Unknown]),
+        ] {
+            std::fs::remove_file(names.0.join(name)).unwrap();
+            assert_eq!(watch.changes().unwrap(), wanted, "{name}");
+        }
     }
 
     #[test]
