@@ -17,10 +17,12 @@ fn a_source_that_is_disabled_names_nobody_and_has_no_series() {
     folder.name("vpn", &other);
     netns.veth("vpn0", &other, "eth0");
     let docker = format!("docker/{}", container.name());
+    // Its cgroup has the id.
+    let by_cgroup = format!("docker/{}", &container.id()[..12]);
     for (disabled, absent, wanted) in [
         ("podman", &["podman"][..], vec![docker.as_str(), "named/vpn"]),
         ("named", &["named"], vec![docker.as_str()]),
-        ("docker", &["docker"], vec!["named/vpn", "process/sleep"]),
+        ("docker", &["docker"], vec![by_cgroup.as_str(), "named/vpn"]),
         ("docker,process", &["docker", "process"], vec!["named/vpn"]),
         ("docker,podman,named,process", &["docker", "podman", "named", "process"], vec![]),
     ] {

@@ -70,7 +70,7 @@ fn four_runtimes_on_one_host_each_name_their_own_and_every_byte_is_counted() {
     let lxc_title = format!("lxc/{}", lxc.name());
     // A pod has no container's name; its containers are its members.
     let of_pod = ["cri/log", "cri/web"].map(|name| (name.to_owned(), Some("shop/web".to_owned())));
-    let owners = ["cri/", "docker/web", &lxc_title, "podman/web"].map(|name| (name.to_owned(), None));
+    let owners = ["cri/web", "docker/web", &lxc_title, "podman/web"].map(|name| (name.to_owned(), None));
     let mut wanted: Vec<(String, Option<String>)> = owners.into_iter().chain(of_pod).collect();
     wanted.sort();
     exporter.wait_for(SOON, "just these workloads are there", |m| (workloads(m) == wanted).then_some(()));

@@ -118,6 +118,23 @@ impl Followed {
     }
 }
 
+impl Followed {
+    /// Requests answers as ticks do until the engine's events are followed and nothing more is asked for: the
+    /// lists that follow the subscription come at once and 2 s later. Returns what was asked for.
+    fn tick_until_rest(&self, engine: &OneContainer) -> BTreeSet<String> {
+        let (mut asked, limit) = (BTreeSet::new(), Instant::now() + 3 * LIMIT);
+        loop {
+            self.tick_for(Duration::from_secs(3));
+            let more = engine.take_asked();
+            if more.is_empty() && !engine.streams.lock().unwrap().is_empty() {
+                return asked;
+            }
+            asked.extend(more);
+            assert!(Instant::now() < limit, "never at rest: {asked:?}");
+        }
+    }
+}
+
 fn has_web(answer: &Claimed) -> bool {
     matches!(answer, Some(Ok(claims)) if claims.claims.len() == 1 && claims.claims[0].owner.name == "web")
 }
@@ -127,19 +144,7 @@ fn at_rest_ticks_ask_nothing_and_an_event_asks_for_what_it_may_have_changed() {
     let engine = OneContainer::start(Events::Follow, Duration::ZERO);
     let followed = engine.follow();
     followed.tick_until(LIMIT, has_web);
-    // The subscription, and the lists that follow it at once and 2 s later.
-    let mut begun = BTreeSet::new();
-    let limit = Instant::now() + 3 * LIMIT;
-    loop {
-        followed.tick_for(Duration::from_secs(3));
-        let asked = engine.take_asked();
-        if asked.is_empty() && begun.contains("/events") {
-            break;
-        }
-        begun.extend(asked);
-        assert!(Instant::now() < limit, "never at rest: {begun:?}");
-    }
-    let begun: Vec<String> = begun.into_iter().collect();
+    let begun: Vec<String> = followed.tick_until_rest(&engine).into_iter().collect();
     let wanted = ["/containers/c1aaaaaaaaaa/json", "/containers/json", "/events", "/networks", "/version"];
     assert_eq!(begun, wanted);
     followed.tick_for(Duration::from_secs(4));
@@ -225,9 +230,8 @@ fn an_engine_that_was_stopped_and_that_a_dial_would_start_is_not_dialled_until_s
     asker.processes = Processes::new(&proc);
     let followed = Followed::new(asker);
     followed.tick_until(LIMIT, has_web);
-    followed.tick_for(Duration::from_secs(4));
+    followed.tick_until_rest(&engine);
     std::fs::remove_dir_all(proc.join("700")).unwrap();
-    engine.take_asked();
     engine.streams.lock().unwrap().clear();
     followed.tick_until(LIMIT, |answer| match answer {
         Some(Err(lack)) => lack.what.ends_with("it has ended, and a connection to its socket would start it"),
@@ -257,9 +261,11 @@ fn an_engine_that_listens_itself_is_dialled_again_when_its_events_end() {
     asker.processes = Processes::new(&proc);
     let followed = Followed::new(asker);
     followed.tick_until(LIMIT, has_web);
-    followed.tick_for(Duration::from_secs(4));
-    engine.take_asked();
+    followed.tick_until_rest(&engine);
     engine.streams.lock().unwrap().clear();
-    followed.tick_for(Duration::from_secs(4));
-    assert!(engine.count("/events") > 0 && engine.count("/containers/json") > 0);
+    let begin = Instant::now();
+    while engine.count("/events") == 0 || engine.count("/containers/json") == 0 {
+        assert!(begin.elapsed() < LIMIT, "the events are not followed again");
+        followed.tick_for(Duration::from_millis(100));
+    }
 }
