@@ -92,6 +92,7 @@ fn normalised(text: &str) -> String {
     let varying = [
         "process_",
         "veth_exporter_collector_duration_seconds",
+        "veth_exporter_engine_requests_total",
         "veth_exporter_late_ticks_total",
         "veth_exporter_stale_scrapes_total",
     ];
