@@ -16,7 +16,7 @@ pub(crate) struct Bed {
     prefix: String,
     folder: PathBuf,
     pairs: usize,
-    /// Where each port's datagrams go: all nodes behind it.
+    /// The destination of each port's datagrams: all nodes behind it.
     behind: Vec<SocketAddrV6>,
 }
 

@@ -36,7 +36,7 @@ pub(crate) trait Layout: Send + Sync {
     fn begun(&self, family: usize, row: usize, scene: &Scene) -> Option<Duration>;
 }
 
-/// How an exposition is written.
+/// The format of an exposition and its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Style {
     pub format: Format,

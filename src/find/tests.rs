@@ -1,4 +1,4 @@
-//! What is pasted -> what is answered, on a host with all kinds of things.
+//! Tables of pasted texts and their answers, on a host with all kinds of things.
 
 use super::*;
 use crate::model::inventory::{EngineInventory, InventoryContainer, InventoryNetwork};

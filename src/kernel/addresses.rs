@@ -12,7 +12,7 @@ impl Resolver {
     /// which needs CAP_NET_ADMIN in that namespace).
     ///
     /// # Errors
-    /// As for [`links`](Resolver::links).
+    /// Fails as [`links`](Resolver::links) does.
     pub fn addresses(&mut self, nsid: Option<u32>) -> Result<Vec<IpAddress>, LookFailure> {
         let mut request = AddressMessage::default();
         if let Some(nsid) = nsid {

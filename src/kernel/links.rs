@@ -87,7 +87,7 @@ impl Resolver {
     /// that is too long for a dump is left out.
     ///
     /// # Errors
-    /// As for [`links`](Resolver::links).
+    /// Fails as [`links`](Resolver::links) does.
     pub(crate) fn described_links(&mut self, nsid: Option<u32>) -> Result<Vec<DescribedLink>, LookFailure> {
         let mut found = Vec::new();
         let each = |found: &mut Vec<DescribedLink>, message: AnswerMessage<'_>| {

@@ -28,7 +28,7 @@ pub(crate) struct Topology {
     asked_links: BTreeMap<u32, bool>,
 }
 
-/// What to read again because ends disagree.
+/// The links and namespaces to read again because ends disagree.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Doubts {
     /// The nsids of namespaces.

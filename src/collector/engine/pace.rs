@@ -1,5 +1,5 @@
-//! When an engine is asked for its lists: on its events, on a slow check, and again and again where it has no
-//! events.
+//! The times at which an engine is asked for its lists: on its events, on a slow check, and again and again
+//! where it has no events.
 
 use std::time::Duration;
 use tokio::time::Instant;

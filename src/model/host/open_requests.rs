@@ -26,7 +26,7 @@ pub(super) struct OpenRequests {
 pub(super) struct Resync {
     /// The requests that are open.
     pub(super) open: BTreeSet<Request>,
-    /// Those of them that are not sent yet, about one namespace or claim each.
+    /// The requests of the resync that are not sent yet, each about one namespace or claim.
     unsent: BTreeSet<Request>,
     /// The numbers of those that are sent, of each [`Paced`] kind.
     sent: [usize; 2],

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The members that are known to be stranded, and the changes that no reader has taken yet.
 #[derive(Debug, Default)]
 pub(super) struct StrandedMembers {
-    /// By the member's id.
+    /// The stranded members by their ids.
     known: BTreeMap<String, Stranded>,
     begun: Vec<Stranded>,
     ended: Vec<Stranded>,

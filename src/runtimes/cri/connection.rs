@@ -94,7 +94,7 @@ impl CriConnection {
     /// reported once.
     ///
     /// # Errors
-    /// As [`ask`](CriConnection::ask) does, and if no entry can be read.
+    /// Fails as [`ask`](CriConnection::ask) does, and if no entry can be read.
     pub(super) async fn list<Q: Question, T: prost::Message + Default>(
         &self,
         question: Q,

@@ -1,6 +1,6 @@
-//! What is read of an engine's answers. Every enumeration is a text. A field that is not of the expected type
-//! counts as absent, an entry without an id is left out, and of a list that ends early what comes
-//! before its end counts: what is damaged costs only what it would have reported.
+//! The fields that are read of an engine's answers. Every enumeration is a text. A field that is not of the
+//! expected type counts as absent, an entry without an id is left out, and of a list that ends early what
+//! comes before its end counts: what is damaged costs only what it would have reported.
 
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! How often an engine is asked, and what happens to one that is slow or has stopped.
+//! Tests of the number of requests to an engine, and of an engine that is slow or has stopped.
 
 use super::*;
 use crate::model::lack::LackReason;
@@ -8,7 +8,7 @@ const ONE: &str = r#"[{"Id":"c1aaaaaaaaaa","Names":["/web"],"NetworkSettings":{"
 const INSPECTED: &str = r#"{"Id":"c1aaaaaaaaaa","State":{"Pid":4711},"HostConfig":{"NetworkMode":"bridge"}}"#;
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
 
-/// What an engine does with a subscription to its events.
+/// The answer of an engine to a subscription to its events.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Events {
     Follow,
@@ -133,6 +133,15 @@ impl Followed {
             assert!(Instant::now() < limit, "never at rest: {asked:?}");
         }
     }
+
+    /// Requests answers as ticks do until each of these calls has been made.
+    fn tick_until_asked(&self, engine: &OneContainer, calls: &[&str]) {
+        let begin = Instant::now();
+        while calls.iter().any(|call| engine.count(call) == 0) {
+            assert!(begin.elapsed() < LIMIT, "not all of {calls:?} are made");
+            self.tick_for(Duration::from_millis(100));
+        }
+    }
 }
 
 fn has_web(answer: &Claimed) -> bool {
@@ -245,11 +254,7 @@ fn an_engine_that_was_stopped_and_that_a_dial_would_start_is_not_dialled_until_s
     assert_eq!(engine.take_asked(), Vec::<String>::new());
     procfs(&engine.folder, &[(703, "dockerd")]);
     followed.tick_until(LIMIT, has_web);
-    let begin = Instant::now();
-    while engine.count("/events") == 0 {
-        assert!(begin.elapsed() < LIMIT, "the events are not followed again");
-        followed.tick_for(Duration::from_millis(100));
-    }
+    followed.tick_until_asked(&engine, &["/events"]);
 }
 
 #[test]
@@ -263,9 +268,5 @@ fn an_engine_that_listens_itself_is_dialled_again_when_its_events_end() {
     followed.tick_until(LIMIT, has_web);
     followed.tick_until_rest(&engine);
     engine.streams.lock().unwrap().clear();
-    let begin = Instant::now();
-    while engine.count("/events") == 0 || engine.count("/containers/json") == 0 {
-        assert!(begin.elapsed() < LIMIT, "the events are not followed again");
-        followed.tick_for(Duration::from_millis(100));
-    }
+    followed.tick_until_asked(&engine, &["/events", "/containers/json"]);
 }

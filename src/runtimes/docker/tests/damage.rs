@@ -218,7 +218,7 @@ async fn a_container_is_looked_up_by_an_address_that_the_engine_has_given_it() {
     }
 }
 
-/// As Podman 5.8 answers (shortened): the pod kp of `podman kube play`, with its infra container.
+/// The answer of Podman 5.8, shortened: the pod kp of `podman kube play`, with its infra container.
 const PODS: &str = r#"[
     {"Id":"f00dfeed0001","Names":["732d7ff29fa7-infra"],"Image":"localhost/podman-pause:5.8","Labels":null,
      "Networks":["podman-default-kube-network"],"Pid":4711,"StartedAt":1,"Pod":"732d7ff29fa7","PodName":"kp","IsInfra":true,"State":"running"},

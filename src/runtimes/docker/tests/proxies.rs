@@ -61,7 +61,7 @@ fn behind(proxy: Proxy) -> Lab {
     })
 }
 
-/// What is known of an engine behind a proxy.
+/// The knowledge of an engine behind a proxy.
 #[derive(Debug, PartialEq)]
 struct Known {
     /// The names of the containers, and the networks of the one called web.
@@ -69,7 +69,7 @@ struct Known {
     of_web: usize,
     /// The networks, with their bridges.
     networks: usize,
-    /// What the source says that it lacks: the call and the setting.
+    /// The lacks that the source reports: the call and the setting.
     lacks: Vec<&'static str>,
 }
 
