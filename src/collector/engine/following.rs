@@ -87,7 +87,8 @@ impl Engine {
                 () = passed(due), if !absent => Cause::Due,
                 () = inspected(api) => Cause::Inspected,
             };
-            let state = *stream.borrow_and_update();
+            // Without an update: a change that came beside another cause is the cause of the next turn.
+            let state = *stream.borrow();
             if !follower.act(cause, state).await {
                 return;
             }
