@@ -147,7 +147,7 @@ fn rows(scene: &Scene) -> Rows<Interface> {
     for (index, other) in scene.others.iter().enumerate().filter(|(_, other)| !is_ignored(other.name)) {
         rows.add(Interface::Other(index), |block| interface(block, names, &other.ownership, other.name));
     }
-    if scene.overflow.1 {
+    if scene.overflow.containers {
         rows.add(Interface::Overflow, |block| {
             names.write(block, "", "", "");
             for name in ["id", "interface", "name"] {

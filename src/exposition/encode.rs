@@ -19,6 +19,8 @@ use std::time::Duration;
 /// The label blocks of a scene's families.
 pub(crate) struct VethTables {
     devices: Rows<Port>,
+    /// The values of each family's rows, which belong to the scene; empty for a family of other values.
+    states: Vec<Vec<u64>>,
     device_infos: Rows<()>,
     workloads: Rows<usize>,
     workload_infos: Rows<()>,
@@ -29,7 +31,7 @@ pub(crate) struct VethTables {
 #[derive(Clone, Copy)]
 enum Port {
     /// The index of a pair, and of a side of it.
-    Of(usize, usize),
+    Of(u32, u8),
     /// The sum of all ports beyond the limit of series.
     Overflow,
 }
@@ -43,8 +45,11 @@ impl VethTables {
         let info = |block: &mut LabelBlock<'_>, port: &ShownSide, peer: &ShownSide| {
             device_info(block, names, port, peer)
         };
+        let port = |pair: usize, side: usize| Port::Of(pair as u32, side as u8);
+        let devices = with_overflow(ports(scene, port, each), scene.overflow.ports, names).sorted();
         VethTables {
-            devices: with_overflow(ports(scene, Port::Of, each), scene.overflow.0, names).sorted(),
+            states: FAMILIES.iter().map(|family| states(&family.series, &devices.keys, scene)).collect(),
+            devices,
             device_infos: ports(scene, |_, _| (), info).sorted(),
             workloads: workloads(&scene.workloads, names),
             workload_infos: workload_infos(&scene.ownerships, names),
@@ -79,14 +84,15 @@ impl Layout for VethTables {
             Series::DeviceCounter(value) => {
                 let overflow = view.overflow.ports.unwrap_or_default();
                 values.fill(self.devices.keys[rows].iter().map(|port| match *port {
-                    Port::Of(pair, side) => value(&view.samples[pair][side]),
+                    Port::Of(pair, side) => value(&view.samples[pair as usize][usize::from(side)]),
                     Port::Overflow => value(&overflow),
                 }));
             }
             // A sum of these values would have no meaning.
-            Series::DeviceState(value) => {
-                values.fill_some(self.devices.keys[rows].iter().map(|port| match *port {
-                    Port::Of(pair, side) => view.scene.pairs[pair].sides[side].link.as_ref().map(value),
+            Series::DeviceState(_) => {
+                let states = self.states[family][rows.clone()].iter();
+                values.fill_some(states.zip(&self.devices.keys[rows]).map(|(state, port)| match port {
+                    Port::Of(..) => Some(*state),
                     Port::Overflow => None,
                 }));
             }
@@ -126,6 +132,16 @@ fn ports<K: Copy>(
         }
     }
     rows
+}
+
+/// Returns the value of each row of a family of states.
+fn states(series: &Series, rows: &[Port], scene: &Scene) -> Vec<u64> {
+    let Series::DeviceState(value) = series else { return Vec::new() };
+    let state = |port: &Port| match *port {
+        Port::Of(pair, side) => scene.pairs[pair as usize].sides[usize::from(side)].link.as_ref().map(value),
+        Port::Overflow => None,
+    };
+    rows.iter().map(|port| state(port).unwrap_or_default()).collect()
 }
 
 /// Adds a row for the ports beyond the limit. No port has the same labels: an interface's label is never

@@ -62,7 +62,7 @@ impl PairsText {
             }
         };
         let Some(pair) = self.written.checked_sub(1) else {
-            let (matched, summed) = (self.matched, source.view().scene.summed);
+            let (matched, summed) = (self.matched, source.view().scene.overflow.pairs);
             write!(piece, r#"{{"matched":{matched},"summed":{summed},"pairs":["#)
                 .map_err(serde_json::Error::io)?;
             return Ok(true);
@@ -140,7 +140,7 @@ impl<'a> PairsDocument<'a> {
         let visible = scene.single.iter().filter(|(side, _)| !side.hidden);
         PairsDocument {
             matched: scene.pairs.len(),
-            summed: scene.summed,
+            summed: scene.overflow.pairs,
             pairs: AllPairs(source),
             unpaired: visible.map(|(side, why)| PairRow::unpaired(side, *why)).collect(),
         }

@@ -348,10 +348,7 @@ impl Host {
     fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {
         let result = answer.map(|samples| {
             self.status.bad_messages += samples.bad_messages;
-            for (ifindex, counters) in &samples.counters {
-                let end = End { netns: NetnsId::Host, ifindex: *ifindex };
-                self.known.ledger.sample(end, counters);
-            }
+            self.known.ledger.sample_host(&samples.counters);
             if let Some(length) = self.schedule.end_tick(now) {
                 self.known.ledger.tick(now, length, self.config.peak_window);
             }

@@ -11,13 +11,14 @@ use super::series::{OTHER, OutputLimits};
 use super::slab::Slab;
 use super::workload::Workload;
 use crate::model::policy::TRANSIT;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 mod account;
 mod book;
 mod counted;
+mod index;
 mod labels;
 mod overflow;
 mod totals;
@@ -26,10 +27,11 @@ mod unattributed;
 
 use self::account::Account;
 use self::book::Book;
+use self::index::AccountIndex;
 pub use self::labels::{LabelSet, NetworkLabels};
 use self::overflow::Placement;
 pub(crate) use self::overflow::{Overflow, RowKind, SeriesCost};
-use self::totals::TotalId;
+pub(crate) use self::totals::TotalId;
 pub(crate) use self::traffic::Flow;
 pub use self::traffic::Traffic;
 pub(crate) use self::unattributed::Unattributed;
@@ -41,8 +43,7 @@ pub(crate) type AccountId = u32;
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     accounts: Slab<Account>,
-    /// The account and the side of each end.
-    at: HashMap<End, (AccountId, usize)>,
+    at: AccountIndex,
     /// The accounts of pairs with only one end left. They stay open until that end is gone too, because it
     /// may deliver the last counters.
     lingering: BTreeSet<AccountId>,
@@ -92,28 +93,34 @@ pub(crate) enum Booking {
 }
 
 impl Ledger {
-    /// Books an end's counters as read now. Returns the account and the side of the end.
-    pub(crate) fn sample(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
-        self.change(end, |account, side| {
-            account.counted.observe(side, seen);
-            account.counted.shown[side] = *seen;
-        })
+    /// Books the counters of all links of the host as read now, in the order of the dump.
+    pub(crate) fn sample_host(&mut self, links: &[(u32, Counters)]) {
+        for (position, (ifindex, seen)) in links.iter().enumerate() {
+            if let Some(place) = self.at.of_dumped(position, *ifindex) {
+                self.change(place, |account, side| account.counted.sample(side, seen));
+            }
+        }
     }
 
     /// Books an end's counters from a link message, which may be older than the last sample. Returns the
     /// account and the side of the end.
     pub(crate) fn observe(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
-        self.change(end, |account, side| account.counted.observe_link(side, seen))
+        let place = self.place(end)?;
+        self.change(place, |account, side| account.counted.observe_link(side, seen))
     }
 
     /// Books the counters of an end that has lost its peer: from then on each end shows only what it
     /// counted itself. Returns the account and the side of the end.
     pub(crate) fn observe_detached(&mut self, end: End, seen: &Counters) -> Option<(AccountId, usize)> {
-        self.change(end, |account, side| account.counted.observe_detached(side, seen))
+        let place = self.place(end)?;
+        self.change(place, |account, side| account.counted.observe_detached(side, seen))
     }
 
-    fn change(&mut self, end: End, observe: impl FnOnce(&mut Account, usize)) -> Option<(AccountId, usize)> {
-        let (id, side) = self.place(end)?;
+    fn change(
+        &mut self,
+        (id, side): (AccountId, usize),
+        observe: impl FnOnce(&mut Account, usize),
+    ) -> Option<(AccountId, usize)> {
         let account = self.accounts.get_mut(id)?;
         observe(account, side);
         account.book_traffic(&mut self.book);
@@ -122,7 +129,7 @@ impl Ledger {
 
     /// Marks the end and its pair as deleted: a later link with the same id is a different one.
     pub(crate) fn end(&mut self, end: End) {
-        if let Some((id, _)) = self.at.remove(&end)
+        if let Some((id, _)) = self.at.remove(end)
             && let Some(account) = self.accounts.get_mut(id)
         {
             account.ended = true;
@@ -152,18 +159,14 @@ impl Ledger {
 
     /// Returns the account and the side of an end.
     pub(crate) fn place(&self, end: End) -> Option<(AccountId, usize)> {
-        self.at.get(&end).copied()
+        self.at.get(end)
     }
 
-    /// Returns the counters of a pair's two ends as last read.
-    pub(crate) fn shown(&self, id: AccountId) -> [Counters; 2] {
-        self.accounts.get(id).map(|account| account.counted.shown).unwrap_or_default()
-    }
-
-    /// Returns the rates of a pair in the last tick, as its first side sees them; `None` before the pair's
-    /// first tick.
-    pub(crate) fn rates(&self, id: AccountId) -> Option<Rates> {
-        self.accounts.get(id)?.counted.rates
+    /// Returns the counters of a pair's two ends as last read, and the rates of the pair in the last tick, as
+    /// its first side sees them; `None` before the pair's first tick.
+    pub(crate) fn latest(&self, id: AccountId) -> ([Counters; 2], Option<Rates>) {
+        let latest = |account: &Account| (account.counted.shown, account.counted.rates);
+        self.accounts.get(id).map(latest).unwrap_or_default()
     }
 
     /// Returns the total that each side of a pair is booked to, and true if other sides are booked to it as
@@ -265,9 +268,7 @@ impl Ledger {
                 loose.remove(&id);
                 if let Some(account) = self.accounts.get_mut(id) {
                     for end in account.ends {
-                        if self.at.get(&end).is_some_and(|(at, _)| *at == id) {
-                            self.at.remove(&end);
-                        }
+                        self.at.remove_from(end, id);
                     }
                     if turned {
                         account.swap_sides();
@@ -282,7 +283,8 @@ impl Ledger {
             }
             None => self.accounts.insert(Account::new(ends, now)),
         };
-        self.at.extend([(ends[0], (id, 0)), (ends[1], (id, 1))]);
+        self.at.insert(ends[0], (id, 0));
+        self.at.insert(ends[1], (id, 1));
         let Some(account) = self.accounts.get_mut(id) else { return };
         if goes_on {
             return;
@@ -302,9 +304,7 @@ impl Ledger {
     fn close(&mut self, id: AccountId, now: Duration) {
         let Some(mut account) = self.accounts.remove(id) else { return };
         for end in account.ends {
-            if self.at.get(&end).is_some_and(|(at, _)| *at == id) {
-                self.at.remove(&end);
-            }
+            self.at.remove_from(end, id);
         }
         self.in_transit.remove(&id);
         self.book.charge(&mut account, None, 0);
@@ -337,10 +337,10 @@ impl Ledger {
         let named = self.book.new_labels(account, &labels);
         let ports = labels.iter().all(Option::is_none);
         let totals = self.book.place(account, labels, &cost, now, limits);
-        totals.into_iter().flatten().for_each(|total| self.book.workloads.hold(total));
-        for total in std::mem::replace(&mut account.totals, totals).into_iter().flatten() {
-            self.book.workloads.release(total, now);
-        }
+        let before = std::mem::replace(&mut account.totals, totals);
+        let changed = [0, 1].into_iter().filter(|&side| before[side] != totals[side]);
+        changed.clone().filter_map(|side| totals[side]).for_each(|total| self.book.workloads.hold(total));
+        changed.filter_map(|side| before[side]).for_each(|total| self.book.workloads.release(total, now));
         let was_in_transit = account.in_transit;
         account.in_transit = ports && now.saturating_sub(account.arrived) < TRANSIT;
         match account.in_transit {
@@ -390,7 +390,8 @@ impl Ledger {
         self.book.shown_totals()
     }
 
-    /// Returns a number that changes whenever a total is added or forgotten, or begins earlier.
+    /// Returns a number that changes whenever a total is added or forgotten, begins earlier, or becomes or
+    /// ceases to be shared.
     pub(crate) fn version(&self) -> u64 {
         self.book.version()
     }
@@ -450,13 +451,14 @@ impl Ledger {
     /// Returns the totals of the workloads that the user's filter shows, sorted by labels.
     pub(crate) fn workloads(&self) -> impl Iterator<Item = WorkloadTotal<'_>> {
         let shown = self.book.workloads.iter().filter(|(_, total)| !total.detail.hidden);
-        shown.map(|(id, total)| WorkloadTotal {
-            id,
-            labels: &total.labels,
-            traffic: &total.traffic,
-            begun: total.begun,
-            peak: total.peaks.peak(),
-        })
+        shown.map(|(id, total)| WorkloadTotal { id, labels: &total.labels, begun: total.begun })
+    }
+
+    /// Returns the traffic of a workload's total and its highest rates of the window; `None` if no pair
+    /// carried the total in it.
+    pub(crate) fn traffic(&self, id: TotalId) -> (Traffic, Option<Rates>) {
+        let total = self.book.workloads.get(id);
+        total.map(|total| (total.traffic, total.peaks.peak())).unwrap_or_default()
     }
 
     /// Returns the totals of networks, sorted by labels, each with the time at which it began.
@@ -470,11 +472,8 @@ pub(crate) struct WorkloadTotal<'a> {
     /// The number of the total, as in [`Ledger::totals`].
     pub id: TotalId,
     pub labels: &'a Arc<LabelSet>,
-    pub traffic: &'a Traffic,
     /// The time from which the total counts.
     pub begun: Duration,
-    /// The highest rates of the window; `None` if no pair carried the total in it.
-    pub peak: Option<Rates>,
 }
 
 #[cfg(test)]

@@ -78,39 +78,50 @@ impl Peaks {
 
 /// Returns `amount` divided by `length`, rounded to the nearest integer; 0 for a tick without a length.
 pub(crate) fn per_second(amount: u64, length: Duration) -> u64 {
+    const SECOND: u64 = 1_000_000_000;
     let nanos = length.as_nanos();
-    if nanos == 0 {
+    if nanos == 0 || amount == 0 {
         return 0;
     }
-    let rate = (u128::from(amount) * 1_000_000_000 + nanos / 2) / nanos;
+    // A division of 128 bits takes many times as long, and is rarely needed.
+    if let (Ok(nanos), Some(scaled)) = (u64::try_from(nanos), amount.checked_mul(SECOND))
+        && let Some(rounded) = scaled.checked_add(nanos / 2)
+    {
+        return rounded / nanos;
+    }
+    let rate = (u128::from(amount) * u128::from(SECOND) + nanos / 2) / nanos;
     u64::try_from(rate).unwrap_or(u64::MAX)
 }
 
 /// The maximum of a moving window: a queue of decreasing values, each with its time. A value leaves the
 /// queue when it is older than the window.
 #[derive(Clone, Debug, Default)]
-struct Highest(VecDeque<(Duration, u64)>);
+struct Highest {
+    /// The head of the queue, which is the maximum. Steady traffic has no other value, and needs no further
+    /// memory.
+    first: Option<(Duration, u64)>,
+    later: VecDeque<(Duration, u64)>,
+}
 
 impl Highest {
     fn push(&mut self, now: Duration, value: u64) {
-        while self.0.back().is_some_and(|&(_, earlier)| earlier <= value) {
-            self.0.pop_back();
+        while self.later.back().is_some_and(|&(_, earlier)| earlier <= value) {
+            self.later.pop_back();
         }
-        // Steady traffic needs room for one.
-        if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact(self.0.len().max(1));
+        match self.first {
+            Some((_, earlier)) if earlier > value => self.later.push_back((now, value)),
+            _ => self.first = Some((now, value)),
         }
-        self.0.push_back((now, value));
     }
 
     fn forget(&mut self, before: Duration) {
-        while self.0.front().is_some_and(|&(at, _)| at < before) {
-            self.0.pop_front();
+        while self.first.is_some_and(|(at, _)| at < before) {
+            self.first = self.later.pop_front();
         }
     }
 
     fn get(&self) -> Option<u64> {
-        self.0.front().map(|&(_, value)| value)
+        self.first.map(|(_, value)| value)
     }
 }
 
@@ -131,6 +142,11 @@ mod tests {
         assert_eq!(peaks.peak().unwrap().receive_bytes, 2000);
         assert_eq!(per_second(1, Duration::ZERO), 0);
         assert_eq!(per_second(u64::MAX, Duration::from_nanos(1)), u64::MAX);
+        // Numbers of 64 bits are enough for the first two, and not for the third.
+        for (amount, rate) in [(18_446_744_072, 3_689_348_814), (3, 1), (u64::MAX, 3_689_348_814_741_910_323)]
+        {
+            assert_eq!(per_second(amount, Duration::from_secs(5)), rate, "{amount}");
+        }
     }
 
     #[test]

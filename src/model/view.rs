@@ -22,9 +22,6 @@ pub struct View {
     /// The rates of each of `scene.pairs` in the last tick, as its first side sees them; `None` before the
     /// pair's first tick.
     pub rates: Vec<Option<Rates>>,
-    /// The total that the two sides of each of `scene.pairs` are booked to; `None` for a port, for a hidden
-    /// side, and for a side that is booked to the interface `other`.
-    pub pair_totals: Vec<[Option<PairTotal>; 2]>,
     /// The total of each of `scene.workloads`.
     pub workloads: Vec<Traffic>,
     /// The highest rates of each of `scene.workloads` in the window; `None` if there are none.
@@ -57,7 +54,6 @@ impl View {
         Arc::ptr_eq(&self.scene, &other.scene)
             && self.samples == other.samples
             && self.rates == other.rates
-            && self.pair_totals == other.pair_totals
             && self.workloads == other.workloads
             && self.peaks == other.peaks
     }
@@ -71,7 +67,7 @@ impl View {
     /// Returns the index in `workloads` of the total that one side of a pair is booked to, if no other pair
     /// is booked to it.
     pub fn own_total(&self, pair: usize, side: usize) -> Option<usize> {
-        let total = self.pair_totals.get(pair)?[side].filter(|total| !total.shared)?;
+        let total = self.scene.pair_totals.get(pair)?[side].filter(|total| !total.shared)?;
         Some(total.index as usize)
     }
 
@@ -101,6 +97,9 @@ impl View {
 pub struct Scene {
     /// Every pair, in the order of its first end.
     pub pairs: Vec<Arc<ShownPair>>,
+    /// The total that the two sides of each of `pairs` are booked to; `None` for a port, for a hidden side,
+    /// and for a side that is booked to the interface `other`.
+    pub pair_totals: Vec<[Option<PairTotal>; 2]>,
     /// The veth ends without a pair, each with the reason.
     pub single: Vec<(Arc<ShownSide>, EndState)>,
     /// Label sets of the workloads' totals, sorted.
@@ -121,11 +120,19 @@ pub struct Scene {
     pub others: Vec<OtherLink>,
     /// The number of veth ends in each state.
     pub ends: BTreeMap<EndState, usize>,
-    /// True if the overflow has ever contained a port, and true if it has ever contained an interface of a
-    /// container.
-    pub overflow: (bool, bool),
+    /// The state of the overflow.
+    pub overflow: ShownOverflow,
+}
+
+/// What is in the overflow, or was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShownOverflow {
+    /// True if the overflow has ever contained a port.
+    pub ports: bool,
+    /// True if the overflow has ever contained an interface of a container.
+    pub containers: bool,
     /// The number of pairs in the overflow that the user's filter would show.
-    pub summed: usize,
+    pub pairs: usize,
 }
 
 /// A workload and the members that share its namespace.

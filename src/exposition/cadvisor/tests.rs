@@ -86,7 +86,6 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
         workloads: Vec::new(),
         peaks: Vec::new(),
         rates: Vec::new(),
-        pair_totals: Vec::new(),
         networks: Vec::new(),
         others: vec![counted; scene.others.len()],
         overflow: Default::default(),
@@ -247,7 +246,7 @@ fn a_cgroup_and_an_image_from_hell_stay_in_their_quotes() {
 fn the_interfaces_that_there_is_no_room_for_are_one_row() {
     let mut view = view(&[container()], &[]);
     view.overflow.containers = Some(Counters { receive_bytes: 5, ..Counters::default() });
-    Arc::make_mut(&mut view.scene).overflow.1 = true;
+    Arc::make_mut(&mut view.scene).overflow.containers = true;
     let text = encoded(&view);
     let rest = r#"container_network_receive_bytes_total{id="other",interface="other",name="other"} 5"#;
     assert!(text.lines().any(|line| line == rest), "{text}");

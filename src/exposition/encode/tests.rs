@@ -61,7 +61,6 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         networks: vec![traffic; scene.networks.len()],
         peaks: vec![None; scene.workloads.len()],
         rates: vec![None; scene.pairs.len()],
-        pair_totals: vec![[None; 2]; scene.pairs.len()],
         others: Vec::new(),
         overflow: Default::default(),
         stranded: Vec::new(),
@@ -276,7 +275,7 @@ fn the_ports_that_there_is_no_room_for_are_one_row_of_counters() {
     let mut view = view(&[(b"other", "other")]);
     let counters = Counters { receive_bytes: 5, ..Counters::default() };
     view.overflow.ports = Some(counters);
-    Arc::make_mut(&mut view.scene).overflow.0 = true;
+    Arc::make_mut(&mut view.scene).overflow.ports = true;
     let text = encoded(&view);
     let rest = r#"veth_device_receive_bytes_total{device="other",container="other",interface="other"} 5"#;
     assert_eq!(lines(&text, "veth_device_receive_bytes_total").len(), 2, "{text}");

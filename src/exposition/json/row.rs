@@ -150,7 +150,7 @@ impl<'a> RowSource<'a> {
 
     /// Returns the total that a side of a pair is booked to.
     fn total(self, pair: usize, side: usize) -> Option<PairTotal> {
-        self.view.pair_totals.get(pair)?[side]
+        self.view.scene.pair_totals.get(pair)?[side]
     }
 
     /// Returns the index of the total that only this side of this pair is booked to.
@@ -190,30 +190,24 @@ impl<'a> RowSource<'a> {
         PairRow { state: state.as_str().into(), ends }
     }
 
+    /// Returns the row of one end; of a hidden end no numbers.
     fn end(self, pair: usize, side: usize) -> EndRow<'a> {
         let shown = &self.view.scene.pairs[pair].sides[side];
         let place = PlaceRow::new(shown);
-        let link = match &shown.link {
-            Some(link) if !shown.hidden => link,
-            _ if shown.hidden => return EndRow { place, ..EndRow::default() },
-            _ => return self.numbers(pair, side, EndRow { place, ..EndRow::default() }),
-        };
+        if shown.hidden {
+            return EndRow { place, ..EndRow::default() };
+        }
+        let link = shown.link.as_ref();
         // The namespaces of interfaces are not read at each scrape.
-        let is_read = shown.role == Role::Port || self.epoch.is_none();
-        let counters = is_read.then(|| CounterRow::of_link(&self.view.samples[pair][side]));
-        let end =
-            EndRow { place, carrier_changes: Some(link.carrier_changes), counters, ..EndRow::default() };
-        self.numbers(pair, side, end)
-    }
-
-    /// Returns an end that is not hidden, with the numbers that belong to its labels.
-    fn numbers(self, pair: usize, side: usize, end: EndRow<'a>) -> EndRow<'a> {
+        let is_read = link.is_some() && (shown.role == Role::Port || self.epoch.is_none());
         EndRow {
+            carrier_changes: link.map(|link| link.carrier_changes),
+            counters: is_read.then(|| CounterRow::of_link(&self.view.samples[pair][side])),
             shared: self.total(pair, side).is_some_and(|total| total.shared),
             totals: self.total_row(pair, side),
             rates: self.rates(pair, side).map(RateRow::new),
             peaks: self.peaks(pair, side).map(RateRow::new),
-            ..end
+            place,
         }
     }
 }

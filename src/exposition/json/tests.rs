@@ -58,7 +58,6 @@ fn view(containers: &[&str]) -> View {
             .zip(&pairs)
             .map(|(n, _)| Some(Rates { transmit_bytes: n, ..Rates::default() }))
             .collect(),
-        pair_totals: pairs.iter().map(|pair| [None, Some(total(pair))]).collect(),
         workloads: vec![Traffic { receive: flow, ..Traffic::default() }; workloads.len()],
         peaks: vec![Some(Rates { receive_bytes: 10, ..Rates::default() }); workloads.len()],
         networks: Vec::new(),
@@ -67,6 +66,7 @@ fn view(containers: &[&str]) -> View {
         stranded: Vec::new(),
         ticked: Duration::from_secs(1),
         scene: Arc::new(Scene {
+            pair_totals: pairs.iter().map(|pair| [None, Some(total(pair))]).collect(),
             workloads_begun: vec![Duration::from_millis(500); workloads.len()],
             workloads: workloads.into_iter().map(Arc::new).collect(),
             pairs: pairs.into_iter().map(Arc::new).collect(),

@@ -54,7 +54,6 @@ fn view(containers: &[String]) -> View {
     View {
         samples: vec![[Counters::default(); 2]; containers.len()],
         rates: vec![None; containers.len()],
-        pair_totals: vec![[None; 2]; containers.len()],
         workloads: vec![Traffic::default(); containers.len()],
         peaks: vec![None; containers.len()],
         networks: Vec::new(),

@@ -3,9 +3,10 @@
 use super::input::Config;
 use super::knowledge::{Evaluated, Knowledge};
 use super::reading::Reading;
+use crate::model::ledger::{AccountId, TotalId};
 use crate::model::link::{Counters, End, Errors};
 use crate::model::series::{self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO};
-use crate::model::view::{OtherLink, PairTotal, Scene, SeriesStatus, View};
+use crate::model::view::{OtherLink, PairTotal, Scene, SeriesStatus, ShownOverflow, View};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// The scene and what it was built from.
 #[derive(Debug, Default)]
 pub(super) struct Presentation {
-    scene: OnceCell<Arc<Scene>>,
+    scene: OnceCell<NumberedScene>,
     /// True if the scene may show a container or a pod of a runtime.
     has_containers: OnceCell<bool>,
     built_from: SceneVersion,
@@ -24,6 +25,16 @@ pub(super) struct Presentation {
     others_version: u64,
     /// There are pods here, or a source that would report them: from then on [`Scene::pods`] is true.
     pods: bool,
+}
+
+/// A scene, and where its numbers are.
+#[derive(Debug)]
+struct NumberedScene {
+    scene: Arc<Scene>,
+    /// The account of each of the scene's pairs.
+    accounts: Vec<AccountId>,
+    /// The total of each of the scene's workloads.
+    totals: Vec<TotalId>,
 }
 
 /// The versions of the things that the scene is made from.
@@ -39,30 +50,16 @@ struct SceneVersion {
 impl Presentation {
     /// Returns what is shown; `ticked` is when the last tick ended.
     pub(super) fn view(&self, known: &Knowledge, reading: &Reading, ticked: Duration) -> View {
-        let scene = Arc::clone(self.scene.get_or_init(|| Arc::new(self.build(known))));
-        let (mut workloads, mut peaks) = (Vec::new(), Vec::new());
-        workloads.reserve_exact(scene.workloads.len());
-        peaks.reserve_exact(scene.workloads.len());
-        // By the number of the total.
-        let mut indices: Vec<Option<u32>> = Vec::with_capacity(scene.workloads.len());
-        for (index, total) in (0..).zip(known.ledger.workloads()) {
-            let id = total.id as usize;
-            indices.resize(indices.len().max(id + 1), None);
-            indices[id] = Some(index);
-            workloads.push(*total.traffic);
-            peaks.push(total.peak);
-        }
+        let NumberedScene { scene, accounts, totals } = self.scene.get_or_init(|| self.build(known));
         let read_last = |end: End| -> (Counters, Errors) {
             let link = known.topology.link(end.netns, end.ifindex);
             (link.map_or_else(Counters::default, |link| link.counters), reading.errors(end))
         };
-        let pair_total =
-            |(id, shared): (u32, bool)| Some(PairTotal { index: (*indices.get(id as usize)?)?, shared });
-        let pair_totals = |account| known.ledger.totals(account).map(|total| pair_total(total?));
+        let (samples, rates) = accounts.iter().map(|&account| known.ledger.latest(account)).unzip();
+        let (workloads, peaks) = totals.iter().map(|&total| known.ledger.traffic(total)).unzip();
         View {
-            rates: known.attribution.listed().map(|(_, account)| known.ledger.rates(account)).collect(),
-            pair_totals: known.attribution.listed().map(|(_, account)| pair_totals(account)).collect(),
-            samples: known.attribution.listed().map(|(_, account)| known.ledger.shown(account)).collect(),
+            rates,
+            samples,
             workloads,
             peaks,
             networks: known.ledger.networks().map(|(_, traffic, _)| *traffic).collect(),
@@ -70,16 +67,29 @@ impl Presentation {
             overflow: known.ledger.overflow(),
             ticked,
             stranded: known.owners.stranded().cloned().collect(),
-            scene,
+            scene: Arc::clone(scene),
         }
     }
 
-    fn build(&self, known: &Knowledge) -> Scene {
+    fn build(&self, known: &Knowledge) -> NumberedScene {
+        let totals: Vec<TotalId> = known.ledger.workloads().map(|total| total.id).collect();
+        // By the number of the total.
+        let mut indices: Vec<Option<u32>> = Vec::new();
+        for (index, &id) in (0..).zip(&totals) {
+            let id = id as usize;
+            indices.resize(indices.len().max(id + 1), None);
+            indices[id] = Some(index);
+        }
+        let pair_total =
+            |(id, shared): (TotalId, bool)| Some(PairTotal { index: (*indices.get(id as usize)?)?, shared });
+        let pair_totals = |account| known.ledger.totals(account).map(|total| pair_total(total?));
+        let accounts: Vec<AccountId> = known.attribution.listed().map(|(_, account)| account).collect();
         let overflow = known.ledger.overflow();
         let ownerships = known.attribution.sums().ownerships.keys();
         let networks = || known.ledger.networks();
-        Scene {
+        let scene = Scene {
             pairs: known.attribution.listed().map(|(pair, _)| Arc::clone(pair)).collect(),
+            pair_totals: accounts.iter().map(|&account| pair_totals(account)).collect(),
             single: known.attribution.single().map(|(side, why)| (Arc::clone(side), *why)).collect(),
             workloads: known.ledger.workloads().map(|total| Arc::clone(total.labels)).collect(),
             workloads_begun: known.ledger.workloads().map(|total| total.begun).collect(),
@@ -89,9 +99,13 @@ impl Presentation {
             pods: self.built_from.pods,
             others: self.listed_others().cloned().collect(),
             ends: known.attribution.ends(),
-            overflow: (overflow.ports.is_some(), overflow.containers.is_some()),
-            summed: known.attribution.sums().summed,
-        }
+            overflow: ShownOverflow {
+                ports: overflow.ports.is_some(),
+                containers: overflow.containers.is_some(),
+                pairs: known.attribution.sums().summed,
+            },
+        };
+        NumberedScene { scene: Arc::new(scene), accounts, totals }
     }
 
     /// Returns true if a container or a pod of a runtime may be shown, or a sum of some.

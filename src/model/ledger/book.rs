@@ -68,7 +68,8 @@ impl Book {
         (self.workloads.len() - self.hidden_totals, self.networks.len())
     }
 
-    /// Returns a number that changes whenever a total is added or forgotten, or begins earlier.
+    /// Returns a number that changes whenever a total is added or forgotten, begins earlier, or becomes or
+    /// ceases to be shared.
     pub(super) fn version(&self) -> u64 {
         self.workloads.version() + self.networks.version()
     }

@@ -50,6 +50,12 @@ impl Counted {
         });
     }
 
+    /// Records the counters of an end as read now.
+    pub(super) fn sample(&mut self, side: usize, seen: &Counters) {
+        self.observe(side, seen);
+        self.shown[side] = *seen;
+    }
+
     pub(super) fn observe(&mut self, side: usize, seen: &Counters) {
         self.highest[side] = highest(&self.highest[side], seen);
     }

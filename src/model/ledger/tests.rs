@@ -46,7 +46,8 @@ fn to(container: &str) -> Booking {
 
 /// Returns the container, received bytes and sent bytes of each total.
 fn totals(ledger: &Ledger) -> Vec<(&str, u64, u64)> {
-    let totals = ledger.workloads().map(|WorkloadTotal { labels, traffic, .. }| {
+    let totals = ledger.workloads().map(|WorkloadTotal { id, labels, .. }| {
+        let traffic = ledger.traffic(id).0;
         (labels.container.as_str(), traffic.receive.bytes, traffic.transmit.bytes)
     });
     totals.collect()
@@ -86,11 +87,11 @@ fn four_pairs_with_one_label_set_share_its_total_and_have_rates_of_their_own() {
     ledger.reconcile(&pairs, MINUTE, |_| false, |_| false);
     assign(&mut ledger, vec![to("twin"), to("twin"), to("twin"), to("twin")], MINUTE);
     let account = |ledger: &Whole, n: u32| ledger.place(end(None, 5 + n)).unwrap().0;
-    assert_eq!(ledger.rates(account(&ledger, 1)), None, "no tick has ended");
-    ledger.sample(end(None, 8), &sent(1_600));
+    assert_eq!(ledger.latest(account(&ledger, 1)).1, None, "no tick has ended");
+    ledger.sample_host(&[(8, sent(1_600))]);
     ledger.tick(MINUTE, Duration::from_secs(2), MINUTE);
     for n in 1..=4 {
-        let rates = ledger.rates(account(&ledger, n)).unwrap();
+        let rates = ledger.latest(account(&ledger, n)).1.unwrap();
         assert_eq!((rates.transmit_bytes, rates.receive_bytes), (if n == 3 { 300 } else { 0 }, 0), "{n}");
         assert!(ledger.totals(account(&ledger, n))[1].is_some_and(|(_, shared)| shared));
     }
@@ -98,7 +99,11 @@ fn four_pairs_with_one_label_set_share_its_total_and_have_rates_of_their_own() {
     let [port, interface] = ledger.totals(account(&ledger, 3));
     assert!(port.is_none() && interface.is_some_and(|(_, shared)| !shared), "the others are gone");
     ledger.tick(2 * MINUTE, Duration::from_secs(2), MINUTE);
-    assert_eq!(ledger.rates(account(&ledger, 3)), Some(Rates::default()), "the last tick, not the highest");
+    assert_eq!(
+        ledger.latest(account(&ledger, 3)).1,
+        Some(Rates::default()),
+        "the last tick, not the highest"
+    );
 }
 
 #[test]
@@ -349,7 +354,8 @@ fn what_two_parted_ends_have_kept_is_added_up() {
     ledger.observe(ends[1], &packets(0, 1010));
     ledger.observe_detached(ends[1], &packets(0, 1009));
     ledger.observe_detached(ends[0], &packets(1, 0));
-    assert_eq!(ledger.workloads().next().unwrap().traffic.receive.packets, 1010);
+    let total = ledger.workloads().next().unwrap().id;
+    assert_eq!(ledger.traffic(total).0.receive.packets, 1010);
 }
 
 /// Returns the counters of one end of a pair with a receiver that counts what its XDP program lets pass.

@@ -48,7 +48,8 @@ pub(super) struct Totals<L, D> {
     by_labels: BTreeMap<Arc<L>, TotalId>,
     /// The totals without a carrier, each with the time since which it has had none.
     idle: BTreeSet<(Duration, TotalId)>,
-    /// The number of times that a total was added or forgotten, or was set to begin earlier.
+    /// The number of times that a total was added or forgotten, was set to begin earlier, or became or ceased
+    /// to be shared.
     version: u64,
 }
 
@@ -59,7 +60,8 @@ impl<L, D> Default for Totals<L, D> {
 }
 
 impl<L: Ord, D> Totals<L, D> {
-    /// Returns a number that changes whenever a total is added or forgotten, or begins earlier.
+    /// Returns a number that changes whenever a total is added or forgotten, begins earlier, or becomes or
+    /// ceases to be shared.
     pub(super) fn version(&self) -> u64 {
         self.version
     }
@@ -110,6 +112,7 @@ impl<L: Ord, D> Totals<L, D> {
                 self.idle.remove(&(total.idle, id));
             }
             total.carriers += 1;
+            self.version += u64::from(total.carriers == 2);
         }
     }
 
@@ -118,6 +121,7 @@ impl<L: Ord, D> Totals<L, D> {
     pub(super) fn release(&mut self, id: TotalId, now: Duration) {
         if let Some(total) = self.slots.get_mut(id) {
             total.carriers -= 1;
+            self.version += u64::from(total.carriers == 1);
             if total.carriers == 0 {
                 total.idle = now;
                 self.idle.insert((now, id));

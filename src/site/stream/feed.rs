@@ -169,7 +169,7 @@ impl Feed {
         let pairs = || self.scene.pairs.iter().zip(&self.pairs);
         let mut now = Now::new(self);
         now.sources = Some(&self.sources);
-        now.summed = Some(self.scene.summed);
+        now.summed = Some(self.scene.overflow.pairs);
         now.appeared = pairs().map(|(shown, streamed)| StreamedPair::new(shown, streamed)).collect();
         for streamed in &self.pairs {
             now.add_changes(streamed.id, &Numbers::default(), &streamed.numbers);
@@ -190,7 +190,7 @@ impl Feed {
         let sources = source_rows(snapshot);
         let other_sources = self.sources != sources;
         self.sources = sources;
-        let other_summed = self.scene.summed != view.scene.summed;
+        let other_summed = self.scene.overflow.pairs != view.scene.overflow.pairs;
         let change = match Arc::ptr_eq(&self.scene, &view.scene) {
             true => SceneChange::default(),
             false => self.replace_scene(&view.scene),
@@ -204,7 +204,7 @@ impl Feed {
         }
         let mut now = Now::new(self);
         now.sources = other_sources.then_some(&self.sources);
-        now.summed = other_summed.then_some(self.scene.summed);
+        now.summed = other_summed.then_some(self.scene.overflow.pairs);
         now.vanished = change.vanished;
         let row = |&pair: &usize| StreamedPair::new(&self.scene.pairs[pair], &self.pairs[pair]);
         now.appeared = change.appeared.iter().map(row).collect();

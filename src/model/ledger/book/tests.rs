@@ -166,7 +166,8 @@ fn a_pair_in_the_rest_that_was_there_before_us_counts_from_when_it_was_found() {
         );
     }
     assert_eq!(ledger.overflow().ports.unwrap().transmit_bytes, 1);
-    assert_eq!(ledger.workloads().next().unwrap().traffic.receive, Flow { bytes: 1, ..Flow::default() });
+    let total = ledger.workloads().next().unwrap().id;
+    assert_eq!(ledger.traffic(total).0.receive, Flow { bytes: 1, ..Flow::default() });
 }
 
 #[test]

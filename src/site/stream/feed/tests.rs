@@ -50,7 +50,6 @@ fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
     let view = View {
         samples: vec![[Counters::default(); 2]; pairs.len()],
         rates: pairs.iter().map(|(_, bytes)| Some(sent(*bytes))).collect(),
-        pair_totals: pairs.iter().map(|pair| [None, Some(total(pair))]).collect(),
         workloads: vec![Traffic::default(); workloads.len()],
         peaks: vec![Some(Rates { receive_bytes: 900, ..Rates::default() }); workloads.len()],
         networks: Vec::new(),
@@ -59,6 +58,7 @@ fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
         stranded: Vec::new(),
         ticked: Duration::from_secs(second),
         scene: Arc::new(Scene {
+            pair_totals: pairs.iter().map(|pair| [None, Some(total(pair))]).collect(),
             pairs: pairs.iter().map(|(pair, _)| pair.clone().into()).collect(),
             workloads: workloads.into_iter().map(Arc::new).collect(),
             ..Scene::default()
