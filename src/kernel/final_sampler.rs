@@ -16,8 +16,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The limit of one read of the table, in bytes: some 120 links, in a fifth of a millisecond.
-const READ_AT_MOST: u64 = 16 << 10;
+/// The limit of one read of the table, in bytes: some 300 links, in half a millisecond.
+const READ_AT_MOST: u64 = 64 << 10;
 
 /// The number of reads that are left out after the table was too long.
 const TOO_LONG_FOR: u32 = 256;
@@ -41,7 +41,7 @@ impl DeviceTable {
     }
 
     /// Returns the counters of all links. Returns `None` if the table cannot be read, or is too long to be
-    /// read in a fifth of a millisecond: the caller then reads single links.
+    /// read in half a millisecond: the caller then reads single links.
     pub fn read(&mut self) -> Option<HashMap<Name, Counters>> {
         if let Some(left) = self.skip.checked_sub(1) {
             self.skip = left;
