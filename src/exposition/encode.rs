@@ -19,7 +19,8 @@ use std::time::Duration;
 /// The label blocks of a scene's families.
 pub(crate) struct VethTables {
     devices: Rows<Port>,
-    /// The values of each family's rows, which belong to the scene; empty for a family of other values.
+    /// The states of devices: a value for each row of `devices`, by the index of the family; empty for a
+    /// family of other values.
     states: Vec<Vec<u64>>,
     device_infos: Rows<()>,
     workloads: Rows<usize>,

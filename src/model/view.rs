@@ -124,7 +124,7 @@ pub struct Scene {
     pub overflow: ShownOverflow,
 }
 
-/// What is in the overflow, or was.
+/// The contents of the overflow, now or earlier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShownOverflow {
     /// True if the overflow has ever contained a port.
