@@ -17,6 +17,7 @@ use super::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+mod absent_engines;
 mod attribution;
 mod finals;
 mod input;
@@ -194,7 +195,7 @@ impl Host {
         let evaluated = known.evaluate(config, reading.started, everything, now);
         self.status.claims_rejected = known.claims_rejected();
         self.status.series = self.shown.update(&evaluated, known, config);
-        known.report_absent_engines(&mut self.status, config);
+        known.absent_engines.report(&known.evidence, &mut self.status, config, now);
         let mut requests = reading.request_links(&evaluated.settled, known, config.learning);
         requests.extend(known.request_engines(now));
         requests.extend(reading.request_names(known, now));

@@ -12,17 +12,16 @@
 //!
 //! Only a resync, a tick's counters and a scrape walk all pairs.
 
+use super::absent_engines::AbsentEngines;
 use super::attribution::{Attribution, Context};
 use super::input::{Config, ProcessInNetns, Request};
 use super::schedule::{Effects, Searching};
 use crate::model::cgroup;
-use crate::model::lack::{Lack, LackReason};
 use crate::model::ledger::{LabelSet, Ledger, OwnerHint, SeriesLimits, Unattributed};
 use crate::model::link::{End, Link, LinkKind, Name, NetnsId};
 use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState, generator, is_generated_name};
 use crate::model::policy::{EVALUATE_AT_LEAST, EVALUATE_AT_MOST, EVALUATE_IN_DOUBT, KEPT_UNATTRIBUTED};
 use crate::model::topology::{Settled, Topology};
-use crate::model::view::{Source, SourceStatus, Status};
 use crate::model::workload::{Expected, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -36,6 +35,7 @@ pub(super) struct Knowledge {
     pub attribution: Attribution,
     pub searching: Searching,
     pub ledger: Ledger,
+    pub absent_engines: AbsentEngines,
 }
 
 /// The result of an evaluation.
@@ -57,6 +57,7 @@ impl Knowledge {
             attribution: Attribution::default(),
             searching: Searching::default(),
             ledger: Ledger::default(),
+            absent_engines: AbsentEngines::default(),
         }
     }
 
@@ -187,29 +188,6 @@ impl Knowledge {
         self.ledger.attribute_late(|entry| late_owner(entry, evidence, now), news || over, now, &limits);
     }
 
-    /// Reports each engine that is not there although a container's cgroup proves that it is on this host.
-    pub(super) fn report_absent_engines(&self, status: &mut Status, config: &Config) {
-        for runtime in [Runtime::Docker, Runtime::Podman, Runtime::Cri] {
-            let Some(source) = Source::of(runtime) else { continue };
-            let known = status.sources.get(&source).and_then(|status| status.result.as_ref().err());
-            let is_known = known.is_some_and(|lack| lack.reason == LackReason::SocketAbsent);
-            match self.evidence.unreported(runtime) {
-                Some(_) if is_known => {}
-                Some(container) => {
-                    let (runtime_name, name) = (runtime.as_str(), &container.name);
-                    let sockets = config.sockets.get(&runtime).map_or("its usual address", String::as_str);
-                    let what = format!(
-                        "containers of {runtime_name} are here ({name}), and no engine listens at {sockets}"
-                    );
-                    let lack = Lack::new(LackReason::SocketAbsent, what);
-                    status.sources.insert(source, SourceStatus::new(Err(lack), Duration::ZERO));
-                }
-                None if is_known => _ = status.sources.remove(&source),
-                None => {}
-            }
-        }
-    }
-
     /// Returns the requests about processes that the last evaluation has made due.
     pub(super) fn due_requests(&mut self, config: &Config, now: Duration) -> Vec<Request> {
         let mut due = Vec::new();
@@ -285,6 +263,7 @@ impl Knowledge {
             self.ledger.waits_since().map(|since| since + KEPT_UNATTRIBUTED),
             self.owners.leaves_at(),
             self.ledger.expires_at(retention),
+            self.absent_engines.due(now),
         ];
         // What was due by now has just been evaluated.
         ends.into_iter().flatten().fold(now + at_least, Duration::min).max(now + EVALUATE_AT_MOST)

@@ -107,13 +107,20 @@ impl World {
         nsids.iter().filter_map(inhabitant).collect()
     }
 
-    /// Tells the host this, and answers all that it asks.
+    /// Applies an input to the host, and answers all requests.
     fn tell(&self, host: &mut Host, input: Input, now: Duration) {
+        self.tell_but(host, input, now, |_| false);
+    }
+
+    /// Applies an input to the host, and answers all requests but those that stay open.
+    fn tell_but(&self, host: &mut Host, input: Input, now: Duration, stays_open: impl Fn(&Request) -> bool) {
         let mut asked = VecDeque::from(host.apply(input, now));
         // A runtime may be asked again and again while a name is missing.
         for _ in 0..100 {
             let Some(request) = asked.pop_front() else { return };
-            asked.extend(host.apply(self.answer(request), now));
+            if !stays_open(&request) {
+                asked.extend(host.apply(self.answer(request), now));
+            }
         }
     }
 

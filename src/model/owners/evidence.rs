@@ -23,6 +23,8 @@ pub(crate) struct SourceState {
     pub may_name: bool,
     /// True if the source is configured or was there before, and failed to answer the last request.
     pub is_away: bool,
+    /// True while the first request is open.
+    is_unanswered: bool,
     /// The claims of the last good answer: names stay while an engine is away and its containers live on.
     claims: BTreeMap<Locator, Vec<Claim>>,
     pub networks: Vec<Network>,
@@ -204,7 +206,7 @@ impl Locations {
 impl Evidence {
     /// Returns the evidence of these sources before their first report.
     pub(crate) fn new(runtimes: impl IntoIterator<Item = Runtime>) -> Evidence {
-        let silent = || SourceState { may_name: true, ..SourceState::default() };
+        let silent = || SourceState { may_name: true, is_unanswered: true, ..SourceState::default() };
         let sources = runtimes.into_iter().map(|runtime| (runtime, silent())).collect();
         Evidence { sources, ..Evidence::default() }
     }
@@ -214,6 +216,7 @@ impl Evidence {
     pub(crate) fn answered(&mut self, runtime: Runtime, well: Option<bool>, now: Duration) -> bool {
         let source = self.sources.entry(runtime).or_default();
         source.asked = now;
+        source.is_unanswered = false;
         let before = (source.may_name, source.is_away);
         (source.may_name, source.is_away) = (well == Some(true), well == Some(false));
         (source.may_name, source.is_away) != before
@@ -460,6 +463,11 @@ impl Evidence {
         }
         let netns = self.by_cgroup.get(&engine)?.first()?;
         self.processes.get(netns).map(|process| &process.workload)
+    }
+
+    /// Returns true if no source's first request is open.
+    pub(crate) fn have_all_answered(&self) -> bool {
+        self.sources.values().all(|source| !source.is_unanswered)
     }
 
     fn forget_process(&mut self, netns: NetnsId) {

@@ -180,8 +180,11 @@ fn an_engine_that_is_not_there_is_reported_while_a_containers_cgroup_proves_that
         let mut world = World::with_containers(&[(0, 10)]);
         inhabit(&mut world, 0, 700, path, true);
         let mut host = new_host();
-        world.tick(&mut host, NOW);
-        world.tick(&mut host, NOW + SECOND);
+        for second in 0..3 {
+            assert!(!host.status().sources.contains_key(&Source::Docker), "{path} at {second} s");
+            world.tick(&mut host, NOW + second * SECOND);
+        }
+        world.tick(&mut host, NOW + 3 * SECOND);
         let status = host.status().sources.get(&Source::Docker).cloned();
         let lack = status.map(|status| status.result.unwrap_err());
         let wanted = Lack::new(
@@ -191,23 +194,58 @@ fn an_engine_that_is_not_there_is_reported_while_a_containers_cgroup_proves_that
         assert_eq!(lack, reported.then_some(wanted), "{path}");
         // The engine comes.
         world.docker_says(&[("web", 700, 10)]);
-        world.tick(&mut host, NOW + 2 * SECOND);
+        world.tick(&mut host, NOW + 4 * SECOND);
         assert_eq!(host.status().sources[&Source::Docker].result, Ok(()));
     }
     // The container goes.
     let mut world = World::with_containers(&[(0, 10)]);
     inhabit(&mut world, 0, 700, CGROUP, true);
     let mut host = new_host();
-    world.tick(&mut host, NOW);
-    world.tick(&mut host, NOW + SECOND);
+    for second in 0..4 {
+        world.tick(&mut host, NOW + second * SECOND);
+    }
     assert!(host.status().sources.contains_key(&Source::Docker));
     world.kill(0, 10);
     world.pids.clear();
     world.inhabitants.clear();
-    for second in 2..5 {
+    for second in 4..7 {
         world.tick(&mut host, NOW + second * SECOND);
     }
     assert!(!host.status().sources.contains_key(&Source::Docker));
+}
+
+/// The address of one engine may be that of another, which is asked there later: DOCKER_HOST is Podman's socket.
+#[test]
+fn no_engine_is_missing_before_each_source_has_answered_and_for_a_moment_after_that() {
+    let of_podman: &str = Box::leak(format!("/machine.slice/libpod-{ID}.scope").into_boxed_str());
+    for podman_comes in [true, false] {
+        let mut world = World::with_containers(&[(0, 10)]);
+        inhabit(&mut world, 0, 700, of_podman, true);
+        let mut host = Host::new(config(Learning::Polling), [Runtime::Docker, Runtime::Podman]);
+        let is_missing = |host: &Host| {
+            let status = host.status().sources.get(&Source::Podman);
+            status.is_some_and(|status| status.result.is_err())
+        };
+        let docker = Runtime::Docker;
+        for now in (0..10).map(|second| NOW + second * SECOND) {
+            world.tell_but(&mut host, Input::Tick, now, |request| {
+                matches!(request, Request::Claims(of) | Request::ClaimsOfNameless(of) if *of == docker)
+            });
+            assert!(!is_missing(&host), "Docker has not answered");
+        }
+        world.tick(&mut host, NOW + 10 * SECOND);
+        if podman_comes {
+            let claims = Some(Ok(Claims::default()));
+            let answer = Input::Claims { runtime: Runtime::Podman, answer: claims, took: Duration::ZERO };
+            host.apply(answer, NOW + 11 * SECOND);
+            assert!(!is_missing(&host));
+            continue;
+        }
+        world.tick(&mut host, NOW + 11 * SECOND);
+        assert!(!is_missing(&host), "Docker has just answered");
+        world.tick(&mut host, NOW + 12 * SECOND);
+        assert!(is_missing(&host));
+    }
 }
 
 /// A container makes a cgroup with the id of another one below its own, and a namespace for a process in it.
