@@ -244,12 +244,15 @@ impl Knowledge {
         found: Vec<ProcessInNetns>,
         now: Duration,
     ) {
-        let searched: Vec<NetnsId> = nsids.iter().map(|&nsid| self.topology.netns(Some(nsid))).collect();
-        let taken_back = self.searching.searches.answered(searched.iter().copied(), now);
-        self.searching.searched.extend(searched);
-        for process in found.into_iter().filter(|found| !taken_back.contains(&found.nsid)) {
-            self.evidence.add_process(self.topology.netns(Some(process.nsid)), process);
+        let netns = |nsid| self.topology.netns(Some(nsid));
+        let searched = self.searching.searches.answered(nsids, netns, now);
+        for process in found {
+            let netns = netns(process.nsid);
+            if searched.contains(&netns) {
+                self.evidence.add_process(netns, process);
+            }
         }
+        self.searching.searched.extend(searched);
     }
 
     /// Returns the time of the next evaluation, should nothing change before.
@@ -315,7 +318,6 @@ impl Knowledge {
         let netns = self.topology.netns(Some(nsid));
         self.topology.end_of(nsid);
         self.evidence.end_of(nsid, netns);
-        self.searching.searches.take_back(nsid);
     }
 }
 

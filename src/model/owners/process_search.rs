@@ -3,7 +3,8 @@
 use crate::model::host::Request;
 use crate::model::link::NetnsId;
 use crate::model::policy::SEARCH_PAUSE;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -12,9 +13,9 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct ProcessSearch {
     by_netns: BTreeMap<NetnsId, Search>,
-    /// The nsids that the kernel took back during an open search: its answer may concern the namespaces that
-    /// had these nsids before.
-    taken_back: BTreeSet<u32>,
+    /// The namespaces with an open request, by nsid, in the order of the requests: the kernel may give the nsid
+    /// to another namespace before the answer comes.
+    open: BTreeMap<u32, VecDeque<NetnsId>>,
 }
 
 /// The number of searches in a namespace, and the time of the next one.
@@ -22,8 +23,6 @@ pub(crate) struct ProcessSearch {
 struct Search {
     tries: u32,
     next: Duration,
-    /// True while a request is open.
-    open: bool,
 }
 
 impl ProcessSearch {
@@ -38,39 +37,44 @@ impl ProcessSearch {
         let mut nsids = BTreeSet::new();
         for &netns in unclaimed {
             self.by_netns.extend(before.remove_entry(&netns));
-            let search = self.by_netns.entry(netns).or_default();
-            if !search.open && now >= search.next {
-                search.open = true;
-                nsids.extend(netns.nsid());
+            let search = *self.by_netns.entry(netns).or_default();
+            let Some(nsid) = netns.nsid() else { continue };
+            if now >= search.next && !self.is_open(netns) {
+                self.open.entry(nsid).or_default().push_back(netns);
+                nsids.insert(nsid);
             }
         }
         (!nsids.is_empty()).then_some(Request::Search(nsids))
     }
 
-    /// Books the answer for these namespaces, each known by its present nsid. Returns the nsids for which the
-    /// answer is void.
+    /// Books the answer for these nsids; `present` returns the namespace that has an nsid now. Returns the
+    /// namespaces that were searched: those that had their nsid already at the request.
     pub(crate) fn answered(
         &mut self,
-        searched: impl Iterator<Item = NetnsId>,
+        nsids: &BTreeSet<u32>,
+        present: impl Fn(u32) -> NetnsId,
         now: Duration,
-    ) -> BTreeSet<u32> {
-        for netns in searched {
-            let search = self.by_netns.entry(netns).or_default();
-            search.open = false;
+    ) -> BTreeSet<NetnsId> {
+        let mut searched = BTreeSet::new();
+        for nsid in nsids {
+            let Entry::Occupied(mut open) = self.open.entry(*nsid) else { continue };
+            let netns = open.get_mut().pop_front();
+            if open.get().is_empty() {
+                open.remove();
+            }
+            searched.extend(netns.filter(|netns| *netns == present(*nsid)));
+        }
+        for netns in &searched {
+            let search = self.by_netns.entry(*netns).or_default();
             search.next = now + SECOND.saturating_mul(1 << search.tries.min(6)).min(SEARCH_PAUSE);
             search.tries += 1;
         }
-        match self.by_netns.values().any(|search| search.open) {
-            true => self.taken_back.clone(),
-            false => std::mem::take(&mut self.taken_back),
-        }
+        searched
     }
 
-    /// Notes that the kernel took back an nsid.
-    pub(crate) fn take_back(&mut self, nsid: u32) {
-        if self.by_netns.values().any(|search| search.open) {
-            self.taken_back.insert(nsid);
-        }
+    fn is_open(&self, netns: NetnsId) -> bool {
+        let open = netns.nsid().and_then(|nsid| self.open.get(&nsid));
+        open.is_some_and(|open| open.contains(&netns))
     }
 
     /// Returns true if the namespace was searched at least once.
@@ -80,6 +84,7 @@ impl ProcessSearch {
 
     /// Returns the time of the next request.
     pub(crate) fn due(&self) -> Option<Duration> {
-        self.by_netns.values().filter(|search| !search.open).map(|search| search.next).min()
+        let searches = self.by_netns.iter().filter(|(netns, _)| !self.is_open(**netns));
+        searches.map(|(_, search)| search.next).min()
     }
 }

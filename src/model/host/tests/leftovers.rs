@@ -118,3 +118,18 @@ proptest! {
         prop_assert_eq!(sizes_of(&host), sizes_of(&fresh));
     }
 }
+
+/// Found by the comparison of both implementations: the answer to a search comes after the kernel has given the
+/// nsid to another namespace, which was taken for a searched one.
+#[test]
+fn an_answer_about_the_namespace_that_had_an_nsid_before_is_no_search_of_the_one_that_has_it_now() {
+    use Step::{Add, DeleteNetns, Expect, Hear, Move, Name, Tick};
+    let mut kernel = Kernel::default();
+    kernel.now = NOW;
+    let mut host = new_host(&mut kernel);
+    let before = [Add([0, 1]), Hear(3), Tick, Tick, Name(3, 0), Tick, Add([0, 2]), Expect(0, 0), Tick];
+    let after = [DeleteNetns(2), Add([0, 0]), Add([0, 0]), Move(0, 2), Tick, Tick, Tick];
+    for step in before.into_iter().chain(after) {
+        kernel.step(&mut host, step);
+    }
+}
