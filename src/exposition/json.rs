@@ -3,6 +3,7 @@
 
 mod query;
 pub(crate) mod row;
+mod writer;
 
 use crate::exposition::pieces::PIECE;
 use crate::model::view::View;
@@ -11,6 +12,7 @@ use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use std::io::Write;
 use std::time::Duration;
+use writer::write_row;
 
 pub(crate) use query::Query;
 
@@ -69,7 +71,7 @@ impl PairsText {
         };
         if let Some(&index) = self.pairs.get(pair) {
             comma(piece, pair);
-            serde_json::to_writer(piece, &source.pair(index))?;
+            write_row(piece, &source.pair(index))?;
             return Ok(true);
         }
         let Some(end) = (pair - self.pairs.len()).checked_sub(1) else {
@@ -83,7 +85,7 @@ impl PairsText {
             return Ok(false);
         };
         comma(piece, end);
-        serde_json::to_writer(piece, &PairRow::unpaired(side, *state))?;
+        write_row(piece, &PairRow::unpaired(side, *state))?;
         Ok(true)
     }
 }
