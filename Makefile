@@ -1,5 +1,5 @@
 # The checks of this project, each by the name that CI gives it. `make help` lists them.
-.PHONY: help fmt lint doc msrv deny shellcheck test test-lib test-kernel test-engines test-clients test-repo faults fuzz fuzz-long image bench fresh
+.PHONY: help fmt lint doc msrv deny shellcheck test test-lib test-kernel test-engines test-clients test-repo faults fuzz fuzz-long image bench fresh field-engines
 
 LAB = cargo run --quiet --locked -p lab --bin lab --
 SCRIPTS = $(shell git grep -lE '^\#!(/bin/|/usr/bin/env )(ba)?sh' -- ':!*.md')
@@ -64,3 +64,6 @@ bench: ## what the exporter costs at 500 and 5,000 pairs
 
 fresh: ## both commands of the README in a Debian root that has nothing but Rust
 	tests/fresh
+
+field-engines: ## the exporter beside a newer Docker, in a root file system of Debian sid
+	tests/field/engines/run

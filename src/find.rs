@@ -10,7 +10,7 @@ mod tests;
 
 pub(crate) use absent::KnownPlace;
 pub(crate) use catalog::{Catalog, FindTarget, NetnsText};
-pub(crate) use pasted::{Pasted, PastedPlace, id_in_path};
+pub(crate) use pasted::{Pasted, PastedPlace};
 
 use catalog::CatalogEntry;
 use std::collections::{BTreeMap, BTreeSet};

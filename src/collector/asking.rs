@@ -51,7 +51,7 @@ pub(super) fn resolve(
         Request::Locate(locator) => {
             let cgroup = match locator {
                 Locator::Pid(pid) => processes.cgroup(pid),
-                Locator::Path(_) => None,
+                Locator::Path(_) | Locator::Container(_) => None,
             };
             let answer = resolver.locate(&locator).map(|netns| Location { netns, cgroup });
             Input::Located { locator, answer }

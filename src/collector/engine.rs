@@ -204,11 +204,12 @@ impl Engine {
         }
     }
 
-    /// Requests everything that the engine has, running or not; `None` if the engine is not expected.
+    /// Requests everything that the engine has, running or not; `None` if the engine is not expected. The
+    /// addresses of pods are there only if they are wanted.
     ///
     /// # Errors
     /// The reason why the engine could not be asked.
-    pub(crate) async fn inventory(&mut self) -> Result<Option<EngineInventory>, Lack> {
+    pub(crate) async fn inventory(&mut self, addresses: bool) -> Result<Option<EngineInventory>, Lack> {
         if !self.expected {
             return Ok(None);
         }
@@ -217,7 +218,7 @@ impl Engine {
                 Err(docker::Error::PassedOn(_)) => Ok(None),
                 answer => answer.map(Some).map_err(Lack::from),
             },
-            Api::Cri(cri) => cri.inventory().await.map(Some).map_err(Lack::from),
+            Api::Cri(cri) => cri.inventory(addresses).await.map(Some).map_err(Lack::from),
         }
     }
 

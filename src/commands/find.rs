@@ -5,7 +5,8 @@ use crate::cli::ListFormat;
 use crate::collector::{Engine, LookedUp, Sources};
 use crate::exposition::json;
 use crate::exposition::json::row::{CounterRow, EndRow, PairRow, PlaceRow};
-use crate::find::{Catalog, FindAnswer, FindTarget, KnownPlace, NetnsText, Pasted, PastedPlace, id_in_path};
+use crate::find::{Catalog, FindAnswer, FindTarget, KnownPlace, NetnsText, Pasted, PastedPlace};
+use crate::model::cgroup;
 use crate::model::host::{Located, LookFailure};
 use crate::model::link::{IpAddress, Name};
 use crate::model::text::printable;
@@ -167,7 +168,7 @@ impl FindSources {
         place.into_iter().for_each(|place| catalog.add_place(place));
         let mut unasked = Vec::new();
         for engine in &mut self.engines {
-            match self.runtime.block_on(engine.inventory()) {
+            match self.runtime.block_on(engine.inventory(pasted.is_address())) {
                 Ok(inventory) => catalog.add_inventory(engine.runtime(), inventory.unwrap_or_default()),
                 Err(reason) => {
                     unasked.push(format!("{} could not be asked: {reason}", engine.runtime().as_str()))
@@ -200,7 +201,8 @@ impl FindSources {
                 let command = printable(&String::from_utf8_lossy(&self.sources.processes.command(*pid)?));
                 let cgroup = self.sources.processes.cgroup(*pid);
                 let place = self.place_of(format!("process {pid} ({command})"), &Locator::Pid(*pid))?;
-                Some(KnownPlace { container: cgroup.as_deref().and_then(id_in_path), ..place })
+                let container = cgroup.as_deref().and_then(|path| cgroup::ids(path).next());
+                Some(KnownPlace { container: container.map(str::to_owned), ..place })
             }
             PastedPlace::File(path) => self.place_of(path.clone(), &Locator::Path(Path::new(path).into())),
         }
@@ -350,12 +352,13 @@ fn flow(bytes: u64, packets: u64, dropped: u64) -> String {
 /// Returns the commands that show this end without this program.
 fn by_hand(place: &PlaceRow<'_>, devices: &DeviceNames) -> Vec<String> {
     let device = devices.get(&(place.nsid, place.ifindex)).map(|name| quoted(name.as_bytes()));
-    let given = |text: &&str| !text.is_empty();
-    let id = place.workload.as_ref().map(|workload| &*workload.id).filter(given);
-    // A pod's own container has a name that users do not know.
-    let container = place.workload.as_ref().map(|workload| &*workload.container).filter(given).or(id);
-    let container = container.map(|name| quoted(name.as_bytes()));
-    let runtime = place.workload.as_ref().map(|workload| &*workload.runtime);
+    let workload = place.workload.as_ref();
+    let word = |text: &str| Some(quoted(text.as_bytes())).filter(|_| !text.is_empty());
+    let runtime = workload.map(|workload| &*workload.runtime);
+    let container = workload.and_then(|workload| word(&workload.container));
+    // The name that is shown need not be the engine's: it may come from a label, or from Swarm or Kubernetes.
+    let id = workload.and_then(|workload| word(&workload.id));
+    let short = workload.and_then(|workload| word(cgroup::short(&workload.id)));
     let within = match (place.nsid, runtime, container) {
         (None, ..) => Some(String::new()),
         (Some(_), Some("cri"), _) => id.map(|id| {
@@ -363,11 +366,8 @@ fn by_hand(place: &PlaceRow<'_>, devices: &DeviceNames) -> Vec<String> {
                 "nsenter -n -t \"$(crictl inspectp -o go-template --template '{{{{.info.pid}}}}' {id})\" "
             )
         }),
-        (Some(_), Some(engine @ ("docker" | "podman")), Some(name)) => {
-            // A Swarm task is shown as `service.slot`, but its container has another name.
-            let id = id.filter(|_| name.contains('.'));
-            let name = id.and_then(|id| id.get(..12)).map_or(name, str::to_owned);
-            Some(format!("nsenter -n -t \"$({engine} inspect -f '{{{{.State.Pid}}}}' {name})\" "))
+        (Some(_), Some(engine @ ("docker" | "podman")), _) => {
+            short.map(|id| format!("nsenter -n -t \"$({engine} inspect -f '{{{{.State.Pid}}}}' {id})\" "))
         }
         (Some(_), Some("lxc"), Some(name)) => Some(format!("nsenter -n -t \"$(lxc-info -pH -n {name})\" ")),
         (Some(_), Some("nspawn"), Some(name)) => {
@@ -452,6 +452,7 @@ fn why_pod_has_none(pod: &SeenPod) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exposition::json::row::WorkloadRow;
 
     #[test]
     fn a_word_for_a_shell_is_plain_or_safely_quoted() {
@@ -459,5 +460,48 @@ mod tests {
         assert_eq!(quoted(b"a b'c\\"), r"$'a b\'c\\'");
         assert_eq!(quoted(b"v\xff\n"), r"$'v\xff\x0a'");
         assert_eq!(quoted(b""), "$''");
+    }
+
+    #[test]
+    fn commands_by_hand_have_the_engines_id_and_not_the_name_that_is_shown() {
+        let id = "0123456789ab".to_owned() + &"c".repeat(52);
+        let devices = DeviceNames::from([((Some(4), 2), Name::from_bytes(b"eth0").unwrap())]);
+        for (runtime, container, pod, id, wanted) in [
+            ("docker", "web", "", &*id, "docker inspect -f '{{.State.Pid}}' 0123456789ab)"),
+            // Names from a label, of a Swarm task, of a Nomad pause container, and of a pod's container.
+            (
+                "docker",
+                "a label's value; $(reboot)",
+                "",
+                &id,
+                "docker inspect -f '{{.State.Pid}}' 0123456789ab)",
+            ),
+            ("docker", "shop_web.1", "", &id, "docker inspect -f '{{.State.Pid}}' 0123456789ab)"),
+            ("docker", "nomad_init", "", &id, "docker inspect -f '{{.State.Pid}}' 0123456789ab)"),
+            ("podman", "", "kp", &id, "podman inspect -f '{{.State.Pid}}' 0123456789ab)"),
+            ("docker", "odd", "", "a b", "docker inspect -f '{{.State.Pid}}' $'a b')"),
+            ("cri", "", "web", "aaaa", "{{.info.pid}}' aaaa)"),
+            ("lxc", "c 1", "", "", "$(lxc-info -pH -n $'c 1')"),
+            ("nspawn", "m", "", "", "$(machinectl show -P Leader m)"),
+            ("named", "blue", "", "", "ip netns exec blue ip"),
+        ] {
+            let workload = WorkloadRow {
+                runtime: runtime.into(),
+                container: container.into(),
+                pod: pod.into(),
+                id: id.into(),
+                ..WorkloadRow::default()
+            };
+            let place =
+                PlaceRow { nsid: Some(4), ifindex: 2, workload: Some(workload), ..PlaceRow::default() };
+            let commands = by_hand(&place, &devices);
+            assert!(
+                commands.len() == 2 && commands.iter().all(|command| command.contains(wanted)),
+                "{commands:?}"
+            );
+        }
+        let process = WorkloadRow { runtime: "process".into(), container: "sh".into(), ..Default::default() };
+        let place = PlaceRow { nsid: Some(4), ifindex: 2, workload: Some(process), ..PlaceRow::default() };
+        assert_eq!(by_hand(&place, &devices), [""; 0], "no command leads there");
     }
 }

@@ -224,11 +224,9 @@ impl Catalog {
             entry.ids.extend(container.ids.iter().cloned());
             entry.images.extend(container.images.iter().cloned());
             for (network, address) in &container.addresses {
-                let on_network = self.rows_on.get(network);
-                let on_network = rows.iter().filter(|row| on_network.is_some_and(|on| on.contains(row)));
                 let assigned =
                     CatalogEntry { addresses: vec![address.to_canonical()], ..CatalogEntry::new(alone) };
-                self.add_for(assigned, on_network.copied().collect());
+                self.add_for(assigned, self.rows_with(&rows, network));
             }
             entry.macs.extend(container.macs.iter().copied());
             self.containers.push(container);
@@ -280,6 +278,18 @@ impl Catalog {
     /// Returns the pairs that end in a namespace other than the host's.
     fn rows_at(&self, place: &KnownPlace) -> BTreeSet<usize> {
         place.nsid.and_then(|nsid| self.rows_in.get(&Some(nsid))).cloned().unwrap_or_default()
+    }
+
+    /// Returns the pairs of a container, of these, that an address on this network belongs to. Without a
+    /// network it is the address of the pod: of the pairs that are on no network, or of all if each is on one.
+    fn rows_with(&self, rows: &BTreeSet<usize>, network: &str) -> BTreeSet<usize> {
+        let is_on = |network: &str, row: &usize| self.rows_on.get(network).is_some_and(|on| on.contains(row));
+        if !network.is_empty() {
+            return rows.iter().filter(|row| is_on(network, row)).copied().collect();
+        }
+        let of_none = |row: &&usize| !self.rows_on.values().any(|on| on.contains(*row));
+        let of_none: BTreeSet<usize> = rows.iter().filter(of_none).copied().collect();
+        if of_none.is_empty() { rows.clone() } else { of_none }
     }
 
     /// Adds an entry for each of these pairs; if there are none, the entry itself.

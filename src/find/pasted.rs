@@ -1,14 +1,12 @@
 //! The text that a user pastes, in the forms that other tools give to names. Pure.
 
+use crate::model::cgroup as cgroup_path;
 use crate::model::link::Mac;
 use crate::model::text::Readable;
 use std::net::IpAddr;
 
 /// The most forms of one text; a text of nested wrappings has no more.
 const MOST_FORMS: usize = 24;
-
-/// The length in bytes of a container's whole id, in hexadecimal digits.
-const ID_LENGTH: usize = 64;
 
 /// Characters around a name in the output of other tools, in JSON, in YAML and in prose.
 const OPENING: &[char] = &['"', '\'', '`', '“', '‘', '«', '(', '<', '{'];
@@ -139,11 +137,9 @@ fn without_zone(text: &str) -> Option<String> {
     address.parse::<IpAddr>().is_ok().then(|| address.to_owned())
 }
 
-/// Returns the innermost container's id in a cgroup path or a folder of an engine.
-pub(crate) fn id_in_path(text: &str) -> Option<String> {
-    let is_id = |word: &&str| word.len() == ID_LENGTH && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
-    words.rfind(is_id).filter(|id| *id != text).map(str::to_owned)
+/// Returns the innermost container's id in a cgroup path or in a folder of an engine.
+fn id_in_path(text: &str) -> Option<String> {
+    cgroup_path::ids(text).next().filter(|id| *id != text).map(str::to_owned)
 }
 
 impl<'a> DeviceText<'a> {

@@ -500,3 +500,37 @@ fn what_is_there_without_a_veth_is_said_with_what_it_is_and_why() {
         assert_eq!(said(text), wanted, "{text}");
     }
 }
+
+#[test]
+fn an_address_that_only_the_engine_tells_means_the_pod_and_the_pair_that_it_is_of() {
+    let pod = |begin: &str, name: &str, address: &str| InventoryContainer {
+        addresses: vec![(String::new(), address.parse().unwrap())],
+        ..InventoryContainer::new(Workload {
+            id: id(begin),
+            pod: name.into(),
+            ..Workload::named(Runtime::Cri, "")
+        })
+    };
+    let mut catalog = catalog(None);
+    let containers = vec![
+        pod("cafe", "api-0", "10.244.0.9"),
+        pod("c0de", "without-a-veth", "10.244.0.10"),
+        // Each of its pairs is on a network: the address may be of any.
+        pod("4a35", "odd", "fd00:244::11"),
+    ];
+    let first = catalog.containers.len();
+    catalog.add_inventory(Runtime::Cri, EngineInventory { containers, networks: Vec::new() });
+    for (text, wanted) in [
+        ("10.244.0.9", "4".to_owned()),
+        ("10.244.0.9:8080", "4".to_owned()),
+        ("http://10.244.0.9:8080/x", "4".to_owned()),
+        ("10.244.0.10", "container ".to_owned()),
+        ("fd00:244::11", "0 2".to_owned()),
+        // Of what is found, pairs come first.
+        ("10.244.0.8/30", "4".to_owned()),
+        ("10.244.0.12", "nothing".to_owned()),
+    ] {
+        assert_eq!(answered(&catalog, text), wanted, "{text}");
+    }
+    assert_eq!(catalog.containers[first + 1].workload.pod, "without-a-veth");
+}

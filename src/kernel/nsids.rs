@@ -23,6 +23,8 @@ impl Resolver {
     pub fn locate(&mut self, locator: &Locator) -> Result<Located, LookFailure> {
         match locator {
             Locator::Pid(pid) => self.locate_by(NsidAttribute::Pid(*pid)),
+            // The kernel knows no containers.
+            Locator::Container(_) => Err(LookFailure::Gone),
             Locator::Path(path) => match open_namespace(path) {
                 Ok(file) => self.locate_by(NsidAttribute::Fd(file.as_raw_fd().unsigned_abs())),
                 Err(error) => Err(match error.kind() {

@@ -21,7 +21,8 @@ pub struct InventoryContainer {
     pub ids: Vec<String>,
     /// Further images: the id of the container's image, the images of a pod's containers.
     pub images: Vec<String>,
-    /// The addresses that the engine has assigned, each with its network. They may be on no interface.
+    /// The addresses that the engine has assigned, each with its network, which is empty if the engine does
+    /// not name it. They may be on no interface.
     pub addresses: Vec<(String, IpAddr)>,
     pub macs: Vec<Mac>,
 }

@@ -199,6 +199,14 @@ pub struct Link {
     pub counters: Counters,
 }
 
+impl Link {
+    /// Returns true if a veth has its carrier, which IFLA_OPERSTATE says a moment later
+    /// (`linkwatch_do_dev`): a veth is made without one, which is the first change.
+    pub(super) fn has_carrier(&self) -> bool {
+        self.up || self.carrier_changes > 0 && self.carrier_changes.is_multiple_of(2)
+    }
+}
+
 /// A link of any driver, with all its names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DescribedLink {

@@ -11,11 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod by_container;
 mod checks;
 mod decide;
 mod dependencies;
 mod evidence;
 mod locating;
+mod locations;
 mod names;
 mod nesting;
 mod new_processes;

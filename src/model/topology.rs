@@ -75,6 +75,8 @@ struct Inventory {
     enslaved: BTreeSet<(End, End)>,
     /// The links by their hardware address.
     addresses: BTreeSet<(Mac, End)>,
+    /// The names of ends without a carrier from the time when each had one.
+    up_names: BTreeMap<End, Name>,
     /// The ends that changed since the last [`pair_changed`](Topology::pair_changed).
     changed: BTreeSet<End>,
     changed_namespaces: BTreeSet<NetnsId>,
@@ -127,12 +129,23 @@ impl Inventory {
         if let Some(new) = &link {
             self.index(end, new);
         }
+        self.keep_up_name(end, old.as_ref(), link.as_ref());
         self.changed.insert(end);
         self.changed_namespaces.insert(netns);
         let switch =
             |link: &Link| matches!(link.kind, LinkKind::Bridge | LinkKind::OpenVswitch).then_some(link.name);
         if old.as_ref().and_then(switch) != link.as_ref().and_then(switch) {
             self.changed_switches.insert(end);
+        }
+    }
+
+    /// Keeps the name of an end that has lost its carrier: engines rename an interface after they took it down.
+    fn keep_up_name(&mut self, end: End, old: Option<&Link>, new: Option<&Link>) {
+        match (old, new) {
+            (_, None) => _ = self.up_names.remove(&end),
+            (_, Some(new)) if new.has_carrier() => _ = self.up_names.remove(&end),
+            (Some(old), Some(_)) if old.has_carrier() => _ = self.up_names.insert(end, old.name),
+            _ => {}
         }
     }
 
@@ -180,10 +193,14 @@ impl Inventory {
 
     /// Replaces the knowledge about a namespace: its links, that they are hidden, or that nothing is known.
     fn know(&mut self, netns: NetnsId, inside: Option<Inside>) {
+        let mut up_names: Vec<(End, Name, Option<u32>)> = Vec::new();
         if let Some(Inside::Seen(links)) = self.namespaces.get(&netns) {
-            let ifindices: Vec<u32> = links.keys().copied().collect();
-            for ifindex in ifindices {
-                self.set(netns, ifindex, None);
+            let before: Vec<Link> = links.values().map(|link| **link).collect();
+            for link in before {
+                let end = End { netns, ifindex: link.ifindex };
+                let up = self.up_names.get(&end).copied().or(link.has_carrier().then_some(link.name));
+                up_names.extend(up.map(|name| (end, name, link.iflink)));
+                self.set(netns, link.ifindex, None);
             }
         }
         let mut links = BTreeMap::new();
@@ -203,6 +220,12 @@ impl Inventory {
         }
         for (ifindex, link) in links {
             self.set(netns, ifindex, Some(*link));
+        }
+        for (end, name, iflink) in up_names {
+            let now = self.link(netns, end.ifindex);
+            if now.is_some_and(|link| !link.has_carrier() && link.iflink == iflink) {
+                self.up_names.insert(end, name);
+            }
         }
         self.changed_namespaces.insert(netns);
         let naming: Vec<End> = self.naming(netns.nsid()).collect();
@@ -264,6 +287,11 @@ impl Topology {
     /// Returns an end with its link.
     pub(crate) fn side(&self, end: End) -> Side {
         Side { end, link: self.link(end.netns, end.ifindex).copied() }
+    }
+
+    /// Returns the name that an end without a carrier had when it last had one.
+    pub(crate) fn up_name(&self, end: End) -> Option<Name> {
+        self.inventory.up_names.get(&end).copied()
     }
 
     /// Returns the ends that are enslaved to this bridge or Open vSwitch.

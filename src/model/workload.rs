@@ -106,7 +106,7 @@ impl Workload {
     }
 }
 
-/// The process or file by which a claim identifies a namespace.
+/// The process, file or container by which a claim identifies a namespace.
 #[derive(Clone, Debug)]
 pub enum Locator {
     /// The namespace of the process with this pid, in the exporter's own pid namespace.
@@ -114,15 +114,24 @@ pub enum Locator {
     /// The namespace that is mounted on this file. The path is shared, because thousands of paths are
     /// stored in many places.
     Path(Arc<Path>),
+    /// The namespace of a process that has this container's complete id in its cgroup.
+    Container(Arc<str>),
 }
 
 impl Locator {
+    /// Returns true if the kernel can be asked for the namespace.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        !matches!(self, Locator::Container(_))
+    }
+
     /// Returns the value that comparisons use: the bytes of a path. A comparison by the path's components
     /// takes ten times as long, and there are thousands of paths.
     fn key(&self) -> (Option<u32>, &OsStr) {
         match self {
             Locator::Pid(pid) => (Some(*pid), OsStr::new("")),
             Locator::Path(path) => (None, path.as_os_str()),
+            // No process has the pid 0.
+            Locator::Container(id) => (Some(0), OsStr::new(&**id)),
         }
     }
 }
@@ -168,7 +177,7 @@ pub struct Endpoint {
 pub struct Claim {
     /// The workload that owns the namespace.
     pub owner: Workload,
-    /// The process or file that leads to the namespace.
+    /// The process, file or container that leads to the namespace.
     pub locator: Locator,
     /// The networks that the owner is attached to. If any endpoint has an address, the namespace must have
     /// a link with one of the addresses, else the claim is rejected.

@@ -25,10 +25,9 @@ use messages::{
     PodSandbox, PodSandboxFilter, PodSandboxStatusRequest, PodSandboxStatusResponse, SANDBOX_READY,
     StateValue, VersionRequest,
 };
-use pods::PodNetns;
+use pods::{PodAddresses, PodNetns};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
-use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -263,46 +262,56 @@ impl Cri {
         }
     }
 
-    /// Returns the pod with this name, or `NAMESPACE/NAME`, id, beginning of an id or IP address, ready or
-    /// not.
+    /// Returns the pod with this name, or `NAMESPACE/NAME`, id or beginning of an id, ready or not.
     ///
     /// # Errors
     /// If the server could not be asked. A query without a match is no error.
     pub async fn look_up(&mut self, query: &str) -> Result<Option<SeenPod>, Error> {
         let connection = self.connection_to_use().await?;
         let listed = connection.ask(ListPodSandboxRequest { filter: None }, self.question).await?;
-        let address = query.split('/').next().and_then(|bare| bare.parse::<IpAddr>().ok());
-        let mut meant: Vec<PodSandbox> = listed.items;
-        meant.retain(|sandbox| address.is_some() || pods::means(sandbox, query));
+        let meant = listed.items.into_iter().filter(|sandbox| pods::means(sandbox, query));
         // If a pod's sandbox was made anew, the one that is ready comes first.
-        meant.sort_by_key(|sandbox| sandbox.state);
-        for sandbox in meant {
-            let question = PodSandboxStatusRequest { pod_sandbox_id: sandbox.id.clone(), verbose: true };
-            let answer = connection.ask(question, self.question).await;
-            if address.is_none() {
-                return Ok(Some(SeenPod::new(sandbox, &pods::pod_netns(&answer?))));
-            }
-            // A pod that has ended since it was listed has no address.
-            let Ok(answer) = answer else { continue };
-            if address.is_some_and(|address| pods::has_address(&answer, address)) {
-                return Ok(Some(SeenPod::new(sandbox, &pods::pod_netns(&answer))));
-            }
-        }
-        Ok(None)
+        let Some(sandbox) = meant.min_by_key(|sandbox| sandbox.state) else { return Ok(None) };
+        let (_, answer) = status_of(connection, sandbox.id.clone(), self.question).await;
+        Ok(Some(SeenPod::new(sandbox, &pods::pod_netns(&answer?))))
     }
 
-    /// Returns all pods, ready or not, with their containers.
+    /// Returns all pods, ready or not, with their containers, and, if they are wanted, with the addresses
+    /// that the server has given to those that are ready: they cost a request for each pod.
     ///
     /// # Errors
-    /// If the server could not be asked.
-    pub async fn inventory(&mut self) -> Result<EngineInventory, Error> {
+    /// If the server could not be asked for its pods.
+    pub async fn inventory(&mut self, addresses: bool) -> Result<EngineInventory, Error> {
         let connection = self.connection_to_use().await?;
         let (sandboxes, containers) = tokio::try_join!(
             connection.ask(ListPodSandboxRequest { filter: None }, self.question),
             connection.ask(ListContainersRequest { filter: None }, self.question),
         )?;
+        let ready = sandboxes.items.iter().filter(|sandbox| addresses && sandbox.state == SANDBOX_READY);
+        let ready = ready.map(|sandbox| sandbox.id.clone()).collect();
+        let addresses = self.addresses_of(&connection, ready).await;
         self.connection = Some(connection);
-        Ok(pods::inventory(sandboxes.items, containers.containers))
+        Ok(pods::inventory(sandboxes.items, containers.containers, &addresses))
+    }
+
+    /// Returns the addresses that the server has given to these pods, as far as it answers in time.
+    async fn addresses_of(&self, connection: &CriConnection, pods: Vec<String>) -> PodAddresses {
+        let until = Instant::now() + self.question;
+        let (mut pods, mut asked) = (pods.into_iter(), JoinSet::new());
+        let mut addresses = PodAddresses::new();
+        loop {
+            while asked.len() < QUESTIONS
+                && let Some(id) = pods.next()
+            {
+                asked.spawn(status_of(connection.clone(), id, self.question));
+            }
+            match timeout_at(until, asked.join_next()).await {
+                Ok(Some(Ok((id, Ok(answer))))) => _ = addresses.insert(id, pods::addresses(&answer)),
+                // The pod may have ended since it was listed.
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return addresses,
+            }
+        }
     }
 
     /// Takes the connection out of its field, or opens one. Only a successful use puts the connection back.
@@ -354,12 +363,7 @@ impl Cri {
             && let Some(id) = self.unlocated.pop_front()
         {
             self.being_located.insert(id.clone());
-            let (connection, within) = (connection.clone(), self.question);
-            self.locating.spawn(async move {
-                let question = PodSandboxStatusRequest { pod_sandbox_id: id.clone(), verbose: true };
-                let answer = connection.ask(question, within).await;
-                (id, answer)
-            });
+            self.locating.spawn(status_of(connection.clone(), id, self.question));
         }
     }
 
@@ -381,6 +385,17 @@ impl Cri {
             Err(_) => self.being_located.clear(),
         }
     }
+}
+
+/// Asks about one pod.
+async fn status_of(
+    connection: CriConnection,
+    id: String,
+    within: Duration,
+) -> (String, Result<PodSandboxStatusResponse, Error>) {
+    let question = PodSandboxStatusRequest { pod_sandbox_id: id.clone(), verbose: true };
+    let answer = connection.ask(question, within).await;
+    (id, answer)
 }
 
 /// A pod as the answer to a user's query for its veth.

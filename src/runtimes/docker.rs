@@ -29,7 +29,6 @@ use hyper::body::Bytes;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::error::Error as StdError;
-use std::net::IpAddr;
 use std::time::Duration;
 use std::{fmt, io};
 use tokio::task::{JoinError, JoinSet};
@@ -185,12 +184,22 @@ impl Docker {
             })
     }
 
-    /// Returns the claims of all containers that are listed and inspected.
+    /// Returns the claims of all containers that are listed and inspected, and of all that are listed if an
+    /// inspection is refused.
     pub(crate) fn claims(&self) -> Claims {
+        let refused = self.address.calls.is_refused(INSPECT);
+        let missing = self
+            .listed
+            .values()
+            .filter(|container| refused && !self.inspected.contains_key(&container.workload.id));
+        let of_list: HashMap<&str, Inspected> = missing
+            .filter_map(|container| Some((container.workload.id.as_str(), Inspected::of_list(container)?)))
+            .collect();
         let known = || {
             self.listed.values().filter_map(|container| {
-                let (_, inspected) = self.inspected.get(&container.workload.id)?;
-                Some((&container.workload, inspected))
+                let id = container.workload.id.as_str();
+                let inspected = self.inspected.get(id).map(|(_, inspected)| inspected);
+                Some((&container.workload, inspected.or_else(|| of_list.get(id))?))
             })
         };
         let ids: HashSet<&str> = self.listed.keys().map(String::as_str).collect();
@@ -218,21 +227,18 @@ impl Docker {
         std::mem::replace(&mut self.own_before, own.clone()) != own
     }
 
-    /// Returns one container by name, id, beginning of an id or IP address, running or not, and its
-    /// attachment.
+    /// Returns one container by name, id or beginning of an id, running or not, and its attachment.
     ///
     /// # Errors
     /// If the engine could not be asked. A query without a match is no error.
     pub async fn look_up(&self, query: &str) -> Result<Option<Seen>, Error> {
-        let bare = query.split('/').next().unwrap_or_default();
-        let address = bare.parse::<IpAddr>().ok();
         // The engine allows only these characters in a name; any other could change the path of the
         // request.
         let is_name = query.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-        if address.is_none() && (!is_name || query.starts_with('.')) {
+        if query.is_empty() || !is_name || query.starts_with('.') {
             return Ok(None);
         }
-        match timeout(self.deadline, self.see(query, address)).await {
+        match timeout(self.deadline, self.see(query)).await {
             Ok(Err(Trouble::Of(bollard::errors::Error::DockerResponseServerError {
                 status_code: 404,
                 ..
@@ -257,16 +263,9 @@ impl Docker {
         }
     }
 
-    async fn see(&self, query: &str, address: Option<IpAddr>) -> Result<Option<Seen>, Trouble> {
+    async fn see(&self, query: &str) -> Result<Option<Seen>, Trouble> {
         let version = self.connect().await?;
         let caller = self.caller();
-        let query = match address {
-            None => query.to_owned(),
-            Some(address) => match with_address(&caller, &version, address).await? {
-                Some(id) => id,
-                None => return Ok(None),
-            },
-        };
         let path = format!("{version}/containers/{query}/json");
         let (answer, networks) = tokio::try_join!(
             caller.get_json(INSPECT, &path),
@@ -467,7 +466,7 @@ impl Docker {
     }
 
     fn learn(&mut self, inspection: Result<(ListedContainer, Result<Value, Trouble>), JoinError>) {
-        let Ok((ListedContainer { workload, attachments }, answer)) = inspection else {
+        let Ok((ListedContainer { workload, attachments, .. }, answer)) = inspection else {
             // It was aborted with all others.
             self.being_inspected.clear();
             return;
@@ -575,21 +574,6 @@ impl Docker {
 /// Reads an entry of a list of containers, or of networks.
 type ReadContainer = fn(Object<'_>) -> Option<ListedContainer>;
 type ReadNetwork = fn(Object<'_>) -> Option<Network>;
-
-/// Returns the id of the container, running or not, to which the engine has given this IP address.
-async fn with_address(caller: &Caller, version: &str, address: IpAddr) -> Result<Option<String>, Trouble> {
-    let body = caller.get(CONTAINERS, &format!("{version}/containers/json?all=1")).await?;
-    let is_of = |endpoint: &Object<'_>| {
-        let given = ["IPAddress", "GlobalIPv6Address"].map(|name| endpoint.text(name).parse::<IpAddr>());
-        given.contains(&Ok(address))
-    };
-    let read = |entry: Object<'_>| {
-        let networks = entry.object("NetworkSettings").objects("Networks");
-        Some((entry.text("Id"), networks.iter().any(|(_, endpoint)| is_of(endpoint))))
-    };
-    let listed = caller.list(CONTAINERS, &body, read)?.entries;
-    Ok(listed.into_iter().find(|(id, found)| *found && !id.is_empty()).map(|(id, _)| id))
-}
 
 /// Returns the engine's own API version if it is older than the newest that is known here, else that.
 fn agreed(own: &str) -> Option<bollard::ClientVersion> {

@@ -8,7 +8,7 @@ use crate::model::counts::Counts;
 use crate::model::ledger::{
     AccountId, Booking, LabelSet, Ledger, OwnerHint, RowKind, SeriesCost, SeriesLimits,
 };
-use crate::model::link::{End, NetnsId};
+use crate::model::link::{End, Name, NetnsId};
 use crate::model::owners::{Evidence, Owners, ProcessSearch};
 use crate::model::pairing::{EndState, Role};
 use crate::model::policy::{HOLD_BACK_GENERATED, UNFINISHED};
@@ -347,6 +347,7 @@ fn show(ends: [End; 2], context: &Context<'_>, known: [Option<LabelSet>; 2], hel
     let mut shown = context.owners.show(&context.topology.pair(ends), context.topology);
     for (side, known) in shown.sides.iter_mut().zip(&known) {
         keep_name(side, known.as_ref(), held);
+        name_as_up(side, context.topology.up_name(side.end));
     }
     context.config.filter.hide(&mut shown);
     shown
@@ -472,6 +473,17 @@ fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>, held: bool) {
     if labels.workload() == known.workload() {
         labels.interface.clone_from(&known.interface);
         labels.network.clone_from(&known.network);
+    }
+}
+
+/// Gives an interface without a carrier the name that it had when it last had one, as events have told that: the
+/// exporter may hear at once that an engine has renamed an interface, used it and renamed it back.
+fn name_as_up(side: &mut ShownSide, up_name: Option<Name>) {
+    if let (Some(labels), Some(name)) = (side.labels.as_mut(), up_name)
+        && matches!(labels.runtime, Runtime::Docker | Runtime::Unknown)
+        && !labels.is_overflow()
+    {
+        labels.interface = name.to_string();
     }
 }
 

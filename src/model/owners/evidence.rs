@@ -1,10 +1,10 @@
 //! Reports of sources about the owners of network namespaces, and the namespaces that these reports lead to.
 
-use super::locating::Locating;
+use super::by_container;
+use super::locations::{Locations, one};
 use super::new_processes::NewProcesses;
 use super::{Owner, checks::Claimant};
 use crate::model::cgroup;
-use crate::model::counts::Counts;
 use crate::model::filter::Filter;
 use crate::model::host::{Located, Location, LookFailure, ProcessInNetns};
 use crate::model::ledger::NetworkLabels;
@@ -85,122 +85,6 @@ pub(crate) struct Evidence {
     joined_changed: bool,
     /// The number of changed reports.
     version: u64,
-}
-
-/// The location of each claim.
-#[derive(Debug, Default)]
-struct Locations {
-    located: BTreeMap<Locator, Location>,
-    /// The locators of each nsid.
-    at: BTreeMap<u32, Vec<Locator>>,
-    wanted: Counts<Locator>,
-    /// The claimed locators without a location. `without_id` has those in a namespace without an id.
-    missing: BTreeSet<Locator>,
-    without_id: BTreeSet<Locator>,
-    locating: Locating,
-    /// The processes to request the end of; `watched` has those already requested.
-    to_watch: BTreeSet<u32>,
-    watched: BTreeSet<u32>,
-    /// The nsids with changed locators.
-    changed: BTreeSet<u32>,
-    /// True if a process has another location than before.
-    moved: bool,
-}
-
-impl Locations {
-    fn want(&mut self, locator: &Locator) {
-        if self.wanted.get(locator) == 0 && !self.located.contains_key(locator) {
-            self.missing.insert(locator.clone());
-        }
-        self.wanted.add(locator.clone());
-        self.touch(locator);
-    }
-
-    fn unwant(&mut self, locator: &Locator) {
-        self.touch(locator);
-        self.wanted.remove(locator);
-        if self.wanted.get(locator) == 0 {
-            self.remove(locator);
-            self.missing.remove(locator);
-            self.locating.forget(locator);
-        }
-    }
-
-    /// Marks the namespace of this locator, as a claim by the locator has changed.
-    fn touch(&mut self, locator: &Locator) {
-        self.changed.extend(self.nsid(locator));
-    }
-
-    fn nsid(&self, locator: &Locator) -> Option<u32> {
-        match self.located.get(locator)?.netns {
-            Located::Nsid(nsid) => Some(nsid),
-            Located::Host | Located::WithoutId => None,
-        }
-    }
-
-    /// Requests the report of a process's end, unless it is requested already.
-    fn watch(&mut self, pid: u32) {
-        if !self.watched.contains(&pid) {
-            self.to_watch.insert(pid);
-        }
-    }
-
-    /// Forgets that the end of a process was asked for, unless a claim is located by the process.
-    fn unwatch(&mut self, pid: u32) {
-        if !self.located.contains_key(&Locator::Pid(pid)) {
-            self.to_watch.remove(&pid);
-            self.watched.remove(&pid);
-        }
-    }
-
-    /// Stores a location. Returns true if it differs from the previous one.
-    fn insert(&mut self, locator: Locator, location: Location) -> bool {
-        if self.located.get(&locator) == Some(&location) {
-            return false;
-        }
-        self.remove(&locator);
-        self.moved |= matches!(locator, Locator::Pid(_));
-        match location.netns {
-            Located::Nsid(nsid) => {
-                let at = self.at.entry(nsid).or_insert_with(one);
-                at.push(locator.clone());
-                self.changed.insert(nsid);
-                if let Locator::Pid(pid) = locator {
-                    self.watch(pid);
-                }
-            }
-            Located::WithoutId => _ = self.without_id.insert(locator.clone()),
-            Located::Host => {}
-        }
-        self.missing.remove(&locator);
-        self.located.insert(locator, location);
-        true
-    }
-
-    /// Forgets a location. Returns it, if there was one.
-    fn remove(&mut self, locator: &Locator) -> Option<Location> {
-        let location = self.located.remove(locator)?;
-        self.moved |= matches!(locator, Locator::Pid(_));
-        if let Located::Nsid(nsid) = location.netns {
-            if let Some(at) = self.at.get_mut(&nsid) {
-                at.retain(|other| other != locator);
-                if at.is_empty() {
-                    self.at.remove(&nsid);
-                }
-            }
-            self.changed.insert(nsid);
-            // A pid that locates no claim any more may belong to another process later.
-            if let Locator::Pid(pid) = locator {
-                self.to_watch.remove(pid);
-                self.watched.remove(pid);
-            }
-        }
-        self.without_id.remove(locator);
-        if self.wanted.get(locator) > 0 {
-            self.missing.insert(locator.clone());
-        }
-        Some(location)
-    }
 }
 
 impl Evidence {
@@ -295,6 +179,7 @@ impl Evidence {
             let now = self.sources[&runtime].claims.get(locator).into_iter().flatten();
             self.changed_ids.extend(before.chain(now).map(|claim| claim.owner.id.clone()));
         }
+        self.locate_containers();
         let news = networks_changed
             || [claims_changed, own_changed, joined_changed].iter().any(|changed| !changed.is_empty());
         self.version += u64::from(news);
@@ -439,12 +324,46 @@ impl Evidence {
             self.by_cgroup.entry(process.workload.runtime).or_default().insert(netns);
         }
         self.processes.insert(netns, process);
+        self.locate_containers();
+    }
+
+    /// Locates the claims of containers by the processes that were found.
+    fn locate_containers(&mut self) {
+        let missing = self.locations.missing.iter().filter(|locator| !locator.is_asked_for());
+        let missing: Vec<&Locator> = missing.collect();
+        if missing.is_empty() {
+            return;
+        }
+        let sources = self.sources.values();
+        let claims = sources.flat_map(|source| missing.iter().filter_map(|at| source.claims.get(*at)));
+        let processes = self.processes.values().filter(|process| self.is_there(process));
+        let processes = processes.chain(self.new_processes.all());
+        let is_known = |id: &str| {
+            let locator = Locator::Container(id.into());
+            self.container(id).is_some() || self.locations.wanted.get(&locator) > 0
+        };
+        for (locator, location) in by_container::locate(claims.flatten(), processes, is_known) {
+            self.locations.insert(locator, location);
+        }
+    }
+
+    /// Locates the claims of containers in this namespace anew: a process that may have led to it is gone.
+    fn unlocate_containers(&mut self, nsid: u32) {
+        let at = self.locations.at.get(&nsid).into_iter().flatten();
+        let containers: Vec<Locator> = at.filter(|locator| !locator.is_asked_for()).cloned().collect();
+        for locator in &containers {
+            self.locations.remove(locator);
+        }
+        self.locate_containers();
     }
 
     /// Forgets the process of a namespace unless it is still there and identifies the owner.
     pub(super) fn keep_process(&mut self, netns: NetnsId, owner: Option<&Owner>) {
         let Some(process) = self.processes.get(&netns) else { return };
-        if owner.is_none_or(|owner| owner.ownership.owner != process.workload) || !self.is_there(process) {
+        let identifies = |owner: &Owner| {
+            owner.ownership.owner == process.workload || matches!(owner.locator, Some(Locator::Container(_)))
+        };
+        if !owner.is_some_and(identifies) || !self.is_there(process) {
             self.forget_process(netns);
         }
     }
@@ -498,12 +417,13 @@ impl Evidence {
                 self.locations.watch(process.pid);
             }
         }
+        self.locate_containers();
         news
     }
 
-    /// Returns every claimed locator.
+    /// Returns every claimed process and file.
     pub(crate) fn locators(&self) -> impl Iterator<Item = Locator> {
-        self.locations.wanted.keys().cloned()
+        self.locations.wanted.keys().filter(|locator| locator.is_asked_for()).cloned()
     }
 
     /// Returns the location of a locator, if it is known.
@@ -514,7 +434,9 @@ impl Evidence {
     /// Returns the claimed locators to look up now: those without a location, and, if `without_id`, those in
     /// a namespace without an id.
     pub(crate) fn choose_to_locate(&mut self, without_id: bool, now: Duration) -> Vec<Locator> {
-        let mut wanted = self.locations.missing.clone();
+        let missing = self.locations.missing.iter();
+        let mut wanted: BTreeSet<Locator> =
+            missing.filter(|locator| locator.is_asked_for()).cloned().collect();
         if without_id {
             wanted.extend(self.locations.without_id.iter().cloned());
         }
@@ -539,12 +461,15 @@ impl Evidence {
         failure: &LookFailure,
         now: Duration,
     ) -> bool {
-        let known = self.locations.remove(locator).is_some();
+        let known = self.locations.remove(locator);
+        if let (Locator::Pid(_), Some(Located::Nsid(nsid))) = (locator, known.as_ref().map(|at| at.netns)) {
+            self.unlocate_containers(nsid);
+        }
         if self.locations.wanted.get(locator) > 0 {
             self.locations.missing.insert(locator.clone());
             self.locations.locating.failed(locator.clone(), failure, now);
         }
-        known
+        known.is_some()
     }
 
     /// Forgets the location of a locator. Returns that location.
@@ -561,6 +486,7 @@ impl Evidence {
         if let Some(process) = self.new_processes.leave(netns) {
             self.locations.unwatch(process.pid);
         }
+        self.locate_containers();
     }
 
     /// Forgets what was found in namespaces that are not there any more, though no event has reported that.
@@ -606,12 +532,6 @@ impl Evidence {
 fn is_on_host(process: &ProcessInNetns) -> bool {
     let path = process.cgroup.as_deref().unwrap_or_default();
     !process.workload.id.is_empty() && cgroup::layers(path).len() == 1
-}
-
-/// Returns a list with capacity for one element: few locators have more than one claim, and few nsids more
-/// than one locator.
-fn one<T>() -> Vec<T> {
-    Vec::with_capacity(1)
 }
 
 /// Returns the keys with differing values, each with whether it exists now and whether it existed before.

@@ -145,6 +145,11 @@ impl NewProcesses {
         self.found.get(&netns)
     }
 
+    /// Returns the process of each namespace.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &ProcessInNetns> {
+        self.found.values()
+    }
+
     /// Returns the id of the container of a namespace's first process.
     pub(crate) fn container(&self, netns: NetnsId) -> Option<&str> {
         Some(cgroup::own_container(self.found.get(&netns)?.cgroup.as_deref()?)?.id)

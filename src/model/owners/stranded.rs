@@ -3,6 +3,7 @@
 
 use super::Owner;
 use super::evidence::Evidence;
+use crate::model::cgroup;
 use crate::model::host::Location;
 use crate::model::view::{Stranded, StrandedReason};
 use crate::model::workload::{JoinedNetns, Workload};
@@ -84,8 +85,6 @@ fn stranded(joined: &JoinedNetns, evidence: &Evidence) -> Option<Stranded> {
 
 /// Returns false if the process of a location is another container's: its id was given away since.
 fn is_of(location: &Location, workload: &Workload) -> bool {
-    let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let cgroup = location.cgroup.as_deref().unwrap_or_default();
-    let mut ids = cgroup.split(|c: char| !c.is_ascii_alphanumeric()).filter(is_id).peekable();
+    let mut ids = cgroup::ids(location.cgroup.as_deref().unwrap_or_default()).peekable();
     ids.peek().is_none() || ids.any(|id| id == workload.id)
 }

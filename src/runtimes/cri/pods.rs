@@ -1,6 +1,6 @@
 //! Conversion of a server's answers into claims, without I/O.
 
-use super::messages::{CriContainer, NAMESPACE_NODE, PodNetworkStatus, PodSandbox, PodSandboxStatusResponse};
+use super::messages::{CriContainer, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse};
 use super::networks;
 use crate::model::inventory::{EngineInventory, InventoryContainer};
 use crate::model::workload::{Claim, Locator, Runtime, Started, Workload};
@@ -54,14 +54,17 @@ pub(super) fn pod_netns(answer: &PodSandboxStatusResponse) -> PodNetns {
     }
 }
 
-/// Returns true if the server has given this address to the pod.
-pub(super) fn has_address(answer: &PodSandboxStatusResponse, address: IpAddr) -> bool {
+/// The addresses of pods, by the sandbox's id.
+pub(super) type PodAddresses = HashMap<String, Vec<IpAddr>>;
+
+/// Returns the addresses that the server has given to a pod. They may be on no interface.
+pub(super) fn addresses(answer: &PodSandboxStatusResponse) -> Vec<IpAddr> {
     let network = answer.status.as_ref().and_then(|status| status.network.as_ref());
-    let further =
-        |network: &PodNetworkStatus| network.additional_ips.iter().map(|ip| ip.ip.clone()).collect();
-    let mut given: Vec<String> = network.map(further).unwrap_or_default();
-    given.extend(network.map(|network| network.ip.clone()));
-    given.iter().any(|given| given.parse() == Ok(address))
+    let given = network.into_iter().flat_map(|network| {
+        let further = network.additional_ips.iter().map(|further| &further.ip);
+        [&network.ip].into_iter().chain(further)
+    });
+    given.filter_map(|address| address.parse().ok()).collect()
 }
 
 /// Returns a claim for every sandbox that has a namespace of its own, with its containers as members;
@@ -91,9 +94,13 @@ pub(super) fn claims<'a>(
     claims
 }
 
-/// Returns all pods with the names, ids and images of their containers. Of two sandboxes of one pod the one
-/// that is ready comes first.
-pub(super) fn inventory(mut sandboxes: Vec<PodSandbox>, containers: Vec<CriContainer>) -> EngineInventory {
+/// Returns all pods with the names, ids and images of their containers, and with these addresses. Of two
+/// sandboxes of one pod the one that is ready comes first.
+pub(super) fn inventory(
+    mut sandboxes: Vec<PodSandbox>,
+    containers: Vec<CriContainer>,
+    addresses: &PodAddresses,
+) -> EngineInventory {
     let mut members: HashMap<String, Vec<CriContainer>> = HashMap::new();
     for container in containers {
         members.entry(container.pod_sandbox_id.clone()).or_default().push(container);
@@ -101,7 +108,11 @@ pub(super) fn inventory(mut sandboxes: Vec<PodSandbox>, containers: Vec<CriConta
     sandboxes.sort_by_key(|sandbox| sandbox.state);
     let pods = sandboxes.into_iter().map(|sandbox| {
         let containers = members.remove(&sandbox.id).unwrap_or_default();
+        let given = addresses.get(&sandbox.id).into_iter().flatten();
+        // The server does not say which network an address is on.
+        let given = given.map(|address| (String::new(), *address)).collect();
         let mut item = InventoryContainer::new(pod(sandbox, String::new()));
+        item.addresses = given;
         for member in
             containers.into_iter().map(|container| member(container, &item.workload)).collect::<Vec<_>>()
         {

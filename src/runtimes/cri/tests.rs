@@ -333,26 +333,51 @@ async fn a_damaged_entry_costs_itself_and_not_the_list() {
 }
 
 #[tokio::test]
-async fn a_pod_is_looked_up_by_an_address_that_the_server_has_given_it() {
+async fn the_addresses_that_the_server_has_given_to_pods_are_in_its_inventory_if_they_are_wanted() {
     let lab = Lab::server(|method, id| match (method, id) {
         ("PodSandboxStatus", "bbbb") => {
-            let further = vec![PodIp { ip: "fd00::9".into() }];
+            let further = vec![PodIp { ip: "fd00:0::9".into() }, PodIp { ip: "nonsense".into() }];
             let network = Some(PodNetworkStatus { ip: "10.244.0.9".into(), additional_ips: further });
             let status = Some(PodSandboxStatus { linux: None, network });
             message(&PodSandboxStatusResponse { status, info: HashMap::new() })
         }
         ("PodSandboxStatus", _) => Answer::Status(5, "no such sandbox"),
+        ("ListPodSandbox", _) => {
+            let gone = PodSandbox { state: SANDBOX_READY + 1, ..sandbox("cccc", "shop", "gone") };
+            let items = vec![sandbox("aaaa", "shop", "web"), sandbox("bbbb", "test", "web"), gone];
+            message(&ListPodSandboxResponse { items })
+        }
         _ => node(method, id),
     });
-    for (query, wanted) in [
-        ("10.244.0.9", Some("test")),
-        ("10.244.0.9/24", Some("test")),
-        ("fd00:0::9", Some("test")),
-        ("10.244.0.8", None),
-    ] {
-        let seen = lab.cri().look_up(query).await.unwrap();
-        assert_eq!(seen.map(|pod| pod.namespace).as_deref(), wanted, "{query}");
-    }
+    let mut cri = lab.cri();
+    let inventory = cri.inventory(true).await.unwrap();
+    let addresses: Vec<(&str, Vec<String>)> = inventory
+        .containers
+        .iter()
+        .map(|pod| {
+            let addresses = pod.addresses.iter().map(|(network, address)| format!("{network}{address}"));
+            (pod.workload.id.as_str(), addresses.collect())
+        })
+        .collect();
+    let of_test = vec!["10.244.0.9".to_owned(), "fd00::9".to_owned()];
+    assert_eq!(addresses, [("aaaa", vec![]), ("bbbb", of_test), ("cccc", vec![])]);
+    let lists = ["ListContainers", "ListPodSandbox"];
+    let pods = ["PodSandboxStatus aaaa", "PodSandboxStatus bbbb", "Version"];
+    assert_eq!(lab.take_asked(), [&lists[..], &pods[..]].concat(), "no pod that is not ready");
+    let without = cri.inventory(false).await.unwrap();
+    assert!(without.containers.iter().all(|pod| pod.addresses.is_empty()));
+    assert_eq!(lab.take_asked(), lists);
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_about_pods_costs_their_addresses_alone() {
+    let lab = Lab::server(|method, id| match (method, id) {
+        ("PodSandboxStatus", "aaaa") => Answer::Silence,
+        _ => node(method, id),
+    });
+    let mut cri = lab.cri();
+    cri.question = Duration::from_millis(500);
+    assert_eq!(cri.inventory(true).await.unwrap().containers.len(), 2);
 }
 
 #[tokio::test]

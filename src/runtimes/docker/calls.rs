@@ -48,7 +48,9 @@ fn loss(call: Call) -> &'static str {
     match call {
         VERSION => "the version of the engine's API is guessed",
         CONTAINERS => "no container has a name",
-        INSPECT => "the namespaces of containers are not known, and new containers have no name",
+        INSPECT => {
+            "containers are found by the ids in their cgroups alone, and one whose cgroup cannot be read has no name"
+        }
         NETWORKS => {
             "the bridges of networks are not known, so networks have no totals while no container is on them"
         }

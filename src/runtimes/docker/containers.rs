@@ -18,6 +18,8 @@ pub(super) use joined::joined;
 pub(super) struct ListedContainer {
     pub(super) workload: Workload,
     pub(super) attachments: Attachments,
+    /// `None` if the list does not tell it.
+    pub(super) netns: Option<NetnsOrigin>,
 }
 
 /// The network id, endpoint id and MAC address of each attachment, by the network's name. The engine makes
@@ -25,11 +27,12 @@ pub(super) struct ListedContainer {
 /// in the list. Pausing and renaming keep the endpoint id, as they keep the pid.
 pub(super) type Attachments = BTreeMap<String, [String; 3]>;
 
-/// The facts that only the inspection of a container gives.
+/// The facts that the inspection of a container gives.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Inspected {
-    pid: u32,
-    netns: Netns,
+    /// The container's first process; the container itself if its inspection is refused.
+    locator: Locator,
+    netns: NetnsOrigin,
     endpoints: Vec<Endpoint>,
     /// The file on which the engine mounts the container's namespace (SandboxKey).
     sandbox: Option<PathBuf>,
@@ -41,11 +44,22 @@ pub(super) struct Inspected {
 
 /// The origin of a container's network namespace.
 #[derive(Clone, Debug, PartialEq)]
-enum Netns {
+pub(super) enum NetnsOrigin {
     Own,
     Host,
     /// The namespace is shared with the container with this id, beginning of an id, or name.
     Of(String),
+}
+
+impl NetnsOrigin {
+    /// Reads a network mode.
+    fn read(mode: &str) -> NetnsOrigin {
+        match mode.strip_prefix("container:") {
+            Some(owner) => NetnsOrigin::Of(owner.to_owned()),
+            None if mode == "host" => NetnsOrigin::Host,
+            None => NetnsOrigin::Own,
+        }
+    }
 }
 
 impl ListedContainer {
@@ -56,7 +70,10 @@ impl ListedContainer {
         let workload = workload(Runtime::Docker, id, name, entry.text("Image"), &entry.text_map("Labels"));
         let networks = entry.object("NetworkSettings").objects("Networks").into_iter();
         let attachments = networks.map(|(name, endpoint)| (name.to_owned(), marks(endpoint))).collect();
-        Some(ListedContainer { workload, attachments })
+        // Some proxies leave the configuration out.
+        let mode = entry.object("HostConfig").text("NetworkMode");
+        let netns = Some(NetnsOrigin::read(&mode)).filter(|_| !mode.is_empty());
+        Some(ListedContainer { workload, attachments, netns })
     }
 }
 
@@ -127,13 +144,7 @@ impl Inspected {
         let state = answer.object("State");
         let started = Started::parse(&state.text("StartedAt"));
         let pid = state.number("Pid").and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0)?;
-        // The list cannot be used for this: Podman's list always says `host`.
-        let mode = answer.object("HostConfig").text("NetworkMode");
-        let netns = match mode.strip_prefix("container:") {
-            Some(owner) => Netns::Of(owner.to_owned()),
-            None if mode == "host" => Netns::Host,
-            None => Netns::Own,
-        };
+        let netns = NetnsOrigin::read(&answer.object("HostConfig").text("NetworkMode"));
         let settings = answer.object("NetworkSettings");
         let sandbox = Some(settings.text("SandboxKey")).filter(|path| !path.is_empty()).map(|path| {
             // The exporter's own container may have no link from /var/run to /run.
@@ -150,7 +161,27 @@ impl Inspected {
             .collect();
         endpoints.sort();
         let image = answer.object("Config").text("Image");
-        Some(Inspected { pid, netns, endpoints, sandbox, started, image })
+        Some(Inspected { locator: Locator::Pid(pid), netns, endpoints, sandbox, started, image })
+    }
+
+    /// Returns what the list tells of a container that may not be inspected: a cgroup with its id leads to
+    /// its namespace. `None` if the list does not tell whose namespace it is in.
+    pub(super) fn of_list(listed: &ListedContainer) -> Option<Inspected> {
+        let attachments = listed.attachments.iter();
+        let endpoints = attachments.filter(|(network, _)| !matches!(network.as_str(), "" | "none"));
+        let endpoints = endpoints.map(|(network, [.., address])| Endpoint {
+            network: network.clone(),
+            address: Mac::parse(address),
+            interface: String::new(),
+        });
+        Some(Inspected {
+            locator: Locator::Container(listed.workload.id.as_str().into()),
+            netns: listed.netns.clone()?,
+            endpoints: endpoints.collect(),
+            sandbox: None,
+            started: Started::default(),
+            image: String::new(),
+        })
     }
 
     /// Returns the workload with the image that it was created from.
@@ -162,19 +193,19 @@ impl Inspected {
     /// Returns true if the container was to share the namespace of the one with this id or name.
     pub(super) fn is_joined_to(&self, target: &Workload) -> bool {
         let of = |reference: &str| target.id.starts_with(reference) || target.name == reference;
-        matches!(&self.netns, Netns::Of(reference) if of(reference))
+        matches!(&self.netns, NetnsOrigin::Of(reference) if of(reference))
     }
 
     /// Returns true if both inspections are of one process.
     pub(super) fn is_same_process(&self, other: &Inspected) -> bool {
-        self.pid == other.pid && self.started == other.started
+        self.locator == other.locator && self.started == other.started
     }
 
     /// Returns true if the inspection stays valid as long as the list has the same `attachments`. Without
     /// an endpoint id a restart would go unnoticed. A container without a namespace of its own needs no
     /// endpoint id, as its pid is not used.
     pub(super) fn holds_for(&self, attachments: &Attachments) -> bool {
-        self.netns != Netns::Own || attachments.values().any(|[_, endpoint, _]| !endpoint.is_empty())
+        self.netns != NetnsOrigin::Own || attachments.values().any(|[_, endpoint, _]| !endpoint.is_empty())
     }
 }
 
@@ -241,12 +272,12 @@ pub(super) fn claims<'a>(containers: impl Iterator<Item = (&'a Workload, &'a Ins
         let Some((owner, lives)) = owners.get(id).copied().flatten() else { continue };
         let claim = claims.entry(&owner.id).or_insert_with(|| Claim {
             owner: lives.name_image(owner),
-            locator: Locator::Pid(lives.pid),
+            locator: lives.locator.clone(),
             endpoints: lives.endpoints.clone(),
             members: Vec::new(),
             started: lives.started.clone(),
         });
-        if inspected.netns != Netns::Own {
+        if inspected.netns != NetnsOrigin::Own {
             claim.members.push(inspected.name_image(workload));
         }
     }
@@ -301,9 +332,9 @@ impl<'a> Known<'a> {
                 owners.insert(&workload.id, None);
                 followed.push(workload.id.as_str());
                 next = match &inspected.netns {
-                    Netns::Own => break next,
-                    Netns::Host => None,
-                    Netns::Of(reference) => self.find(reference),
+                    NetnsOrigin::Own => break next,
+                    NetnsOrigin::Host => None,
+                    NetnsOrigin::Of(reference) => self.find(reference),
                 };
             };
             owners.extend(followed.into_iter().map(|id| (id, owner)));

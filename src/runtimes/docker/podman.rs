@@ -3,7 +3,7 @@
 //! `bridge`.
 
 use super::answers::Object;
-use super::containers::{Attachments, ListedContainer, short, workload};
+use super::containers::{Attachments, ListedContainer, NetnsOrigin, short, workload};
 use crate::model::link::Name;
 use crate::model::workload::{Network, Runtime};
 
@@ -34,7 +34,9 @@ pub(super) fn container(entry: Object<'_>) -> Option<ListedContainer> {
             workload.name.clear();
         }
     }
-    Some(ListedContainer { workload, attachments })
+    // The list has no network mode. A container of a pod is in the namespace of the pod's own.
+    let netns = Some(NetnsOrigin::Own).filter(|_| workload.pod.is_empty() || workload.name.is_empty());
+    Some(ListedContainer { workload, attachments, netns })
 }
 
 /// Returns true for the name that Podman generates for the container that holds a pod's namespaces.

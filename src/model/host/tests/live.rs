@@ -187,6 +187,103 @@ fn an_interface_that_was_renamed_to_be_taken_away_before_its_owner_was_known_has
     }
 }
 
+/// An exporter that stands still for a moment hears a whole life at once, or its end together with what is
+/// read of the namespace when the interface is renamed and down.
+#[test]
+fn a_life_that_is_heard_at_once_has_the_name_that_the_interface_had_while_it_was_up() {
+    let link = |text: &str, up, carrier_changes| Event::Link {
+        source: Some(0),
+        link: Link { name: name(text), up, carrier_changes, ..eth0(2, 10, Counters::default()) },
+    };
+    let port = || Event::Link { source: None, link: port(10, 2, PeerNetns::Nsid(0), Counters::default()) };
+    let prepared = || vec![Event::NewNsid(0), port(), link("veth58e", false, 1), link("eth0", false, 1)];
+    // Operstate follows the carrier, and may come too late.
+    let up = || vec![link("eth0", false, 2), link("eth0", true, 2)];
+    let carrier = || vec![link("eth0", false, 2)];
+    let down = || vec![link("eth0", false, 3), link("veth58e", false, 3)];
+    let twice = || {
+        [
+            up(),
+            down(),
+            vec![link("eth0", false, 3)],
+            vec![link("eth0", false, 4)],
+            vec![link("veth58e", false, 5)],
+        ]
+        .concat()
+    };
+    // The engine renames the interface before it takes it away.
+    let end = || {
+        let mut events = ended(0, 10, 500, 70).to_vec();
+        if let Event::Unlink { link, .. } = &mut events[0] {
+            (link.name, link.up, link.carrier_changes) = (name("veth58e"), false, 3);
+        }
+        events
+    };
+    for (case, lives) in [
+        ("all at once", vec![[prepared(), up(), down(), end()].concat()]),
+        ("without operstate", vec![[prepared(), carrier(), down(), end()].concat()]),
+        ("up and down twice", vec![[prepared(), twice(), end()].concat()]),
+        ("in two parts", vec![[prepared(), up()].concat(), [down(), end()].concat()]),
+        ("named, then the rest", vec![prepared(), [up(), down(), end()].concat()]),
+        ("down, then the end", vec![[prepared(), up(), down()].concat(), end()]),
+    ] {
+        for told in ["before", "between", "after"] {
+            let (_, mut host) = live_host();
+            create(&mut host, "other", "0", NOW);
+            let tell = |host: &mut Host, now: &str| {
+                if told == now {
+                    expect(host, &[("web", 10, "br-front")], NOW);
+                }
+            };
+            tell(&mut host, "before");
+            for part in lives.clone() {
+                host.apply(Input::Events(part), NOW);
+                host.apply(Input::Wake, NOW + SECOND / 100);
+                tell(&mut host, "between");
+            }
+            tell(&mut host, "after");
+            host.apply(Input::Wake, NOW + 11 * SECOND);
+            let view = host.view().unwrap();
+            let sets: Vec<_> =
+                view.scene.workloads.iter().map(|set| (&*set.container, &*set.interface)).collect();
+            assert_eq!(sets, [("web", "eth0")], "{case}, told {told}");
+            assert_eq!(totals(&host), [("web".to_owned(), 500, 70)], "{case}, told {told}");
+        }
+    }
+}
+
+/// What is read of a namespace while its interface is down does not undo what events have told.
+#[test]
+fn a_reading_of_an_interface_that_is_down_leaves_it_the_name_that_it_had_while_it_was_up() {
+    let (mut world, mut host) = live_host();
+    world.start(0, 10);
+    expect(&mut host, &[("web", 10, "br-front")], NOW);
+    let link = |text: &str, up, carrier_changes| Link {
+        name: name(text),
+        up,
+        carrier_changes,
+        ..eth0(2, 10, Counters::default())
+    };
+    let heard = |link: Link| Event::Link { source: Some(0), link };
+    let port = Event::Link { source: None, link: port(10, 2, PeerNetns::Nsid(0), Counters::default()) };
+    let events =
+        vec![Event::NewNsid(0), port, heard(link("eth0", true, 2)), heard(link("veth58e", false, 3))];
+    world.links.insert(Some(0), Ok(vec![link("veth58e", false, 3)]));
+    world.tell(&mut host, Input::Events(events), NOW);
+    host.apply(Input::Wake, NOW + SECOND / 100);
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+    let answer = Input::Links {
+        nsid: Some(0),
+        answer: Ok(Links { links: vec![link("veth58e", false, 3)], ..Links::default() }),
+    };
+    host.apply(answer, NOW + SECOND / 10);
+    host.apply(Input::Wake, NOW + SECOND / 5);
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front"]);
+    // It is up again under another name.
+    hear(&mut host, [heard(link("lan0", true, 4))]);
+    assert_eq!(names(&host), ["veth10 docker/web/lan0/front"]);
+}
+
 /// An engine that was killed leaves an interface behind: another container gets its address as soon as the
 /// engine is there again.
 #[test]

@@ -274,3 +274,37 @@ fn a_cgroup_with_the_id_of_another_container_takes_nothing_from_that_one() {
     host.apply(Input::Wake, NOW + 14 * SECOND + SECOND / 10);
     assert!(names(&host).contains(&"veth5 docker/web/eth0/front".to_owned()), "{:?}", names(&host));
 }
+
+/// An engine that may be asked for its list and not for a single container: no pid is known.
+#[test]
+fn a_container_whose_process_the_engine_does_not_tell_is_found_by_the_id_in_a_cgroup() {
+    let mut world = World::with_containers(&[(0, 10), (1, 11)]);
+    inhabit(&mut world, 0, 700, CGROUP, true);
+    world.docker_says(&[("web", 0, 10), ("odd", 1, 11)]);
+    let by_id = |world: &mut World, id: &str| {
+        let Some(Ok(claims)) = &mut world.docker else { panic!("docker has spoken") };
+        for (claim, id) in claims.claims.iter_mut().zip([id, &"b0b0".repeat(16)]) {
+            claim.owner.id = id.to_owned();
+            claim.locator = Locator::Container(id.into());
+        }
+    };
+    by_id(&mut world, ID);
+    let mut host = new_host();
+    for second in 0..3 {
+        world.tick(&mut host, NOW + second * SECOND);
+    }
+    // The other has no process that may be seen.
+    assert_eq!(names(&host), ["veth10 docker/web/eth0/front", "veth11 unknown//eth0/front"]);
+    // The container is restarted, in another namespace; its id stays.
+    world.kill(0, 10);
+    world.inhabitants.clear();
+    world.pids.clear();
+    world.start(2, 12);
+    inhabit(&mut world, 2, 702, CGROUP, true);
+    world.docker_says(&[("web", 0, 12)]);
+    by_id(&mut world, ID);
+    for second in 3..9 {
+        world.tick(&mut host, NOW + second * SECOND);
+    }
+    assert_eq!(names(&host), ["veth11 unknown//eth0/front", "veth12 docker/web/eth0/front"]);
+}

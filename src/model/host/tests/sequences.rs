@@ -286,6 +286,7 @@ impl Kernel {
                             .find(|(key, _)| Kernel::name_of(**key).locator == Locator::Path(path.clone()));
                         named.map(|(_, place)| *place)
                     }
+                    Locator::Container(_) => None,
                 };
                 let answer = place.ok_or(LookFailure::Gone);
                 let answer = answer.map(|nsid| Location { netns: Located::Nsid(nsid), cgroup: None });

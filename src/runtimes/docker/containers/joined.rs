@@ -1,7 +1,7 @@
 //! The containers that were to share another's network namespace (`--network container:ID`).
 
-use super::{InspectedWorkload, Known, Netns};
-use crate::model::workload::{JoinedNetns, Locator, Runtime, Workload};
+use super::{InspectedWorkload, Known, NetnsOrigin};
+use crate::model::workload::{JoinedNetns, Runtime, Workload};
 use std::collections::HashSet;
 
 /// Returns every container that was to share the namespace of another one. `listed` has the ids of all
@@ -14,9 +14,9 @@ pub(in crate::runtimes::docker) fn joined<'a>(
     let owners = known.owners();
     let mut joined: Vec<JoinedNetns> = Vec::new();
     for (id, &(member, inspected)) in &known.by_id {
-        let Netns::Of(reference) = &inspected.netns else { continue };
+        let NetnsOrigin::Of(reference) = &inspected.netns else { continue };
         let (target, target_locator) = match (owners.get(id).copied().flatten(), known.find(reference)) {
-            (Some((owner, lives)), _) => (owner.clone(), Some(Locator::Pid(lives.pid))),
+            (Some((owner, lives)), _) => (owner.clone(), Some(lives.locator.clone())),
             // The other container shares the host's namespace, or was to share that of a removed one: then it
             // has an entry of its own.
             (None, Some(_)) => continue,
@@ -25,7 +25,7 @@ pub(in crate::runtimes::docker) fn joined<'a>(
         };
         joined.push(JoinedNetns {
             member: member.clone(),
-            locator: Locator::Pid(inspected.pid),
+            locator: inspected.locator.clone(),
             target,
             target_locator,
         });
@@ -43,12 +43,12 @@ fn removed(runtime: Runtime, reference: &str) -> Workload {
 mod tests {
     use super::super::Inspected;
     use super::*;
-    use crate::model::workload::Started;
+    use crate::model::workload::{Locator, Started};
 
-    fn container(name: &str, pid: u32, netns: Netns) -> (Workload, Inspected) {
+    fn container(name: &str, pid: u32, netns: NetnsOrigin) -> (Workload, Inspected) {
         let workload = Workload { id: format!("id-{name}"), ..Workload::named(Runtime::Docker, name) };
         let inspected = Inspected {
-            pid,
+            locator: Locator::Pid(pid),
             netns,
             endpoints: Vec::new(),
             sandbox: None,
@@ -60,15 +60,15 @@ mod tests {
 
     #[test]
     fn each_container_that_shares_a_namespace_has_its_target_and_both_processes() {
-        let of = |reference: &str| Netns::Of(reference.to_owned());
+        let of = |reference: &str| NetnsOrigin::Of(reference.to_owned());
         let containers = [
-            container("vpn", 1, Netns::Own),
+            container("vpn", 1, NetnsOrigin::Own),
             container("by-id", 2, of("id-vpn")),
             container("by-name", 3, of("vpn")),
             container("by-member", 4, of("id-by-id")),
             container("of-removed", 5, of("id-removed")),
             container("of-listed", 6, of("id-listed")),
-            container("on-host", 7, Netns::Host),
+            container("on-host", 7, NetnsOrigin::Host),
             container("of-host", 8, of("id-on-host")),
             container("circle", 9, of("id-circle")),
         ];
@@ -76,7 +76,7 @@ mod tests {
         let listed = HashSet::from(["id-vpn", "id-listed"]);
         let pid = |locator: &Locator| match locator {
             Locator::Pid(pid) => *pid,
-            Locator::Path(_) => 0,
+            Locator::Path(_) | Locator::Container(_) => 0,
         };
         let joined: Vec<(String, u32, String, Option<u32>)> = joined(known, &listed)
             .into_iter()

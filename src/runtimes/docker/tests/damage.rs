@@ -200,24 +200,6 @@ async fn the_image_is_the_one_that_a_container_was_created_from_wherever_its_nam
     assert_eq!(claim(&claims, "web").owner.image, "lab/busybox:1");
 }
 
-#[tokio::test]
-async fn a_container_is_looked_up_by_an_address_that_the_engine_has_given_it() {
-    let lab = Lab::engine(|path| match path {
-        "/v1.41/containers/json?all=1" => ok(CONTAINERS),
-        _ => fixture(path),
-    });
-    for (query, wanted) in [
-        ("172.17.0.4", Some("frozen")),
-        ("172.17.0.4/16", Some("frozen")),
-        ("172.17.0.99", None),
-        ("::ffff:172.17.0.4", None),
-        ("fe80::1", None),
-    ] {
-        let seen = lab.docker().look_up(query).await.unwrap();
-        assert_eq!(seen.map(|seen| seen.name).as_deref(), wanted, "{query}");
-    }
-}
-
 /// The answer of Podman 5.8, shortened: the pod kp of `podman kube play`, with its infra container.
 const PODS: &str = r#"[
     {"Id":"f00dfeed0001","Names":["732d7ff29fa7-infra"],"Image":"localhost/podman-pause:5.8","Labels":null,

@@ -87,6 +87,7 @@ mod tests {
             "repo",
             "bench",
             "fresh",
+            "field",
             "image",
             "deny",
             "shellcheck",
