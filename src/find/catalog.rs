@@ -188,8 +188,7 @@ impl Catalog {
             let link = entry.link.as_ref().filter(|link| link.nsid == netns.nsid);
             link.is_some_and(|link| link.master.as_ref() == Some(&name))
         });
-        // The name of a bridge or another master means the pairs that are attached to it, and so do its further
-        // names.
+        // The name of a master means the pairs that are attached to it, and so do its further names.
         let attached: BTreeSet<FindTarget> = attached.map(|entry| entry.target).collect();
         let alone = FindTarget::Link(self.links.len());
         let mut entry = CatalogEntry::new(alone);

@@ -140,9 +140,9 @@ pub enum LinkKind {
     Bridge,
     /// The driver `openvswitch`: a datapath's own interface.
     OpenVswitch,
-    /// The driver `bond`.
+    /// The driver `bond`: several links as one.
     Bond,
-    /// The driver `team`.
+    /// The driver `team`: several links as one, ruled by a daemon.
     Team,
     /// The driver `vrf`: a routing table of its own.
     Vrf,
@@ -192,8 +192,8 @@ impl LinkKind {
         matches!(self, LinkKind::Veth | LinkKind::Netkit)
     }
 
-    /// Returns true for a pair whose driver counts each frame twice, as transmitted at the sending end and as
-    /// received at the other (`netkit_xmit` in drivers/net/netkit.c). A veth counts it once.
+    /// Returns true if the driver counts each frame twice, as transmitted at the sending end and as received
+    /// at the other (`netkit_xmit` in drivers/net/netkit.c). The driver of a veth counts it once.
     pub fn counts_receive(self) -> bool {
         self == LinkKind::Netkit
     }

@@ -115,8 +115,8 @@ pub struct Scene {
     /// True if the host has pods, or may have some. The labels that name a container are then written even
     /// when empty, so that Kubernetes' relabelling cannot fill them with the exporter's own values.
     pub pods: bool,
-    /// The links of containers and pods that are no ends of pairs: macvlan, ipvlan, a card of the host; without
-    /// the loopback.
+    /// The links of containers and pods that are no ends of pairs: macvlan, ipvlan, a card of the host;
+    /// without the loopback.
     pub others: Vec<OtherLink>,
     /// The number of ends in each state.
     pub ends: BTreeMap<EndState, usize>,

@@ -99,10 +99,10 @@ impl Counted {
 
     /// Returns the bytes and packets that reached `side`. A veth normally counts what it transmits, and
     /// shows its peer's transmit as its receive; with NAPI (GRO, XDP) or a redirect to the peer, the
-    /// receiver counts; with a netkit both ends count. The right value is the highest of the sender's transmit, the receiver's receive,
-    /// and the sum of what both ends show once they have no peer any more. No other counters may be added:
-    /// the transmit of an attached end already contains what its peer counted (`veth_get_stats64` in
-    /// drivers/net/veth.c).
+    /// receiver counts. Both ends of a netkit count. The right value is the highest of the sender's
+    /// transmit, the receiver's receive, and, of a veth, the sum of what both ends show once they have no
+    /// peer any more. No other counters may be added: the transmit of an attached end already contains what
+    /// its peer counted (`veth_get_stats64` in drivers/net/veth.c).
     fn carried_to(&self, side: usize) -> (u64, u64) {
         let (own, other) = (&self.highest[side], &self.highest[1 - side]);
         let detached =
