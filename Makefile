@@ -1,5 +1,5 @@
 # The checks of this project, each by the name that CI gives it. `make help` lists them.
-.PHONY: help fmt lint doc msrv deny shellcheck test test-lib test-kernel test-engines test-clients test-repo faults fuzz fuzz-long image bench fresh field-engines
+.PHONY: help fmt lint doc msrv deny shellcheck test test-lib test-kernel test-engines test-clients test-repo faults fuzz fuzz-long image bench fresh field-engines field-kernels
 
 LAB = cargo run --quiet --locked -p lab --bin lab --
 SCRIPTS = $(shell git grep -lE '^\#!(/bin/|/usr/bin/env )(ba)?sh' -- ':!*.md')
@@ -61,6 +61,11 @@ image: ## the static binary and the image, built and run by a real engine
 
 bench: ## what the exporter costs at 500 and 5,000 pairs
 	benches/run
+
+field-kernels: ## netkit, masters and links without a peer on kernels 5.10 to 7, in virtual machines; half an hour
+	$(LAB) needs --install --for field
+	cargo build --release --locked
+	tests/field/kernels/all target/release/veth-exporter
 
 fresh: ## both commands of the README in a Debian root that has nothing but Rust
 	tests/fresh

@@ -127,7 +127,7 @@ pub mod model {
     }
     pub mod link {
         pub use crate::model::link::{
-            Counters, End, Errors, IpAddress, Link, LinkKind, Mac, Name, NetnsId, PeerNetns,
+            Counters, End, Errors, IpAddress, Link, LinkKind, Mac, Master, Name, NetnsId, PeerNetns,
         };
     }
     pub mod pairing {

@@ -302,7 +302,9 @@ impl<'a> FoundPair<'a> {
             };
             line("mac", place.address.as_deref().unwrap_or_default());
             line("ip", &ip_addresses.join(" "));
+            line("kind", place.kind.as_deref().filter(|kind| *kind != "veth").unwrap_or_default());
             line("bridge", place.bridge.as_deref().unwrap_or_default());
+            line("master", &other_master(place).unwrap_or_default());
             line("network", &place.network);
             if let Some(workload) = &place.workload {
                 line("workload", &workload.title());
@@ -343,6 +345,13 @@ fn describe(place: &PlaceRow<'_>) -> String {
     };
     let mtu = place.mtu.map_or_else(String::new, |mtu| format!(", mtu {mtu}"));
     format!("{}: {device} {netns}{state}{mtu}", place.ifindex)
+}
+
+/// Returns the master of an end and its driver, unless the line `bridge` names the master.
+fn other_master(place: &PlaceRow<'_>) -> Option<String> {
+    let master = place.master.as_deref().filter(|_| place.bridge.is_none())?;
+    let kind = place.master_kind.as_deref().map(|kind| format!(" ({kind})"));
+    Some(format!("{master}{}", kind.unwrap_or_default()))
 }
 
 fn flow(bytes: u64, packets: u64, dropped: u64) -> String {

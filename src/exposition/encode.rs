@@ -6,7 +6,7 @@ use super::labels::{LabelBlock, Maybe, Names, label_of};
 use super::tables::{LabelTable, Rows, Values};
 use super::text::{Head, Layout};
 use crate::model::ledger::{LabelSet, NetworkLabels};
-use crate::model::link::Name;
+use crate::model::link::{LinkKind, Name};
 use crate::model::series::OTHER;
 use crate::model::view::{Ownership, Scene, ShownSide, View};
 use crate::model::workload::Workload;
@@ -210,7 +210,11 @@ fn device_info(block: &mut LabelBlock<'_>, names: Names, port: &ShownSide, peer:
     block.label("ifindex", port.end.ifindex);
     block.label("peer_ifindex", peer.end.ifindex);
     block.label("peer_netns", &peer.netns);
-    block.label("bridge", Maybe(port.bridge));
+    block.label("bridge", Maybe(port.bridge()));
+    let kind = port.link.map(|link| link.kind.driver()).filter(|driver| *driver != LinkKind::Veth.driver());
+    block.label("kind", kind.unwrap_or_default());
+    block.label("master", Maybe(port.master.map(|master| master.name)));
+    block.label("master_kind", port.master.map_or("", |master| master.kind.driver()));
     block.label("address", Maybe(port.link.and_then(|link| link.address)));
     block.label("peer_address", Maybe(peer.link.and_then(|link| link.address)));
     if let (Some(_), Some(ownership)) = (&peer.labels, &peer.ownership) {

@@ -137,7 +137,10 @@ fn kind(link: &DescribedLink) -> (String, &'static str) {
         "vlan" => ("a VLAN", "it is a part of the link that it is made on"),
         "macvlan" | "macvtap" => ("a macvlan", "it sends through the link that it is made on, past the host"),
         "ipvlan" | "ipvtap" => ("an ipvlan", "it sends through the link that it is made on, past the host"),
-        "netkit" => ("a netkit", "a pair of another driver than veth"),
+        "netkit" if link.single => {
+            ("a netkit without a peer", "it was made in single mode and has no other end")
+        }
+        "netkit" => ("a netkit without a pair", "it was made or deleted while the host was read: try again"),
         "vrf" => ("a VRF", "it is a routing table"),
         "dummy" => ("a dummy", "it discards what is sent"),
         "ifb" => ("an ifb", "it only shapes the traffic of other links"),

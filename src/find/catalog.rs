@@ -52,8 +52,8 @@ pub(super) struct LinkKey {
     pub(super) devices: Vec<String>,
     /// The name of the other end in the same namespace.
     pub(super) peer: Option<String>,
-    /// The bridge that the link is attached to.
-    pub(super) bridge: Option<String>,
+    /// The name of the link that the link is enslaved to.
+    pub(super) master: Option<String>,
 }
 
 /// A network namespace as messages name it.
@@ -111,8 +111,8 @@ impl Catalog {
         }
         entry.names.extend(device.clone());
         entry.names.extend([&*side.netns, network.unwrap_or_default()].map(str::to_owned));
-        let bridge = side.bridge.map(|bridge| bridge.to_string());
-        entry.names.extend(bridge.clone());
+        let master = side.master.map(|master| master.name.to_string());
+        entry.names.extend(master.clone());
         entry.names.retain(|name| !name.is_empty());
         entry.macs.extend(side.link.and_then(|link| link.address));
         if let Some(ownership) = side.ownership.as_deref() {
@@ -130,7 +130,7 @@ impl Catalog {
             iflink: side.link.and_then(|link| link.iflink),
             devices: device.into_iter().collect(),
             peer,
-            bridge,
+            master,
         });
         self.entries.push(entry);
     }
@@ -186,20 +186,20 @@ impl Catalog {
         let name = link.name.to_string();
         let attached = self.entries.iter().filter(|entry| {
             let link = entry.link.as_ref().filter(|link| link.nsid == netns.nsid);
-            link.is_some_and(|link| link.bridge.as_ref() == Some(&name))
+            link.is_some_and(|link| link.master.as_ref() == Some(&name))
         });
-        // A bridge's name means the pairs that are attached to it, and so do its further names.
+        // The name of a master means the pairs that are attached to it, and so do its further names.
         let attached: BTreeSet<FindTarget> = attached.map(|entry| entry.target).collect();
         let alone = FindTarget::Link(self.links.len());
         let mut entry = CatalogEntry::new(alone);
-        entry.macs.extend(link.address.filter(|address| address.0 != [0; 6]));
+        entry.macs.extend(link.address);
         entry.link = Some(LinkKey {
             nsid: netns.nsid,
             ifindex: link.ifindex,
             iflink: link.iflink,
             devices: [&name].into_iter().chain(&link.alternatives).cloned().collect(),
             peer: None,
-            bridge: None,
+            master: None,
         });
         if attached.is_empty() {
             entry.names = [name].into_iter().chain(further).collect();

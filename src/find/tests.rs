@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::inventory::{EngineInventory, InventoryContainer, InventoryNetwork};
 use crate::model::ledger::LabelSet;
-use crate::model::link::{DescribedLink, End, IpAddress, Link, Mac, Name, NetnsId};
+use crate::model::link::{DescribedLink, End, IpAddress, Link, LinkKind, Mac, Master, Name, NetnsId};
 use crate::model::pairing::{EndState, Role};
 use crate::model::view::{Ownership, Scene, ShownPair, ShownSide};
 use crate::model::workload::{Runtime, Workload};
@@ -33,7 +33,7 @@ fn side(nsid: u32, label: &str, ifindex: u32, device: &str, iflink: u32) -> Show
         link: Some(Link { ifindex, name: name(device), iflink: Some(iflink), address, ..Link::default() }),
         role: if nsid == 0 { Role::Port } else { Role::Interface },
         netns: label.into(),
-        bridge: None,
+        master: None,
         ownership: None,
         labels: None,
         hidden: false,
@@ -74,10 +74,11 @@ fn pair(
     let outside = side(0, "", port.0, port.1, peer.1);
     let inside = side(peer.0, &label, peer.1, peer.2, port.0);
     let bridge = Some(bridge).filter(|bridge| !bridge.is_empty()).map(name);
+    let master = bridge.map(|name| Master { name, kind: LinkKind::Bridge });
     let labels = Some(LabelSet::of(&ownership.owner, peer.2.to_owned(), network.to_owned()));
     ShownPair {
         sides: [
-            ShownSide { bridge, ..outside },
+            ShownSide { master, ..outside },
             ShownSide { ownership: Some(Arc::new(ownership)), labels, ..inside },
         ],
         state: EndState::Paired,
@@ -194,6 +195,7 @@ fn catalog(leads_to: Option<KnownPlace>) -> Catalog {
         link(3, "docker0", "bridge"),
         link(4, "bond0", "bond"),
         link(5, "nk0", "netkit"),
+        DescribedLink { single: true, ..link(8, "nk1", "netkit") },
         named(link(6, "br-f3bcbdf77ad0", "bridge"), &["backbone"], ""),
         link(7, "eno1.5", "vlan"),
         named(link(12, "veth-web", "veth"), &["web-uplink"], "the shop's web"),
@@ -484,7 +486,14 @@ fn what_is_there_without_a_veth_is_said_with_what_it_is_and_why() {
             "mv0 in docker/direct (nsid 8) is no veth but a macvlan: it sends through the link that it is made on, past the host",
         ),
         ("eno1", "eno1 on the host is no veth but a network card: it leads out of the host"),
-        ("nk0", "nk0 on the host is no veth but a netkit: a pair of another driver than veth"),
+        (
+            "nk0",
+            "nk0 on the host is no veth but a netkit without a pair: it was made or deleted while the host was read: try again",
+        ),
+        (
+            "nk1",
+            "nk1 on the host is no veth but a netkit without a peer: it was made in single mode and has no other end",
+        ),
         (
             "empty",
             "named/empty is there: a network namespace without a veth (nsid 9); it has lo, dm0 (a dummy)",

@@ -27,6 +27,8 @@ mod ifla {
     pub(super) const LINKINFO: u16 = 18;
     pub(super) const IFALIAS: u16 = 20;
     pub(super) const INFO_KIND: u16 = 1;
+    pub(super) const INFO_DATA: u16 = 2;
+    pub(super) const NETKIT_PAIRING: u16 = 10;
     pub(super) const STATS64: u16 = 23;
     pub(super) const CARRIER_CHANGES: u16 = 35;
     pub(super) const LINK_NETNSID: u16 = 37;
@@ -49,6 +51,9 @@ const AF_UNSPEC: u8 = libc::AF_UNSPEC as u8;
 
 /// NETNSA_NSID, from linux/net_namespace.h.
 const NETNSA_NSID: u16 = 1;
+
+/// The value of IFLA_NETKIT_PAIRING for a device without a peer, from linux/if_link.h.
+const NETKIT_DEVICE_SINGLE: u32 = 1;
 
 /// IF_OPER_UP in the width of IFLA_OPERSTATE.
 const IF_OPER_UP: u8 = libc::IF_OPER_UP as u8;
@@ -85,7 +90,7 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
         let (kind, value) = split(attribute)?;
         match kind {
             ifla::IFNAME => link.name = Name::from_bytes(value)?,
-            ifla::ADDRESS => link.address = value.try_into().ok().map(Mac),
+            ifla::ADDRESS => link.address = Mac::from_bytes(value),
             ifla::MTU => link.mtu = number(value)?,
             ifla::LINK => link.iflink = Some(number(value)?).filter(|&index| index != 0),
             ifla::MASTER => link.master = Some(number(value)?).filter(|&index| index != 0),
@@ -128,10 +133,13 @@ pub(crate) fn described(payload: &[u8]) -> Option<(DescribedLink, Option<u32>)> 
         let (kind, value) = split(attribute)?;
         match kind {
             ifla::IFNAME => link.name = Name::from_bytes(value)?,
-            ifla::ADDRESS => link.address = value.try_into().ok().map(Mac),
+            ifla::ADDRESS => link.address = Mac::from_bytes(value),
             ifla::LINK => link.iflink = Some(number(value)?).filter(|&index| index != 0),
             ifla::IFALIAS => link.alias = text(value),
-            ifla::LINKINFO => link.driver = text(info_kind(value)?.unwrap_or_default()),
+            ifla::LINKINFO => {
+                link.driver = text(info_kind(value)?.unwrap_or_default());
+                link.single = is_single(value)?;
+            }
             ifla::TARGET_NETNSID => target = u32::try_from(signed(value)?).ok(),
             ifla::PROP_LIST => {
                 for property in NlasIterator::new(value) {
@@ -261,20 +269,34 @@ pub fn nsid(payload: &[u8]) -> Option<Option<u32>> {
 }
 
 fn driver(linkinfo: &[u8]) -> Option<LinkKind> {
-    Some(match info_kind(linkinfo)? {
-        Some(b"veth") => LinkKind::Veth,
-        Some(b"bridge") => LinkKind::Bridge,
-        Some(b"openvswitch") => LinkKind::OpenVswitch,
-        _ => LinkKind::Other,
+    Some(match LinkKind::of_driver(info_kind(linkinfo)?.unwrap_or_default()) {
+        LinkKind::Netkit if is_single(linkinfo)? => LinkKind::Other,
+        kind => kind,
     })
 }
 
 /// Reads IFLA_INFO_KIND without its NUL; `Some(None)` if it is missing.
 fn info_kind(linkinfo: &[u8]) -> Option<Option<&[u8]>> {
-    for attribute in NlasIterator::new(linkinfo) {
+    let kind = nested(linkinfo, ifla::INFO_KIND)?;
+    Some(kind.map(|value| value.strip_suffix(b"\0").unwrap_or(value)))
+}
+
+/// Returns true for a netkit that was made without a peer (Linux 7.0 and newer).
+fn is_single(linkinfo: &[u8]) -> Option<bool> {
+    if info_kind(linkinfo)? != Some(LinkKind::Netkit.driver().as_bytes()) {
+        return Some(false);
+    }
+    let Some(data) = nested(linkinfo, ifla::INFO_DATA)? else { return Some(false) };
+    let Some(pairing) = nested(data, ifla::NETKIT_PAIRING)? else { return Some(false) };
+    Some(number(pairing)? == NETKIT_DEVICE_SINGLE)
+}
+
+/// Returns the value of the first attribute of this kind; `Some(None)` if there is none.
+fn nested(attributes: &[u8], wanted: u16) -> Option<Option<&[u8]>> {
+    for attribute in NlasIterator::new(attributes) {
         let (kind, value) = split(attribute)?;
-        if kind == ifla::INFO_KIND {
-            return Some(Some(value.strip_suffix(b"\0").unwrap_or(value)));
+        if kind == wanted {
+            return Some(Some(value));
         }
     }
     Some(None)

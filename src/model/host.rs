@@ -9,7 +9,7 @@
 use super::event::Event;
 use super::lack::Lack;
 use super::ledger::LabelSet;
-use super::link::{End, LinkKind, NetnsId};
+use super::link::{End, NetnsId};
 use super::owners::Evidence;
 use super::topology::TopologyChange;
 use super::view::{Source, Status, Stranded, View};
@@ -224,7 +224,7 @@ impl Host {
             Event::Unlink { source, link, moved } => {
                 let end_now =
                     |host: &Host| End { netns: host.known.topology.netns(source), ifindex: link.ifindex };
-                let unknown = link.kind == LinkKind::Veth && self.known.ledger.place(end_now(self)).is_none();
+                let unknown = link.kind.is_pair_end() && self.known.ledger.place(end_now(self)).is_none();
                 let requests = if unknown { self.evaluate_now(now) } else { Vec::new() };
                 // The evaluation may have found that the id is another namespace's.
                 let end = end_now(self);

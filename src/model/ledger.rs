@@ -1,4 +1,4 @@
-//! Counters over time -> totals that never fall and outlive their veths.
+//! Counters over time -> totals that never fall and outlive their pairs.
 //!
 //! An account belongs to a pair, not to the ids of its ends: the kernel reuses ids, and ends move. The
 //! ledger books the traffic of a pair, as differences of counters, to the label sets that the pair has at
@@ -139,15 +139,18 @@ impl Ledger {
     }
 
     /// Returns true if counters that were read later than those shown are of another pair, neither end of
-    /// which is on the host: an end's own transmit never falls while the end lives, its receive falls to 0
-    /// at every detach.
+    /// which is on the host: an end's own transmit never falls while the end lives. The receive of a veth
+    /// falls to 0 at every detach, that of an end which counts it itself never falls.
     pub(crate) fn is_another(&self, end: End, seen: &Counters) -> bool {
         let Some((id, side)) = self.place(end) else { return false };
         self.accounts.get(id).is_some_and(|account| {
             let shown = &account.counted.shown[side];
             let off_host = account.ends.iter().all(|end| end.netns != NetnsId::Host);
-            let falls =
+            let sent_less =
                 seen.transmit_bytes < shown.transmit_bytes || seen.transmit_packets < shown.transmit_packets;
+            let received_less =
+                seen.receive_bytes < shown.receive_bytes || seen.receive_packets < shown.receive_packets;
+            let falls = sent_less || account.counted.counts_receive && received_less;
             off_host && falls && !account.ended
         })
     }
@@ -286,6 +289,8 @@ impl Ledger {
         self.at.insert(ends[0], (id, 0));
         self.at.insert(ends[1], (id, 1));
         let Some(account) = self.accounts.get_mut(id) else { return };
+        let links = pair.sides.iter().filter_map(|side| side.link);
+        account.counted.counts_receive = links.into_iter().any(|link| link.kind.counts_receive());
         if goes_on {
             return;
         }

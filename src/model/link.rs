@@ -31,7 +31,7 @@ impl NetnsId {
     }
 }
 
-/// One side of a veth pair.
+/// One side of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct End {
     /// The namespace that the interface is in now.
@@ -86,7 +86,14 @@ impl fmt::Display for Name {
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// Parses a text such as `02:42:ac:12:00:02`; `None` if the text is not a MAC address.
+    /// Returns the address in IFLA_ADDRESS; `None` if the value is not six bytes long or all zeros. The
+    /// loopback and a netkit of mode l3 have six zero bytes and no address.
+    pub fn from_bytes(raw: &[u8]) -> Option<Mac> {
+        let bytes: [u8; 6] = raw.try_into().ok()?;
+        (bytes != [0; 6]).then_some(Mac(bytes))
+    }
+
+    /// Parses a text such as `02:42:ac:12:00:02`; `None` if the text is not a MAC address, or is all zeros.
     pub fn parse(text: &str) -> Option<Mac> {
         let mut mac = [0; 6];
         let mut parts = text.split(':');
@@ -94,7 +101,7 @@ impl Mac {
             let part = parts.next().filter(|p| p.len() == 2)?;
             *byte = u8::from_str_radix(part, 16).ok()?;
         }
-        parts.next().is_none().then_some(Mac(mac))
+        parts.next().is_none().then(|| Mac::from_bytes(&mac))?
     }
 }
 
@@ -127,13 +134,74 @@ pub struct IpAddress {
 pub enum LinkKind {
     /// The driver `veth`: one end of a pair.
     Veth,
+    /// The driver `netkit`, unless the device was made without a peer: one end of a pair.
+    Netkit,
     /// The driver `bridge` of the kernel.
     Bridge,
     /// The driver `openvswitch`: a datapath's own interface.
     OpenVswitch,
+    /// The driver `bond`: several links as one.
+    Bond,
+    /// The driver `team`: several links as one, ruled by a daemon.
+    Team,
+    /// The driver `vrf`: a routing table of its own.
+    Vrf,
+    /// The driver `batadv`: a mesh.
+    Batadv,
     /// Any other driver, or none.
     #[default]
     Other,
+}
+
+impl LinkKind {
+    /// Every kind with a driver that has a name here.
+    const NAMED: [LinkKind; 8] = [
+        LinkKind::Veth,
+        LinkKind::Netkit,
+        LinkKind::Bridge,
+        LinkKind::OpenVswitch,
+        LinkKind::Bond,
+        LinkKind::Team,
+        LinkKind::Vrf,
+        LinkKind::Batadv,
+    ];
+
+    /// Returns the kind of the driver with this name.
+    pub fn of_driver(name: &[u8]) -> LinkKind {
+        let named = LinkKind::NAMED.into_iter().find(|kind| kind.driver().as_bytes() == name);
+        named.unwrap_or_default()
+    }
+
+    /// Returns the name of the driver; empty for another driver than those named here.
+    pub fn driver(self) -> &'static str {
+        match self {
+            LinkKind::Veth => "veth",
+            LinkKind::Netkit => "netkit",
+            LinkKind::Bridge => "bridge",
+            LinkKind::OpenVswitch => "openvswitch",
+            LinkKind::Bond => "bond",
+            LinkKind::Team => "team",
+            LinkKind::Vrf => "vrf",
+            LinkKind::Batadv => "batadv",
+            LinkKind::Other => "",
+        }
+    }
+
+    /// Returns true for a link that has a link at its other end.
+    pub fn is_pair_end(self) -> bool {
+        matches!(self, LinkKind::Veth | LinkKind::Netkit)
+    }
+
+    /// Returns true if the driver counts each frame twice, as transmitted at the sending end and as received
+    /// at the other (`netkit_xmit` in drivers/net/netkit.c). The driver of a veth counts it once.
+    pub fn counts_receive(self) -> bool {
+        self == LinkKind::Netkit
+    }
+
+    /// Returns true for a master that passes frames between the links that are enslaved to it.
+    pub fn is_switch(self) -> bool {
+        matches!(self, LinkKind::Bridge | LinkKind::OpenVswitch)
+    }
 }
 
 /// The peer's namespace, from IFLA_LINK_NETNSID.
@@ -187,7 +255,7 @@ pub struct Link {
     pub peer_netns: PeerNetns,
     /// The attribute IFLA_MASTER, an ifindex.
     pub master: Option<u32>,
-    /// The attribute IFLA_ADDRESS; `None` if it is not six bytes long.
+    /// The attribute IFLA_ADDRESS: see [`Mac::from_bytes`].
     pub address: Option<Mac>,
     /// The attribute IFLA_MTU, in bytes.
     pub mtu: u32,
@@ -207,6 +275,22 @@ impl Link {
     }
 }
 
+/// The link that an end is enslaved to: a bridge, a bond, a VRF ...
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Master {
+    /// The attribute IFLA_IFNAME of the master, in bytes.
+    pub name: Name,
+    /// The driver of the master.
+    pub kind: LinkKind,
+}
+
+impl Master {
+    /// Returns a link as the master of others.
+    pub(crate) fn of(link: &Link) -> Master {
+        Master { name: link.name, kind: link.kind }
+    }
+}
+
 /// A link of any driver, with all its names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DescribedLink {
@@ -222,13 +306,16 @@ pub(crate) struct DescribedLink {
     pub driver: String,
     /// True for the loopback (ARPHRD_LOOPBACK).
     pub loopback: bool,
+    /// True for a netkit that was made without a peer (IFLA_NETKIT_PAIRING).
+    pub single: bool,
     /// The attribute IFLA_LINK: the link that this one is made on, or the other end of a pair.
     pub iflink: Option<u32>,
-    /// The attribute IFLA_ADDRESS; `None` if it is not six bytes long.
+    /// The attribute IFLA_ADDRESS: see [`Mac::from_bytes`].
     pub address: Option<Mac>,
 }
 
-/// The numbers of packets that a link could not receive or send because of errors; always 0 for a veth.
+/// The numbers of packets that a link could not receive or send because of errors; always 0 for an end of a
+/// pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Errors {
     /// The field `rx_errors` of struct rtnl_link_stats64.
@@ -265,6 +352,24 @@ mod tests {
         assert_eq!(Mac::parse("02:42:ac:12:00:02").unwrap().to_string(), "02:42:ac:12:00:02");
         for bad in ["", "02:42:ac:12:00", "02:42:ac:12:00:02:03", "2:42:ac:12:00:02", "zz:42:ac:12:00:02"] {
             assert_eq!(Mac::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_zeros_is_none() {
+        assert_eq!(Mac::from_bytes(&[2, 0, 0, 0, 0, 1]), Some(Mac([2, 0, 0, 0, 0, 1])));
+        assert_eq!(Mac::from_bytes(&[0; 6]), None);
+        assert_eq!(Mac::from_bytes(&[2, 0, 0, 0, 0]), None);
+        assert_eq!(Mac::parse("00:00:00:00:00:00"), None);
+    }
+
+    #[test]
+    fn the_name_of_a_driver_leads_to_its_kind() {
+        for kind in LinkKind::NAMED {
+            assert_eq!(LinkKind::of_driver(kind.driver().as_bytes()), kind);
+        }
+        for other in ["", "veth2", "macvlan", "netkit2"] {
+            assert_eq!(LinkKind::of_driver(other.as_bytes()), LinkKind::Other, "{other}");
         }
     }
 

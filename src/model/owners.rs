@@ -136,8 +136,8 @@ impl Owners {
         for id in ids.collect::<BTreeSet<String>>() {
             self.dirty.extend(self.dependencies.on(&DependsOn::Owner(id)));
         }
-        let switches = settled.switches.iter().filter(|switch| switch.netns == NetnsId::Host);
-        let ports = switches.flat_map(|switch| topology.enslaved(*switch)).collect::<Vec<End>>();
+        let masters = settled.masters.iter().filter(|master| master.netns == NetnsId::Host);
+        let ports = masters.flat_map(|master| topology.enslaved(*master)).collect::<Vec<End>>();
         for port in settled.ends.iter().chain(&ports).filter(|end| end.netns == NetnsId::Host) {
             self.dirty.extend(self.dependencies.on(&DependsOn::Port(port.ifindex)));
         }

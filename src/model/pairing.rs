@@ -1,4 +1,4 @@
-//! Links -> pairs and roles: the peer of each veth end, and the side of a pair that is the port.
+//! Links -> pairs and roles: the peer of each end, and the side of a pair that is the port.
 
 use super::link::{End, Link, NetnsId, PeerNetns};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ pub(crate) enum Inside {
 /// Every namespace that the exporter has asked about, by id.
 pub(crate) type Namespaces = BTreeMap<NetnsId, Inside>;
 
-/// The state of a veth end. All states but the first two are reasons why an end has no pair.
+/// The state of an end of a pair. All states but the first two are reasons why an end has no pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EndState {
     /// Both ends were seen, and each names the other as its peer.
@@ -84,8 +84,8 @@ impl Pair {
 
 /// The links from which pairs are determined.
 pub(crate) trait LinkLookup {
-    /// Returns the link of this end if it is a veth.
-    fn veth(&self, end: End) -> Option<&Link>;
+    /// Returns the link of this end if it is of a kind that has a peer.
+    fn pair_end(&self, end: End) -> Option<&Link>;
 
     /// Returns the namespace with this nsid, if the exporter has asked about it.
     fn netns_of(&self, nsid: u32) -> Option<NetnsId>;
@@ -114,7 +114,7 @@ fn find_peer(end: End, link: &Link, links: &impl LinkLookup) -> Result<End, EndS
     if links.is_denied(peer.netns) {
         return Ok(peer);
     }
-    let other = links.veth(peer).ok_or(EndState::PeerMissing)?;
+    let other = links.pair_end(peer).ok_or(EndState::PeerMissing)?;
     // When a pair is created, the kernel announces the first end before it has a peer, and not again until
     // the end is set up.
     let not_yet = other.iflink.is_none();
@@ -128,7 +128,7 @@ fn find_peer(end: End, link: &Link, links: &impl LinkLookup) -> Result<End, EndS
     if names_us || not_yet { Ok(peer) } else { Err(EndState::Contradicted) }
 }
 
-/// The peer of each paired end, and the state of every veth end without a peer.
+/// The peer of each paired end, and the state of every end without a peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pairing {
     /// The peer of each paired end; each pair is in the map in both directions.
@@ -152,7 +152,7 @@ impl Pairing {
         }
         let mut pairs = Vec::new();
         for &end in ends {
-            let Some(link) = links.veth(end) else { continue };
+            let Some(link) = links.pair_end(end) else { continue };
             if self.peers.contains_key(&end) {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! The links of all namespaces and their pairs: filled by dumps and kept current by events.
 
-use super::link::{Counters, End, Link, LinkKind, Mac, Name, NetnsId, PeerNetns};
+use super::link::{Counters, End, Link, Mac, Master, Name, NetnsId, PeerNetns};
 use super::pairing::{self, EndState, Inside, LinkLookup, Namespaces, Pair, Pairing, Side};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -11,7 +11,7 @@ pub(crate) struct Topology {
     pairing: Pairing,
     /// The namespaces that were known at the last [`pair_changed`](Topology::pair_changed).
     settled: HashSet<NetnsId>,
-    /// True for each veth end that was created while the exporter runs.
+    /// True for each end that was created while the exporter runs.
     births: HashMap<End, bool>,
     /// The ends that contradict their peer or lack it, with both links at the time when the exporter last
     /// asked about both namespaces for this reason.
@@ -55,8 +55,8 @@ pub(crate) struct Settled {
     pub ends: BTreeSet<End>,
     /// The namespaces that became known or unknown, or had a link that changed.
     pub namespaces: BTreeSet<NetnsId>,
-    /// The bridges and Open vSwitches that were created, renamed or deleted.
-    pub switches: BTreeSet<End>,
+    /// The links that may be masters and were created, renamed or deleted.
+    pub masters: BTreeSet<End>,
 }
 
 /// The links by namespace, with indices by what they refer to.
@@ -71,7 +71,7 @@ struct Inventory {
     leading: BTreeMap<u32, usize>,
     /// The nsids in `leading` with a namespace that the exporter has not read.
     unread: BTreeSet<u32>,
-    /// The ends that are enslaved, each after its bridge or Open vSwitch.
+    /// The ends that are enslaved, each after its master.
     enslaved: BTreeSet<(End, End)>,
     /// The links by their hardware address.
     addresses: BTreeSet<(Mac, End)>,
@@ -80,12 +80,12 @@ struct Inventory {
     /// The ends that changed since the last [`pair_changed`](Topology::pair_changed).
     changed: BTreeSet<End>,
     changed_namespaces: BTreeSet<NetnsId>,
-    changed_switches: BTreeSet<End>,
+    changed_masters: BTreeSet<End>,
 }
 
 impl LinkLookup for Inventory {
-    fn veth(&self, end: End) -> Option<&Link> {
-        self.link(end.netns, end.ifindex).filter(|link| link.kind == LinkKind::Veth)
+    fn pair_end(&self, end: End) -> Option<&Link> {
+        self.link(end.netns, end.ifindex).filter(|link| link.kind.is_pair_end())
     }
 
     fn netns_of(&self, nsid: u32) -> Option<NetnsId> {
@@ -132,10 +132,9 @@ impl Inventory {
         self.keep_up_name(end, old.as_ref(), link.as_ref());
         self.changed.insert(end);
         self.changed_namespaces.insert(netns);
-        let switch =
-            |link: &Link| matches!(link.kind, LinkKind::Bridge | LinkKind::OpenVswitch).then_some(link.name);
-        if old.as_ref().and_then(switch) != link.as_ref().and_then(switch) {
-            self.changed_switches.insert(end);
+        let master = |link: &Link| (!link.kind.is_pair_end()).then_some(Master::of(link));
+        if old.as_ref().and_then(master) != link.as_ref().and_then(master) {
+            self.changed_masters.insert(end);
         }
     }
 
@@ -241,7 +240,7 @@ impl Inventory {
             let first = End { netns: NetnsId::Host, ifindex: 0 };
             let range = self.naming.range((key.0, key.1, first)..);
             let by = range.take_while(|&&(nsid, ifindex, _)| (nsid, ifindex) == key).map(|&(_, _, by)| by);
-            let named = self.veth(end).and_then(|link| pairing::named_peer(end, link, self).ok());
+            let named = self.pair_end(end).and_then(|link| pairing::named_peer(end, link, self).ok());
             for other in by.chain(named).chain(pairing.peer(end)).collect::<Vec<_>>() {
                 if found.insert(other) {
                     open.push(other);
@@ -256,7 +255,7 @@ impl Inventory {
 fn named(end: End, link: &Link) -> Option<(Option<u32>, u32, End)> {
     match link.peer_netns {
         PeerNetns::Nsid(nsid) => Some((Some(nsid), link.iflink.unwrap_or(0), end)),
-        _ if link.kind != LinkKind::Veth => None,
+        _ if !link.kind.is_pair_end() => None,
         PeerNetns::Host => Some((None, link.iflink?, end)),
         PeerNetns::Same => Some((end.netns.nsid(), link.iflink?, end)),
         PeerNetns::Unassigned | PeerNetns::Elsewhere => None,
@@ -294,11 +293,11 @@ impl Topology {
         self.inventory.up_names.get(&end).copied()
     }
 
-    /// Returns the ends that are enslaved to this bridge or Open vSwitch.
-    pub(crate) fn enslaved(&self, switch: End) -> impl Iterator<Item = End> {
+    /// Returns the ends that are enslaved to this master.
+    pub(crate) fn enslaved(&self, master: End) -> impl Iterator<Item = End> {
         let first = End { netns: NetnsId::Host, ifindex: 0 };
-        let range = self.inventory.enslaved.range((switch, first)..);
-        range.take_while(move |(to, _)| *to == switch).map(|&(_, end)| end)
+        let range = self.inventory.enslaved.range((master, first)..);
+        range.take_while(move |(to, _)| *to == master).map(|&(_, end)| end)
     }
 
     /// Returns the ends with this hardware address.
@@ -319,12 +318,12 @@ impl Topology {
     /// Returns the name of a bridge or Open vSwitch; `None` for any other link.
     pub(crate) fn switch(&self, end: End) -> Option<Name> {
         let link = self.link(end.netns, end.ifindex)?;
-        matches!(link.kind, LinkKind::Bridge | LinkKind::OpenVswitch).then_some(link.name)
+        link.kind.is_switch().then_some(link.name)
     }
 
-    /// Returns the name of the bridge or Open vSwitch that an end is enslaved to.
-    pub(crate) fn switch_of(&self, side: &Side) -> Option<Name> {
-        self.switch(End { netns: side.end.netns, ifindex: side.link?.master? })
+    /// Returns the link that an end is enslaved to.
+    pub(crate) fn master_of(&self, side: &Side) -> Option<Master> {
+        self.link(side.end.netns, side.link?.master?).map(Master::of)
     }
 
     /// Returns true if the links of this namespace are known, or are known to be hidden.
@@ -559,15 +558,15 @@ impl Topology {
         self.inventory.link(netns, ifindex)
     }
 
-    /// Returns the veth ends in a namespace that have a peer.
-    pub(crate) fn veths(&self, netns: NetnsId) -> impl Iterator<Item = End> {
+    /// Returns the ends in a namespace that name a peer.
+    pub(crate) fn pair_ends(&self, netns: NetnsId) -> impl Iterator<Item = End> {
         let links = self.namespaces().get(&netns).and_then(|inside| match inside {
             Inside::Seen(links) => Some(links.values()),
             Inside::Denied => None,
         });
-        let veths =
-            links.into_iter().flatten().filter(|link| link.kind == LinkKind::Veth && link.iflink.is_some());
-        veths.map(move |link| End { netns, ifindex: link.ifindex })
+        let ends =
+            links.into_iter().flatten().filter(|link| link.kind.is_pair_end() && link.iflink.is_some());
+        ends.map(move |link| End { netns, ifindex: link.ifindex })
     }
 
     /// Returns the namespaces to read because their links may complete pairs: those that a link leads to,
@@ -584,19 +583,19 @@ impl Topology {
         self.raise_generations();
         let inventory = &mut self.inventory;
         let namespaces = std::mem::take(&mut inventory.changed_namespaces);
-        let switches = std::mem::take(&mut inventory.changed_switches);
+        let masters = std::mem::take(&mut inventory.changed_masters);
         let changed = std::mem::take(&mut inventory.changed);
         let ends = inventory.connected(changed, &self.pairing);
         let [before, pairs] = self.pairing.pair_ends(&ends, &self.inventory);
         for &end in &ends {
-            let there = self.inventory.veth(end).is_some() || self.pairing.peer(end).is_some();
+            let there = self.inventory.pair_end(end).is_some() || self.pairing.peer(end).is_some();
             match there {
                 true => _ = self.births.entry(end).or_insert(self.settled.contains(&end.netns)),
                 false => _ = self.births.remove(&end),
             }
             let why = self.pairing.single().get(&end);
             let elsewhere =
-                self.inventory.veth(end).is_some_and(|link| link.peer_netns == PeerNetns::Elsewhere);
+                self.inventory.pair_end(end).is_some_and(|link| link.peer_netns == PeerNetns::Elsewhere);
             match why == Some(&EndState::PeerNetnsUnknown) && elsewhere {
                 true => _ = self.lost.insert(end),
                 false => _ = self.lost.remove(&end),
@@ -611,7 +610,7 @@ impl Topology {
                 false => _ = self.settled.remove(netns),
             }
         }
-        Settled { before, pairs, ends, namespaces, switches }
+        Settled { before, pairs, ends, namespaces, masters }
     }
 
     /// Returns what to read again because two of these ends disagree: one of them has moved, and the kernel

@@ -3,7 +3,7 @@
 use super::cgroup;
 use super::lack::Lack;
 use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
-use super::link::{Counters, End, Errors, Link, Name};
+use super::link::{Counters, End, Errors, Link, Master, Name};
 use super::pairing::{EndState, Role};
 use super::peak::Rates;
 use super::workload::{Runtime, Workload};
@@ -100,7 +100,7 @@ pub struct Scene {
     /// The total that the two sides of each of `pairs` are booked to; `None` for a port, for a hidden side,
     /// and for a side that is booked to the interface `other`.
     pub pair_totals: Vec<[Option<PairTotal>; 2]>,
-    /// The veth ends without a pair, each with the reason.
+    /// The ends without a pair, each with the reason.
     pub single: Vec<(Arc<ShownSide>, EndState)>,
     /// Label sets of the workloads' totals, sorted.
     pub workloads: Vec<Arc<LabelSet>>,
@@ -115,10 +115,10 @@ pub struct Scene {
     /// True if the host has pods, or may have some. The labels that name a container are then written even
     /// when empty, so that Kubernetes' relabelling cannot fill them with the exporter's own values.
     pub pods: bool,
-    /// The links of containers and pods that are not veths: macvlan, ipvlan, a card of the host; without
-    /// the loopback.
+    /// The links of containers and pods that are no ends of pairs: macvlan, ipvlan, a card of the host;
+    /// without the loopback.
     pub others: Vec<OtherLink>,
-    /// The number of veth ends in each state.
+    /// The number of ends in each state.
     pub ends: BTreeMap<EndState, usize>,
     /// The state of the overflow.
     pub overflow: ShownOverflow,
@@ -206,7 +206,7 @@ impl Stranded {
     }
 }
 
-/// A link in a container's or pod's namespace that is not a veth.
+/// A link in a container's or pod's namespace that is no end of a pair.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OtherLink {
     pub end: End,
@@ -243,14 +243,21 @@ pub struct ShownSide {
     pub role: Role,
     /// The label `netns`: empty on the host, else unique for the namespace.
     pub netns: Arc<str>,
-    /// The bridge or Open vSwitch that the end is enslaved to.
-    pub bridge: Option<Name>,
+    /// The link that the end is enslaved to.
+    pub master: Option<Master>,
     /// The owner of the end's namespace; `None` on the host and in an unclaimed namespace.
     pub ownership: Option<Arc<Ownership>>,
     /// The labels that the traffic is booked under; `None` for a port.
     pub labels: Option<LabelSet>,
     /// True if the user's filter hides this side.
     pub hidden: bool,
+}
+
+impl ShownSide {
+    /// Returns the bridge or Open vSwitch that the end is enslaved to.
+    pub fn bridge(&self) -> Option<Name> {
+        self.master.filter(|master| master.kind.is_switch()).map(|master| master.name)
+    }
 }
 
 /// A source of the exporter's knowledge: the label `collector`. The failure of one source does not affect
@@ -406,7 +413,7 @@ pub struct SeriesStatus {
     pub shown: usize,
     /// The number of further series that the pairs and label sets in the overflow would take.
     pub summed: usize,
-    /// The number of further series that links other than veths would take in `/metrics/cadvisor`.
+    /// The number of further series that links other than ends of pairs would take in `/metrics/cadvisor`.
     pub left_out: usize,
     /// True once a workload has had more interfaces than are shown one by one (`--limits.interfaces`).
     pub crowded: bool,

@@ -22,7 +22,10 @@ pub(crate) fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64
         mtu: Some(1500),
         up: Some(true),
         address: Some("32:e3:b5:aa:c8:f4".into()),
+        kind: Some("veth".into()),
         bridge: Some("br-front".into()),
+        master: Some("br-front".into()),
+        master_kind: Some("bridge".into()),
         ..PlaceRow::default()
     };
     let interface = PlaceRow {

@@ -59,6 +59,8 @@ fn expected_info(engine: &DockerEngine, container: &Container, interface: &str) 
         ("ifindex", &link["ifindex"].to_string()),
         ("address", link["address"].as_str().unwrap()),
         ("bridge", link["master"].as_str().unwrap()),
+        ("master", link["master"].as_str().unwrap()),
+        ("master_kind", "bridge"),
         ("peer_ifindex", &container.sysfs(interface, "ifindex")),
         ("peer_netns", &format!("docker/{}", container.name())),
         ("peer_address", &address),

@@ -40,8 +40,8 @@ fn labels(series: Series) -> String {
     match series {
         Series::DeviceCounter(_) | Series::DeviceState(_) => format!("`device`, `netns`, {WORKLOAD}"),
         Series::DeviceInfo => format!(
-            "`device`, `netns`, {WORKLOAD}, `ifindex`, `peer_ifindex`, `peer_netns`, `bridge`, `address`, \
-             `peer_address`, `container_id`, `image`"
+            "`device`, `netns`, {WORKLOAD}, `ifindex`, `peer_ifindex`, `peer_netns`, `bridge`, `kind`, `master`, \
+             `master_kind`, `address`, `peer_address`, `container_id`, `image`"
         ),
         Series::Workload(_) | Series::Peak(_) => WORKLOAD.to_owned(),
         Series::WorkloadInfo => "`runtime`, `container`, `namespace`, `pod`, `container_id`, `image`, \

@@ -59,7 +59,7 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
             link: Some(Link { ifindex, name: name(device), ..Link::default() }),
             role,
             netns: "".into(),
-            bridge: None,
+            master: None,
             ownership: None,
             labels: None,
             hidden: false,

@@ -19,7 +19,7 @@ fn side(netns: NetnsId, ifindex: u32, device: &[u8], role: Role) -> ShownSide {
         link: Some(link),
         role,
         netns: "".into(),
-        bridge: None,
+        master: None,
         ownership: None,
         labels: None,
         hidden: false,

@@ -4,7 +4,7 @@
 
 use crate::model::label;
 use crate::model::ledger::Traffic;
-use crate::model::link::{Counters, Link, Name};
+use crate::model::link::{Counters, Link, LinkKind, Name};
 use crate::model::pairing::{EndState, Role};
 use crate::model::peak::Rates;
 use crate::model::text::Readable;
@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// A veth pair; a port comes before an interface. `E` is the type of its ends.
+/// A pair; a port comes before an interface. `E` is the type of its ends.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct PairRow<'a, E = [EndRow<'a>; 2]> {
     pub state: Cow<'a, str>,
     pub ends: E,
 }
 
-/// One end of a veth pair.
+/// One end of a pair.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct EndRow<'a> {
@@ -60,8 +60,14 @@ pub struct PlaceRow<'a> {
     /// True if the operational state is up.
     pub up: Option<bool>,
     pub address: Option<Cow<'a, str>>,
+    /// The driver: `veth` or `netkit`.
+    pub kind: Option<Cow<'a, str>>,
     /// The bridge or Open vSwitch that the end is enslaved to.
     pub bridge: Option<Cow<'a, str>>,
+    /// The link that the end is enslaved to: a bridge, a bond, a VRF ...
+    pub master: Option<Cow<'a, str>>,
+    /// The driver of the master; `None` for a driver that the exporter does not know.
+    pub master_kind: Option<Cow<'a, str>>,
     /// The owner of the end's namespace.
     pub workload: Option<WorkloadRow<'a>>,
     /// The other workloads in the namespace.
@@ -240,13 +246,17 @@ impl<'a> PlaceRow<'a> {
         }
         let link: Option<&Link> = side.link.as_ref();
         let ownership = side.ownership.as_deref();
+        let switch = side.master.as_ref().filter(|master| master.kind.is_switch());
         let members = ownership.iter().flat_map(|ownership| &ownership.members);
         PlaceRow {
             name: link.map(|link| displayed(&link.name)),
             mtu: link.map(|link| link.mtu),
             up: link.map(|link| link.up),
             address: link.and_then(|link| link.address).map(|address| address.to_string().into()),
-            bridge: side.bridge.as_ref().map(displayed),
+            kind: link.and_then(|link| driver(link.kind)),
+            bridge: switch.map(|switch| displayed(&switch.name)),
+            master: side.master.as_ref().map(|master| displayed(&master.name)),
+            master_kind: side.master.and_then(|master| driver(master.kind)),
             workload: ownership.map(|ownership| WorkloadRow::new(&ownership.owner)),
             members: members.map(WorkloadRow::new).collect(),
             parent: ownership.map_or("", |ownership| &ownership.parent).into(),
@@ -259,6 +269,10 @@ impl<'a> PlaceRow<'a> {
     pub fn is_port(&self) -> bool {
         self.role == "port"
     }
+}
+
+fn driver(kind: LinkKind) -> Option<Cow<'static, str>> {
+    Some(kind.driver()).filter(|driver| !driver.is_empty()).map(Cow::Borrowed)
 }
 
 fn displayed(name: &Name) -> Cow<'_, str> {

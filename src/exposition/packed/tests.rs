@@ -21,7 +21,7 @@ fn view(containers: &[String]) -> View {
         link: Some(Link { ifindex, name: Name::from_bytes(name.as_bytes()).unwrap(), ..Link::default() }),
         role,
         netns: "".into(),
-        bridge: None,
+        master: None,
         ownership: None,
         labels: None,
         hidden: false,

@@ -211,10 +211,18 @@ fn the_driver_is_read_from_the_nested_attribute_with_or_without_its_flag_and_nul
         assert_eq!(kind(flag, b"veth"), LinkKind::Veth);
         assert_eq!(kind(flag, b"bridge\0"), LinkKind::Bridge);
         assert_eq!(kind(flag, b"openvswitch\0"), LinkKind::OpenVswitch);
+        assert_eq!(kind(flag, b"netkit\0"), LinkKind::Netkit);
+        assert_eq!(kind(flag, b"vrf\0"), LinkKind::Vrf);
         assert_eq!(kind(flag, b"veth2\0"), LinkKind::Other);
         assert_eq!(kind(flag, b""), LinkKind::Other);
     }
     // IFLA_INFO_SLAVE_KIND alone: what its master is.
+    let netkit = |pairing: u32| {
+        let data = attribute(ifla::NETKIT_PAIRING, &pairing.to_ne_bytes());
+        let parts = [attribute(ifla::INFO_KIND, b"netkit\0"), attribute(ifla::INFO_DATA, &data)];
+        named(&[(ifla::LINKINFO, &parts.concat())]).unwrap().kind
+    };
+    assert_eq!([netkit(0), netkit(1)], [LinkKind::Netkit, LinkKind::Other]);
     assert_eq!(named(&[(ifla::LINKINFO, &attribute(4, b"veth\0"))]).unwrap().kind, LinkKind::Other);
     assert_eq!(named(&[(ifla::LINKINFO, &[9, 0])]), None, "nested bytes that are no attribute");
 }
@@ -262,6 +270,7 @@ fn a_link_is_described_with_all_its_names_and_its_driver() {
         alias: "to the core".into(),
         driver: "bond".into(),
         loopback: false,
+        single: false,
         iflink: Some(7),
         address: None,
     };

@@ -445,7 +445,7 @@ fn owner_hint(pair: &ShownPair, context: &Context<'_>) -> Option<OwnerHint> {
     let new_processes = &context.evidence.new_processes;
     Some(OwnerHint {
         address: interface.link.and_then(|link| link.address),
-        bridge: port.bridge.filter(|_| port.end.netns == NetnsId::Host),
+        bridge: port.bridge().filter(|_| port.end.netns == NetnsId::Host),
         container: new_processes.container(interface.end.netns).map(str::to_owned),
         process: new_processes.workload(interface.end.netns).map(Box::new),
     })

@@ -18,7 +18,7 @@ use super::input::{Config, ProcessInNetns, Request};
 use super::schedule::{Effects, Searching};
 use crate::model::cgroup;
 use crate::model::ledger::{LabelSet, Ledger, OwnerHint, SeriesLimits, Unattributed};
-use crate::model::link::{End, Link, LinkKind, Name, NetnsId};
+use crate::model::link::{End, Link, Name, NetnsId};
 use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState, generator, is_generated_name};
 use crate::model::policy::{EVALUATE_AT_LEAST, EVALUATE_AT_MOST, EVALUATE_IN_DOUBT, KEPT_UNATTRIBUTED};
 use crate::model::topology::{Settled, Topology};
@@ -117,7 +117,7 @@ impl Knowledge {
         self.owners.decide(&mut self.evidence, settled, &known, now)
     }
 
-    /// Returns the ends with another name, owner, bridge or network than before.
+    /// Returns the ends with another name, owner, master or network than before.
     fn ends_named_anew(&mut self, settled: &Settled, changed: &Changed) -> Vec<End> {
         let searched = std::mem::take(&mut self.searching.searched);
         let pairing = self.topology.pairing();
@@ -128,8 +128,8 @@ impl Knowledge {
             ends.extend(pairing.single().range(first..=last).map(|(&end, _)| end));
         }
         let bridges = changed.bridges.iter().flat_map(|name| self.topology.host_switches(*name));
-        let switches: BTreeSet<End> = settled.switches.iter().copied().chain(bridges).collect();
-        ends.extend(switches.into_iter().flat_map(|switch| self.topology.enslaved(switch)));
+        let masters: BTreeSet<End> = settled.masters.iter().copied().chain(bridges).collect();
+        ends.extend(masters.into_iter().flat_map(|master| self.topology.enslaved(master)));
         ends
     }
 
@@ -279,11 +279,12 @@ impl Knowledge {
 
     /// Takes the counters of a link message, which may be the last of the end.
     pub(super) fn observe_link(&mut self, end: End, link: &Link) {
-        if link.kind != LinkKind::Veth {
+        if !link.kind.is_pair_end() {
             return;
         }
-        // An end that is being made has no peer either, and no account.
-        if link.iflink.is_none() {
+        // An end that is being made has no peer either, and no account. Where both ends count each frame,
+        // what one of them keeps is never added to what the other one keeps.
+        if link.iflink.is_none() && !link.kind.counts_receive() {
             self.ledger.observe_detached(end, &link.counters);
         } else {
             self.ledger.observe(end, &link.counters);
@@ -303,7 +304,7 @@ impl Knowledge {
     /// Returns true if an end in a namespace has no account yet.
     pub(super) fn has_unaccounted(&self, nsid: u32) -> bool {
         let netns = self.topology.netns(Some(nsid));
-        self.topology.veths(netns).any(|end| self.ledger.place(end).is_none())
+        self.topology.pair_ends(netns).any(|end| self.ledger.place(end).is_none())
     }
 
     /// Forgets every namespace but the host, these, and those of which events have come since a resync began.

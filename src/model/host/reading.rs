@@ -20,7 +20,7 @@ use super::rotation::ReadRotation;
 use super::schedule::Effects;
 use super::unconfirmed::UnconfirmedChanges;
 use crate::model::lack::Lack;
-use crate::model::link::{End, Errors, Link, LinkKind, NetnsId, PeerNetns};
+use crate::model::link::{End, Errors, Link, NetnsId, PeerNetns};
 use crate::model::topology::{Settled, TopologyChange};
 use crate::model::view::{Source, Status};
 use crate::model::workload::{Locator, Runtime};
@@ -46,9 +46,9 @@ pub(super) struct Reading {
     resync_owed: Option<&'static str>,
     pub unconfirmed: UnconfirmedChanges,
     pub rotation: ReadRotation,
-    /// The namespaces that are being read for a scrape, because of links that are no veths.
+    /// The namespaces that are being read for a scrape, because of links that are no ends of pairs.
     others_awaited: BTreeSet<u32>,
-    /// The errors that links have counted, as last read; none of them is a veth.
+    /// The errors that links have counted, as last read; none of them is an end of a pair.
     errors: HashMap<End, Errors>,
 }
 
@@ -148,7 +148,7 @@ impl Reading {
     }
 
     /// Requests what may name a namespace that has just got an id: its file in /run/netns is there before its
-    /// first veth, and a claim that was not located may be now.
+    /// first pair, and a claim that was not located may be now.
     pub(super) fn request_names(&mut self, known: &mut Knowledge, now: Duration) -> Vec<Request> {
         let mut more = Vec::new();
         if std::mem::take(&mut self.names.wanted) {
@@ -199,7 +199,7 @@ impl Reading {
         self.ask(requests, known)
     }
 
-    /// Requests the links of these namespaces in turn: they have links that are no veths.
+    /// Requests the links of these namespaces in turn: they have links that are no ends of pairs.
     pub(super) fn request_others(&mut self, nsids: &BTreeSet<u32>, known: &mut Knowledge) -> Vec<Request> {
         let turn = self.rotation.others(nsids);
         self.others_awaited.extend(&turn);
@@ -432,7 +432,7 @@ fn note_asked(requests: &[Request], known: &mut Knowledge) {
 fn note_counters(netns: NetnsId, links: &[Link], known: &mut Knowledge, learning: Learning) -> u64 {
     let unheard = learning == Learning::Polling && netns != NetnsId::Host;
     let mut lost = 0;
-    for link in links.iter().filter(|link| link.kind == LinkKind::Veth && link.iflink.is_some()) {
+    for link in links.iter().filter(|link| link.kind.is_pair_end() && link.iflink.is_some()) {
         let end = End { netns, ifindex: link.ifindex };
         if unheard && known.ledger.is_another(end, &link.counters) {
             lost += 1;

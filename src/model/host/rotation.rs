@@ -4,7 +4,7 @@
 //! - Pairs with traffic past the port (bpf_redirect_peer): only the interface counts it. At every eighth
 //!   tick the namespaces of eight pairs are read, to see whether an interface had received more a tick ago
 //!   than its port has sent by now. Of those that are known for it, 64 are read at each tick.
-//! - Links that are no veths: 512 namespaces are read at a scrape that wants them.
+//! - Links that are no ends of pairs: 512 namespaces are read at a scrape that wants them.
 
 use super::NetnsId;
 use crate::model::link::End;
@@ -30,7 +30,7 @@ impl ReadRotation {
         next(&nsids, &mut self.off_host, READ_AT_A_TICK)
     }
 
-    /// Returns the namespaces to read at this scrape for links that are no veths.
+    /// Returns the namespaces to read at this scrape for links that are no ends of pairs.
     pub(super) fn others(&mut self, nsids: &BTreeSet<u32>) -> Vec<u32> {
         next(nsids, &mut self.others, READ_AT_A_SCRAPE)
     }

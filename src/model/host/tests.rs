@@ -681,6 +681,7 @@ mod limited;
 mod live;
 mod moves;
 mod names;
+mod netkit;
 mod polled;
 mod processes;
 mod provisional;

@@ -14,10 +14,14 @@ pub(super) struct Counted {
     pub(super) shown: [Counters; 2],
     /// The counters of each end after it lost its peer: they contain only what the end counted itself.
     detached: Option<Box<[Option<Counters>; 2]>>,
-    /// The bytes that each end had received at the end of the last tick.
+    /// The bytes that each end had received, and had sent, at the end of the last tick.
     received: [u64; 2],
-    /// True if the end in a namespace has received bytes that its port never sent: packets are redirected
-    /// past the port (bpf_redirect_peer).
+    sent: [u64; 2],
+    /// True if the pair's driver counts each frame at both ends: see
+    /// [`counts_receive`](crate::model::link::LinkKind::counts_receive).
+    pub(super) counts_receive: bool,
+    /// True if bytes of the end in a namespace went past its port: the end has received bytes that the port
+    /// never sent (bpf_redirect_peer), or has sent bytes that the port never received (NETKIT_REDIRECT).
     pub(super) bypassed: bool,
     /// The traffic of the first side at the end of the last tick.
     ticked: Traffic,
@@ -32,13 +36,17 @@ impl Counted {
     }
 
     /// Ends a tick of this length, for which the host's ends were read. An end on the host has sent at least
-    /// what its peer had received one tick earlier, unless packets bypass it.
+    /// what its peer had received one tick earlier, unless packets bypass it. Where both ends count each
+    /// frame, it has also received at least what its peer had sent.
     pub(super) fn end_tick(&mut self, ends: &[End; 2], length: Duration) {
         for side in 0..2 {
             let port = ends[1 - side].netns == NetnsId::Host && ends[side].netns != NetnsId::Host;
-            self.bypassed |= port && self.highest[1 - side].transmit_bytes < self.received[side];
+            let of_port = &self.highest[1 - side];
+            self.bypassed |= port && of_port.transmit_bytes < self.received[side];
+            self.bypassed |= port && self.counts_receive && of_port.receive_bytes < self.sent[side];
         }
         self.received = self.highest.each_ref().map(|counters| counters.receive_bytes);
+        self.sent = self.highest.each_ref().map(|counters| counters.transmit_bytes);
         let all = self.traffic(0);
         let Traffic { receive, transmit } = all.since(self.ticked);
         self.ticked = all;
@@ -91,10 +99,10 @@ impl Counted {
 
     /// Returns the bytes and packets that reached `side`. A veth normally counts what it transmits, and
     /// shows its peer's transmit as its receive; with NAPI (GRO, XDP) or a redirect to the peer, the
-    /// receiver counts. The right value is the highest of the sender's transmit, the receiver's receive,
-    /// and the sum of what both ends show once they have no peer any more. No other counters may be added:
-    /// the transmit of an attached end already contains what its peer counted (`veth_get_stats64` in
-    /// drivers/net/veth.c).
+    /// receiver counts. Both ends of a netkit count. The right value is the highest of the sender's
+    /// transmit, the receiver's receive, and, of a veth, the sum of what both ends show once they have no
+    /// peer any more. No other counters may be added: the transmit of an attached end already contains what
+    /// its peer counted (`veth_get_stats64` in drivers/net/veth.c).
     fn carried_to(&self, side: usize) -> (u64, u64) {
         let (own, other) = (&self.highest[side], &self.highest[1 - side]);
         let detached =
@@ -113,6 +121,7 @@ impl Counted {
         self.highest.swap(0, 1);
         self.shown.swap(0, 1);
         self.received.swap(0, 1);
+        self.sent.swap(0, 1);
         let Traffic { receive, transmit } = self.ticked;
         self.ticked = Traffic { receive: transmit, transmit: receive };
         self.rates = self.rates.map(Rates::of_peer);

@@ -6,7 +6,7 @@ use super::evidence::Evidence;
 use super::{Facts, Owners, is_generated_name};
 use crate::model::cgroup;
 use crate::model::host::ProcessInNetns;
-use crate::model::link::{End, Link, LinkKind, Mac, Name, NetnsId, PeerNetns};
+use crate::model::link::{End, Link, Mac, Name, NetnsId, PeerNetns};
 use crate::model::pairing::Inside;
 use crate::model::topology::Topology;
 use crate::model::view::Ownership;
@@ -225,7 +225,7 @@ impl Owners {
     }
 
     /// Keeps the owner of a namespace while the namespace is dismantled: its first process ends before its
-    /// veths do, and an engine can report a container's end before the links are read again. An owner that
+    /// links do, and an engine can report a container's end before the links are read again. An owner that
     /// still has a claim, but without a location, stays as long as the namespace. An owner also stays in a
     /// namespace that a runtime still holds by a generated name: a runtime ends a pod's process first, and
     /// removes its network last.
@@ -289,7 +289,7 @@ impl Owners {
             return;
         }
         let container = evidence.new_processes.container(netns);
-        for link in links.values().filter(|link| link.kind == LinkKind::Veth) {
+        for link in links.values().filter(|link| link.kind.is_pair_end()) {
             let Some(address) = link.address else { continue };
             let candidates = evidence.sources.values().filter_map(|source| source.expected.get(&address));
             let arrived = (known.arrived)(End { netns, ifindex: link.ifindex });

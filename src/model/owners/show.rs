@@ -3,7 +3,7 @@
 use super::{Owner, Owners};
 use crate::model::cgroup::is_uuid;
 use crate::model::ledger::LabelSet;
-use crate::model::link::{End, Link, LinkKind, NetnsId};
+use crate::model::link::{End, Link, NetnsId};
 use crate::model::pairing::{self, Inside, OwnerKind, Pair, Role, Side};
 use crate::model::topology::Topology;
 use crate::model::view::{OtherLink, ShownPair, ShownSide};
@@ -56,7 +56,8 @@ impl Owners {
     pub(crate) fn show(&self, pair: &Pair, topology: &Topology) -> ShownPair {
         let owner_kinds = pair.sides.map(|side| self.owner_kind(side.end.netns));
         let outer = self.outer(pair.sides.map(|side| side.end.netns));
-        let switched = pair.sides.map(|side| topology.switch_of(&side).is_some());
+        let switched =
+            pair.sides.map(|side| topology.master_of(&side).is_some_and(|master| master.kind.is_switch()));
         let roles = pairing::roles(pair, owner_kinds, outer, switched);
         let [mut a, mut b] = [0, 1].map(|side| self.side(&pair.sides[side], roles[side], topology));
         a.labels = self.labels(&a, &b);
@@ -101,14 +102,14 @@ impl Owners {
             link: side.link.map(|link| Link { counters: Default::default(), ..link }),
             role,
             netns: self.names.get(netns).cloned().unwrap_or_default(),
-            bridge: topology.switch_of(side),
+            master: topology.master_of(side),
             ownership: self.owners.get(&netns).map(|owner| Arc::clone(&owner.ownership)),
             labels: None,
             hidden: false,
         }
     }
 
-    /// Returns the links of a namespace that are no veths, if a container or pod owns it.
+    /// Returns the links of a namespace that are no ends of pairs, if a container or pod owns it.
     pub(crate) fn others(&self, netns: NetnsId, topology: &Topology) -> Vec<OtherLink> {
         let ownership = self.owners.get(&netns).map(|owner| &owner.ownership);
         let Some((ownership, Inside::Seen(links))) =
@@ -117,7 +118,7 @@ impl Owners {
             return Vec::new();
         };
         let others =
-            links.values().filter(|link| link.kind != LinkKind::Veth && link.ifindex != LOOPBACK_IFINDEX);
+            links.values().filter(|link| !link.kind.is_pair_end() && link.ifindex != LOOPBACK_IFINDEX);
         let other = |link: &Link| OtherLink {
             end: End { netns, ifindex: link.ifindex },
             name: link.name,
@@ -143,7 +144,7 @@ impl Owners {
             let endpoints = || owner.endpoints.iter();
             endpoints().find(by_address).or_else(|| endpoints().find(by_name))
         });
-        let bridge = port.bridge.filter(|_| port.end.netns == NetnsId::Host);
+        let bridge = port.bridge().filter(|_| port.end.netns == NetnsId::Host);
         let network = match endpoint {
             Some(endpoint) => endpoint.network.clone(),
             None => bridge.and_then(|bridge| self.bridges.get(&bridge)).cloned().unwrap_or_default(),

@@ -34,12 +34,12 @@ struct World<'a> {
 }
 
 impl LinkLookup for World<'_> {
-    fn veth(&self, end: End) -> Option<&Link> {
+    fn pair_end(&self, end: End) -> Option<&Link> {
         match self.namespaces.get(&end.netns)? {
             Inside::Seen(links) => links.get(&end.ifindex).map(Box::as_ref),
             Inside::Denied => None,
         }
-        .filter(|link| link.kind == LinkKind::Veth)
+        .filter(|link| link.kind.is_pair_end())
     }
 
     fn netns_of(&self, nsid: u32) -> Option<NetnsId> {
@@ -66,7 +66,7 @@ pub(in crate::model) fn pair(namespaces: &Namespaces) -> Pairing {
 fn state(pairing: &Pairing, world: &Namespaces) -> EndState {
     let links = World { namespaces: world, ids: HashMap::new() };
     let ends = pairing.pairs().next().unwrap();
-    Pair { sides: ends.map(|end| Side { end, link: links.veth(end).copied() }) }.state()
+    Pair { sides: ends.map(|end| Side { end, link: links.pair_end(end).copied() }) }.state()
 }
 
 #[test]

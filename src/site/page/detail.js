@@ -134,14 +134,16 @@ function members(all) {
   return [element("h3", {}, "Members of its namespace"), element("ul", { class: "members" }, ...all.map(line))];
 }
 
-function end({ name, netns, nsid, ifindex, address, mtu, up, bridge }) {
+function end({ name, kind, netns, nsid, ifindex, address, mtu, up, bridge, master, master_kind }) {
   return [
     ["Interface", name ?? "cannot be seen", name ?? undefined],
+    kind && kind !== "veth" && ["Kind", kind],
     ["Index", String(ifindex)],
     ["Namespace", netns || "host", netns || undefined],
     nsid !== null && ["Its id (nsid)", String(nsid)],
     address !== null && ["MAC address", address, address],
     bridge !== null && ["Bridge", bridge, bridge],
+    master && bridge === null && ["Master", master_kind ? `${master} (${master_kind})` : master, master],
     mtu !== null && ["MTU", `${mtu} bytes`],
     up !== null && ["State", up ? "up" : "down"],
   ].filter(Boolean);

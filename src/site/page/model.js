@@ -212,7 +212,7 @@ function nobody(end) {
 function words(row) {
   const said = [row.name, row.runtime, row.network];
   for (const end of row.pair.ends) {
-    said.push(end.name ?? "", end.address ?? "", end.bridge ?? "", end.netns, `ifindex ${end.ifindex}`);
+    said.push(end.name ?? "", end.address ?? "", end.kind === "veth" ? "" : end.kind ?? "", end.master ?? end.bridge ?? "", end.netns, `ifindex ${end.ifindex}`);
     for (const workload of [end.workload, ...end.members]) {
       if (workload === null) continue;
       said.push(title(workload), workload.id, shortId(workload.id), workload.image);

@@ -149,8 +149,9 @@ fn place(end: &EndRow<'_>) -> String {
     let mut text = format!("{}: {name} in {netns}", end.place.ifindex);
     let up = end.place.up.map(|up| if up { "up" } else { "down" }.to_owned());
     let mtu = end.place.mtu.map(|mtu| format!("mtu {mtu}"));
-    let bridge = end.place.bridge.as_deref().map(|bridge| format!("in {}", printable(bridge)));
-    for part in [end.place.address.as_deref().map(printable), up, mtu, bridge].into_iter().flatten() {
+    let kind = end.place.kind.as_deref().filter(|kind| *kind != "veth").map(printable);
+    let master = end.place.master.as_deref().map(|master| format!("in {}", printable(master)));
+    for part in [kind, end.place.address.as_deref().map(printable), up, mtu, master].into_iter().flatten() {
         text.push_str(", ");
         text.push_str(&part);
     }

@@ -15,7 +15,7 @@ fn side(netns: NetnsId, ifindex: u32, name: &str, role: Role) -> ShownSide {
         link: Some(Link { ifindex, name, ..Link::default() }),
         role,
         netns: "".into(),
-        bridge: None,
+        master: None,
         ownership: None,
         labels: None,
         hidden: false,

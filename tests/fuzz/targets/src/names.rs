@@ -15,7 +15,7 @@ use veth_exporter::testing::exposition::Tables;
 use veth_exporter::testing::exposition::format::Format;
 use veth_exporter::testing::model::filter::Choice;
 use veth_exporter::testing::model::ledger::{LabelSet, NetworkLabels, Traffic};
-use veth_exporter::testing::model::link::{Counters, End, Link, Name, NetnsId};
+use veth_exporter::testing::model::link::{Counters, End, Link, LinkKind, Master, Name, NetnsId};
 use veth_exporter::testing::model::pairing::{EndState, Role};
 use veth_exporter::testing::model::peak::Rates;
 use veth_exporter::testing::model::view::{Ownership, Scene, ShownPair, ShownSide, View};
@@ -222,12 +222,13 @@ fn view(names: &Names<'_>) -> View {
         link: Some(Link { ifindex: 2, name: names.device, ..Link::default() }),
         role,
         netns: "".into(),
-        bridge: None,
+        master: None,
         ownership: None,
         labels: None,
         hidden: false,
     };
-    let port = ShownSide { netns: netns.into(), bridge: names.bridge, ..side(NetnsId::Host, Role::Port) };
+    let master = names.bridge.map(|name| Master { name, kind: LinkKind::Bridge });
+    let port = ShownSide { netns: netns.into(), master, ..side(NetnsId::Host, Role::Port) };
     let inside = side(NetnsId::Other { nsid: 1, generation: 0 }, Role::Interface);
     let inside =
         ShownSide { labels: Some(labels.clone()), ownership: Some(Arc::clone(&ownership)), ..inside };
