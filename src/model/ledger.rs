@@ -442,7 +442,7 @@ impl Ledger {
     }
 
     /// Returns the ends of the pairs with traffic that bypasses the port: the end in a namespace has
-    /// received more than its port on the host has sent.
+    /// received more than its port on the host has sent, or has sent more than the port has received.
     pub(crate) fn bypassed(&self) -> impl Iterator<Item = [End; 2]> {
         let bypassed = self.accounts.iter().filter(|(_, account)| account.counted.bypassed);
         bypassed.map(|(_, account)| account.ends)

@@ -72,6 +72,52 @@ fn a_hosts_end_is_read_as_the_kernel_sends_it() {
 }
 
 #[test]
+fn an_end_of_a_netkit_is_read_as_the_kernel_sends_it() {
+    let counters = Counters {
+        receive_bytes: 104_200,
+        receive_packets: 100,
+        transmit_bytes: 10_840,
+        transmit_packets: 20,
+        ..Counters::default()
+    };
+    let l2 = Link {
+        ifindex: 5,
+        name: Name::from_bytes(b"nkl2").unwrap(),
+        kind: LinkKind::Netkit,
+        iflink: Some(4),
+        peer_netns: PeerNetns::Nsid(0),
+        master: None,
+        address: Mac::parse("02:00:00:00:00:01"),
+        mtu: 1_500,
+        up: true,
+        carrier_changes: 2,
+        counters,
+    };
+    let l3 = Link {
+        ifindex: 7,
+        name: Name::from_bytes(b"nkl3").unwrap(),
+        iflink: Some(6),
+        peer_netns: PeerNetns::Nsid(1),
+        address: None,
+        ..l2
+    };
+    let read = |hex| link(&captured(hex)).map(|message| message.link);
+    assert_eq!(read(include_str!("fixtures/netkit_l2.hex")), Some(l2));
+    assert_eq!(read(include_str!("fixtures/netkit_l3.hex")), Some(l3));
+}
+
+#[test]
+fn a_netkit_without_a_peer_is_another_link() {
+    let single = captured(include_str!("fixtures/netkit_single.hex"));
+    let read = link(&single).unwrap().link;
+    assert_eq!((read.kind, read.iflink, read.ifindex), (LinkKind::Other, None, 10));
+    let (alone, _) = described(&single).unwrap();
+    assert_eq!((alone.driver.as_str(), alone.single), ("netkit", true));
+    let (pair, _) = described(&captured(include_str!("fixtures/netkit_l2.hex"))).unwrap();
+    assert_eq!((pair.driver.as_str(), pair.single), ("netkit", false));
+}
+
+#[test]
 fn an_end_in_another_namespace_says_which_one_it_is_in() {
     let read = link(&captured(include_str!("fixtures/eth0.hex"))).unwrap();
     assert_eq!(read.target, Some(7));
@@ -216,13 +262,13 @@ fn the_driver_is_read_from_the_nested_attribute_with_or_without_its_flag_and_nul
         assert_eq!(kind(flag, b"veth2\0"), LinkKind::Other);
         assert_eq!(kind(flag, b""), LinkKind::Other);
     }
-    // IFLA_INFO_SLAVE_KIND alone: what its master is.
     let netkit = |pairing: u32| {
         let data = attribute(ifla::NETKIT_PAIRING, &pairing.to_ne_bytes());
         let parts = [attribute(ifla::INFO_KIND, b"netkit\0"), attribute(ifla::INFO_DATA, &data)];
         named(&[(ifla::LINKINFO, &parts.concat())]).unwrap().kind
     };
     assert_eq!([netkit(0), netkit(1)], [LinkKind::Netkit, LinkKind::Other]);
+    // IFLA_INFO_SLAVE_KIND alone: what its master is.
     assert_eq!(named(&[(ifla::LINKINFO, &attribute(4, b"veth\0"))]).unwrap().kind, LinkKind::Other);
     assert_eq!(named(&[(ifla::LINKINFO, &[9, 0])]), None, "nested bytes that are no attribute");
 }

@@ -1,9 +1,10 @@
 //! The rotation in which namespaces are read, where reading all of them at once would take too long.
 //!
 //! - Pairs without an end on the host: no other answer has their counters. 64 namespaces are read at a tick.
-//! - Pairs with traffic past the port (bpf_redirect_peer): only the interface counts it. At every eighth
-//!   tick the namespaces of eight pairs are read, to see whether an interface had received more a tick ago
-//!   than its port has sent by now. Of those that are known for it, 64 are read at each tick.
+//! - Pairs with traffic past the port (bpf_redirect_peer, NETKIT_REDIRECT): only the interface counts it. At
+//!   every eighth tick the namespaces of eight pairs are read, to see whether an interface had received more
+//!   a tick ago than its port has sent by now, or had sent more than the port of a netkit has received. Of
+//!   those that are known for it, 64 are read at each tick.
 //! - Links that are no ends of pairs: 512 namespaces are read at a scrape that wants them.
 
 use super::NetnsId;

@@ -1,6 +1,6 @@
 use super::whole::{NO_COST, Whole};
 use super::*;
-use crate::model::link::{Link, NetnsId};
+use crate::model::link::{Link, LinkKind, NetnsId};
 use crate::model::pairing::Side;
 use crate::model::policy::UNATTRIBUTED;
 use crate::model::series::OutputLimits;
@@ -454,5 +454,22 @@ proptest! {
         assign(&mut ledger, vec![to("end")], MINUTE);
         let sum: u64 = totals(&ledger).iter().map(|(_, receive, _)| receive).sum();
         prop_assert_eq!(sum, carried);
+    }
+}
+
+#[test]
+fn a_receive_that_falls_is_another_pairs_where_the_receiver_counts_it() {
+    for (kind, another) in [(LinkKind::Netkit, true), (LinkKind::Veth, false)] {
+        let mut ledger = Whole::default();
+        let ends = [end(Some(1), 2), end(Some(2), 2)];
+        let mut joined = pair(ends, [100, 7]);
+        for link in joined.sides.iter_mut().filter_map(|side| side.link.as_mut()) {
+            link.kind = kind;
+        }
+        ledger.reconcile(&[joined], MINUTE, |_| true, |_| false);
+        let seen = |receive_bytes| Counters { receive_bytes, ..sent(100) };
+        assert!(!ledger.is_another(ends[0], &seen(7)), "{kind:?}");
+        assert_eq!(ledger.is_another(ends[0], &seen(3)), another, "{kind:?}");
+        assert!(ledger.is_another(ends[0], &sent(99)), "{kind:?}");
     }
 }
