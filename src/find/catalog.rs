@@ -281,7 +281,8 @@ impl Catalog {
     }
 
     /// Returns the pairs of a container, of these, that an address on this network belongs to. Without a
-    /// network it is the address of the pod: of the pairs that are on no network, or of all if each is on one.
+    /// network it is the address of the pod: of the pairs that are on no network, or of all if each is on
+    /// one.
     fn rows_with(&self, rows: &BTreeSet<usize>, network: &str) -> BTreeSet<usize> {
         let is_on = |network: &str, row: &usize| self.rows_on.get(network).is_some_and(|on| on.contains(row));
         if !network.is_empty() {

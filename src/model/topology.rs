@@ -138,7 +138,8 @@ impl Inventory {
         }
     }
 
-    /// Keeps the name of an end that has lost its carrier: engines rename an interface after they took it down.
+    /// Keeps the name of an end that has lost its carrier: engines rename an interface after they took it
+    /// down.
     fn keep_up_name(&mut self, end: End, old: Option<&Link>, new: Option<&Link>) {
         match (old, new) {
             (_, None) => _ = self.up_names.remove(&end),

@@ -158,6 +158,31 @@ fn every_link_within_the_repository_leads_to_a_file() {
     assert!(broken.is_empty() && seen >= 10, "{seen} links, broken: {broken:#?}");
 }
 
+#[test]
+fn every_test_that_the_page_of_the_field_names_is_there() {
+    let page = fs::read_to_string(checkout().join("docs/field.md")).unwrap();
+    let mut rows = BTreeSet::new();
+    for line in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| row |")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [row, _, test] = cells[..] else { panic!("three columns: {line}") };
+        let named: Vec<&str> = test.split('`').skip(1).step_by(2).collect();
+        let [file, test] = named[..] else { panic!("a file and a test: {line}") };
+        let text = fs::read_to_string(checkout().join(file)).unwrap_or_else(|_| panic!("no file {file}"));
+        let begin = text.find(&format!("fn {test}(")).unwrap_or_else(|| panic!("no test {test} in {file}"));
+        let above = text[..begin].trim_end().trim_end_matches("async").trim_end();
+        assert!(
+            above.lines().next_back().is_some_and(|line| line.trim().starts_with("#[")),
+            "{test} in {file} is no test"
+        );
+        rows.insert(row.to_owned());
+    }
+    let part = |letter: char, count: u32| (1..=count).map(move |number| format!("{letter}{number}"));
+    let wanted = part('A', 8).chain(part('B', 16)).chain(part('C', 9)).chain(["D".to_owned()]);
+    // Netkit's pairs are no veths.
+    let missing: Vec<String> = wanted.filter(|row| row != "C5" && !rows.contains(row)).collect();
+    assert!(missing.is_empty(), "no test for {missing:?}");
+}
+
 /// All blocks of one of these languages: page and text.
 fn blocks(languages: &[&str]) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();

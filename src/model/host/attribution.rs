@@ -476,8 +476,8 @@ fn keep_name(side: &mut ShownSide, known: Option<&LabelSet>, held: bool) {
     }
 }
 
-/// Gives an interface without a carrier the name that it had when it last had one, as events have told that: the
-/// exporter may hear at once that an engine has renamed an interface, used it and renamed it back.
+/// Gives an interface without a carrier the name that it had when it last had one. By the time of a decision
+/// an engine may have renamed an interface, used it and renamed it back.
 fn name_as_up(side: &mut ShownSide, up_name: Option<Name>) {
     if let (Some(labels), Some(name)) = (side.labels.as_mut(), up_name)
         && matches!(labels.runtime, Runtime::Docker | Runtime::Unknown)

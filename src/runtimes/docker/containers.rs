@@ -165,7 +165,7 @@ impl Inspected {
     }
 
     /// Returns what the list tells of a container that may not be inspected: a cgroup with its id leads to
-    /// its namespace. `None` if the list does not tell whose namespace it is in.
+    /// its namespace. `None` if the list does not tell which namespace that is.
     pub(super) fn of_list(listed: &ListedContainer) -> Option<Inspected> {
         let attachments = listed.attachments.iter();
         let endpoints = attachments.filter(|(network, _)| !matches!(network.as_str(), "" | "none"));
