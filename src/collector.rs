@@ -27,7 +27,7 @@ mod scrapes;
 mod single;
 mod surroundings;
 
-use crate::kernel::{DeviceTable, Events, FinalSampler, Reach, Resolver, Sampler, Waker};
+use crate::kernel::{Events, FinalSampler, Reach, Resolver, Sampler, TableReader, Waker};
 use crate::model::host::{Config, Host, Input, Request, Samples};
 use crate::model::lack::{Lack, LackReason};
 use crate::model::link::Name;
@@ -92,7 +92,7 @@ pub struct Sources {
     /// Reads the last counters of links that are about to be deleted; its requests wait behind no other.
     pub final_sampler: FinalSampler,
     /// Reads the counters of all links of the host without waiting.
-    pub table: DeviceTable,
+    pub table: TableReader,
     /// The folder of the named namespaces; `None` if names are not wanted.
     pub netns_folder: Option<NetnsFolder>,
     /// Finds processes in namespaces that no runtime claims.

@@ -94,7 +94,7 @@ pub mod http {
 }
 
 pub mod kernel {
-    pub use crate::kernel::{DeviceTable, Events, FinalSampler, OwnNsid, Resolver, Sampler};
+    pub use crate::kernel::{Events, FinalSampler, OwnNsid, Resolver, Sampler, TableReader};
 
     pub mod answer {
         pub use crate::kernel::answer::{NetlinkAnswer, Until};

@@ -3,7 +3,7 @@
 
 use super::backlog::{InboxSlot, InboxSlots};
 use super::handle::{Handle, Message};
-use crate::kernel::{DeviceTable, Events};
+use crate::kernel::{Events, TableReader};
 use crate::model::event::Event;
 use crate::model::host::Input;
 use crate::model::lack::Lack;
@@ -36,7 +36,7 @@ const FOLDER_RETRY: Duration = Duration::from_secs(1);
 /// Passes on events and answers, in their order, until the loop has ended.
 pub(super) fn listen(
     mut events: Events,
-    mut table: DeviceTable,
+    mut table: TableReader,
     answers: &Receiver<Input>,
     out: &Sender<Message>,
 ) {
@@ -83,7 +83,7 @@ pub(super) fn listen(
 
 /// Reports namespace names to the collector as soon as they appear or disappear, until the collector has
 /// stopped.
-pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<Message>) {
+pub(super) fn watch_names(folder: &Path, table: &mut TableReader, out: &Sender<Message>) {
     let slots = InboxSlots::new(NAMES_WAITING);
     loop {
         if let Ok(names) = named::NameWatch::watch(folder) {
@@ -125,11 +125,11 @@ pub(super) fn watch_names(folder: &Path, table: &mut DeviceTable, out: &Sender<M
 
 /// Passes on the present counters of the host's links, as far as they can be read without waiting; returns
 /// false if the loop has ended.
-fn part(table: &mut DeviceTable, out: &Sender<Message>, slots: &InboxSlots) -> bool {
+fn part(table: &mut TableReader, out: &Sender<Message>, slots: &InboxSlots) -> bool {
     // If the table cannot be read, the final sampler reads the counters.
-    table.read().is_none_or(|counters| {
-        out.send(Message::Input(Input::TableAtDeath(counters), slots.acquire())).is_ok()
-    })
+    table
+        .read()
+        .is_none_or(|table| out.send(Message::Input(Input::TableAtDeath(table), slots.acquire())).is_ok())
 }
 
 /// Reports the exit of each process that the collector names, until the collector has stopped.

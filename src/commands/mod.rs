@@ -61,7 +61,7 @@ fn start_log(settings: LogSettings) -> anyhow::Result<()> {
 /// Opens the sources that need privileges.
 fn open_kernel(settings: &HostSettings) -> anyhow::Result<collector::Sources> {
     let own_nsid = OwnNsid::default();
-    let table = kernel::DeviceTable::new(&settings.procfs);
+    let table = kernel::TableReader::new(&settings.procfs);
     let (events, waker) = kernel::Events::open(own_nsid.clone())?;
     let resolver = kernel::Resolver::open(own_nsid)?;
     Ok(collector::Sources {

@@ -7,6 +7,7 @@
 //! newest links come last in it.
 
 use super::Sampler;
+use crate::model::device_table::DeviceTable;
 use crate::model::link::{Counters, Name};
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -25,35 +26,34 @@ const TOO_LONG_FOR: u32 = 256;
 /// The sysfs folder of links. It shows the links of the namespace in which sysfs was mounted.
 pub(crate) const SYSFS_NET: &str = "/sys/class/net";
 
-/// The table /proc/net/dev of the exporter's own namespace.
+/// A reader of /proc/net/dev of the exporter's own namespace.
 #[derive(Clone)]
-pub struct DeviceTable {
+pub struct TableReader {
     path: PathBuf,
-    text: Vec<u8>,
     /// The number of reads that are still to be left out because the table was too long.
     skip: u32,
 }
 
-impl DeviceTable {
-    /// Returns the table of this procfs.
-    pub fn new(procfs: &Path) -> DeviceTable {
-        DeviceTable { path: procfs.join("self/net/dev"), text: Vec::new(), skip: 0 }
+impl TableReader {
+    /// Returns a reader of the table of this procfs.
+    pub fn new(procfs: &Path) -> TableReader {
+        TableReader { path: procfs.join("self/net/dev"), skip: 0 }
     }
 
-    /// Returns the counters of all links. Returns `None` if the table cannot be read, or is too long to be
-    /// read in half a millisecond: the caller then reads single links.
-    pub fn read(&mut self) -> Option<HashMap<Name, Counters>> {
+    /// Returns the present table. Returns `None` if it cannot be read, or is too long to be read in half a
+    /// millisecond: the caller then reads single links.
+    pub fn read(&mut self) -> Option<DeviceTable> {
         if let Some(left) = self.skip.checked_sub(1) {
             self.skip = left;
             return None;
         }
-        self.text.clear();
-        let read = File::open(&self.path).ok()?.take(READ_AT_MOST).read_to_end(&mut self.text).ok()?;
+        let mut text = Vec::new();
+        let read = File::open(&self.path).ok()?.take(READ_AT_MOST).read_to_end(&mut text).ok()?;
         if read as u64 == READ_AT_MOST {
             self.skip = TOO_LONG_FOR;
             return None;
         }
-        Some(counters(&self.text).collect())
+        Some(DeviceTable::new(text))
     }
 }
 
@@ -86,17 +86,21 @@ const READ_BEFORE: Duration = Duration::from_secs(1);
 /// A reader of final samples, with a socket of its own.
 pub struct FinalSampler {
     sampler: Sampler,
-    table: DeviceTable,
+    table: TableReader,
     /// The sysfs folder of links.
     sysfs: PathBuf,
+    /// True once a link was read in sysfs: it shows this namespace. A link that is not there any more is not in
+    /// the table either, which the kernel takes it out of first (`unlist_netdevice` in net/core/dev.c).
+    sysfs_works: bool,
     /// The links that were read in sysfs within [`READ_BEFORE`], with the time of the last reading.
     read: HashMap<u32, Instant>,
 }
 
 impl FinalSampler {
-    /// Creates a sampler that reads the table first, and asks `sampler` for links that the table lacks.
-    pub fn new(table: DeviceTable, sampler: Sampler) -> FinalSampler {
-        FinalSampler { sampler, table, sysfs: SYSFS_NET.into(), read: HashMap::new() }
+    /// Creates a sampler that reads sysfs first, where that shows another namespace the table, and asks
+    /// `sampler` for links that neither has.
+    pub fn new(table: TableReader, sampler: Sampler) -> FinalSampler {
+        FinalSampler { sampler, table, sysfs: SYSFS_NET.into(), sysfs_works: false, read: HashMap::new() }
     }
 
     /// Returns the counters of these links of the host. Links that are already deleted are left out.
@@ -116,9 +120,10 @@ impl FinalSampler {
         ifindex: u32,
         name: &Name,
         now: Instant,
-        table: &mut Option<HashMap<Name, Counters>>,
+        table: &mut Option<DeviceTable>,
     ) -> Option<Counters> {
         if let Some(counters) = statistics(&self.sysfs, ifindex, name) {
+            self.sysfs_works = true;
             self.read.insert(ifindex, now);
             return Some(counters);
         }
@@ -126,35 +131,14 @@ impl FinalSampler {
         if self.read.contains_key(&ifindex) {
             return None;
         }
-        let table = table.get_or_insert_with(|| self.table.read().unwrap_or_default());
-        table.get(name).copied().or_else(|| self.sampler.sample_link(ifindex).ok()?)
+        if !self.sysfs_works {
+            let table = table.get_or_insert_with(|| self.table.read().unwrap_or_default());
+            if let Some(counters) = table.get(name) {
+                return Some(counters);
+            }
+        }
+        self.sampler.sample_link(ifindex).ok()?
     }
-}
-
-/// Parses the lines of /proc/net/dev (proc(5)): `name:`, then eight numbers received and eight sent, each
-/// beginning with bytes, packets, errors and drops. A name has neither blanks nor colons. A line without
-/// its newline is incomplete and is skipped.
-fn counters(table: &[u8]) -> impl Iterator<Item = (Name, Counters)> {
-    let whole = table.split_inclusive(|&b| b == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
-    whole.filter_map(|line| {
-        let colon = line.iter().position(|&b| b == b':')?;
-        let (name, numbers) = (line[..colon].trim_ascii_start(), &line[colon + 1..]);
-        let numbers = numbers.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let mut numbers = numbers.map(|word| std::str::from_utf8(word).ok()?.parse::<u64>().ok());
-        let mut four = || Some([numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??]);
-        let [receive_bytes, receive_packets, _, receive_dropped] = four()?;
-        four()?;
-        let [transmit_bytes, transmit_packets, _, transmit_dropped] = four()?;
-        let counters = Counters {
-            receive_bytes,
-            receive_packets,
-            receive_dropped,
-            transmit_bytes,
-            transmit_packets,
-            transmit_dropped,
-        };
-        Some((Name::from_bytes(name)?, counters))
-    })
 }
 
 #[cfg(test)]
@@ -201,8 +185,9 @@ mod tests {
         let sysfs = Sysfs::with_veth1("again", LOOPBACK);
         let mut sampler = FinalSampler {
             sampler: Sampler::open().unwrap(),
-            table: DeviceTable::new(Path::new("/nonexistent")),
+            table: TableReader::new(Path::new("/nonexistent")),
             sysfs: sysfs.0.clone(),
+            sysfs_works: false,
             read: HashMap::new(),
         };
         let mut sample = |now| {
@@ -215,38 +200,5 @@ mod tests {
         let moment = Duration::from_millis(1);
         assert_eq!(sample(begin + READ_BEFORE - moment), 0, "the kernel was asked");
         assert_eq!(sample(begin + READ_BEFORE), 1, "a link that was not read needs the kernel");
-    }
-
-    /// As Linux 6.18 writes it.
-    const TABLE: &[u8] = b"Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
-    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0
- veth1:    1146      13    0    1    0     0          0         0      810       9    0    2    0     0       0          0
-veth12:       7       1    0    0    0     0          0         0        8       1    0    0    0     0       0          0
-veth2:        9       1    0    0";
-
-    fn of(name: &str) -> Option<Counters> {
-        counters(TABLE).find(|(link, _)| link.as_bytes() == name.as_bytes()).map(|(_, counters)| counters)
-    }
-
-    #[test]
-    fn a_links_line_is_found_by_its_whole_name() {
-        let veth1 = Counters {
-            receive_bytes: 1146,
-            receive_packets: 13,
-            receive_dropped: 1,
-            transmit_bytes: 810,
-            transmit_packets: 9,
-            transmit_dropped: 2,
-        };
-        assert_eq!(of("veth1"), Some(veth1));
-        assert_eq!(of("veth12").map(|counters| counters.transmit_bytes), Some(8));
-        assert_eq!(of("veth"), None);
-        assert_eq!(of(" face |bytes"), None);
-    }
-
-    #[test]
-    fn a_line_that_was_cut_off_is_no_line() {
-        assert_eq!(of("veth2"), None);
     }
 }

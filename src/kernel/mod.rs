@@ -21,7 +21,7 @@ pub(crate) mod wire;
 pub use events::Events;
 pub(crate) use events::{Reach, Waker};
 pub(crate) use final_sampler::SYSFS_NET;
-pub use final_sampler::{DeviceTable, FinalSampler};
+pub use final_sampler::{FinalSampler, TableReader};
 pub use links::Resolver;
 pub use stats::Sampler;
 

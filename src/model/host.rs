@@ -169,7 +169,7 @@ impl Host {
             Input::FinalSamplesDropped(requests) => self.status.lost += requests as u64,
             Input::Barrier => self.status.corrections += self.reading.unconfirmed.take_barrier() as u64,
             Input::NamesWatched(works) => self.reading.names.watched = works,
-            Input::TableAtDeath(counters) => self.finals.set_table(counters),
+            Input::TableAtDeath(table) => self.finals.set_table(table),
             Input::Listening { answer } => {
                 self.status.set_result(Source::Events, answer, Duration::ZERO);
             }

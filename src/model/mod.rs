@@ -8,6 +8,7 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod counts;
+pub(crate) mod device_table;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod host;

@@ -8,26 +8,26 @@
 
 use super::input::Request;
 use super::knowledge::Knowledge;
-use crate::model::link::{Counters, End, Name, NetnsId};
-use std::collections::HashMap;
+use crate::model::device_table::DeviceTable;
+use crate::model::link::{End, NetnsId};
 
 /// The counters that were read at a sign of death.
 #[derive(Debug, Default)]
 pub(super) struct Finals {
-    /// The counters of the host's links at the last sign, by name. Emptied by the events that follow: a name
+    /// The counters of the host's links at the last sign. Emptied by the events that follow: a name
     /// may be another link's by the next sign.
-    table: HashMap<Name, Counters>,
+    table: DeviceTable,
 }
 
 impl Finals {
     /// Stores the counters of the host's links that were read at a sign.
-    pub(super) fn set_table(&mut self, table: HashMap<Name, Counters>) {
+    pub(super) fn set_table(&mut self, table: DeviceTable) {
         self.table = table;
     }
 
     /// Forgets the counters of the last sign: events have followed it.
     pub(super) fn clear_table(&mut self) {
-        self.table.clear();
+        self.table = DeviceTable::default();
     }
 
     /// Requests the last counters of the host's ends of a namespace's pairs.
@@ -40,7 +40,7 @@ impl Finals {
     pub(super) fn sample_at_death(&mut self, nsid: u32, known: &mut Knowledge) -> Option<Request> {
         for (ifindex, name) in known.ports_of(nsid) {
             if let Some(counters) = self.table.get(&name) {
-                known.ledger.observe(End { netns: NetnsId::Host, ifindex }, counters);
+                known.ledger.observe(End { netns: NetnsId::Host, ifindex }, &counters);
             }
         }
         self.sample(nsid, known)

@@ -1,5 +1,6 @@
 //! The inputs of the state machine, and its requests.
 
+use crate::model::device_table::DeviceTable;
 use crate::model::event::Event;
 use crate::model::filter::Filter;
 use crate::model::lack::Lack;
@@ -7,7 +8,7 @@ use crate::model::link::{Counters, Errors, Link, Name};
 use crate::model::series::OutputLimits;
 use crate::model::view::Source;
 use crate::model::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -115,9 +116,9 @@ pub enum Input {
     },
     /// Events of the kernel, in order.
     Events(Vec<Event>),
-    /// Counters of the host's links by name, as far as they could be read without waiting at the first sign
-    /// that a namespace ends. The event of that comes next.
-    TableAtDeath(HashMap<Name, Counters>),
+    /// The counters of the host's links, as they could be read without waiting at the first sign that a
+    /// namespace ends. The event of that comes next.
+    TableAtDeath(DeviceTable),
     /// The events of all namespaces arrive, or do not.
     Listening {
         /// The reason, where only the host's events arrive.

@@ -1,6 +1,7 @@
 //! Events, and what becomes of them whatever else comes between.
 
 use super::*;
+use crate::model::device_table::DeviceTable;
 use crate::model::event::Event;
 use crate::model::workload::Expected;
 use proptest::prelude::*;
@@ -517,10 +518,8 @@ fn the_last_counters_of_a_port_are_not_those_of_another_that_had_its_name() {
             host.apply(Input::Dying { container: String::new() }, NOW);
         }
         let carried = if round == 0 { 1_000 } else { 3 };
-        host.apply(
-            Input::TableAtDeath(std::collections::HashMap::from([(name("veth10"), bytes(0, carried))])),
-            NOW,
-        );
+        let table = format!("veth10: {carried} 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
+        host.apply(Input::TableAtDeath(DeviceTable::new(table.into_bytes())), NOW);
         hear(&mut host, [Event::DeletedNsid(0)]);
         let last = detached(port(10, 2, PeerNetns::Same, Counters::default()));
         hear(&mut host, [Event::Unlink { source: None, link: last, moved: false }]);

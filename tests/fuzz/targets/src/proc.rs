@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use veth_exporter::testing::kernel::DeviceTable;
+use veth_exporter::testing::kernel::TableReader;
 use veth_exporter::testing::model::link::{Counters, Name};
 use veth_exporter::testing::model::text::Readable;
 use veth_exporter::testing::runtimes::process::Processes;
@@ -41,7 +41,12 @@ fn counters(devices: &[u8]) {
     let procfs = procfs();
     let read = |text: &[u8]| -> HashMap<Name, Counters> {
         fs::write(procfs.join("self/net/dev"), text).expect("a file");
-        DeviceTable::new(&procfs).read().expect("it is there")
+        let table = TableReader::new(&procfs).read().expect("it is there");
+        let names = text
+            .split(|&b| b == b'\n')
+            .filter_map(|line| line.trim_ascii_start().split(|&b| b == b':').next());
+        let names = names.filter_map(Name::from_bytes);
+        names.filter_map(|name| Some((name, table.get(&name)?))).collect()
     };
     let first = read(devices);
     let mut again = b"Inter-|   Receive\n face |bytes    packets\n".to_vec();

@@ -13,7 +13,7 @@ use veth_exporter::testing::exposition::format::Format;
 use veth_exporter::testing::http::{
     About, Encoding, Gate, ListenAddress, Listener, MetricsOptions, Routes, Site, WebConfig, accept, serve,
 };
-use veth_exporter::testing::kernel::{DeviceTable, Events, FinalSampler, OwnNsid, Resolver, Sampler};
+use veth_exporter::testing::kernel::{Events, FinalSampler, OwnNsid, Resolver, Sampler, TableReader};
 use veth_exporter::testing::model::host::{Config, Learning};
 use veth_exporter::testing::runtimes::process::Processes;
 
@@ -137,7 +137,7 @@ fn kernel() -> Sources {
     let own = OwnNsid::default();
     let (events, waker) = Events::open(own.clone()).expect("events");
     let resolver = || Resolver::open(own.clone()).expect("a socket");
-    let table = DeviceTable::new(Path::new("/proc"));
+    let table = TableReader::new(Path::new("/proc"));
     Sources {
         events,
         waker,
