@@ -11,7 +11,7 @@ use crate::model::ledger::{
 use crate::model::link::{End, Name, NetnsId};
 use crate::model::owners::{Evidence, Owners, ProcessSearch};
 use crate::model::pairing::{EndState, Role};
-use crate::model::policy::{HOLD_BACK_GENERATED, UNFINISHED};
+use crate::model::policy::HOLD_BACK_GENERATED;
 use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_PORT, OF_AN_INFO, Trust};
 use crate::model::topology::Topology;
 use crate::model::view::{Ownership, ShownPair, ShownSide};
@@ -371,8 +371,8 @@ fn decide(
     let in_transit = arrived > started && shown.sides.iter().all(|side| side.end.netns == NetnsId::Host);
     let unclaimed = owners.unclaimed(shown);
     let unfinished = owners.unfinished(shown);
-    let patience = if unfinished { UNFINISHED } else { hold_back };
-    let unnamed = in_transit || may_be_named || !unclaimed.is_empty() || unfinished;
+    let patience = unfinished.unwrap_or(hold_back);
+    let unnamed = in_transit || may_be_named || !unclaimed.is_empty() || unfinished.is_some();
     let until = unnamed.then_some(arrived + patience);
     if (context.may_name || may_be_named) && unnamed && now.saturating_sub(arrived) < patience {
         let nameless = |side: &&ShownSide| may_be_named || unclaimed.contains(&side.end.netns);

@@ -3,12 +3,14 @@
 use super::{Owner, Owners};
 use crate::model::cgroup::is_uuid;
 use crate::model::ledger::LabelSet;
-use crate::model::link::{End, Link, NetnsId};
+use crate::model::link::{End, Link, Name, NetnsId};
 use crate::model::pairing::{self, Inside, OwnerKind, Pair, Role, Side};
+use crate::model::policy::{UNFINISHED, UNNAMED_BY_ENGINE};
 use crate::model::topology::Topology;
 use crate::model::view::{OtherLink, ShownPair, ShownSide};
 use crate::model::workload::{Endpoint, Runtime, Workload};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The loopback's ifindex in every namespace (include/net/flow.h).
 const LOOPBACK_IFINDEX: u32 = 1;
@@ -20,16 +22,18 @@ impl Owners {
         namespaces.filter(|&netns| self.owner_kind(netns) == OwnerKind::Unclaimed).collect()
     }
 
-    /// Returns true if the name of an interface of the pair is not final yet: an engine moves the interface
-    /// in under another name, renames it, and sets it up last. Until then its carrier has changed once, at
-    /// its creation.
-    pub(crate) fn unfinished(&self, pair: &ShownPair) -> bool {
-        let mut interfaces = pair.sides.iter().filter(|side| side.role == Role::Interface);
-        interfaces.any(|side| {
+    /// Returns how long to wait for an interface of the pair whose name is not final yet: an engine moves the
+    /// interface in under another name, renames it, and sets it up last. Until then its carrier has changed
+    /// once, at its creation.
+    pub(crate) fn unfinished(&self, pair: &ShownPair) -> Option<Duration> {
+        let interfaces = pair.sides.iter().filter(|side| side.role == Role::Interface);
+        let patience = interfaces.filter_map(|side| {
             let of_engine =
                 side.ownership.as_ref().is_some_and(|ownership| ownership.owner.runtime == Runtime::Docker);
-            of_engine && side.link.is_some_and(|link| !link.up && link.carrier_changes == 1)
-        })
+            let link = side.link.filter(|link| of_engine && !link.up && link.carrier_changes == 1)?;
+            Some(if is_made_by_docker(link.name) { UNNAMED_BY_ENGINE } else { UNFINISHED })
+        });
+        patience.max()
     }
 
     /// Returns the namespaces of a pair with an owner that is known by a generated name or by a cgroup alone:
@@ -154,6 +158,13 @@ impl Owners {
             None => LabelSet::of(&Workload::named(Runtime::Unknown, ""), interface, network),
         })
     }
+}
+
+/// Returns true for a name that Docker makes up for an interface before it renames that: `veth` and seven
+/// digits (`netutils.GenerateIfaceName`).
+fn is_made_by_docker(name: Name) -> bool {
+    let digits = name.as_bytes().strip_prefix(b"veth").unwrap_or_default();
+    digits.len() == 7 && digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Returns true for a generated name in /run/netns: Podman calls its namespaces `netns-UUID` there,

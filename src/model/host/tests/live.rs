@@ -253,6 +253,29 @@ fn a_life_that_is_heard_at_once_has_the_name_that_the_interface_had_while_it_was
     }
 }
 
+/// On a busy machine seconds pass between the move of an interface and its name.
+#[test]
+fn an_interface_that_was_never_up_waits_for_its_name_longer_if_the_engine_made_its_present_one_up() {
+    for (made_up, shown_after) in [("veth58e01ab", 60), ("eth0", 4), ("vethlan", 4), ("veth58e01ag", 4)] {
+        let (_, mut host) = live_host();
+        expect(&mut host, &[("web", 10, "br-front")], NOW);
+        let heard = |text: &str, up, carrier_changes| Event::Link {
+            source: Some(0),
+            link: Link { name: name(text), up, carrier_changes, ..eth0(2, 10, Counters::default()) },
+        };
+        let port = Event::Link { source: None, link: port(10, 2, PeerNetns::Nsid(0), Counters::default()) };
+        hear(&mut host, [Event::NewNsid(0), port, heard(made_up, false, 1)]);
+        let mut seen = None;
+        for second in 0..70 {
+            host.apply(Input::Wake, NOW + second * SECOND);
+            if seen.is_none() && !names(&host).is_empty() {
+                seen = Some(second);
+            }
+        }
+        assert_eq!(seen, Some(shown_after), "{made_up}");
+    }
+}
+
 /// What is read of a namespace while its interface is down does not undo what events have told.
 #[test]
 fn a_reading_of_an_interface_that_is_down_leaves_it_the_name_that_it_had_while_it_was_up() {
