@@ -43,8 +43,8 @@ pub(crate) const HOLD_BACK: Duration = Duration::from_secs(1);
 pub(crate) const HOLD_BACK_GENERATED: u32 = 10;
 /// The time within which an engine takes an interface up after it has moved the interface in.
 pub(crate) const UNFINISHED: Duration = Duration::from_secs(4);
-/// The same for an interface that still has the name that the engine made up, and will have another: 11 s were
-/// measured with 20 starts in parallel on two busy cores.
+/// The same for an interface that still has the name that the engine made up: 11 s were measured with 20
+/// starts in parallel on two busy cores.
 pub(crate) const UNNAMED_BY_ENGINE: Duration = Duration::from_secs(60);
 /// The longest time from a pair's creation on the host to the move of an end into its container: 1.6 s were
 /// measured with 16 starts in parallel on two cores.

@@ -22,7 +22,7 @@ impl Owners {
         namespaces.filter(|&netns| self.owner_kind(netns) == OwnerKind::Unclaimed).collect()
     }
 
-    /// Returns how long to wait for an interface of the pair whose name is not final yet: an engine moves the
+    /// Returns how long to wait for an interface of the pair without a final name: an engine moves the
     /// interface in under another name, renames it, and sets it up last. Until then its carrier has changed
     /// once, at its creation.
     pub(crate) fn unfinished(&self, pair: &ShownPair) -> Option<Duration> {
