@@ -89,8 +89,9 @@ pub struct FinalSampler {
     table: TableReader,
     /// The sysfs folder of links.
     sysfs: PathBuf,
-    /// True once a link was read in sysfs: it shows this namespace. A link that is not there any more is not in
-    /// the table either, which the kernel takes it out of first (`unlist_netdevice` in net/core/dev.c).
+    /// True once a link was read in sysfs: it shows this namespace. A link that is not there any more is
+    /// not in the table either, which the kernel takes it out of first (`unlist_netdevice` in
+    /// net/core/dev.c).
     sysfs_works: bool,
     /// The links that were read in sysfs within [`READ_BEFORE`], with the time of the last reading.
     read: HashMap<u32, Instant>,

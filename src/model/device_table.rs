@@ -2,9 +2,9 @@
 
 use super::link::{Counters, Name};
 
-/// The counters of all links of a namespace, as /proc/net/dev has them (proc(5)): lines of `name:`, then eight
-/// numbers received and eight sent, each beginning with bytes, packets, errors and drops. Lines are parsed when
-/// they are wanted: at a death one link of hundreds is.
+/// The counters of all links of a namespace, as /proc/net/dev has them (proc(5)): lines of `name:`, then
+/// eight numbers received and eight sent, each beginning with bytes, packets, errors and drops. Lines are
+/// parsed when they are wanted: at a death one link of hundreds is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceTable(Vec<u8>);
 

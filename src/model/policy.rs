@@ -55,8 +55,8 @@ pub(crate) const LEAVING: Duration = Duration::from_secs(2);
 pub(crate) const KEPT_UNATTRIBUTED: Duration = Duration::from_secs(10);
 /// The greatest number of dead pairs that wait for their owner.
 pub(crate) const UNATTRIBUTED: usize = 4096;
-/// The time for which an engine is missing, though a container's cgroup proves that it is on this host, before
-/// that is reported: another engine's address may turn out to be its own.
+/// The time for which an engine is missing, though a container's cgroup proves that it is on this host,
+/// before that is reported: another engine's address may turn out to be its own.
 pub(crate) const ENGINE_ABSENT_FOR: Duration = Duration::from_secs(2);
 /// The time after which the newest processes of a namespace without a name are read: a name in /run/netns is
 /// located within some milliseconds, and needs no look at processes.

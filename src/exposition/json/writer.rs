@@ -1,5 +1,5 @@
-//! Writes rows as JSON into memory, with the very bytes of `serde_json` and in less time: a key is the name of a
-//! field and needs no escape, and a text is looked at once as a whole.
+//! Writes rows as JSON into memory, with the very bytes of `serde_json` and in less time: a key is the
+//! name of a field and needs no escape, and a text is looked at once as a whole.
 
 use serde::Serialize;
 use serde::ser::{
@@ -10,7 +10,7 @@ use serde_json::Error;
 /// Appends the JSON of a row.
 ///
 /// # Errors
-/// Fails if the row has something that rows do not have: an enumeration with values, or a key that is no text.
+/// Fails if the row has something that rows do not have: an enumeration with values, or bytes.
 pub(super) fn write_row(piece: &mut Vec<u8>, row: &impl Serialize) -> Result<(), Error> {
     row.serialize(JsonWriter(piece))
 }

@@ -20,8 +20,8 @@ impl AbsentEngines {
     /// Reports each engine that has been missing for [`ENGINE_ABSENT_FOR`], and takes back what it has
     /// reported of an engine that is not missing any more.
     ///
-    /// No engine is missing before each source has answered once: the address of one engine may turn out to be
-    /// that of another, which is asked there only then.
+    /// No engine is missing before each source has answered once: the address of one engine may turn out
+    /// to be that of another, which is asked there only then.
     pub(super) fn report(
         &mut self,
         evidence: &Evidence,

@@ -13,8 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct ProcessSearch {
     by_netns: BTreeMap<NetnsId, Search>,
-    /// The namespaces with an open request, by nsid, in the order of the requests: the kernel may give the nsid
-    /// to another namespace before the answer comes.
+    /// The namespaces with an open request, by nsid, in the order of the requests: the kernel may give the
+    /// nsid to another namespace before the answer comes.
     open: BTreeMap<u32, VecDeque<NetnsId>>,
 }
 
