@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// The limit of one read of the table, in bytes: some 300 links, in half a millisecond.
 const READ_AT_MOST: u64 = 64 << 10;
 
+/// The room for what a text is longer than the last one, in bytes: some 40 links.
+const LONGER: usize = 4 << 10;
+
 /// The number of reads that are left out after the table was too long.
 const TOO_LONG_FOR: u32 = 256;
 
@@ -30,6 +33,8 @@ pub(crate) const SYSFS_NET: &str = "/sys/class/net";
 #[derive(Clone)]
 pub struct TableReader {
     path: PathBuf,
+    /// The length of the last text, in bytes: the next is about as long.
+    length: usize,
     /// The number of reads that are still to be left out because the table was too long.
     skip: u32,
 }
@@ -37,7 +42,7 @@ pub struct TableReader {
 impl TableReader {
     /// Returns a reader of the table of this procfs.
     pub fn new(procfs: &Path) -> TableReader {
-        TableReader { path: procfs.join("self/net/dev"), skip: 0 }
+        TableReader { path: procfs.join("self/net/dev"), length: 0, skip: 0 }
     }
 
     /// Returns the present table. Returns `None` if it cannot be read, or is too long to be read in half a
@@ -47,12 +52,13 @@ impl TableReader {
             self.skip = left;
             return None;
         }
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(self.length + LONGER);
         let read = File::open(&self.path).ok()?.take(READ_AT_MOST).read_to_end(&mut text).ok()?;
         if read as u64 == READ_AT_MOST {
             self.skip = TOO_LONG_FOR;
             return None;
         }
+        self.length = read;
         Some(DeviceTable::new(text))
     }
 }
@@ -89,19 +95,15 @@ pub struct FinalSampler {
     table: TableReader,
     /// The sysfs folder of links.
     sysfs: PathBuf,
-    /// True once a link was read in sysfs: it shows this namespace. A link that is not there any more is
-    /// not in the table either, which the kernel takes it out of first (`unlist_netdevice` in
-    /// net/core/dev.c).
-    sysfs_works: bool,
     /// The links that were read in sysfs within [`READ_BEFORE`], with the time of the last reading.
     read: HashMap<u32, Instant>,
 }
 
 impl FinalSampler {
-    /// Creates a sampler that reads sysfs first, where that shows another namespace the table, and asks
-    /// `sampler` for links that neither has.
+    /// Creates a sampler that reads sysfs first, then the table, and asks `sampler` for links that neither
+    /// has.
     pub fn new(table: TableReader, sampler: Sampler) -> FinalSampler {
-        FinalSampler { sampler, table, sysfs: SYSFS_NET.into(), sysfs_works: false, read: HashMap::new() }
+        FinalSampler { sampler, table, sysfs: SYSFS_NET.into(), read: HashMap::new() }
     }
 
     /// Returns the counters of these links of the host. Links that are already deleted are left out.
@@ -124,7 +126,6 @@ impl FinalSampler {
         table: &mut Option<DeviceTable>,
     ) -> Option<Counters> {
         if let Some(counters) = statistics(&self.sysfs, ifindex, name) {
-            self.sysfs_works = true;
             self.read.insert(ifindex, now);
             return Some(counters);
         }
@@ -132,13 +133,8 @@ impl FinalSampler {
         if self.read.contains_key(&ifindex) {
             return None;
         }
-        if !self.sysfs_works {
-            let table = table.get_or_insert_with(|| self.table.read().unwrap_or_default());
-            if let Some(counters) = table.get(name) {
-                return Some(counters);
-            }
-        }
-        self.sampler.sample_link(ifindex).ok()?
+        let table = table.get_or_insert_with(|| self.table.read().unwrap_or_default());
+        table.get(name).or_else(|| self.sampler.sample_link(ifindex).ok()?)
     }
 }
 
@@ -188,7 +184,6 @@ mod tests {
             sampler: Sampler::open().unwrap(),
             table: TableReader::new(Path::new("/nonexistent")),
             sysfs: sysfs.0.clone(),
-            sysfs_works: false,
             read: HashMap::new(),
         };
         let mut sample = |now| {
