@@ -48,7 +48,7 @@ fn counters(numbers: &[u8]) -> Option<Counters> {
 mod tests {
     use super::*;
 
-    /// As Linux 6.18 writes it.
+    /// The table of a namespace as Linux 6.18 writes it.
     const TABLE: &[u8] = b"Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
     lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0

@@ -21,7 +21,7 @@ struct JsonWriter<'a>(&'a mut Vec<u8>);
 /// A sequence, a structure or a map that is being written.
 struct JsonParts<'a> {
     piece: &'a mut Vec<u8>,
-    /// What precedes the next element: nothing before the first.
+    /// The separator before the next element; empty before the first one.
     separator: &'static [u8],
     end: u8,
 }

@@ -276,7 +276,7 @@ fn an_interface_that_was_never_up_waits_for_its_name_longer_if_the_engine_made_i
     }
 }
 
-/// What is read of a namespace while its interface is down does not undo what events have told.
+/// A reading of a namespace while its interface is down does not undo what events have reported.
 #[test]
 fn a_reading_of_an_interface_that_is_down_leaves_it_the_name_that_it_had_while_it_was_up() {
     let (mut world, mut host) = live_host();
