@@ -9,6 +9,7 @@
 
 mod alone;
 mod cadvisor;
+mod condition;
 mod cri;
 mod docker;
 mod engine;

@@ -18,6 +18,7 @@ mod limits;
 mod names;
 mod pairs;
 mod privileges;
+mod problems;
 mod sandbox;
 mod steady;
 mod topologies;

@@ -1,0 +1,157 @@
+//! What is wrong with pairs, brought about in real namespaces, is among the problems of the API, and goes when it is mended.
+
+use std::time::Duration;
+
+use lab::{Exporter, Netns, NetnsFolder, send_datagrams, wait_for};
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(15);
+
+/// A host with `web` and `db` in namespaces of their own, on the bridge br0, and an exporter with ten ticks a second.
+struct Scene {
+    host: Netns,
+    web: Netns,
+    db: Netns,
+    exporter: Exporter,
+    _folder: NetnsFolder,
+}
+
+fn scene() -> Scene {
+    let (host, web, db, folder) =
+        (Netns::quiet("host"), Netns::quiet("web"), Netns::quiet("db"), NetnsFolder::new());
+    host.ip(["link", "add", "br0", "type", "bridge"]);
+    host.ip(["link", "set", "br0", "up"]);
+    for (name, netns) in [("web", &web), ("db", &db)] {
+        folder.name(name, netns);
+        host.veth(&format!("veth-{name}"), netns, "eth0");
+        host.ip(["link", "set", &format!("veth-{name}"), "master", "br0"]);
+    }
+    let arguments = [folder.arguments().to_vec(), vec!["--collector.interval", "100ms"]].concat();
+    let exporter = Exporter::start(&host, &arguments);
+    exporter.wait_ready();
+    Scene { host, web, db, exporter, _folder: folder }
+}
+
+fn document(exporter: &Exporter) -> Value {
+    serde_json::from_slice(&exporter.get("/api/v1/pairs").body).unwrap()
+}
+
+/// The problems of links: kind, workload, sentence and remedy of each.
+fn told(exporter: &Exporter) -> Vec<String> {
+    let document = document(exporter);
+    let of_links = |problem: &&Value| problem["kind"] != "source";
+    let line = |problem: &Value| {
+        let text = |field: &str| problem[field].as_str().unwrap().to_owned();
+        let workload = problem["subject"]["workload"].as_str().unwrap();
+        format!("{} {workload}: {}: {}", text("kind"), text("text"), text("remedy"))
+    };
+    document["problems"].as_array().unwrap().iter().filter(of_links).map(line).collect()
+}
+
+fn wait_until_told(exporter: &Exporter, expected: &[&str]) {
+    wait_for(SOON, "the problems are those that there are", || {
+        let told = told(exporter);
+        if told == expected { Ok(()) } else { Err(format!("{told:#?}, not {expected:#?}")) }
+    });
+}
+
+/// The kinds of the last events, each with its text.
+fn events(exporter: &Exporter) -> Vec<String> {
+    let document: Value = serde_json::from_slice(&exporter.get("/api/v1/events").body).unwrap();
+    let line =
+        |event: &Value| format!("{}: {}", event["kind"].as_str().unwrap(), event["text"].as_str().unwrap());
+    document["events"].as_array().unwrap().iter().map(line).collect()
+}
+
+#[test]
+fn a_link_that_is_switched_off_on_either_side_is_told_with_its_remedy_until_it_is_up() {
+    let scene = scene();
+    let Scene { host, web, exporter, .. } = &scene;
+    wait_until_told(exporter, &[]);
+    web.ip(["link", "set", "eth0", "down"]);
+    let inside =
+        "link_down web: eth0 of named/web is switched off: ip link set dev eth0 up, inside named/web";
+    wait_until_told(exporter, &[inside]);
+    host.ip(["link", "set", "veth-db", "down"]);
+    let outside = "link_down db: veth-db is switched off: ip link set dev veth-db up";
+    wait_until_told(exporter, &[inside, outside]);
+    // Each remedy as it is printed.
+    web.ip(["link", "set", "dev", "eth0", "up"]);
+    wait_until_told(exporter, &[outside]);
+    host.ip(["link", "set", "dev", "veth-db", "up"]);
+    wait_until_told(exporter, &[]);
+    let off = |what: &str| format!("down: {what} is switched off");
+    let up = || "up: up again".to_owned();
+    assert_eq!(events(exporter), [off("eth0 of named/web"), off("veth-db"), up(), up()]);
+}
+
+#[test]
+fn an_end_that_was_never_up_is_no_problem() {
+    let scene = scene();
+    let Scene { host, web, exporter, .. } = &scene;
+    host.ip(["link", "add", "spare0", "type", "veth", "peer", "name", "spare1"]);
+    wait_for(SOON, "the pair is there", || {
+        let there = document(exporter)["matched"] == 3;
+        if there { Ok(()) } else { Err("it is not") }
+    });
+    // What goes down later is told: by then the other one would be as well.
+    web.ip(["link", "set", "eth0", "down"]);
+    wait_until_told(
+        exporter,
+        &["link_down web: eth0 of named/web is switched off: ip link set dev eth0 up, inside named/web"],
+    );
+}
+
+#[test]
+fn unequal_mtus_are_told_and_what_is_lost_by_them_is_too() {
+    let scene = scene();
+    let Scene { host, web, exporter, .. } = &scene;
+    host.ip(["address", "add", "10.97.0.1/24", "dev", "br0"]);
+    web.ip(["address", "add", "10.97.0.2/24", "dev", "eth0"]);
+    web.ip(["link", "set", "eth0", "mtu", "1000"]);
+    let mtu = "mtu_mismatch web: veth-web has an MTU of 1500 bytes and eth0 of named/web one of 1000: longer frames than \
+               1000 bytes are dropped: give both ends the same MTU: ip link set dev eth0 mtu 1500, inside named/web";
+    wait_until_told(exporter, &[mtu]);
+    // The neighbour is known after the first ones, which are short.
+    send_datagrams(&host.path(), &web.path(), "10.97.0.2".parse().unwrap(), 5, 100);
+    let socket = host.within(|| std::net::UdpSocket::bind("10.97.0.1:0").unwrap());
+    let lost = wait_for(SOON, "drops are told", || {
+        socket.send_to(&[0; 1_400], "10.97.0.2:9").unwrap();
+        let told = told(exporter);
+        let drops = told.iter().find(|problem| problem.starts_with("drops web: ")).cloned();
+        drops.ok_or(format!("{told:#?}"))
+    });
+    assert!(lost.contains(" packets to named/web were dropped in the last "), "{lost}");
+    let rows = document(exporter)["pairs"].as_array().unwrap().clone();
+    let dropped =
+        rows.iter().filter_map(|row| row["ends"][1]["rates"]["receive_packets_dropped_per_second"].as_u64());
+    assert!(dropped.max().is_some(), "{rows:#?}");
+    web.ip(["link", "set", "dev", "eth0", "mtu", "1500"]);
+    wait_for(Duration::from_secs(30), "nothing is wrong any more", || {
+        let told = told(exporter);
+        if told.is_empty() { Ok(()) } else { Err(format!("{told:#?}")) }
+    });
+}
+
+#[test]
+fn one_address_on_two_interfaces_of_a_bridge_is_told_of_both() {
+    let scene = scene();
+    let Scene { web, db, exporter, .. } = &scene;
+    let address = "02:00:00:00:99:01";
+    web.ip(["link", "set", "eth0", "address", address]);
+    db.ip(["link", "set", "eth0", "address", address]);
+    let line = |own: &str, other: &str| {
+        format!(
+            "duplicate_address {own}: eth0 of named/{own} and eth0 of named/{other} have the same MAC address {address} on \
+             br0: give one of them another address, or remove mac_address from its configuration"
+        )
+    };
+    wait_for(SOON, "both are told", || {
+        let mut told = told(exporter);
+        told.sort();
+        let expected = [line("db", "web"), line("web", "db")];
+        if told == expected { Ok(()) } else { Err(format!("{told:#?}, not {expected:#?}")) }
+    });
+    db.ip(["link", "set", "eth0", "address", "02:00:00:00:99:02"]);
+    wait_until_told(exporter, &[]);
+}
