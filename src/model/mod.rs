@@ -26,5 +26,6 @@ pub(crate) mod series;
 pub(crate) mod slab;
 pub(crate) mod text;
 pub(crate) mod topology;
+pub(crate) mod units;
 pub(crate) mod view;
 pub(crate) mod workload;
