@@ -50,7 +50,6 @@ pub struct Cli {
 #[derive(Debug, Parser)]
 #[command(name = "veth-exporter", version)]
 struct CommandLine {
-    /// The command.
     #[command(subcommand)]
     command: Command,
 }

@@ -131,7 +131,7 @@ impl ListSort {
 
     /// Sorts the rows; rows without a value come last either way.
     pub(crate) fn apply(self, rows: &mut [ListRow<'_>]) {
-        rows.sort_by_cached_key(|row| SortKey { value: self.value(row), falling: self.falling });
+        rows.sort_by_cached_key(|row| RowRank { value: self.value(row), falling: self.falling });
     }
 
     fn value(self, row: &ListRow<'_>) -> Option<SortValue> {
@@ -157,13 +157,13 @@ enum SortValue {
 }
 
 #[derive(PartialEq, Eq)]
-struct SortKey {
+struct RowRank {
     value: Option<SortValue>,
     falling: bool,
 }
 
-impl Ord for SortKey {
-    fn cmp(&self, other: &SortKey) -> Ordering {
+impl Ord for RowRank {
+    fn cmp(&self, other: &RowRank) -> Ordering {
         match (&self.value, &other.value) {
             (Some(one), Some(another)) if self.falling => Reverse(one).cmp(&Reverse(another)),
             (Some(one), Some(another)) => one.cmp(another),
@@ -172,8 +172,8 @@ impl Ord for SortKey {
     }
 }
 
-impl PartialOrd for SortKey {
-    fn partial_cmp(&self, other: &SortKey) -> Option<Ordering> {
+impl PartialOrd for RowRank {
+    fn partial_cmp(&self, other: &RowRank) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }

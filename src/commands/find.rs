@@ -198,8 +198,8 @@ impl FindSources {
         unasked
     }
 
-    /// Returns a sentence for each engine that lacks something although it is not configured, such as one
-    /// whose containers are here and whose socket is not; without those that are known already.
+    /// Returns a sentence for each engine that lacks something although it is not configured: its containers
+    /// are here, for example, and its socket is not. Leaves out the sentences that are known already.
     fn unasked_by(&self, lacks: &[(Source, Lack)], known: &[String]) -> Vec<String> {
         let is_unasked = |source: Source| {
             let mut engines = self.engines.iter().filter(|engine| !engine.is_expected());

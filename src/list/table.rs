@@ -20,7 +20,7 @@ pub(crate) struct TableStyle {
 }
 
 /// A column of the table. `cell` returns `None` for a row without a value.
-struct Column {
+struct ListColumn {
     heading: &'static str,
     is_number: bool,
     /// True for a column that is left out if no row has a value.
@@ -28,7 +28,7 @@ struct Column {
     cell: fn(&ListRow<'_>, bool) -> Option<String>,
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [ListColumn; 11] = [
     text("DEVICE", false, |row, _| Some(device(row.port().ifindex, row.port().name.as_deref()))),
     text("NETNS", true, |row, _| given(&row.port().netns)),
     text("BRIDGE", true, |row, _| {
@@ -50,22 +50,22 @@ const fn text(
     heading: &'static str,
     optional: bool,
     cell: fn(&ListRow<'_>, bool) -> Option<String>,
-) -> Column {
-    Column { heading, is_number: false, optional, cell }
+) -> ListColumn {
+    ListColumn { heading, is_number: false, optional, cell }
 }
 
 const fn number(
     heading: &'static str,
     optional: bool,
     cell: fn(&ListRow<'_>, bool) -> Option<String>,
-) -> Column {
-    Column { heading, is_number: true, optional, cell }
+) -> ListColumn {
+    ListColumn { heading, is_number: true, optional, cell }
 }
 
 /// Returns a line for each row: the port (or the first end), the other end and the workload behind it, with
 /// bytes as the workload sees them. A name that a terminal would obey is written as text.
 pub(crate) fn table(rows: &[ListRow<'_>], style: TableStyle) -> String {
-    let mut columns: Vec<(&Column, Vec<Option<String>>)> = COLUMNS
+    let mut columns: Vec<(&ListColumn, Vec<Option<String>>)> = COLUMNS
         .iter()
         .map(|column| {
             let cell = |row| (column.cell)(row, style.bytes).map(|cell| printable(&cell));

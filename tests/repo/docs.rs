@@ -328,7 +328,8 @@ fn the_faq_has_what_list_and_find_say_of_a_name_that_they_do_not_have() {
 
 #[test]
 fn the_faq_has_what_a_bad_variable_gets() {
-    let mut command = Exporter::command(&Netns::quiet("host"), &[]);
+    let host = Netns::quiet("host");
+    let mut command = Exporter::command(&host, &[]);
     let output = command.env("VETH_EXPORTER_WEB_MAX_REQUESTS", "many").output().unwrap();
     assert_in_faq("error: invalid value", &String::from_utf8_lossy(&output.stderr));
 }

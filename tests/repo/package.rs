@@ -151,10 +151,30 @@ _veth-exporter_names() {
 const NAMES_IN_FISH: &str = r#"complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find list" -f -a "(command veth-exporter names 2>/dev/null)"
 "#;
 
-/// The flags of `find` and `list` of which the next word is the value.
-fn flags_with_a_value() -> Vec<String> {
+/// In place of the generator's own, whose argparse(1) refuses flags with a dot: prints the command of the line, if there is one.
+const COMMAND_IN_FISH: &str = r#"# Prints the command of the line, and fails, if there is one.
+function __fish_veth_exporter_needs_command
+    set -l words (commandline -opc)
+    set -l value_follows no
+    for word in $words[2..]
+        if test $value_follows = yes
+            set value_follows no
+        else if contains -- $word FLAGS
+            set value_follows yes
+        else if not string match -q -- '-*' $word
+            echo $word
+            return 1
+        end
+    end
+    return 0
+end
+
+"#;
+
+/// The flags of these commands of which the next word is the value.
+fn flags_with_a_value(of: &[&str]) -> Vec<String> {
     let (program, _) = documented();
-    let commands = program.get_subcommands().filter(|command| ["find", "list"].contains(&command.get_name()));
+    let commands = program.get_subcommands().filter(|command| of.contains(&command.get_name()));
     let flags =
         commands.flat_map(clap::Command::get_arguments).filter(|flag| flag.get_action().takes_values());
     let flags: BTreeSet<String> = flags.filter_map(|flag| Some(format!("--{}", flag.get_long()?))).collect();
@@ -170,16 +190,18 @@ fn completions(shell: Shell) -> String {
         // The generator names a program with a dash in two ways, so that it would complete no command's flags.
         Shell::Bash => {
             made.replace("veth__subcmd__exporter", "veth__exporter")
-                + &NAMES_IN_BASH.replace("FLAGS", &flags_with_a_value().join("|"))
+                + &NAMES_IN_BASH.replace("FLAGS", &flags_with_a_value(&["find", "list"]).join("|"))
         }
-        Shell::Fish => made + NAMES_IN_FISH,
+        Shell::Fish => {
+            let (_, behind) = made.split_once("function __fish_veth_exporter_using_subcommand").unwrap();
+            let flags = flags_with_a_value(&["serve", "list", "find", "top"]).join(" ");
+            let command = COMMAND_IN_FISH.replace("FLAGS", &flags);
+            format!("{command}function __fish_veth_exporter_using_subcommand{behind}{NAMES_IN_FISH}")
+        }
         _ => {
-            let of_query = |line: &str| {
-                line.trim_start().trim_start_matches("'*").starts_with([':', '\'']) && line.contains("query")
-            };
-            let lines = made.lines().map(|line| match of_query(line) {
-                true => line.replace(":_default'", ":_veth-exporter_names'"),
-                false => line.to_owned(),
+            let lines = made.lines().map(|line| match line.strip_suffix(":' \\") {
+                Some(query) if query.contains(":query -- ") => format!("{query}:_veth-exporter_names' \\"),
+                _ => line.to_owned(),
             });
             let made: String = lines.map(|line| line + "\n").collect();
             assert_eq!(made.matches(":_veth-exporter_names'").count(), 2, "{made}");
@@ -188,19 +210,27 @@ fn completions(shell: Shell) -> String {
     }
 }
 
+const SCRIPTS: [(Shell, &str, &str); 3] = [
+    (Shell::Bash, "bash", "deploy/completions/veth-exporter.bash"),
+    (Shell::Zsh, "zsh", "deploy/completions/_veth-exporter"),
+    (Shell::Fish, "fish", "deploy/completions/veth-exporter.fish"),
+];
+
 #[test]
-fn the_completions_are_those_of_the_flags_and_the_program_prints_them() {
-    for (shell, name, path) in [
-        (Shell::Bash, "bash", "deploy/completions/veth-exporter.bash"),
-        (Shell::Zsh, "zsh", "deploy/completions/_veth-exporter"),
-        (Shell::Fish, "fish", "deploy/completions/veth-exporter.fish"),
-    ] {
-        let made = completions(shell);
-        assert_written(path, made.as_bytes());
-        let printed = succeed(Command::new(lab::Exporter::binary()).args(["completions", name]));
-        assert!(printed == made, "completions {name} are not those of {path}: build the program again");
-        assert!(made.contains("veth-exporter names"), "{name} has no names");
+fn the_completions_are_those_of_the_flags_and_their_shells_read_them() {
+    for (shell, name, path) in SCRIPTS {
+        assert_written(path, completions(shell).as_bytes());
         assert_eq!(succeed(Command::new(name).arg("-n").arg(checkout().join(path))), "");
+    }
+}
+
+#[test]
+fn the_program_prints_the_completions() {
+    for (shell, name, path) in SCRIPTS {
+        let printed = succeed(Command::new(lab::Exporter::binary()).args(["completions", name]));
+        // Without the texts in the message: they are long.
+        assert!(printed == completions(shell), "completions {name} are not those of {path}");
+        assert!(printed.contains("veth-exporter names"), "completions {name} have no names");
     }
 }
 
@@ -233,8 +263,9 @@ fn bash_completes_flags_commands_values_and_the_names_of_the_running_exporter() 
         (&["find", "we"], &["web", "web-2"]),
         (&["list", "db"], &["db"]),
         (&["find", "$("], &["$(touch evil)"]),
-        (&["find", "--docker.host", "we"], &[]),
-        (&["top", "--url", "we"], &[]),
+        // No name is the value of a flag.
+        (&["find", "--docker.host", "we"], &["we"]),
+        (&["top", "--url", "we"], &["we"]),
     ] {
         assert_eq!(completed_by_bash(words, names), wanted, "{words:?}");
     }
@@ -253,6 +284,10 @@ fn fish_completes_the_names_of_the_running_exporter() {
         ("veth-exporter find we", &["web", "web-2"][..]),
         ("veth-exporter list --format t", &["table", "tsv"]),
         ("veth-exporter hea", &["healthy"]),
+        ("veth-exporter --docker.host find find we", &["web", "web-2"]),
+        ("veth-exporter --log.level de", &["debug"]),
+        ("veth-exporter list --collector.disable po", &["podman"]),
+        ("veth-exporter top --url we", &[]),
     ] {
         let script = format!("source {}; complete -C '{typed}'", file.display());
         let mut fish = Command::new("fish");
