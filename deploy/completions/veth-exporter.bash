@@ -602,7 +602,7 @@ _veth__exporter() {
                     return 0
                     ;;
                 --sort)
-                    COMPREPLY=($(compgen -W "device -device workload -workload network -network receive -receive transmit -transmit busy -busy drops -drops state -state" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "device workload network receive transmit busy drops state" -- "${cur}"))
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
                     fi

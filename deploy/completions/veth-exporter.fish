@@ -134,21 +134,13 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l for
 json\t'JSON text for programs: the document of the API'
 tsv\t'Lines of fields with a tab between each two, for programs'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l sort -d 'Field by which the rows are sorted, the lowest first; with a dash before it the highest first [default: the order of the kernel]' -r -f -a "device\t''
--device\t''
 workload\t''
--workload\t''
 network\t''
--network\t''
 receive\t''
--receive\t''
 transmit\t''
--transmit\t''
 busy\t''
--busy\t''
 drops\t''
--drops\t''
-state\t''
--state\t''"
+state\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l docker.host -d 'Docker engine: unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l podman.host -d 'Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l cri.endpoint -d 'Server of the Container Runtime Interface: unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r -f

@@ -2,7 +2,7 @@
 
 use super::CommonFlags;
 use crate::list::{ListSort, SORTS};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 #[derive(Clone, Debug, Args)]
@@ -27,12 +27,17 @@ pub(crate) struct List {
         env = "VETH_EXPORTER_SORT",
         value_name = "FIELD",
         allow_hyphen_values = true,
-        value_parser = PossibleValuesParser::new(SORTS).try_map(|text| ListSort::read(&text))
+        value_parser = PossibleValuesParser::new(SORTS.map(sort_name)).try_map(|text| ListSort::read(&text))
     )]
     pub(crate) sort: Option<ListSort>,
     /// Flags of the sources and of the process.
     #[command(flatten)]
     pub(crate) sources: CommonFlags,
+}
+
+/// Returns a value of `--sort`; the help leaves out those with a dash, which its text explains.
+fn sort_name(name: &'static str) -> PossibleValue {
+    PossibleValue::new(name).hide(name.starts_with('-'))
 }
 
 /// The output formats of `list`.

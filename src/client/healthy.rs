@@ -30,7 +30,7 @@ pub(crate) enum Unhealthy {
     #[error("{0} resolves to no address")]
     NoAddress(ListenAddress),
     /// No connection could be opened: the exporter has not started yet, or it listens elsewhere.
-    #[error("no exporter at {address}: {reason}")]
+    #[error("no exporter at {address}: {reason} (is it running? name its address with --web.listen-address)")]
     NotThere {
         address: Address,
         /// The operating system's error.

@@ -36,7 +36,9 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let external = web.external_url.as_ref().map(ToString::to_string);
     let page = PageUrl::new(external, config.tls.is_some(), web.routes.page_path());
     let sandbox = confine::confine(&host, config.paths(), unix);
-    report_sandbox(&sandbox, host.sandbox.privileges);
+    for missing in &sandbox.missing {
+        tracing::warn!("sandbox: without {missing}");
+    }
     let gate = Arc::new(Gate::new(config)?);
     // The first thread starts here.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,6 +58,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
         }
         tokio::spawn(notify::follow(handle.clone()));
         page.report(&listeners);
+        report_sandbox(&sandbox, host.sandbox.privileges);
         tokio::spawn(report_found(handle.clone()));
         let stop = async {
             tokio::select! {

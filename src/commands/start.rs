@@ -2,15 +2,16 @@
 
 use crate::collector::{Handle, Snapshot};
 use crate::model::lack::Lack;
+use crate::model::policy::HOLD_BACK;
 use crate::model::view::{Scene, Source, Status};
 use crate::sandbox::{Privileges, Sandbox};
 use crate::server::Listener;
 use std::fs;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// The longest wait for a whole tick, in which the engines answer, after the first reading of the host.
+/// The longest wait for a tick: a user may have chosen a much longer interval.
 const FIRST_TICK: Duration = Duration::from_secs(3);
 
 /// The interval of the checks whether the first reading of the host is over.
@@ -64,11 +65,8 @@ impl PageUrl {
     }
 }
 
-/// Writes a warning for each part of the sandbox that this system lacks, and a line with what is in force.
+/// Writes a line with the privileges and the parts of the sandbox that are in force.
 pub(super) fn report_sandbox(sandbox: &Sandbox, privileges: Privileges) {
-    for missing in &sandbox.missing {
-        tracing::warn!("sandbox: without {missing}");
-    }
     let [capabilities, no_new_privs, dumpable, seccomp, landlock] = sandbox.labels().map(|(_, value)| value);
     let privileges = match privileges {
         Privileges::Full => "full",
@@ -82,9 +80,16 @@ pub(super) async fn report_found(collector: Handle) {
     while !collector.is_ready() {
         tokio::time::sleep(LOOK).await;
     }
-    let snapshot = match timeout(FIRST_TICK, collector.next_tick()).await {
-        Ok(snapshot) => snapshot,
-        Err(_) => collector.scrape().await,
+    // Until then a pair waits for its name: the engines that answer at all have answered.
+    let named = Instant::now() + HOLD_BACK;
+    let snapshot = loop {
+        let snapshot = match timeout(FIRST_TICK, collector.next_tick()).await {
+            Ok(snapshot) => snapshot,
+            Err(_) => collector.scrape().await,
+        };
+        if snapshot.is_none() || Instant::now() >= named {
+            break snapshot;
+        }
     };
     if let Some(found) = snapshot.as_deref().and_then(Found::of) {
         let Found { engines, lacking, pairs, workloads, networks } = found;

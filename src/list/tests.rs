@@ -195,5 +195,9 @@ fn rows_are_sorted_by_a_field_and_those_without_a_value_come_last() {
         let order: Vec<usize> = sorted.iter().map(|row| row.index).collect();
         assert_eq!(order, wanted, "{field}");
     }
+    let mut rows = vec![row(0, "up"), row(1, "down")];
+    rows[1].pair.ends[0].place.up = Some(false);
+    ListSort::read("state").unwrap().apply(&mut rows);
+    assert_eq!(rows[0].index, 1, "what is wrong comes first");
     assert!(ListSort::read("speed").is_err() && ListSort::read("--receive").is_err());
 }

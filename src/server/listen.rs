@@ -160,7 +160,9 @@ impl Listener {
     pub fn from_systemd() -> Result<Vec<Listener>, ListenError> {
         let mut passed = ListenFd::from_env();
         if passed.len() == 0 {
-            return Err(ListenError::Systemd("no socket activation file descriptors found".into()));
+            let reason = "systemd has passed no socket to this process (LISTEN_FDS, sd_listen_fds(3)): \
+                          start the exporter by its socket unit, or leave the flag out";
+            return Err(ListenError::Systemd(reason.into()));
         }
         (0..passed.len()).map(|at| take_listener(&mut passed, at).map_err(ListenError::Systemd)).collect()
     }

@@ -60,7 +60,8 @@ fn man_page(program: &clap::Command, names: &[String], name: &str) -> Vec<u8> {
     man.render_title(&mut page).unwrap();
     let about = command.get_about().unwrap().to_string();
     writeln!(page, ".SH NAME\n{} \\- {}", roff(&title), roff(&about)).unwrap();
-    man.render_synopsis_section(&mut page).unwrap();
+    let usage = command.clone().render_usage().to_string();
+    writeln!(page, ".SH SYNOPSIS\n{}", roff(usage.trim_start_matches("Usage: "))).unwrap();
     man.render_description_section(&mut page).unwrap();
     man.render_options_section(&mut page).unwrap();
     if name.is_empty() {
@@ -295,6 +296,40 @@ fn fish_completes_the_names_of_the_running_exporter() {
         let shown = succeed(&mut fish);
         let words: Vec<&str> = shown.lines().filter_map(|line| line.split('\t').next()).collect();
         assert_eq!(words, wanted, "{typed}");
+    }
+}
+
+#[test]
+fn zsh_completes_the_names_of_the_running_exporter() {
+    let folder = empty_folder("completions");
+    let program = folder.join("veth-exporter");
+    fs::write(&program, "#!/bin/sh\n[ \"$1\" = names ] && printf 'web-one\\ndb\\n'\n").unwrap();
+    succeed(Command::new("chmod").arg("755").arg(&program));
+    succeed(Command::new("cp").arg(checkout().join("deploy/completions/_veth-exporter")).arg(&folder));
+    // A shell on a terminal of its own, as the completions of zsh need one.
+    let script = r#"zmodload zsh/zpty
+        zpty shell zsh -f -i
+        expect() { local line seen; while zpty -r -m shell line "$1"; do seen+=$line; [[ $seen == ${~1} ]] && return; done; }
+        zpty -w shell "PS1='READY> '; fpath=($FOLDER \$fpath); autoload -U compinit; compinit -u -D; echo LOADED"
+        expect '*LOADED*LOADED*'
+        zpty -n -w shell "veth-exporter $1"$'\t'
+        sleep_until=$((SECONDS + 10))
+        seen=
+        while (( SECONDS < sleep_until )); do
+            zpty -r -t shell line && seen+=$line
+            [[ $seen == *"$2"* ]] && { print -r -- found; break; }
+        done
+        zpty -d shell"#;
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    for (typed, wanted) in
+        [("find we", "find web-one"), ("hea", "healthy"), ("list --format ts", "--format tsv")]
+    {
+        let mut zsh = Command::new("zsh");
+        zsh.env("PATH", &path)
+            .env("FOLDER", &folder)
+            .env("TERM", "dumb")
+            .args(["-f", "-c", script, "zsh", typed, wanted]);
+        assert_eq!(succeed(&mut zsh).trim(), "found", "{typed}");
     }
 }
 
