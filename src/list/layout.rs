@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthChar;
 
 /// The number of columns between two cells.
-const GAP: usize = 2;
+pub(super) const GAP: usize = 2;
 
 /// The width below which a column of texts is not cut.
 const NARROWEST: usize = 8;
@@ -51,7 +51,7 @@ pub(super) fn fit(mut widths: Vec<usize>, may_be_cut: &[bool], columns: Option<u
 }
 
 /// Returns the cells as a line, cut and padded to these widths; numbers stand at the right edge.
-pub(super) fn line(cells: &[String], widths: &[usize], is_number: &[bool]) -> String {
+pub(super) fn line(cells: &[&str], widths: &[usize], is_number: &[bool]) -> String {
     let mut line = String::new();
     for (at, (cell, &columns)) in cells.iter().zip(widths).enumerate() {
         let cell = cut(cell, columns);

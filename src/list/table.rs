@@ -1,6 +1,6 @@
 //! The lines of the rows: a table for a person, and fields between tabs for programs.
 
-use super::layout::{fit, line, width};
+use super::layout::{GAP, fit, line, width};
 use super::{ListRow, state};
 use crate::model::text::printable;
 use crate::model::units;
@@ -19,73 +19,108 @@ pub(crate) struct TableStyle {
     pub columns: Option<usize>,
 }
 
-/// A column of the table. `cell` returns `None` for a row without a value.
+/// A column of the table. `cell` returns `None` for a row without a value; its second argument is true for
+/// exact numbers.
 struct ListColumn {
     heading: &'static str,
-    is_number: bool,
+    kind: CellKind,
     /// True for a column that is left out if no row has a value.
     optional: bool,
     cell: fn(&ListRow<'_>, bool) -> Option<String>,
 }
 
-const COLUMNS: [ListColumn; 11] = [
-    text("DEVICE", false, |row, _| Some(device(row.port().ifindex, row.port().name.as_deref()))),
-    text("NETNS", true, |row, _| given(&row.port().netns)),
-    text("BRIDGE", true, |row, _| {
-        row.port().bridge.as_deref().or(row.port().master.as_deref()).and_then(given)
-    }),
-    text("PEER", false, |row, _| row.peer().map(|peer| device(peer.ifindex, peer.name.as_deref()))),
-    text("WORKLOAD", false, |row, _| workload(row)),
-    text("NETWORK", true, |row, _| given(row.network())),
-    text("IP", true, |row, _| address(row)),
-    number("RECEIVED", false, |row, exact| Some(size(row.traffic()?[0], exact))),
-    number("SENT", false, |row, exact| Some(size(row.traffic()?[1], exact))),
-    number("DROPPED", true, |row, _| {
-        row.dropped().filter(|dropped| *dropped > 0).map(|dropped| dropped.to_string())
-    }),
-    text("STATE", false, |row, _| Some(state::text(&row.pair))),
-];
-
-const fn text(
-    heading: &'static str,
-    optional: bool,
-    cell: fn(&ListRow<'_>, bool) -> Option<String>,
-) -> ListColumn {
-    ListColumn { heading, is_number: false, optional, cell }
+/// The treatment of a column's cells where the terminal is narrow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CellKind {
+    /// A name, which is cut first.
+    Name,
+    /// A text of which a part says little.
+    Text,
+    /// A number, which is never cut.
+    Number,
 }
 
-const fn number(
+use CellKind::{Name, Number, Text};
+
+const COLUMNS: [ListColumn; 11] = [
+    column("DEVICE", Text, false, |row, _| Some(device(row.port().ifindex, row.port().name.as_deref()))),
+    column("NETNS", Name, true, |row, _| given(&row.port().netns)),
+    column("BRIDGE", Name, true, |row, _| bridge(row)),
+    column("PEER", Text, false, |row, _| row.peer().map(|peer| device(peer.ifindex, peer.name.as_deref()))),
+    column("WORKLOAD", Name, false, |row, _| workload(row)),
+    column("NETWORK", Name, true, |row, _| given(row.network())),
+    column("IP", Text, true, |row, _| address(row)),
+    column("RECEIVED", Number, false, |row, exact| Some(size(row.traffic()?[0], exact))),
+    column("SENT", Number, false, |row, exact| Some(size(row.traffic()?[1], exact))),
+    column("DROPPED", Number, true, |row, _| {
+        Some(row.dropped()?.to_string()).filter(|dropped| dropped != "0")
+    }),
+    column("STATE", Text, false, |row, _| Some(state::text(&row.pair))),
+];
+
+/// The columns that a narrow terminal does without, the first of them first.
+const DISPENSABLE: [&str; 4] = ["BRIDGE", "PEER", "NETNS", "IP"];
+
+/// The columns that a name gets at least before another column is left out.
+const ROOM: usize = 16;
+
+const fn column(
     heading: &'static str,
+    kind: CellKind,
     optional: bool,
     cell: fn(&ListRow<'_>, bool) -> Option<String>,
 ) -> ListColumn {
-    ListColumn { heading, is_number: true, optional, cell }
+    ListColumn { heading, kind, optional, cell }
+}
+
+/// A column with its cells, as wide as the widest of them.
+struct FilledColumn {
+    column: &'static ListColumn,
+    cells: Vec<String>,
+    width: usize,
+}
+
+impl FilledColumn {
+    /// Returns the column with a cell for each row; `None` if it is left out.
+    fn new(column: &'static ListColumn, rows: &[ListRow<'_>], style: TableStyle) -> Option<FilledColumn> {
+        let found: Vec<Option<String>> = rows.iter().map(|row| (column.cell)(row, style.bytes)).collect();
+        if column.optional && found.iter().all(Option::is_none) {
+            return None;
+        }
+        let cell = |cell: Option<String>| cell.map_or_else(|| "-".to_owned(), |cell| printable(&cell));
+        let heading = (!style.no_header).then(|| column.heading.to_owned());
+        let cells: Vec<String> = heading.into_iter().chain(found.into_iter().map(cell)).collect();
+        let width = cells.iter().map(|cell| width(cell)).max().unwrap_or(0);
+        Some(FilledColumn { column, cells, width })
+    }
+
+    /// Returns the columns of the terminal that the column wants at least.
+    fn wanted(&self) -> usize {
+        if self.column.kind == Name { self.width.min(ROOM) } else { self.width }
+    }
 }
 
 /// Returns a line for each row: the port (or the first end), the other end and the workload behind it, with
 /// bytes as the workload sees them. A name that a terminal would obey is written as text.
 pub(crate) fn table(rows: &[ListRow<'_>], style: TableStyle) -> String {
-    let mut columns: Vec<(&ListColumn, Vec<Option<String>>)> = COLUMNS
-        .iter()
-        .map(|column| {
-            let cell = |row| (column.cell)(row, style.bytes).map(|cell| printable(&cell));
-            (column, rows.iter().map(cell).collect())
-        })
-        .collect();
-    columns.retain(|(column, cells)| !column.optional || cells.iter().any(Option::is_some));
-    let mut lines: Vec<Vec<String>> = Vec::new();
-    if !style.no_header {
-        lines.push(columns.iter().map(|(column, _)| column.heading.to_owned()).collect());
+    let mut columns: Vec<FilledColumn> =
+        COLUMNS.iter().filter_map(|column| FilledColumn::new(column, rows, style)).collect();
+    for heading in DISPENSABLE {
+        let wanted: usize = columns.iter().map(|column| column.wanted() + GAP).sum();
+        // There is no gap behind the last column.
+        if style.columns.is_none_or(|terminal| wanted <= terminal + GAP) {
+            break;
+        }
+        columns.retain(|filled| filled.column.heading != heading);
     }
-    lines.extend((0..rows.len()).map(|row| {
-        let cells = columns.iter().map(|(_, cells)| cells[row].clone().unwrap_or_else(|| "-".to_owned()));
-        cells.collect()
-    }));
-    let widest = |at: usize| lines.iter().map(|line| width(&line[at])).max().unwrap_or(0);
-    let is_number: Vec<bool> = columns.iter().map(|(column, _)| column.is_number).collect();
-    let may_be_cut: Vec<bool> = is_number.iter().map(|is_number| !is_number).collect();
-    let widths = fit((0..columns.len()).map(widest).collect(), &may_be_cut, style.columns);
-    lines.iter().map(|cells| line(cells, &widths, &is_number)).collect()
+    let is = |kinds: &[CellKind]| columns.iter().map(|filled| kinds.contains(&filled.column.kind)).collect();
+    let (names, texts, numbers): (Vec<bool>, Vec<bool>, Vec<bool>) =
+        (is(&[Name]), is(&[Name, Text]), is(&[Number]));
+    let widths = fit(columns.iter().map(|filled| filled.width).collect(), &names, style.columns);
+    let widths = fit(widths, &texts, style.columns);
+    let count = columns.first().map_or(0, |filled| filled.cells.len());
+    let cells = |at: usize| columns.iter().map(|filled| filled.cells[at].as_str()).collect::<Vec<_>>();
+    (0..count).map(|at| line(&cells(at), &widths, &numbers)).collect()
 }
 
 /// A field of a line, and its name.
@@ -129,6 +164,12 @@ pub(crate) fn tsv(rows: &[ListRow<'_>], no_header: bool) -> String {
 
 fn given(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Returns the bridge of the port, or another master of it.
+fn bridge(row: &ListRow<'_>) -> Option<String> {
+    let port = row.port();
+    port.bridge.as_deref().or(port.master.as_deref()).and_then(given)
 }
 
 fn device(ifindex: u32, name: Option<&str>) -> String {

@@ -101,6 +101,14 @@ fn no_line_is_wider_than_the_terminal_and_no_name_is_cut_elsewhere() {
     let shown = lines(&rows, style);
     assert!(shown.iter().all(|line| layout::width(line) <= 100), "{shown:#?}");
     assert!(shown[1].contains('…') && shown[2].contains("docker/web "), "{shown:#?}");
+    // The workload is there also where bridge and peer have no room.
+    let narrow = lines(&rows, TableStyle { columns: Some(80), ..style });
+    assert!(narrow.iter().all(|line| layout::width(line) <= 80), "{narrow:#?}");
+    let headings: Vec<&str> = narrow[0].split_whitespace().collect();
+    assert_eq!(headings, ["DEVICE", "WORKLOAD", "NETWORK", "IP", "RECEIVED", "SENT", "STATE"]);
+    assert!(narrow[2].contains("docker/web ") && narrow[2].contains("10.1.0.2"), "{narrow:#?}");
+    let tiny = lines(&rows, TableStyle { columns: Some(20), ..style });
+    assert!(!tiny[0].contains("IP") && tiny[2].contains("web"), "{tiny:#?}");
     // A name is bounded by the label's rule, and by no terminal.
     let whole = table(&rows, TableStyle::default());
     assert!(!whole.contains('…') && whole.contains(&rows[0].workload().unwrap().title()), "{whole}");
