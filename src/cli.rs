@@ -1,47 +1,66 @@
 //! The command line: flags and their environment variables.
 
+mod common;
 mod duration;
+mod help;
+mod list;
+mod mistakes;
 mod selection;
+mod serve;
 mod top;
+mod words;
 
-use crate::model::series;
-use crate::model::view::Source;
-use crate::runtimes::cri::CriEndpoint;
-use crate::runtimes::docker::DockerHost;
-use crate::sandbox::{Part, Privileges};
 use crate::server::ListenAddress;
 use crate::site::ExternalUrl;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use std::collections::BTreeSet;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+use words::{Arranged, arrange};
 
+pub(crate) use common::{CommonFlags, LogFormat, LogLevel, parts};
 use duration::duration;
+pub use help::Example;
+pub(crate) use list::{List, ListFormat};
 pub(crate) use selection::Selection;
+pub(crate) use serve::Serve;
 pub(crate) use top::Top;
+
+/// The headings of the flags, in their order.
+const WEB: &str = "Web";
+const ENGINES: &str = "Engines";
+const SHOWN: &str = "What is shown";
+const LIMITS: &str = "Limits";
+const SANDBOX: &str = "Sandbox";
+const LOG: &str = "Log";
+
+/// The command line of the program.
+#[derive(Debug)]
+pub struct Cli {
+    pub(crate) command: Command,
+    /// The environment variables that gave a value in place of a flag.
+    variables: Vec<Variable>,
+}
 
 /// Prometheus exporter that knows every veth pair on a Linux host, the workload at each end, and the bytes
 /// and packets between them.
 #[derive(Debug, Parser)]
-#[command(name = "veth-exporter", version, args_conflicts_with_subcommands = true)]
-pub struct Cli {
-    /// The command; `serve` if none is given.
+#[command(name = "veth-exporter", version)]
+struct CommandLine {
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
-    /// The flags of `serve`.
-    #[command(flatten)]
-    pub(crate) serve: Serve,
+    command: Command,
 }
 
 /// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Collect veth pairs, and serve /metrics (the default)
+    /// Collect veth pairs, and serve the page and /metrics (the default)
     Serve(Box<Serve>),
-    /// Print all pairs once
+    /// Print all pairs once, or those that fit some words
+    #[command(long_about = help::LIST_IN_FULL)]
     List(List),
     /// Find the owner of a device, an address or a container's interface
     Find(Find),
@@ -51,97 +70,25 @@ pub(crate) enum Command {
     CheckWebConfig(CheckWebConfig),
     /// Check the exporter that serves on this host: exit code 0 if it is healthy, else 1
     Healthy(Healthy),
+    /// Print the completions for a shell
+    Completions(Completions),
+    /// Print the names that the exporter on this host knows, for the completions
+    #[command(hide = true)]
+    Names(Healthy),
 }
 
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Serve {
-    /// Flags of all commands.
-    #[command(flatten)]
-    pub(crate) sources: CommonFlags,
-    /// Listen address: HOST:PORT, :PORT or unix:PATH; may be given several times
-    #[arg(
-        long = "web.listen-address",
-        env = "VETH_EXPORTER_WEB_LISTEN_ADDRESS",
-        value_name = "ADDRESS",
-        value_delimiter = ',',
-        default_value = ":10736"
-    )]
-    pub(crate) listen: Vec<ListenAddress>,
-    /// Serve on the sockets that systemd has opened, instead of --web.listen-address
-    #[arg(long = "web.systemd-socket", env = "VETH_EXPORTER_WEB_SYSTEMD_SOCKET")]
-    pub(crate) systemd_socket: bool,
-    /// Web configuration file: TLS, passwords, headers and a rate limit, in exporter-toolkit's format
-    #[arg(long = "web.config.file", env = "VETH_EXPORTER_WEB_CONFIG_FILE", value_name = "FILE")]
-    pub(crate) web_config: Option<PathBuf>,
-    /// URL at which clients reach the exporter, for links and redirects
-    #[arg(long = "web.external-url", env = "VETH_EXPORTER_WEB_EXTERNAL_URL", value_name = "URL")]
-    pub(crate) external_url: Option<ExternalUrl>,
-    /// Prefix of all paths [default: the path of --web.external-url]
-    #[arg(long = "web.route-prefix", env = "VETH_EXPORTER_WEB_ROUTE_PREFIX", value_name = "PATH")]
-    pub(crate) route_prefix: Option<String>,
-    /// Path of the metrics
-    #[arg(long = "web.telemetry-path", env = "VETH_EXPORTER_WEB_TELEMETRY_PATH", value_name = "PATH",
-          default_value = "/metrics", value_parser = telemetry_path)]
-    pub(crate) telemetry_path: String,
-    /// Limit of scrapes served at a time, 0 for none; further scrapes get 503
-    #[arg(
-        long = "web.max-requests",
-        env = "VETH_EXPORTER_WEB_MAX_REQUESTS",
-        value_name = "N",
-        default_value_t = 8
-    )]
-    pub(crate) max_requests: usize,
-    /// Interval at which links and names are read
-    #[arg(long = "collector.interval", env = "VETH_EXPORTER_COLLECTOR_INTERVAL", value_name = "DURATION",
-          default_value = "1s", value_parser = interval)]
-    pub(crate) interval: Duration,
-    /// Time for which a workload's totals are kept after its last pair is gone
-    #[arg(long = "container.retention", env = "VETH_EXPORTER_CONTAINER_RETENTION", value_name = "DURATION",
-          default_value = "5m", value_parser = duration)]
-    pub(crate) retention: Duration,
-    /// Time span of the peaks
-    #[arg(long = "peak.window", env = "VETH_EXPORTER_PEAK_WINDOW", value_name = "DURATION",
-          default_value = "60s", value_parser = duration)]
-    pub(crate) peak_window: Duration,
-    /// Whether the rates of each workload in the last hour are kept for the page: 500 bytes each
-    #[arg(
-        long = "collector.history",
-        env = "VETH_EXPORTER_COLLECTOR_HISTORY",
-        value_name = "BOOL",
-        default_value_t = true,
-        action = clap::ArgAction::Set,
-        hide_possible_values = true
-    )]
-    pub(crate) history: bool,
-    /// Limit of veth series, 0 for none; further pairs are summed under other
-    #[arg(
-        long = "limits.series",
-        env = "VETH_EXPORTER_LIMITS_SERIES",
-        value_name = "N",
-        default_value_t = series::USUAL
-    )]
-    pub(crate) series: usize,
-    /// Whether OpenMetrics has the time at which each total began (_created)
-    #[arg(
-        long = "metrics.created",
-        env = "VETH_EXPORTER_METRICS_CREATED",
-        value_name = "BOOL",
-        default_value_t = true,
-        action = clap::ArgAction::Set,
-        hide_possible_values = true
-    )]
-    pub(crate) created: bool,
-    /// Limit of the label sets of a workload, 0 for none; its further interfaces are summed under other
-    #[arg(
-        long = "limits.interfaces",
-        env = "VETH_EXPORTER_LIMITS_INTERFACES",
-        value_name = "N",
-        default_value_t = series::USUAL_INTERFACES
-    )]
-    pub(crate) interfaces: usize,
-    /// Flags that filter the output.
-    #[command(flatten)]
-    pub(crate) selection: Selection,
+/// An environment variable, and the flag of its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Variable {
+    flag: String,
+    name: String,
+}
+
+impl Variable {
+    fn of(argument: &Arg) -> Option<Variable> {
+        let (flag, name) = argument.get_long().zip(argument.get_env())?;
+        Some(Variable { flag: format!("--{flag}"), name: name.to_string_lossy().into_owned() })
+    }
 }
 
 impl Cli {
@@ -150,21 +97,113 @@ impl Cli {
         Cli::try_read(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
 
-    fn try_read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
-        let cli = Cli::try_parse_from(words)?;
-        let serve = match &cli.command {
-            Some(Command::Serve(serve)) => serve.as_ref(),
-            _ => &cli.serve,
+    /// Reads a command line, with the program's name as its first word, and the environment.
+    ///
+    /// # Errors
+    /// Fails with a message for the user if a word or a variable is wrong, or if the help is asked for.
+    pub fn try_read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Cli, clap::Error> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let mut commands = Cli::commands();
+        commands.build();
+        let words = match arrange(words, &commands) {
+            Arranged::OfCommand(words) => words,
+            Arranged::OfProgram(words) => {
+                return Err(match Cli::documented().try_get_matches_from(words) {
+                    Err(error) => error,
+                    Ok(_) => commands.error(ErrorKind::UnknownArgument, "the help cannot be shown"),
+                });
+            }
         };
-        let sources = match &cli.command {
-            Some(Command::List(list)) => &list.sources,
-            Some(Command::Find(find)) => &find.sources,
-            Some(Command::Top(top)) => &top.sources,
-            _ => &serve.sources,
-        };
-        let checked = serve.selection.check().and_then(|()| sources.check());
-        checked.map_err(|why| Cli::command().error(ErrorKind::ArgumentConflict, why))?;
-        Ok(cli)
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        let matches = commands
+            .try_get_matches_from_mut(&words)
+            .map_err(|error| mistakes::explain(error, &commands, &words, is_set))?;
+        let CommandLine { command } = CommandLine::from_arg_matches(&matches)?;
+        let variables = variables_of(&matches, &commands);
+        let checked = command.check();
+        checked.map_err(|why| {
+            let why = mistakes::name_variables(&why, &variables);
+            commands.error(ErrorKind::ArgumentConflict, why)
+        })?;
+        Ok(Cli { command, variables })
+    }
+
+    /// Returns the commands with their flags, as they are parsed.
+    fn commands() -> clap::Command {
+        help::dress(CommandLine::command())
+    }
+
+    /// Returns the command line for its documentation: the commands, and the flags of `serve` without it.
+    pub fn documented() -> clap::Command {
+        let command = CommandLine::command();
+        let about = command.get_about().cloned().unwrap_or_default();
+        // The groups of flags have documentation of their own, which is not that of the program.
+        let command = Serve::augment_args(command).about(about).long_about(None);
+        let command = command.subcommand_required(false);
+        help::dress(command.override_usage("veth-exporter [COMMAND] [OPTIONS]"))
+    }
+
+    /// Returns the examples of a command: command lines, each with what it does.
+    pub fn examples(command: &str) -> &'static [Example] {
+        help::examples(command)
+    }
+
+    /// Returns the exit codes of a command, each with its meaning.
+    pub fn exit_codes(command: &str) -> [(u8, &'static str); 3] {
+        help::exit_codes(command)
+    }
+
+    /// Returns the files that a command reads by default, each with its use.
+    pub fn files(command: &str) -> &'static [(&'static str, &'static str)] {
+        help::files(command)
+    }
+
+    /// Returns the environment variables that gave a value in place of a flag.
+    pub(crate) fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+}
+
+/// Names the environment variables in a message in place of the flags that the user has not written.
+pub(crate) fn name_variables(message: &str, variables: &[Variable]) -> String {
+    mistakes::name_variables(message, variables)
+}
+
+fn variables_of(matches: &ArgMatches, commands: &clap::Command) -> Vec<Variable> {
+    let Some((name, matches)) = matches.subcommand() else { return Vec::new() };
+    let flags = commands.find_subcommand(name).into_iter().flat_map(clap::Command::get_arguments);
+    let given = |flag: &&Arg| matches.value_source(flag.get_id().as_str()) == Some(ValueSource::EnvVariable);
+    flags.filter(|flag| flag.get_env().is_some()).filter(given).filter_map(Variable::of).collect()
+}
+
+impl Command {
+    /// Checks the flags together for conflicts.
+    fn check(&self) -> Result<(), String> {
+        match self {
+            Command::Serve(serve) => serve.selection.check().and_then(|()| serve.process.check()),
+            Command::List(list) => list.sources.check(),
+            Command::Find(find) => find.sources.check(),
+            Command::Top(top) => top.sources.check(),
+            Command::CheckWebConfig(_)
+            | Command::Healthy(_)
+            | Command::Names(_)
+            | Command::Completions(_) => Ok(()),
+        }
+    }
+
+    /// Returns the name of the command.
+    #[cfg(test)]
+    fn name(&self) -> &'static str {
+        match self {
+            Command::Serve(_) => "serve",
+            Command::List(_) => "list",
+            Command::Find(_) => "find",
+            Command::Top(_) => "top",
+            Command::CheckWebConfig(_) => "check-web-config",
+            Command::Healthy(_) => "healthy",
+            Command::Names(_) => "names",
+            Command::Completions(_) => "completions",
+        }
     }
 }
 
@@ -188,27 +227,17 @@ pub(crate) struct Healthy {
 }
 
 #[derive(Clone, Debug, Args)]
-pub(crate) struct List {
-    /// Flags of all commands.
-    #[command(flatten)]
-    pub(crate) sources: CommonFlags,
-    /// Format in which the pairs are printed
-    #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
-    pub(crate) format: ListFormat,
-}
-
-#[derive(Clone, Debug, Args)]
 pub(crate) struct Find {
     /// Container (name, id, image, service), device, ifindex, MAC or IP address, subnet, network, bridge,
     /// process id or cgroup, as other tools print it
     #[arg(value_parser = clap::builder::OsStringValueParser::new().try_map(some_query))]
     pub(crate) query: OsString,
-    /// Flags of all commands.
-    #[command(flatten)]
-    pub(crate) sources: CommonFlags,
     /// Format in which the results are printed
     #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
-    pub(crate) format: ListFormat,
+    pub(crate) format: FindFormat,
+    /// Flags of the sources and of the process.
+    #[command(flatten)]
+    pub(crate) sources: CommonFlags,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -217,199 +246,32 @@ pub(crate) struct CheckWebConfig {
     pub(crate) file: PathBuf,
 }
 
-/// Flags of all commands: locations, sources, the sandbox and the log.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct CommonFlags {
-    /// Docker engine: unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else
-    /// unix:///var/run/docker.sock]
-    #[arg(long = "docker.host", env = "VETH_EXPORTER_DOCKER_HOST", value_name = "HOST")]
-    pub(crate) docker_host: Option<DockerHost>,
-    /// Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]
-    #[arg(long = "podman.host", env = "VETH_EXPORTER_PODMAN_HOST", value_name = "HOST")]
-    pub(crate) podman_host: Option<DockerHost>,
-    /// Collector to disable: docker, podman, cri, named or process; may be given several times
-    #[arg(
-        long = "collector.disable",
-        env = "VETH_EXPORTER_COLLECTOR_DISABLE",
-        value_name = "NAME",
-        value_delimiter = ',',
-        value_parser = may_be_disabled
-    )]
-    pub(crate) disabled: Vec<Source>,
-    /// Server of the Container Runtime Interface: unix:///PATH or PATH [default: the usual sockets of
-    /// CRI-O, k3s, k0s and containerd]
-    #[arg(long = "cri.endpoint", env = "VETH_EXPORTER_CRI_ENDPOINT", value_name = "ENDPOINT")]
-    pub(crate) cri_endpoint: Option<CriEndpoint>,
-    /// Label by which Docker's and Podman's containers are named; of several, the first one that a
-    /// container has counts
-    #[arg(
-        long = "container.name-from-label",
-        env = "VETH_EXPORTER_CONTAINER_NAME_FROM_LABEL",
-        value_name = "LABEL",
-        value_delimiter = ',',
-        value_parser = clap::builder::NonEmptyStringValueParser::new()
-    )]
-    pub(crate) name_from_label: Vec<String>,
-    /// Mount point of procfs
-    #[arg(
-        long = "path.procfs",
-        env = "VETH_EXPORTER_PATH_PROCFS",
-        value_name = "PATH",
-        default_value = "/proc"
-    )]
-    pub(crate) procfs: PathBuf,
-    /// Folder of the named network namespaces [default: /run/netns]
-    #[arg(long = "path.netns", env = "VETH_EXPORTER_PATH_NETNS", value_name = "PATH")]
-    pub(crate) netns: Option<PathBuf>,
-    /// Show the network namespace that the exporter is in, without a warning if it is not the host's
-    #[arg(long = "netns.own", env = "VETH_EXPORTER_NETNS_OWN")]
-    pub(crate) own_netns: bool,
-    /// Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability
-    #[arg(long = "privileges", env = "VETH_EXPORTER_PRIVILEGES", value_name = "WHICH", default_value = "full",
-          value_parser = privileges)]
-    pub(crate) privileges: Privileges,
-    /// Sandbox part to disable, for debugging: capabilities, no-new-privs, dumpable, landlock, seccomp or
-    /// all; may be given several times
-    #[arg(
-        long = "sandbox.disable",
-        env = "VETH_EXPORTER_SANDBOX_DISABLE",
-        value_name = "PART",
-        value_delimiter = ',',
-        value_parser = part_or_all
-    )]
-    pub(crate) unconfined: Vec<PartOrAll>,
-    /// Additional folder that the sandbox permits to read, such as an engine's folder of network
-    /// namespaces; may be given several times
-    #[arg(
-        long = "sandbox.read",
-        env = "VETH_EXPORTER_SANDBOX_READ",
-        value_name = "PATH",
-        value_delimiter = ',',
-        value_parser = clap::builder::PathBufValueParser::new()
-    )]
-    pub(crate) read: Vec<PathBuf>,
-    /// Lowest severity of log messages
-    #[arg(long = "log.level", env = "VETH_EXPORTER_LOG_LEVEL", value_enum, default_value = "info")]
-    pub(crate) log_level: LogLevel,
-    /// Format of log messages
-    #[arg(long = "log.format", env = "VETH_EXPORTER_LOG_FORMAT", value_enum, default_value = "logfmt")]
-    pub(crate) log_format: LogFormat,
+pub(crate) struct Completions {
+    /// Shell to complete for
+    #[arg(value_enum)]
+    pub(crate) shell: CompletionShell,
 }
 
-/// The output formats of `list` and `find`.
+/// The shells that the program has completions for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ListFormat {
-    /// Aligned columns below a heading
+pub(crate) enum CompletionShell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// The output formats of `find`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FindFormat {
+    /// A block of lines for each pair
     Table,
     /// JSON text for programs
     Json,
 }
 
-/// The levels of exporter-toolkit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogLevel {
-    /// All messages, for debugging
-    Debug,
-    /// Events of normal operation, warnings and errors
-    Info,
-    /// Warnings and errors only
-    Warn,
-    /// Errors and nothing else
-    Error,
-}
-
-/// The formats of exporter-toolkit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// A line of `key=value` pairs for each message
-    Logfmt,
-    /// A JSON object on a line for each message
-    Json,
-}
-
-/// The collectors that can be disabled.
-const OPTIONAL: [Source; 5] = [Source::Docker, Source::Podman, Source::Cri, Source::Named, Source::Process];
-
-impl CommonFlags {
-    fn check(&self) -> Result<(), String> {
-        let off = parts(&self.unconfined);
-        let needed = off.contains(&Part::NoNewPrivs);
-        match [Part::Landlock, Part::Seccomp].into_iter().find(|part| needed && !off.contains(part)) {
-            Some(part) => Err(format!(
-                "--sandbox.disable no-new-privs: {} needs it: disable that part as well",
-                part.as_str()
-            )),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A value of `--sandbox.disable`: one part, or all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PartOrAll {
-    Part([Part; 1]),
-    All,
-}
-
-impl PartOrAll {
-    fn parts(&self) -> &[Part] {
-        match self {
-            PartOrAll::Part(part) => part,
-            PartOrAll::All => &Part::ALL,
-        }
-    }
-}
-
-/// Returns the parts of the sandbox that these values name.
-pub(crate) fn parts(values: &[PartOrAll]) -> BTreeSet<Part> {
-    values.iter().flat_map(PartOrAll::parts).copied().collect()
-}
-
-fn part_or_all(name: &str) -> Result<PartOrAll, String> {
-    if name == "all" {
-        return Ok(PartOrAll::All);
-    }
-    let part = Part::ALL.into_iter().find(|part| part.as_str() == name);
-    part.map(|part| PartOrAll::Part([part]))
-        .ok_or_else(|| format!("choose from {}, all", Part::ALL.map(Part::as_str).join(", ")))
-}
-
-fn privileges(name: &str) -> Result<Privileges, String> {
-    match name {
-        "full" => Ok(Privileges::Full),
-        "minimal" => Ok(Privileges::Minimal),
-        _ => Err("choose full (keeps CAP_NET_ADMIN if present) or minimal (keeps no capability)".into()),
-    }
-}
-
 fn some_query(query: OsString) -> Result<OsString, String> {
     if query.is_empty() { Err("a query must not be empty".into()) } else { Ok(query) }
-}
-
-fn may_be_disabled(name: &str) -> Result<Source, String> {
-    if let Some(source) = OPTIONAL.into_iter().find(|source| source.as_str() == name) {
-        return Ok(source);
-    }
-    let names = OPTIONAL.map(Source::as_str).join(", ");
-    let needed = [Source::Links, Source::Counters, Source::Events];
-    if needed.iter().any(|source| source.as_str() == name) {
-        Err(format!("this collector cannot be disabled; choose from {names}"))
-    } else {
-        Err(format!("choose from {names}"))
-    }
-}
-
-fn telemetry_path(text: &str) -> Result<String, String> {
-    match text {
-        "/" | "/-/healthy" | "/-/ready" | "/api/v1/pairs" | "/api/v1/stream" | "/metrics/cadvisor" => {
-            Err("the exporter already serves this path; choose another".into())
-        }
-        _ if text.starts_with("/page/") => {
-            Err("the exporter already serves the paths below /page/; choose another".into())
-        }
-        _ if text.starts_with('/') => Ok(text.to_owned()),
-        _ => Err("a path begins with /".into()),
-    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -429,11 +291,14 @@ mod tests {
 
     #[test]
     fn every_flag_has_an_environment_variable_of_its_name() {
-        let command = Cli::command();
+        let command = Cli::documented();
         let commands = std::iter::once(&command).chain(command.get_subcommands());
         for flag in commands.flat_map(|command| command.get_arguments()) {
             let (Some(long), Some(env)) = (flag.get_long(), flag.get_env()) else {
-                assert!(matches!(flag.get_id().as_str(), "help" | "version" | "query" | "file"), "{flag}");
+                assert!(
+                    matches!(flag.get_id().as_str(), "help" | "version" | "query" | "file" | "shell"),
+                    "{flag}"
+                );
                 continue;
             };
             let wanted = format!("VETH_EXPORTER_{}", long.to_uppercase().replace(['.', '-'], "_"));
@@ -443,14 +308,15 @@ mod tests {
 
     #[test]
     fn the_table_of_flags_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::commands().debug_assert();
+        Cli::documented().debug_assert();
     }
 
     #[test]
     fn serve_is_the_default() {
-        let cli = Cli::try_parse_from(["veth-exporter", "--collector.interval", "250ms"]).unwrap();
-        assert!(cli.command.is_none());
-        assert_eq!(cli.serve.interval, Duration::from_millis(250));
+        let cli = Cli::try_read(["veth-exporter", "--collector.interval", "250ms"]).unwrap();
+        let Command::Serve(serve) = cli.command else { panic!("another command") };
+        assert_eq!(serve.shown.interval, Duration::from_millis(250));
     }
 
     #[test]
@@ -480,7 +346,7 @@ mod tests {
             ("--privileges", "all"),
             ("--sandbox.disable", "sandbox"),
         ] {
-            let error = Cli::try_parse_from(["veth-exporter", flag, value]).unwrap_err();
+            let error = Cli::try_read(["veth-exporter", flag, value]).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{flag} {value}");
             let text = error.to_string();
             assert!(text.contains(flag) && text.contains(value), "{text}");

@@ -3,8 +3,10 @@
 mod certificates;
 mod dialer;
 mod healthy;
+mod local;
 mod remote;
 
 pub(crate) use dialer::{DialAddress, begin_http, dial, dial_unix};
 pub(crate) use healthy::check_health;
+pub(crate) use local::request_local;
 pub(crate) use remote::{Remote, RemoteOptions, RemoteUrl};

@@ -16,6 +16,7 @@ pub mod commands;
 mod exposition;
 mod find;
 mod kernel;
+mod list;
 mod model;
 mod runtimes;
 mod sandbox;

@@ -4,11 +4,5 @@ use std::process::ExitCode;
 use veth_exporter::{cli::Cli, commands};
 
 fn main() -> ExitCode {
-    match commands::run(Cli::read()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("veth-exporter: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    commands::run(Cli::read())
 }

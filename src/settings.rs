@@ -1,8 +1,12 @@
 //! The settings of each command, resolved once from the flags and the environment. A pure function of both:
 //! nothing else reads a flag or an environment variable.
 
-use crate::cli::{self, Cli, Command, CommonFlags, ListFormat, LogFormat, LogLevel, Serve, Top};
+use crate::cli::{
+    self, Cli, Command, CommonFlags, CompletionShell, FindFormat, List, ListFormat, LogFormat, LogLevel,
+    Serve, Top,
+};
 use crate::client::{RemoteOptions, RemoteUrl};
+use crate::list::{ListSort, SearchTerms};
 use crate::model::filter::Filter;
 use crate::model::naming::Naming;
 use crate::model::series::OutputLimits;
@@ -11,7 +15,7 @@ use crate::runtimes::cri::CriEndpoint;
 use crate::runtimes::docker::DockerHost;
 use crate::sandbox::{Part, Privileges};
 use crate::server::ListenAddress;
-use crate::site::{MetricsOptions, Routes};
+use crate::site::{ExternalUrl, MetricsOptions, Routes};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -52,6 +56,9 @@ pub(crate) enum Settings {
     /// The web configuration file to check.
     CheckWebConfig(PathBuf),
     Healthy(HealthySettings),
+    Completions(CompletionShell),
+    /// The exporter that knows the names.
+    Names(HealthySettings),
 }
 
 pub(crate) struct ServeSettings {
@@ -62,13 +69,21 @@ pub(crate) struct ServeSettings {
 
 pub(crate) struct ListSettings {
     pub host: HostSettings,
+    /// The words that a row must have.
+    pub terms: SearchTerms,
     pub format: ListFormat,
+    /// True to print exact numbers of bytes.
+    pub bytes: bool,
+    /// True to print no line of headings.
+    pub no_header: bool,
+    /// `None` for the order of the kernel.
+    pub sort: Option<ListSort>,
 }
 
 pub(crate) struct FindSettings {
     pub query: OsString,
     pub host: HostSettings,
-    pub format: ListFormat,
+    pub format: FindFormat,
 }
 
 pub(crate) struct TopSettings {
@@ -101,8 +116,10 @@ pub(crate) struct HostSettings {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogSettings {
-    pub level: LogLevel,
-    pub format: LogFormat,
+    /// `None` for the level of the command.
+    pub level: Option<LogLevel>,
+    /// `None` for the format of the command.
+    pub format: Option<LogFormat>,
 }
 
 /// The settings of the named network namespaces.
@@ -150,6 +167,8 @@ pub(crate) struct WebSettings {
     pub systemd_socket: bool,
     /// The web configuration file.
     pub config: Option<PathBuf>,
+    /// The URL at which clients reach the exporter, if the user has named one.
+    pub external_url: Option<ExternalUrl>,
     pub routes: Routes,
     pub metrics: MetricsOptions,
 }
@@ -169,12 +188,9 @@ pub(crate) struct CollectorSettings {
 impl Settings {
     /// Resolves the settings of the command.
     pub(crate) fn resolve(cli: Cli, environment: &Environment) -> Settings {
-        match cli.command.unwrap_or_else(|| Command::Serve(Box::new(cli.serve))) {
+        match cli.command {
             Command::Serve(flags) => Settings::Serve(Box::new(ServeSettings::resolve(*flags, environment))),
-            Command::List(flags) => Settings::List(ListSettings {
-                host: HostSettings::resolve(flags.sources, environment),
-                format: flags.format,
-            }),
+            Command::List(flags) => Settings::List(ListSettings::resolve(flags, environment)),
             Command::Find(flags) => Settings::Find(FindSettings {
                 query: flags.query,
                 host: HostSettings::resolve(flags.sources, environment),
@@ -183,39 +199,55 @@ impl Settings {
             Command::Top(flags) => Settings::Top(Box::new(TopSettings::resolve(*flags, environment))),
             Command::CheckWebConfig(flags) => Settings::CheckWebConfig(flags.file),
             Command::Healthy(flags) => Settings::Healthy(HealthySettings::resolve(flags)),
+            Command::Completions(flags) => Settings::Completions(flags.shell),
+            Command::Names(flags) => Settings::Names(HealthySettings::resolve(flags)),
+        }
+    }
+}
+
+impl ListSettings {
+    fn resolve(flags: List, environment: &Environment) -> ListSettings {
+        ListSettings {
+            host: HostSettings::resolve(flags.sources, environment),
+            terms: SearchTerms::new(flags.query.iter().map(String::as_str)),
+            format: flags.format,
+            bytes: flags.bytes,
+            no_header: flags.no_header,
+            sort: flags.sort,
         }
     }
 }
 
 impl ServeSettings {
     fn resolve(flags: Serve, environment: &Environment) -> ServeSettings {
+        let Serve { web, engines, shown, selection, limits, process } = flags;
+        let naming = Naming { labels: engines.name_from_label.clone() };
+        let unlimited = |limit| if limit == 0 { usize::MAX } else { limit };
         ServeSettings {
             web: WebSettings {
                 routes: Routes::new(
-                    flags.external_url.as_ref(),
-                    flags.route_prefix.as_deref(),
-                    &flags.telemetry_path,
+                    web.external_url.as_ref(),
+                    web.route_prefix.as_deref(),
+                    &web.telemetry_path,
                 ),
-                listen: flags.listen,
-                systemd_socket: flags.systemd_socket,
-                config: flags.web_config,
-                metrics: MetricsOptions { max_requests: flags.max_requests, created: flags.created },
+                external_url: web.external_url,
+                listen: web.listen,
+                systemd_socket: web.systemd_socket,
+                config: web.config,
+                metrics: MetricsOptions { max_requests: limits.max_requests, created: shown.created },
             },
             collector: CollectorSettings {
-                interval: flags.interval,
-                retention: flags.retention,
-                peak_window: flags.peak_window,
-                filter: Filter {
-                    naming: Naming { labels: flags.sources.name_from_label.clone() },
-                    ..flags.selection.filter()
-                },
+                interval: shown.interval,
+                retention: shown.retention,
+                peak_window: shown.peak_window,
+                filter: Filter { naming, ..selection.filter() },
                 limits: OutputLimits {
-                    series: if flags.series == 0 { usize::MAX } else { flags.series },
-                    interfaces: if flags.interfaces == 0 { usize::MAX } else { flags.interfaces },
-                    history: flags.history,
+                    series: unlimited(limits.series),
+                    interfaces: unlimited(limits.interfaces),
+                    history: shown.history,
                 },
             },
-            host: HostSettings::resolve(flags.sources, environment),
+            host: HostSettings::resolve(CommonFlags { engines, process }, environment),
         }
     }
 }
@@ -231,7 +263,7 @@ impl TopSettings {
                 peak_window: TOP_PEAK_WINDOW,
                 // The command shows all pairs.
                 filter: Filter {
-                    naming: Naming { labels: flags.sources.name_from_label.clone() },
+                    naming: Naming { labels: flags.sources.engines.name_from_label.clone() },
                     ..Filter::default()
                 },
                 limits: OutputLimits { history: false, ..OutputLimits::default() },
@@ -253,6 +285,7 @@ impl HealthySettings {
 impl HostSettings {
     /// Resolves the flags that all commands share.
     pub(crate) fn resolve(flags: CommonFlags, environment: &Environment) -> HostSettings {
+        let CommonFlags { engines: flags, process } = flags;
         let enabled = |source| !flags.disabled.contains(&source);
         let engines = EngineSettings {
             docker: enabled(Source::Docker).then(|| docker(flags.docker_host, environment)),
@@ -261,7 +294,7 @@ impl HostSettings {
             cri_endpoint: flags.cri_endpoint,
         };
         HostSettings {
-            log: LogSettings { level: flags.log_level, format: flags.log_format },
+            log: LogSettings { level: process.log_level, format: process.log_format },
             procfs: flags.procfs,
             netns: NetnsSettings {
                 enabled: enabled(Source::Named),
@@ -273,9 +306,9 @@ impl HostSettings {
             processes: enabled(Source::Process),
             naming: Naming { labels: flags.name_from_label },
             sandbox: SandboxSettings {
-                privileges: flags.privileges,
-                disabled: cli::parts(&flags.unconfined),
-                read: flags.read,
+                privileges: process.privileges,
+                disabled: cli::parts(&process.unconfined),
+                read: process.read,
             },
         }
     }
@@ -306,12 +339,11 @@ fn docker(flag: Option<DockerHost>, environment: &Environment) -> Result<EngineH
 mod tests {
     use super::*;
     use crate::model::series;
-    use clap::Parser;
     use std::path::Path;
 
     fn resolved(flags: &[&str], environment: &Environment) -> Settings {
         let words = [&["veth-exporter"], flags].concat();
-        Settings::resolve(Cli::try_parse_from(words).unwrap(), environment)
+        Settings::resolve(Cli::try_read(words).unwrap(), environment)
     }
 
     fn serve(flags: &[&str]) -> ServeSettings {

@@ -3,12 +3,15 @@
 //! The module is no interface: it changes with the source.
 
 pub mod cli {
-    use crate::cli::Cli;
+    use crate::cli::{Cli, Command};
     use crate::model::filter::Choice;
 
     /// Returns which containers a command line shows.
     pub fn shown_containers(cli: &Cli) -> Choice {
-        cli.serve.selection.filter().containers
+        match &cli.command {
+            Command::Serve(serve) => serve.selection.filter().containers,
+            _ => Choice::All,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Flags that select the output: filters, and the runtimes' labels.
 
+use super::SHOWN;
 use crate::model::filter::{Choice, Filter, cleaned};
 use clap::{ArgAction, Args};
 use regex::{Regex, RegexBuilder};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 /// Flags that filter the output.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = SHOWN)]
 pub(crate) struct Selection {
     /// Label of containers and pods that veth_container_info shows as label_NAME; may be given several times
     #[arg(
@@ -48,6 +50,7 @@ pub(crate) struct Selection {
         env = "VETH_EXPORTER_DEVICE_METRICS",
         value_name = "BOOL",
         action = ArgAction::Set,
+        hide_possible_values = true,
         num_args = 0..=1,
         default_value = "true",
         default_missing_value = "true"
@@ -170,7 +173,7 @@ impl BadPattern {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Cli;
+    use super::super::{Cli, Command};
     use super::*;
 
     fn read(flags: &[&str]) -> Result<Filter, String> {
@@ -178,7 +181,8 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{flags:?}");
             error.to_string()
         })?;
-        Ok(cli.serve.selection.filter())
+        let Command::Serve(serve) = cli.command else { panic!("{flags:?} is another command") };
+        Ok(serve.selection.filter())
     }
 
     fn shown(choice: &Choice, names: &[&str]) -> Vec<String> {

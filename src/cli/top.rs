@@ -8,8 +8,8 @@ use std::time::Duration;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Top {
-    /// Exporter to show: http://HOST:PORT, https://HOST:PORT or unix:PATH [default: none, reads this host
-    /// directly]
+    /// Exporter to show: HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: none, reads
+    /// this host directly]
     #[arg(long, env = "VETH_EXPORTER_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) url: Option<RemoteUrl>,
     /// PEM file of the authorities that may sign the exporter's certificate [default: the system's]
@@ -37,7 +37,7 @@ pub(crate) struct Top {
     /// Interval at which the numbers are read
     #[arg(long, env = "VETH_EXPORTER_INTERVAL", value_name = "DURATION", default_value = "1s", value_parser = interval)]
     pub(crate) interval: Duration,
-    /// Flags of all commands.
+    /// Flags of the sources and of the process.
     #[command(flatten)]
     pub(crate) sources: CommonFlags,
 }

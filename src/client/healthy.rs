@@ -30,7 +30,7 @@ pub(crate) enum Unhealthy {
     #[error("{0} resolves to no address")]
     NoAddress(ListenAddress),
     /// No connection could be opened: the exporter has not started yet, or it listens elsewhere.
-    #[error("no exporter at {address}: {reason}")]
+    #[error("no exporter at {address}: {reason} (is it running? name its address with --web.listen-address)")]
     NotThere {
         address: Address,
         /// The operating system's error.
@@ -88,7 +88,8 @@ pub(crate) async fn check_health(served: &ListenAddress, path: &str) -> Result<(
 }
 
 impl Address {
-    fn of(served: &ListenAddress) -> Vec<Address> {
+    /// Returns the addresses to dial for a listen address, in the order of the attempts.
+    pub(super) fn of(served: &ListenAddress) -> Vec<Address> {
         match served {
             ListenAddress::Inet { candidates, .. } => {
                 candidates.iter().map(|&candidate| Address::Tcp(dialled_address(candidate))).collect()
@@ -166,7 +167,8 @@ fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'st
     }
 }
 
-async fn dial_exporter(address: &Address) -> Result<Box<dyn Stream>, Unhealthy> {
+/// Opens a connection to the exporter at this address.
+pub(super) async fn dial_exporter(address: &Address) -> Result<Box<dyn Stream>, Unhealthy> {
     let stream = match address {
         Address::Tcp(address) => dial(DialAddress::Tcp(&address.to_string())).await,
         Address::Unix(path) => dial(DialAddress::Unix(path)).await,

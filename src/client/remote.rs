@@ -123,6 +123,18 @@ pub(crate) struct Remote {
     tag: Option<HeaderValue>,
 }
 
+/// The port of an exporter of which the user has typed the host alone.
+const EXPORTER_PORT: u16 = 10736;
+
+/// Returns the URL with its scheme: `localhost:10736` and `:10736` are those of a plain exporter.
+fn with_scheme(text: &str) -> String {
+    match text {
+        _ if text.is_empty() || text.contains("://") => text.to_owned(),
+        _ if text.starts_with(':') => format!("http://localhost{text}"),
+        _ => format!("http://{text}"),
+    }
+}
+
 impl FromStr for RemoteUrl {
     type Err = String;
 
@@ -140,6 +152,11 @@ impl FromStr for RemoteUrl {
                 }),
             };
         }
+        if text.starts_with(['/', '.']) {
+            return Err("a unix socket is written unix:PATH".into());
+        }
+        let typed = text;
+        let text = &with_scheme(text);
         let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
         let tls = match uri.scheme_str() {
             Some("http") => false,
@@ -169,7 +186,8 @@ impl FromStr for RemoteUrl {
             Some(Ok((user, password))) => (Some(decoded(user)), Some(decoded(password))),
             Some(Err(user)) => (Some(decoded(user)), None),
         };
-        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let usual = if typed.contains("://") { 80 } else { EXPORTER_PORT };
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { usual });
         Ok(RemoteUrl {
             address: RemoteAddress::Inet { host: bare, port },
             tls,
@@ -334,6 +352,11 @@ mod tests {
             ("http://[::1]/", "http://[::1]", "::1", 80, None, None),
             ("http://me:p%40ss%3a@h:1", "http://h:1", "h", 1, Some("me"), Some("p@ss:")),
             ("http://me@h", "http://h", "h", 80, Some("me"), None),
+            ("localhost:10736", "http://localhost:10736", "localhost", 10736, None, None),
+            (":7", "http://localhost:7", "localhost", 7, None, None),
+            ("vm1", "http://vm1", "vm1", 10736, None, None),
+            ("vm1/veth", "http://vm1/veth", "vm1", 10736, None, None),
+            ("me:secret@[::1]:7", "http://[::1]:7", "::1", 7, Some("me"), Some("secret")),
         ] {
             let url: RemoteUrl = text.parse().unwrap();
             assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), shown.to_owned()));
@@ -348,7 +371,11 @@ mod tests {
     fn what_is_no_url_is_refused() {
         for bad in [
             "",
-            "localhost:10736",
+            "/run/veth.sock",
+            "./veth.sock",
+            "ftp:x",
+            ":port",
+            "a b",
             "ftp://h",
             "http://",
             "unix:",

@@ -111,6 +111,11 @@ impl Engine {
         self
     }
 
+    /// Returns true if the engine is configured, or has been there once.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.expected
+    }
+
     /// Returns the requests to the engine.
     pub(crate) fn calls(&self) -> Calls {
         match &self.api {

@@ -1,5 +1,7 @@
 //! `veth-exporter check-web-config`: checks a file for `--web.config.file`.
 
+use super::oneshot::print;
+use crate::model::text::printable;
 use crate::web_config::WebConfig;
 use std::path::Path;
 
@@ -9,6 +11,5 @@ use std::path::Path;
 /// Fails with one line that names the file and its error.
 pub(super) fn run(file: &Path) -> anyhow::Result<()> {
     WebConfig::load(file)?;
-    println!("{}: good", file.display());
-    Ok(())
+    print(&format!("{}: good\n", printable(&file.display().to_string())))
 }

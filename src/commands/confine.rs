@@ -36,7 +36,7 @@ pub(super) fn confine_beside_terminal(settings: &SandboxSettings) -> Sandbox {
 }
 
 /// Sets the sandbox for the sources that these settings name, for all other files that are read, and for the
-/// exporter's own unix sockets, which are removed at the end. Missing parts are reported in the log.
+/// exporter's own unix sockets, which are removed at the end.
 pub(super) fn confine<'a>(
     settings: &HostSettings,
     read: impl IntoIterator<Item = PathBuf>,
@@ -45,11 +45,7 @@ pub(super) fn confine<'a>(
     let mut needs = needs(settings);
     needs.read.extend(read);
     needs.remove.extend(sockets.into_iter().map(folder_of));
-    let sandbox = sandbox::confine(&needs, &settings.sandbox.disabled);
-    for missing in &sandbox.missing {
-        tracing::warn!("sandbox: without {missing}");
-    }
-    sandbox
+    sandbox::confine(&needs, &settings.sandbox.disabled)
 }
 
 fn needs(settings: &HostSettings) -> Needs {
@@ -87,13 +83,16 @@ fn folder_of(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::cli::Cli;
-    use crate::settings::Environment;
-    use clap::Parser;
+    use crate::settings::{Environment, Settings};
 
     fn needs_of(flags: &[&str]) -> Needs {
         let words = [&["veth-exporter", "--docker.host", "unix:///d/docker.sock"], flags].concat();
-        let flags = Cli::try_parse_from(words).unwrap().serve.sources;
-        needs(&HostSettings::resolve(flags, &Environment::default()))
+        let Settings::Serve(settings) =
+            Settings::resolve(Cli::try_read(words).unwrap(), &Environment::default())
+        else {
+            panic!("another command")
+        };
+        needs(&settings.host)
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! `veth-exporter find QUERY`: prints the owner of a device, an address or a container's interface.
 
-use super::oneshot::{OneShot, print, print_json};
-use crate::cli::ListFormat;
+use super::oneshot::{OneShot, print, print_json, warn_of};
+use super::print_message;
+use crate::cli::FindFormat;
 use crate::collector::{Engine, LookedUp, Sources};
 use crate::exposition::json;
 use crate::exposition::json::row::{CounterRow, EndRow, PairRow, PlaceRow};
 use crate::find::{Catalog, FindAnswer, FindTarget, KnownPlace, NetnsText, Pasted, PastedPlace};
 use crate::model::cgroup;
 use crate::model::host::{Located, LookFailure};
+use crate::model::lack::Lack;
 use crate::model::link::{IpAddress, Name};
 use crate::model::text::printable;
-use crate::model::view::{StrandedReason, View};
+use crate::model::view::{Source, StrandedReason, View};
 use crate::model::workload::Locator;
 use crate::runtimes::cri::SeenPod;
 use crate::runtimes::docker::{Attachment, Seen};
@@ -35,10 +37,14 @@ const EXPLAINED: usize = 3;
 /// Fails with one line, which has the nearest names, if nothing is found, and with the engines that could not
 /// be asked.
 pub(super) fn run(settings: &FindSettings) -> anyhow::Result<()> {
-    let OneShot { view, sources, engines, runtime } = OneShot::read_host(&settings.host)?;
+    let OneShot { view, sources, engines, runtime, lacks } = OneShot::read_host(&settings.host)?;
     let mut host = FindSources { sources, engines, runtime, addresses: BTreeMap::new() };
     let pasted = Pasted::read(settings.query.as_bytes());
-    let meant = find_pairs(&mut host, &view, &pasted)?;
+    let meant = find_pairs(&mut host, &view, &pasted, &lacks);
+    // A lack that the failure names is not reported twice.
+    let failure = meant.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    warn_of(lacks.iter().filter(|(_, lack)| !failure.contains(&*printable(&lack.what))));
+    let meant = meant?;
     let rows = json::rows_read_once(&view).into_iter().enumerate();
     let rows = rows.filter(|(at, _)| meant.contains(&FindTarget::Row(*at)));
     let mut found: Vec<FoundPair<'_>> = rows.map(|(_, row)| FoundPair::new(row)).collect();
@@ -52,8 +58,8 @@ pub(super) fn run(settings: &FindSettings) -> anyhow::Result<()> {
         row.by_hand = row.places().flat_map(|place| by_hand(place, &devices)).collect();
     }
     match settings.format {
-        ListFormat::Json => print_json(&found),
-        ListFormat::Table => print(&found.iter().map(FoundPair::text).collect::<Vec<_>>().join("\n")),
+        FindFormat::Json => print_json(&found),
+        FindFormat::Table => print(&found.iter().map(FoundPair::text).collect::<Vec<_>>().join("\n")),
     }
 }
 
@@ -61,7 +67,12 @@ pub(super) fn run(settings: &FindSettings) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Fails if there are none, with the reason.
-fn find_pairs(host: &mut FindSources, view: &View, pasted: &Pasted) -> anyhow::Result<BTreeSet<FindTarget>> {
+fn find_pairs(
+    host: &mut FindSources,
+    view: &View,
+    pasted: &Pasted,
+    lacks: &[(Source, Lack)],
+) -> anyhow::Result<BTreeSet<FindTarget>> {
     let mut catalog = Catalog::new(&view.scene);
     if pasted.is_address() {
         for nsid in catalog.nsids() {
@@ -72,14 +83,15 @@ fn find_pairs(host: &mut FindSources, view: &View, pasted: &Pasted) -> anyhow::R
     if !identified.is_empty() {
         return Ok(identified);
     }
-    let unasked = host.complete(&mut catalog, view, pasted);
+    let mut unasked = host.complete(&mut catalog, view, pasted);
+    unasked.extend(host.unasked_by(lacks, &unasked));
     let text = printable(&pasted.text);
     let (near, found) = match catalog.find(pasted) {
         FindAnswer::Found(found) => (Vec::new(), found),
         // The engine that could not be asked may know the name itself.
         FindAnswer::Nearest(name, found) if unasked.is_empty() => {
             let name = printable(&name);
-            tracing::info!("nothing here is called {text}: the one name that is near is {name}");
+            print_message(&format!("nothing here is called {text}: the one name that is near is {name}"));
             (Vec::new(), found)
         }
         FindAnswer::Nearest(name, _) => (vec![name], BTreeSet::new()),
@@ -87,7 +99,7 @@ fn find_pairs(host: &mut FindSources, view: &View, pasted: &Pasted) -> anyhow::R
         FindAnswer::Nothing => (Vec::new(), BTreeSet::new()),
     };
     if found.is_empty() {
-        bail!("{}", not_found(&text, &near, &unasked));
+        bail!("{}{}", not_found(&text, &near, &unasked), host.absent_engines(&unasked));
     }
     if found.iter().any(|target| target.row().is_some()) {
         return Ok(found);
@@ -100,6 +112,12 @@ fn find_pairs(host: &mut FindSources, view: &View, pasted: &Pasted) -> anyhow::R
     reasons.truncate(EXPLAINED);
     reasons.extend((more > 0).then(|| format!("{more} more of that name have none either")));
     bail!("{}", reasons.join("; "))
+}
+
+/// Returns the sentence about an engine that may know the name, with what would give an answer.
+fn could_not_be_asked(engine: &str, lack: &Lack, source: Option<Source>) -> String {
+    let reason = source.map_or_else(|| lack.what.clone(), |source| lack.message(source));
+    format!("{engine} could not be asked: {reason}")
 }
 
 /// Returns the message for a text that means nothing here.
@@ -170,12 +188,40 @@ impl FindSources {
         for engine in &mut self.engines {
             match self.runtime.block_on(engine.inventory(pasted.is_address())) {
                 Ok(inventory) => catalog.add_inventory(engine.runtime(), inventory.unwrap_or_default()),
-                Err(reason) => {
-                    unasked.push(format!("{} could not be asked: {reason}", engine.runtime().as_str()))
-                }
+                Err(lack) => unasked.push(could_not_be_asked(
+                    engine.runtime().as_str(),
+                    &lack,
+                    Source::of(engine.runtime()),
+                )),
             }
         }
         unasked
+    }
+
+    /// Returns a sentence for each engine that lacks something although it is not configured: its containers
+    /// are here, for example, and its socket is not. Leaves out the sentences that are known already.
+    fn unasked_by(&self, lacks: &[(Source, Lack)], known: &[String]) -> Vec<String> {
+        let is_unasked = |source: Source| {
+            let mut engines = self.engines.iter().filter(|engine| !engine.is_expected());
+            engines.any(|engine| Source::of(engine.runtime()) == Some(source))
+        };
+        let is_new = |lack: &Lack| !known.iter().any(|sentence| sentence.contains(&lack.what));
+        let sentences = lacks
+            .iter()
+            .filter(|(source, lack)| is_unasked(*source) && is_new(lack))
+            .map(|(source, lack)| could_not_be_asked(source.as_str(), lack, Some(*source)));
+        sentences.collect()
+    }
+
+    /// Returns the end of a message about a name that nothing has, for a host on which no engine was asked.
+    fn absent_engines(&self, unasked: &[String]) -> String {
+        let asked = self.engines.iter().any(Engine::is_expected);
+        if asked || !unasked.is_empty() || self.engines.is_empty() {
+            return String::new();
+        }
+        let places: Vec<String> =
+            self.engines.iter().map(Engine::looked_at).filter(|place| !place.is_empty()).collect();
+        format!(" (no container engine was asked: none has a socket at {})", places.join(", "))
     }
 
     /// Returns the named namespaces.

@@ -1,67 +1,74 @@
-//! `veth-exporter list`: prints all pairs, once.
+//! `veth-exporter list [QUERY]`: prints all pairs once, or those that fit the query.
 
-use super::oneshot::{OneShot, print};
+use super::oneshot::{OneShot, print, warn_of};
 use crate::cli::ListFormat;
 use crate::exposition::json;
-use crate::exposition::json::row::{EndRow, PairRow};
-use crate::model::text::printable;
+use crate::list::{ListRow, TableStyle, table, tsv};
+use crate::model::host::LookFailure;
+use crate::model::link::IpAddress;
 use crate::settings::ListSettings;
+use anyhow::bail;
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 
-/// Prints every pair, and every end without a pair.
+/// Prints every pair, and every end without a pair, that fits the query.
 ///
 /// # Errors
-/// Fails if the host's links cannot be read.
+/// Fails if the host's links cannot be read, or if nothing fits.
 pub(super) fn run(settings: &ListSettings) -> anyhow::Result<()> {
-    let look = OneShot::read_host(&settings.host)?;
+    let mut look = OneShot::read_host(&settings.host)?;
+    warn_of(&look.lacks);
+    let all = json::rows_read_once(&look.view);
+    let count = all.len();
+    let mut namespaces: BTreeMap<Option<u32>, Vec<IpAddress>> = BTreeMap::new();
+    let places = all.iter().flat_map(|row| row.ends.iter().map(|end| end.place.nsid));
+    for nsid in places {
+        namespaces.entry(nsid).or_insert_with(|| match look.sources.resolver.addresses(nsid) {
+            Ok(addresses) => addresses,
+            Err(LookFailure::Denied | LookFailure::Gone) => Vec::new(),
+            Err(LookFailure::Failed(reason)) => {
+                tracing::warn!(reason, "the IP addresses of a namespace cannot be read");
+                Vec::new()
+            }
+        });
+    }
+    let addresses = |nsid: Option<u32>| namespaces.get(&nsid).map_or(&[][..], Vec::as_slice);
+    let rows = all.into_iter().enumerate().map(|(index, row)| ListRow::new(index, row, addresses));
+    let mut rows: Vec<ListRow<'_>> = rows.filter(|row| settings.terms.fit(row)).collect();
+    if rows.is_empty() && !settings.terms.is_empty() {
+        bail!("{}", nothing_fits(count));
+    }
+    if let Some(sort) = settings.sort {
+        sort.apply(&mut rows);
+    }
+    let style =
+        TableStyle { bytes: settings.bytes, no_header: settings.no_header, columns: terminal_columns() };
     match settings.format {
-        ListFormat::Json => print(&(json::to_pretty_json(&look.view)? + "\n")),
-        ListFormat::Table => print(&table(&json::rows_read_once(&look.view))),
+        ListFormat::Json => {
+            let indices: Vec<usize> = rows.iter().map(|row| row.index).collect();
+            print(&(json::to_pretty_json(&look.view, &indices)? + "\n"))
+        }
+        ListFormat::Tsv => print(&tsv(&rows, settings.no_header)),
+        ListFormat::Table => print(&table(&rows, style)),
     }
 }
 
-const HEADINGS: [&str; 9] =
-    ["DEVICE", "NETNS", "BRIDGE", "PEER", "WORKLOAD", "NETWORK", "RECEIVED", "SENT", "STATE"];
-
-/// Returns one line for each pair: the port (or the first end) and the workload behind it, with bytes as the
-/// workload sees them.
-fn table(rows: &[PairRow<'_, Vec<EndRow<'_>>>]) -> String {
-    let mut lines: Vec<[String; 9]> = vec![HEADINGS.map(str::to_owned)];
-    lines.extend(rows.iter().map(line));
-    let widths: [usize; 9] = std::array::from_fn(|column| {
-        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)
-    });
-    let mut out = String::new();
-    for line in lines {
-        let cells = line
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell}{:pad$}", "", pad = width - cell.chars().count()));
-        out.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        out.push('\n');
-    }
-    out
+fn nothing_fits(count: usize) -> String {
+    let of = match count {
+        0 => return "there is no veth pair here, and so none that fits".to_owned(),
+        1 => "the one pair here does not have".to_owned(),
+        count => format!("none of the {count} pairs here has"),
+    };
+    format!("{of} all words of the query; `veth-exporter find` also knows what has no veth, and says why")
 }
 
-fn line(row: &PairRow<'_, Vec<EndRow<'_>>>) -> [String; 9] {
-    let port = &row.ends[0];
-    let peer = row.ends.get(1).map(|peer| &peer.place);
-    let text = |value: Option<&str>| value.map_or_else(|| "-".to_owned(), printable);
-    let given = |text: &&str| !text.is_empty();
-    let workload = peer.and_then(|peer| peer.workload.as_ref()).or(port.place.workload.as_ref());
-    let counters = port.counters.as_ref();
-    let bytes = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
-    [
-        format!("{}:{}", port.place.ifindex, text(port.place.name.as_deref())),
-        text(Some(&*port.place.netns).filter(given)),
-        text(port.place.bridge.as_deref()),
-        peer.map_or_else(
-            || "-".to_owned(),
-            |peer| format!("{}:{}", peer.ifindex, text(peer.name.as_deref())),
-        ),
-        text(workload.map(|workload| workload.title()).as_deref()),
-        text(peer.map(|peer| &*peer.network).filter(given)),
-        bytes(counters.map(|counters| counters.transmit_bytes)),
-        bytes(counters.map(|counters| counters.receive_bytes)),
-        row.state.clone().into_owned(),
-    ]
+/// Returns the width of the terminal that standard output is, if it is one.
+fn terminal_columns() -> Option<usize> {
+    let out = io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(out).ok()?;
+    // Serial lines say 0.
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }

@@ -3,9 +3,10 @@
 mod throttle;
 
 use crate::cli::LogFormat;
-use crate::model::text::{json_string, misleads};
+use crate::model::text::{json_string, misleads, printable};
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt::{self, Debug, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -20,13 +21,38 @@ use tracing_subscriber::registry::LookupSpan;
 /// A log layer that writes each event as one line, regardless of its content. Of a place in the program that
 /// writes very many lines, some are left out; at debug level none are.
 pub(super) struct Lines {
-    format: LogFormat,
+    format: LineFormat,
     throttle: Mutex<Throttle<Identifier>>,
+    /// The plain lines that have been written: each is written once.
+    written: Mutex<BTreeSet<String>>,
+}
+
+/// The format of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LineFormat {
+    Logfmt,
+    Json,
+    /// Words for a user who has started a command: `veth-exporter: warning: docker: no engine at ...`.
+    Plain,
+}
+
+impl From<LogFormat> for LineFormat {
+    fn from(format: LogFormat) -> LineFormat {
+        match format {
+            LogFormat::Logfmt => LineFormat::Logfmt,
+            LogFormat::Json => LineFormat::Json,
+        }
+    }
 }
 
 impl Lines {
-    pub(super) fn new(format: LogFormat) -> Lines {
-        Lines { format, throttle: Mutex::default() }
+    pub(super) fn new(format: LineFormat) -> Lines {
+        Lines { format, throttle: Mutex::default(), written: Mutex::default() }
+    }
+
+    /// Returns true for the first line of this text.
+    fn is_new(&self, line: &str) -> bool {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(line.to_owned())
     }
 
     /// Returns how many lines of the same place were left out since its last one; `None` if this one is left
@@ -56,6 +82,10 @@ where
         let Some(suppressed) = self.admit(event) else { return Ok(()) };
         let mut fields = Fields::default();
         event.record(&mut fields);
+        if self.format == LineFormat::Plain {
+            let line = plain(event.metadata().level(), &fields);
+            return if self.is_new(&line) { writeln!(out, "{line}") } else { Ok(()) };
+        }
         if suppressed > 0 {
             fields.others.push(("suppressed", suppressed.into()));
         }
@@ -65,8 +95,8 @@ where
         let head = head.into_iter().map(|(key, text)| (key, Value::String(text)));
         let line = head.chain(fields.others);
         match self.format {
-            LogFormat::Logfmt => writeln!(out, "{}", logfmt(line)),
-            LogFormat::Json => writeln!(out, "{}", json(line)),
+            LineFormat::Json => writeln!(out, "{}", json(line)),
+            LineFormat::Logfmt | LineFormat::Plain => writeln!(out, "{}", logfmt(line)),
         }
     }
 }
@@ -109,6 +139,26 @@ impl Fields {
             (name, value) => self.others.push((name, value)),
         }
     }
+}
+
+/// Returns a line without a time: a source and what it lacks, or the message and its fields.
+fn plain(severity: &Level, fields: &Fields) -> String {
+    let severity = match *severity {
+        Level::WARN => "warning",
+        _ => level(severity),
+    };
+    let field = |wanted: &str| {
+        let (_, value) = fields.others.iter().find(|(name, _)| *name == wanted)?;
+        value.as_str()
+    };
+    let text = match (field("collector"), field("reason")) {
+        (Some(source), Some(reason)) => format!("{source}: {reason}"),
+        _ => {
+            let others = fields.others.iter().map(|(name, value)| (*name, value.clone()));
+            [printable(&fields.message), logfmt(others)].join(" ").trim_end().to_owned()
+        }
+    };
+    format!("veth-exporter: {severity}: {}", printable(&text))
 }
 
 fn logfmt(line: impl Iterator<Item = (&'static str, Value)>) -> String {
@@ -162,6 +212,27 @@ mod tests {
         let strange = || [("k", "\u{1b}[31m\u{85}\u{202e}\u{e0041}".into())].into_iter();
         assert_eq!(logfmt(strange()), r#"k="\u001b[31m\u0085\u202e\udb40\udc41""#);
         assert_eq!(json(strange()), r#"{"k":"\u001b[31m\u0085\u202e\udb40\udc41"}"#);
+    }
+
+    #[test]
+    fn a_plain_line_has_neither_a_time_nor_what_a_terminal_would_obey() {
+        let line = |message: &str, others: &[(&'static str, Value)]| {
+            plain(&Level::WARN, &Fields { message: message.to_owned(), others: others.to_vec() })
+        };
+        let source = [("collector", "docker".into()), ("reason", "no engine at x\u{202e}: start it".into())];
+        assert_eq!(
+            line("failed", &source),
+            r"veth-exporter: warning: docker: no engine at x\u{202e}: start it"
+        );
+        let others = [("nsid", 7.into()), ("reason", "a b".into())];
+        assert_eq!(line("no links", &others), r#"veth-exporter: warning: no links nsid=7 reason="a b""#);
+        assert_eq!(line("alone\n", &[]), r"veth-exporter: warning: alone\x0a");
+    }
+
+    #[test]
+    fn a_plain_line_is_new_once() {
+        let lines = Lines::new(LineFormat::Plain);
+        assert_eq!(["a", "b", "a"].map(|line| lines.is_new(line)), [true, true, false]);
     }
 
     #[test]

@@ -3,19 +3,23 @@
 mod about_host;
 mod check_web_config;
 mod collecting;
+mod completions;
 mod confine;
 mod find;
 mod healthy;
 mod list;
 mod log;
+mod names;
 mod notify;
 mod oneshot;
 mod serve;
+mod start;
 mod top;
 
-use crate::cli::{Cli, LogLevel};
+use crate::cli::{Cli, LogFormat, LogLevel, name_variables};
 use crate::collector::Engine;
 use crate::kernel::OwnNsid;
+use crate::model::text::printable;
 use crate::model::workload::Runtime;
 use crate::runtimes::docker::EngineAddress;
 use crate::runtimes::named::Folder;
@@ -23,16 +27,36 @@ use crate::runtimes::process::Processes;
 use crate::settings::{Environment, HostSettings, LogSettings, NetnsSettings, Settings};
 use crate::{collector, kernel};
 use anyhow::{Context, anyhow};
-use log::Lines;
+use log::{LineFormat, Lines};
+use std::io::Write;
+use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-/// Runs the command of the command line.
+/// Runs the command of the command line. A failure is printed in one line on standard error.
+pub fn run(cli: Cli) -> ExitCode {
+    let variables = cli.variables().to_vec();
+    match run_command(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print_message(&name_variables(&format!("{error:#}"), &variables));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a message for the user on standard error; a reader that has gone is no error.
+fn print_message(text: &str) {
+    // A line that nothing reads any more is lost.
+    let _ = writeln!(std::io::stderr().lock(), "veth-exporter: {}", printable(text));
+}
+
+/// Runs the command.
 ///
 /// # Errors
-/// Returns the message that is printed in one line before the exit code 1.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
+/// Returns the message for the user.
+fn run_command(cli: Cli) -> anyhow::Result<()> {
     match Settings::resolve(cli, &Environment::read()) {
         Settings::Serve(settings) => serve::run(*settings),
         Settings::List(settings) => list::run(&settings),
@@ -40,11 +64,25 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Settings::Top(settings) => top::run(*settings),
         Settings::CheckWebConfig(file) => check_web_config::run(&file),
         Settings::Healthy(settings) => healthy::run(&settings),
+        Settings::Completions(shell) => completions::run(shell),
+        Settings::Names(settings) => names::run(&settings),
     }
 }
 
+/// Starts the log of a program that runs until it is stopped.
 fn start_log(settings: LogSettings) -> anyhow::Result<()> {
-    let level = match settings.level {
+    start_lines(settings.level.unwrap_or(LogLevel::Info), settings.format.unwrap_or(LogFormat::Logfmt).into())
+}
+
+/// Starts the messages of a command that prints and ends: warnings only, in plain words, unless the user has
+/// chosen otherwise.
+fn start_messages(settings: LogSettings) -> anyhow::Result<()> {
+    let format = settings.format.map_or(LineFormat::Plain, LineFormat::from);
+    start_lines(settings.level.unwrap_or(LogLevel::Warn), format)
+}
+
+fn start_lines(level: LogLevel, format: LineFormat) -> anyhow::Result<()> {
+    let level = match level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warn => LevelFilter::WARN,
@@ -54,7 +92,9 @@ fn start_log(settings: LogSettings) -> anyhow::Result<()> {
     let own = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_default(LevelFilter::WARN.min(level));
-    let lines = tracing_subscriber::fmt::layer().event_format(Lines::new(settings.format));
+    let lines = tracing_subscriber::fmt::layer().event_format(Lines::new(format));
+    // A line that nothing reads any more is lost, and is no reason to end.
+    let lines = lines.log_internal_errors(false);
     let lines = lines.with_ansi(false).with_writer(std::io::stderr).with_filter(own);
     tracing_subscriber::registry().with(lines).try_init().context("cannot start the log")
 }

@@ -4,8 +4,10 @@ use super::confine;
 use crate::collector::{self, Engine, Snapshot};
 use crate::model::filter::Filter;
 use crate::model::host::{Config, Learning};
+use crate::model::lack::Lack;
 use crate::model::series::OutputLimits;
-use crate::model::view::View;
+use crate::model::view::{Source, View};
+use crate::sandbox::Privileges;
 use crate::settings::HostSettings;
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -19,21 +21,30 @@ pub(super) struct OneShot {
     pub sources: collector::Sources,
     pub engines: Vec<Engine>,
     pub runtime: Runtime,
+    /// The lacks of the sources, to be reported by [`warn_of`].
+    pub lacks: Vec<(Source, Lack)>,
 }
 
+/// The warning about the capability that a single reading may need. Such a reading needs no events.
+const NO_CAPABILITY: &str = "no CAP_NET_ADMIN: the names and addresses of interfaces inside containers, and pairs between \
+                             containers, cannot be seen; run the command as root, or with this capability";
+
 impl OneShot {
-    /// Reads the host. Parts that cannot be read are reported in the log, and the rest is still shown.
+    /// Reads the host. Parts that cannot be read are reported, and the rest is still shown.
     pub(super) fn read_host(settings: &HostSettings) -> anyhow::Result<OneShot> {
-        super::start_log(settings.log)?;
+        super::start_messages(settings.log)?;
         let mut sources = super::open_kernel(settings)?;
         let mut engines = super::open_engines(settings)?;
-        // A single reading needs no events.
-        if let Some(lack) =
-            confine::drop_privileges(&settings.sandbox)?.lacks(true, settings.sandbox.privileges)
-        {
-            tracing::warn!("{lack}");
+        let tier = confine::drop_privileges(&settings.sandbox)?;
+        match (tier.lacks(true, settings.sandbox.privileges), settings.sandbox.privileges) {
+            (Some(_), Privileges::Full) => tracing::warn!("{NO_CAPABILITY}"),
+            (Some(lack), Privileges::Minimal) => tracing::warn!("{lack}"),
+            (None, _) => {}
         }
-        confine::confine(settings, [], []);
+        // The process ends soon: a part that this kernel lacks is no news for the user.
+        for missing in confine::confine(settings, [], []).missing {
+            tracing::debug!("sandbox: without {missing}");
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let config = Config {
             retention: Duration::ZERO,
@@ -52,16 +63,26 @@ impl OneShot {
         };
         let Snapshot { view, status, .. } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));
-        for (source, asked) in &status.sources {
-            for lack in asked.lacks() {
-                let reason = lack.message(*source);
-                tracing::warn!(collector = source.as_str(), %reason, "{}", asked.state());
+        let lacks = status
+            .sources
+            .iter()
+            .flat_map(|(&source, asked)| asked.lacks().map(move |lack| (source, lack.clone())));
+        let lacks: Vec<(Source, Lack)> = lacks.collect();
+        match view {
+            Some(view) => Ok(OneShot { view, sources, engines, runtime, lacks }),
+            None => {
+                warn_of(&lacks);
+                bail!("cannot read the host's links")
             }
         }
-        match view {
-            Some(view) => Ok(OneShot { view, sources, engines, runtime }),
-            None => bail!("cannot read the host's links"),
-        }
+    }
+}
+
+/// Reports each lack of a source, with what would remedy it.
+pub(super) fn warn_of<'a>(lacks: impl IntoIterator<Item = &'a (Source, Lack)>) {
+    for (source, lack) in lacks {
+        let reason = lack.message(*source);
+        tracing::warn!(collector = source.as_str(), reason, "limited");
     }
 }
 

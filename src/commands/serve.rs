@@ -1,5 +1,6 @@
 //! `veth-exporter serve`: collects, and serves /metrics.
 
+use super::start::{PageUrl, report_found, report_sandbox};
 use super::{about_host, collecting, confine, notify};
 use crate::kernel::Reach;
 use crate::server::{ListenAddress, Listener};
@@ -32,7 +33,12 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     // reported at the start.
     let config = web.config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
     let unix = web.listen.iter().filter_map(ListenAddress::as_path);
+    let external = web.external_url.as_ref().map(ToString::to_string);
+    let page = PageUrl::new(external, config.tls.is_some(), web.routes.page_path());
     let sandbox = confine::confine(&host, config.paths(), unix);
+    for missing in &sandbox.missing {
+        tracing::warn!("sandbox: without {missing}");
+    }
     let gate = Arc::new(Gate::new(config)?);
     // The first thread starts here.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -51,9 +57,9 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
             tokio::spawn(async move { gate.follow(&path).await });
         }
         tokio::spawn(notify::follow(handle.clone()));
-        for listener in &listeners {
-            tracing::info!(address = %listener, version = env!("CARGO_PKG_VERSION"), "listening");
-        }
+        page.report(&listeners);
+        report_sandbox(&sandbox, host.sandbox.privileges);
+        tokio::spawn(report_found(handle.clone()));
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}

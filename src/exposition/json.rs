@@ -137,12 +137,13 @@ struct EventsDocument<'a> {
     events: Vec<EventRow<'a>>,
 }
 
-/// Returns the document of all pairs of a host that was read once, for people as well as for programs.
+/// Returns the document of the rows with these indices in [`rows_read_once`], for people as well as for
+/// programs.
 ///
 /// # Errors
 /// None that are known of: a row can be written to memory.
-pub(crate) fn to_pretty_json(view: &View) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(&PairsDocument::new(RowSource::once(view)))
+pub(crate) fn to_pretty_json(view: &View, rows: &[usize]) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&PairsDocument::new(RowSource::once(view), rows))
 }
 
 /// Returns the row of each pair, and of each end without one, of a host that was read once.
@@ -194,30 +195,32 @@ impl<'a> DocumentHead<'a> {
 struct PairsDocument<'a> {
     #[serde(flatten)]
     head: DocumentHead<'a>,
-    pairs: AllPairs<'a>,
+    pairs: ChosenPairs<'a>,
     unpaired: Vec<PairRow<'a, [EndRow<'a>; 1]>>,
 }
 
 impl<'a> PairsDocument<'a> {
-    fn new(source: RowSource<'a>) -> PairsDocument<'a> {
+    fn new(source: RowSource<'a>, rows: &[usize]) -> PairsDocument<'a> {
         let scene = &source.view().scene;
-        let visible = scene.single.iter().filter(|(side, _)| !side.hidden);
+        let count = scene.pairs.len();
+        let pairs: Vec<usize> = rows.iter().copied().filter(|&row| row < count).collect();
+        let single = rows.iter().filter_map(|row| scene.single.get(row.checked_sub(count)?));
+        let visible = single.filter(|(side, _)| !side.hidden);
         PairsDocument {
-            head: DocumentHead::new(source, None, scene.pairs.len()),
-            pairs: AllPairs(source),
+            head: DocumentHead::new(source, None, pairs.len()),
+            pairs: ChosenPairs(source, pairs),
             unpaired: visible.map(|(side, why)| PairRow::unpaired(side, *why)).collect(),
         }
     }
 }
 
-/// The pairs of a view. Each row is made when it is written.
-struct AllPairs<'a>(RowSource<'a>);
+/// The pairs of a view with these indices. Each row is made when it is written.
+struct ChosenPairs<'a>(RowSource<'a>, Vec<usize>);
 
-impl Serialize for AllPairs<'_> {
+impl Serialize for ChosenPairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let pairs = self.0.view().scene.pairs.len();
-        let mut rows = serializer.serialize_seq(Some(pairs))?;
-        for pair in 0..pairs {
+        let mut rows = serializer.serialize_seq(Some(self.1.len()))?;
+        for &pair in &self.1 {
             rows.serialize_element(&self.0.pair(pair))?;
         }
         rows.end()

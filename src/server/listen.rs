@@ -51,7 +51,7 @@ pub(crate) enum Socket {
 #[derive(Debug, Error)]
 pub enum ListenError {
     /// An address that the user named cannot be bound.
-    #[error("cannot listen on {address}: {reason}")]
+    #[error("cannot listen on {address}: {}", advised(.reason, .address))]
     Address {
         /// The address as it was typed.
         address: ListenAddress,
@@ -68,6 +68,29 @@ struct SocketFile {
     path: PathBuf,
     /// The device and inode: a file that another process has put there since stays.
     identity: (u64, u64),
+}
+
+/// Returns the system's error in words, and what the user can do about it.
+fn advised(reason: &io::Error, address: &ListenAddress) -> String {
+    const ANOTHER: &str = "choose another with --web.listen-address";
+    match (reason.kind(), address) {
+        (ErrorKind::AddrInUse, _) => {
+            format!("address already in use (is another veth-exporter running? {ANOTHER})")
+        }
+        (ErrorKind::AddrNotAvailable, _) => format!("no interface of this host has the address ({ANOTHER})"),
+        (ErrorKind::PermissionDenied, ListenAddress::Inet { .. }) => {
+            format!("permission denied (ports below 1024 take CAP_NET_BIND_SERVICE; {ANOTHER})")
+        }
+        (ErrorKind::PermissionDenied, ListenAddress::Unix(_)) => {
+            format!(
+                "permission denied (the user of the exporter may make no socket in this folder; {ANOTHER})"
+            )
+        }
+        (ErrorKind::NotFound, ListenAddress::Unix(_)) => {
+            format!("the folder of the socket does not exist (create the folder, or {ANOTHER})")
+        }
+        _ => reason.to_string(),
+    }
 }
 
 impl FromStr for ListenAddress {
@@ -137,9 +160,19 @@ impl Listener {
     pub fn from_systemd() -> Result<Vec<Listener>, ListenError> {
         let mut passed = ListenFd::from_env();
         if passed.len() == 0 {
-            return Err(ListenError::Systemd("no socket activation file descriptors found".into()));
+            let reason = "systemd has passed no socket to this process (LISTEN_FDS, sd_listen_fds(3)): \
+                          start the exporter by its socket unit, or leave the flag out";
+            return Err(ListenError::Systemd(reason.into()));
         }
         (0..passed.len()).map(|at| take_listener(&mut passed, at).map_err(ListenError::Systemd)).collect()
+    }
+
+    /// Returns the address of a TCP listener.
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(socket) => socket.local_addr().ok(),
+            Socket::Unix(_) => None,
+        }
     }
 
     fn of_tcp(socket: TcpListener) -> io::Result<Listener> {

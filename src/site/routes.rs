@@ -3,11 +3,14 @@
 
 use super::page;
 use hyper::Uri;
+use std::fmt;
 use std::str::FromStr;
 
 /// The URL at which clients reach the exporter, through a proxy for example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalUrl {
+    /// The URL as the user has written it, with a slash at its end.
+    text: String,
     /// The path of the URL without a slash at its end: `""` or `/veth`.
     path: String,
 }
@@ -50,7 +53,14 @@ impl FromStr for ExternalUrl {
         if uri.query().is_some() || text.contains('#') {
             return Err("the URL must not have a query or a fragment".into());
         }
-        Ok(ExternalUrl { path: uri.path().trim_end_matches('/').to_owned() })
+        let text = format!("{}/", text.trim_end_matches('/'));
+        Ok(ExternalUrl { text, path: uri.path().trim_end_matches('/').to_owned() })
+    }
+}
+
+impl fmt::Display for ExternalUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
@@ -78,6 +88,16 @@ impl Routes {
             "/api/v1/stream" => Some(Route::Stream),
             _ => inner.strip_prefix("/page/").and_then(page::file).map(Route::PageFile),
         }
+    }
+
+    /// Returns the path of the page.
+    pub(crate) fn page_path(&self) -> String {
+        format!("{}/", self.prefix)
+    }
+
+    /// Returns the path of all pairs.
+    pub(crate) fn pairs_path(&self) -> String {
+        format!("{}/api/v1/pairs", self.prefix)
     }
 
     /// Returns the path of the health check.

@@ -30,7 +30,10 @@ fn nobody_there_is_said_in_one_line() {
     let host = Netns::quiet("host");
     let (code, said) = healthy(&host, "127.0.0.1:9");
     assert_eq!(code, Some(1));
-    assert_eq!(said, "veth-exporter: no exporter at 127.0.0.1:9: Connection refused (os error 111)\n");
+    assert_eq!(
+        said,
+        "veth-exporter: no exporter at 127.0.0.1:9: Connection refused (os error 111) (is it running? name its address with --web.listen-address)\n"
+    );
 }
 
 #[test]

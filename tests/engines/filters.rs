@@ -167,5 +167,5 @@ fn what_cannot_be_meant_is_refused_by_name_with_exit_code_2() {
     }
     let mut command = Exporter::command(&host, &["--container.exclude", "b"]);
     let output = command.env("VETH_EXPORTER_CONTAINER_INCLUDE", unique_name("a")).output().unwrap();
-    assert_refused(output, &["--container.include", "--container.exclude"]);
+    assert_refused(output, &["VETH_EXPORTER_CONTAINER_INCLUDE", "--container.exclude"]);
 }

@@ -388,8 +388,7 @@ fn assert_not_slowed(scene: &Scene<'_>, said: &mut Traffic, seconds: usize, what
     if let Some(settled) = settled {
         assert!(used <= settled + NOISE, "{settled} bytes after {SETTLED:?}, {used} at the end");
     }
-    let log: Vec<String> =
-        scene.exporter.log().into_iter().filter(|line| !line.contains("listening")).collect();
+    let log: Vec<String> = scene.exporter.remarks();
     assert!(log.len() <= 10, "{log:#?}");
 }
 

@@ -9,6 +9,7 @@
 
 mod alone;
 mod bad_input;
+mod commands;
 mod counters;
 mod descriptors;
 mod field;

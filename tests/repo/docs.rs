@@ -230,7 +230,7 @@ fn messages() -> BTreeSet<String> {
     let text = fs::read_to_string(checkout().join("docs/faq.md")).unwrap();
     let blocks = text.split("```text\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
     let messages: BTreeSet<String> = blocks.map(str::to_owned).collect();
-    assert_eq!(messages.len(), 7, "{messages:#?}");
+    assert_eq!(messages.len(), 10, "{messages:#?}");
     messages
 }
 
@@ -304,4 +304,42 @@ fn the_faq_has_what_a_port_that_is_taken_gets() {
     let output = Exporter::command(&host, &arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", describe(&output));
     assert_in_faq("veth-exporter: cannot listen on", &String::from_utf8_lossy(&output.stderr));
+}
+
+/// What a command that ends says on standard error, after it has failed.
+fn failure(host: &Netns, arguments: &[&str], code: i32) -> String {
+    let output = Exporter::command(host, arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{}", describe(&output));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_faq_has_what_list_and_find_say_of_a_name_that_they_do_not_have() {
+    let (host, web, names) = (Netns::quiet("host"), Netns::quiet("web"), lab::NetnsFolder::new());
+    host.veth("veth0", &web, "eth0");
+    let [flag, path] = names.arguments();
+    let missing = empty_folder("socket").join("docker.sock");
+    let engine = format!("unix://{}", missing.display());
+    let said = failure(&host, &["find", "web", flag, path, "--docker.host", &engine], 1);
+    assert_in_faq("veth-exporter: it is not known", &said.replace(&engine, "unix:///var/run/docker.sock"));
+    let said = failure(&host, &["list", "web", flag, path], 1);
+    assert_in_faq("veth-exporter: the one pair", &said);
+}
+
+#[test]
+fn the_faq_has_what_a_bad_variable_gets() {
+    let host = Netns::quiet("host");
+    let mut command = Exporter::command(&host, &[]);
+    let output = command.env("VETH_EXPORTER_WEB_MAX_REQUESTS", "many").output().unwrap();
+    assert_in_faq("error: invalid value", &String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_faq_has_twelve_questions() {
+    let text = fs::read_to_string(checkout().join("docs/faq.md")).unwrap();
+    let numbers: Vec<String> = text
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("## ")?.split_once(". ")?.0.to_owned()))
+        .collect();
+    assert_eq!(numbers, (1..=12).map(|number| number.to_string()).collect::<Vec<_>>());
 }

@@ -5,8 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use clap::CommandFactory as _;
-use lab::{Netns, Process, checkout, static_binary, succeed, wait_for};
+use lab::{Netns, Process, checkout, empty_folder, static_binary, succeed, wait_for};
 use veth_exporter::cli::Cli;
 
 fn read(page: &str) -> String {
@@ -63,7 +62,11 @@ fn cargo_run_serves_and_the_commands_of_the_first_example_work_beside_it() {
         let header = text.lines().find(|line| line.starts_with("DEVICE ")).unwrap();
         header.split_whitespace().map(str::to_owned).collect()
     };
-    assert_eq!(columns(&table), columns(&readme), "{table}");
+    // A column without any value is left out.
+    let mut documented = columns(&readme);
+    let shown = columns(&table);
+    documented.retain(|column| shown.contains(column));
+    assert_eq!(shown, documented, "{table}");
     assert!(table.contains(":veth2c38542 "), "{table}");
     assert_eq!(running.terminate(Duration::from_secs(5)).code(), Some(0));
 }
@@ -76,18 +79,24 @@ fn words<'a>(text: &'a str, begin: &str) -> BTreeSet<&'a str> {
 }
 
 #[test]
-fn every_flag_and_every_command_of_the_readme_and_the_docs_is_there_and_the_readme_has_all() {
-    let command = Cli::command();
+fn every_flag_and_every_command_of_the_docs_is_there_and_the_docs_have_all() {
+    let command = Cli::documented();
     let all = std::iter::once(&command).chain(command.get_subcommands());
     let flags: BTreeSet<String> = all
         .flat_map(|command| command.get_arguments())
         .filter_map(|flag| flag.get_long().map(|name| format!("--{name}")))
         .collect();
-    let subcommands: BTreeSet<String> =
-        command.get_subcommands().map(|command| format!("veth-exporter {}", command.get_name())).collect();
-    let readme = read("README.md");
+    let subcommands: BTreeSet<String> = command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .map(|command| format!("veth-exporter {}", command.get_name()))
+        .collect();
+    let [readme, page_of_flags] = ["README.md", "docs/flags.md"].map(read);
     for page in [
         "README.md",
+        "docs/flags.md",
+        "docs/commands.md",
+        "docs/runtimes.md",
         "docs/install.md",
         "docs/faq.md",
         "docs/security.md",
@@ -104,11 +113,77 @@ fn every_flag_and_every_command_of_the_readme_and_the_docs_is_there_and_the_read
         }
     }
     for flag in flags.iter().filter(|flag| flag.contains('.')) {
-        assert!(readme.contains(&format!("`{flag}`")), "{flag} is not in the README");
+        assert!(page_of_flags.contains(&format!("`{flag}`")), "{flag} is not in docs/flags.md");
     }
     for name in subcommands.iter().filter(|name| !name.ends_with(" serve")) {
         assert!(readme.contains(name), "{name} is not in the README");
     }
+}
+
+#[test]
+fn the_readme_is_short_and_its_way_into_a_container_is_the_one_that_is_tested() {
+    let readme = read("README.md");
+    assert!(readme.lines().count() < 150, "{} lines", readme.lines().count());
+    let block = |page: &str| {
+        let text = read(page);
+        let begin = text.find("docker build -t").unwrap_or_else(|| panic!("no docker build in {page}"));
+        text[begin..].split("```").next().unwrap().to_owned()
+    };
+    // The tests of the image run the command of docs/install.md.
+    assert_eq!(block("README.md"), block("docs/install.md"));
+}
+
+#[test]
+fn prometheus_takes_the_scrape_config_of_the_readme() {
+    let readme = read("README.md");
+    let config = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let file = empty_folder("prometheus").join("prometheus.yml");
+    fs::write(&file, config).unwrap();
+    let said = succeed(Command::new("promtool").args(["check", "config"]).arg(&file));
+    assert!(said.contains("SUCCESS") && config.contains("localhost:10736"), "{said}");
+}
+
+/// The commands of the program in the consoles of a page, as they would be typed.
+fn typed_commands(page: &str) -> Vec<String> {
+    let text = read(page);
+    let consoles = text.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let lines = consoles.flat_map(str::lines).filter_map(|line| line.strip_prefix("# "));
+    lines.map(|line| line.split('#').next().unwrap().trim().to_owned()).collect()
+}
+
+#[test]
+fn every_command_of_the_pages_about_list_and_find_is_understood() {
+    let (host, web, names) = (Netns::quiet("host"), Netns::quiet("web"), lab::NetnsFolder::new());
+    host.veth("veth2c38542", &web, "eth0");
+    names.name("web", &web);
+    let path = format!(
+        "{}:{}",
+        std::path::Path::new(lab::Exporter::binary()).parent().unwrap().display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let mut seen = 0;
+    for line in ["docs/commands.md", "docs/how-it-works.md"].into_iter().flat_map(typed_commands) {
+        if !line.starts_with("veth-exporter list") && !line.starts_with("veth-exporter find") {
+            continue;
+        }
+        let mut shell = host.command("sh");
+        let output = shell
+            .env("PATH", &path)
+            .env("VETH_EXPORTER_PATH_NETNS", names.path())
+            .args(["-c", &line])
+            .output();
+        // Most of the names are not here; that is a failure, and no misunderstanding.
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let expected = output.status.success() != said.contains("veth-exporter: ");
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)) && expected,
+            "{line}: {}",
+            lab::describe(&output)
+        );
+        seen += 1;
+    }
+    assert!(seen >= 8, "{seen}");
 }
 
 #[test]

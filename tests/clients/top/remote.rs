@@ -177,11 +177,12 @@ fn files_that_are_no_good_are_named_before_anything_is_shown() {
     let host = Host::new();
     let folder = empty_folder("bad");
     let empty = written(&folder, "empty.pem", "");
-    let cases: [(&[&str], i32, &str); 5] = [
+    let cases: [(&[&str], i32, &str); 6] = [
         (&["--url", "https://h", "--url.ca-file", "/no/such"], 1, "cannot read /no/such: No such file"),
         (&["--url", "https://h", "--url.ca-file", &empty], 1, "the file contains no certificate"),
         (&["--url", "http://h", "--url.password-file", &empty], 1, "a password without a user"),
-        (&["--url", "localhost:10736"], 2, "not a URL such as"),
+        (&["--url", "ftp://localhost"], 2, "not a URL such as"),
+        (&["--url", "/run/veth.sock"], 2, "unix:PATH"),
         (&["--url.ca-file", &empty], 2, "--url"),
     ];
     for (flags, code, said) in cases {
@@ -193,4 +194,14 @@ fn files_that_are_no_good_are_named_before_anything_is_shown() {
     // With a flag of the wrong kind there is no terminal needed to say so.
     let output = Exporter::command(&host.netns, &["top", "--interval", "1ms"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", describe(&output));
+}
+
+#[test]
+fn a_url_without_its_scheme_is_that_of_a_plain_exporter() {
+    let host = Host::new();
+    let exporter = host.exporter(&[]);
+    let terminal = host.top_of(&exporter.address().to_string(), &[]);
+    terminal.wait_for_text(&format!("http://{}", exporter.address()));
+    terminal.wait_for_text("named/web");
+    quit(terminal);
 }

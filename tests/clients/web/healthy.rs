@@ -21,7 +21,9 @@ const WELL: (Option<i32>, String) = (Some(0), String::new());
 fn it_asks_a_unix_socket() {
     let host = Host::new();
     let address = format!("unix:{}", host.files.join("s").display());
-    let nobody = format!("veth-exporter: no exporter at {address}: No such file or directory (os error 2)\n");
+    let nobody = format!(
+        "veth-exporter: no exporter at {address}: No such file or directory (os error 2) (is it running? name its address with --web.listen-address)\n"
+    );
     assert_eq!(healthy(&host, &["--web.listen-address", &address]), (Some(1), nobody));
     let _exporter = host.exporter(&["--web.listen-address", &address]);
     assert_eq!(healthy(&host, &["--web.listen-address", &address]), WELL);

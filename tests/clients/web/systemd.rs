@@ -46,7 +46,7 @@ fn without_a_socket_from_systemd_it_says_so_and_ends() {
     let output = Exporter::command(&host.netns, &[flag, path, "--web.systemd-socket"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", describe(&output));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("--web.systemd-socket: no socket activation file descriptors found"), "{said}");
+    assert!(said.contains("--web.systemd-socket: systemd has passed no socket to this process"), "{said}");
 }
 
 /// What the exporter tells its service manager, each with the time it came.

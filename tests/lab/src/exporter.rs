@@ -84,6 +84,12 @@ impl Exporter {
         self.process.log()
     }
 
+    /// The lines of its log so far, but for those of each start: where it listens, how it is confined, what it has found.
+    pub fn remarks(&self) -> Vec<String> {
+        let of_start = ["msg=listening", "msg=confined", "msg=found"];
+        self.log().into_iter().filter(|line| !of_start.iter().any(|start| line.contains(start))).collect()
+    }
+
     /// Gets a path.
     pub fn get(&self, path: &str) -> Response {
         self.request("GET", path, &[])

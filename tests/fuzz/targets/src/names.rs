@@ -7,7 +7,6 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser as _;
 use serde_json::Value;
 use veth_exporter::cli::Cli;
 use veth_exporter::testing::cli::shown_containers;
@@ -60,7 +59,7 @@ pub fn patterns(input: &[u8]) {
 /// What a pattern matches, by the way that it comes from the command line.
 fn matches(pattern: &str) -> Result<impl Fn(&str) -> bool, String> {
     let flag = format!("--container.include={pattern}");
-    let cli = Cli::try_parse_from(["veth-exporter", &flag]).map_err(|error| error.to_string())?;
+    let cli = Cli::try_read(["veth-exporter", &flag]).map_err(|error| error.to_string())?;
     match shown_containers(&cli) {
         Choice::Only(matches) => Ok(move |name: &str| matches(name)),
         other => panic!("{other:?}"),

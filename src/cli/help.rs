@@ -1,0 +1,232 @@
+//! The texts of the help and of the man pages besides the flags: examples, exit codes, files.
+
+use clap::{Arg, Command, ValueHint};
+
+/// A command line, and what it does.
+pub type Example = (&'static str, &'static str);
+
+const SERVE: &[Example] = &[
+    ("veth-exporter", "serve the page and /metrics on port 10736 of every address"),
+    ("veth-exporter --web.listen-address 127.0.0.1:10736", "serve on one address only"),
+    ("veth-exporter --docker.host unix:///run/user/1000/docker.sock", "ask an engine at another address"),
+    ("veth-exporter --container.exclude 'ci-.*' --device.metrics=false", "leave out what is not wanted"),
+];
+
+const LIST: &[Example] = &[
+    ("veth-exporter list", "every pair, as a table"),
+    (
+        "veth-exporter list shop web",
+        "the pairs that have both words in a name, a network, an address, an image ...",
+    ),
+    ("veth-exporter list --sort=-receive", "the highest received bytes first"),
+    ("veth-exporter list --format tsv --no-header", "exact values, for cut and awk"),
+    (
+        "veth-exporter list --format json | jq '.pairs[].ends[1].workload.container'",
+        "the document of the API",
+    ),
+];
+
+const FIND: &[Example] = &[
+    ("veth-exporter find web", "the devices of a container"),
+    ("veth-exporter find veth2c38542", "the owner of a device"),
+    ("veth-exporter find 172.18.0.2", "the owner of an IP address"),
+    ("veth-exporter find 02:42:ac:12:00:02 --format json", "the owner of a MAC address, for programs"),
+    ("veth-exporter find 4711", "the owner of an ifindex, or the network of a process"),
+];
+
+const TOP: &[Example] = &[
+    ("veth-exporter top", "this host, read directly"),
+    ("veth-exporter top --url localhost:10736", "a running exporter, which takes no privilege"),
+    (
+        "veth-exporter top --url https://vm1/veth --url.user me --url.password-file secret",
+        "one with TLS and a password",
+    ),
+];
+
+const CHECK_WEB_CONFIG: &[Example] = &[(
+    "veth-exporter check-web-config /etc/veth-exporter/web.yml",
+    "say whether serve would accept the file",
+)];
+
+const HEALTHY: &[Example] = &[
+    ("veth-exporter healthy", "check the exporter on port 10736 of this host"),
+    (
+        "veth-exporter healthy --web.listen-address unix:/run/veth.sock",
+        "check one that serves on a unix socket",
+    ),
+];
+
+const COMPLETIONS: &[Example] = &[
+    ("veth-exporter completions bash > /etc/bash_completion.d/veth-exporter", "for all users of bash"),
+    ("veth-exporter completions zsh > \"${fpath[1]}/_veth-exporter\"", "for zsh"),
+    ("veth-exporter completions fish > ~/.config/fish/completions/veth-exporter.fish", "for fish"),
+];
+
+/// The description of `list` in its long help.
+pub(super) const LIST_IN_FULL: &str = "Print all pairs once, or those that fit some words.\n\nA row is a pair: the port on \
+     the host, the other end, and the workload behind it, with the bytes that the workload has received and sent since the \
+     pair was made. The state is up, or everything that is wrong with the pair.\n\nA single reading knows no rates: \
+     `veth-exporter top` shows them, and follows changes.";
+
+/// Returns the examples of a command; those of `serve` for the program itself.
+pub(super) fn examples(command: &str) -> &'static [Example] {
+    match command {
+        "list" => LIST,
+        "find" => FIND,
+        "top" => TOP,
+        "check-web-config" => CHECK_WEB_CONFIG,
+        "healthy" => HEALTHY,
+        "completions" => COMPLETIONS,
+        _ => SERVE,
+    }
+}
+
+/// Returns the exit codes of a command, each with its meaning.
+pub(super) fn exit_codes(command: &str) -> [(u8, &'static str); 3] {
+    let (success, failure) = match command {
+        "list" => ("pairs were printed", "no pair fits the query, or the host's links cannot be read"),
+        "find" => ("a pair was found", "nothing was found, or the host's links cannot be read"),
+        "top" => ("the user has quit", "there is no terminal, or the host's links cannot be read"),
+        "check-web-config" => ("the file is good", "the file has an error, which the message names"),
+        "healthy" => ("the exporter is healthy", "the exporter is not healthy, or cannot be reached"),
+        "completions" => ("the script was printed", "the script cannot be printed"),
+        _ => ("the program was stopped by SIGTERM or SIGINT", "the program could not start, or has failed"),
+    };
+    [(0, success), (1, failure), (2, "a flag, its value or an environment variable is wrong")]
+}
+
+/// Returns the files that a command reads by default, each with its use.
+pub(super) fn files(command: &str) -> &'static [(&'static str, &'static str)] {
+    match command {
+        "healthy" | "completions" => &[],
+        "check-web-config" => {
+            &[("/etc/veth-exporter/web.yml", "the web configuration file of the Debian package")]
+        }
+        _ => &[
+            ("/var/run/docker.sock", "Docker's API"),
+            ("/run/podman/podman.sock", "Podman's API"),
+            (
+                "/run/containerd/containerd.sock",
+                "the Container Runtime Interface, and other usual sockets of it",
+            ),
+            ("/run/netns", "the named network namespaces of ip-netns(8)"),
+            ("/proc", "the processes of namespaces that no runtime claims"),
+        ],
+    }
+}
+
+const VARIABLES: &str = "Each flag has an environment variable: VETH_EXPORTER_ and its name in capitals, with _ for \
+                         each dot and dash (VETH_EXPORTER_LOG_LEVEL). A flag counts more than its variable.";
+
+/// Completes a command with all of its commands: short lines without the variables, shared flags in the long
+/// help only, examples at the end, and values that a shell can complete.
+pub(super) fn dress(command: Command) -> Command {
+    let command = command.mut_args(dress_argument).mut_subcommands(|command| {
+        let shares = matches!(command.get_name(), "list" | "find" | "top");
+        let name = command.get_name().to_owned();
+        let command = command.mut_args(|argument| {
+            let is_shared = shares && argument.get_help_heading().is_some();
+            dress_argument(argument).hide_short_help(is_shared)
+        });
+        let more = match shares {
+            true => "\n\nFlags of engines, sandbox and log: --help",
+            false => "",
+        };
+        let long = format!("{}\n\n{VARIABLES}", examples_text(&name));
+        command.after_help(format!("{}{more}", examples_text(&name))).after_long_help(long)
+    });
+    let notes = format!("{}\n\nHelp of a command: veth-exporter help COMMAND", examples_text("serve"));
+    command.after_long_help(format!("{notes}\n\n{VARIABLES}")).after_help(notes)
+}
+
+fn examples_text(command: &str) -> String {
+    let lines = examples(command).iter().map(|(line, what)| format!("  {line}\n      {what}"));
+    format!("Examples:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Hides the variable, which has the flag's name, and has no file completed where no file is meant.
+fn dress_argument(argument: Arg) -> Arg {
+    let argument = argument.hide_env(true);
+    let is_path = matches!(
+        argument.get_id().as_str(),
+        "config" | "procfs" | "netns" | "read" | "ca_file" | "password_file" | "file"
+    );
+    match argument.get_value_hint() {
+        ValueHint::Unknown if !is_path && argument.get_action().takes_values() => {
+            argument.value_hint(ValueHint::Other)
+        }
+        _ => argument,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Cli;
+    use super::*;
+
+    /// Returns the words of a command line, without what a shell does behind it.
+    fn words(line: &str) -> Vec<String> {
+        let line = line.split([' ', '|', '>']).map(|word| word.trim_matches(['\'', '"']));
+        let end = |word: &&str| !word.is_empty() || word == &"";
+        line.take_while(end).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_that_the_program_takes() {
+        let commands = Cli::commands();
+        let mut seen = 0;
+        for command in commands.get_subcommands().filter(|command| !command.is_hide_set()) {
+            for (line, what) in examples(command.get_name()) {
+                let shell =
+                    line.split([" | ", " > "].iter().find(|mark| line.contains(**mark)).unwrap_or(&"\n"));
+                let line = shell.into_iter().next().unwrap();
+                let cli = Cli::try_read(words(line)).unwrap_or_else(|error| panic!("{line}: {error}"));
+                assert_eq!(cli.command.name(), command.get_name(), "{line}");
+                assert!(!what.is_empty());
+                seen += 1;
+            }
+        }
+        assert!(seen > 15, "{seen}");
+    }
+
+    #[test]
+    fn a_short_help_has_the_commands_own_flags_and_the_long_one_has_them_first() {
+        let mut commands = Cli::commands();
+        commands.build();
+        for (name, own) in [("list", "--sort"), ("find", "--format"), ("top", "--url.user")] {
+            let command = commands.find_subcommand_mut(name).unwrap();
+            let short = command.render_help().to_string();
+            assert!(short.contains(own) && !short.contains("--sandbox"), "{short}");
+            assert!(short.lines().count() < 45, "{short}");
+            let long = command.render_long_help().to_string();
+            let place =
+                |flag: &str| long.find(&format!(" {flag} ")).unwrap_or_else(|| panic!("{flag} in {long}"));
+            assert!(
+                place(own) < place("--docker.host") && place("--docker.host") < place("--sandbox.read"),
+                "{long}"
+            );
+            assert!(name != "list" || long.contains("`veth-exporter top` shows them"), "{long}");
+            assert!(long.contains("Examples:") && long.contains("VETH_EXPORTER_LOG_LEVEL"), "{long}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_the_program_has_the_commands_and_the_flags_of_serve_below_headings() {
+        let help = Cli::documented().render_long_help().to_string();
+        let headings = [
+            "Commands:",
+            "Options:",
+            "Web:",
+            "Engines:",
+            "What is shown:",
+            "Limits:",
+            "Sandbox:",
+            "Log:",
+            "Examples:",
+        ];
+        let places =
+            headings.map(|heading| help.find(heading).unwrap_or_else(|| panic!("{heading} in {help}")));
+        assert!(places.is_sorted(), "{places:?} {help}");
+        assert!(!help.contains("[env:") && help.starts_with("Prometheus exporter that knows"), "{help}");
+    }
+}
