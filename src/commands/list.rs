@@ -6,6 +6,8 @@ use crate::exposition::json;
 use crate::list::{ListRow, TableStyle, table, tsv};
 use crate::model::host::LookFailure;
 use crate::model::link::IpAddress;
+use crate::model::problems::Problem;
+use crate::model::view::View;
 use crate::settings::ListSettings;
 use anyhow::bail;
 use std::collections::BTreeMap;
@@ -38,8 +40,9 @@ pub(super) fn run(settings: &ListSettings) -> anyhow::Result<()> {
     if rows.is_empty() && !settings.terms.is_empty() {
         bail!("{}", nothing_fits(count));
     }
-    if let Some(sort) = settings.sort {
-        sort.apply(&mut rows);
+    match settings.sort {
+        Some(sort) => sort.apply(&mut rows),
+        None => rows.sort_by_key(|row| trouble_rank(&look.view, row.index)),
     }
     let style =
         TableStyle { bytes: settings.bytes, no_header: settings.no_header, columns: terminal_columns() };
@@ -51,6 +54,13 @@ pub(super) fn run(settings: &ListSettings) -> anyhow::Result<()> {
         ListFormat::Tsv => print(&tsv(&rows, settings.no_header)),
         ListFormat::Table => print(&table(&rows, style)),
     }
+}
+
+/// Returns the place of a row's most severe problem in the list of problems; rows without one come last.
+fn trouble_rank(view: &View, row: usize) -> usize {
+    let ends = view.scene.pairs.get(row).map(|pair| pair.sides.each_ref().map(|side| side.end));
+    let of_row = |problem: &Problem| ends.is_some() && problem.subject.pair == ends;
+    view.condition.problems.iter().position(of_row).unwrap_or(usize::MAX)
 }
 
 fn nothing_fits(count: usize) -> String {

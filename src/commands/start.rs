@@ -122,7 +122,14 @@ impl Found {
         let sources = &status.sources;
         let is_engine = |source: &Source| matches!(source, Source::Docker | Source::Podman | Source::Cri);
         let answering = sources.iter().filter(|(source, status)| is_engine(source) && status.result.is_ok());
-        let engines: Vec<&str> = answering.map(|(source, _)| source.as_str()).collect();
+        let version = |source: &Source| {
+            let mut known =
+                status.engines.iter().filter(|(runtime, _)| Source::of(**runtime) == Some(*source));
+            known.next().map_or("", |(_, version)| version.as_str())
+        };
+        let engines: Vec<String> = answering
+            .map(|(source, _)| format!("{} {}", source.as_str(), version(source)).trim_end().to_owned())
+            .collect();
         let lacks = |lacks: &mut dyn Iterator<Item = &Lack>| {
             lacks.map(|lack| lack.reason.as_str()).collect::<Vec<_>>().join("+")
         };
@@ -131,7 +138,7 @@ impl Found {
             .map(|(source, status)| format!("{}:{}", source.as_str(), lacks(&mut status.lacks())))
             .collect();
         Found {
-            engines: if engines.is_empty() { "none".to_owned() } else { engines.join(",") },
+            engines: if engines.is_empty() { "none".to_owned() } else { engines.join(", ") },
             lacking: lacking.join(","),
             pairs: scene.pairs.len(),
             workloads: scene.ownerships.len(),
@@ -145,6 +152,7 @@ mod tests {
     use super::*;
     use crate::model::lack::LackReason;
     use crate::model::view::SourceStatus;
+    use crate::model::workload::Runtime;
 
     #[test]
     fn the_url_is_the_users_or_that_of_the_host_or_that_of_the_address() {
@@ -175,12 +183,13 @@ mod tests {
         let mut status = Status::default();
         let works = || SourceStatus::new(Ok(()), Duration::ZERO);
         status.sources.extend([(Source::Links, works()), (Source::Podman, works())]);
+        status.engines.insert(Runtime::Podman, "5.8.0".to_owned());
         let lack = Lack::new(LackReason::Permission, "permission denied at x");
         status.sources.insert(Source::Docker, SourceStatus::new(Err(lack), Duration::ZERO));
         let snapshot = Snapshot { view: None, status, epoch: Duration::ZERO };
         assert_eq!(Found::of(&snapshot), None, "before the first view");
         let found = Found::new(&Scene::default(), &snapshot.status);
-        assert_eq!((found.engines.as_str(), found.lacking.as_str()), ("podman", "docker:permission"));
+        assert_eq!((found.engines.as_str(), found.lacking.as_str()), ("podman 5.8.0", "docker:permission"));
         assert_eq!((found.pairs, found.workloads, found.networks), (0, 0, 0));
     }
 }
