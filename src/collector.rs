@@ -398,6 +398,10 @@ impl Collector {
         for (&runtime, calls) in &self.calls {
             let requests = calls.totals().into_iter();
             status.engine_requests.extend(requests.map(|(call, total)| ((runtime, call), total)));
+            let answers = Source::of(runtime).and_then(|source| status.sources.get(&source));
+            if answers.is_some_and(|status| status.result.is_ok()) {
+                status.engines.insert(runtime, calls.engine_version());
+            }
         }
         Arc::new(Snapshot { view: self.host.view(), status, epoch: self.epoch })
     }

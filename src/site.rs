@@ -1,5 +1,6 @@
 //! Edge: the answer of each path.
 
+mod about;
 pub mod accept;
 mod api;
 mod metrics;
@@ -25,10 +26,10 @@ use std::io;
 use std::sync::Arc;
 use stream::Streams;
 
+pub use about::About;
 pub use metrics::MetricsOptions;
 pub(crate) use routes::ExternalUrl;
 pub use routes::Routes;
-pub use stream::About;
 
 /// Everything that the server answers with.
 pub struct Site {
@@ -56,7 +57,9 @@ impl Site {
         sandbox: &[(&'static str, &str)],
     ) -> Result<Site, prometheus::Error> {
         let connections = Connections::default();
-        let metrics = Metrics::new(collector.clone(), options, connections.clone(), sandbox)?;
+        let about = Arc::new(about);
+        let metrics =
+            Metrics::new(collector.clone(), Arc::clone(&about), options, connections.clone(), sandbox)?;
         let streams = Streams::new(collector.clone(), about);
         Ok(Site { metrics, streams, page: Page::new(&routes), collector, routes, gate, connections })
     }

@@ -1,5 +1,6 @@
 //! The commands of the program.
 
+mod about_host;
 mod check_web_config;
 mod collecting;
 mod confine;

@@ -1,6 +1,6 @@
 //! `veth-exporter serve`: collects, and serves /metrics.
 
-use super::{collecting, confine, notify};
+use super::{about_host, collecting, confine, notify};
 use crate::kernel::Reach;
 use crate::server::{ListenAddress, Listener};
 use crate::settings::{ServeSettings, WebSettings};
@@ -43,7 +43,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let about = About::new(collector.interval, tier.missing(all_events));
+        let about = About::new(collector.interval, tier.missing(all_events), about_host::read());
         let handle = collecting::start(collector, host.processes, sources, engines)?;
         let WebSettings { config, routes, metrics, .. } = web;
         let site = Site::new(handle.clone(), routes, metrics, Arc::clone(&gate), about, &sandbox.labels())?;

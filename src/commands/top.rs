@@ -1,8 +1,9 @@
 //! `veth-exporter top`: shows the pairs in a terminal, live.
 
-use super::{collecting, confine};
+use super::{about_host, collecting, confine};
 use crate::client::Remote;
 use crate::collector::{Handle, Snapshot};
+use crate::exposition::json::host::HostRow;
 use crate::exposition::json::{self, PairsAnswer, Query};
 use crate::kernel::Reach;
 use crate::settings::{HostSettings, TopSettings};
@@ -21,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval};
 /// The source of the numbers.
 enum Supplier {
     Remote(Box<Remote>),
-    Own { handle: Handle, lack: Option<&'static str> },
+    Own { handle: Handle, lack: Option<&'static str>, host: HostRow<'static> },
 }
 
 /// A message of the supplier to the view.
@@ -52,7 +53,7 @@ pub(super) fn run(settings: TopSettings) -> anyhow::Result<()> {
             Err(remote) => Supplier::Remote(Box::new(remote)),
             Ok((sources, engines, lack)) => {
                 let handle = collecting::start(collector, host.processes, sources, engines)?;
-                Supplier::Own { handle, lack }
+                Supplier::Own { handle, lack, host: about_host::read() }
             }
         };
         let (out, messages) = channel(1);
@@ -109,7 +110,7 @@ impl Supplier {
                 };
                 Some(Supplied { update, lacks: Vec::new() })
             }
-            Supplier::Own { handle, lack } => {
+            Supplier::Own { handle, lack, host } => {
                 let Some(snapshot) = handle.scrape().await else {
                     let update = Update::Failure("the collector has stopped".into());
                     return Some(Supplied { update, lacks: Vec::new() });
@@ -119,7 +120,8 @@ impl Supplier {
                     asked.lacks().map(move |lack| format!("{}: {}", source.as_str(), lack.message(source)))
                 });
                 let lacks = lack.iter().map(|&lack| lack.to_owned()).chain(failed).collect();
-                let update = match json::to_json(view.as_ref()?, *epoch, &Query::default()) {
+                let host = host.with_engines(status);
+                let update = match json::to_json(view.as_ref()?, *epoch, host, &Query::default()) {
                     Ok(json) => read(&json),
                     Err(error) => Update::Failure(error.to_string()),
                 };

@@ -1,16 +1,19 @@
 //! Pairs as JSON: the document of `/api/v1/pairs` and of `list --format json`, and its rows. Pure.
 //! docs/api.md describes the document, and docs/api.schema.json defines it.
 
+pub(crate) mod host;
+pub(crate) mod problem;
 mod query;
 pub(crate) mod row;
 mod writer;
 
 use crate::exposition::pieces::PIECE;
 use crate::model::view::View;
+use host::HostRow;
+use problem::ProblemRow;
 use row::{EndRow, PairRow, RowSource};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
-use std::io::Write;
 use std::time::Duration;
 use writer::write_row;
 
@@ -21,6 +24,7 @@ const ROW: usize = 4 << 10;
 
 /// The progress of a reader of the document.
 pub(crate) struct PairsText {
+    host: HostRow<'static>,
     matched: usize,
     /// The indices of the pairs in the document, in their order.
     pairs: Vec<usize>,
@@ -32,9 +36,9 @@ pub(crate) struct PairsText {
 
 impl PairsText {
     /// Chooses the pairs that are asked for.
-    pub(crate) fn new(view: &View, epoch: Duration, query: &Query) -> PairsText {
+    pub(crate) fn new(view: &View, epoch: Duration, host: HostRow<'static>, query: &Query) -> PairsText {
         let (matched, pairs) = query.choose(RowSource::running(view, epoch));
-        PairsText { matched, pairs, unpaired: query.choose_unpaired(view).collect(), written: 0 }
+        PairsText { host, matched, pairs, unpaired: query.choose_unpaired(view).collect(), written: 0 }
     }
 
     /// Writes further rows until the piece is full. Returns false when the whole document is written.
@@ -64,9 +68,11 @@ impl PairsText {
             }
         };
         let Some(pair) = self.written.checked_sub(1) else {
-            let (matched, summed) = (self.matched, source.view().scene.overflow.pairs);
-            write!(piece, r#"{{"matched":{matched},"summed":{summed},"pairs":["#)
-                .map_err(serde_json::Error::io)?;
+            let head = DocumentHead::new(source, Some(&self.host), self.matched);
+            serde_json::to_writer(&mut *piece, &head)?;
+            // The document goes on where the object would end.
+            piece.pop();
+            piece.extend_from_slice(br#","pairs":["#);
             return Ok(true);
         };
         if let Some(&index) = self.pairs.get(pair) {
@@ -94,8 +100,13 @@ impl PairsText {
 ///
 /// # Errors
 /// None that are known of: a row can be written to memory.
-pub(crate) fn to_json(view: &View, epoch: Duration, query: &Query) -> Result<Vec<u8>, serde_json::Error> {
-    let mut text = PairsText::new(view, epoch, query);
+pub(crate) fn to_json(
+    view: &View,
+    epoch: Duration,
+    host: HostRow<'static>,
+    query: &Query,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut text = PairsText::new(view, epoch, host, query);
     let (mut document, mut piece) = (Vec::new(), Vec::new());
     loop {
         let more = text.write_piece(view, epoch, &mut piece)?;
@@ -128,10 +139,30 @@ pub(crate) fn rows_read_once(view: &View) -> Vec<PairRow<'_, Vec<EndRow<'_>>>> {
     pairs.chain(unpaired).collect()
 }
 
+/// What the document has before its pairs.
 #[derive(Serialize)]
-struct PairsDocument<'a> {
+struct DocumentHead<'a> {
+    /// `None` for a host that was read once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a HostRow<'a>>,
     matched: usize,
     summed: usize,
+    problems: Vec<ProblemRow<'a>>,
+}
+
+impl<'a> DocumentHead<'a> {
+    fn new(source: RowSource<'a>, host: Option<&'a HostRow<'a>>, matched: usize) -> DocumentHead<'a> {
+        let problems = source.view().problems.iter();
+        let problems = problems.map(|problem| ProblemRow::new(problem, source.epoch()));
+        let summed = source.view().scene.overflow.pairs;
+        DocumentHead { host, matched, summed, problems: problems.collect() }
+    }
+}
+
+#[derive(Serialize)]
+struct PairsDocument<'a> {
+    #[serde(flatten)]
+    head: DocumentHead<'a>,
     pairs: AllPairs<'a>,
     unpaired: Vec<PairRow<'a, [EndRow<'a>; 1]>>,
 }
@@ -141,8 +172,7 @@ impl<'a> PairsDocument<'a> {
         let scene = &source.view().scene;
         let visible = scene.single.iter().filter(|(side, _)| !side.hidden);
         PairsDocument {
-            matched: scene.pairs.len(),
-            summed: scene.overflow.pairs,
+            head: DocumentHead::new(source, None, scene.pairs.len()),
             pairs: AllPairs(source),
             unpaired: visible.map(|(side, why)| PairRow::unpaired(side, *why)).collect(),
         }
@@ -170,6 +200,11 @@ pub struct PairsAnswer {
     /// The number of pairs beyond the limit of series, which the answer leaves out.
     #[serde(default)]
     pub summed: u64,
+    #[serde(default)]
+    pub host: HostRow<'static>,
+    /// The problems, the most severe first.
+    #[serde(default)]
+    pub problems: Vec<ProblemRow<'static>>,
     pub pairs: Vec<PairRow<'static>>,
 }
 

@@ -22,6 +22,7 @@ mod ifla {
     pub(super) const IFNAME: u16 = 3;
     pub(super) const MTU: u16 = 4;
     pub(super) const LINK: u16 = 5;
+    pub(super) const QDISC: u16 = 6;
     pub(super) const MASTER: u16 = 10;
     pub(super) const OPERSTATE: u16 = 16;
     pub(super) const LINKINFO: u16 = 18;
@@ -55,6 +56,9 @@ const NETNSA_NSID: u16 = 1;
 /// The value of IFLA_NETKIT_PAIRING for a device without a peer, from linux/if_link.h.
 const NETKIT_DEVICE_SINGLE: u32 = 1;
 
+/// IFF_UP in the width of `ifi_flags`.
+const IFF_UP: u32 = libc::IFF_UP as u32;
+
 /// IF_OPER_UP in the width of IFLA_OPERSTATE.
 const IF_OPER_UP: u8 = libc::IF_OPER_UP as u8;
 
@@ -84,7 +88,9 @@ pub struct LinkMessage {
 /// Reads the payload of RTM_NEWLINK; `None` if it violates the protocol.
 pub fn link(payload: &[u8]) -> Option<LinkMessage> {
     let (header, attributes) = payload.split_at_checked(IFINFOMSG)?;
-    let mut link = Link { ifindex: number(&header[4..8])?, ..Link::default() };
+    let flags: u32 = number(&header[8..12])?;
+    let enabled = flags & IFF_UP != 0;
+    let mut link = Link { ifindex: number(&header[4..8])?, enabled, ..Link::default() };
     let (mut target, mut moved, mut errors) = (None, false, Errors::default());
     for attribute in NlasIterator::new(attributes) {
         let (kind, value) = split(attribute)?;
@@ -92,6 +98,7 @@ pub fn link(payload: &[u8]) -> Option<LinkMessage> {
             ifla::IFNAME => link.name = Name::from_bytes(value)?,
             ifla::ADDRESS => link.address = Mac::from_bytes(value),
             ifla::MTU => link.mtu = number(value)?,
+            ifla::QDISC => link.qdisc = Name::from_bytes(value).unwrap_or_default(),
             ifla::LINK => link.iflink = Some(number(value)?).filter(|&index| index != 0),
             ifla::MASTER => link.master = Some(number(value)?).filter(|&index| index != 0),
             ifla::OPERSTATE => link.up = *value.first()? == IF_OPER_UP,

@@ -44,6 +44,11 @@ impl<T: Ord> Counts<T> {
         self.counts.get(value).copied().unwrap_or(0)
     }
 
+    /// Returns each value that occurs at least once and is not below `from`, in ascending order.
+    pub(crate) fn keys_from(&self, from: T) -> impl Iterator<Item = &T> {
+        self.counts.range(from..).map(|(value, _)| value)
+    }
+
     /// Returns each value that occurs at least once, in ascending order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &T> {
         self.counts.keys()

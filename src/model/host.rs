@@ -11,10 +11,12 @@ use super::lack::Lack;
 use super::ledger::LabelSet;
 use super::link::{End, NetnsId};
 use super::owners::Evidence;
+use super::problems::{self, Problems};
 use super::topology::TopologyChange;
 use super::view::{Source, Status, Stranded, View};
 use super::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 mod absent_engines;
@@ -47,6 +49,7 @@ pub struct Host {
     finals: Finals,
     schedule: Schedule,
     shown: Presentation,
+    problems: Problems,
     status: Status,
     /// The second implementation, which evaluates everything each time; see `oracle`.
     #[cfg(test)]
@@ -65,6 +68,7 @@ impl Host {
             finals: Finals::default(),
             schedule: Schedule::default(),
             shown: Presentation::default(),
+            problems: Problems::default(),
             status: Status::default(),
         }
     }
@@ -347,15 +351,33 @@ impl Host {
     }
 
     fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {
+        let mut ended = None;
         let result = answer.map(|samples| {
             self.status.bad_messages += samples.bad_messages;
             self.known.ledger.sample_host(&samples.counters);
-            if let Some(length) = self.schedule.end_tick(now) {
+            ended = self.schedule.end_tick(now);
+            if let Some(length) = ended {
                 self.known.ledger.tick(now, length, self.config.peak_window);
             }
             self.schedule.spent = samples;
         });
         self.status.set_result(Source::Counters, result.map_err(Lack::failure), took);
+        if let Some(length) = ended {
+            self.find_problems(length, now);
+        }
+    }
+
+    /// Lists the problems at the end of a tick of this length.
+    fn find_problems(&mut self, length: Duration, now: Duration) {
+        let Host { known, problems, status, config, .. } = self;
+        let Knowledge { ledger, attribution, owners, .. } = known;
+        let rates = |ends: [End; 2]| ledger.place(ends[0]).and_then(|(account, _)| ledger.latest(account).1);
+        problems.drops.tick(ledger.dropping(), length, rates, now);
+        let mut found = attribution.problems();
+        found.extend(problems.drops.found(|ends| attribution.shown(ends[0])));
+        found.extend(problems::of_stranded(owners.stranded()));
+        found.extend(problems::of_sources(status));
+        problems.update(found, config.hold_back, now);
     }
 
     fn begin_resync(&mut self, reason: Option<&'static str>, now: Duration) -> Vec<Request> {
@@ -381,7 +403,10 @@ impl Host {
 
     /// Returns what to show; `None` before the first resync is complete.
     pub fn view(&self) -> Option<View> {
-        self.is_ready().then(|| self.shown.view(&self.known, &self.reading, self.schedule.ticked))
+        self.is_ready().then(|| {
+            let view = self.shown.view(&self.known, &self.reading, self.schedule.ticked);
+            View { problems: Arc::clone(self.problems.listed()), ..view }
+        })
     }
 
     /// Returns true if there may be a container or a pod of a runtime to show.

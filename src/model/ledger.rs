@@ -6,9 +6,10 @@
 
 use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
-use super::peak::Rates;
+use super::peak::{Rates, per_second};
 use super::series::{OTHER, OutputLimits};
 use super::slab::Slab;
+use super::view::DropRates;
 use super::workload::Workload;
 use crate::model::policy::TRANSIT;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,18 @@ pub(crate) struct Ledger {
     unattributed: Vec<Unattributed>,
     /// The length of `unattributed` after the last call of [`attribute_late`](Ledger::attribute_late).
     asked_late: usize,
+    /// The pairs that have dropped packets in the last tick, in the order of their accounts.
+    dropping: Vec<Dropping>,
+}
+
+/// A pair that has dropped packets in the last tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dropping {
+    pub account: AccountId,
+    pub ends: [End; 2],
+    /// The packets that the first side was to receive, and those that it has sent.
+    pub packets: [u64; 2],
+    pub rates: DropRates,
 }
 
 /// The limits on what is shown.
@@ -423,8 +436,14 @@ impl Ledger {
 
     /// Records the rates of the tick that ends now and took `length`, and drops those older than `window`.
     pub(crate) fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
-        for account in self.accounts.values_mut() {
-            account.counted.end_tick(&account.ends, length);
+        self.dropping.clear();
+        for (id, account) in self.accounts.iter_mut() {
+            let packets = account.counted.end_tick(&account.ends, length);
+            if packets != [0, 0] {
+                let [receive, transmit] = packets.map(|packets| per_second(packets, length));
+                let rates = DropRates { receive, transmit };
+                self.dropping.push(Dropping { account: id, ends: account.ends, packets, rates });
+            }
             if account.held.is_none() {
                 for total in account.totals.into_iter().flatten() {
                     if let Some(total) = self.book.workloads.get_mut(total) {
@@ -439,6 +458,11 @@ impl Ledger {
             }
             total.peaks.forget(now, window);
         }
+    }
+
+    /// Returns the pairs that have dropped packets in the last tick, in the order of their accounts.
+    pub(crate) fn dropping(&self) -> &[Dropping] {
+        &self.dropping
     }
 
     /// Returns the ends of the pairs with traffic that bypasses the port: the end in a namespace has

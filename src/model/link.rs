@@ -261,6 +261,10 @@ pub struct Link {
     pub mtu: u32,
     /// True if the attribute IFLA_OPERSTATE is IF_OPER_UP.
     pub up: bool,
+    /// True if the flag IFF_UP is set: the administrative state is up.
+    pub enabled: bool,
+    /// The attribute IFLA_QDISC: the kind of the root queue discipline, in bytes.
+    pub qdisc: Name,
     /// The attribute IFLA_CARRIER_CHANGES: ups and downs together.
     pub carrier_changes: u32,
     /// The attribute IFLA_STATS64 of the message.
@@ -272,6 +276,12 @@ impl Link {
     /// (`linkwatch_do_dev`): a veth is made without one, which is the first change.
     pub(super) fn has_carrier(&self) -> bool {
         self.up || self.carrier_changes > 0 && self.carrier_changes.is_multiple_of(2)
+    }
+
+    /// Returns true if the end of a pair had its carrier before or has it now: a link is made without one,
+    /// which is the first change.
+    pub(crate) fn was_up(&self) -> bool {
+        self.up || self.carrier_changes >= 2
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) mod owners;
 pub(crate) mod pairing;
 pub(crate) mod peak;
 pub(crate) mod policy;
+pub(crate) mod problems;
 pub(crate) mod series;
 pub(crate) mod slab;
 pub(crate) mod text;

@@ -55,6 +55,11 @@ pub(crate) const LEAVING: Duration = Duration::from_secs(2);
 pub(crate) const KEPT_UNATTRIBUTED: Duration = Duration::from_secs(10);
 /// The greatest number of dead pairs that wait for their owner.
 pub(crate) const UNATTRIBUTED: usize = 4096;
+/// The time within which a pair has dropped packets that drops them now.
+pub(crate) const DROPS_WITHIN: Duration = Duration::from_secs(15);
+/// The number of hold-backs for which a link is in a bad state before that is a problem: engines set
+/// interfaces up, and take them down, in steps.
+pub(crate) const SETTLED: u32 = 3;
 /// The time for which an engine is missing, though a container's cgroup proves that it is on this host,
 /// before that is reported: another engine's address may turn out to be its own.
 pub(crate) const ENGINE_ABSENT_FOR: Duration = Duration::from_secs(2);

@@ -57,6 +57,11 @@ impl<T> Slab<T> {
         self.slots.iter().enumerate().filter_map(|(id, value)| Some((id as u32, value.as_ref()?)))
     }
 
+    /// Returns every value with its number for modification, in the order of the numbers.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
+        self.slots.iter_mut().enumerate().filter_map(|(id, value)| Some((id as u32, value.as_mut()?)))
+    }
+
     /// Returns every value for modification.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().flatten()

@@ -420,7 +420,9 @@ impl Topology {
         let same = |old: &Link, new: &Link| Link { counters: new.counters, ..*old } == *new;
         let changed = |link: &Link| old.get(&link.ifindex).is_none_or(|old| !same(old, link));
         let changed: Vec<Link> = new.values().map(|link| **link).filter(changed).collect();
-        let differ = |link: &&Link| old.get(&link.ifindex).is_none_or(|old| differs(old, link));
+        // No event of links reports another queue discipline (RTM_NEWQDISC does).
+        let reported = |old: &Link, new: &Link| differs(old, &Link { qdisc: old.qdisc, ..*new });
+        let differ = |link: &&Link| old.get(&link.ifindex).is_none_or(|old| reported(old, link));
         let differing = changed.iter().filter(differ).map(|link| link.ifindex);
         let differ: Vec<u32> = gone.iter().copied().chain(differing).collect();
         let change = match gone.is_empty() && changed.is_empty() && !partial && !doubted {

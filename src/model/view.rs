@@ -6,13 +6,14 @@ use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Master, Name};
 use super::pairing::{EndState, Role};
 use super::peak::Rates;
+use super::problems::Problem;
 use super::workload::{Runtime, Workload};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The state of the host at one time: a scene, and the numbers that belong to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct View {
     /// The pairs, workloads and networks with their names. The allocation stays the same as long as only
     /// numbers change.
@@ -37,6 +38,21 @@ pub struct View {
     pub ticked: Duration,
     /// The members that are in another namespace than they were to share, by id.
     pub stranded: Vec<Stranded>,
+    /// The pairs that have dropped packets in the last tick, each as its index in `scene.pairs` with the
+    /// rates of both directions; in ascending order.
+    pub dropping: Vec<(u32, DropRates)>,
+    /// The problems of the host, the most severe first. The allocation stays the same as long as nothing
+    /// changes.
+    pub problems: Arc<Vec<Problem>>,
+}
+
+/// The rates at which a pair drops packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DropRates {
+    /// Packets per second that were to be received.
+    pub receive: u64,
+    /// Packets per second that were to be sent.
+    pub transmit: u64,
 }
 
 /// The total that one side of a pair is booked to.
@@ -56,12 +72,21 @@ impl View {
             && self.rates == other.rates
             && self.workloads == other.workloads
             && self.peaks == other.peaks
+            && self.dropping == other.dropping
+            && Arc::ptr_eq(&self.problems, &other.problems)
     }
 
     /// Returns the rates of a pair in the last tick, as seen by one side.
     pub fn own_rates(&self, pair: usize, side: usize) -> Option<Rates> {
         let rates = self.rates.get(pair).copied().flatten()?;
         Some(if side == 0 { rates } else { rates.of_peer() })
+    }
+
+    /// Returns the rates at which a pair has dropped packets in the last tick, as seen by one side.
+    pub fn own_drops(&self, pair: usize, side: usize) -> DropRates {
+        let found = self.dropping.binary_search_by_key(&pair, |(index, _)| *index as usize);
+        let rates = found.map_or_else(|_| DropRates::default(), |at| self.dropping[at].1);
+        if side == 0 { rates } else { DropRates { receive: rates.transmit, transmit: rates.receive } }
     }
 
     /// Returns the index in `workloads` of the total that one side of a pair is booked to, if no other pair
@@ -186,6 +211,12 @@ pub enum StrandedReason {
 impl Stranded {
     /// Returns what is wrong and what to do, in one sentence.
     pub fn sentence(&self) -> String {
+        let (text, remedy) = self.parts();
+        format!("{text}; {remedy}")
+    }
+
+    /// Returns what is wrong, and what to do.
+    pub(crate) fn parts(&self) -> (String, String) {
         let Stranded { member, target, reason } = self;
         let full = |workload: &Workload| format!("{}/{}", workload.runtime.as_str(), workload.title());
         let (name, other) = (member.title(), target.title());
@@ -199,10 +230,11 @@ impl Stranded {
                 (format!("the container {short}"), "was removed or replaced", format!("make {name} anew"))
             }
         };
-        format!(
-            "{} is in a network namespace that no other workload is in: {target}, whose network it was to share, {event}; {remedy}",
+        let text = format!(
+            "{} is in a network namespace that no other workload is in: {target}, whose network it was to share, {event}",
             full(member)
-        )
+        );
+        (text, remedy)
     }
 }
 
@@ -378,6 +410,8 @@ pub struct Status {
     pub series: SeriesStatus,
     /// The number of requests to each engine, by call.
     pub engine_requests: BTreeMap<(Runtime, &'static str), u64>,
+    /// The version of each engine that has answered; empty if it does not report one.
+    pub engines: BTreeMap<Runtime, String>,
 }
 
 impl Status {

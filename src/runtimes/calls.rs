@@ -18,6 +18,8 @@ struct Figures {
     refused: BTreeMap<Call, u16>,
     /// The calls with an entry that could not be read in the last answer.
     damaged: BTreeSet<Call>,
+    /// The version that the engine has reported.
+    engine_version: String,
 }
 
 impl Calls {
@@ -54,6 +56,16 @@ impl Calls {
     pub(crate) fn note_damaged(&self, call: Call, damaged: bool) -> bool {
         let set = &mut self.figures().damaged;
         if damaged { set.insert(call) } else { set.remove(call) }
+    }
+
+    /// Notes the version that the engine reports.
+    pub(crate) fn note_engine_version(&self, version: &str) {
+        version.clone_into(&mut self.figures().engine_version);
+    }
+
+    /// Returns the version that the engine has reported last; empty if it has reported none.
+    pub(crate) fn engine_version(&self) -> String {
+        self.figures().engine_version.clone()
     }
 
     /// Returns true if the call was not allowed when it was last made.

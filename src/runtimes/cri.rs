@@ -17,6 +17,7 @@ mod watch;
 
 use crate::model::inventory::EngineInventory;
 use crate::model::lack::{Lack, LackReason};
+use crate::model::text::one_line;
 use crate::model::workload::Claims;
 use crate::runtimes::calls::Calls;
 pub use connection::{CriConnection, Question};
@@ -331,6 +332,8 @@ impl Cri {
     async fn connect(&self, endpoint: &CriEndpoint) -> Result<CriConnection, Error> {
         let connection = CriConnection::open(endpoint, self.question).await?.counted_by(&self.calls);
         let version = connection.ask(VersionRequest::default(), self.question).await?;
+        let engine = format!("{} {}", version.runtime_name, version.runtime_version);
+        self.calls.note_engine_version(one_line(&engine).trim());
         tracing::debug!(
             %endpoint,
             name = version.runtime_name,

@@ -360,6 +360,7 @@ impl Docker {
         if self.address.kind != kind {
             return Err(Trouble::OtherKind);
         }
+        caller.calls.note_engine_version(&one_line(&answer.text("Version")));
         let version =
             agreed(&answer.text("ApiVersion")).ok_or(bollard::errors::Error::APIVersionParseError {})?;
         Ok(format!("/v{version}"))

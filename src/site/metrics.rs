@@ -4,6 +4,7 @@
 //! when the socket takes it ([`PieceSource`]). Answers share what belongs to the scene: the label blocks
 //! ([`Layouts`]), and the compressed sections of an [`Exposition`].
 
+use super::about::About;
 use super::readers::{Lease, Reader, Readers};
 use crate::collector::{Handle, Snapshot};
 use crate::exposition::cadvisor::CadvisorTables;
@@ -85,6 +86,7 @@ pub(crate) enum Refusal {
 }
 
 struct Writer {
+    about: Arc<About>,
     telemetry: Telemetry,
     pool: Pool,
     readers: Readers,
@@ -132,12 +134,13 @@ impl PreparedText {
 impl Metrics {
     pub(crate) fn new(
         collector: Handle,
+        about: Arc<About>,
         options: MetricsOptions,
         connections: Connections,
         sandbox: &[(&'static str, &str)],
     ) -> Result<Metrics, prometheus::Error> {
-        let scrapes = SharedTexts::new(options, connections.clone(), sandbox)?;
-        let queries = SharedTexts::new(options, connections, sandbox)?;
+        let scrapes = SharedTexts::new(Arc::clone(&about), options, connections.clone(), sandbox)?;
+        let queries = SharedTexts::new(about, options, connections, sandbox)?;
         Ok(Metrics { collector, created: options.created, scrapes, queries })
     }
 
@@ -204,11 +207,13 @@ impl Metrics {
 
 impl SharedTexts {
     fn new(
+        about: Arc<About>,
         options: MetricsOptions,
         connections: Connections,
         sandbox: &[(&'static str, &str)],
     ) -> Result<SharedTexts, prometheus::Error> {
         let writer = Writer {
+            about,
             telemetry: Telemetry::new(sandbox)?,
             pool: Pool::default(),
             readers: Readers::default(),
@@ -235,7 +240,8 @@ impl Writer {
             Kind::Pairs(ref query) => {
                 let view = snapshot.view.as_ref().ok_or(Refusal::NotReady)?;
                 let version = self.versions.of(snapshot, view);
-                let text = PairsText::new(view, snapshot.epoch, query);
+                let host = self.about.host.with_engines(&snapshot.status);
+                let text = PairsText::new(view, snapshot.epoch, host, query);
                 let snapshot = Arc::clone(snapshot);
                 let pairs = PairsPieces { snapshot, text: Some(text), pool: self.pool.clone() };
                 return Ok((encoded(pairs, wanted), Some(version)));

@@ -11,6 +11,7 @@
 mod feed;
 mod frame;
 
+use super::about::About;
 use super::metrics::Refusal;
 use crate::collector::{Handle, Snapshot};
 use crate::server::Encoding;
@@ -26,8 +27,6 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
-
-pub use feed::About;
 
 /// The greatest number of clients at a time.
 const CLIENTS: usize = 64;
@@ -83,9 +82,9 @@ struct Client {
 }
 
 impl Streams {
-    pub(crate) fn new(collector: Handle, about: About) -> Streams {
+    pub(crate) fn new(collector: Handle, about: Arc<About>) -> Streams {
         let permits = Arc::new(Semaphore::new(CLIENTS));
-        Streams(Arc::new(Inner { collector, about: Arc::new(about), permits, state: Arc::default() }))
+        Streams(Arc::new(Inner { collector, about, permits, state: Arc::default() }))
     }
 
     /// Answers a request for the stream.

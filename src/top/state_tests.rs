@@ -13,7 +13,7 @@ fn with(names_and_rates: &[(&str, u64)]) -> ViewState {
 
 fn update(names_and_rates: &[(&str, u64)]) -> Update {
     let pair = |&(name, rate): &(&str, u64)| pair_of(name, name.bytes().map(u32::from).sum(), rate, 0);
-    Update::Pairs(PairsAnswer { summed: 0, pairs: names_and_rates.iter().map(pair).collect() })
+    Update::Pairs(PairsAnswer { pairs: names_and_rates.iter().map(pair).collect(), ..PairsAnswer::default() })
 }
 
 fn shown(state: &mut ViewState, height: usize) -> Vec<String> {

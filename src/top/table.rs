@@ -213,7 +213,7 @@ mod tests {
     use crate::top::tests::{bridge_pair, pair_of};
 
     fn some(pairs: Vec<PairRow<'static>>) -> Vec<TableRow> {
-        rows(PairsAnswer { summed: 0, pairs }, Vec::new())
+        rows(PairsAnswer { pairs, ..PairsAnswer::default() }, Vec::new())
     }
 
     fn order(rows: &[TableRow], column: Column, falling: bool) -> Vec<&str> {
@@ -256,7 +256,10 @@ mod tests {
         let mut rows = some(vec![pair_of("web", 1, 1, 2)]);
         for receive in 2..=2 * HISTORY as u64 {
             rows = super::rows(
-                PairsAnswer { summed: 0, pairs: vec![pair_of("web", 1, receive, 2), bridge_pair()] },
+                PairsAnswer {
+                    pairs: vec![pair_of("web", 1, receive, 2), bridge_pair()],
+                    ..PairsAnswer::default()
+                },
                 rows,
             );
         }
@@ -266,7 +269,8 @@ mod tests {
             rows[0].history.iter().rev().take(3).map(|rates| rates.receive_bytes_per_second).collect();
         assert_eq!(last, [240, 240, 239]);
         assert!(rows[1].history.is_empty());
-        let rows = super::rows(PairsAnswer { summed: 0, pairs: vec![pair_of("web", 2, 1, 2)] }, rows);
+        let rows =
+            super::rows(PairsAnswer { pairs: vec![pair_of("web", 2, 1, 2)], ..PairsAnswer::default() }, rows);
         assert_eq!(rows[0].history.len(), 1, "another ifindex is another pair");
     }
 

@@ -89,9 +89,9 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
         networks: Vec::new(),
         others: vec![counted; scene.others.len()],
         overflow: Default::default(),
-        stranded: Vec::new(),
         ticked: std::time::Duration::ZERO,
         scene: Arc::new(scene),
+        ..View::default()
     }
 }
 

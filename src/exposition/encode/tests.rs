@@ -63,9 +63,9 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         rates: vec![None; scene.pairs.len()],
         others: Vec::new(),
         overflow: Default::default(),
-        stranded: Vec::new(),
         ticked: Duration::ZERO,
         scene: Arc::new(scene),
+        ..View::default()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::model::link::{Counters, Link, LinkKind, Name};
 use crate::model::pairing::{EndState, Role};
 use crate::model::peak::Rates;
 use crate::model::text::Readable;
-use crate::model::view::{PairTotal, ShownPair, ShownSide, View};
+use crate::model::view::{DropRates, PairTotal, ShownPair, ShownSide, View};
 use crate::model::workload::Workload;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -27,7 +27,6 @@ pub struct PairRow<'a, E = [EndRow<'a>; 2]> {
 pub struct EndRow<'a> {
     #[serde(flatten)]
     pub place: PlaceRow<'a>,
-    pub carrier_changes: Option<u32>,
     /// The kernel's running counters; of an interface only where the host was read once.
     pub counters: Option<CounterRow>,
     /// True if other pairs carry the labels of this interface as well: the totals and the peaks of the labels
@@ -59,6 +58,12 @@ pub struct PlaceRow<'a> {
     pub mtu: Option<u32>,
     /// True if the operational state is up.
     pub up: Option<bool>,
+    /// True if the administrative state is up.
+    pub enabled: Option<bool>,
+    /// The ups and downs of the carrier, together.
+    pub carrier_changes: Option<u32>,
+    /// The kind of the root queue discipline.
+    pub qdisc: Option<Cow<'a, str>>,
     pub address: Option<Cow<'a, str>>,
     /// The driver: `veth` or `netkit`.
     pub kind: Option<Cow<'a, str>>,
@@ -128,6 +133,12 @@ pub struct RateRow {
     pub transmit_bytes_per_second: u64,
     /// Packets.
     pub transmit_packets_per_second: u64,
+    /// Packets that were to be received and were dropped; absent from peaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_packets_dropped_per_second: Option<u64>,
+    /// Packets that were sent and dropped; absent from peaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transmit_packets_dropped_per_second: Option<u64>,
 }
 
 /// A view, and what it takes to make rows of it.
@@ -152,6 +163,11 @@ impl<'a> RowSource<'a> {
 
     pub(crate) fn view(self) -> &'a View {
         self.view
+    }
+
+    /// Returns the time at which the view's times begin, since 1970 began; `None` if the host was read once.
+    pub(crate) fn epoch(self) -> Option<Duration> {
+        self.epoch
     }
 
     /// Returns the total that a side of a pair is booked to.
@@ -207,11 +223,12 @@ impl<'a> RowSource<'a> {
         // The namespaces of interfaces are not read at each scrape.
         let is_read = link.is_some() && (shown.role == Role::Port || self.epoch.is_none());
         EndRow {
-            carrier_changes: link.map(|link| link.carrier_changes),
             counters: is_read.then(|| CounterRow::of_link(&self.view.samples[pair][side])),
             shared: self.total(pair, side).is_some_and(|total| total.shared),
             totals: self.total_row(pair, side),
-            rates: self.rates(pair, side).map(RateRow::new),
+            rates: self
+                .rates(pair, side)
+                .map(|rates| RateRow::new(rates).with_drops(self.view.own_drops(pair, side))),
             peaks: self.peaks(pair, side).map(RateRow::new),
             place,
         }
@@ -221,8 +238,7 @@ impl<'a> RowSource<'a> {
 impl<'a> PairRow<'a, [EndRow<'a>; 1]> {
     /// Returns the row of an end without a pair; `state` says why it has none.
     pub(crate) fn unpaired(side: &'a ShownSide, state: EndState) -> Self {
-        let carrier_changes = side.link.as_ref().map(|link| link.carrier_changes);
-        let end = EndRow { place: PlaceRow::new(side), carrier_changes, ..EndRow::default() };
+        let end = EndRow { place: PlaceRow::new(side), ..EndRow::default() };
         PairRow { state: state.as_str().into(), ends: [end] }
     }
 }
@@ -252,6 +268,9 @@ impl<'a> PlaceRow<'a> {
             name: link.map(|link| displayed(&link.name)),
             mtu: link.map(|link| link.mtu),
             up: link.map(|link| link.up),
+            enabled: link.map(|link| link.enabled),
+            carrier_changes: link.map(|link| link.carrier_changes),
+            qdisc: link.map(|link| displayed(&link.qdisc)).filter(|kind| !kind.is_empty()),
             address: link.and_then(|link| link.address).map(|address| address.to_string().into()),
             kind: link.and_then(|link| driver(link.kind)),
             bridge: switch.map(|switch| displayed(&switch.name)),
@@ -347,6 +366,15 @@ impl RateRow {
             receive_packets_per_second: rates.receive_packets,
             transmit_bytes_per_second: rates.transmit_bytes,
             transmit_packets_per_second: rates.transmit_packets,
+            ..RateRow::default()
+        }
+    }
+
+    fn with_drops(self, drops: DropRates) -> RateRow {
+        RateRow {
+            receive_packets_dropped_per_second: Some(drops.receive),
+            transmit_packets_dropped_per_second: Some(drops.transmit),
+            ..self
         }
     }
 }

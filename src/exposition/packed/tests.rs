@@ -59,9 +59,9 @@ fn view(containers: &[String]) -> View {
         networks: Vec::new(),
         others: Vec::new(),
         overflow: Default::default(),
-        stranded: Vec::new(),
         ticked: Duration::ZERO,
         scene: Arc::new(scene),
+        ..View::default()
     }
 }
 

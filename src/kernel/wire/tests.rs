@@ -56,6 +56,8 @@ fn a_hosts_end_is_read_as_the_kernel_sends_it() {
         address: Mac::parse("02:00:00:00:00:11"),
         mtu: 1_400,
         up: true,
+        enabled: true,
+        qdisc: Name::from_bytes(b"noqueue").unwrap(),
         carrier_changes: 2,
         counters: FIVE_EACH_WAY,
     };
@@ -90,6 +92,8 @@ fn an_end_of_a_netkit_is_read_as_the_kernel_sends_it() {
         address: Mac::parse("02:00:00:00:00:01"),
         mtu: 1_500,
         up: true,
+        enabled: true,
+        qdisc: Name::from_bytes(b"noqueue").unwrap(),
         carrier_changes: 2,
         counters,
     };

@@ -12,6 +12,8 @@ use crate::model::link::{End, Name, NetnsId};
 use crate::model::owners::{Evidence, Owners, ProcessSearch};
 use crate::model::pairing::{EndState, Role};
 use crate::model::policy::HOLD_BACK_GENERATED;
+use crate::model::problems::Found;
+use crate::model::problems::links::{self, SegmentAddress};
 use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_PORT, OF_AN_INFO, Trust};
 use crate::model::topology::Topology;
 use crate::model::view::{Ownership, ShownPair, ShownSide};
@@ -79,6 +81,20 @@ pub(super) struct Sums {
     pub containers: usize,
     /// The number of pairs that the user would see were there room for them.
     pub summed: usize,
+    /// The first ends of the pairs that are shown and have a problem that their links show.
+    pub troubled: Counts<End>,
+    /// The first ends of the pairs that are shown, by the address of the interface on its bridge.
+    pub addresses: Counts<(SegmentAddress, End)>,
+    /// The addresses that several of these pairs have.
+    pub shared_addresses: BTreeSet<SegmentAddress>,
+}
+
+impl Sums {
+    /// Returns the first ends of the pairs that are shown and have this address on one bridge.
+    fn with_address(&self, address: SegmentAddress) -> impl Iterator<Item = End> {
+        let from = (address, End { netns: NetnsId::Host, ifindex: 0 });
+        self.addresses.keys_from(from).take_while(move |(other, _)| *other == address).map(|(_, end)| *end)
+    }
 }
 
 /// The row of one pair: where it is shown, and what it waits for.
@@ -179,6 +195,23 @@ impl Attribution {
     pub(super) fn listed(&self) -> impl Iterator<Item = (&Arc<ShownPair>, AccountId)> {
         let listed = self.rows.values().filter(|row| row.placement == ShownIn::Listed);
         listed.map(|row| (&row.shown, row.account))
+    }
+
+    /// Returns the pair with this first end if it is shown.
+    pub(super) fn shown(&self, first: End) -> Option<&ShownPair> {
+        let row = self.rows.get(&first).filter(|row| row.placement == ShownIn::Listed)?;
+        Some(&row.shown)
+    }
+
+    /// Returns the problems that links of pairs show.
+    pub(super) fn problems(&self) -> Vec<Found> {
+        let Sums { troubled, shared_addresses, .. } = &self.sums;
+        let own = troubled.keys().filter_map(|&first| self.shown(first)).flat_map(links::of_pair);
+        let shared = shared_addresses.iter().flat_map(|&address| {
+            let pairs = self.sums.with_address(address).filter_map(|first| self.shown(first));
+            links::of_address(address, &pairs.collect::<Vec<_>>())
+        });
+        own.chain(shared).collect()
     }
 
     /// Returns the ends without a pair, in order, with the reason.
@@ -310,6 +343,15 @@ impl Attribution {
             ShownIn::Overflow => step(&mut sums.summed, 1),
             ShownIn::Listed => {
                 let ports = row.shown.ports().filter(|(_, port, _)| port.link.is_some() && !port.hidden);
+                sums.troubled.change(first, usize::from(links::is_troubled(&row.shown)), there);
+                if let Some(address) = links::segment_address(&row.shown) {
+                    sums.addresses.change((address, first), 1, there);
+                    let is_shared = sums.with_address(address).nth(1).is_some();
+                    match is_shared {
+                        true => _ = sums.shared_addresses.insert(address),
+                        false => _ = sums.shared_addresses.remove(&address),
+                    }
+                }
                 step(&mut sums.ports, ports.count());
                 step(&mut sums.containers, row.shown.sides.iter().filter(is_container).count());
                 for ownership in &row.ownerships {

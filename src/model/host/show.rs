@@ -3,10 +3,10 @@
 use super::input::Config;
 use super::knowledge::{Evaluated, Knowledge};
 use super::reading::Reading;
-use crate::model::ledger::{AccountId, TotalId};
+use crate::model::ledger::{AccountId, Dropping, TotalId};
 use crate::model::link::{Counters, End, Errors};
 use crate::model::series::{self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO};
-use crate::model::view::{OtherLink, PairTotal, Scene, SeriesStatus, ShownOverflow, View};
+use crate::model::view::{DropRates, OtherLink, PairTotal, Scene, SeriesStatus, ShownOverflow, View};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,6 +47,18 @@ struct SceneVersion {
     overflow: (bool, bool),
 }
 
+/// Returns the pairs that have dropped packets, by their index.
+fn dropping(accounts: &[AccountId], dropping: &[Dropping]) -> Vec<(u32, DropRates)> {
+    if dropping.is_empty() {
+        return Vec::new();
+    }
+    let rates = |account: &AccountId| {
+        let at = dropping.binary_search_by_key(account, |dropping| dropping.account).ok()?;
+        Some(dropping[at].rates)
+    };
+    (0..).zip(accounts).filter_map(|(index, account)| Some((index, rates(account)?))).collect()
+}
+
 impl Presentation {
     /// Returns what is shown; `ticked` is when the last tick ended.
     pub(super) fn view(&self, known: &Knowledge, reading: &Reading, ticked: Duration) -> View {
@@ -67,6 +79,8 @@ impl Presentation {
             overflow: known.ledger.overflow(),
             ticked,
             stranded: known.owners.stranded().cloned().collect(),
+            dropping: dropping(accounts, known.ledger.dropping()),
+            problems: Arc::default(),
             scene: Arc::clone(scene),
         }
     }

@@ -37,8 +37,9 @@ impl Counted {
 
     /// Ends a tick of this length, for which the host's ends were read. An end on the host has sent at least
     /// what its peer had received one tick earlier, unless packets bypass it. Where both ends count each
-    /// frame, it has also received at least what its peer had sent.
-    pub(super) fn end_tick(&mut self, ends: &[End; 2], length: Duration) {
+    /// frame, it has also received at least what its peer had sent. Returns the packets that were dropped in
+    /// the tick: those that the first side was to receive, and those that it has sent.
+    pub(super) fn end_tick(&mut self, ends: &[End; 2], length: Duration) -> [u64; 2] {
         for side in 0..2 {
             let port = ends[1 - side].netns == NetnsId::Host && ends[side].netns != NetnsId::Host;
             let of_port = &self.highest[1 - side];
@@ -56,6 +57,7 @@ impl Counted {
             transmit_bytes: per_second(transmit.bytes, length),
             transmit_packets: per_second(transmit.packets, length),
         });
+        [receive.dropped, transmit.dropped]
     }
 
     /// Records the counters of an end as read now.

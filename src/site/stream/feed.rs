@@ -1,37 +1,19 @@
 //! The events of the stream: the whole state for a new client, and then the changes of each tick.
 
 use crate::collector::Snapshot;
+use crate::exposition::json::host::HostRow;
+use crate::exposition::json::problem::ProblemRow;
 use crate::exposition::json::row::PlaceRow;
 use crate::model::link::End;
 use crate::model::pairing::Role;
 use crate::model::peak::Rates;
-use crate::model::view::{Scene, ShownPair, Source, SourceStatus, View};
+use crate::model::problems::{Problem, Subject};
+use crate::model::view::{DropRates, Scene, ShownPair, ShownSide, Source, SourceStatus, View};
+use crate::site::about::About;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-/// The facts about the exporter that do not change while it runs.
-#[derive(Clone, Debug)]
-pub struct About {
-    /// The length of a tick.
-    interval: Duration,
-    /// The missing capabilities with which the exporter would see more.
-    lacks: Vec<&'static str>,
-    /// The identifier of this start of this exporter; pairs have other identifiers in another one.
-    instance: String,
-}
-
-impl About {
-    /// Returns the facts about an exporter that starts now, with the length of its ticks and the capabilities
-    /// that it lacks.
-    pub fn new(interval: Duration, lacks: Vec<&'static str>) -> About {
-        // A clock before 1970 counts as 1970; the process id still distinguishes the instance.
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let instance = format!("{:x}.{:x}", now.as_micros(), std::process::id());
-        About { interval, lacks, instance }
-    }
-}
+use std::time::Duration;
 
 /// The state of the pairs, as it was last sent.
 pub(super) struct Feed {
@@ -44,6 +26,8 @@ pub(super) struct Feed {
     pairs: Vec<StreamedNumbers>,
     ids: Ids,
     sources: Vec<SourceRow>,
+    problems: Arc<Vec<Problem>>,
+    host: HostRow<'static>,
 }
 
 /// The pairs' identifiers, by their ends. No identifier is used twice while the exporter runs.
@@ -65,6 +49,8 @@ struct StreamedNumbers {
 #[derive(Clone, Default, PartialEq)]
 struct Numbers {
     rates: Option<Rates>,
+    /// The rates of dropped packets in the last tick.
+    drop_rates: DropRates,
     peaks: Option<Rates>,
     /// Dropped packets in total: received, transmitted.
     dropped: [u64; 2],
@@ -84,7 +70,11 @@ struct StreamedState<'a> {
 struct Now<'a> {
     time: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a HostRow<'static>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sources: Option<&'a [SourceRow]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<Vec<ProblemRow<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     summed: Option<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -93,28 +83,47 @@ struct Now<'a> {
     appeared: Vec<StreamedPair<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changed: Vec<StreamedPair<'a>>,
-    rates: Vec<FlowRow>,
+    rates: Vec<RatesRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    peaks: Vec<FlowRow>,
+    peaks: Vec<PeaksRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dropped: Vec<[u64; 3]>,
 }
 
-/// A pair's id; bytes a second received and transmitted, packets a second received and transmitted. All four
-/// are null where they are not known.
+/// A pair's id; bytes a second received and transmitted, packets a second received and transmitted, dropped
+/// packets a second that were to be received and transmitted. All six are null where they are not known.
 #[derive(Serialize)]
-struct FlowRow([Option<u64>; 5]);
+struct RatesRow([Option<u64>; 7]);
 
-impl FlowRow {
-    fn new(id: u64, rates: Option<Rates>) -> FlowRow {
-        let of = |number: fn(Rates) -> u64| rates.map(number);
-        FlowRow([
-            Some(id),
-            of(|rates| rates.receive_bytes),
-            of(|rates| rates.transmit_bytes),
-            of(|rates| rates.receive_packets),
-            of(|rates| rates.transmit_packets),
-        ])
+/// A pair's id; the highest bytes a second received and transmitted, packets a second received and
+/// transmitted. All four are null where they are not known.
+#[derive(Serialize)]
+struct PeaksRow([Option<u64>; 5]);
+
+/// Returns bytes a second received and transmitted, and packets a second received and transmitted.
+fn flow(rates: Option<Rates>) -> [Option<u64>; 4] {
+    let of = |number: fn(Rates) -> u64| rates.map(number);
+    [
+        of(|rates| rates.receive_bytes),
+        of(|rates| rates.transmit_bytes),
+        of(|rates| rates.receive_packets),
+        of(|rates| rates.transmit_packets),
+    ]
+}
+
+impl RatesRow {
+    fn new(id: u64, numbers: &Numbers) -> RatesRow {
+        let [a, b, c, d] = flow(numbers.rates);
+        let dropped = |packets: u64| numbers.rates.map(|_| packets);
+        let DropRates { receive, transmit } = numbers.drop_rates;
+        RatesRow([Some(id), a, b, c, d, dropped(receive), dropped(transmit)])
+    }
+}
+
+impl PeaksRow {
+    fn new(id: u64, peaks: Option<Rates>) -> PeaksRow {
+        let [a, b, c, d] = flow(peaks);
+        PeaksRow([Some(id), a, b, c, d])
     }
 }
 
@@ -139,13 +148,15 @@ impl Feed {
     pub(super) fn new(about: Arc<About>, ids: Ids, snapshot: &Snapshot) -> Option<Feed> {
         let view = snapshot.view.as_ref()?;
         let mut feed = Feed {
-            about,
             epoch: snapshot.epoch,
             ticked: view.ticked,
             scene: Arc::default(),
             pairs: Vec::new(),
             ids,
             sources: source_rows(snapshot),
+            host: about.host.with_engines(&snapshot.status),
+            problems: Arc::clone(&view.problems),
+            about,
         };
         feed.replace_scene(&view.scene);
         for (pair, streamed) in feed.pairs.iter_mut().enumerate() {
@@ -169,6 +180,8 @@ impl Feed {
         let pairs = || self.scene.pairs.iter().zip(&self.pairs);
         let mut now = Now::new(self);
         now.sources = Some(&self.sources);
+        now.host = Some(&self.host);
+        now.problems = Some(self.problem_rows());
         now.summed = Some(self.scene.overflow.pairs);
         now.appeared = pairs().map(|(shown, streamed)| StreamedPair::new(shown, streamed)).collect();
         for streamed in &self.pairs {
@@ -190,11 +203,16 @@ impl Feed {
         let sources = source_rows(snapshot);
         let other_sources = self.sources != sources;
         self.sources = sources;
+        let host = self.about.host.with_engines(&snapshot.status);
+        let other_host = std::mem::replace(&mut self.host, host.clone()) != host;
+        let other_problems = self.problems != view.problems;
+        self.problems = Arc::clone(&view.problems);
         let other_summed = self.scene.overflow.pairs != view.scene.overflow.pairs;
         let change = match Arc::ptr_eq(&self.scene, &view.scene) {
             true => SceneChange::default(),
             false => self.replace_scene(&view.scene),
         };
+        let has_other_pairs = !change.vanished.is_empty() || !change.appeared.is_empty();
         let mut news = Vec::with_capacity(self.pairs.len());
         for (pair, streamed) in self.pairs.iter_mut().enumerate() {
             let numbers = Numbers::new(view, pair, streamed.subject);
@@ -204,6 +222,8 @@ impl Feed {
         }
         let mut now = Now::new(self);
         now.sources = other_sources.then_some(&self.sources);
+        now.host = other_host.then_some(&self.host);
+        now.problems = (other_problems || has_other_pairs).then(|| self.problem_rows());
         now.summed = other_summed.then_some(self.scene.overflow.pairs);
         now.vanished = change.vanished;
         let row = |&pair: &usize| StreamedPair::new(&self.scene.pairs[pair], &self.pairs[pair]);
@@ -213,6 +233,29 @@ impl Feed {
             now.add_changes(*id, before, numbers);
         }
         Some(json(&now))
+    }
+
+    /// Returns the rows of the problems, with the identifiers of the pairs that they are about.
+    fn problem_rows(&self) -> Vec<ProblemRow<'_>> {
+        let row = |problem| {
+            let pair = |ends: &[End; 2]| self.ids.known.get(ends).copied();
+            let pairs = self.pairs_of(problem).iter().filter_map(pair).collect();
+            ProblemRow { pairs, ..ProblemRow::new(problem, Some(self.epoch)) }
+        };
+        self.problems.iter().map(row).collect()
+    }
+
+    /// Returns the pairs that a problem is about: its own, or those of its workload.
+    fn pairs_of(&self, problem: &Problem) -> Vec<[End; 2]> {
+        let Subject { runtime: Some(runtime), workload, pair: None, .. } = &problem.subject else {
+            return problem.subject.pair.into_iter().collect();
+        };
+        let is_its = |side: &ShownSide| {
+            let ownership = side.ownership.as_ref().filter(|_| side.role == Role::Interface);
+            ownership.is_some_and(|known| known.owner.runtime == *runtime && known.owner.title() == *workload)
+        };
+        let pairs = self.scene.pairs.iter().filter(|pair| pair.sides.iter().any(is_its));
+        pairs.map(|pair| pair.sides.each_ref().map(|side| side.end)).collect()
     }
 
     /// Replaces the scene; returns the pairs that have appeared, vanished and changed.
@@ -265,6 +308,7 @@ impl Numbers {
         let counted = view.own_counters(pair, side);
         Numbers {
             rates: view.own_rates(pair, side),
+            drop_rates: view.own_drops(pair, side),
             peaks: view.own_peaks(pair, side),
             dropped: [counted.receive_dropped, counted.transmit_dropped],
         }
@@ -275,7 +319,9 @@ impl Now<'_> {
     fn new(feed: &Feed) -> Self {
         Now {
             time: (feed.epoch + feed.ticked).as_millis() as f64 / 1e3,
+            host: None,
             sources: None,
+            problems: None,
             summed: None,
             vanished: Vec::new(),
             appeared: Vec::new(),
@@ -288,11 +334,11 @@ impl Now<'_> {
 
     /// Adds the differences of a pair's numbers.
     fn add_changes(&mut self, id: u64, before: &Numbers, now: &Numbers) {
-        if now.rates != before.rates {
-            self.rates.push(FlowRow::new(id, now.rates));
+        if (now.rates, now.drop_rates) != (before.rates, before.drop_rates) {
+            self.rates.push(RatesRow::new(id, now));
         }
         if now.peaks != before.peaks {
-            self.peaks.push(FlowRow::new(id, now.peaks));
+            self.peaks.push(PeaksRow::new(id, now.peaks));
         }
         if now.dropped != before.dropped {
             let [receive, transmit] = now.dropped;

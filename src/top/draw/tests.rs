@@ -9,7 +9,7 @@ use ratatui::buffer::Buffer;
 
 fn state_of(pairs: Vec<PairRow<'static>>) -> ViewState {
     let mut state = ViewState::new("http://localhost:10736".into(), Duration::from_secs(1));
-    state.apply(Update::Pairs(PairsAnswer { summed: 0, pairs }), Duration::ZERO);
+    state.apply(Update::Pairs(PairsAnswer { pairs, ..PairsAnswer::default() }), Duration::ZERO);
     state
 }
 
@@ -31,7 +31,7 @@ fn three() -> ViewState {
         state_of(vec![pair_of("web", 7, 51_200, 1_000), pair_of("db", 11, 10, 900_000), bridge_pair()]);
     for rate in [0, 10_000, 900_000] {
         let pairs = vec![pair_of("web", 7, 51_200, 1_000), pair_of("db", 11, 10, rate), bridge_pair()];
-        state.apply(Update::Pairs(PairsAnswer { summed: 0, pairs }), Duration::ZERO);
+        state.apply(Update::Pairs(PairsAnswer { pairs, ..PairsAnswer::default() }), Duration::ZERO);
     }
     state
 }
@@ -116,7 +116,11 @@ fn pairs_that_there_is_no_room_for_are_said() {
     {
         let mut state = three();
         state.apply(
-            Update::Pairs(PairsAnswer { summed, pairs: vec![pair_of("web", 1, 1, 1)] }),
+            Update::Pairs(PairsAnswer {
+                summed,
+                pairs: vec![pair_of("web", 1, 1, 1)],
+                ..PairsAnswer::default()
+            }),
             Duration::ZERO,
         );
         let shown = lines(&painted(&mut state, 0, 120, 6));

@@ -3,6 +3,7 @@ use crate::model::ledger::{LabelSet, Traffic};
 use crate::model::link::Counters;
 use crate::model::link::{Link, Name, NetnsId};
 use crate::model::pairing::EndState;
+use crate::model::problems::{ProblemKind, Severity};
 use crate::model::view::PairTotal;
 use crate::model::view::{Ownership, ShownSide, Status};
 use crate::model::workload::{Runtime, Workload};
@@ -55,7 +56,6 @@ fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
         networks: Vec::new(),
         others: Vec::new(),
         overflow: Default::default(),
-        stranded: Vec::new(),
         ticked: Duration::from_secs(second),
         scene: Arc::new(Scene {
             pair_totals: pairs.iter().map(|pair| [None, Some(total(pair))]).collect(),
@@ -63,12 +63,13 @@ fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
             workloads: workloads.into_iter().map(Arc::new).collect(),
             ..Scene::default()
         }),
+        ..View::default()
     };
     Snapshot { view: Some(view), status: Status::default(), epoch: Duration::from_secs(1_000) }
 }
 
 fn feed(first: &Snapshot) -> Feed {
-    let about = About::new(Duration::from_secs(1), vec!["CAP_NET_ADMIN"]);
+    let about = About::new(Duration::from_secs(1), vec!["CAP_NET_ADMIN"], HostRow::default());
     Feed::new(Arc::new(about), Ids::default(), first).unwrap()
 }
 
@@ -81,15 +82,15 @@ fn a_tick_tells_only_of_what_is_other_than_before() {
     let pairs = |web, db| [(pair(1, "web"), web), (pair(2, "db"), db)];
     let mut feed = feed(&snapshot(1, &pairs(50, 0)));
     let state = told(&feed.state());
-    assert_eq!(state["rates"], json!([[1, 50, 0, 5, 0], [2, 0, 0, 0, 0]]));
+    assert_eq!(state["rates"], json!([[1, 50, 0, 5, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]]));
     assert_eq!(state["peaks"], json!([[1, 900, 0, 0, 0], [2, 900, 0, 0, 0]]));
     assert_eq!(state["lacks"], json!(["CAP_NET_ADMIN"]));
     let news = told(&feed.tick(&snapshot(2, &pairs(500, 0))).unwrap());
-    assert_eq!(news, json!({ "time": 1_002.0, "rates": [[1, 500, 0, 50, 0]] }));
+    assert_eq!(news, json!({ "time": 1_002.0, "rates": [[1, 500, 0, 50, 0, 0, 0]] }));
     assert!(feed.tick(&snapshot(2, &pairs(500, 0))).is_none(), "no tick is told twice");
     let news = told(&feed.tick(&snapshot(3, &pairs(500, 0))).unwrap());
     assert_eq!(news["rates"], json!([]), "500 bytes in one second again");
-    assert_eq!(told(&feed.state())["rates"], json!([[1, 500, 0, 50, 0], [2, 0, 0, 0, 0]]));
+    assert_eq!(told(&feed.state())["rates"], json!([[1, 500, 0, 50, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]]));
 }
 
 #[test]
@@ -113,10 +114,13 @@ fn four_pairs_that_share_their_labels_have_rates_of_their_own_and_no_peaks() {
     let pairs = |sent: [u64; 4]| [1, 2, 3, 4].map(|nsid| (pair(nsid, "twin"), sent[nsid as usize - 1]));
     let mut feed = feed(&snapshot(1, &pairs([0, 0, 0, 10])));
     let state = told(&feed.state());
-    assert_eq!(state["rates"], json!([[1, 0, 0, 0, 0], [2, 0, 0, 0, 0], [3, 0, 0, 0, 0], [4, 10, 0, 1, 0]]));
+    assert_eq!(
+        state["rates"],
+        json!([[1, 0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0], [4, 10, 0, 1, 0, 0, 0]])
+    );
     assert_eq!(state["peaks"], Value::Null, "the peaks are those of all four together");
     let news = told(&feed.tick(&snapshot(2, &pairs([100, 40, 0, 10]))).unwrap());
-    assert_eq!(news["rates"], json!([[1, 100, 0, 10, 0], [2, 40, 0, 4, 0]]));
+    assert_eq!(news["rates"], json!([[1, 100, 0, 10, 0, 0, 0], [2, 40, 0, 4, 0, 0, 0]]));
 }
 
 #[test]
@@ -137,4 +141,60 @@ fn of_a_hidden_end_no_name_is_told() {
     let state = feed(&snapshot(1, &[(hidden, 0)])).state();
     assert!(!state.contains("secret") && !state.contains("eth0") && state.contains("veth1"), "{state}");
     assert_eq!(told(&state)["appeared"][0]["ends"][1]["netns"], "nsid-1");
+}
+
+#[test]
+fn a_problem_comes_with_the_pairs_that_it_is_about_and_goes_as_a_whole_list() {
+    let pairs = [(pair(1, "web"), 0), (pair(2, "db"), 0), (pair(3, "web"), 0)];
+    let problem = |subject: Subject| Problem {
+        kind: ProblemKind::LinkDown,
+        severity: Severity::Critical,
+        subject,
+        since: Duration::from_secs(5),
+        text: "wrong".into(),
+        remedy: "mend it".into(),
+    };
+    let with = |second: u64, pairs: &[(ShownPair, u64)], problems: Vec<Problem>| {
+        let mut snapshot = snapshot(second, pairs);
+        snapshot.view.as_mut().unwrap().problems = Arc::new(problems);
+        snapshot
+    };
+    let of_pair = problem(Subject::pair(&pairs[1].0));
+    let of_workload = problem(Subject::workload(&Workload::named(Runtime::Docker, "web")));
+    let of_source = problem(Subject { source: Some(Source::Cri), ..Subject::default() });
+    let mut feed = feed(&with(1, &pairs, vec![of_pair.clone()]));
+    let state = told(&feed.state());
+    let subject = json!({
+        "runtime": "docker", "workload": "db", "device": "veth2", "netns": "", "interface": "eth0", "collector": "",
+    });
+    let expected = json!([{
+        "kind": "link_down", "severity": "critical", "subject": subject, "pairs": [2], "since": 1005.0,
+        "text": "wrong", "remedy": "mend it",
+    }]);
+    assert_eq!(state["problems"], expected);
+    let ids = |news: Value| {
+        let rows = news["problems"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["pairs"].clone()).collect::<Vec<_>>()
+    };
+    let all = vec![of_pair.clone(), of_workload, of_source];
+    let news = told(&feed.tick(&with(2, &pairs, all.clone())).unwrap());
+    assert_eq!(ids(news), [json!([2]), json!([1, 3]), Value::Null]);
+    let news = told(&feed.tick(&with(3, &pairs, all.clone())).unwrap());
+    assert_eq!(news.get("problems"), None, "the same as before");
+    let news = told(&feed.tick(&with(4, &pairs[..2], all)).unwrap());
+    assert_eq!(ids(news), [json!([2]), json!([1]), Value::Null], "a pair has gone");
+    let news = told(&feed.tick(&with(5, &pairs[..2], Vec::new())).unwrap());
+    assert_eq!(news["problems"], json!([]));
+}
+
+#[test]
+fn dropped_packets_are_told_in_the_direction_of_the_workload() {
+    let pairs = [(pair(1, "web"), 50), (pair(2, "db"), 0)];
+    let mut dropping = snapshot(1, &pairs);
+    // The port is the first side: it sends what the container is to receive.
+    dropping.view.as_mut().unwrap().dropping = vec![(1, DropRates { receive: 2, transmit: 30 })];
+    let mut feed = feed(&dropping);
+    assert_eq!(told(&feed.state())["rates"], json!([[1, 50, 0, 5, 0, 0, 0], [2, 0, 0, 0, 0, 30, 2]]));
+    let news = told(&feed.tick(&snapshot(2, &pairs)).unwrap());
+    assert_eq!(news["rates"], json!([[2, 0, 0, 0, 0, 0, 0]]));
 }

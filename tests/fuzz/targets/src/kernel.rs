@@ -3,7 +3,7 @@
 use netlink_packet_core::ParseableParametrized;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressAttribute;
-use netlink_packet_route::link::{LinkAttribute, LinkInfo, State, Stats64};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, State, Stats64};
 use netlink_packet_route::nsid::NsidAttribute;
 use netlink_packet_route::stats::StatsAttribute;
 use veth_exporter::testing::kernel::answer::{NetlinkAnswer, Until};
@@ -75,7 +75,8 @@ fn link_of_another_implementation(payload: &[u8]) -> Option<LinkMessage> {
         return None;
     };
     let about_link = u8::from(theirs.header.interface_family) == 0;
-    let mut link = Link { ifindex: theirs.header.index, ..Link::default() };
+    let enabled = theirs.header.flags.contains(LinkFlags::Up);
+    let mut link = Link { ifindex: theirs.header.index, enabled, ..Link::default() };
     let (mut errors, mut target, mut moved) = (Errors::default(), None, false);
     for attribute in theirs.attributes {
         match attribute {
@@ -86,6 +87,9 @@ fn link_of_another_implementation(payload: &[u8]) -> Option<LinkMessage> {
                 link.address = address.filter(|bytes| bytes.iter().any(|byte| *byte != 0)).map(Mac);
             }
             LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+            LinkAttribute::Qdisc(kind) => {
+                link.qdisc = Name::from_bytes(kind.as_bytes()).unwrap_or_default();
+            }
             LinkAttribute::Link(index) => link.iflink = Some(index).filter(|&index| index != 0),
             LinkAttribute::Controller(index) => link.master = Some(index).filter(|&index| index != 0),
             LinkAttribute::OperState(state) => link.up = state == State::Up,

@@ -147,9 +147,9 @@ pub fn packed(input: &[u8]) {
             networks: Vec::new(),
             others: Vec::new(),
             overflow: Default::default(),
-            stranded: Vec::new(),
             ticked: Duration::ZERO,
             scene: Arc::clone(&scene),
+            ..View::default()
         }
     };
     let views = [of(&|_| 0), of(&|index| numbers[index]), of(&|index| numbers[index] + (index as u64) % 2)];
@@ -251,7 +251,7 @@ fn view(names: &Names<'_>) -> View {
         others: Vec::new(),
         overflow: Default::default(),
         ticked: Duration::ZERO,
-        stranded: Vec::new(),
+        ..View::default()
     }
 }
 

@@ -121,7 +121,7 @@ fn server() -> &'static Path {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let (handle, _exits) = collector::start(config(), TICK, kernel(), []).expect("a collector");
-                let about = About::new(TICK, Vec::new());
+                let about = About::new(TICK, Vec::new(), Default::default());
                 let gate = Arc::new(Gate::new(WebConfig::default()).expect("a gate"));
                 let limits = MetricsOptions { max_requests: 8, created: true };
                 let routes = Routes::new(None, None, "/metrics");
