@@ -36,7 +36,7 @@ export function members(all) {
 }
 
 export function end(of) {
-  const { name, kind, netns, nsid, ifindex, address, mtu, up, bridge, master, master_kind: masterKind, qdisc, carrier_changes: changes } = of;
+  const { name, kind, netns, nsid, ifindex, address, mtu, up, enabled, bridge, master, master_kind: masterKind, qdisc, carrier_changes: changes } = of;
   const known = (value) => value !== null && value !== undefined;
   return [
     ["Interface", name ?? "cannot be seen", name ?? undefined],
@@ -48,7 +48,7 @@ export function end(of) {
     known(bridge) && ["Bridge", bridge, bridge],
     master && !known(bridge) && ["Master", masterKind ? `${master} (${masterKind})` : master, master],
     known(mtu) && ["MTU", `${mtu} bytes`],
-    known(up) && ["State", up ? "up" : "down"],
+    known(up) && ["State", up ? "up" : enabled === false ? "switched off" : "down"],
     known(qdisc) && ["Queue (qdisc)", qdisc],
     known(changes) && ["Carrier changes", String(changes)],
   ].filter(Boolean);

@@ -74,6 +74,7 @@ export class Model {
 
   takeNumbers(news) {
     this.time = news.time;
+    this.host = news.host ?? this.host;
     this.sources = news.sources ?? this.sources;
     this.summed = news.summed ?? this.summed;
     this.problems = news.problems ?? this.problems;

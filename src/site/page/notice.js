@@ -42,9 +42,9 @@ export class Notices {
     this.place.replaceChildren(...notices.filter(Boolean));
   }
 
-  // Scrolls to the notice about a collector; returns false if there is none.
+  // Scrolls to the notice about a collector, or to the first one; returns false if there is none.
   lead(collector) {
-    const found = [...this.place.children].find(({ dataset }) => dataset.collector === collector) ?? (collector === "events" || collector === "" ? this.place.querySelector(".warn") : null);
+    const found = [...this.place.children].find(({ dataset }) => dataset.collector === collector) ?? this.place.querySelector(".warn");
     found?.scrollIntoView({ block: "center" });
     found?.setAttribute("tabindex", "-1");
     found?.focus({ preventScroll: true });

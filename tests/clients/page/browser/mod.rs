@@ -9,6 +9,7 @@ mod names;
 mod notices;
 mod picture;
 mod rows;
+mod trouble;
 mod widths;
 
 use super::{Host, url};
