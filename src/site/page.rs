@@ -26,7 +26,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const INDEX: &str = include_str!("page/index.html");
 
 /// The page's other files: the name below `/page/`, the content type and the content.
-const FILES: [(&str, &str, &str); 34] = [
+const FILES: [(&str, &str, &str); 35] = [
     ("style.css", CSS, include_str!("page/style.css")),
     ("detail.css", CSS, include_str!("page/detail.css")),
     ("icon.svg", SVG, include_str!("page/icon.svg")),
@@ -37,6 +37,7 @@ const FILES: [(&str, &str, &str); 34] = [
     ("columns.js", SCRIPT, include_str!("page/columns.js")),
     ("commands.js", SCRIPT, include_str!("page/commands.js")),
     ("detail.js", SCRIPT, include_str!("page/detail.js")),
+    ("guard.js", SCRIPT, include_str!("page/guard.js")),
     ("element.js", SCRIPT, include_str!("page/element.js")),
     ("events.js", SCRIPT, include_str!("page/events.js")),
     ("facts.js", SCRIPT, include_str!("page/facts.js")),
@@ -91,7 +92,13 @@ impl Page {
     /// Prepares the page, with links to the paths of these routes.
     pub(crate) fn new(routes: &Routes) -> Page {
         let escaped = |link: String| link.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+        // The browser asks for all modules at once, and not for each one when another has named it.
+        let scripts = FILES.iter().filter(|(name, kind, _)| *kind == SCRIPT && *name != "guard.js");
+        let modules: Vec<String> = scripts
+            .map(|(name, _, _)| format!("<link rel=\"modulepreload\" href=\"{{root}}page/{name}\">"))
+            .collect();
         let index = INDEX
+            .replace("{modules}", &modules.join("\n"))
             .replace("{version}", env!("CARGO_PKG_VERSION"))
             .replace("{metrics}", &escaped(routes.metrics_link()))
             .replace("{root}", &escaped(routes.link("/")));

@@ -28,7 +28,10 @@ class Slot {
   show(entry, index, height) {
     this.entry = entry;
     if (this.node.hidden !== (entry === null)) this.node.hidden = entry === null;
-    if (entry === null) return;
+    if (entry === null) {
+      set(this.node, "aria-selected", null);
+      return;
+    }
     this.node.style.transform = `translateY(${index * height}px)`;
     set(this.node, "aria-rowindex", index + 2);
     set(this.node, "aria-selected", entry.key === this.table.active);

@@ -143,3 +143,16 @@ fn a_page_without_frames_is_drawn_all_the_same() {
     page.wait_until(FIRST, "document.getElementById('live')?.textContent === 'Live'");
     page.wait_until(SOON, &format!("({NAMES}).length === 3"));
 }
+
+#[test]
+fn a_page_of_which_a_file_did_not_arrive_says_so_and_loads_again() {
+    let (host, exporter) = three_without_page();
+    exporter.wait_ready();
+    let mut page = Browser::start(&host.netns).open("about:blank");
+    page.call("Network.setBlockedURLs", serde_json::json!({ "urls": ["*/page/row.js"] }));
+    page.go(&url(&exporter));
+    page.wait_until(FIRST, "document.getElementById('live')?.textContent.includes('did not arrive')");
+    page.call("Network.setBlockedURLs", serde_json::json!({ "urls": [] }));
+    page.wait_until(2 * SOON, &format!("({NAMES}).length === 3"));
+    assert_eq!(page.text("document.getElementById('live').textContent"), "Live");
+}

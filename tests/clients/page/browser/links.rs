@@ -3,7 +3,7 @@
 use super::{CHOSEN, NAMES, SOON, SORTED, TITLE, assert_content, open_at, search, three, three_without_page};
 use lab::Exporter;
 
-const NOTICES: &str = "document.getElementById('notices').textContent";
+const NOTICES: &str = "(document.getElementById('notices')?.textContent ?? '')";
 
 #[test]
 fn a_reload_shows_the_same_search_order_grouping_columns_and_row() {

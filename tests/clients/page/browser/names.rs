@@ -37,7 +37,7 @@ fn hostile_names_are_shown_as_text() {
         page.press("Escape");
     }
     assert_eq!(page.text(&cell(HOSTILE[0], "device")), "<b>\"'&}{");
-    assert_eq!(page.value("document.querySelectorAll('script').length"), 1);
+    assert_eq!(page.value("document.querySelectorAll('script').length"), 2);
     assert_eq!(page.value("document.querySelectorAll('img, b').length"), 0);
     assert_content(&mut page);
 }
@@ -52,7 +52,7 @@ fn the_page_follows_the_programs_rule_for_text_that_misleads() {
     page.wait_until(SOON, &shows(r"a\u{202e}b\u{200b}c"));
     let vectors = std::fs::read_to_string(checkout().join("src/model/text/vectors.json")).unwrap();
     let shown = page.value(&format!(
-        "import(document.querySelector('script[src]').src.replace('main.js', 'format.js'))
+        "import(document.querySelector('script[type=module]').src.replace('main.js', 'format.js'))
             .then(({{ harmless }}) => {vectors}.map((vector) => [vector.text, harmless(vector.text), vector.page]))"
     ));
     let shown = shown.as_array().unwrap();
@@ -80,6 +80,6 @@ fn a_container_with_hostile_labels_is_shown_as_text() {
     page.press("Enter");
     let shown = serde_json::json!(format!("{hostile} / {hostile}"));
     page.wait_until(SOON, &format!("document.getElementById('detail').textContent.includes({shown})"));
-    assert_eq!(page.value("document.querySelectorAll('script').length"), 1);
+    assert_eq!(page.value("document.querySelectorAll('script').length"), 2);
     assert_content(&mut page);
 }
