@@ -120,7 +120,7 @@ export class Chart {
     if (this.at === null || !this.receive.length) {
       set(this.cursor, "d", "");
       const events = this.shown.length ? ` ${plural(this.shown.length, "event")} marked.` : "";
-      say(this.reading, `${this.receive.length ? "" : "No history yet. "}${this.span === "ticks" ? `A value each ${span(this.step)}` : "Means of half a minute"}.${events}`);
+      say(this.reading, `${this.receive.length ? "" : "No history yet. "}${this.span === "ticks" ? `A value each ${this.step < 1 ? `${Math.round(this.step * 1000)} ms` : span(this.step)}` : "Means of half a minute"}.${events}`);
       set(this.plot, "aria-valuenow", LENGTH - 1);
       set(this.plot, "aria-valuetext", this.reading.textContent);
       return;

@@ -21,8 +21,9 @@ import { Workloads } from "./workloads.js";
 // A browser gives a hidden tab no frames; its title still has to say how many problems there are.
 const LATEST = 500;
 
-// Above this many workloads the picture starts folded.
+// Above this many workloads, and in a narrow window, the picture starts folded: the rows come first.
 const CROWD = 100;
+const narrow = matchMedia("(max-width: 760px)");
 
 const model = new Model();
 // The model that is shown: a copy while the page is paused.
@@ -91,12 +92,13 @@ function draw() {
   problems.show(shown);
   table.take(shown.rows);
   say(by("count"), table.terms.length ? `${table.rows.length} of ${shown.rows.length}` : shown.rows.length.toLocaleString("en"));
-  if (wanted !== null) followLink();
-  if (isFolded === null) foldPicture(head.counts(shown).workloads > CROWD);
+  if (folded === null) foldPicture(head.counts(shown).workloads > CROWD || narrow.matches);
   if (!isFolded) picture.show(table.rows, search.value.trim(), others);
   others = false;
   workloads.show(shown, table.terms, table.rows.length === 0);
   events.show(shown, table.terms);
+  table.draw();
+  if (wanted !== null) followLink();
   detail.update(shown);
   remember();
 }
@@ -231,18 +233,21 @@ listen({
   },
 });
 
-// Whether the picture is folded; null until a choice or the number of workloads decides it.
-let isFolded = { yes: true, no: false }[load("folded")] ?? null;
+// The choice to fold the picture; null until there is one.
+let folded = { yes: true, no: false }[load("folded")] ?? null;
+let isFolded = null;
 
 function foldPicture(on) {
+  if (isFolded === on) return;
   isFolded = on;
   by("picture").hidden = on;
   by("fold").setAttribute("aria-expanded", String(!on));
 }
-if (isFolded !== null) foldPicture(isFolded);
+if (folded !== null) foldPicture(folded);
 by("fold").addEventListener("click", () => {
   foldPicture(!isFolded);
-  save("folded", isFolded ? "yes" : "no");
+  folded = isFolded;
+  save("folded", folded ? "yes" : "no");
   others = true;
   draw();
 });

@@ -171,7 +171,7 @@ function curve(x1, y1, x2, y2) {
 function wideSize(width) {
   const left = Math.min(430, Math.floor(width * 0.4));
   const right = width - Math.min(280, Math.floor(width * 0.24));
-  return { left, right, names: left - 174, hubs: width - right - 14, rates: true, flow: 158, line: 25, least: 44 };
+  return { left, right, names: left - 174, hubs: width - right - 14, rates: true, flow: 158, line: 23, least: 44 };
 }
 
 function narrowSize(width) {

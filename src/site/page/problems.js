@@ -53,7 +53,7 @@ export class Problems {
     const head = leads
       ? element("button", { type: "button", class: "lead", "data-problem": `${kind} ${name} ${subject.device ?? ""} ${subject.interface ?? ""}`, click: () => this.lead(problem) }, mark, what, age)
       : element("p", { class: "lead" }, mark, what, age);
-    return element("li", { "data-severity": severity }, head, remedy ? element("p", { class: "remedy" }, remedy) : null);
+    return element("li", { "data-severity": severity, class: problem.pairs?.length ? "has-row" : null }, head, remedy ? element("p", { class: "remedy" }, remedy) : null);
   }
 }
 

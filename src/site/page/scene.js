@@ -1,7 +1,7 @@
 // What the picture shows: the busiest workloads, the networks and bridges that join them, and what flows between.
 
 // The numbers of workloads and of networks that are drawn by themselves; the others are gathered.
-const WORKLOADS = { wide: 11, narrow: 7 };
+const WORKLOADS = { wide: 7, narrow: 5 };
 const HUBS = { wide: 8, narrow: 5 };
 
 const REST = "rest";

@@ -83,7 +83,7 @@ export class Table {
     this.draw();
   }
 
-  // Takes all rows: those that are searched for, in their order and groups.
+  // Takes all rows: those that are searched for, in their order and groups. They are drawn when all above them is.
   take(rows) {
     const wanted = this.terms.join(" ");
     if (rows !== this.source || wanted !== this.wanted) {
@@ -102,7 +102,6 @@ export class Table {
     }
     set(this.grid, "role", this.isGrouped ? "treegrid" : "grid");
     set(this.grid, "aria-rowcount", this.entries.length + 1);
-    this.draw();
   }
 
   // Puts the visible entries into the document.
