@@ -1,9 +1,9 @@
 //! The page at `/`: static files in the binary. Its data come from the stream.
 //!
-//! `stream.js` keeps the connection, `model.js` the state that it reports, `row.js` and `history.js` one row of
-//! it, and the other modules draw that, at most once for each frame: the table has only the visible rows in the
-//! document, the picture the busiest workloads, with the others gathered. `permalink.js` keeps the choices in
-//! the URL. No element is made from markup; a name is a text node or an attribute.
+//! `stream.js` keeps the connection, `model.js` the state that it reports, `row.js` and `history.js` one row
+//! of it, and the other modules draw that, at most once for each frame: the table has only the visible rows
+//! in the document, the picture the busiest workloads, with the others gathered. `permalink.js` keeps the
+//! choices in the URL. No element is made from markup; a name is a text node or an attribute.
 
 use super::api::client_has;
 use super::routes::Routes;
