@@ -161,6 +161,7 @@ follow({
 
 function pause(on) {
   shown = on ? model.frozen() : model;
+  detail.totals.paused = on;
   others = true;
   by("pause").setAttribute("aria-pressed", String(on));
   say(by("pause"), on ? "Go on" : "Pause");

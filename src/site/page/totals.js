@@ -10,6 +10,8 @@ export class Totals {
   timer = 0;
   request = null;
   row = null;
+  // While the page is paused no answer is shown.
+  paused = false;
 
   // `show` gets what the API answers about the row, or null.
   constructor(show) {
@@ -18,7 +20,7 @@ export class Totals {
 
   // Follows the totals of a row until another one is followed, or null.
   follow(row) {
-    const again = this.row !== null && row !== null && this.row.pair.id === row.pair.id && this.row.side === row.side;
+    const again = this.row !== null && this.row.pair === row?.pair && this.row.side === row?.side;
     this.row = row;
     if (again) return;
     clearTimeout(this.timer);
@@ -32,7 +34,7 @@ export class Totals {
     this.request = request;
     const answer = await fetchPair(row, request.signal);
     if (request !== this.request || this.row === null) return;
-    if (answer !== undefined) this.show(answer);
+    if (answer !== undefined && !this.paused) this.show(answer);
     this.timer = setTimeout(() => this.ask(), EVERY);
   }
 }

@@ -1,6 +1,7 @@
 //! The page in a real Chromium, as a person uses it.
 
 mod connection;
+mod contract;
 mod details;
 mod groups;
 mod keys;
