@@ -103,6 +103,16 @@ pub(crate) struct Serve {
     #[arg(long = "peak.window", env = "VETH_EXPORTER_PEAK_WINDOW", value_name = "DURATION",
           default_value = "60s", value_parser = duration)]
     pub(crate) peak_window: Duration,
+    /// Whether the rates of each workload in the last hour are kept for the page: 500 bytes each
+    #[arg(
+        long = "collector.history",
+        env = "VETH_EXPORTER_COLLECTOR_HISTORY",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        hide_possible_values = true
+    )]
+    pub(crate) history: bool,
     /// Limit of veth series, 0 for none; further pairs are summed under other
     #[arg(
         long = "limits.series",

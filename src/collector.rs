@@ -38,8 +38,8 @@ use crate::runtimes::named;
 use crate::runtimes::process::Processes;
 use asking::{answer_all, resolve, sample_all, take_final_samples};
 pub(crate) use engine::{Engine, LookedUp};
-pub(crate) use handle::Handle;
 use handle::{AskSignals, Message};
+pub(crate) use handle::{Handle, Histories};
 pub(crate) use listening::watch_exits;
 use listening::{listen, watch_names};
 use reports::{Line, Report};
@@ -270,6 +270,7 @@ impl Collector {
                 Ok(Message::ScrapeWithOthers(reply)) => self.begin_others(reply),
                 Ok(Message::NextTick(reply)) => self.at_tick.push(reply),
                 // A receiver that no longer waits is no error.
+                Ok(Message::Histories(reply)) => _ = reply.send(self.host.histories()),
                 Ok(Message::Turn(reply)) => _ = reply.send(()),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}

@@ -212,6 +212,7 @@ impl ServeSettings {
                 limits: OutputLimits {
                     series: if flags.series == 0 { usize::MAX } else { flags.series },
                     interfaces: if flags.interfaces == 0 { usize::MAX } else { flags.interfaces },
+                    history: flags.history,
                 },
             },
             host: HostSettings::resolve(flags.sources, environment),
@@ -233,7 +234,7 @@ impl TopSettings {
                     naming: Naming { labels: flags.sources.name_from_label.clone() },
                     ..Filter::default()
                 },
-                limits: OutputLimits::default(),
+                limits: OutputLimits { history: false, ..OutputLimits::default() },
             },
             colors: !environment.no_color,
             host: HostSettings::resolve(flags.sources, environment),

@@ -91,6 +91,7 @@ impl Site {
             }
             Route::Cadvisor => self.metrics.answer_as_cadvisor(Encoding::negotiate(request.headers())).await,
             Route::Pairs => api::answer(&self.metrics, request).await,
+            Route::Events => api::answer_events(&self.collector, request).await,
             Route::Stream => self.streams.answer(request, connection).await,
             Route::Redirect => self.redirect(),
         }

@@ -3,6 +3,7 @@
 use super::Snapshot;
 use super::backlog::InboxSlot;
 use crate::model::host::Input;
+use crate::model::ledger::{HistorySteps, LabelSet};
 use crate::model::workload::Runtime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,10 +20,15 @@ pub(super) enum Message {
     ScrapeWithOthers(oneshot::Sender<Arc<Snapshot>>),
     /// A request for the snapshot at the end of the next tick.
     NextTick(oneshot::Sender<Arc<Snapshot>>),
+    /// A request for the rates of all workloads in the last hour.
+    Histories(oneshot::Sender<Histories>),
     /// A request for a sign of life, which the loop answers at once.
     Turn(oneshot::Sender<()>),
     Stop,
 }
+
+/// The labels of workloads, each with its rates in the last hour.
+pub(crate) type Histories = Vec<(Arc<LabelSet>, HistorySteps)>;
 
 /// The interface between the rest of the program and a running collector; clones share the collector.
 #[derive(Clone)]
@@ -56,6 +62,13 @@ impl Handle {
     pub async fn next_tick(&self) -> Option<Arc<Snapshot>> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::NextTick(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Returns the rates of all workloads in the last hour; `None` if the collector has stopped.
+    pub(crate) async fn histories(&self) -> Option<Histories> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Histories(reply)).ok()?;
         answer.await.ok()
     }
 

@@ -1,6 +1,8 @@
 //! Pairs as JSON: the document of `/api/v1/pairs` and of `list --format json`, and its rows. Pure.
 //! docs/api.md describes the document, and docs/api.schema.json defines it.
 
+pub(crate) mod container;
+pub(crate) mod event;
 pub(crate) mod host;
 pub(crate) mod problem;
 mod query;
@@ -9,6 +11,8 @@ mod writer;
 
 use crate::exposition::pieces::PIECE;
 use crate::model::view::View;
+use container::{RestartsRow, VethlessRow};
+use event::EventRow;
 use host::HostRow;
 use problem::ProblemRow;
 use row::{EndRow, PairRow, RowSource};
@@ -117,6 +121,22 @@ pub(crate) fn to_json(
     }
 }
 
+/// Returns the document of the last events.
+///
+/// # Errors
+/// None that are known of: a row can be written to memory.
+pub(crate) fn events_to_json(view: &View, epoch: Duration) -> Result<Vec<u8>, serde_json::Error> {
+    let events = view.condition.events.iter().map(|event| EventRow::new(event, epoch));
+    let mut text = serde_json::to_vec(&EventsDocument { events: events.collect() })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+#[derive(Serialize)]
+struct EventsDocument<'a> {
+    events: Vec<EventRow<'a>>,
+}
+
 /// Returns the document of all pairs of a host that was read once, for people as well as for programs.
 ///
 /// # Errors
@@ -148,14 +168,25 @@ struct DocumentHead<'a> {
     matched: usize,
     summed: usize,
     problems: Vec<ProblemRow<'a>>,
+    /// The containers without a veth of their own.
+    workloads: Vec<VethlessRow<'a>>,
+    restarts: Vec<RestartsRow<'a>>,
 }
 
 impl<'a> DocumentHead<'a> {
     fn new(source: RowSource<'a>, host: Option<&'a HostRow<'a>>, matched: usize) -> DocumentHead<'a> {
-        let problems = source.view().problems.iter();
-        let problems = problems.map(|problem| ProblemRow::new(problem, source.epoch()));
-        let summed = source.view().scene.overflow.pairs;
-        DocumentHead { host, matched, summed, problems: problems.collect() }
+        let (view, epoch) = (source.view(), source.epoch());
+        let problems = view.condition.problems.iter().map(|problem| ProblemRow::new(problem, epoch));
+        let vethless = view.condition.vethless.iter().map(|container| VethlessRow::new(container, epoch));
+        let restarts = view.condition.restarts.iter().map(|restarts| RestartsRow::new(restarts, epoch));
+        DocumentHead {
+            host,
+            matched,
+            summed: view.scene.overflow.pairs,
+            problems: problems.collect(),
+            workloads: vethless.collect(),
+            restarts: restarts.collect(),
+        }
     }
 }
 
@@ -205,6 +236,11 @@ pub struct PairsAnswer {
     /// The problems, the most severe first.
     #[serde(default)]
     pub problems: Vec<ProblemRow<'static>>,
+    /// The containers without a veth of their own.
+    #[serde(default)]
+    pub workloads: Vec<VethlessRow<'static>>,
+    #[serde(default)]
+    pub restarts: Vec<RestartsRow<'static>>,
     pub pairs: Vec<PairRow<'static>>,
 }
 

@@ -8,7 +8,7 @@ use super::link::Name;
 use super::naming::Naming;
 use super::pairing::Role;
 use super::view::{ShownPair, ShownSide};
-use super::workload::{Claims, Runtime, Workload};
+use super::workload::{Claims, ContainerNetwork, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -92,6 +92,13 @@ impl Filter {
             self.strip_workload(&mut joined.member);
             self.strip_workload(&mut joined.target);
         }
+        for container in &mut claims.vethless {
+            self.strip_workload(&mut container.workload);
+            if let ContainerNetwork::Of(owner) = &mut container.network {
+                self.strip_workload(owner);
+            }
+        }
+        claims.vethless.retain(|container| self.shows_owner(&container.workload));
         claims.networks.iter_mut().for_each(|network| label::bound(&mut network.name));
         claims.own.iter_mut().for_each(|backroom| label::bound(&mut backroom.name));
     }

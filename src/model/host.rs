@@ -8,19 +8,22 @@
 
 use super::event::Event;
 use super::lack::Lack;
-use super::ledger::LabelSet;
+use super::ledger::{HistorySteps, LabelSet};
 use super::link::{End, NetnsId};
+use super::lives::Lives;
 use super::owners::Evidence;
-use super::problems::{self, Problems};
+use super::problems::{self, Problems, Subject, Transition};
+use super::recent_events::RecentEvents;
 use super::topology::TopologyChange;
-use super::view::{Source, Status, Stranded, View};
-use super::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
+use super::view::{Condition, Source, Status, Stranded, View};
+use super::workload::{Claim, Claims, Expected, LifeChange, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod absent_engines;
 mod attribution;
+mod containers;
 mod finals;
 mod input;
 mod knowledge;
@@ -32,6 +35,7 @@ mod schedule;
 mod show;
 mod unconfirmed;
 
+use containers::ShownContainers;
 use finals::Finals;
 pub use input::{Config, Input, Learning, Links, Located, Location, Request, Samples};
 pub(crate) use input::{LookFailure, ProcessInNetns};
@@ -49,7 +53,10 @@ pub struct Host {
     finals: Finals,
     schedule: Schedule,
     shown: Presentation,
+    containers: ShownContainers,
     problems: Problems,
+    lives: Lives,
+    events: RecentEvents,
     status: Status,
     /// The second implementation, which evaluates everything each time; see `oracle`.
     #[cfg(test)]
@@ -68,7 +75,10 @@ impl Host {
             finals: Finals::default(),
             schedule: Schedule::default(),
             shown: Presentation::default(),
+            containers: ShownContainers::default(),
             problems: Problems::default(),
+            lives: Lives::default(),
+            events: RecentEvents::default(),
             status: Status::default(),
         }
     }
@@ -162,6 +172,7 @@ impl Host {
             Input::Expected { runtime, expected, containers } => {
                 self.take_expected(runtime, expected, containers, now);
             }
+            Input::Lives(changes) => self.take_lives(changes, now),
             Input::Samples { answer, took } => self.take_samples(answer, took, now),
             Input::FinalCounters(counters) => {
                 for (ifindex, counters) in &counters {
@@ -199,6 +210,12 @@ impl Host {
         let evaluated = known.evaluate(config, reading.started, everything, now);
         self.status.claims_rejected = known.claims_rejected();
         self.status.series = self.shown.update(&evaluated, known, config);
+        self.containers.update(known, &self.lives, &config.filter);
+        for change in known.ledger.take_changes() {
+            let shown = change.ends.and_then(|ends| known.attribution.shown(ends[0]));
+            let device = shown.map_or_else(String::new, |pair| Subject::pair(pair).device);
+            self.events.add_pair(change, device, now);
+        }
         known.absent_engines.report(&known.evidence, &mut self.status, config, now);
         let mut requests = reading.request_links(&evaluated.settled, known, config.learning);
         requests.extend(known.request_engines(now));
@@ -367,17 +384,38 @@ impl Host {
         }
     }
 
+    /// Takes the starts and ends of containers that an engine has reported.
+    fn take_lives(&mut self, changes: Vec<LifeChange>, now: Duration) {
+        for mut change in changes {
+            self.config.filter.strip_workload(&mut change.workload);
+            if self.config.filter.shows_owner(&change.workload) {
+                self.lives.take_change(change.clone(), now);
+                self.events.add_life(&change, &self.lives, now);
+            }
+        }
+        self.schedule.gather(true, &self.config, now);
+    }
+
     /// Lists the problems at the end of a tick of this length.
     fn find_problems(&mut self, length: Duration, now: Duration) {
-        let Host { known, problems, status, config, .. } = self;
-        let Knowledge { ledger, attribution, owners, .. } = known;
+        let Host { known, problems, lives, schedule, status, config, .. } = self;
+        let Knowledge { ledger, attribution, owners, evidence, .. } = known;
+        let version = lives.version();
+        lives.expire(now);
+        schedule.gather(lives.version() != version, config, now);
         let rates = |ends: [End; 2]| ledger.place(ends[0]).and_then(|(account, _)| ledger.latest(account).1);
         problems.drops.tick(ledger.dropping(), length, rates, now);
         let mut found = attribution.problems();
         found.extend(problems.drops.found(|ends| attribution.shown(ends[0])));
         found.extend(problems::of_stranded(owners.stranded()));
+        found.extend(lives.problems(evidence.restarting(), now));
         found.extend(problems::of_sources(status));
-        problems.update(found, config.hold_back, now);
+        let is_shown = |transition: &Transition| {
+            let pair = transition.subject.pair.and_then(|ends| attribution.shown(ends[0]));
+            transition.begun.is_some() || pair.is_some()
+        };
+        let transitions = problems.update(found, config.hold_back, now).into_iter().filter(is_shown);
+        transitions.for_each(|transition| self.events.add_transition(transition, now));
     }
 
     fn begin_resync(&mut self, reason: Option<&'static str>, now: Duration) -> Vec<Request> {
@@ -405,7 +443,15 @@ impl Host {
     pub fn view(&self) -> Option<View> {
         self.is_ready().then(|| {
             let view = self.shown.view(&self.known, &self.reading, self.schedule.ticked);
-            View { problems: Arc::clone(self.problems.listed()), ..view }
+            View {
+                condition: Condition {
+                    problems: Arc::clone(self.problems.listed()),
+                    vethless: Arc::clone(&self.containers.vethless),
+                    restarts: Arc::clone(&self.containers.restarts),
+                    events: Arc::clone(self.events.last()),
+                },
+                ..view
+            }
         })
     }
 
@@ -455,6 +501,11 @@ impl Host {
     /// Returns the members that are stranded since the last call, and those that no longer are.
     pub(crate) fn take_stranded(&mut self) -> (Vec<Stranded>, Vec<Stranded>) {
         self.known.owners.take_stranded()
+    }
+
+    /// Returns the labels of workloads, each with its rates in the last hour.
+    pub(crate) fn histories(&self) -> Vec<(Arc<LabelSet>, HistorySteps)> {
+        self.known.ledger.histories()
     }
 
     /// Returns how the sources do.

@@ -19,6 +19,7 @@ use std::time::Duration;
 mod account;
 mod book;
 mod counted;
+mod history;
 mod index;
 mod labels;
 mod overflow;
@@ -28,6 +29,7 @@ mod unattributed;
 
 use self::account::Account;
 use self::book::Book;
+pub(crate) use self::history::HistorySteps;
 use self::index::AccountIndex;
 pub use self::labels::{LabelSet, NetworkLabels};
 use self::overflow::Placement;
@@ -57,6 +59,34 @@ pub(crate) struct Ledger {
     asked_late: usize,
     /// The pairs that have dropped packets in the last tick, in the order of their accounts.
     dropping: Vec<Dropping>,
+    /// The changes of pairs that are shown, since they were last taken.
+    changes: Vec<PairChange>,
+}
+
+/// A change of a pair that is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PairChange {
+    /// The ends of the pair; `None` if it was gone before its owner was known.
+    pub ends: Option<[End; 2]>,
+    pub labels: LabelSet,
+    pub kind: PairChangeKind,
+}
+
+/// The kind of a change of a pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PairChangeKind {
+    /// The pair is the first one with its labels.
+    Appeared,
+    /// The totals of its labels go on.
+    Recreated,
+    /// The pair had these labels before.
+    Renamed(LabelSet),
+    Gone {
+        /// The time for which the pair was in its last namespaces.
+        lived: Duration,
+        /// The bytes of both directions that were counted while the exporter knew the pair.
+        bytes: u64,
+    },
 }
 
 /// A pair that has dropped packets in the last tick.
@@ -325,6 +355,16 @@ impl Ledger {
             self.at.remove_from(end, id);
         }
         self.in_transit.remove(&id);
+        if account.held.is_none() && matches!(account.placement, Placement::Listed) {
+            let kind = PairChangeKind::Gone {
+                lived: now.saturating_sub(account.arrived),
+                bytes: account.counted.new_bytes(),
+            };
+            let totals = account.totals.into_iter().flatten();
+            let shown = totals.filter_map(|total| self.book.shown_labels(total));
+            let change = |labels| PairChange { ends: Some(account.ends), labels, kind: kind.clone() };
+            self.changes.extend(shown.map(change));
+        }
         self.book.charge(&mut account, None, 0);
         for total in account.totals.into_iter().flatten() {
             self.book.workloads.release(total, now);
@@ -354,11 +394,14 @@ impl Ledger {
         };
         let named = self.book.new_labels(account, &labels);
         let ports = labels.iter().all(Option::is_none);
+        let known = named.iter().map(|labels| self.book.workloads.find(labels).is_some());
+        let known: Vec<bool> = known.collect();
         let totals = self.book.place(account, labels, &cost, now, limits);
         let before = std::mem::replace(&mut account.totals, totals);
         let changed = [0, 1].into_iter().filter(|&side| before[side] != totals[side]);
         changed.clone().filter_map(|side| totals[side]).for_each(|total| self.book.workloads.hold(total));
         changed.filter_map(|side| before[side]).for_each(|total| self.book.workloads.release(total, now));
+        self.changes.extend(self.book.changes(account, before, &named, &known));
         let was_in_transit = account.in_transit;
         account.in_transit = ports && now.saturating_sub(account.arrived) < TRANSIT;
         match account.in_transit {
@@ -453,11 +496,21 @@ impl Ledger {
             }
         }
         for total in self.book.workloads.values_mut() {
+            let before = total.peaks.counted();
             if std::mem::take(&mut total.carried) {
                 total.peaks.tick(&total.traffic, now, length);
             }
+            if let Some(history) = &mut total.detail.history {
+                let new = total.peaks.counted().since(before);
+                history.tick([new.receive.bytes, new.transmit.bytes], length, now);
+            }
             total.peaks.forget(now, window);
         }
+    }
+
+    /// Returns the changes of pairs that are shown since the last call.
+    pub(crate) fn take_changes(&mut self) -> Vec<PairChange> {
+        std::mem::take(&mut self.changes)
     }
 
     /// Returns the pairs that have dropped packets in the last tick, in the order of their accounts.
@@ -488,6 +541,17 @@ impl Ledger {
     pub(crate) fn traffic(&self, id: TotalId) -> (Traffic, Option<Rates>) {
         let total = self.book.workloads.get(id);
         total.map(|total| (total.traffic, total.peaks.peak())).unwrap_or_default()
+    }
+
+    /// Returns the labels of the workloads' totals that the user's filter shows, each with its rates in the
+    /// last hour; without those that had no traffic in it.
+    pub(crate) fn histories(&self) -> Vec<(Arc<LabelSet>, HistorySteps)> {
+        let shown = self.book.workloads.iter().filter(|(_, total)| !total.detail.hidden);
+        let histories = shown.filter_map(|(_, total)| {
+            let steps = total.detail.history.as_ref()?.steps();
+            (!steps.is_empty()).then(|| (Arc::clone(&total.labels), steps))
+        });
+        histories.collect()
     }
 
     /// Returns the totals of networks, sorted by labels, each with the time at which it began.

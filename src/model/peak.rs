@@ -51,6 +51,11 @@ impl Peaks {
         }
     }
 
+    /// Returns the total at the last tick, or at the last [`skip_to`](Peaks::skip_to).
+    pub(crate) fn counted(&self) -> Traffic {
+        self.counted
+    }
+
     /// Takes the total as the new starting point without a rate: the time in which it grew is not known.
     pub(crate) fn skip_to(&mut self, total: &Traffic) {
         self.counted = *total;

@@ -60,6 +60,10 @@ pub(crate) const DROPS_WITHIN: Duration = Duration::from_secs(15);
 /// The number of hold-backs for which a link is in a bad state before that is a problem: engines set
 /// interfaces up, and take them down, in steps.
 pub(crate) const SETTLED: u32 = 3;
+/// The time within which a container that ends by itself several times crashes in a loop.
+pub(crate) const CRASH_LOOP_WITHIN: Duration = Duration::from_secs(600);
+/// The time for which a stopped container is shown.
+pub(crate) const STOPPED_FOR: Duration = Duration::from_secs(3600);
 /// The time for which an engine is missing, though a container's cgroup proves that it is on this host,
 /// before that is reported: another engine's address may turn out to be its own.
 pub(crate) const ENGINE_ABSENT_FOR: Duration = Duration::from_secs(2);

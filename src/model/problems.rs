@@ -14,7 +14,7 @@ use super::policy::SETTLED;
 use super::view::{ShownPair, ShownSide, Source, Status, Stranded};
 use super::workload::{Runtime, Workload};
 use drops::DropWindows;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,6 +183,14 @@ impl ProblemKey {
     }
 }
 
+/// A problem of a link that has begun or ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Transition {
+    pub subject: Subject,
+    /// The sentence of a problem that has begun; `None` for one that has ended.
+    pub begun: Option<String>,
+}
+
 /// The problems of the host, and the times since when they are known.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
@@ -199,8 +207,13 @@ impl Problems {
     }
 
     /// Takes everything that is wrong now. `hold_back` is the time for which an end without an owner is held
-    /// back.
-    pub(crate) fn update(&mut self, found: Vec<Found>, hold_back: Duration, now: Duration) {
+    /// back. Returns the links that are down since now, and those that were and no longer are.
+    pub(crate) fn update(
+        &mut self,
+        found: Vec<Found>,
+        hold_back: Duration,
+        now: Duration,
+    ) -> Vec<Transition> {
         let mut since = BTreeMap::new();
         let mut listed: Vec<Problem> = Vec::new();
         for Found { key, severity, subject, text, remedy } in found {
@@ -216,10 +229,26 @@ impl Problems {
         listed.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.text.cmp(&b.text)));
         listed.truncate(LISTED);
         self.since = since;
-        if *self.listed != listed {
-            self.listed = Arc::new(listed);
+        if *self.listed == listed {
+            return Vec::new();
         }
+        let before = std::mem::replace(&mut self.listed, Arc::new(listed));
+        let begun = links_down(&self.listed, &before).map(|problem| Transition {
+            subject: problem.subject.clone(),
+            begun: Some(problem.text.clone()),
+        });
+        let ended = links_down(&before, &self.listed)
+            .map(|problem| Transition { subject: problem.subject.clone(), begun: None });
+        begun.chain(ended).collect()
     }
+}
+
+/// Returns the problems of links that are down and are in one list and not in another.
+fn links_down<'a>(problems: &'a [Problem], other: &[Problem]) -> impl Iterator<Item = &'a Problem> {
+    let of_links = |problem: &&Problem| problem.kind == ProblemKind::LinkDown;
+    let known: BTreeSet<Option<[End; 2]>> =
+        other.iter().filter(of_links).map(|problem| problem.subject.pair).collect();
+    problems.iter().filter(of_links).filter(move |problem| !known.contains(&problem.subject.pair))
 }
 
 /// Returns a problem for each thing that a source lacks.

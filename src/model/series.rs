@@ -32,11 +32,13 @@ pub struct OutputLimits {
     pub series: usize,
     /// The greatest number of label sets of one workload; its further interfaces are summed.
     pub interfaces: usize,
+    /// True if the rates of each label set in the last hour are kept: 500 bytes each.
+    pub history: bool,
 }
 
 impl Default for OutputLimits {
     fn default() -> OutputLimits {
-        OutputLimits { series: USUAL, interfaces: USUAL_INTERFACES }
+        OutputLimits { series: USUAL, interfaces: USUAL_INTERFACES, history: true }
     }
 }
 

@@ -4,11 +4,13 @@ use super::cgroup;
 use super::lack::Lack;
 use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Master, Name};
+use super::lives::Restarts;
 use super::pairing::{EndState, Role};
 use super::peak::Rates;
 use super::problems::Problem;
-use super::workload::{Runtime, Workload};
-use std::collections::BTreeMap;
+use super::recent_events::RecentEvent;
+use super::workload::{ContainerNetwork, ContainerState, Runtime, Started, Workload};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,9 +43,41 @@ pub struct View {
     /// The pairs that have dropped packets in the last tick, each as its index in `scene.pairs` with the
     /// rates of both directions; in ascending order.
     pub dropping: Vec<(u32, DropRates)>,
-    /// The problems of the host, the most severe first. The allocation stays the same as long as nothing
-    /// changes.
+    /// The things that are shown beside the pairs.
+    pub condition: Condition,
+}
+
+/// The things that are shown beside the pairs. The allocation of each list stays the same as long as nothing
+/// in it changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Condition {
+    /// The problems of the host, the most severe first.
     pub problems: Arc<Vec<Problem>>,
+    /// The containers without a veth of their own.
+    pub vethless: Arc<Vec<ShownVethless>>,
+    /// The containers that were restarted.
+    pub restarts: Arc<Vec<Restarts>>,
+    /// The last events, the oldest first.
+    pub events: Arc<VecDeque<Arc<RecentEvent>>>,
+}
+
+impl Condition {
+    /// Returns true if all lists but that of the events are the same allocations.
+    fn is_same(&self, other: &Condition) -> bool {
+        Arc::ptr_eq(&self.problems, &other.problems)
+            && Arc::ptr_eq(&self.vethless, &other.vethless)
+            && Arc::ptr_eq(&self.restarts, &other.restarts)
+    }
+}
+
+/// A container without a veth of its own, as shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownVethless {
+    pub workload: Workload,
+    pub state: ContainerState,
+    pub network: ContainerNetwork,
+    /// The time since when the container is stopped, as the state machine's time.
+    pub since: Option<Duration>,
 }
 
 /// The rates at which a pair drops packets.
@@ -73,7 +107,7 @@ impl View {
             && self.workloads == other.workloads
             && self.peaks == other.peaks
             && self.dropping == other.dropping
-            && Arc::ptr_eq(&self.problems, &other.problems)
+            && self.condition.is_same(&other.condition)
     }
 
     /// Returns the rates of a pair in the last tick, as seen by one side.
@@ -172,13 +206,15 @@ pub struct Ownership {
     /// The cgroup path of the container or machine, else of the process that led to the namespace; empty if
     /// no process did.
     pub cgroup: String,
+    /// The time at which the runtime started the owner.
+    pub started: Started,
 }
 
 impl Ownership {
     /// Returns a workload without members that does not run in another workload.
     pub fn alone(owner: Workload, cgroup: Option<&str>) -> Ownership {
         let cgroup = cgroup::own_path(cgroup.unwrap_or_default(), &owner).to_owned();
-        Ownership { owner, members: Vec::new(), parent: String::new(), cgroup }
+        Ownership { owner, members: Vec::new(), parent: String::new(), cgroup, started: Started::default() }
     }
 
     /// Returns true for a workload that cAdvisor treats as a container.

@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The source of a workload: the label `runtime`. Where several claim a namespace, an earlier variant wins
 /// over a later one.
@@ -188,32 +189,61 @@ pub struct Claim {
     pub started: Started,
 }
 
-/// A time as engines report it: RFC 3339 in UTC, with a fraction of nine digits, so that string order is
-/// time order. Empty if the time is not known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Started(String);
+/// A time as engines report it, in nanoseconds since 1970 began; 0 if the time is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Started(u64);
 
 impl Started {
     /// Parses a time as Go writes it, `2026-11-26T15:07:32.1Z`: Go omits zeros at the end of the fraction.
-    /// Returns an unknown time for any other text, and for the year 1, which means "never".
+    /// Returns an unknown time for any other text, and for times before 1970: the year 1 means "never".
     pub fn parse(text: &str) -> Started {
-        let Some((seconds, fraction)) =
-            text.strip_suffix('Z').map(|text| text.split_once('.').unwrap_or((text, "")))
-        else {
-            return Started::default();
-        };
-        let is_time = seconds.len() == "2026-11-26T15:07:32".len()
-            && seconds.bytes().all(|b| b.is_ascii_digit() || b"-:T".contains(&b))
-            && fraction.len() <= 9
-            && fraction.bytes().all(|b| b.is_ascii_digit())
-            && !seconds.starts_with("0001-");
-        if is_time { Started(format!("{seconds}.{fraction:0<9}")) } else { Started::default() }
+        Started(nanoseconds(text).unwrap_or_default())
+    }
+
+    /// Returns the time since 1970 began; `None` if it is not known.
+    pub fn since_1970(self) -> Option<Duration> {
+        (self.0 > 0).then(|| Duration::from_nanos(self.0))
     }
 
     /// Returns the key by which claims on one namespace are sorted: known times come before unknown ones.
-    pub(crate) fn order(&self) -> (bool, &str) {
-        (self.0.is_empty(), &self.0)
+    pub(crate) fn order(self) -> (bool, u64) {
+        (self.0 == 0, self.0)
     }
+}
+
+/// Reads a time as Go writes it; `None` for any other text.
+fn nanoseconds(text: &str) -> Option<u64> {
+    let (seconds, fraction) =
+        text.strip_suffix('Z').map(|text| text.split_once('.').unwrap_or((text, "")))?;
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let is_shaped = seconds.bytes().enumerate().all(|(at, b)| match at {
+        4 | 7 => b == b'-',
+        10 => b == b'T',
+        13 | 16 => b == b':',
+        _ => b.is_ascii_digit(),
+    });
+    if seconds.len() != "2026-11-26T15:07:32".len()
+        || !is_shaped
+        || fraction.len() > 9
+        || !is_digits(fraction)
+    {
+        return None;
+    }
+    let part = |from: usize, to: usize| seconds[from..to].parse::<u64>().ok();
+    let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // The year begins in March, so that a leap day is its last (days_from_civil of Howard Hinnant).
+    let year_from_march = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = 365 * year_from_march + year_from_march / 4 - year_from_march / 100
+        + year_from_march / 400
+        + day_of_year
+        - 719_468;
+    let seconds = days * 86_400 + part(11, 13)? * 3_600 + part(14, 16)? * 60 + part(17, 19)?;
+    let nanoseconds = format!("{fraction:0<9}").parse::<u64>().ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
 }
 
 /// A container that was to share the network namespace of another one.
@@ -226,6 +256,63 @@ pub struct JoinedNetns {
     pub target: Workload,
     /// The other container's process; `None` if it does not run.
     pub target_locator: Option<Locator>,
+}
+
+/// A container or pod without a veth of its own, as its runtime reports it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VethlessContainer {
+    pub workload: Workload,
+    pub state: ContainerState,
+    pub network: ContainerNetwork,
+}
+
+/// The state of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ContainerState {
+    Running,
+    /// The container has ended, and its runtime is about to start it again.
+    Restarting,
+    Stopped {
+        /// The exit code of its process; `None` if the runtime does not report it.
+        exit_code: Option<i64>,
+    },
+}
+
+/// The network of a container without a veth of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ContainerNetwork {
+    /// The host's own interfaces.
+    Host,
+    /// No network but the loopback.
+    None,
+    /// The namespace of another container.
+    Of(Box<Workload>),
+    /// Networks of this driver, which makes no veth: `macvlan`, `ipvlan`.
+    Driver(String),
+    /// A network that the container has while it runs.
+    Own,
+}
+
+/// A report of an engine about the life of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LifeChange {
+    pub workload: Workload,
+    pub action: LifeAction,
+}
+
+/// The thing that happened to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LifeAction {
+    /// Its process was started.
+    Started,
+    /// A user has asked the engine to stop it. The report may come after the end.
+    StopRequested,
+    /// Its process has ended.
+    Ended {
+        /// `None` if the engine does not report it.
+        exit_code: Option<i64>,
+    },
+    Removed,
 }
 
 /// An interface that a runtime is about to create, or has created, for a workload.
@@ -246,6 +333,8 @@ pub struct Network {
     pub name: String,
     /// The host's bridge that carries the network, if it has one.
     pub bridge: Option<Name>,
+    /// The runtime's name of the driver: `bridge`, `macvlan` ...; empty if it does not report one.
+    pub driver: String,
 }
 
 /// A namespace that a runtime has created for its own use, for example that of an overlay network, and that
@@ -268,6 +357,8 @@ pub struct Claims {
     pub own: Vec<RuntimeNetns>,
     /// The containers that were to share another's namespace, in any order.
     pub joined: Vec<JoinedNetns>,
+    /// The containers without a veth of their own, in any order.
+    pub vethless: Vec<VethlessContainer>,
     /// The things that the answer does not have, each with the reason.
     pub limits: Vec<Lack>,
 }
@@ -288,6 +379,8 @@ mod tests {
         assert!(times.is_sorted() && times[0] < times[1] && times[2] < times[3], "{times:?}");
         for text in [
             "",
+            "1969-12-31T23:59:59Z",
+            "2026-13-26T15:07:32Z",
             "0001-01-01T00:00:00Z",
             "2026-11-26T15:07:32+01:00",
             "now",
@@ -297,5 +390,13 @@ mod tests {
             assert_eq!(Started::parse(text), Started::default(), "{text}");
         }
         assert!(times[3].order() < Started::default().order());
+        for (text, seconds) in [
+            ("1970-01-01T00:00:01Z", 1.0),
+            ("2000-02-29T12:00:00.5Z", 951_825_600.5),
+            ("2026-11-26T15:07:32Z", 1_795_705_652.0),
+            ("2100-03-01T00:00:00Z", 4_107_542_400.0),
+        ] {
+            assert_eq!(Started::parse(text).since_1970().unwrap().as_secs_f64(), seconds, "{text}");
+        }
     }
 }

@@ -237,7 +237,8 @@ impl Cri {
     /// Returns the claims of all pods that are listed and located.
     pub(crate) fn claims(&self) -> Claims {
         let claims = pods::claims(self.sandboxes.values(), &self.containers, &self.pod_netns);
-        Claims { claims, ..Claims::default() }
+        let vethless = pods::on_host(self.sandboxes.values(), &self.pod_netns);
+        Claims { claims, vethless, ..Claims::default() }
     }
 
     /// Waits until a request about a pod is answered that a refresh has not waited for. May be dropped at any

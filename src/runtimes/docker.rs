@@ -56,8 +56,10 @@ const LIMIT: u64 = 16 << 20;
 /// can hold for half a second.
 const INSPECTIONS: usize = 8;
 
-/// The path that lists every container with a process: one that is stopped has none, and is not sent.
-const RUNNING: &str = "/containers/json?filters=%7B%22status%22%3A%5B%22running%22%2C%22paused%22%5D%7D";
+/// The path that lists every container with a process, and those that the engine is about to start again:
+/// one that is stopped is not sent.
+const RUNNING: &str = "/containers/json?filters=\
+    %7B%22status%22%3A%5B%22running%22%2C%22paused%22%2C%22restarting%22%5D%7D";
 
 /// The version of Docker's API that Podman answers in, where it may not be asked for it.
 const PODMAN_VERSION: &str = "/v1.41";
@@ -75,8 +77,10 @@ pub struct Docker {
     /// The prefix of paths for the negotiated API version, `/v1.41`. `None` before the first refresh and
     /// after a failed one: another engine may have replaced the old one by then.
     version: Option<String>,
-    /// The last list, by the container's id.
+    /// The containers of the last list that have a process, by id, and those that are about to be started
+    /// again.
     listed: BTreeMap<String, ListedContainer>,
+    restarting: BTreeMap<String, ListedContainer>,
     networks: Vec<Network>,
     /// The engine's own namespaces when they were last compared.
     own_before: Vec<RuntimeNetns>,
@@ -100,6 +104,7 @@ impl Docker {
             limit: LIMIT,
             version: None,
             listed: BTreeMap::new(),
+            restarting: BTreeMap::new(),
             networks: Vec::new(),
             own_before: Vec::new(),
             inspected: HashMap::new(),
@@ -207,6 +212,10 @@ impl Docker {
             claims: containers::claims(known()),
             joined: containers::joined(known(), &ids),
             networks: self.networks.clone(),
+            vethless: containers::vethless(known(), &self.networks)
+                .into_iter()
+                .chain(containers::restarting(self.restarting.values()))
+                .collect(),
             limits: self.caller().limits(),
             own: self.own(),
         }
@@ -414,9 +423,16 @@ impl Docker {
     fn take_list(&mut self, listed: EntryList<ListedContainer>) {
         if listed.whole {
             self.listed.clear();
+            self.restarting.clear();
         }
         for container in listed.entries {
-            self.listed.insert(container.workload.id.clone(), container);
+            let id = container.workload.id.clone();
+            let (into, other) = match container.restarting {
+                true => (&mut self.restarting, &mut self.listed),
+                false => (&mut self.listed, &mut self.restarting),
+            };
+            other.remove(&id);
+            into.insert(id, container);
         }
         self.inspected.retain(|id, _| self.listed.contains_key(id));
         // An older inspection stays until the engine has given the new one.

@@ -1,10 +1,12 @@
-//! `/api/v1/pairs`: the pairs as JSON. docs/api.md describes it, and docs/api.schema.json says it to
-//! programs.
+//! `/api/v1/pairs` and `/api/v1/events`: the pairs and the last events as JSON. docs/api.md describes them,
+//! and docs/api.schema.json the pairs for programs.
 
-use super::metrics::{Kind, Metrics};
-use crate::exposition::json::Query;
+use super::metrics::{Kind, Metrics, Refusal};
+use crate::collector::Handle;
+use crate::exposition::json::{Query, events_to_json};
 use crate::server::Encoding;
 use crate::server::body::Body;
+use bytes::Bytes;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY,
 };
@@ -41,6 +43,28 @@ pub(crate) async fn answer<B>(metrics: &Metrics, request: &Request<B>) -> Respon
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// Answers a request for the last events.
+pub(crate) async fn answer_events<B>(collector: &Handle, request: &Request<B>) -> Response<Body> {
+    if let Some(query) = request.uri().query().filter(|query| !query.is_empty()) {
+        let wrong = format!("{query}: /api/v1/events takes no parameters");
+        return refusal(StatusCode::BAD_REQUEST, &wrong);
+    }
+    let snapshot = collector.scrape().await.ok_or(Refusal::Stopped);
+    let text = snapshot.and_then(|snapshot| {
+        let view = snapshot.view.as_ref().ok_or(Refusal::NotReady)?;
+        Ok(events_to_json(view, snapshot.epoch))
+    });
+    match text {
+        Ok(Ok(text)) => {
+            let mut response = json(Body::from(Bytes::from(text)));
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Ok(Err(error)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(reason) => refusal(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()),
+    }
 }
 
 /// True if the client says that it has the answer with this tag (RFC 9110, 13.1.2).

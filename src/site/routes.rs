@@ -31,6 +31,7 @@ pub(crate) enum Route {
     Metrics,
     Cadvisor,
     Pairs,
+    Events,
     Stream,
     /// A file of the page, by its index from [`page::file`].
     PageFile(usize),
@@ -73,6 +74,7 @@ impl Routes {
             "/-/ready" => Some(Route::Ready),
             "/metrics/cadvisor" => Some(Route::Cadvisor),
             "/api/v1/pairs" => Some(Route::Pairs),
+            "/api/v1/events" => Some(Route::Events),
             "/api/v1/stream" => Some(Route::Stream),
             _ => inner.strip_prefix("/page/").and_then(page::file).map(Route::PageFile),
         }

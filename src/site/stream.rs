@@ -13,7 +13,7 @@ mod frame;
 
 use super::about::About;
 use super::metrics::Refusal;
-use crate::collector::{Handle, Snapshot};
+use crate::collector::{Handle, Histories, Snapshot};
 use crate::server::Encoding;
 use crate::server::body::Body;
 use crate::server::connections::Connection;
@@ -128,7 +128,12 @@ impl Streams {
             tokio::spawn(self.clone().publish());
         }
         let connection = Arc::downgrade(connection);
-        let add_client = move || state.add_client(encoding, connection);
+        // The first client of a tick gets the event formatted that all clients of the tick get.
+        let histories = match state.first_event {
+            Some(_) => Histories::new(),
+            None => self.0.collector.histories().await.ok_or(Refusal::Stopped)?,
+        };
+        let add_client = move || state.add_client(encoding, connection, &histories);
         // With thousands of pairs this takes milliseconds, and would delay other requests of the thread.
         let frames = tokio::task::spawn_blocking(add_client).await.map_err(|_| Refusal::Stopped)?;
         Ok(Body::stream(frames, permit))
@@ -171,11 +176,16 @@ impl Streams {
 
 impl StreamState {
     /// Adds a client: it gets the whole state first, and then the changes of each tick.
-    fn add_client(&mut self, encoding: Encoding, connection: Weak<Connection>) -> Receiver<Bytes> {
+    fn add_client(
+        &mut self,
+        encoding: Encoding,
+        connection: Weak<Connection>,
+        histories: &Histories,
+    ) -> Receiver<Bytes> {
         // The additional slot is for the bytes that precede the first text.
         let (frames, taken) = channel(QUEUE + 1);
         let Some(feed) = &self.feed else { return taken };
-        let event = || Frame::event("state", &feed.event_id(), &feed.state());
+        let event = || Frame::event("state", &feed.event_id(), &feed.state(histories));
         let first_event = self.first_event.get_or_insert_with(event);
         let client = Client { frames, encoding, connection };
         let opened = frame::opening(encoding).is_none_or(|opening| client.frames.try_send(opening).is_ok());

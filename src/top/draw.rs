@@ -4,9 +4,10 @@ mod detail;
 
 use super::state::{Mode, Supply, ViewState};
 use super::table::{Column, HISTORY, TableRow};
-use super::text::{fit, fit_right, rate, sparkline, width};
+use super::text::{fit, fit_right, sparkline, width};
 use crate::exposition::json::row::RateRow;
 use crate::model::text::printable;
+use crate::model::units::rate;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};

@@ -38,35 +38,6 @@ pub(super) fn fit_right(text: &str, columns: usize) -> String {
     }
 }
 
-const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
-
-/// Formats a rate as `612 B/s`, `51.2 kB/s`: three digits and a decimal prefix.
-pub(super) fn rate(bytes_per_second: u64) -> String {
-    format!("{}B/s", scaled(bytes_per_second))
-}
-
-/// Formats a size as `612 B`, `51.2 kB`.
-pub(super) fn bytes(count: u64) -> String {
-    format!("{}B", scaled(count))
-}
-
-/// Formats the number, a space and the prefix.
-fn scaled(number: u64) -> String {
-    let (mut value, mut steps) = (number as f64, 0);
-    // 999.5 would be shown as 1000.
-    while value >= 999.5 && steps + 1 < PREFIXES.len() {
-        value /= 1000.0;
-        steps += 1;
-    }
-    let digits = match (steps, value) {
-        (0, _) => 0,
-        (_, value) if value < 9.995 => 2,
-        (_, value) if value < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$} {}", PREFIXES[steps])
-}
-
 /// Draws the values as blocks of eight heights, the last at the right edge; each block is the highest of a
 /// group, the size of which fits the width best.
 pub(super) fn sparkline(values: impl ExactSizeIterator<Item = u64>, keep: usize, columns: usize) -> String {
@@ -112,23 +83,6 @@ mod tests {
         assert_eq!(fit("container", 5), "cont…");
         assert_eq!(fit("日本語", 4), "日… ");
         assert_eq!(fit_right("7", 3), "  7");
-    }
-
-    #[test]
-    fn rates_have_three_digits() {
-        for (value, shown) in [
-            (0, "0 B/s"),
-            (999, "999 B/s"),
-            (1_000, "1.00 kB/s"),
-            (9_999, "10.0 kB/s"),
-            (51_249, "51.2 kB/s"),
-            (99_960, "100 kB/s"),
-            (999_499, "999 kB/s"),
-            (999_500, "1.00 MB/s"),
-            (u64::MAX, "18.4 EB/s"),
-        ] {
-            assert_eq!(rate(value), shown);
-        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("yaml_serde", &["web_config"]),
     ("bcrypt", &["web_config"]),
     ("percent_encoding", &["client", "exposition"]),
-    ("base64", &["client", "web_config"]),
+    ("base64", &["client", "site", "web_config"]),
     ("listenfd", &["server"]),
     ("rustls_native_certs", &["client"]),
     ("ratatui", &["top"]),

@@ -228,6 +228,10 @@ async fn follow_docker(
             // This send fails only together with the next one.
             let _ = collector.inbox.send(Message::Input(Input::Dying { container }, slots.acquire().await));
         }
+        let changes = std::mem::take(&mut told.lives);
+        if !changes.is_empty() {
+            let _ = collector.inbox.send(Message::Input(Input::Lives(changes), slots.acquire().await));
+        }
         if !told.expected {
             continue;
         }

@@ -8,7 +8,7 @@ use crate::model::link::{Counters, Link, LinkKind, Name};
 use crate::model::pairing::{EndState, Role};
 use crate::model::peak::Rates;
 use crate::model::text::Readable;
-use crate::model::view::{DropRates, PairTotal, ShownPair, ShownSide, View};
+use crate::model::view::{DropRates, Ownership, PairTotal, ShownPair, ShownSide, View};
 use crate::model::workload::Workload;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -97,6 +97,10 @@ pub struct WorkloadRow<'a> {
     pub image: Cow<'a, str>,
     pub compose_project: Cow<'a, str>,
     pub compose_service: Cow<'a, str>,
+    /// The time at which the runtime started it, in seconds since 1970 began; known of the owner of a
+    /// namespace alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started: Option<f64>,
 }
 
 /// Counted bytes and packets, each way.
@@ -276,7 +280,7 @@ impl<'a> PlaceRow<'a> {
             bridge: switch.map(|switch| displayed(&switch.name)),
             master: side.master.as_ref().map(|master| displayed(&master.name)),
             master_kind: side.master.and_then(|master| driver(master.kind)),
-            workload: ownership.map(|ownership| WorkloadRow::new(&ownership.owner)),
+            workload: ownership.map(WorkloadRow::owner),
             members: members.map(WorkloadRow::new).collect(),
             parent: ownership.map_or("", |ownership| &ownership.parent).into(),
             network: side.labels.as_ref().map_or("", |labels| &labels.network).into(),
@@ -299,7 +303,13 @@ fn displayed(name: &Name) -> Cow<'_, str> {
 }
 
 impl<'a> WorkloadRow<'a> {
-    fn new(workload: &'a Workload) -> WorkloadRow<'a> {
+    /// Returns the owner of a namespace.
+    fn owner(ownership: &'a Ownership) -> WorkloadRow<'a> {
+        let started = ownership.started.since_1970().map(|since| since.as_millis() as f64 / 1e3);
+        WorkloadRow { started, ..WorkloadRow::new(&ownership.owner) }
+    }
+
+    pub(crate) fn new(workload: &'a Workload) -> WorkloadRow<'a> {
         WorkloadRow {
             runtime: workload.runtime.as_str().into(),
             container: Cow::Borrowed(&workload.name),
@@ -309,6 +319,7 @@ impl<'a> WorkloadRow<'a> {
             image: Cow::Borrowed(&workload.image),
             compose_project: Cow::Borrowed(&workload.compose_project),
             compose_service: Cow::Borrowed(&workload.compose_service),
+            started: None,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::model::lack::Lack;
 use crate::model::link::{Counters, Errors, Link, Name};
 use crate::model::series::OutputLimits;
 use crate::model::view::Source;
-use crate::model::workload::{Claim, Claims, Expected, Locator, Runtime, Workload};
+use crate::model::workload::{Claim, Claims, Expected, LifeChange, Locator, Runtime, Workload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -85,6 +85,8 @@ pub enum Input {
         /// The runtime's id of the container.
         container: String,
     },
+    /// Starts and ends of containers, in the order in which their engine reports them.
+    Lives(Vec<LifeChange>),
     /// The counters of the host's links.
     Samples {
         /// The answer, or why there is none.

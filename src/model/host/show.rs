@@ -80,8 +80,8 @@ impl Presentation {
             ticked,
             stranded: known.owners.stranded().cloned().collect(),
             dropping: dropping(accounts, known.ledger.dropping()),
-            problems: Arc::default(),
             scene: Arc::clone(scene),
+            ..View::default()
         }
     }
 

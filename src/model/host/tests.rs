@@ -63,7 +63,8 @@ impl World {
             members: Vec::new(),
             started: Started::default(),
         });
-        let networks = vec![Network { name: "front".into(), bridge: Some(name("br-front")) }];
+        let networks =
+            vec![Network { name: "front".into(), bridge: Some(name("br-front")), driver: "bridge".into() }];
         self.docker = Some(Ok(Claims { claims: claims.collect(), networks, ..Claims::default() }));
     }
 
@@ -781,4 +782,40 @@ fn once_a_cri_server_has_answered_or_failed_pods_are_thinkable_for_good() {
     World::with_containers(&[]).tick(&mut host, NOW);
     assert!(host.view().unwrap().scene.pods, "somebody may answer");
     assert!(!claims(&mut host, None), "and it was nobody");
+}
+
+/// The events of a host, each with its workload.
+fn events(host: &Host) -> Vec<String> {
+    let view = host.view().unwrap();
+    let line = |event: &Arc<crate::model::recent_events::RecentEvent>| {
+        format!("{} {}: {}", event.kind.as_str(), event.subject.workload, event.text)
+    };
+    view.condition.events.iter().map(line).collect()
+}
+
+#[test]
+fn containers_that_come_are_made_anew_and_go_are_events_with_their_bytes() {
+    let mut world = World::with_containers(&[(1, 11)]);
+    world.docker_says(&[("web", 701, 11)]);
+    world.pids = [1, 2, 3].map(|nsid| (700 + nsid, Located::Nsid(nsid))).into();
+    let mut host = new_host();
+    world.tick(&mut host, SECOND);
+    sample(&mut host, &[(11, bytes(5_000, 0))]);
+    assert_eq!(events(&host), [] as [&str; 0], "what was there before is no event");
+    world.start(2, 12);
+    world.docker_says(&[("web", 701, 11), ("db", 702, 12)]);
+    world.tick(&mut host, 2 * SECOND);
+    world.kill(1, 11);
+    world.docker_says(&[("db", 702, 12)]);
+    world.tick(&mut host, 62 * SECOND);
+    world.start(3, 13);
+    world.docker_says(&[("db", 702, 12), ("web", 703, 13)]);
+    world.tick(&mut host, 63 * SECOND);
+    let told = events(&host);
+    let expected = [
+        "appeared db: appeared",
+        "gone web: gone after 61 s with 5.00 kB",
+        "recreated web: recreated: its totals go on",
+    ];
+    assert_eq!(told, expected);
 }

@@ -1,22 +1,25 @@
 //! The totals that traffic is booked to, within the limit on series.
 
 use super::account::Account;
+use super::history::History;
 use super::overflow::{Overflow, Placement, SeriesCost};
 use super::totals::{TotalId, Totals};
-use super::{LabelSet, NetworkLabels, SeriesLimits, Traffic};
+use super::{LabelSet, NetworkLabels, PairChange, PairChangeKind, SeriesLimits, Traffic};
 use crate::model::series::{self, OF_A_LABEL_SET, OF_A_NETWORK, SeriesBudget, Trust};
 use crate::model::workload::Runtime;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A workload total's network, and whether the user's filter hides the total.
-#[derive(Clone, Copy, Debug)]
+/// A workload total's network, its rates, and whether the user's filter hides the total.
+#[derive(Clone, Debug)]
 pub(super) struct Detail {
     /// The total of the network; `None` if the labels name none.
     network: Option<TotalId>,
     /// True if the user's filter hides the total.
     pub(super) hidden: bool,
+    /// The rates in the last hour; `None` if they are not kept.
+    pub(super) history: Option<Box<History>>,
 }
 
 /// The totals of workloads and networks, the overflow, and the series that they take.
@@ -138,6 +141,42 @@ impl Book {
         new.filter(|(side, _)| !in_overflow(*side)).map(|(_, labels)| labels.clone()).collect()
     }
 
+    /// Returns the changes of a pair that was created while the exporter runs and is shown: `named` are the
+    /// labels that it did not have before, and `known` says which of them had a total.
+    pub(super) fn changes(
+        &self,
+        account: &Account,
+        before: [Option<TotalId>; 2],
+        named: &[LabelSet],
+        known: &[bool],
+    ) -> Vec<PairChange> {
+        if !account.born || !matches!(account.placement, Placement::Listed) {
+            return Vec::new();
+        }
+        let had: Vec<LabelSet> =
+            before.into_iter().flatten().filter_map(|total| self.shown_labels(total)).collect();
+        let shown: Vec<LabelSet> =
+            account.totals.into_iter().flatten().filter_map(|total| self.shown_labels(total)).collect();
+        let new = named.iter().zip(known).filter(|(labels, _)| shown.contains(labels));
+        let change = |(labels, known): (&LabelSet, &bool)| PairChange {
+            ends: Some(account.ends),
+            labels: labels.clone(),
+            kind: match (had.first(), known) {
+                (Some(before), _) => PairChangeKind::Renamed(before.clone()),
+                (None, true) => PairChangeKind::Recreated,
+                (None, false) => PairChangeKind::Appeared,
+            },
+        };
+        new.map(change).collect()
+    }
+
+    /// Returns the labels of a total that is shown by itself.
+    pub(super) fn shown_labels(&self, id: TotalId) -> Option<LabelSet> {
+        let total = self.workloads.get(id).filter(|total| !total.detail.hidden)?;
+        (!total.labels.is_overflow() && total.labels.interface != series::OTHER)
+            .then(|| LabelSet::clone(&total.labels))
+    }
+
     /// Places a pair that is booked to `labels`: the first time it is listed with its label sets or moved
     /// to the overflow, and from then on it stays where it is. Returns the total of each side.
     pub(super) fn place(
@@ -247,7 +286,9 @@ impl Book {
             *self.sets.entry(labels.workload_key()).or_default() += 1;
         }
         let network = labels.network().map(|network| self.hold_network(network, since, now, limits));
-        self.workloads.open(labels, since, now, Detail { network, hidden })
+        let is_kept = limits.output.history && !hidden && !labels.is_overflow();
+        let history = is_kept.then(|| Box::new(History::new(now)));
+        self.workloads.open(labels, since, now, Detail { network, hidden, history })
     }
 
     /// Returns the labels, with the interface `other` if the workload already has very many label sets: the

@@ -23,6 +23,8 @@ pub(super) struct Counted {
     /// True if bytes of the end in a namespace went past its port: the end has received bytes that the port
     /// never sent (bpf_redirect_peer), or has sent bytes that the port never received (NETKIT_REDIRECT).
     pub(super) bypassed: bool,
+    /// The bytes of both directions that were counted before the exporter knew the pair.
+    found: u64,
     /// The traffic of the first side at the end of the last tick.
     ticked: Traffic,
     /// The rates of the first side in the last tick; `None` before the pair's first tick.
@@ -33,6 +35,13 @@ impl Counted {
     /// Takes the present counters as those of the last tick: the time in which they grew is not known.
     pub(super) fn begin_here(&mut self) {
         self.ticked = self.traffic(0);
+        self.found = self.ticked.receive.bytes + self.ticked.transmit.bytes;
+    }
+
+    /// Returns the bytes of both directions that were counted while the exporter knew the pair.
+    pub(super) fn new_bytes(&self) -> u64 {
+        let Traffic { receive, transmit } = self.traffic(0);
+        (receive.bytes + transmit.bytes).saturating_sub(self.found)
     }
 
     /// Ends a tick of this length, for which the host's ends were read. An end on the host has sent at least

@@ -1,7 +1,7 @@
 //! The traffic of pairs that died before their owner was known.
 
 use super::account::HeldBack;
-use super::{LabelSet, Ledger, OwnerHint, SeriesLimits, Traffic};
+use super::{LabelSet, Ledger, OwnerHint, PairChange, PairChangeKind, SeriesLimits, Traffic};
 use crate::model::policy::UNATTRIBUTED;
 use std::time::Duration;
 
@@ -56,6 +56,14 @@ impl Ledger {
                 let hidden = !(limits.shows)(&labels);
                 let (total, _) =
                     self.book.find_or_open(labels, hidden, (true, false), entry.arrived, now, limits);
+                self.changes.extend(self.book.shown_labels(total).map(|labels| PairChange {
+                    ends: None,
+                    labels,
+                    kind: PairChangeKind::Gone {
+                        lived: entry.since.saturating_sub(entry.arrived),
+                        bytes: traffic.receive.bytes + traffic.transmit.bytes,
+                    },
+                }));
                 // The hold starts the retention of the total anew.
                 self.book.workloads.hold(total);
                 self.book.book(total, traffic);

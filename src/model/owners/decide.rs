@@ -58,8 +58,11 @@ impl Owner {
     }
 
     fn of_claim(claim: &Claim, cgroup: Option<&str>) -> Owner {
-        let ownership =
-            Ownership { members: claim.members.clone(), ..Ownership::alone(claim.owner.clone(), cgroup) };
+        let ownership = Ownership {
+            members: claim.members.clone(),
+            started: claim.started,
+            ..Ownership::alone(claim.owner.clone(), cgroup)
+        };
         Owner::new(ownership, claim.endpoints.clone(), Some(claim.locator.clone()), FoundBy::Claim)
     }
 
@@ -127,7 +130,9 @@ impl Owner {
                 let ownership =
                     |owner: &Owner| (owner.ownership.owner.clone(), owner.ownership.members.clone());
                 (Arc::ptr_eq(&a.ownership, &b.ownership)
-                    || ownership(a) == ownership(b) && a.ownership.cgroup == b.ownership.cgroup)
+                    || ownership(a) == ownership(b)
+                        && a.ownership.cgroup == b.ownership.cgroup
+                        && a.ownership.started == b.ownership.started)
                     && a.endpoints == b.endpoints
             }
             _ => false,

@@ -11,7 +11,8 @@ use crate::model::ledger::NetworkLabels;
 use crate::model::link::{Mac, Name, NetnsId};
 use crate::model::topology::Topology;
 use crate::model::workload::{
-    Claim, Claims, Expected, JoinedNetns, Locator, Network, Runtime, RuntimeNetns, Workload,
+    Claim, Claims, ContainerState, Expected, JoinedNetns, Locator, Network, Runtime, RuntimeNetns,
+    VethlessContainer, Workload,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub(crate) struct SourceState {
     pub networks: Vec<Network>,
     own: BTreeMap<Locator, Vec<RuntimeNetns>>,
     joined: BTreeMap<Locator, Vec<JoinedNetns>>,
+    /// The containers without a veth of their own.
+    pub vethless: Vec<VethlessContainer>,
     /// The time of the last answered request.
     pub asked: Duration,
     /// The interfaces that the source is about to create or has created, by address, with the time at which
@@ -157,6 +160,8 @@ impl Evidence {
         }
         let networks_changed = source.networks != claims.networks;
         source.networks = claims.networks;
+        let vethless_changed = source.vethless != claims.vethless;
+        source.vethless = claims.vethless;
         self.networks_changed |= networks_changed;
         let claims_before = std::mem::replace(&mut source.claims, by_locator);
         let own_before = std::mem::replace(&mut source.own, own);
@@ -181,6 +186,7 @@ impl Evidence {
         }
         self.locate_containers();
         let news = networks_changed
+            || vethless_changed
             || [claims_changed, own_changed, joined_changed].iter().any(|changed| !changed.is_empty());
         self.version += u64::from(news);
         news
@@ -224,6 +230,13 @@ impl Evidence {
         let mut changed = std::mem::take(&mut self.changed);
         changed.append(&mut self.locations.changed);
         changed
+    }
+
+    /// Returns the containers that their engines are about to start again.
+    pub(crate) fn restarting(&self) -> impl Iterator<Item = &Workload> {
+        let reported = self.sources.values().flat_map(|source| &source.vethless);
+        let restarting = reported.filter(|container| container.state == ContainerState::Restarting);
+        restarting.map(|container| &container.workload)
     }
 
     /// Returns the containers that were to share another's namespace.

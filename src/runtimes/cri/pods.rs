@@ -3,7 +3,9 @@
 use super::messages::{CriContainer, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse};
 use super::networks;
 use crate::model::inventory::{EngineInventory, InventoryContainer};
-use crate::model::workload::{Claim, Locator, Runtime, Started, Workload};
+use crate::model::workload::{
+    Claim, ContainerNetwork, ContainerState, Locator, Runtime, Started, VethlessContainer, Workload,
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -92,6 +94,20 @@ pub(super) fn claims<'a>(
         .collect();
     claims.sort();
     claims
+}
+
+/// Returns the pods that use the host's own interfaces.
+pub(super) fn on_host<'a>(
+    sandboxes: impl Iterator<Item = &'a PodSandbox>,
+    known: &HashMap<String, PodNetns>,
+) -> Vec<VethlessContainer> {
+    let on_host = sandboxes.filter(|sandbox| known.get(&sandbox.id) == Some(&PodNetns::Host));
+    let pods = on_host.map(|sandbox| VethlessContainer {
+        workload: pod(sandbox.clone(), String::new()),
+        state: ContainerState::Running,
+        network: ContainerNetwork::Host,
+    });
+    pods.collect()
 }
 
 /// Returns all pods with the names, ids and images of their containers, and with these addresses. Of two

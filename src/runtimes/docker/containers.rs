@@ -1,6 +1,7 @@
 //! Conversion of the engine's answers into claims, without I/O.
 
 mod joined;
+mod vethless;
 
 use super::answers::Object;
 use crate::model::link::{Mac, Name};
@@ -11,6 +12,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 pub(super) use joined::joined;
+pub(super) use vethless::{restarting, vethless};
 
 /// An entry of the list of containers: the fields that may change without a restart, and those that reveal
 /// a restart.
@@ -20,6 +22,8 @@ pub(super) struct ListedContainer {
     pub(super) attachments: Attachments,
     /// `None` if the list does not tell it.
     pub(super) netns: Option<NetnsOrigin>,
+    /// True if the engine is about to start the container again: it has no process.
+    pub(super) restarting: bool,
 }
 
 /// The network id, endpoint id and MAC address of each attachment, by the network's name. The engine makes
@@ -73,7 +77,8 @@ impl ListedContainer {
         // Some proxies leave the configuration out.
         let mode = entry.object("HostConfig").text("NetworkMode");
         let netns = Some(NetnsOrigin::read(&mode)).filter(|_| !mode.is_empty());
-        Some(ListedContainer { workload, attachments, netns })
+        let restarting = entry.text("State") == "restarting";
+        Some(ListedContainer { workload, attachments, netns, restarting })
     }
 }
 
@@ -275,7 +280,7 @@ pub(super) fn claims<'a>(containers: impl Iterator<Item = (&'a Workload, &'a Ins
             locator: lives.locator.clone(),
             endpoints: lives.endpoints.clone(),
             members: Vec::new(),
-            started: lives.started.clone(),
+            started: lives.started,
         });
         if inspected.netns != NetnsOrigin::Own {
             claim.members.push(inspected.name_image(workload));
@@ -357,7 +362,8 @@ pub(super) fn own<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<Ru
 pub(super) fn network(entry: Object<'_>) -> Option<Network> {
     let name = Some(entry.text("Name")).filter(|name| !name.is_empty())?;
     let bridge = bridge_of(entry);
-    (!matches!(entry.text("Driver").as_str(), "host" | "null")).then_some(Network { name, bridge })
+    let driver = entry.text("Driver");
+    (!matches!(driver.as_str(), "host" | "null")).then_some(Network { name, bridge, driver })
 }
 
 /// Returns the host's bridge of a network.

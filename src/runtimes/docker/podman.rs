@@ -36,7 +36,7 @@ pub(super) fn container(entry: Object<'_>) -> Option<ListedContainer> {
     }
     // The list has no network mode. A container of a pod is in the namespace of the pod's own.
     let netns = Some(NetnsOrigin::Own).filter(|_| workload.pod.is_empty() || workload.name.is_empty());
-    Some(ListedContainer { workload, attachments, netns })
+    Some(ListedContainer { workload, attachments, netns, restarting: false })
 }
 
 /// Returns true for the name that Podman generates for the container that holds a pod's namespaces.
@@ -49,6 +49,8 @@ pub(super) fn is_infra(name: &str) -> bool {
 pub(super) fn network(entry: Object<'_>) -> Option<Network> {
     let name = Some(entry.text("name")).filter(|name| !name.is_empty())?;
     // The interface of a macvlan network is its parent, which is no bridge.
-    let bridge = Some(entry.text("network_interface")).filter(|_| entry.text("driver") == "bridge");
-    Some(Network { name, bridge: bridge.and_then(|bridge| Name::from_bytes(bridge.as_bytes())) })
+    let driver = entry.text("driver");
+    let bridge = Some(entry.text("network_interface")).filter(|_| driver == "bridge");
+    let bridge = bridge.and_then(|bridge| Name::from_bytes(bridge.as_bytes()));
+    Some(Network { name, bridge, driver })
 }

@@ -222,7 +222,7 @@ async fn while_nothing_changes_a_refresh_is_two_requests_in_the_engines_version(
     let asked = lab.take_asked();
     let [list, networks] = asked.as_slice() else { panic!("{asked:?}") };
     assert_eq!(networks, "/v1.41/networks");
-    let states = "filters=%7B%22status%22%3A%5B%22running%22%2C%22paused%22%5D%7D";
+    let states = "filters=%7B%22status%22%3A%5B%22running%22%2C%22paused%22%2C%22restarting%22%5D%7D";
     assert!(list.starts_with("/v1.41/containers/json?") && list.ends_with(states), "{list}");
 }
 

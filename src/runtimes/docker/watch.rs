@@ -8,10 +8,10 @@
 
 use super::answers::{Damage, Object};
 use super::calls::{Caller, EVENTS, NETWORK, NETWORKS, Trouble};
-use super::containers::{bridge_of, workload};
+use super::containers::{bridge_of, short, workload};
 use super::{Docker, EngineAddress, Error, podman};
 use crate::model::link::Mac;
-use crate::model::workload::{Expected, Runtime, Workload};
+use crate::model::workload::{Expected, LifeAction, LifeChange, Runtime, Workload};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
@@ -81,6 +81,8 @@ pub struct News {
     pub networks: bool,
     /// The ids of containers with a first process that has ended.
     pub dying: Vec<String>,
+    /// The starts and ends of containers, in the order of the engine.
+    pub lives: Vec<LifeChange>,
 }
 
 impl DockerWatch {
@@ -243,6 +245,9 @@ impl DockerWatch {
         let (id, attributes) = (actor.text("ID"), actor.text_map("Attributes"));
         let container = attributes.get("container").cloned().unwrap_or_default();
         let of_podman = self.docker.runtime() == Runtime::Podman;
+        if event.text("Type") == "container" {
+            news.lives.extend(life_change(self.docker.runtime(), &event.text("Action"), &id, &attributes));
+        }
         match (event.text("Type").as_str(), event.text("Action").as_str()) {
             ("network", "connect") => {
                 // The id becomes a part of a path.
@@ -348,6 +353,34 @@ impl DockerWatch {
             self.expected.insert(((*container).to_owned(), id.to_owned()), (expected, None));
         }
     }
+}
+
+/// Returns what an event reports about the life of a container. Its attributes are the name, the image and
+/// the labels of the container, and those of the event.
+fn life_change(
+    runtime: Runtime,
+    action: &str,
+    id: &str,
+    attributes: &HashMap<String, String>,
+) -> Option<LifeChange> {
+    let action = match action {
+        "start" => LifeAction::Started,
+        "kill" | "stop" => LifeAction::StopRequested,
+        "die" | "died" => {
+            // Podman has names of its own.
+            let code = ["exitCode", "containerExitCode"].iter().find_map(|name| attributes.get(*name));
+            LifeAction::Ended { exit_code: code.and_then(|code| code.parse().ok()) }
+        }
+        "destroy" | "remove" => LifeAction::Removed,
+        _ => return None,
+    };
+    let name = attributes.get("name").filter(|name| !name.is_empty());
+    let name = name.cloned().unwrap_or_else(|| short(id));
+    if id.is_empty() || runtime == Runtime::Podman && podman::is_infra(&name) {
+        return None;
+    }
+    let image = attributes.get("image").cloned().unwrap_or_default();
+    Some(LifeChange { workload: workload(runtime, id.to_owned(), name, image, attributes), action })
 }
 
 /// Returns true for a container's event after which the same containers run on the same networks.

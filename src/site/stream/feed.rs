@@ -1,15 +1,19 @@
 //! The events of the stream: the whole state for a new client, and then the changes of each tick.
 
-use crate::collector::Snapshot;
+use crate::collector::{Histories, Snapshot};
+use crate::exposition::json::container::{RestartsRow, VethlessRow};
+use crate::exposition::json::event::EventRow;
 use crate::exposition::json::host::HostRow;
 use crate::exposition::json::problem::ProblemRow;
 use crate::exposition::json::row::PlaceRow;
+use crate::model::ledger::{HistorySteps, LabelSet};
 use crate::model::link::End;
 use crate::model::pairing::Role;
 use crate::model::peak::Rates;
 use crate::model::problems::{Problem, Subject};
-use crate::model::view::{DropRates, Scene, ShownPair, ShownSide, Source, SourceStatus, View};
+use crate::model::view::{Condition, DropRates, Scene, ShownPair, ShownSide, Source, SourceStatus, View};
 use crate::site::about::About;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +30,7 @@ pub(super) struct Feed {
     pairs: Vec<StreamedNumbers>,
     ids: Ids,
     sources: Vec<SourceRow>,
-    problems: Arc<Vec<Problem>>,
+    condition: Condition,
     host: HostRow<'static>,
 }
 
@@ -62,8 +66,19 @@ struct StreamedState<'a> {
     version: &'static str,
     interval: f64,
     lacks: &'a [&'static str],
+    /// Of pairs with labels of their own, and traffic in the last hour.
+    history: Vec<HistoryRow>,
     #[serde(flatten)]
     now: Now<'a>,
+}
+
+/// The rates of a pair's labels, received and sent by its subject, in base 64: a byte for each tick, and for
+/// each half minute. The byte is 0 for no traffic, else v for max(v, 1.1^(v-1)) bytes a second, rounded.
+#[derive(Serialize)]
+struct HistoryRow {
+    pair: u64,
+    ticks: [String; 2],
+    half_minutes: [String; 2],
 }
 
 #[derive(Serialize)]
@@ -75,6 +90,12 @@ struct Now<'a> {
     sources: Option<&'a [SourceRow]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problems: Option<Vec<ProblemRow<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workloads: Option<Vec<VethlessRow<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restarts: Option<Vec<RestartsRow<'a>>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<EventRow<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     summed: Option<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -155,7 +176,7 @@ impl Feed {
             ids,
             sources: source_rows(snapshot),
             host: about.host.with_engines(&snapshot.status),
-            problems: Arc::clone(&view.problems),
+            condition: view.condition.clone(),
             about,
         };
         feed.replace_scene(&view.scene);
@@ -175,13 +196,16 @@ impl Feed {
         format!("{}-{}", self.about.instance, self.ticked.as_millis())
     }
 
-    /// Returns the whole state, as JSON.
-    pub(super) fn state(&self) -> String {
+    /// Returns the whole state, with the rates of workloads in the last hour, as JSON.
+    pub(super) fn state(&self, histories: &Histories) -> String {
         let pairs = || self.scene.pairs.iter().zip(&self.pairs);
         let mut now = Now::new(self);
         now.sources = Some(&self.sources);
         now.host = Some(&self.host);
         now.problems = Some(self.problem_rows());
+        now.workloads = Some(self.vethless_rows());
+        now.restarts = Some(self.restarts_rows());
+        now.events = self.event_rows(0);
         now.summed = Some(self.scene.overflow.pairs);
         now.appeared = pairs().map(|(shown, streamed)| StreamedPair::new(shown, streamed)).collect();
         for streamed in &self.pairs {
@@ -192,6 +216,7 @@ impl Feed {
             version: env!("CARGO_PKG_VERSION"),
             interval: self.about.interval.as_secs_f64(),
             lacks: &self.about.lacks,
+            history: self.history_rows(histories),
             now,
         })
     }
@@ -205,8 +230,7 @@ impl Feed {
         self.sources = sources;
         let host = self.about.host.with_engines(&snapshot.status);
         let other_host = std::mem::replace(&mut self.host, host.clone()) != host;
-        let other_problems = self.problems != view.problems;
-        self.problems = Arc::clone(&view.problems);
+        let before = std::mem::replace(&mut self.condition, view.condition.clone());
         let other_summed = self.scene.overflow.pairs != view.scene.overflow.pairs;
         let change = match Arc::ptr_eq(&self.scene, &view.scene) {
             true => SceneChange::default(),
@@ -223,7 +247,11 @@ impl Feed {
         let mut now = Now::new(self);
         now.sources = other_sources.then_some(&self.sources);
         now.host = other_host.then_some(&self.host);
-        now.problems = (other_problems || has_other_pairs).then(|| self.problem_rows());
+        now.problems =
+            (self.condition.problems != before.problems || has_other_pairs).then(|| self.problem_rows());
+        now.workloads = (self.condition.vethless != before.vethless).then(|| self.vethless_rows());
+        now.restarts = (self.condition.restarts != before.restarts).then(|| self.restarts_rows());
+        now.events = self.event_rows(before.events.back().map_or(0, |event| event.id));
         now.summed = other_summed.then_some(self.scene.overflow.pairs);
         now.vanished = change.vanished;
         let row = |&pair: &usize| StreamedPair::new(&self.scene.pairs[pair], &self.pairs[pair]);
@@ -242,7 +270,42 @@ impl Feed {
             let pairs = self.pairs_of(problem).iter().filter_map(pair).collect();
             ProblemRow { pairs, ..ProblemRow::new(problem, Some(self.epoch)) }
         };
-        self.problems.iter().map(row).collect()
+        self.condition.problems.iter().map(row).collect()
+    }
+
+    fn history_rows(&self, histories: &Histories) -> Vec<HistoryRow> {
+        let by_labels: BTreeMap<&LabelSet, &HistorySteps> =
+            histories.iter().map(|(labels, steps)| (&**labels, steps)).collect();
+        let rows = self.pairs.iter().enumerate().filter_map(|(pair, streamed)| {
+            let total = self.scene.pair_totals.get(pair)?[streamed.subject].filter(|total| !total.shared)?;
+            let steps = by_labels.get(&**self.scene.workloads.get(total.index as usize)?)?;
+            let text = |steps: &[Vec<u8>; 2]| steps.each_ref().map(|steps| BASE64_STANDARD.encode(steps));
+            let (ticks, half_minutes) = (text(&steps.ticks), text(&steps.half_minutes));
+            Some(HistoryRow { pair: streamed.id, ticks, half_minutes })
+        });
+        rows.collect()
+    }
+
+    fn vethless_rows(&self) -> Vec<VethlessRow<'_>> {
+        self.condition
+            .vethless
+            .iter()
+            .map(|container| VethlessRow::new(container, Some(self.epoch)))
+            .collect()
+    }
+
+    fn restarts_rows(&self) -> Vec<RestartsRow<'_>> {
+        self.condition.restarts.iter().map(|restarts| RestartsRow::new(restarts, Some(self.epoch))).collect()
+    }
+
+    /// Returns the rows of the events after the one with this number.
+    fn event_rows(&self, last: u64) -> Vec<EventRow<'_>> {
+        let new = self.condition.events.iter().filter(|event| event.id > last);
+        let rows = new.map(|event| {
+            let pair = event.subject.pair.and_then(|ends| self.ids.known.get(&ends).copied());
+            EventRow { pair, ..EventRow::new(event, self.epoch) }
+        });
+        rows.collect()
     }
 
     /// Returns the pairs that a problem is about: its own, or those of its workload.
@@ -322,6 +385,9 @@ impl Now<'_> {
             host: None,
             sources: None,
             problems: None,
+            workloads: None,
+            restarts: None,
+            events: Vec::new(),
             summed: None,
             vanished: Vec::new(),
             appeared: Vec::new(),

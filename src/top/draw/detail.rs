@@ -3,10 +3,11 @@
 use super::{Theme, line, take_top};
 use crate::exposition::json::row::{CounterRow, EndRow, RateRow, WorkloadRow};
 use crate::model::text::printable;
+use crate::model::units::{bytes, rate};
 use crate::top::promql;
 use crate::top::state::ViewState;
 use crate::top::table::{Column, HISTORY, TableRow};
-use crate::top::text::{bytes, fit_right, rate, sparkline};
+use crate::top::text::{fit_right, sparkline};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};

@@ -51,13 +51,16 @@ fn sizes(text: &str) -> BTreeMap<String, usize> {
 
 fn sizes_of(host: &Host) -> BTreeMap<String, usize> {
     // The maps of the status are by sources and by reasons, of which there are few.
-    let Host { known, reading, finals, schedule, shown, .. } = host;
-    let parts: [(&str, String); 5] = [
+    let Host { known, reading, finals, schedule, shown, containers, problems, lives, .. } = host;
+    let parts: [(&str, String); 8] = [
         ("known", format!("{known:#?}")),
         ("reading", format!("{reading:#?}")),
         ("finals", format!("{finals:#?}")),
         ("schedule", format!("{schedule:#?}")),
         ("shown", format!("{shown:#?}")),
+        ("containers", format!("{containers:#?}")),
+        ("problems", format!("{problems:#?}")),
+        ("lives", format!("{lives:#?}")),
     ];
     let all = parts.iter().flat_map(|(part, text)| {
         sizes(text).into_iter().map(move |(field, size)| (format!("{part}.{field}"), size))

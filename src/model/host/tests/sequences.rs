@@ -249,7 +249,8 @@ impl Kernel {
             members: Vec::new(),
             started: Started::default(),
         });
-        let networks = vec![Network { name: "front".into(), bridge: Some(name("br-front")) }];
+        let networks =
+            vec![Network { name: "front".into(), bridge: Some(name("br-front")), driver: "bridge".into() }];
         Claims { claims: claims.collect(), networks, ..Claims::default() }
     }
 

@@ -2,6 +2,7 @@
 
 use super::super::watch::News;
 use super::*;
+use crate::model::workload::{LifeAction, LifeChange};
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,8 +27,53 @@ async fn all_news(lab: &Lab) -> (News, DockerWatch) {
         all.containers |= news.containers;
         all.networks |= news.networks;
         all.dying.append(&mut news.dying);
+        all.lives.append(&mut news.lives);
     }
     (all, watch)
+}
+
+#[tokio::test]
+async fn starts_and_ends_are_told_by_docker_and_by_podman_in_their_order() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
+    let event = |action: &str, attributes: &str| {
+        format!(
+            r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"c1","Attributes":{{{attributes}}}}}}}"#
+        ) + "\n"
+    };
+    let named = r#""name":"web","image":"i","com.docker.compose.project":"shop""#;
+    let events = [
+        event("start", named),
+        event("kill", named),
+        event("die", &format!(r#"{named},"exitCode":"137""#)),
+        event("died", &format!(r#"{named},"containerExitCode":"3""#)),
+        event("die", r#""exitCode":"none""#),
+        event("destroy", named),
+        event("remove", named),
+        event("exec_die", named),
+    ];
+    let bytes: &'static [u8] = Vec::leak((HEAD.to_owned() + &events.concat()).into_bytes());
+    let (news, _) = all_news(&telling(bytes)).await;
+    let told: Vec<(&str, &str, LifeAction)> = news
+        .lives
+        .iter()
+        .map(|LifeChange { workload, action }| {
+            assert_eq!(workload.id, "c1");
+            (workload.name.as_str(), workload.compose_project.as_str(), *action)
+        })
+        .collect();
+    let ended = |exit_code| LifeAction::Ended { exit_code };
+    assert_eq!(
+        told,
+        [
+            ("web", "shop", LifeAction::Started),
+            ("web", "shop", LifeAction::StopRequested),
+            ("web", "shop", ended(Some(137))),
+            ("web", "shop", ended(Some(3))),
+            ("c1", "", ended(None)),
+            ("web", "shop", LifeAction::Removed),
+            ("web", "shop", LifeAction::Removed),
+        ]
+    );
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ fn told(text: &str) -> Value {
 fn a_tick_tells_only_of_what_is_other_than_before() {
     let pairs = |web, db| [(pair(1, "web"), web), (pair(2, "db"), db)];
     let mut feed = feed(&snapshot(1, &pairs(50, 0)));
-    let state = told(&feed.state());
+    let state = told(&feed.state(&Histories::new()));
     assert_eq!(state["rates"], json!([[1, 50, 0, 5, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]]));
     assert_eq!(state["peaks"], json!([[1, 900, 0, 0, 0], [2, 900, 0, 0, 0]]));
     assert_eq!(state["lacks"], json!(["CAP_NET_ADMIN"]));
@@ -90,7 +90,10 @@ fn a_tick_tells_only_of_what_is_other_than_before() {
     assert!(feed.tick(&snapshot(2, &pairs(500, 0))).is_none(), "no tick is told twice");
     let news = told(&feed.tick(&snapshot(3, &pairs(500, 0))).unwrap());
     assert_eq!(news["rates"], json!([]), "500 bytes in one second again");
-    assert_eq!(told(&feed.state())["rates"], json!([[1, 500, 0, 50, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]]));
+    assert_eq!(
+        told(&feed.state(&Histories::new()))["rates"],
+        json!([[1, 500, 0, 50, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0]])
+    );
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn pairs_appear_change_and_vanish_under_their_numbers() {
 fn four_pairs_that_share_their_labels_have_rates_of_their_own_and_no_peaks() {
     let pairs = |sent: [u64; 4]| [1, 2, 3, 4].map(|nsid| (pair(nsid, "twin"), sent[nsid as usize - 1]));
     let mut feed = feed(&snapshot(1, &pairs([0, 0, 0, 10])));
-    let state = told(&feed.state());
+    let state = told(&feed.state(&Histories::new()));
     assert_eq!(
         state["rates"],
         json!([[1, 0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0], [4, 10, 0, 1, 0, 0, 0]])
@@ -138,7 +141,7 @@ fn peaks_go_when_another_pair_comes_to_share_the_labels_and_come_back_after_it()
 fn of_a_hidden_end_no_name_is_told() {
     let mut hidden = pair(1, "secret");
     hidden.sides[1].hidden = true;
-    let state = feed(&snapshot(1, &[(hidden, 0)])).state();
+    let state = feed(&snapshot(1, &[(hidden, 0)])).state(&Histories::new());
     assert!(!state.contains("secret") && !state.contains("eth0") && state.contains("veth1"), "{state}");
     assert_eq!(told(&state)["appeared"][0]["ends"][1]["netns"], "nsid-1");
 }
@@ -156,14 +159,14 @@ fn a_problem_comes_with_the_pairs_that_it_is_about_and_goes_as_a_whole_list() {
     };
     let with = |second: u64, pairs: &[(ShownPair, u64)], problems: Vec<Problem>| {
         let mut snapshot = snapshot(second, pairs);
-        snapshot.view.as_mut().unwrap().problems = Arc::new(problems);
+        snapshot.view.as_mut().unwrap().condition.problems = Arc::new(problems);
         snapshot
     };
     let of_pair = problem(Subject::pair(&pairs[1].0));
     let of_workload = problem(Subject::workload(&Workload::named(Runtime::Docker, "web")));
     let of_source = problem(Subject { source: Some(Source::Cri), ..Subject::default() });
     let mut feed = feed(&with(1, &pairs, vec![of_pair.clone()]));
-    let state = told(&feed.state());
+    let state = told(&feed.state(&Histories::new()));
     let subject = json!({
         "runtime": "docker", "workload": "db", "device": "veth2", "netns": "", "interface": "eth0", "collector": "",
     });
@@ -194,7 +197,22 @@ fn dropped_packets_are_told_in_the_direction_of_the_workload() {
     // The port is the first side: it sends what the container is to receive.
     dropping.view.as_mut().unwrap().dropping = vec![(1, DropRates { receive: 2, transmit: 30 })];
     let mut feed = feed(&dropping);
-    assert_eq!(told(&feed.state())["rates"], json!([[1, 50, 0, 5, 0, 0, 0], [2, 0, 0, 0, 0, 30, 2]]));
+    assert_eq!(
+        told(&feed.state(&Histories::new()))["rates"],
+        json!([[1, 50, 0, 5, 0, 0, 0], [2, 0, 0, 0, 0, 30, 2]])
+    );
     let news = told(&feed.tick(&snapshot(2, &pairs)).unwrap());
     assert_eq!(news["rates"], json!([[2, 0, 0, 0, 0, 0, 0]]));
+}
+
+#[test]
+fn the_history_of_a_workload_is_told_with_its_pair_if_no_other_pair_has_its_labels() {
+    let pairs = [(pair(1, "web"), 0), (pair(2, "twin"), 0), (pair(3, "twin"), 0), (pair(4, "quiet"), 0)];
+    let feed = feed(&snapshot(1, &pairs));
+    let labels = |pair: &ShownPair| Arc::new(pair.sides[1].labels.clone().unwrap());
+    let steps = HistorySteps { ticks: [vec![0, 80], vec![1, 255]], half_minutes: [vec![], vec![]] };
+    let of = |pair: usize| (labels(&pairs[pair].0), steps.clone());
+    let state = told(&feed.state(&vec![of(0), of(1)]));
+    let expected = json!([{ "pair": 1, "ticks": ["AFA=", "Af8="], "half_minutes": ["", ""] }]);
+    assert_eq!(state["history"], expected);
 }

@@ -1,0 +1,349 @@
+//! The lives of containers: how often each was started again, which are stopped, and which crash in a loop.
+//!
+//! A container is known here from the first end of its process that an engine reports until the engine
+//! removes it. A container that runs since before that has no entry.
+
+use super::policy::{CRASH_LOOP_WITHIN, STOPPED_FOR};
+use super::problems::{Found, ProblemKey, ProblemKind, Severity, Subject};
+use super::workload::{ContainerState, LifeAction, LifeChange, Runtime, Workload};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// The most containers that are known, and the most stopped ones that are shown.
+const KNOWN: usize = 1000;
+const STOPPED: usize = 200;
+
+/// The number of crashes within [`CRASH_LOOP_WITHIN`] that are a loop.
+const CRASHES: usize = 3;
+
+/// A container that was restarted since the engine's events are followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restarts {
+    pub workload: Workload,
+    pub count: u64,
+    /// The time of the first end of its process, as the state machine's time.
+    pub since: Duration,
+}
+
+/// A container that is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoppedContainer {
+    pub workload: Workload,
+    pub exit_code: Option<i64>,
+    pub since: Duration,
+}
+
+/// One container, from the first end of its process on.
+#[derive(Clone, Debug)]
+struct Life {
+    workload: Workload,
+    since: Duration,
+    restarts: u64,
+    /// The time of the last end; `None` while the container runs.
+    ended: Option<Duration>,
+    exit_code: Option<i64>,
+    /// True if a user has asked for the end that comes next, or that came last.
+    requested: bool,
+    /// The last ends without a request, within [`CRASH_LOOP_WITHIN`].
+    crashes: VecDeque<Duration>,
+    /// The number of crashes since the first of `crashes` that was not longer ago than that, and its time.
+    crashed: u64,
+    crashing_since: Duration,
+}
+
+/// All containers with a process that has ended.
+#[derive(Debug, Default)]
+pub(crate) struct Lives {
+    known: BTreeMap<(Runtime, String), Life>,
+    /// The number of changes that are shown.
+    version: u64,
+}
+
+impl Lives {
+    /// Returns a number that changes whenever the restarts or the stopped containers do.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Takes what an engine has reported about one container.
+    pub(crate) fn take_change(&mut self, change: LifeChange, now: Duration) {
+        let LifeChange { workload, action } = change;
+        let key = (workload.runtime, workload.id.clone());
+        match action {
+            LifeAction::Started => {
+                if let Some(life) = self.known.get_mut(&key).filter(|life| life.ended.is_some()) {
+                    life.workload = workload;
+                    (life.ended, life.requested) = (None, false);
+                    life.restarts += 1;
+                }
+            }
+            LifeAction::StopRequested => {
+                let life = self.known.entry(key).or_insert_with(|| Life::new(workload, now));
+                // Podman reports the request after the end.
+                if life.ended.is_some() && life.crashes.back() == life.ended.as_ref() {
+                    life.crashes.pop_back();
+                    life.crashed = life.crashed.saturating_sub(1);
+                }
+                life.requested = true;
+            }
+            LifeAction::Ended { exit_code } => {
+                let life = self.known.entry(key).or_insert_with(|| Life::new(workload, now));
+                life.end(exit_code, now);
+            }
+            LifeAction::Removed => _ = self.known.remove(&key),
+        }
+        self.version += 1;
+        self.forget_beyond(KNOWN);
+    }
+
+    /// Forgets the containers that ended first, beyond this number.
+    fn forget_beyond(&mut self, most: usize) {
+        while self.known.len() > most {
+            let oldest =
+                self.known.iter().min_by_key(|(_, life)| (life.ended.is_none(), life.ended, life.since));
+            let Some(key) = oldest.map(|(key, _)| key.clone()) else { return };
+            self.known.remove(&key);
+        }
+    }
+
+    /// Forgets the containers that have been stopped for longer than [`STOPPED_FOR`], and those that were
+    /// asked to stop and did not.
+    pub(crate) fn expire(&mut self, now: Duration) {
+        let before = self.known.len();
+        self.known.retain(|_, life| {
+            let last = life.ended.unwrap_or(if life.restarts > 0 { now } else { life.since });
+            now.saturating_sub(last) <= STOPPED_FOR
+        });
+        self.version += u64::from(self.known.len() != before);
+        for life in self.known.values_mut() {
+            life.forget_crashes(now);
+        }
+    }
+
+    /// Returns the containers that were restarted, in the order of their runtimes and ids.
+    pub(crate) fn restarts(&self) -> Vec<Restarts> {
+        let restarted = self.known.values().filter(|life| life.restarts > 0);
+        let restarts = restarted.map(|life| Restarts {
+            workload: life.workload.clone(),
+            count: life.restarts,
+            since: life.since,
+        });
+        restarts.collect()
+    }
+
+    /// Returns how often a container was restarted.
+    pub(crate) fn restarts_of(&self, workload: &Workload) -> u64 {
+        self.known.get(&(workload.runtime, workload.id.clone())).map_or(0, |life| life.restarts)
+    }
+
+    /// Returns the containers that are stopped, the last one first.
+    pub(crate) fn stopped(&self) -> Vec<StoppedContainer> {
+        let stopped = self.known.values().filter_map(|life| {
+            let (workload, exit_code) = (life.workload.clone(), life.exit_code);
+            Some(StoppedContainer { workload, exit_code, since: life.ended? })
+        });
+        let mut stopped: Vec<StoppedContainer> = stopped.collect();
+        stopped.sort_by_key(|container| std::cmp::Reverse(container.since));
+        stopped.truncate(STOPPED);
+        stopped
+    }
+
+    /// Returns a problem for each container that crashes in a loop. `restarting` are those that their engine
+    /// is about to start again, whatever was heard of them.
+    pub(crate) fn problems<'a>(
+        &self,
+        restarting: impl Iterator<Item = &'a Workload>,
+        now: Duration,
+    ) -> Vec<Found> {
+        let mut found: Vec<Found> = Vec::new();
+        for workload in restarting {
+            let life = self.known.get(&(workload.runtime, workload.id.clone()));
+            found.push(crash_loop(workload, life, true, now));
+        }
+        let looping = self.known.values().filter(|life| life.crashes.len() >= CRASHES);
+        for life in looping {
+            let listed = found.iter().any(|found| found.key == key(&life.workload));
+            if !listed {
+                found.push(crash_loop(&life.workload, Some(life), life.ended.is_some(), now));
+            }
+        }
+        found
+    }
+}
+
+impl Life {
+    fn new(workload: Workload, now: Duration) -> Life {
+        Life {
+            workload,
+            since: now,
+            restarts: 0,
+            ended: None,
+            exit_code: None,
+            requested: false,
+            crashes: VecDeque::new(),
+            crashed: 0,
+            crashing_since: now,
+        }
+    }
+
+    fn end(&mut self, exit_code: Option<i64>, now: Duration) {
+        self.forget_crashes(now);
+        (self.ended, self.exit_code) = (Some(now), exit_code);
+        if std::mem::take(&mut self.requested) {
+            return;
+        }
+        if self.crashes.is_empty() {
+            (self.crashed, self.crashing_since) = (0, now);
+        }
+        self.crashed += 1;
+        self.crashes.push_back(now);
+        // More than those that are a loop need not be known one by one.
+        while self.crashes.len() > CRASHES {
+            self.crashes.pop_front();
+        }
+    }
+
+    fn forget_crashes(&mut self, now: Duration) {
+        while self.crashes.front().is_some_and(|crash| now.saturating_sub(*crash) > CRASH_LOOP_WITHIN) {
+            self.crashes.pop_front();
+        }
+    }
+}
+
+fn key(workload: &Workload) -> ProblemKey {
+    ProblemKey::Workload(ProblemKind::CrashLoop, workload.id.clone())
+}
+
+fn crash_loop(workload: &Workload, life: Option<&Life>, is_down: bool, now: Duration) -> Found {
+    let (runtime, title) = (workload.runtime.as_str(), workload.title());
+    let life = life.filter(|life| !life.crashes.is_empty());
+    let times = life.map_or_else(String::new, |life| {
+        let minutes = now.saturating_sub(life.crashing_since).as_secs().div_ceil(60);
+        format!(", {} times in {minutes} min", life.crashed)
+    });
+    let code = life
+        .and_then(|life| life.exit_code)
+        .map_or_else(String::new, |code| format!(", last with exit code {code}"));
+    Found {
+        key: key(workload),
+        severity: if is_down { Severity::Critical } else { Severity::Warning },
+        subject: Subject::workload(workload),
+        text: format!("{runtime}/{title} ends and is started again{times}{code}"),
+        remedy: match workload.runtime {
+            Runtime::Docker | Runtime::Podman => format!("see why it ends: {runtime} logs --tail 50 {title}"),
+            _ => "see its log".to_owned(),
+        },
+    }
+}
+
+impl StoppedContainer {
+    /// Returns the state of the container.
+    pub(crate) fn state(&self) -> ContainerState {
+        ContainerState::Stopped { exit_code: self.exit_code }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn workload(name: &str) -> Workload {
+        Workload { id: format!("id-{name}"), ..Workload::named(Runtime::Docker, name) }
+    }
+
+    fn change(lives: &mut Lives, name: &str, action: LifeAction, now: Duration) {
+        lives.take_change(LifeChange { workload: workload(name), action }, now);
+    }
+
+    fn crash(lives: &mut Lives, name: &str, now: Duration) {
+        change(lives, name, LifeAction::Ended { exit_code: Some(1) }, now);
+        change(lives, name, LifeAction::Started, now + SECOND / 10);
+    }
+
+    fn told(lives: &Lives, now: Duration) -> Vec<String> {
+        let problems = lives.problems(std::iter::empty(), now);
+        problems.iter().map(|found| format!("{}: {}", found.severity.as_str(), found.text)).collect()
+    }
+
+    #[test]
+    fn a_container_that_ends_by_itself_again_and_again_is_in_a_crash_loop() {
+        let mut lives = Lives::default();
+        crash(&mut lives, "web", MINUTE);
+        crash(&mut lives, "web", 2 * MINUTE);
+        assert_eq!(told(&lives, 2 * MINUTE), [] as [&str; 0], "twice");
+        crash(&mut lives, "web", 3 * MINUTE);
+        let text = "docker/web ends and is started again, 3 times in 2 min, last with exit code 1";
+        assert_eq!(told(&lives, 3 * MINUTE), [format!("warning: {text}")]);
+        change(&mut lives, "web", LifeAction::Ended { exit_code: Some(1) }, 4 * MINUTE);
+        let text = "docker/web ends and is started again, 4 times in 3 min, last with exit code 1";
+        assert_eq!(told(&lives, 4 * MINUTE), [format!("critical: {text}")], "it is down now");
+        change(&mut lives, "web", LifeAction::Started, 4 * MINUTE);
+        lives.expire(15 * MINUTE);
+        assert_eq!(told(&lives, 15 * MINUTE), [] as [&str; 0], "it has lived for 11 minutes");
+        assert_eq!(lives.restarts()[0].count, 4);
+    }
+
+    #[test]
+    fn what_a_user_has_stopped_did_not_crash_whenever_the_engine_says_so() {
+        let end = LifeAction::Ended { exit_code: Some(137) };
+        let orders: [&[LifeAction]; 2] = [
+            &[LifeAction::StopRequested, end, LifeAction::StopRequested, LifeAction::Started],
+            &[end, LifeAction::StopRequested, LifeAction::Started],
+        ];
+        for order in orders {
+            let mut lives = Lives::default();
+            for minute in 1..=5 {
+                order.iter().for_each(|action| change(&mut lives, "web", *action, minute * MINUTE));
+            }
+            assert_eq!(told(&lives, 5 * MINUTE), [] as [&str; 0], "{order:?}");
+            assert_eq!(lives.restarts()[0].count, 5);
+        }
+    }
+
+    #[test]
+    fn the_engines_word_that_it_restarts_a_container_is_enough() {
+        let lives = Lives::default();
+        let web = workload("web");
+        let found = lives.problems([&web].into_iter(), MINUTE);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].text, "docker/web ends and is started again");
+        assert_eq!(found[0].remedy, "see why it ends: docker logs --tail 50 web");
+    }
+
+    #[test]
+    fn a_stopped_container_is_known_for_an_hour_or_until_it_is_removed_or_started() {
+        let mut lives = Lives::default();
+        for (name, minute) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
+            change(&mut lives, name, LifeAction::Ended { exit_code: Some(0) }, minute * MINUTE);
+        }
+        let names = |lives: &Lives| {
+            lives.stopped().into_iter().map(|container| container.workload.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&lives), ["d", "c", "b", "a"]);
+        change(&mut lives, "c", LifeAction::Started, 5 * MINUTE);
+        change(&mut lives, "d", LifeAction::Removed, 5 * MINUTE);
+        assert_eq!(names(&lives), ["b", "a"]);
+        let version = lives.version();
+        lives.expire(61 * MINUTE);
+        assert_eq!((names(&lives), lives.version() == version), (vec!["b".to_owned(), "a".to_owned()], true));
+        lives.expire(61 * MINUTE + SECOND);
+        assert_eq!((names(&lives), lives.version() == version), (vec!["b".to_owned()], false));
+    }
+
+    #[test]
+    fn any_number_of_containers_takes_no_more_than_its_room() {
+        let mut lives = Lives::default();
+        for n in 0..KNOWN as u32 + 50 {
+            change(&mut lives, &format!("job-{n}"), LifeAction::Ended { exit_code: Some(0) }, SECOND * n);
+        }
+        assert_eq!((lives.known.len(), lives.stopped().len()), (KNOWN, STOPPED));
+        assert_eq!(lives.stopped()[0].workload.name, format!("job-{}", KNOWN + 49));
+        for n in 0..KNOWN + 50 {
+            change(&mut lives, &format!("job-{n}"), LifeAction::Removed, MINUTE);
+        }
+        assert!(lives.known.is_empty());
+    }
+}
