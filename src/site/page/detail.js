@@ -70,7 +70,7 @@ export class Detail {
   }
 
   make() {
-    const { row, model: { time } } = this;
+    const { row, model } = this;
     // The focus stays on the same button, although the button is made anew.
     const held = this.place.contains(document.activeElement) ? (document.activeElement.getAttribute("aria-label") ?? "") : null;
     this.title = element("h2", { id: "detail-title", tabindex: "-1" }, row.name);
@@ -91,10 +91,10 @@ export class Detail {
         element("thead", {}, element("tr", {}, element("td"), ...["Receive", "Transmit"].map((name) => element("th", { scope: "col" }, element("span", { class: `dot ${name.toLowerCase()}` }), name)))),
         element("tbody", {}, this.line("Now", "now"), this.line("", "packets"), this.line("Peak", "peak"), this.line("Total", "total"), this.line("", "total-packets"), this.line("Drops now", "drops"), this.line("Dropped ever", "dropped"))),
       this.since,
-      ...section("Workload", workload(row.workload, time)),
+      ...section("Workload", workload(row.workload, model)),
       ...members(row.members),
       ...section("Its end", end(row.end)),
-      ...section(other, [...(row.peer.workload ? workload(row.peer.workload, time) : []), ...end(row.peer)]),
+      ...section(other, [...(row.peer.workload ? workload(row.peer.workload, model) : []), ...end(row.peer)]),
       ...byHand(row),
       ...prometheus(row),
     );

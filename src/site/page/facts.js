@@ -13,9 +13,18 @@ export function section(heading, facts) {
   return [element("h3", {}, heading), element("dl", { class: "facts" }, ...lines)];
 }
 
-export function workload(of, time) {
+// Returns how often a workload was started again, and in which time; null if it was not.
+export function restarted(of, { restarts, time }) {
+  const known = restarts.get(`${of.runtime}/${title(of)}`);
+  const count = known?.count ?? of.restarts ?? 0;
+  return count ? `${count}${known?.since ? ` in the last ${span(time - known.since)}` : ""}` : null;
+}
+
+export function workload(of, model) {
   if (!of) return [];
-  const { runtime, container, namespace, pod, id, image, compose_project: project, compose_service: service, started, restarts } = of;
+  const { time } = model;
+  const restarts = restarted(of, model);
+  const { runtime, container, namespace, pod, id, image, compose_project: project, compose_service: service, started } = of;
   return [
     ["Name", title(of) || runtime, title(of) || runtime],
     container && pod && ["Container", container, container],
@@ -25,7 +34,7 @@ export function workload(of, time) {
     image && ["Image", image, image],
     project && ["Compose", service ? `${project} / ${service}` : project],
     started && ["Started", `${span(time - started)} ago, ${moment(started, time)}`],
-    restarts !== undefined && restarts !== null && ["Restarts", String(restarts)],
+    restarts && ["Restarts", restarts],
   ].filter(Boolean);
 }
 

@@ -24,6 +24,8 @@ export class Model {
   problems = [];
   workloads = [];
   events = [];
+  // How often a workload was started again, by runtime and name.
+  restarts = new Map();
   pairs = new Map();
   rows = [];
   ticks = 0;
@@ -42,6 +44,7 @@ export class Model {
     this.problems = [];
     this.workloads = [];
     this.events = [];
+    this.restarts = new Map();
     this.pairs = new Map();
     this.ended.clear();
     for (const pair of state.appeared ?? []) this.pairs.set(pair.id, described(pair, before.get(pair.id)));
@@ -79,6 +82,7 @@ export class Model {
     this.summed = news.summed ?? this.summed;
     this.problems = news.problems ?? this.problems;
     this.workloads = news.workloads ?? this.workloads;
+    if (news.restarts) this.restarts = new Map(news.restarts.map((one) => [`${one.runtime}/${one.workload}`, one]));
     if (news.events) this.events = [...this.events, ...news.events].slice(-EVENTS);
     const each = (rows, take) => {
       for (const [id, ...values] of rows ?? []) {

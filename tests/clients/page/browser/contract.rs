@@ -95,13 +95,14 @@ fn workloads_without_a_veth_are_listed_and_a_crash_loop_leads_to_its_line() {
         ),
         of(
             "crashing",
-            json!({ "state": "restarting", "text": "restarting, 54 times in 48 min", "since": NOW - 2_880.0, "restarts": 54, "owner": "" })
+            json!({ "state": "restarting", "text": "restarting, 54 times in 48 min", "since": null, "owner": "" })
         ),
         of(
             "backup",
             json!({ "state": "stopped", "text": "stopped 3 min ago, exit code 1", "since": NOW - 180.0, "owner": "" })
         ),
     ]);
+    sent["restarts"] = json!([{ "runtime": "docker", "workload": "crashing", "id": "81686e7a420d", "count": 54, "since": NOW - 2_880.0 }]);
     sent["problems"] = json!([{ "kind": "crash_loop", "severity": "warning", "since": NOW - 2_880.0, "text": "docker/crashing restarts",
         "remedy": "read its log", "subject": { "runtime": "docker", "workload": "crashing", "device": "", "interface": "", "collector": "" } }]);
     let (_host, _exporter, mut page) = show(&sent);
@@ -113,7 +114,7 @@ fn workloads_without_a_veth_are_listed_and_a_crash_loop_leads_to_its_line() {
     for wanted in [
         "in web's namespace",
         "restarting, 54 times in 48 min",
-        "54 restarts",
+        "restarts: 54 in the last 48 min",
         "stopped 3 min ago, exit code 1",
     ] {
         assert!(lines.contains(wanted), "no {wanted} in {lines}");

@@ -12,6 +12,7 @@ mod picture;
 mod rows;
 mod trouble;
 mod widths;
+mod workloads;
 
 use super::{Host, url};
 use lab::{Browser, Exporter, Page};
