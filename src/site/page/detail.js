@@ -99,6 +99,8 @@ export class Detail {
       ...prometheus(row),
     );
     this.numbers();
+    // Until the API answers.
+    for (const key of ["total", "total-packets"]) this.set(key, ["–", "–"]);
     this.totals.follow(row);
     if (this.answer?.row === row.key) this.showTotals(this.answer.ends);
     if (held !== null) ([...this.place.querySelectorAll("button, .plot")].find((node) => node.getAttribute("aria-label") === held) ?? this.title).focus({ preventScroll: true });

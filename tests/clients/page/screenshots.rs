@@ -93,7 +93,10 @@ fn look_at(size: usize, talkers: usize) {
     {
         page.press("Escape");
         page.press("Home");
+        page.press("ArrowDown");
         page.press("Enter");
+        let total = "[...document.querySelectorAll('#detail .numbers tr')].find((row) => row.textContent.startsWith('Total')).textContent";
+        page.wait_until(Duration::from_secs(10), &format!("/Total.*[1-9]/.test({total})"));
         let file = folder.join("detail.png");
         page.screenshot(&file);
         keep(&file, folder, "page-detail-1280-light.png");
