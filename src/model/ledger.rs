@@ -481,7 +481,8 @@ impl Ledger {
     pub(crate) fn tick(&mut self, now: Duration, length: Duration, window: Duration) {
         self.dropping.clear();
         for (id, account) in self.accounts.iter_mut() {
-            let packets = account.counted.end_tick(&account.ends, length);
+            let port = account.port();
+            let packets = account.counted.end_tick(&account.ends, port, length);
             if packets != [0, 0] {
                 let [receive, transmit] = packets.map(|packets| per_second(packets, length));
                 let rates = DropRates { receive, transmit };

@@ -1,9 +1,9 @@
 //! The page at `/`: static files in the binary. Its data come from the stream.
 //!
-//! `stream.js` keeps the connection, `model.js` the state that it reports, and the other modules draw that,
-//! at most once for each frame: the table has only the visible rows in the document, the picture the busiest
-//! workloads, with the others gathered. No element is made from markup; a name is a text node or an
-//! attribute.
+//! `stream.js` keeps the connection, `model.js` the state that it reports, `row.js` and `history.js` one row
+//! of it, and the other modules draw that, at most once for each frame: the table has only the visible rows
+//! in the document, the picture the busiest workloads, with the others gathered. `permalink.js` keeps the
+//! choices in the URL. No element is made from markup; a name is a text node or an attribute.
 
 use super::api::client_has;
 use super::routes::Routes;
@@ -26,19 +26,42 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const INDEX: &str = include_str!("page/index.html");
 
 /// The page's other files: the name below `/page/`, the content type and the content.
-const FILES: [(&str, &str, &str); 12] = [
+const FILES: [(&str, &str, &str); 35] = [
     ("style.css", CSS, include_str!("page/style.css")),
+    ("detail.css", CSS, include_str!("page/detail.css")),
     ("icon.svg", SVG, include_str!("page/icon.svg")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
-    ("stream.js", SCRIPT, include_str!("page/stream.js")),
-    ("model.js", SCRIPT, include_str!("page/model.js")),
-    ("format.js", SCRIPT, include_str!("page/format.js")),
-    ("element.js", SCRIPT, include_str!("page/element.js")),
-    ("table.js", SCRIPT, include_str!("page/table.js")),
-    ("picture.js", SCRIPT, include_str!("page/picture.js")),
+    ("badge.js", SCRIPT, include_str!("page/badge.js")),
+    ("chart.js", SCRIPT, include_str!("page/chart.js")),
+    ("choices.js", SCRIPT, include_str!("page/choices.js")),
+    ("columns.js", SCRIPT, include_str!("page/columns.js")),
+    ("commands.js", SCRIPT, include_str!("page/commands.js")),
     ("detail.js", SCRIPT, include_str!("page/detail.js")),
+    ("guard.js", SCRIPT, include_str!("page/guard.js")),
+    ("element.js", SCRIPT, include_str!("page/element.js")),
+    ("events.js", SCRIPT, include_str!("page/events.js")),
+    ("facts.js", SCRIPT, include_str!("page/facts.js")),
+    ("format.js", SCRIPT, include_str!("page/format.js")),
+    ("grouping.js", SCRIPT, include_str!("page/grouping.js")),
+    ("head.js", SCRIPT, include_str!("page/head.js")),
+    ("history.js", SCRIPT, include_str!("page/history.js")),
+    ("keys.js", SCRIPT, include_str!("page/keys.js")),
+    ("model.js", SCRIPT, include_str!("page/model.js")),
     ("notice.js", SCRIPT, include_str!("page/notice.js")),
+    ("permalink.js", SCRIPT, include_str!("page/permalink.js")),
+    ("picture.js", SCRIPT, include_str!("page/picture.js")),
+    ("problems.js", SCRIPT, include_str!("page/problems.js")),
+    ("queries.js", SCRIPT, include_str!("page/queries.js")),
+    ("row.js", SCRIPT, include_str!("page/row.js")),
+    ("scene.js", SCRIPT, include_str!("page/scene.js")),
+    ("search.js", SCRIPT, include_str!("page/search.js")),
+    ("slot.js", SCRIPT, include_str!("page/slot.js")),
     ("sparkline.js", SCRIPT, include_str!("page/sparkline.js")),
+    ("store.js", SCRIPT, include_str!("page/store.js")),
+    ("stream.js", SCRIPT, include_str!("page/stream.js")),
+    ("table.js", SCRIPT, include_str!("page/table.js")),
+    ("totals.js", SCRIPT, include_str!("page/totals.js")),
+    ("workloads.js", SCRIPT, include_str!("page/workloads.js")),
 ];
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -69,7 +92,13 @@ impl Page {
     /// Prepares the page, with links to the paths of these routes.
     pub(crate) fn new(routes: &Routes) -> Page {
         let escaped = |link: String| link.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+        // The browser asks for all modules at once, and not for each one when another has named it.
+        let scripts = FILES.iter().filter(|(name, kind, _)| *kind == SCRIPT && *name != "guard.js");
+        let modules: Vec<String> = scripts
+            .map(|(name, _, _)| format!("<link rel=\"modulepreload\" href=\"{{root}}page/{name}\">"))
+            .collect();
         let index = INDEX
+            .replace("{modules}", &modules.join("\n"))
             .replace("{version}", env!("CARGO_PKG_VERSION"))
             .replace("{metrics}", &escaped(routes.metrics_link()))
             .replace("{root}", &escaped(routes.link("/")));
@@ -166,8 +195,8 @@ mod tests {
         (one.max(another) + 0.05) / (one.min(another) + 0.05)
     }
 
-    /// The two colours of a name, on light and on dark.
-    fn colors(style: &'static str, name: &str) -> [&'static str; 2] {
+    /// Returns the two colours of a name, on light and on dark.
+    fn colors<'a>(style: &'a str, name: &str) -> [&'a str; 2] {
         let rest =
             style.split_once(&format!("--{name}: light-dark(")).unwrap_or_else(|| panic!("no {name}")).1;
         let (light, dark) = rest.split_once(')').unwrap().0.split_once(", ").unwrap();
@@ -177,14 +206,15 @@ mod tests {
     #[test]
     fn every_text_can_be_read_on_every_ground_by_day_and_by_night() {
         const GROUNDS: [&str; 5] = ["ground", "card", "raised", "chosen", "warn-ground"];
-        let style = FILES.iter().find(|(name, _, _)| *name == "style.css").unwrap().2;
-        let named = |property: &'static str| {
-            style.split(property).skip(1).filter_map(|rest| rest.split_once(')')).map(|(name, _)| name)
+        let sheets = FILES.iter().filter(|(_, kind, _)| *kind == CSS).map(|(_, _, text)| *text);
+        let style = &*sheets.collect::<Vec<_>>().concat();
+        let named = |property| {
+            style.split(property).skip(1).filter_map(|rest: &str| rest.split_once(')')).map(|(name, _)| name)
         };
         // A pressed button's text has the colour of the ground, on that of text.
         let texts: BTreeSet<&str> = named(" color: var(--").filter(|name| *name != "ground").collect();
         assert!(
-            texts.is_superset(&BTreeSet::from(["text", "muted", "receive", "transmit", "bad"])),
+            texts.is_superset(&BTreeSet::from(["text", "muted", "receive", "bad", "caution"])),
             "{texts:?}"
         );
         let pairs = texts
@@ -205,6 +235,9 @@ mod tests {
                     }
                 }
             }
+        }
+        for (text, ground) in colors(style, "text").into_iter().zip(colors(style, "mark")) {
+            assert!(contrast(text, ground) >= 4.5, "a search's mark: {text} on {ground}");
         }
         assert!(poor.is_empty(), "{poor:#?}");
         // What is half transparent has another contrast than its colours.

@@ -122,10 +122,16 @@ fn unequal_mtus_are_told_and_what_is_lost_by_them_is_too() {
         drops.ok_or(format!("{told:#?}"))
     });
     assert!(lost.contains(" packets to named/web were dropped in the last "), "{lost}");
-    let rows = document(exporter)["pairs"].as_array().unwrap().clone();
-    let dropped =
-        rows.iter().filter_map(|row| row["ends"][1]["rates"]["receive_packets_dropped_per_second"].as_u64());
-    assert!(dropped.max().is_some(), "{rows:#?}");
+    // The port counts them: what web was to receive.
+    wait_for(SOON, "the row has the rate of dropped packets", || {
+        socket.send_to(&[0; 1_400], "10.97.0.2:9").unwrap();
+        let rows = document(exporter)["pairs"].as_array().unwrap().clone();
+        let web = rows.iter().find(|row| row["ends"][1]["workload"]["container"] == "web").unwrap();
+        let rates = &web["ends"][1]["rates"];
+        let rate = |direction: &str| rates[format!("{direction}_packets_dropped_per_second")].as_u64();
+        let told = (rate("receive"), rate("transmit"));
+        if told.0 > Some(0) && told.1 == Some(0) { Ok(()) } else { Err(format!("{told:?}")) }
+    });
     web.ip(["link", "set", "dev", "eth0", "mtu", "1500"]);
     wait_for(Duration::from_secs(30), "nothing is wrong any more", || {
         let told = told(exporter);

@@ -5,7 +5,7 @@ use super::counted::Counted;
 use super::overflow::{Placement, SeriesCost};
 use super::totals::TotalId;
 use super::{LabelSet, OwnerHint, Traffic};
-use crate::model::link::End;
+use crate::model::link::{End, NetnsId};
 use std::time::Duration;
 
 /// The counters of one pair, and the part of its traffic that is already booked.
@@ -65,8 +65,15 @@ impl Account {
     /// Takes the present counters as the baseline: only later traffic is booked.
     pub(super) fn begin_here(&mut self) {
         self.booked = [self.counted.traffic(0), self.counted.traffic(1)];
-        self.counted.begin_here();
+        self.counted.begin_here(self.port());
         self.born = false;
+    }
+
+    /// Returns the side that counts dropped packets: the one on the host, else one without labels, else the
+    /// second.
+    pub(super) fn port(&self) -> usize {
+        let on_host = self.ends.iter().position(|end| end.netns == NetnsId::Host);
+        on_host.or_else(|| self.totals.iter().position(Option::is_none)).unwrap_or(1)
     }
 
     /// Marks all traffic of a side as booked. Returns the part that was not booked before.

@@ -27,13 +27,25 @@ pub(super) struct Counted {
     found: u64,
     /// The traffic of the first side at the end of the last tick.
     ticked: Traffic,
+    /// The packets that were dropped by the end of the last tick, and the side that had counted them.
+    dropped: Dropped,
     /// The rates of the first side in the last tick; `None` before the pair's first tick.
     pub(super) rates: Option<Rates>,
 }
 
+/// Packets that were dropped.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dropped {
+    /// The side that has counted them.
+    side: usize,
+    /// Those that the first side was to receive, and those that it has sent.
+    packets: [u64; 2],
+}
+
 impl Counted {
     /// Takes the present counters as those of the last tick: the time in which they grew is not known.
-    pub(super) fn begin_here(&mut self) {
+    pub(super) fn begin_here(&mut self, port: usize) {
+        self.dropped = self.dropped_at(port);
         self.ticked = self.traffic(0);
         self.found = self.ticked.receive.bytes + self.ticked.transmit.bytes;
     }
@@ -47,8 +59,9 @@ impl Counted {
     /// Ends a tick of this length, for which the host's ends were read. An end on the host has sent at least
     /// what its peer had received one tick earlier, unless packets bypass it. Where both ends count each
     /// frame, it has also received at least what its peer had sent. Returns the packets that were dropped in
-    /// the tick: those that the first side was to receive, and those that it has sent.
-    pub(super) fn end_tick(&mut self, ends: &[End; 2], length: Duration) -> [u64; 2] {
+    /// the tick: those that the first side was to receive, and those that it has sent. The port counts them:
+    /// `port` is its side.
+    pub(super) fn end_tick(&mut self, ends: &[End; 2], port: usize, length: Duration) -> [u64; 2] {
         for side in 0..2 {
             let port = ends[1 - side].netns == NetnsId::Host && ends[side].netns != NetnsId::Host;
             let of_port = &self.highest[1 - side];
@@ -66,7 +79,22 @@ impl Counted {
             transmit_bytes: per_second(transmit.bytes, length),
             transmit_packets: per_second(transmit.packets, length),
         });
-        [receive.dropped, transmit.dropped]
+        let now = self.dropped_at(port);
+        let before = std::mem::replace(&mut self.dropped, now);
+        match before.side == port {
+            true => [0, 1].map(|direction| now.packets[direction].saturating_sub(before.packets[direction])),
+            false => [0, 0],
+        }
+    }
+
+    /// Returns the packets that a side has counted as dropped.
+    fn dropped_at(&self, side: usize) -> Dropped {
+        let counters = &self.highest[side];
+        let mut packets = [counters.receive_dropped, counters.transmit_dropped];
+        if side == 1 {
+            packets.swap(0, 1);
+        }
+        Dropped { side, packets }
     }
 
     /// Records the counters of an end as read now.
@@ -135,6 +163,8 @@ impl Counted {
         self.sent.swap(0, 1);
         let Traffic { receive, transmit } = self.ticked;
         self.ticked = Traffic { receive: transmit, transmit: receive };
+        self.dropped.side = 1 - self.dropped.side;
+        self.dropped.packets.swap(0, 1);
         self.rates = self.rates.map(Rates::of_peer);
         self.detached.iter_mut().for_each(|detached| detached.swap(0, 1));
     }

@@ -1,8 +1,13 @@
-// One workload's side of a pair: its ends, addresses, members, ids, and how to ask Prometheus for its series.
+// The details of one row: problems, history, numbers, the workload, both ends, commands, queries.
 
-import { clock, packets, rate, selector, shortId, title } from "./format.js";
-import { copyButton, element, say } from "./element.js";
-import { Sparkline } from "./sparkline.js";
+import { symbol, word } from "./badge.js";
+import { Chart } from "./chart.js";
+import { byHand } from "./commands.js";
+import { element, say } from "./element.js";
+import { end, members, section, workload } from "./facts.js";
+import { clock, each, packets, rate, span } from "./format.js";
+import { prometheus } from "./queries.js";
+import { Totals, totalTexts } from "./totals.js";
 
 export class Detail {
   row = null;
@@ -11,25 +16,32 @@ export class Detail {
   constructor(place, closed) {
     this.place = place;
     this.closed = closed;
+    this.totals = new Totals((answer) => this.showTotals(answer));
   }
 
   get isOpen() {
     return this.row !== null;
   }
 
-  open(row) {
+  // Opens the details of a row; `focus` false leaves the focus where it is.
+  open(row, model, focus = true) {
+    const other = this.row?.key !== row.key;
     this.row = row;
+    this.model = model;
     this.gone = false;
-    this.before ??= document.activeElement;
+    if (focus) this.before ??= document.activeElement;
+    if (other) this.chart = new Chart();
     this.make();
     this.place.hidden = false;
     document.body.classList.add("has-detail");
-    this.title.focus({ preventScroll: true });
+    if (focus) this.title.focus({ preventScroll: true });
+    this.place.scrollTop = 0;
   }
 
   close() {
     if (!this.isOpen) return;
     this.row = null;
+    this.totals.follow(null);
     this.place.hidden = true;
     this.place.replaceChildren();
     document.body.classList.remove("has-detail");
@@ -38,10 +50,13 @@ export class Detail {
     this.closed();
   }
 
-  // Shows the row as it is now; it may be gone.
-  update(rows, time) {
+  // Shows the row as it is now. The row may have gone, and its workload may have another pair since.
+  update(model) {
     if (!this.isOpen) return;
-    const now = rows.find((row) => row.key === this.row.key) ?? rows.find((row) => row.follows(this.row));
+    this.model = model;
+    const { rows, time } = model;
+    const now = rows.find(({ key }) => key === this.row.key)
+      ?? rows.find((row) => row.pair.id === this.row.pair.id && row.side === this.row.side && row.hasEndsOf(this.row));
     if (!now) {
       if (!this.gone) say(this.state, `Gone since ${clock(time)}`);
       this.gone = true;
@@ -55,32 +70,40 @@ export class Detail {
   }
 
   make() {
-    const { row } = this;
-    // What has the focus is made anew too: whoever is there by keyboard stays where he was.
+    const { row, model } = this;
+    // The focus stays on the same button, although the button is made anew.
     const held = this.place.contains(document.activeElement) ? (document.activeElement.getAttribute("aria-label") ?? "") : null;
     this.title = element("h2", { id: "detail-title", tabindex: "-1" }, row.name);
     this.state = element("p", { class: "gone", role: "status" });
+    this.problems = element("ul", { class: "problems" });
+    this.said = "";
     this.values = new Map();
-    this.sparkline = new Sparkline(360, 84);
-    this.scale = element("figcaption");
+    this.since = element("p", { class: "muted note" });
     const close = element("button", { type: "button", class: "close", "aria-label": "Close", click: () => this.close() }, "✕");
-    const said = [row.runtime, row.network && `network ${row.network}`, row.end.parent && `inside ${row.end.parent}`];
+    const head = [row.runtime, row.network && `network ${row.network}`, row.end.parent && `inside ${row.end.parent}`];
+    const other = row.peer.role === "port" ? "The port" : "The other end";
     this.place.replaceChildren(
-      element("div", { class: "detail-head" }, element("div", {}, this.title, element("p", { class: "muted" }, said.filter(Boolean).join(" · "))), close),
+      element("div", { class: "detail-head" }, element("div", {}, this.title, element("p", { class: "muted" }, head.filter(Boolean).join(" · "))), close),
       this.state,
-      element("figure", { class: "history" }, this.sparkline.node, this.scale),
+      this.problems,
+      this.chart.node,
       element("table", { class: "numbers" },
-        element("thead", {}, element("tr", {}, element("td"), ...["Receive", "Transmit"].map((word) => element("th", { scope: "col" }, element("span", { class: `dot ${word.toLowerCase()}` }), word)))),
-        element("tbody", {}, this.line("Now", "now"), this.line("", "packets"), this.line("Peak", "peak"), this.line("Dropped packets", "dropped"))),
-      ...section("Workload", who(row.workload)),
-      ...members(row.end.members),
+        element("thead", {}, element("tr", {}, element("td"), ...["Receive", "Transmit"].map((name) => element("th", { scope: "col" }, element("span", { class: `dot ${name.toLowerCase()}` }), name)))),
+        element("tbody", {}, this.line("Now", "now"), this.line("", "packets"), this.line("Peak", "peak"), this.line("Total", "total"), this.line("", "total-packets"), this.line("Drops now", "drops"), this.line("Dropped ever", "dropped"))),
+      this.since,
+      ...section("Workload", workload(row.workload, model)),
+      ...members(row.members),
       ...section("Its end", end(row.end)),
-      ...section(row.peer.role === "port" ? "The port" : "The other end", [...(row.peer.workload ? who(row.peer.workload) : []), ...end(row.peer)]),
-      element("h3", {}, "Ask Prometheus"),
-      ...queries(row).map(([what, query]) => element("div", { class: "query" }, element("p", {}, what, copyButton(`the query: ${what}`, query)), element("code", {}, query))),
+      ...section(other, [...(row.peer.workload ? workload(row.peer.workload, model) : []), ...end(row.peer)]),
+      ...byHand(row),
+      ...prometheus(row),
     );
     this.numbers();
-    if (held !== null) ([...this.place.querySelectorAll("button")].find((button) => button.getAttribute("aria-label") === held) ?? this.title).focus({ preventScroll: true });
+    // Until the API answers.
+    for (const key of ["total", "total-packets"]) this.set(key, ["–", "–"]);
+    this.totals.follow(row);
+    if (this.answer?.row === row.key) this.showTotals(this.answer.ends);
+    if (held !== null) ([...this.place.querySelectorAll("button, .plot")].find((node) => node.getAttribute("aria-label") === held) ?? this.title).focus({ preventScroll: true });
   }
 
   line(label, key) {
@@ -89,82 +112,48 @@ export class Detail {
     return element("tr", {}, element("th", { scope: "row" }, label), ...cells);
   }
 
+  set(key, values) {
+    values.forEach((value, index) => say(this.values.get(key)[index], value));
+  }
+
   numbers() {
-    const { row } = this;
-    const { rates, peaks, dropped } = row.pair;
-    const [into, out] = row.side === 1 ? [0, 1] : [1, 0];
-    const set = (key, values) => values.forEach((value, index) => say(this.values.get(key)[index], value));
-    const pair = (all, write, offset = 0) => [into, out].map((place) => (all === null ? "–" : write(all[place + offset])));
-    set("now", pair(rates, rate));
-    set("packets", pair(rates, packets, 2));
-    set("peak", pair(peaks, rate));
-    set("dropped", pair(dropped, (value) => value.toLocaleString("en")));
-    say(this.scale, `Upper edge ${rate(this.sparkline.draw(row.history()))}`);
-    say(this.state, row.pair.state === "peer_hidden" ? "The other end is in a namespace that may not be looked into." : "");
+    const { row, model } = this;
+    const { rates, peaks, drops, dropped } = row.pair;
+    this.set("now", row.numbers(rates).map(rate));
+    this.set("packets", row.numbers(rates, 2).map(packets));
+    this.set("peak", row.numbers(peaks).map(rate));
+    this.set("drops", row.numbers(drops).map(each));
+    this.set("dropped", row.numbers(dropped).map((count) => `${count.toLocaleString("en")} packets`));
+    this.chart.show(row, { ...model, events: model.events.filter((event) => isAbout(event, row)) });
+    say(this.state, row.pair.state === "peer_hidden" ? "The other end is in a namespace that the exporter may not read." : "");
+    this.showProblems();
+  }
+
+  showProblems() {
+    const { row, model: { time } } = this;
+    const said = JSON.stringify([row.problems, Math.floor(time / 30)]);
+    if (said === this.said) return;
+    this.said = said;
+    const line = ({ severity, kind, text, since, remedy }) => element("li", { "data-severity": severity },
+      element("p", {}, element("span", { class: "badge", "data-severity": severity }, `${symbol(severity)} ${word(kind)}`), " ", text, since ? element("span", { class: "since" }, ` for ${span(time - since)}`) : null),
+      remedy ? element("p", { class: "remedy" }, remedy) : null);
+    this.problems.replaceChildren(...row.problems.map(line));
+  }
+
+  // Shows what the API answers: totals, and of each end what the stream may not have.
+  showTotals(ends) {
+    if (!this.isOpen) return;
+    this.answer = { row: this.row.key, ends };
+    const { total, packets: counted, since } = totalTexts(ends, this.model.time);
+    this.set("total", total);
+    this.set("total-packets", counted);
+    say(this.since, since ? `Total: ${since}.` : "");
   }
 }
 
-// A part with a heading, if there is anything in it.
-function section(heading, facts) {
-  if (!facts.length) return [];
-  const lines = facts.flatMap(([name, value, copy]) => [
-    element("dt", {}, name),
-    element("dd", {}, element("span", { class: "value" }, value), copy === undefined ? null : copyButton(name, copy)),
-  ]);
-  return [element("h3", {}, heading), element("dl", { class: "facts" }, ...lines)];
-}
-
-function who(workload) {
-  if (workload === null) return [];
-  const { runtime, container, namespace, pod, id, image, compose_project: project, compose_service: service } = workload;
-  return [
-    ["Name", title(workload) || runtime, title(workload) || runtime],
-    container && pod && ["Container", container, container],
-    namespace && ["Namespace", namespace],
-    ["Runtime", runtime],
-    id && ["Id", shortId(id), id],
-    image && ["Image", image, image],
-    project && ["Compose", service ? `${project} / ${service}` : project],
-  ].filter(Boolean);
-}
-
-function members(all) {
-  if (!all.length) return [];
-  const line = (member) => element("li", {}, element("span", { class: "value" }, title(member)), " ", element("span", { class: "muted" }, shortId(member.id)), copyButton(`the id of ${title(member)}`, member.id || title(member)));
-  return [element("h3", {}, "Members of its namespace"), element("ul", { class: "members" }, ...all.map(line))];
-}
-
-function end({ name, kind, netns, nsid, ifindex, address, mtu, up, bridge, master, master_kind }) {
-  return [
-    ["Interface", name ?? "cannot be seen", name ?? undefined],
-    kind && kind !== "veth" && ["Kind", kind],
-    ["Index", String(ifindex)],
-    ["Namespace", netns || "host", netns || undefined],
-    nsid !== null && ["Its id (nsid)", String(nsid)],
-    address !== null && ["MAC address", address, address],
-    bridge !== null && ["Bridge", bridge, bridge],
-    master && bridge === null && ["Master", master_kind ? `${master} (${master_kind})` : master, master],
-    mtu !== null && ["MTU", `${mtu} bytes`],
-    up !== null && ["State", up ? "up" : "down"],
-  ].filter(Boolean);
-}
-
-function queries(row) {
-  const asked = [];
-  if (row.end.role === "interface") {
-    const { runtime, container, namespace, pod } = row.workload ?? { runtime: "unknown", container: "", namespace: "", pod: "" };
-    const labels = selector({ runtime, container, namespace, pod, interface: row.end.name ?? "", network: row.end.network });
-    asked.push(
-      ["Receive, bytes a second", `rate(veth_container_receive_bytes_total${labels}[5m])`],
-      ["Transmit, bytes a second", `rate(veth_container_transmit_bytes_total${labels}[5m])`],
-      ["Receive, the highest tick", `veth_container_receive_peak_bytes_per_second${labels}`],
-    );
-  }
-  const port = row.peer.role === "port" ? row.peer : row.end.role === "port" ? row.end : null;
-  if (port?.name) {
-    // Devices of the host have no netns: without that the query would take those of that name in namespaces as well.
-    const labels = selector({ device: port.name, netns: port.netns }, ["netns"]);
-    asked.push(["The port’s receive (its workload’s transmit)", `rate(veth_device_receive_bytes_total${labels}[5m])`]);
-  }
-  return asked;
+// Whether an event is about a row: its pair, or an earlier pair of the same workload's interface.
+function isAbout(event, row) {
+  if (event.pair !== null && event.pair === row.pair.id) return true;
+  if (!event.workload) return Boolean(event.device) && event.device === row.device;
+  return event.runtime === row.runtime && event.workload === row.name && (!event.interface || event.interface === row.interface);
 }

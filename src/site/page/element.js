@@ -1,15 +1,15 @@
-// Elements are made here, and nowhere from markup: whatever a name holds stays text, and harmless.
+// Elements. The page makes none from markup: a name stays text, and harmless.
 
 import { harmless } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// Makes an element; properties that are functions listen to an event, all others are attributes.
+// Makes an element; a property that is a function listens to an event, each other one is an attribute.
 export function element(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
-// The same for a part of a picture.
+// Makes an element of an SVG drawing.
 export function drawing(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
@@ -20,22 +20,34 @@ function fill(node, attributes, children) {
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, shown(value));
   }
-  node.append(...children.filter((child) => child !== null && child !== undefined).map(shown));
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== false).map(shown));
   return node;
 }
 
-// A text as it is shown; all else as it is.
+// Returns a text in its harmless form; anything else as it is.
 function shown(value) {
   return typeof value === "string" ? harmless(value) : value;
 }
 
-// Sets a node's text if it is another: what does not change is not drawn again.
+// Sets a node's text if it differs, so that the browser lays out only what changes.
 export function say(node, text) {
   const harmlessText = shown(text);
   if (node.textContent !== harmlessText) node.textContent = harmlessText;
 }
 
-// A button that copies what it is given. Without TLS browsers have no clipboard but this older one.
+// Sets an attribute if it differs; null removes it.
+export function set(node, name, value) {
+  const text = value === null ? null : shown(String(value));
+  if (node.getAttribute(name) === text) return;
+  if (text === null) node.removeAttribute(name);
+  else node.setAttribute(name, text);
+}
+
+export function by(id) {
+  return document.getElementById(id);
+}
+
+// A button that copies a text.
 export function copyButton(what, text) {
   const button = element("button", { type: "button", class: "copy", "aria-label": `Copy ${what}` }, "Copy");
   button.addEventListener("click", async () => {
@@ -45,13 +57,14 @@ export function copyButton(what, text) {
   return button;
 }
 
+// Copies a text; without TLS a browser has only the older way, by a selection.
 async function copied(text) {
   if (navigator.clipboard) {
     try {
       await navigator.clipboard.writeText(text);
       return true;
     } catch {
-      // Refused: there is the other way.
+      // The browser refused; the older way may work.
     }
   }
   const before = document.activeElement;

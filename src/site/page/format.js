@@ -1,4 +1,4 @@
-// Numbers and names as they are read.
+// Numbers, times and names as the page writes them.
 
 const UNITS = ["", "k", "M", "G", "T", "P", "E"];
 
@@ -19,17 +19,27 @@ export function rate(bytes) {
   return bytes === null ? "–" : bytes === 0 ? "0" : `${short(bytes, "B")}/s`;
 }
 
+export function bytes(count) {
+  return short(count, "B");
+}
+
 export function packets(count) {
   return count === null ? "–" : `${short(count, "")} packets/s`;
 }
 
-export function count(value) {
-  return short(value, "");
+// A number of things a second, without their unit.
+export function each(count) {
+  return count === null ? "–" : count === 0 ? "0" : `${short(count, "")}/s`;
+}
+
+// A whole number with its word: 1 pair, 2 pairs.
+export function plural(count, word) {
+  return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 }
 
 // A workload in one word: namespace/pod for a pod, else its name.
 export function title(workload) {
-  return [workload.namespace, workload.pod, workload.container].filter((part) => part !== "").join("/");
+  return [workload.namespace, workload.pod, workload.container].filter(Boolean).join("/");
 }
 
 // The beginning of an id, as Docker prints it.
@@ -41,15 +51,27 @@ export function clock(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
-// Labels as PromQL selects them; empty ones are left out, but for those that must be empty.
-export function selector(labels, always = []) {
-  const quoted = (value) => `"${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
-  const parts = Object.entries(labels).filter(([name, value]) => value !== "" || always.includes(name));
-  return `{${parts.map(([name, value]) => `${name}=${quoted(value)}`).join(",")}}`;
+// A time of today as a clock shows it; any other with its date.
+export function moment(seconds, now) {
+  const [then, today] = [new Date(seconds * 1000), new Date(now * 1000)];
+  if (then.toDateString() === today.toDateString()) return clock(seconds);
+  return `${then.toLocaleDateString([], { year: "numeric", month: "short", day: "numeric" })} ${clock(seconds)}`;
 }
 
-// Characters that are obeyed or mislead a reader: the rule of model/text.rs, of which a page shows line ends, tabs and
-// skin tones as they are. Both are tested against the same vectors.
+// A length of time in its two largest units: 8 s, 22 min, 3 h 20 min, 4 d 2 h.
+export function span(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  const both = (first, second) => [first, second].filter((part) => !part.startsWith("0 ")).join(" ");
+  if (hours < 48) return both(`${hours} h`, `${minutes % 60} min`);
+  return both(`${Math.floor(hours / 24)} d`, `${hours % 24} h`);
+}
+
+// Characters that control a display or mislead a reader: the rule of model/text.rs, of which a page shows line ends,
+// tabs and skin tones as they are. The tests of both use the same vectors.
 const MISLEADING =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
 

@@ -1,73 +1,144 @@
-// What the stream has told: pairs, and the rows that are made of them.
+// The state that the stream reports: pairs and the rows made of them, problems, workloads, events.
 
-import { shortId, title } from "./format.js";
+import { History, LENGTH } from "./history.js";
+import { Row } from "./row.js";
 
-// So many ticks are drawn.
-export const HISTORY = 120;
+const SEVERITIES = ["notice", "warning", "critical"];
 
-// Sorted by what flows now, a row's place is that of the mean of so many ticks: so rows do not jump about.
-const STEADY = 5;
+// The exporter keeps as many events.
+const EVENTS = 200;
 
 const ZERO = [0, 0, 0, 0];
 
+const NAMES = new Intl.Collator(undefined, { numeric: true });
+
 export class Model {
   exporter = null;
+  version = null;
+  host = null;
   interval = 1;
   time = 0;
   lacks = [];
   sources = [];
   summed = 0;
+  problems = [];
+  workloads = [];
+  events = [];
+  // How often a workload was started again, by runtime and name.
+  restarts = new Map();
   pairs = new Map();
   rows = [];
   ticks = 0;
+  // Histories of pairs that have gone, by the key of their row: a workload's history continues when it is recreated.
+  ended = new Map();
 
-  // Takes all there is. True if another exporter says it than before.
+  // Takes a whole state. Returns true if it is another exporter's than the one before.
   takeState(state) {
     const restarted = this.exporter !== null && this.exporter !== state.exporter;
     const before = restarted ? new Map() : this.pairs;
     this.exporter = state.exporter;
+    this.version = state.version ?? null;
+    this.host = state.host ?? null;
     this.interval = state.interval;
-    this.lacks = state.lacks;
+    this.lacks = state.lacks ?? [];
+    this.problems = [];
+    this.workloads = [];
+    this.events = [];
+    this.restarts = new Map();
     this.pairs = new Map();
-    for (const pair of state.appeared ?? []) {
-      this.pairs.set(pair.id, described(pair, before.get(pair.id)));
-    }
+    this.ended.clear();
+    for (const pair of state.appeared ?? []) this.pairs.set(pair.id, described(pair, before.get(pair.id)));
+    this.takeHistory(state);
     this.takeNumbers(state);
     this.remake();
     return restarted;
   }
 
-  // Takes what is new at a tick. True if there are other pairs than before.
+  // Takes the news of a tick. Returns true if pairs have appeared, changed or gone.
   takeTick(tick) {
-    for (const id of tick.vanished ?? []) this.pairs.delete(id);
+    for (const id of tick.vanished ?? []) this.end(id);
     for (const pair of [...(tick.appeared ?? []), ...(tick.changed ?? [])]) {
       this.pairs.set(pair.id, described(pair, this.pairs.get(pair.id)));
     }
+    for (const { id } of tick.appeared ?? []) this.resume(this.pairs.get(id));
+    const sent = this.takeHistory(tick);
+    const other = Boolean(tick.vanished || tick.appeared || tick.changed);
     this.takeNumbers(tick);
     this.ticks += 1;
-    for (const pair of this.pairs.values()) pair.history.push(pair.rates ?? ZERO);
-    const other = Boolean(tick.vanished || tick.appeared || tick.changed);
+    for (const [id, { history, rates }] of this.pairs) {
+      const [receive, transmit] = rates ?? ZERO;
+      // A history that came with this tick ends with it.
+      if (!sent.has(id)) history.push(receive, transmit, tick.time);
+    }
     if (other) this.remake();
+    else if (tick.problems) this.assign();
     return other;
   }
 
-  takeNumbers(told) {
-    this.time = told.time;
-    if (told.sources) this.sources = told.sources;
-    this.summed = told.summed ?? this.summed;
-    const note = (name, rows) => {
+  takeNumbers(news) {
+    this.time = news.time;
+    this.host = news.host ?? this.host;
+    this.sources = news.sources ?? this.sources;
+    this.summed = news.summed ?? this.summed;
+    this.problems = news.problems ?? this.problems;
+    this.workloads = news.workloads ?? this.workloads;
+    if (news.restarts) this.restarts = new Map(news.restarts.map((one) => [`${one.runtime}/${one.workload}`, one]));
+    if (news.events) this.events = [...this.events, ...news.events].slice(-EVENTS);
+    const each = (rows, take) => {
       for (const [id, ...values] of rows ?? []) {
         const pair = this.pairs.get(id);
-        // Four nulls: not known.
-        if (pair) pair[name] = values[0] === null ? null : values;
+        // Nulls: the numbers are not known.
+        if (pair) take(pair, values[0] === null ? null : values);
       }
     };
-    note("rates", told.rates);
-    note("peaks", told.peaks);
-    note("dropped", told.dropped);
+    each(news.rates, (pair, values) => {
+      pair.rates = values;
+      pair.drops = values === null || values.length < 6 ? null : values.slice(4, 6);
+    });
+    each(news.peaks, (pair, values) => {
+      pair.peaks = values;
+    });
+    each(news.dropped, (pair, values) => {
+      pair.dropped = values;
+    });
   }
 
-  // The same as it is now, whatever comes.
+  // Takes the histories of a message; returns the pairs that have one.
+  takeHistory({ history }) {
+    const taken = new Set();
+    for (const sent of history ?? []) {
+      const pair = this.pairs.get(sent.pair);
+      const decoded = pair ? History.from(sent) : null;
+      if (decoded === null || decoded.isEmpty) continue;
+      pair.history = decoded;
+      taken.add(sent.pair);
+    }
+    return taken;
+  }
+
+  // Removes a pair; its history waits for a while for the workload's next pair.
+  end(id) {
+    const pair = this.pairs.get(id);
+    if (!pair) return;
+    this.pairs.delete(id);
+    for (const [key, { ticks }] of this.ended) if (this.ticks - ticks > LENGTH) this.ended.delete(key);
+    for (const row of sides(pair)) this.ended.set(row.key, { history: pair.history, ticks: this.ticks, side: row.side });
+  }
+
+  // Gives a pair that has appeared the history of the workload's pair before it.
+  resume(pair) {
+    for (const row of sides(pair)) {
+      const before = this.ended.get(row.key);
+      if (!before || before.side !== row.side) continue;
+      this.ended.delete(row.key);
+      const gap = Math.min(LENGTH, this.ticks - before.ticks);
+      for (let back = gap; back > 0; back -= 1) before.history.push(0, 0, this.time - (back - 1) * this.interval);
+      pair.history = before.history;
+      return;
+    }
+  }
+
+  // Returns a copy that later news do not change.
   frozen() {
     const copy = Object.assign(new Model(), this);
     copy.pairs = new Map();
@@ -76,148 +147,72 @@ export class Model {
     return copy;
   }
 
-  // A row for each workload that a pair leads to; one for a pair between two ports.
+  // Makes the rows: one for each workload that a pair leads to, and one for a pair between two ports.
   remake() {
-    this.rows = [];
-    for (const pair of this.pairs.values()) {
-      const [first, second] = pair.ends;
-      if (first.role === "interface") this.rows.push(new Row(this.exporter, pair, 0));
-      if (second.role === "interface" || first.role === "port") this.rows.push(new Row(this.exporter, pair, 1));
+    this.rows = [...this.pairs.values()].flatMap(sides);
+    const keys = new Map();
+    for (const row of this.rows) keys.set(row.key, (keys.get(row.key) ?? 0) + 1);
+    for (const row of this.rows) if (keys.get(row.base) > 1) row.key = `${row.base}/${row.device}`;
+    const sorted = [...this.rows].sort((one, other) => NAMES.compare(one.name, other.name) || NAMES.compare(one.device, other.device) || one.pair.id - other.pair.id);
+    sorted.forEach((row, order) => {
+      row.order = order;
+    });
+    this.assign();
+  }
+
+  // Gives each row the problems that are about it.
+  assign() {
+    const rows = new Map();
+    for (const row of this.rows) {
+      row.problems = [];
+      row.severity = 0;
+      row.since = 0;
+      if (!rows.has(row.pair.id)) rows.set(row.pair.id, []);
+      rows.get(row.pair.id).push(row);
+    }
+    for (const problem of this.problems) {
+      for (const id of problem.pairs ?? []) {
+        const both = rows.get(id) ?? [];
+        const named = both.filter((row) => row.runtime === problem.subject?.runtime && row.name === problem.subject?.workload);
+        for (const row of named.length ? named : both) add(row, problem);
+      }
     }
   }
 
-  // Of all pairs together, in their workloads' view.
-  sums() {
-    let receive = 0;
-    let transmit = 0;
-    for (const pair of this.pairs.values()) {
-      if (pair.rates === null) continue;
-      receive += pair.rates[0];
-      transmit += pair.rates[1];
-    }
-    return { receive, transmit };
+  // Returns the row of a key; of an incomplete key, such as docker/web, the first row that it begins.
+  find(key) {
+    const exact = this.rows.find((row) => row.key === key) ?? this.rows.find((row) => row.base === key);
+    const begins = `${key.replace(/\/+$/, "")}/`;
+    return exact ?? this.rows.find((row) => row.key.startsWith(begins)) ?? null;
   }
+}
+
+function add(row, problem) {
+  const severity = SEVERITIES.indexOf(problem.severity) + 1;
+  row.problems.push(problem);
+  if (severity > row.severity || (severity === row.severity && problem.since < row.since)) {
+    row.severity = severity;
+    row.since = problem.since;
+  }
+}
+
+function sides(pair) {
+  const [first, second] = pair.ends;
+  const rows = [];
+  if (first.role === "interface") rows.push(new Row(pair, 0));
+  if (second.role === "interface" || first.role === "port") rows.push(new Row(pair, 1));
+  return rows;
 }
 
 function described(pair, before) {
   return {
     ...pair,
     rates: before?.rates ?? null,
+    drops: before?.drops ?? null,
     peaks: before?.peaks ?? null,
     dropped: before?.dropped ?? [0, 0],
     history: before?.history ?? new History(),
   };
 }
 
-// The last ticks of a pair, bytes a second each way.
-class History {
-  receive = new Float64Array(HISTORY);
-  transmit = new Float64Array(HISTORY);
-  length = 0;
-  next = 0;
-
-  push([receive, transmit]) {
-    this.receive[this.next] = receive;
-    this.transmit[this.next] = transmit;
-    this.next = (this.next + 1) % HISTORY;
-    this.length = Math.min(this.length + 1, HISTORY);
-  }
-
-  copy() {
-    const { receive, transmit, length, next } = this;
-    return Object.assign(new History(), { receive: receive.slice(), transmit: transmit.slice(), length, next });
-  }
-
-  // The values of one direction, the oldest first.
-  values(direction) {
-    const all = this[direction];
-    const start = (this.next - this.length + HISTORY) % HISTORY;
-    return Array.from({ length: this.length }, (_, index) => all[(start + index) % HISTORY]);
-  }
-
-  // The mean of the last ticks, both ways together.
-  steady() {
-    const ticks = Math.min(this.length, STEADY);
-    let sum = 0;
-    for (let back = 1; back <= ticks; back += 1) {
-      const at = (this.next - back + HISTORY) % HISTORY;
-      sum += this.receive[at] + this.transmit[at];
-    }
-    return ticks ? sum / ticks : 0;
-  }
-}
-
-// One workload's side of a pair.
-export class Row {
-  constructor(exporter, pair, side) {
-    this.exporter = exporter;
-    this.pair = pair;
-    this.side = side;
-    // An exporter's ids are its own: the next one gives them to other pairs.
-    this.key = `${exporter} ${pair.id}.${side}`;
-    this.end = pair.ends[side];
-    this.peer = pair.ends[1 - side];
-    this.workload = this.end.workload;
-    this.name = this.workload ? title(this.workload) || this.workload.runtime : nobody(this.end);
-    this.runtime = this.workload?.runtime ?? (this.end.role === "port" ? "port" : "unclaimed");
-    this.network = this.end.network || this.peer.network;
-    this.bridge = this.peer.bridge ?? "";
-    this.device = this.peer.name ?? "–";
-    this.words = words(this).toLowerCase();
-  }
-
-  // Whether it is what another exporter has called `before`: the same ends, as the kernel numbers them.
-  follows(before) {
-    const same = (one, another) => one.netns === another.netns && one.nsid === another.nsid && one.ifindex === another.ifindex;
-    return this.exporter !== before.exporter && same(this.end, before.end) && same(this.peer, before.peer);
-  }
-
-  get receive() {
-    return this.pair.rates === null ? null : this.pair.rates[this.side === 1 ? 0 : 1];
-  }
-
-  get transmit() {
-    return this.pair.rates === null ? null : this.pair.rates[this.side === 1 ? 1 : 0];
-  }
-
-  // The higher of the two directions' peaks.
-  get peak() {
-    return this.pair.peaks === null ? null : Math.max(this.pair.peaks[0], this.pair.peaks[1]);
-  }
-
-  get drops() {
-    return this.pair.dropped[0] + this.pair.dropped[1];
-  }
-
-  get activity() {
-    return this.pair.history.length ? this.pair.history.steady() : (this.receive ?? 0) + (this.transmit ?? 0);
-  }
-
-  // What flows into the workload, and out of it, the oldest first.
-  history() {
-    const [into, out] = this.side === 1 ? ["receive", "transmit"] : ["transmit", "receive"];
-    return [this.pair.history.values(into), this.pair.history.values(out)];
-  }
-
-  matches(terms) {
-    return terms.every((term) => this.words.includes(term));
-  }
-}
-
-function nobody(end) {
-  return end.role === "port" ? end.netns || "host" : `unclaimed ${end.netns}`.trim();
-}
-
-// All that a search looks at.
-function words(row) {
-  const said = [row.name, row.runtime, row.network];
-  for (const end of row.pair.ends) {
-    said.push(end.name ?? "", end.address ?? "", end.kind === "veth" ? "" : end.kind ?? "", end.master ?? end.bridge ?? "", end.netns, `ifindex ${end.ifindex}`);
-    for (const workload of [end.workload, ...end.members]) {
-      if (workload === null) continue;
-      said.push(title(workload), workload.id, shortId(workload.id), workload.image);
-      said.push(workload.compose_project, workload.compose_service);
-    }
-  }
-  return said.join("\n");
-}
+export { NAMES };

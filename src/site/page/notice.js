@@ -1,11 +1,14 @@
-// What an operator should know before he believes the page: what cannot be seen, and what would change that.
+// What an operator has to know to read the page: what the exporter cannot see, and what would change that.
 
 import { clock } from "./format.js";
 import { copyButton, element } from "./element.js";
 
+// The version of the program that this page's files came with.
+const VERSION = document.documentElement.dataset.version;
+
 const CAPABILITIES = {
   CAP_NET_ADMIN: "The insides of namespaces cannot be seen: interface names and addresses of containers, and pairs between containers.",
-  CAP_NET_BROADCAST: "Events of other namespaces do not arrive: all is read again at each tick, and what dies in between is counted less exactly.",
+  CAP_NET_BROADCAST: "Events of other namespaces do not arrive: the exporter reads everything at each tick, and counts less exactly what dies in between.",
 };
 
 export class Notices {
@@ -15,26 +18,50 @@ export class Notices {
     this.place = place;
   }
 
-  // Shows what there is to say of this.
-  show(model, restarted, refusal) {
+  // Shows the notices about a state; `link` has those about the connection and the URL.
+  show(model, { restarted, refusal, faults, dismiss }) {
     const failed = model.sources.filter(({ failure }) => failure !== undefined);
     const limited = model.sources.filter(({ limits }) => limits !== undefined);
     const empty = model.exporter !== null && model.pairs.size === 0 && model.summed === 0;
-    const what = JSON.stringify([model.lacks, failed, limited, empty, model.summed, restarted, refusal]);
+    const other = model.version !== null && VERSION !== undefined && model.version !== VERSION ? model.version : null;
+    const what = JSON.stringify([model.lacks, failed, limited, empty, model.summed, restarted, refusal, faults, other]);
     if (what === this.shown) return;
     this.shown = what;
     const notices = [
-      refusal === null ? null : notice("warn", "The exporter refuses to tell this page anything", element("p", { class: "reason" }, refusal)),
+      refusal === null ? null : notice("warn", "The exporter refuses this page its data", element("p", { class: "reason" }, refusal)),
+      other === null ? null : otherVersion(other),
+      faults.length ? badLink(faults, dismiss) : null,
       restarted === null ? null : notice("info", `The exporter was restarted; this is what the new one has seen since ${clock(restarted)}.`),
       empty ? emptyHost() : null,
       model.summed ? beyondLimit(model.summed) : null,
       model.lacks.length ? privilege(model.lacks) : null,
-      // What is lacking from the start has just been said.
+      // Events that a missing privilege takes away are in the notice about the privilege.
       ...failed.filter(({ collector }) => collector !== "events" || !model.lacks.length).map(failure),
       ...limited.map(limit),
     ];
     this.place.replaceChildren(...notices.filter(Boolean));
   }
+
+  // Scrolls to the notice about a collector, or to the first one; returns false if there is none.
+  lead(collector) {
+    const found = [...this.place.children].find(({ dataset }) => dataset.collector === collector) ?? this.place.querySelector(".warn");
+    found?.scrollIntoView({ block: "center" });
+    found?.setAttribute("tabindex", "-1");
+    found?.focus({ preventScroll: true });
+    return found !== null && found !== undefined;
+  }
+}
+
+// A page that was opened before the exporter was replaced, or that a cache has kept.
+function otherVersion(version) {
+  const reload = element("button", { type: "button", click: () => location.reload() }, "Reload");
+  const text = `This page is of version ${VERSION}, and the exporter is of version ${version}: parts of the page may be wrong or missing until it is reloaded.`;
+  return notice("warn", "Reload this page: the exporter has another version", element("p", {}, text), reload);
+}
+
+function badLink(faults, dismiss) {
+  const close = element("button", { type: "button", click: dismiss }, "Close");
+  return notice("info", "Parts of this page’s link mean nothing here and were ignored", ...faults.map((fault) => element("p", {}, fault)), close);
 }
 
 function notice(kind, heading, ...rest) {
@@ -81,10 +108,16 @@ function beyondLimit(summed) {
 }
 
 function failure({ collector, failure: reason }) {
-  return notice("warn", `${collector} does not answer`, element("p", { class: "reason" }, reason));
+  return about(collector, notice("warn", `${collector} does not answer`, element("p", { class: "reason" }, reason)));
 }
 
 function limit({ collector, limits }) {
   const reasons = limits.map((reason) => element("p", { class: "reason" }, reason));
-  return notice("warn", `${collector} does not tell everything`, ...reasons);
+  return about(collector, notice("warn", `${collector} does not report everything`, ...reasons));
+}
+
+// Marks a notice with the collector that it is about, so that a problem can lead to it.
+function about(collector, node) {
+  node.dataset.collector = collector;
+  return node;
 }

@@ -1,13 +1,13 @@
-// The connection to the exporter. It is opened again whenever it ends, and while it is silent for too long.
+// The connection to the exporter. The page opens it again when it ends, and when it has been silent for too long.
 
 const ADDRESS = new URL("../api/v1/stream", import.meta.url);
 
-// The exporter says something every 15 s, if only that it is there; but a browser does not tell of that.
+// The exporter sends a heartbeat every 15 s, but a browser does not report one: a silence of this many ticks is too long.
 const PATIENCE = 3;
 const AGAIN = 2000;
 
-// Calls `on.state`, `on.tick` with what was told, and `on.link` with what the connection is: connecting, live, lost; and why, if
-// the exporter has refused it.
+// Calls `on.state` and `on.tick` with the data of an event, and `on.link` with the connection's state (connecting, live, lost)
+// and the reason of a refusal.
 export function follow(on) {
   let source = null;
   let timer = 0;
@@ -35,7 +35,7 @@ export function follow(on) {
     });
     source.addEventListener("error", () => {
       on.link("lost");
-      // It tries again by itself, unless it was refused: then the exporter starts, or has no place.
+      // The browser tries again by itself unless the exporter refused: it is starting, or has all its clients.
       if (source.readyState === EventSource.CLOSED) {
         clearTimeout(timer);
         timer = setTimeout(() => open("lost"), AGAIN);
@@ -49,7 +49,7 @@ export function follow(on) {
   open("connecting");
 }
 
-// Why the exporter refuses: an EventSource does not tell.
+// Asks for the reason of a refusal, which an EventSource does not report.
 async function why() {
   const over = new AbortController();
   try {

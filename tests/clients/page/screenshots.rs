@@ -28,6 +28,7 @@ fn keep(from: &Path, folder: &Path, name: &str) {
 fn look_at(size: usize, talkers: usize) {
     let mut town = Town::new(size);
     town.talk(talkers);
+    let trouble = if size == 50 { town.make_trouble() } else { Vec::new() };
     let exporter = town.host.exporter(&["--collector.interval", "250ms"]);
     exporter.wait_ready();
     let mut page = Browser::start(&town.host.netns).open(&url(&exporter));
@@ -36,6 +37,16 @@ fn look_at(size: usize, talkers: usize) {
         if size == 1_000 { "1,000".to_owned() } else { size.to_string() }
     );
     page.wait_until(Duration::from_secs(20), &rows);
+    // What is wrong is in the picture: a port that is switched off, and one that loses what is too long for it.
+    if !trouble.is_empty() {
+        page.look(1_280, 2_400, false);
+    }
+    for name in trouble {
+        page.wait_until(
+            Duration::from_secs(30),
+            &format!("[...document.querySelectorAll('.rows .row[data-severity] .title')].some((title) => title.textContent === '{name}')"),
+        );
+    }
     let folder = empty_folder("screenshots");
     let wanted = wanted();
     if wanted.is_some() {
@@ -82,7 +93,10 @@ fn look_at(size: usize, talkers: usize) {
     {
         page.press("Escape");
         page.press("Home");
+        page.press("ArrowDown");
         page.press("Enter");
+        let total = "[...document.querySelectorAll('#detail .numbers tr')].find((row) => row.textContent.startsWith('Total')).textContent";
+        page.wait_until(Duration::from_secs(10), &format!("/Total.*[1-9]/.test({total})"));
         let file = folder.join("detail.png");
         page.screenshot(&file);
         keep(&file, folder, "page-detail-1280-light.png");

@@ -48,6 +48,14 @@ impl Town {
         Town { host: Host { inside, ..host }, talk: None }
     }
 
+    /// Switches one port off, and lets another drop what its workload is sent; returns the names of both. Call it when the town talks.
+    pub(super) fn make_trouble(&self) -> Vec<String> {
+        let [down, lossy] = [7, 11];
+        self.host.netns.ip(["link", "set", &format!("veth{down:x}"), "down"]);
+        self.host.inside[lossy].ip(["link", "set", "eth0", "mtu", "400"]);
+        [down, lossy].map(|number| name(number, self.host.inside.len())).into()
+    }
+
     /// Lets so many of them talk, some more than others.
     pub(super) fn talk(&mut self, talkers: usize) {
         let bridges = BRIDGES.len().min(self.host.inside.len().div_ceil(2));

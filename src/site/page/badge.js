@@ -1,0 +1,35 @@
+// The mark of a problem: a symbol and a word, so that it can be read without its colour.
+
+import { element } from "./element.js";
+
+const SYMBOLS = { critical: "✖", warning: "▲", notice: "●" };
+
+const WORDS = {
+  link_down: "down",
+  drops: "drops",
+  mtu_mismatch: "MTU",
+  stale_member: "stale",
+  crash_loop: "crash loop",
+  duplicate_address: "address twice",
+  source: "source",
+};
+
+export function symbol(severity) {
+  return SYMBOLS[severity] ?? SYMBOLS.notice;
+}
+
+export function word(kind) {
+  return WORDS[kind] ?? String(kind ?? "problem").replaceAll("_", " ");
+}
+
+export function badge() {
+  return element("span", { class: "badge", hidden: true });
+}
+
+// Shows a problem, or nothing, and how many more there are.
+export function show(node, problem, more = 0) {
+  const text = problem ? `${symbol(problem.severity)} ${word(problem.kind)}${more > 0 ? ` +${more}` : ""}` : "";
+  if (node.textContent !== text) node.textContent = text;
+  if (node.hidden !== !problem) node.hidden = !problem;
+  if (problem && node.dataset.severity !== problem.severity) node.dataset.severity = problem.severity;
+}
