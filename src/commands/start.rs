@@ -91,8 +91,8 @@ pub(super) async fn report_found(collector: Handle) {
             break snapshot;
         }
     };
-    if let Some(found) = snapshot.as_deref().and_then(Found::of) {
-        let Found { engines, lacking, pairs, workloads, networks } = found;
+    if let Some(found) = snapshot.as_deref().and_then(FirstView::of) {
+        let FirstView { engines, lacking, pairs, workloads, networks } = found;
         match lacking.as_str() {
             "" => tracing::info!(engines, pairs, workloads, networks, "found"),
             // What each of them lacks, and what would give it, has a line of its own.
@@ -103,7 +103,7 @@ pub(super) async fn report_found(collector: Handle) {
 
 /// The contents of the first view.
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
+struct FirstView {
     /// The engines that answer.
     engines: String,
     /// The sources that have failed or are limited, with the reasons.
@@ -113,12 +113,12 @@ struct Found {
     networks: usize,
 }
 
-impl Found {
-    fn of(snapshot: &Snapshot) -> Option<Found> {
-        Some(Found::new(&snapshot.view.as_ref()?.scene, &snapshot.status))
+impl FirstView {
+    fn of(snapshot: &Snapshot) -> Option<FirstView> {
+        Some(FirstView::new(&snapshot.view.as_ref()?.scene, &snapshot.status))
     }
 
-    fn new(scene: &Scene, status: &Status) -> Found {
+    fn new(scene: &Scene, status: &Status) -> FirstView {
         let sources = &status.sources;
         let is_engine = |source: &Source| matches!(source, Source::Docker | Source::Podman | Source::Cri);
         let answering = sources.iter().filter(|(source, status)| is_engine(source) && status.result.is_ok());
@@ -137,7 +137,7 @@ impl Found {
         let lacking: Vec<String> = lacking
             .map(|(source, status)| format!("{}:{}", source.as_str(), lacks(&mut status.lacks())))
             .collect();
-        Found {
+        FirstView {
             engines: if engines.is_empty() { "none".to_owned() } else { engines.join(", ") },
             lacking: lacking.join(","),
             pairs: scene.pairs.len(),
@@ -187,8 +187,8 @@ mod tests {
         let lack = Lack::new(LackReason::Permission, "permission denied at x");
         status.sources.insert(Source::Docker, SourceStatus::new(Err(lack), Duration::ZERO));
         let snapshot = Snapshot { view: None, status, epoch: Duration::ZERO };
-        assert_eq!(Found::of(&snapshot), None, "before the first view");
-        let found = Found::new(&Scene::default(), &snapshot.status);
+        assert_eq!(FirstView::of(&snapshot), None, "before the first view");
+        let found = FirstView::new(&Scene::default(), &snapshot.status);
         assert_eq!((found.engines.as_str(), found.lacking.as_str()), ("podman 5.8.0", "docker:permission"));
         assert_eq!((found.pairs, found.workloads, found.networks), (0, 0, 0));
     }
