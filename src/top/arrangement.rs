@@ -1,9 +1,10 @@
-//! The lines of the table in their order: rows, the headers of their groups, and the workloads without a veth.
+//! The lines of the table in their order: rows, the headers of their groups, and the workloads without a
+//! veth.
 
 use super::report::{HostReport, vethless_matches};
 use super::table::{Column, RowKey, TableRow};
 use super::text::width;
-use super::trouble::Trouble;
+use super::trouble::RowTrouble;
 use std::collections::{BTreeSet, HashMap};
 
 /// The property that rows are grouped by.
@@ -91,7 +92,7 @@ pub struct RowGroup {
     pub rows: Vec<usize>,
     pub folded: bool,
     /// The problems of the group's worst row.
-    pub trouble: Trouble,
+    pub trouble: RowTrouble,
     /// Sums of receive, transmit, drops and packets per second.
     pub sums: [u64; 4],
 }

@@ -1,5 +1,6 @@
 //! The terminal view. All but [`terminal`] is pure: the pairs of an answer become rows ([`table`]) of a
-//! [`report`], the [`arrangement`] puts its lines in order, keys change the [`state`], and [`draw`] paints it.
+//! [`report`], the [`arrangement`] puts its lines in order, keys change the [`state`], and [`draw`] paints
+//! it.
 
 pub(crate) mod arrangement;
 pub(crate) mod draw;

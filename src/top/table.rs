@@ -1,6 +1,6 @@
 //! Pairs as rows: one for each workload's interface, and one for a pair between two ports.
 
-use super::trouble::Trouble;
+use super::trouble::RowTrouble;
 use crate::exposition::json::row::{EndRow, PairRow, RateRow, WorkloadRow};
 use crate::model::text::printable;
 use std::cmp::Ordering;
@@ -35,7 +35,7 @@ pub struct TableRow {
     /// The pair's own rates, each way, in this answer and the ones before.
     pub history: VecDeque<RateRow>,
     /// The problems of the row.
-    pub trouble: Trouble,
+    pub trouble: RowTrouble,
 }
 
 /// The columns that rows can be sorted by.
@@ -121,7 +121,7 @@ impl TableRow {
             pair: Arc::clone(pair),
             own,
             history,
-            trouble: Trouble::default(),
+            trouble: RowTrouble::default(),
         }
     }
 

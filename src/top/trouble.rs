@@ -12,11 +12,11 @@ use std::time::Duration;
 
 /// The problems of a row, the most severe first.
 #[derive(Clone, Debug, Default)]
-pub struct Trouble {
+pub struct RowTrouble {
     pub problems: Vec<Arc<ProblemRow<'static>>>,
 }
 
-impl Trouble {
+impl RowTrouble {
     /// Returns the severity of the worst problem, from 3 for a critical one to 0 for none.
     pub fn severity(&self) -> u8 {
         self.problems.iter().map(|problem| severity(problem)).max().unwrap_or_default()
@@ -29,11 +29,11 @@ impl Trouble {
     }
 
     /// Compares by severity, the most severe first, and then by age, the oldest first.
-    pub fn compare(&self, other: &Trouble) -> Ordering {
+    pub fn compare(&self, other: &RowTrouble) -> Ordering {
         if self.problems.is_empty() && other.problems.is_empty() {
             return Ordering::Equal;
         }
-        let since = |trouble: &Trouble| trouble.since().unwrap_or(f64::INFINITY);
+        let since = |trouble: &RowTrouble| trouble.since().unwrap_or(f64::INFINITY);
         let by = other.severity().cmp(&self.severity());
         by.then_with(|| since(self).total_cmp(&since(other)))
     }
@@ -94,9 +94,9 @@ impl<'a> ProblemsBySubject<'a> {
     }
 
     /// Returns the problems of a row.
-    pub(crate) fn of_row(&self, row: &TableRow) -> Trouble {
+    pub(crate) fn of_row(&self, row: &TableRow) -> RowTrouble {
         if self.is_empty() {
-            return Trouble::default();
+            return RowTrouble::default();
         }
         let fits = |interface: &str| {
             interface.is_empty()
@@ -111,13 +111,13 @@ impl<'a> ProblemsBySubject<'a> {
         let found = ends.chain(workload).flatten().filter(|problem| fits(&problem.subject.interface));
         let mut problems: Vec<_> = found.map(|problem| Arc::clone(problem)).collect();
         problems.sort_by_key(|problem| std::cmp::Reverse(severity(problem)));
-        Trouble { problems }
+        RowTrouble { problems }
     }
 
     /// Returns the problems of a workload, whatever its interfaces.
-    pub(crate) fn of_workload(&self, workload: &WorkloadRow<'_>) -> Trouble {
+    pub(crate) fn of_workload(&self, workload: &WorkloadRow<'_>) -> RowTrouble {
         let found = self.named(workload).into_iter().flatten();
-        Trouble { problems: found.map(|problem| Arc::clone(problem)).collect() }
+        RowTrouble { problems: found.map(|problem| Arc::clone(problem)).collect() }
     }
 
     fn named(&self, workload: &WorkloadRow<'_>) -> Option<&Vec<&'a Arc<ProblemRow<'static>>>> {
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_most_severe_and_then_the_oldest_is_first() {
-        let trouble = |severity: &'static str, since| Trouble {
+        let trouble = |severity: &'static str, since| RowTrouble {
             problems: vec![Arc::new(ProblemRow { since, ..problem("drops", severity, "") })],
         };
         let sorted = [
@@ -203,13 +203,13 @@ mod tests {
             trouble("warning", Some(5.0)),
             trouble("warning", None),
             trouble("of a later version", Some(0.0)),
-            Trouble::default(),
+            RowTrouble::default(),
         ];
         for (place, pair) in sorted.windows(2).enumerate() {
             assert_eq!(pair[0].compare(&pair[1]), Ordering::Less, "{place}");
             assert_eq!(pair[1].compare(&pair[0]), Ordering::Greater, "{place}");
         }
-        assert_eq!(Trouble::default().compare(&Trouble::default()), Ordering::Equal);
+        assert_eq!(RowTrouble::default().compare(&RowTrouble::default()), Ordering::Equal);
     }
 
     #[test]

@@ -200,7 +200,7 @@ impl<'a> Painter<'a> {
     }
 }
 
-/// Returns `, restarted 54 times`.
+/// Returns the number of restarts as the end of a sentence: `, restarted 54 times`.
 fn restarted(count: u64) -> String {
     match count {
         0 => String::new(),
