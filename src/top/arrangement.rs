@@ -143,7 +143,11 @@ impl Arrangement {
         let (column, falling) = wishes.sort;
         order.sort_by(|&a, &b| rows[a].compare_trouble_first(&rows[b], column, falling));
         let runtime = report.only_runtime().map(str::to_owned);
-        let needs = needs(order.iter().map(|&row| &rows[row]), runtime.is_some());
+        let mut needs = needs(order.iter().map(|&row| &rows[row]), runtime.is_some());
+        if let Some(runtime) = &runtime {
+            // The heading names the runtime: `WORKLOAD↓ (docker)`.
+            needs.with_members = needs.with_members.max("WORKLOAD↓ ()".chars().count() + width(runtime));
+        }
         let fitting = order.len();
         let groups = groups(rows, &order, wishes);
         let mut lines = Vec::with_capacity(fitting);

@@ -64,7 +64,7 @@ fn keys_do_what_they_say(host: &Host, mut terminal: Terminal) {
     terminal.press("q");
     terminal.wait_until_gone("nsid");
     terminal.press("?");
-    terminal.wait_for_text("any key: back");
+    terminal.wait_for_text("any other key: back");
     terminal.press("x ");
     terminal.wait_for_text("PAUSED");
     let paused = row(&terminal, "web").unwrap();
