@@ -63,9 +63,9 @@ pub(super) struct TableColumn {
     pub columns: usize,
 }
 
-/// The most columns that a name, a network or a device claims before a further column comes in. Longer ones
-/// take what is left.
-const CLAIMS: TextNeeds = TextNeeds { name: 32, with_members: 0, network: 24, device: 20 };
+/// The most columns that a name, a name with members, a network or a device claims before a further column
+/// comes in. Longer ones take what is left.
+const CLAIMS: TextNeeds = TextNeeds { name: 32, with_members: 40, network: 24, device: 20 };
 
 /// Below this width there is no room for marks.
 const MARKED: usize = 12;
@@ -75,6 +75,7 @@ const MARKED: usize = 12;
 pub(super) fn places(total: usize, needs: TextNeeds) -> Vec<TableColumn> {
     let claim = |kind: CellKind, need: usize, most: usize| need.min(most).max(kind.heading().len() + 1);
     let name = claim(CellKind::Name, needs.name, CLAIMS.name);
+    let members = needs.with_members.min(CLAIMS.with_members);
     // A kind, its width, and the room that it leaves to the name at least.
     let wishes = [
         (CellKind::Receive, 9, name.min(8)),
@@ -83,8 +84,8 @@ pub(super) fn places(total: usize, needs: TextNeeds) -> Vec<TableColumn> {
         (CellKind::History, 10, name.min(16)),
         (CellKind::Device, claim(CellKind::Device, needs.device, CLAIMS.device), name),
         (CellKind::Network, claim(CellKind::Network, needs.network, CLAIMS.network), name),
-        (CellKind::Peak, 9, name),
-        (CellKind::Packets, 9, name),
+        (CellKind::Peak, 9, name.max(members)),
+        (CellKind::Packets, 9, name.max(members)),
     ];
     let mark = usize::from(total >= MARKED);
     let mut left = total - 2 * mark;

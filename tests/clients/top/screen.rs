@@ -120,8 +120,8 @@ fn a_port_that_goes_down_comes_first_with_a_mark_and_its_remedy() {
     host.netns.ip(["link", "set", "vethweb", "down"]);
     terminal.wait_for_text("1 problem: ");
     terminal.wait_for("web is first, with its mark", |text| {
-        let rows = text.lines().skip_while(|line| !line.contains("WORKLOAD"));
-        rows.skip(1).next()?.starts_with("! web ").then_some(())
+        let mut rows = text.lines().skip_while(|line| !line.contains("WORKLOAD"));
+        rows.nth(1)?.starts_with("! web ").then_some(())
     });
     terminal.press("!");
     terminal.wait_for_text("! link down for ");
@@ -210,6 +210,10 @@ fn windows_of_any_size_are_painted_and_a_change_is_seen() {
     terminal.wait_for_text("vethweb");
     terminal.wait_for_text("RECEIVE");
     assert!(!terminal.text().contains("PEAK"), "there is no room for it:\n{}", terminal.text());
+    for column in ["DROPS/S", "LAST 2 MIN"] {
+        terminal.resize(24, 80);
+        terminal.wait_for_text(column);
+    }
     terminal.resize(20, 150);
     terminal.wait_for_text("PEAK");
     terminal.press("\x03");
