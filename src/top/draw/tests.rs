@@ -275,10 +275,12 @@ fn pairs_that_there_is_no_room_for_are_said() {
     }
 }
 
-/// Tests sizes from nothing up, in every mode, with hostile names.
-#[test]
-fn nothing_is_too_small_and_no_name_too_bad() {
-    let bad = [
+/// Returns a host all of whose names are hostile, with open details.
+fn hostile() -> ViewState {
+    let long = "\u{202e}x".repeat(50) + "abc";
+    assert_eq!(long.len(), 203);
+    let names = [
+        &*long,
         "\u{1b}[2J\u{1b}[31mred",
         "日本語の名前がとても長い",
         "\u{202e}evil",
@@ -286,41 +288,48 @@ fn nothing_is_too_small_and_no_name_too_bad() {
         "e\u{301}\u{301}",
         "",
     ];
-    let long = "\u{202e}x".repeat(50) + "abc";
-    assert_eq!(long.len(), 203);
-    let names = bad.into_iter().chain([&*long]);
-    let mut state = ViewState::new("\u{85}".into(), Duration::from_secs(1));
-    state.source = printable(&state.source);
-    let bad_pair = |name: &str, n: u32| {
+    let pair = |(name, n): (&&str, u32)| {
         let mut pair = dropping(pair_of(name, n, 5, u64::MAX), u64::MAX);
         pair.ends[1].place.members = vec![member(name); 2];
         of(pair, name, name, name)
     };
-    state.apply(
-        Update::Pairs(PairsAnswer {
-            host: HostRow {
-                name: long.clone().into(),
-                kernel: "\u{1b}k".into(),
-                engines: vec![EngineRow { runtime: "\u{7}".into(), version: "\u{9b}2J".into() }],
-                ..HostRow::default()
-            },
-            problems: names.clone().map(|name| down(name, 1)).collect(),
-            workloads: names
-                .clone()
-                .map(|name| VethlessRow {
-                    workload: member(name),
-                    text: name.to_owned().into(),
-                    owner: name.to_owned().into(),
-                    ..VethlessRow::default()
-                })
-                .collect(),
-            pairs: names.zip(1..).map(|(name, n)| bad_pair(name, n)).collect(),
-            ..PairsAnswer::default()
-        }),
-        Duration::ZERO,
-    );
-    state.press(KeyPress::Char('o'));
+    let problem = |name: &&str| {
+        let mut problem = down(name, 1);
+        problem.subject.device = name.to_string().into();
+        (problem.kind, problem.remedy) = (name.to_string().into(), name.to_string().into());
+        problem
+    };
+    let without = |name: &&str| VethlessRow {
+        workload: member(name),
+        text: name.to_string().into(),
+        owner: name.to_string().into(),
+        ..VethlessRow::default()
+    };
+    let answer = PairsAnswer {
+        host: HostRow {
+            name: long.clone().into(),
+            kernel: "\u{1b}k".into(),
+            engines: vec![EngineRow { runtime: "\u{7}".into(), version: "\u{9b}2J".into() }],
+            ..HostRow::default()
+        },
+        problems: names.iter().map(problem).collect(),
+        workloads: names.iter().map(without).collect(),
+        pairs: names.iter().zip(1..).map(pair).collect(),
+        ..PairsAnswer::default()
+    };
+    let mut state = ViewState::new("here".into(), Duration::from_secs(1));
+    state.apply(Update::Pairs(answer), Duration::ZERO);
     state.lacks = vec!["something is missing".repeat(9); 2];
+    state.press(KeyPress::Enter);
+    let (row, _) = state.opened().unwrap();
+    assert_eq!(row.trouble.severity(), 3);
+    state
+}
+
+/// Tests sizes from nothing up, in every mode, with hostile names.
+#[test]
+fn nothing_is_too_small_and_no_name_too_bad() {
+    let mut state = hostile();
     let modes = [
         Mode::Table,
         Mode::Filter,
@@ -331,13 +340,15 @@ fn nothing_is_too_small_and_no_name_too_bad() {
         Mode::Problems(u16::MAX),
     ];
     let sizes = (0..30).flat_map(|columns| (0..16).map(move |rows| (columns, rows)));
-    for (columns, rows) in sizes.chain([(500, 1), (1, 200), (300, 80)]) {
+    for (columns, rows) in sizes.chain([(500, 1), (1, 200), (300, 80), (120, 90), (80, 24)]) {
         for mode in modes {
             state.mode = mode;
             let buffer = painted(&mut state, 0, columns, rows);
             let whole: String = buffer.content.iter().map(|cell| cell.symbol()).collect();
             assert!(!whole.chars().any(crate::model::text::misleads), "{columns}x{rows} {mode:?}");
         }
+        state.mode = Mode::Table;
+        state.press(KeyPress::Char('o'));
     }
 }
 
