@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow, bail};
 use futures_util::StreamExt;
 use rustix::process::{Signal, getpid, kill_process};
 use std::io::{self, IsTerminal};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{MissedTickBehavior, interval};
@@ -161,6 +161,7 @@ impl Signals {
 
 async fn show(mut state: ViewState, colors: bool, mut messages: Receiver<Supplied>) -> anyhow::Result<()> {
     let start = Instant::now();
+    state.epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut signals = Signals::new()?;
     let mut screen = Screen::open(Theme { colors }).context("cannot take the terminal")?;
     let mut inputs = inputs();

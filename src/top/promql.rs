@@ -4,6 +4,9 @@ use crate::exposition::json::row::{EndRow, PairRow};
 use crate::model::text::misleads;
 use std::fmt::Write;
 
+/// The range of a rate. At Prometheus' default interval of a minute, `[1m]` has a single sample and no rate.
+const RANGE: &str = "[5m]";
+
 /// Returns the queries that show in Prometheus the same as this end's row: the workload's rates and peaks,
 /// and the other end's own counters if that is a port.
 pub(super) fn queries(pair: &PairRow<'_>, own: usize) -> Vec<String> {
@@ -12,11 +15,11 @@ pub(super) fn queries(pair: &PairRow<'_>, own: usize) -> Vec<String> {
         let (end, other) = (&pair.ends[end], &pair.ends[other]);
         if end.place.is_port() {
             let labels = selector(&device_labels(end));
-            let rate = |way| format!("rate(veth_device_{way}_bytes_total{labels}[1m])");
+            let rate = |way| format!("rate(veth_device_{way}_bytes_total{labels}{RANGE})");
             queries.extend(["receive", "transmit"].map(rate));
         } else if other.place.is_port() || std::ptr::eq(end, &pair.ends[own]) {
             let labels = selector(&workload_labels(end));
-            let rate = |way| format!("rate(veth_container_{way}_bytes_total{labels}[1m])");
+            let rate = |way| format!("rate(veth_container_{way}_bytes_total{labels}{RANGE})");
             queries.extend(["receive", "transmit"].map(rate));
             let peak = |way| format!("veth_container_{way}_peak_bytes_per_second{labels}");
             queries.extend(["receive", "transmit"].map(peak));
@@ -89,12 +92,12 @@ mod tests {
         assert_eq!(
             queries(&pair_of("web", 7, 100, 200), 1),
             [
-                r#"rate(veth_container_receive_bytes_total{runtime="docker",container="web",interface="eth0",network="front"}[1m])"#,
-                r#"rate(veth_container_transmit_bytes_total{runtime="docker",container="web",interface="eth0",network="front"}[1m])"#,
+                r#"rate(veth_container_receive_bytes_total{runtime="docker",container="web",interface="eth0",network="front"}[5m])"#,
+                r#"rate(veth_container_transmit_bytes_total{runtime="docker",container="web",interface="eth0",network="front"}[5m])"#,
                 r#"veth_container_receive_peak_bytes_per_second{runtime="docker",container="web",interface="eth0",network="front"}"#,
                 r#"veth_container_transmit_peak_bytes_per_second{runtime="docker",container="web",interface="eth0",network="front"}"#,
-                r#"rate(veth_device_receive_bytes_total{device="veth7",netns=""}[1m])"#,
-                r#"rate(veth_device_transmit_bytes_total{device="veth7",netns=""}[1m])"#,
+                r#"rate(veth_device_receive_bytes_total{device="veth7",netns=""}[5m])"#,
+                r#"rate(veth_device_transmit_bytes_total{device="veth7",netns=""}[5m])"#,
             ]
         );
     }

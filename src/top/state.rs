@@ -1,8 +1,11 @@
 //! The state of the view, and its changes by keys and answers. The clock is an argument.
 
-use super::table::{self, Column, RowKey, TableRow};
+use super::arrangement::{Arrangement, GroupBy, LineKey, ListLine, ListWishes};
+use super::report::HostReport;
+use super::table::{Column, TableRow};
 use crate::exposition::json::PairsAnswer;
 use crate::model::text::printable;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A key that the user pressed.
@@ -16,6 +19,8 @@ pub enum KeyPress {
     Backspace,
     Up,
     Down,
+    Left,
+    Right,
     PageUp,
     PageDown,
     Home,
@@ -45,6 +50,8 @@ pub enum Mode {
     Detail(u16),
     /// The keys, scrolled by this number of lines.
     Help(u16),
+    /// The problems, scrolled by this number of lines.
+    Problems(u16),
 }
 
 /// The state of the source of the numbers.
@@ -90,20 +97,25 @@ pub struct ViewState {
     pub sort: (Column, bool),
     /// The search text as it was typed.
     pub filter: String,
-    rows: Vec<TableRow>,
-    /// The number of pairs without a row, beyond the limit of series.
-    summed: u64,
-    /// The rows at the time of the user's pause.
-    frozen: Option<Vec<TableRow>>,
-    /// The indices of the rows that match the filter, in order.
-    order: Vec<usize>,
-    /// `None` selects the first row at any time.
-    selected: Option<RowKey>,
-    /// The index of the selected row in `order`.
+    /// The property that rows are grouped by.
+    pub group: GroupBy,
+    /// The time at which the view's times begin, since 1970 began; 0 if it is not known.
+    pub epoch: Duration,
+    /// The names of groups without their rows.
+    folded: BTreeSet<String>,
+    /// True if the workloads without a veth are listed.
+    vethless: bool,
+    report: HostReport,
+    /// The report at the time of the user's pause.
+    frozen: Option<HostReport>,
+    arranged: Arrangement,
+    /// `None` selects the first line at any time.
+    selected: Option<LineKey>,
+    /// The index of the selected line.
     place: usize,
     /// The row of the open details, as last reported, and true if the row is gone since.
     opened: Option<(TableRow, bool)>,
-    /// The index in `order` of the window's top row, and the window's height in rows.
+    /// The index of the window's top line, and the window's height in lines.
     window: (usize, usize),
 }
 
@@ -118,10 +130,13 @@ impl ViewState {
             mode: Mode::Table,
             sort: (Column::Busy, true),
             filter: String::new(),
-            rows: Vec::new(),
-            summed: 0,
+            group: GroupBy::default(),
+            epoch: Duration::ZERO,
+            folded: BTreeSet::new(),
+            vethless: true,
+            report: HostReport::default(),
             frozen: None,
-            order: Vec::new(),
+            arranged: Arrangement::default(),
             selected: None,
             place: 0,
             opened: None,
@@ -133,12 +148,11 @@ impl ViewState {
     pub fn apply(&mut self, update: Update, now: Duration) {
         match update {
             Update::Pairs(answer) => {
-                self.summed = answer.summed;
-                self.rows = table::rows(answer, std::mem::take(&mut self.rows));
+                self.report.take_answer(answer);
                 self.supply = Supply::Fresh(now);
             }
             Update::Unchanged => {
-                table::unchanged(&mut self.rows);
+                self.report.repeat_answer();
                 self.supply = Supply::Fresh(now);
             }
             Update::Failure(reason) => {
@@ -153,14 +167,19 @@ impl ViewState {
 
     /// Returns the reservations that a user needs to judge the table.
     pub fn notices(&self) -> Vec<String> {
-        let summed = match self.summed {
+        let summed = match self.shown().summed {
             0 => None,
             1 => Some("1 more pair is not shown: there are more series than --limits.series".to_owned()),
             more => {
                 Some(format!("{more} more pairs are not shown: there are more series than --limits.series"))
             }
         };
-        self.lacks.iter().cloned().chain(summed).collect()
+        // The problem of a source begins with the same words, and has the remedy apart.
+        let is_problem = |lack: &str| {
+            let problems = self.shown().problems.iter().filter(|problem| !problem.text.is_empty());
+            problems.map(|problem| printable(&problem.text)).any(|text| lack.starts_with(&text))
+        };
+        self.lacks.iter().filter(|lack| !is_problem(lack)).cloned().chain(summed).collect()
     }
 
     /// Returns the time of the last answer.
@@ -184,26 +203,36 @@ impl ViewState {
         self.frozen.is_some()
     }
 
-    fn table(&self) -> &[TableRow] {
-        self.frozen.as_deref().unwrap_or(&self.rows)
+    /// Returns the report that the view shows: during a pause, that of its beginning.
+    pub fn shown(&self) -> &HostReport {
+        self.frozen.as_ref().unwrap_or(&self.report)
+    }
+
+    /// Returns the lines of the table.
+    pub fn arranged(&self) -> &Arrangement {
+        &self.arranged
+    }
+
+    /// Returns true if the workloads without a veth are listed.
+    pub fn lists_vethless(&self) -> bool {
+        self.vethless
     }
 
     /// Returns the number of rows, and the number of rows that match the filter.
     pub fn count(&self) -> (usize, usize) {
-        (self.table().len(), self.order.len())
+        (self.shown().rows.len(), self.arranged.fitting)
     }
 
-    /// Returns the rows in a window of this height, and the index of the selected row among them.
-    pub fn visible(&mut self, height: usize) -> (Vec<&TableRow>, Option<usize>) {
+    /// Returns the lines in a window of this height, and the index of the selected line among them.
+    pub fn visible(&mut self, height: usize) -> (Vec<ListLine>, Option<usize>) {
         let place = self.place;
         let (top, _) = self.window;
-        let highest = self.order.len().saturating_sub(height);
+        let highest = self.arranged.lines.len().saturating_sub(height);
         let top = top.min(place).max((place + 1).saturating_sub(height.max(1))).min(highest);
         self.window = (top, height.max(1));
-        let rows =
-            self.order.iter().skip(top).take(height).map(|&row| &self.table()[row]).collect::<Vec<_>>();
-        let selected = (!rows.is_empty()).then_some(place - top);
-        (rows, selected)
+        let lines: Vec<ListLine> = self.arranged.lines.iter().skip(top).take(height).copied().collect();
+        let selected = (!lines.is_empty()).then_some(place - top);
+        (lines, selected)
     }
 
     /// Returns the row of the open details, as last reported, and true if the row is gone since.
@@ -211,41 +240,50 @@ impl ViewState {
         self.opened.as_ref().map(|(row, gone)| (row, *gone))
     }
 
+    /// Returns the row of the line at this place.
+    fn row_at(&self, place: usize) -> Option<&TableRow> {
+        match self.arranged.lines.get(place) {
+            Some(&ListLine::Row(row)) => self.shown().rows.get(row),
+            _ => None,
+        }
+    }
+
     fn select(&mut self, place: usize) {
-        self.place = place.min(self.order.len().saturating_sub(1));
-        let row = self.order.get(self.place).map(|&row| &self.table()[row]);
-        let (selected, opened) = (row.map(|row| row.key.clone()), row.map(|row| (row.clone(), false)));
-        self.selected = selected;
+        self.place = place.min(self.arranged.lines.len().saturating_sub(1));
+        let line = self.arranged.lines.get(self.place).copied();
+        self.selected = line.map(|line| self.arranged.key(self.shown(), line));
         if matches!(self.mode, Mode::Detail(_)) {
-            self.opened = opened;
+            self.opened = self.row_at(self.place).map(|row| (row.clone(), false));
         }
     }
 
     /// Updates the open details from their row, or marks the row as gone.
     fn follow_opened(&mut self) {
         if let Some((row, _)) = &self.opened {
-            let now = self.table().iter().find(|one| one.key == row.key).cloned();
+            let now = self.shown().rows.iter().find(|one| one.key == row.key).cloned();
             let gone = now.is_none();
             self.opened = Some((now.unwrap_or_else(|| row.clone()), gone));
         }
     }
 
-    /// Filters and sorts the rows anew.
+    /// Filters, sorts and groups the lines anew.
     fn arrange(&mut self) {
-        let words: Vec<String> = self.filter.split_whitespace().map(str::to_lowercase).collect();
-        let (column, falling) = self.sort;
-        let rows = self.table();
-        let mut order: Vec<usize> = (0..rows.len()).filter(|&row| rows[row].matches(&words)).collect();
-        order.sort_by(|&a, &b| rows[a].compare(&rows[b], column, falling));
-        self.order = order;
+        let wishes = ListWishes {
+            words: self.filter.split_whitespace().map(str::to_lowercase).collect(),
+            sort: self.sort,
+            group: self.group,
+            folded: self.folded.clone(),
+            vethless: self.vethless,
+        };
+        self.arranged = Arrangement::new(self.shown(), &wishes);
         match &self.selected {
             None => self.place = 0,
-            Some(key) => match self.order.iter().position(|&row| self.table()[row].key == *key) {
+            Some(key) => match self.arranged.place_of(self.shown(), key) {
                 Some(place) => self.place = place,
                 None if self.opened.is_some() => {
-                    self.place = self.place.min(self.order.len().saturating_sub(1));
+                    self.place = self.place.min(self.arranged.lines.len().saturating_sub(1));
                 }
-                // The row that now has the index is selected.
+                // The line that now has the index is selected.
                 None => self.select(self.place),
             },
         }
@@ -262,18 +300,8 @@ impl ViewState {
         }
         match self.mode {
             Mode::Filter => self.type_filter(key),
-            Mode::Help(line) => {
-                self.mode = match key {
-                    KeyPress::Down | KeyPress::PageDown | KeyPress::Char('j') => {
-                        Mode::Help(line.saturating_add(1))
-                    }
-                    KeyPress::Up | KeyPress::PageUp | KeyPress::Char('k') => {
-                        Mode::Help(line.saturating_sub(1))
-                    }
-                    _ => Mode::Table,
-                };
-                UserCommand::Show
-            }
+            Mode::Help(line) => self.scroll(key, line, Mode::Help),
+            Mode::Problems(line) => self.scroll(key, line, Mode::Problems),
             Mode::Detail(line) => match key {
                 KeyPress::PageDown => self.go_to(Mode::Detail(line.saturating_add(1))),
                 KeyPress::PageUp => self.go_to(Mode::Detail(line.saturating_sub(1))),
@@ -282,6 +310,15 @@ impl ViewState {
             },
             Mode::Table => self.command(key),
         }
+    }
+
+    /// Scrolls a pane without keys of its own; any other key closes it.
+    fn scroll(&mut self, key: KeyPress, line: u16, pane: fn(u16) -> Mode) -> UserCommand {
+        self.go_to(match key {
+            KeyPress::Down | KeyPress::PageDown | KeyPress::Char('j') => pane(line.saturating_add(1)),
+            KeyPress::Up | KeyPress::PageUp | KeyPress::Char('k') => pane(line.saturating_sub(1)),
+            _ => Mode::Table,
+        })
     }
 
     /// Closes the details. If their row is gone, the row that now has its index is selected.
@@ -301,20 +338,22 @@ impl ViewState {
         let (place, page) = (self.place, self.window.1);
         match key {
             KeyPress::Char('q') => return UserCommand::Quit,
-            KeyPress::Char('?' | 'h') => {
-                self.close();
-                self.mode = Mode::Help(0);
-            }
-            KeyPress::Char('/') => {
-                self.close();
-                self.mode = Mode::Filter;
-            }
+            KeyPress::Char('?' | 'h') => self.leave_details_for(Mode::Help(0)),
+            KeyPress::Char('!') => self.leave_details_for(Mode::Problems(0)),
+            KeyPress::Char('/') => self.leave_details_for(Mode::Filter),
             KeyPress::Char(' ') => self.pause(),
-            KeyPress::Enter => {
-                self.mode = Mode::Detail(0);
-                // Another row may soon be the first: the details stay with this one.
-                self.select(place);
+            KeyPress::Char('o') => {
+                self.group = self.group.next();
+                self.folded.clear();
+                self.arrange();
             }
+            KeyPress::Char('v') => {
+                self.vethless = !self.vethless;
+                self.arrange();
+            }
+            KeyPress::Enter => self.enter(place),
+            KeyPress::Left => self.fold(place, true),
+            KeyPress::Right => self.fold(place, false),
             KeyPress::Escape => self.filter_by(String::new()),
             KeyPress::Up | KeyPress::Char('k') => self.select(place.saturating_sub(1)),
             KeyPress::Down | KeyPress::Char('j') => self.select(place + 1),
@@ -340,6 +379,52 @@ impl ViewState {
         UserCommand::Show
     }
 
+    fn leave_details_for(&mut self, mode: Mode) {
+        self.close();
+        self.mode = mode;
+    }
+
+    /// Opens the details of a row, folds or unfolds below a header, and goes from a workload without a veth
+    /// to the row of the owner of its namespace.
+    fn enter(&mut self, place: usize) {
+        match self.arranged.lines.get(place) {
+            Some(&ListLine::Group(group)) => self.fold(place, !self.arranged.groups[group].folded),
+            Some(ListLine::Vethless) => self.fold(place, self.vethless),
+            Some(&ListLine::Workload(index)) => {
+                let owner = printable(&self.shown().workloads[index].0.owner);
+                let lines = 0..self.arranged.lines.len();
+                let mut owners =
+                    lines.filter(|&line| self.row_at(line).is_some_and(|row| row.workload == owner));
+                if let Some(line) = owners.next() {
+                    self.select(line);
+                }
+            }
+            Some(ListLine::Row(_)) | None => {
+                self.mode = Mode::Detail(0);
+                // Another row may soon be the first: the details stay with this one.
+                self.select(place);
+            }
+        }
+    }
+
+    /// Folds or unfolds below the header at this place, if it is one.
+    fn fold(&mut self, place: usize, folded: bool) {
+        match self.arranged.lines.get(place) {
+            Some(&ListLine::Group(group)) => {
+                let name = self.arranged.groups[group].name.clone();
+                match folded {
+                    true => self.folded.insert(name),
+                    false => self.folded.remove(&name),
+                };
+            }
+            Some(ListLine::Vethless) => self.vethless = !folded,
+            _ => return,
+        }
+        // The header stays selected, and not what will have its index.
+        self.select(place);
+        self.arrange();
+    }
+
     /// Sorts by a column; the present column again reverses the direction.
     fn sort_by(&mut self, column: Column) {
         let (before, falling) = self.sort;
@@ -354,7 +439,7 @@ impl ViewState {
 
     fn pause(&mut self) {
         self.frozen = match self.frozen {
-            None => Some(self.rows.clone()),
+            None => Some(self.report.clone()),
             Some(_) => None,
         };
         self.arrange();

@@ -1,5 +1,6 @@
 use super::*;
-use crate::top::tests::pair_of;
+use crate::exposition::json::container::VethlessRow;
+use crate::top::tests::{member, pair_of, problem};
 
 fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -16,13 +17,23 @@ fn update(names_and_rates: &[(&str, u64)]) -> Update {
     Update::Pairs(PairsAnswer { pairs: names_and_rates.iter().map(pair).collect(), ..PairsAnswer::default() })
 }
 
+/// Returns the names of the rows, and other lines in brackets.
 fn shown(state: &mut ViewState, height: usize) -> Vec<String> {
-    let (rows, _) = state.visible(height);
-    rows.iter().map(|row| row.workload.trim_start_matches("docker/").to_owned()).collect()
+    let (lines, _) = state.visible(height);
+    lines.into_iter().map(|line| name(state, line)).collect()
 }
 
-fn selected(state: &ViewState) -> &str {
-    state.table()[state.order[state.place]].workload.trim_start_matches("docker/")
+fn name(state: &ViewState, line: ListLine) -> String {
+    match line {
+        ListLine::Row(row) => state.shown().rows[row].name(true).to_owned(),
+        ListLine::Group(group) => format!("[{}]", state.arranged.groups[group].name),
+        ListLine::Vethless => "[without]".to_owned(),
+        ListLine::Workload(index) => format!("[{}]", state.shown().workloads[index].0.workload.container),
+    }
+}
+
+fn selected(state: &ViewState) -> String {
+    name(state, state.arranged.lines[state.place])
 }
 
 fn opened(state: &ViewState) -> (&str, bool) {
@@ -82,7 +93,7 @@ fn the_selection_stays_with_its_pair_and_passes_on_when_that_goes() {
     state.apply(update(&[("b", 8), ("c", 7)]), at(3));
     assert_eq!(selected(&state), "c", "the last that is left");
     state.apply(update(&[]), at(4));
-    assert!(state.order.is_empty());
+    assert!(state.arranged.lines.is_empty());
     for key in
         [KeyPress::Up, KeyPress::Down, KeyPress::PageDown, KeyPress::End, KeyPress::Home, KeyPress::Enter]
     {
@@ -142,8 +153,8 @@ fn a_pause_holds_the_numbers_and_what_came_meanwhile_is_there_afterwards() {
     assert_eq!(shown(&mut state, 9), ["b", "a"], "sorting works on what is held");
     type_in(&mut state, "b ");
     assert_eq!((state.is_paused(), shown(&mut state, 9)), (false, vec!["c".to_owned(), "a".into()]));
-    let (rows, _) = state.visible(9);
-    assert_eq!(rows[1].history.len(), 2);
+    let row = state.shown().rows.iter().find(|row| row.workload == "docker/a").unwrap();
+    assert_eq!(row.history.len(), 2);
 }
 
 #[test]
@@ -167,7 +178,7 @@ fn quitting_suspending_and_the_panes() {
     state.press(KeyPress::Enter);
     assert_eq!(state.mode, Mode::Detail(0));
     state.press(KeyPress::Down);
-    assert_eq!((state.mode, selected(&state)), (Mode::Detail(0), "b"));
+    assert_eq!((state.mode, selected(&state)), (Mode::Detail(0), "b".to_owned()));
     state.press(KeyPress::PageDown);
     assert_eq!(state.mode, Mode::Detail(1));
     state.press(KeyPress::Char('q'));
@@ -192,7 +203,7 @@ fn open_details_stay_those_of_their_row_whoever_is_first_and_when_it_is_gone() {
     state.press(KeyPress::Enter);
     assert_eq!(opened(&state), ("a", false));
     state.apply(update(&[("a", 1), ("b", 5)]), at(1));
-    assert_eq!((opened(&state), selected(&state)), (("a", false), "a"));
+    assert_eq!((opened(&state), selected(&state)), (("a", false), "a".to_owned()));
     state.apply(update(&[("b", 5)]), at(2));
     assert_eq!(opened(&state), ("a", true));
     state.apply(update(&[("a", 2), ("b", 5)]), at(3));
@@ -204,4 +215,81 @@ fn open_details_stay_those_of_their_row_whoever_is_first_and_when_it_is_gone() {
     state.press(KeyPress::Escape);
     assert!(state.opened().is_none());
     assert_eq!(selected(&state), "b");
+}
+
+/// Returns a view of two projects and of two workloads without a veth.
+fn grouped() -> ViewState {
+    let mut state = ViewState::new("here".into(), at(1));
+    let mut pairs = vec![pair_of("web", 1, 9, 0), pair_of("vpn", 2, 5, 0)];
+    pairs[1].ends[1].place.workload.as_mut().unwrap().compose_project = "media".into();
+    let without = |name: &str, owner: &'static str| VethlessRow {
+        workload: member(name),
+        state: "running".into(),
+        owner: owner.into(),
+        ..VethlessRow::default()
+    };
+    let workloads = vec![without("torrent", "docker/vpn"), without("host", "")];
+    state.apply(Update::Pairs(PairsAnswer { pairs, workloads, ..PairsAnswer::default() }), at(0));
+    state
+}
+
+#[test]
+fn groups_are_chosen_and_folded_by_keys() {
+    let mut state = grouped();
+    type_in(&mut state, "vo");
+    assert_eq!(shown(&mut state, 9), ["[shop]", "web", "[media]", "vpn", "[without]"]);
+    state.press(KeyPress::Enter);
+    assert_eq!(shown(&mut state, 9), ["[shop]", "[media]", "vpn", "[without]"]);
+    assert_eq!((selected(&state), state.mode), ("[shop]".to_owned(), Mode::Table));
+    state.press(KeyPress::Right);
+    assert_eq!(shown(&mut state, 9).len(), 5);
+    state.press(KeyPress::Down);
+    state.press(KeyPress::Left);
+    assert_eq!(shown(&mut state, 9).len(), 5, "a row has nothing to fold");
+    state.press(KeyPress::Down);
+    state.press(KeyPress::Left);
+    assert_eq!(shown(&mut state, 9), ["[shop]", "web", "[media]", "[without]"]);
+    state.apply(update(&[("other", 3)]), at(1));
+    assert_eq!(shown(&mut state, 9), ["[shop]", "other"]);
+    for group in [GroupBy::Network, GroupBy::Workload, GroupBy::Nothing] {
+        type_in(&mut state, "o");
+        assert_eq!(state.group, group);
+    }
+}
+
+#[test]
+fn workloads_without_a_veth_are_folded_and_lead_to_their_owner() {
+    let mut state = grouped();
+    assert_eq!(shown(&mut state, 9), ["web", "vpn", "[without]", "[torrent]", "[host]"]);
+    type_in(&mut state, "v");
+    assert_eq!(shown(&mut state, 9), ["web", "vpn", "[without]"]);
+    state.press(KeyPress::End);
+    state.press(KeyPress::Enter);
+    assert_eq!((shown(&mut state, 9).len(), selected(&state)), (5, "[without]".to_owned()));
+    state.press(KeyPress::Down);
+    assert_eq!(selected(&state), "[torrent]");
+    state.apply(Update::Unchanged, at(1));
+    assert_eq!(selected(&state), "[torrent]", "the selection stays with it");
+    state.press(KeyPress::Enter);
+    assert_eq!((selected(&state), state.mode), ("vpn".to_owned(), Mode::Table));
+    state.press(KeyPress::End);
+    state.press(KeyPress::Enter);
+    assert_eq!((selected(&state), state.mode), ("[host]".to_owned(), Mode::Table), "it has no owner");
+}
+
+#[test]
+fn the_problems_are_listed_and_a_lack_that_is_one_is_not_said_twice() {
+    let mut state = grouped();
+    state.lacks = vec!["docker: it is away: start it".into(), "no CAP_NET_ADMIN".into()];
+    assert_eq!(state.notices().len(), 2);
+    let problems = vec![problem("source", "warning", "docker: it is away"), problem("source", "notice", "")];
+    let pairs = vec![pair_of("a", 1, 1, 1)];
+    state.apply(Update::Pairs(PairsAnswer { problems, pairs, ..PairsAnswer::default() }), at(1));
+    assert_eq!(state.notices(), ["no CAP_NET_ADMIN"]);
+    type_in(&mut state, "!");
+    assert_eq!(state.mode, Mode::Problems(0));
+    state.press(KeyPress::Down);
+    assert_eq!(state.mode, Mode::Problems(1));
+    type_in(&mut state, "q");
+    assert_eq!(state.mode, Mode::Table);
 }

@@ -1,7 +1,7 @@
 //! Pairs as rows: one for each workload's interface, and one for a pair between two ports.
 
-use crate::exposition::json::PairsAnswer;
-use crate::exposition::json::row::{EndRow, PairRow, RateRow};
+use super::trouble::RowTrouble;
+use crate::exposition::json::row::{EndRow, PairRow, RateRow, WorkloadRow};
 use crate::model::text::printable;
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
@@ -24,12 +24,18 @@ pub struct TableRow {
     pub own: usize,
     /// The owner's title; the namespace's name if it has no known owner. Printable, as the fields below.
     pub workload: String,
+    /// The number of bytes at the beginning of `workload` that name the runtime: `docker/`.
+    pub runtime: usize,
+    /// The other workloads in the namespace, as ` +torrent +sonarr`.
+    pub members: String,
     /// The network of the interface.
     pub network: String,
     /// The port: the name on the host.
     pub device: String,
     /// The pair's own rates, each way, in this answer and the ones before.
     pub history: VecDeque<RateRow>,
+    /// The problems of the row.
+    pub trouble: RowTrouble,
 }
 
 /// The columns that rows can be sorted by.
@@ -44,7 +50,7 @@ pub enum Column {
     Busy,
     /// The higher of the two peaks.
     Peak,
-    /// Packets that the pair has ever dropped, both ways together.
+    /// Packets dropped per second now, both ways together.
     Drops,
 }
 
@@ -110,10 +116,19 @@ impl TableRow {
                 (false, false) => format!("{} {}", named(end), named(other)),
                 _ => named(other),
             },
+            runtime: end.place.workload.as_ref().map_or(0, runtime_prefix),
+            members: end.place.members.iter().map(|member| member_name(end, member)).collect(),
             pair: Arc::clone(pair),
             own,
             history,
+            trouble: RowTrouble::default(),
         }
+    }
+
+    /// Returns the workload's name, without its runtime if all rows have the same.
+    pub fn name(&self, without_runtime: bool) -> &str {
+        let from = if without_runtime { self.runtime } else { 0 };
+        self.workload.get(from..).unwrap_or(&self.workload)
     }
 
     /// Returns the row's own end.
@@ -136,28 +151,47 @@ impl TableRow {
                 Some(peaks.receive_bytes_per_second.max(peaks.transmit_bytes_per_second))
             }
             Column::Drops => {
-                // A port counts what it could not deliver either way; the totals are those of the labels.
-                let port = self.pair.ends.iter().find_map(|end| end.counters.as_ref());
-                let counted = port.or(end.totals.as_ref().map(|totals| &totals.counted))?;
-                Some(counted.receive_packets_dropped.saturating_add(counted.transmit_packets_dropped))
+                let rates = end.rates?;
+                let (received, sent) =
+                    (rates.receive_packets_dropped_per_second, rates.transmit_packets_dropped_per_second);
+                (received.is_some() || sent.is_some())
+                    .then(|| received.unwrap_or_default().saturating_add(sent.unwrap_or_default()))
             }
             Column::Workload | Column::Network | Column::Device => None,
         }
     }
 
+    /// Returns the packets per second, both ways together.
+    pub fn packets(&self) -> Option<u64> {
+        let rates = self.end().rates?;
+        Some(rates.receive_packets_per_second.saturating_add(rates.transmit_packets_per_second))
+    }
+
     /// Returns true if the row contains each of the words, which are in lower case.
     pub fn matches(&self, words: &[String]) -> bool {
-        let end = self.end();
-        let workloads = end.place.workload.iter().chain(&end.place.members);
-        let ids = workloads.flat_map(|one| [&*one.id, &*one.image, &*one.container]);
-        let macs = self.pair.ends.iter().filter_map(|end| end.place.address.as_deref());
-        let texts: Vec<String> = [&*self.workload, &*self.network, &*self.device]
-            .into_iter()
-            .chain(ids)
-            .chain(macs)
-            .map(|text| text.to_lowercase())
-            .collect();
-        words.iter().all(|word| texts.iter().any(|text| text.contains(word)))
+        if words.is_empty() {
+            return true;
+        }
+        let mut text = [&*self.workload, &*self.network, &*self.device].join("\n");
+        for end in &self.pair.ends {
+            let EndRow { place, .. } = end;
+            let named = [&place.name, &place.address, &place.kind, &place.bridge, &place.master];
+            let named = named.into_iter().flatten().map(|text| &**text);
+            // Every pair is of the kind `veth`, unless it is of another.
+            named.filter(|text| *text != "veth").chain([&*place.netns]).for_each(|part| add(&mut text, part));
+            add(&mut text, &format!("ifindex {}", place.ifindex));
+            for workload in place.workload.iter().chain(&place.members) {
+                add(&mut text, &words_of(workload));
+            }
+        }
+        let text = text.to_lowercase();
+        words.iter().all(|word| text.contains(word))
+    }
+
+    /// Compares rows: those with a problem are first, the most severe and then the oldest. The column decides
+    /// between rows that are equal in that.
+    pub fn compare_trouble_first(&self, other: &TableRow, column: Column, falling: bool) -> Ordering {
+        self.trouble.compare(&other.trouble).then_with(|| self.compare(other, column, falling))
     }
 
     /// Compares by a column. A row without a value is last in both directions, and the workload's name
@@ -182,12 +216,43 @@ fn key(pair: &PairRow<'_>, own: usize) -> RowKey {
     RowKey([of(&pair.ends[own]), of(&pair.ends[1 - own])])
 }
 
-/// Returns the rows of an answer, each with the history of its predecessor.
-pub(crate) fn rows(answer: PairsAnswer, before: Vec<TableRow>) -> Vec<TableRow> {
+fn add(text: &mut String, part: &str) {
+    text.push('\n');
+    text.push_str(part);
+}
+
+/// Returns the texts by which a search finds a workload, one a line.
+pub(crate) fn words_of(workload: &WorkloadRow<'_>) -> String {
+    let WorkloadRow { id, image, compose_project, compose_service, .. } = workload;
+    [&*workload.title(), id, image, compose_project, compose_service].join("\n")
+}
+
+/// Returns the length of the runtime and the slash at the beginning of a workload's title, if a name follows.
+fn runtime_prefix(workload: &WorkloadRow<'_>) -> usize {
+    match workload.name().is_empty() {
+        true => 0,
+        false => printable(&workload.runtime).len() + 1,
+    }
+}
+
+/// Returns the part of a row that names a member of its namespace; a container of the owner's own pod is
+/// named without the pod.
+fn member_name(end: &EndRow<'_>, member: &WorkloadRow<'_>) -> String {
+    let is_of_owner = end.place.workload.as_ref().is_some_and(|owner| {
+        !owner.pod.is_empty() && (&owner.namespace, &owner.pod) == (&member.namespace, &member.pod)
+    });
+    match is_of_owner && !member.container.is_empty() {
+        true => format!(" +{}", printable(&member.container)),
+        false => format!(" +{}", printable(&member.name())),
+    }
+}
+
+/// Returns the rows of an answer's pairs, each with the history of its predecessor.
+pub(crate) fn rows(pairs: Vec<PairRow<'static>>, before: Vec<TableRow>) -> Vec<TableRow> {
     let mut before: HashMap<RowKey, TableRow> =
         before.into_iter().map(|row| (row.key.clone(), row)).collect();
     let mut rows = Vec::new();
-    for pair in answer.pairs {
+    for pair in pairs {
         let pair = Arc::new(pair);
         let interfaces: Vec<usize> = (0..2).filter(|&end| !pair.ends[end].place.is_port()).collect();
         let owns = if interfaces.is_empty() { vec![0] } else { interfaces };
@@ -210,10 +275,10 @@ pub(crate) fn unchanged(rows: &mut [TableRow]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::top::tests::{bridge_pair, pair_of};
+    use crate::top::tests::{bridge_pair, dropping, member, pair_of};
 
     fn some(pairs: Vec<PairRow<'static>>) -> Vec<TableRow> {
-        rows(PairsAnswer { pairs, ..PairsAnswer::default() }, Vec::new())
+        rows(pairs, Vec::new())
     }
 
     fn order(rows: &[TableRow], column: Column, falling: bool) -> Vec<&str> {
@@ -242,7 +307,8 @@ mod tests {
 
     #[test]
     fn what_has_no_number_is_last_both_ways() {
-        let rows = some(vec![bridge_pair(), pair_of("a", 1, 5, 50), pair_of("b", 2, 7, 10)]);
+        let b = dropping(pair_of("b", 2, 7, 10), 9);
+        let rows = some(vec![bridge_pair(), dropping(pair_of("a", 1, 5, 50), 0), b]);
         assert_eq!(order(&rows, Column::Receive, true), ["docker/b", "docker/a", "-"]);
         assert_eq!(order(&rows, Column::Receive, false), ["docker/a", "docker/b", "-"]);
         assert_eq!(order(&rows, Column::Busy, true), ["docker/a", "docker/b", "-"]);
@@ -255,13 +321,7 @@ mod tests {
     fn history_is_carried_on_and_bounded() {
         let mut rows = some(vec![pair_of("web", 1, 1, 2)]);
         for receive in 2..=2 * HISTORY as u64 {
-            rows = super::rows(
-                PairsAnswer {
-                    pairs: vec![pair_of("web", 1, receive, 2), bridge_pair()],
-                    ..PairsAnswer::default()
-                },
-                rows,
-            );
+            rows = super::rows(vec![pair_of("web", 1, receive, 2), bridge_pair()], rows);
         }
         unchanged(&mut rows);
         assert_eq!(rows[0].history.len(), HISTORY);
@@ -269,21 +329,57 @@ mod tests {
             rows[0].history.iter().rev().take(3).map(|rates| rates.receive_bytes_per_second).collect();
         assert_eq!(last, [240, 240, 239]);
         assert!(rows[1].history.is_empty());
-        let rows =
-            super::rows(PairsAnswer { pairs: vec![pair_of("web", 2, 1, 2)], ..PairsAnswer::default() }, rows);
+        let rows = super::rows(vec![pair_of("web", 2, 1, 2)], rows);
         assert_eq!(rows[0].history.len(), 1, "another ifindex is another pair");
     }
 
     #[test]
     fn words_are_looked_for_in_names_ids_and_addresses() {
-        let row = &some(vec![pair_of("Web", 1, 1, 2)])[0];
+        let mut pair = pair_of("Web", 1, 1, 2);
+        pair.ends[1].place.members.push(member("torrent"));
+        let row = &some(vec![pair])[0];
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        for found in ["web", "docker/web", "front", "veth1", "81686e", "shop/app", "02:42:ac", "web front"] {
+        for found in [
+            "web",
+            "docker/web",
+            "front",
+            "veth1",
+            "81686e",
+            "shop/app",
+            "02:42:ac",
+            "web front",
+            "eth0",
+            "br-front",
+            "shop",
+            "backend",
+            "ifindex 1",
+            "torrent",
+        ] {
             assert!(row.matches(&words(found)), "{found}");
         }
         for missing in ["db", "web db", "veth2"] {
             assert!(!row.matches(&words(missing)), "{missing}");
         }
         assert!(row.matches(&[]));
+    }
+
+    #[test]
+    fn members_are_named_without_what_they_share_with_their_owner() {
+        let mut pair = pair_of("vpn", 1, 1, 2);
+        pair.ends[1].place.members = vec![member("torrent"), member("a\u{202e}b")];
+        let row = &some(vec![pair.clone()])[0];
+        assert_eq!((row.name(true), row.name(false)), ("vpn", "docker/vpn"));
+        assert_eq!(row.members, r" +torrent +a\u{202e}b");
+        let pod = |container: &str| WorkloadRow {
+            runtime: "cri".into(),
+            namespace: "shop".into(),
+            pod: "web-1".into(),
+            container: container.to_owned().into(),
+            ..WorkloadRow::default()
+        };
+        pair.ends[1].place.workload = Some(pod(""));
+        pair.ends[1].place.members = vec![pod("app"), pod("proxy")];
+        let row = &some(vec![pair])[0];
+        assert_eq!((row.name(true), &*row.members), ("shop/web-1", " +app +proxy"));
     }
 }

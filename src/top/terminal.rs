@@ -163,6 +163,8 @@ fn key_of(KeyEvent { code, modifiers, .. }: KeyEvent) -> Option<KeyPress> {
         KeyCode::Backspace => KeyPress::Backspace,
         KeyCode::Up => KeyPress::Up,
         KeyCode::Down => KeyPress::Down,
+        KeyCode::Left => KeyPress::Left,
+        KeyCode::Right => KeyPress::Right,
         KeyCode::PageUp => KeyPress::PageUp,
         KeyCode::PageDown => KeyPress::PageDown,
         KeyCode::Home => KeyPress::Home,

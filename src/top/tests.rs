@@ -1,5 +1,6 @@
 //! The pairs that the tests of `top` show.
 
+use crate::exposition::json::problem::{ProblemRow, SubjectRow};
 use crate::exposition::json::row::{CounterRow, EndRow, PairRow, PlaceRow, RateRow, TotalRow, WorkloadRow};
 
 /// Returns the pair of a container on the network `front`, with these rates.
@@ -40,6 +41,8 @@ pub(crate) fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64
             container: container.to_owned().into(),
             id: "81686e7a420d".into(),
             image: "shop/app:3".into(),
+            compose_project: "shop".into(),
+            compose_service: "backend".into(),
             ..WorkloadRow::default()
         }),
         network: "front".into(),
@@ -65,4 +68,49 @@ pub(crate) fn bridge_pair() -> PairRow<'static> {
     let place = PlaceRow { ifindex: 91, name: Some("veth91".into()), ..pair.ends[0].place.clone() };
     pair.ends[1] = EndRow { place, ..pair.ends[0].clone() };
     pair
+}
+
+/// Returns a member of another container's namespace.
+pub(crate) fn member(container: &str) -> WorkloadRow<'static> {
+    WorkloadRow {
+        runtime: "docker".into(),
+        container: container.to_owned().into(),
+        id: format!("id-of-{container}").into(),
+        ..WorkloadRow::default()
+    }
+}
+
+/// Returns the pair, of whose packets some are dropped.
+pub(crate) fn dropping(mut pair: PairRow<'static>, per_second: u64) -> PairRow<'static> {
+    if let Some(rates) = &mut pair.ends[1].rates {
+        rates.receive_packets_dropped_per_second = Some(per_second);
+        rates.transmit_packets_dropped_per_second = Some(0);
+        rates.receive_packets_per_second = 2_000;
+    }
+    pair
+}
+
+/// Returns a problem without a subject.
+pub(crate) fn problem(kind: &'static str, severity: &'static str, text: &'static str) -> ProblemRow<'static> {
+    ProblemRow {
+        kind: kind.into(),
+        severity: severity.into(),
+        text: text.into(),
+        remedy: "Look at it.".into(),
+        since: Some(1_000.0),
+        ..ProblemRow::default()
+    }
+}
+
+/// Returns the problem of a container whose port `veth<ifindex>` is down.
+pub(crate) fn down(container: &str, ifindex: u32) -> ProblemRow<'static> {
+    let subject = SubjectRow {
+        runtime: "docker".into(),
+        workload: container.to_owned().into(),
+        device: format!("veth{ifindex}").into(),
+        interface: "eth0".into(),
+        ..SubjectRow::default()
+    };
+    let text = format!("The port veth{ifindex} of {container} is down");
+    ProblemRow { subject, text: text.into(), ..problem("link_down", "critical", "") }
 }

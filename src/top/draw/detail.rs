@@ -1,4 +1,4 @@
-//! The pane below the table: the details of one pair, and the help.
+//! The pane below the table: the details of one pair.
 
 use super::{Theme, line, take_top};
 use crate::exposition::json::row::{CounterRow, EndRow, RateRow, WorkloadRow};
@@ -6,22 +6,34 @@ use crate::model::text::printable;
 use crate::model::units::{bytes, rate};
 use crate::top::promql;
 use crate::top::state::ViewState;
-use crate::top::table::{Column, HISTORY, TableRow};
+use crate::top::table::{HISTORY, TableRow};
 use crate::top::text::{fit_right, sparkline};
+use crate::top::trouble::{age, sentence, severity};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
+use std::time::Duration;
 
 /// Paints the details of the opened row's pair from this line on, or from the last line that leaves the pane
 /// full. Returns the number of that line.
-pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &ViewState, from: u16, theme: Theme) -> u16 {
+pub(super) fn detail(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    state: &ViewState,
+    (from, clock): (u16, Duration),
+    theme: Theme,
+) -> u16 {
     let mut left = area;
     let rule = "─".repeat(usize::from(area.width));
     line(frame, take_top(&mut left, 1), Line::styled(rule, theme.heading()));
     let lines = match state.opened() {
         Some((row, gone)) => {
-            let mut lines = about(row, left.width, theme);
+            let mut lines =
+                vec![Line::styled(format!("{} · {}", row.workload, row.pair.state), theme.title())];
+            lines.extend(problems(row, clock, theme));
+            lines.extend(about(row, left.width, theme));
+            lines.extend(ends(row, state, clock, theme));
             if gone {
                 lines.insert(0, Line::styled("GONE: this is what was last known of it", theme.warning()));
             }
@@ -32,39 +44,8 @@ pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, state: &ViewState, from:
     scrolled(frame, left, lines, from)
 }
 
-/// Paints the keys and the notices from this line on, or from the last line that leaves the pane full.
-/// Returns the number of that line.
-pub(super) fn help(frame: &mut Frame<'_>, area: Rect, state: &ViewState, from: u16, theme: Theme) -> u16 {
-    const KEYS: [(&str, &str); 9] = [
-        ("↑ ↓ pgup pgdn home end", "choose a row (also k j g G)"),
-        ("enter, esc", "open and close its details"),
-        ("/", "filter by words in names, networks, devices, ids, images, MAC addresses; esc clears it"),
-        ("space", "pause, and go on with what is known by then"),
-        ("< >, i", "sort by the column before or behind, or the other way round"),
-        ("ctrl-l", "paint anew"),
-        ("ctrl-z", "suspend"),
-        ("? h", "this help"),
-        ("q, ctrl-c", "quit"),
-    ];
-    let key = |key: &str, what: &str| {
-        Line::from(vec![Span::styled(format!("{key:24}"), theme.heading()), Span::raw(what.to_owned())])
-    };
-    let mut lines: Vec<Line<'_>> = KEYS.into_iter().map(|(keys, what)| key(keys, what)).collect();
-    let columns = Column::ALL.map(Column::name).map(|(c, name)| format!("{c} {name}"));
-    lines.push(key("sort by", &format!("{}; again: the other way round", columns.join(", "))));
-    lines.push(Line::raw(""));
-    lines.push(Line::raw(
-        "Receive and transmit are the workload's own view, in bytes a second of the exporter's last tick; peak is the highest \
-         tick in its window; drops are the packets that the pair has dropped since it was made.",
-    ));
-    for notice in state.notices() {
-        lines.push(Line::raw(""));
-        lines.push(Line::styled(notice, theme.warning()));
-    }
-    scrolled(frame, area, lines, from)
-}
-
-fn scrolled(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, from: u16) -> u16 {
+/// Paints the lines from this one on, or from the last that leaves the area full. Returns its number.
+pub(super) fn scrolled(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, from: u16) -> u16 {
     let text = Paragraph::new(lines).wrap(Wrap { trim: false });
     // A long line is several rows in a narrow window.
     let rows = u16::try_from(text.line_count(area.width)).unwrap_or(u16::MAX);
@@ -73,14 +54,26 @@ fn scrolled(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, from: u16) 
     from
 }
 
+/// Returns the problems of a row, each with its remedy.
+fn problems(row: &TableRow, clock: Duration, theme: Theme) -> Vec<Line<'static>> {
+    let lines = row.trouble.problems.iter().flat_map(|problem| {
+        let style = theme.severity(severity(problem));
+        let remedy = Some(printable(&problem.remedy)).filter(|remedy| !remedy.is_empty());
+        let remedy = remedy.map(|remedy| Line::raw(format!("  {remedy}")));
+        [Some(Line::styled(sentence(problem, clock), style)), remedy]
+    });
+    lines.flatten().collect()
+}
+
+/// Returns a line with its name before it.
+fn named(what: &str, text: &str, theme: Theme) -> Line<'static> {
+    Line::from(vec![Span::styled(fit_right(what, 10), theme.heading()), Span::raw(format!("  {text}"))])
+}
+
+/// Returns the rates, the history and the totals of a row.
 fn about(row: &TableRow, columns: u16, theme: Theme) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::styled(format!("{} · {}", row.workload, row.pair.state), theme.title())];
-    let mut say = |what: &str, text: String| {
-        lines.push(Line::from(vec![
-            Span::styled(fit_right(what, 10), theme.heading()),
-            Span::raw(format!("  {text}")),
-        ]));
-    };
+    let mut lines = Vec::new();
+    let mut say = |what: &str, text: String| lines.push(named(what, &text, theme));
     let end = row.end();
     say("rates", pair_of_rates(end.rates.as_ref()));
     match end.shared {
@@ -95,6 +88,13 @@ fn about(row: &TableRow, columns: u16, theme: Theme) -> Vec<Line<'static>> {
         say("total", counted(&totals.counted));
     }
     say("network", row.network.clone());
+    lines
+}
+
+/// Returns both ends of a row's pair, and the queries.
+fn ends(row: &TableRow, state: &ViewState, clock: Duration, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let mut say = |what: &str, text: String| lines.push(named(what, &text, theme));
     for end in &row.pair.ends {
         say(if end.place.is_port() { "port" } else { "interface" }, place(end));
         if let Some(counters) = &end.counters {
@@ -102,6 +102,15 @@ fn about(row: &TableRow, columns: u16, theme: Theme) -> Vec<Line<'static>> {
         }
         if let Some(workload) = &end.place.workload {
             say("workload", person(workload));
+            if let Some(age) = age(workload.started, clock) {
+                say("runs", format!("for {age}"));
+            }
+            if let Some(restarts) = state.shown().restarts_of(workload).filter(|restarts| restarts.count > 0)
+            {
+                let within = age(restarts.since, clock).map_or_else(String::new, |age| format!(" in {age}"));
+                let times = if restarts.count == 1 { "time" } else { "times" };
+                say("restarted", format!("{} {times}{within}", restarts.count));
+            }
         }
         if !end.place.parent.is_empty() {
             say("inside", printable(&end.place.parent));
@@ -117,16 +126,17 @@ fn about(row: &TableRow, columns: u16, theme: Theme) -> Vec<Line<'static>> {
 }
 
 fn pair_of_rates(rates: Option<&RateRow>) -> String {
-    match rates {
-        None => "not known".to_owned(),
-        Some(rates) => format!(
-            "receive {}, {} packets/s; transmit {}, {} packets/s",
-            rate(rates.receive_bytes_per_second),
-            rates.receive_packets_per_second,
-            rate(rates.transmit_bytes_per_second),
-            rates.transmit_packets_per_second
-        ),
-    }
+    let Some(rates) = rates else { return "not known".to_owned() };
+    let dropped = |rate: Option<u64>| rate.map_or_else(String::new, |rate| format!(", {rate} dropped/s"));
+    format!(
+        "receive {}, {} packets/s{}; transmit {}, {} packets/s{}",
+        rate(rates.receive_bytes_per_second),
+        rates.receive_packets_per_second,
+        dropped(rates.receive_packets_dropped_per_second),
+        rate(rates.transmit_bytes_per_second),
+        rates.transmit_packets_per_second,
+        dropped(rates.transmit_packets_dropped_per_second),
+    )
 }
 
 fn counted(counters: &CounterRow) -> String {
@@ -148,11 +158,21 @@ fn place(end: &EndRow<'_>) -> String {
         (netns, Some(nsid)) => format!("{} (nsid {nsid})", printable(netns)),
     };
     let mut text = format!("{}: {name} in {netns}", end.place.ifindex);
-    let up = end.place.up.map(|up| if up { "up" } else { "down" }.to_owned());
+    let up = match (end.place.up, end.place.enabled) {
+        (Some(true), _) => Some("up".to_owned()),
+        (Some(false), Some(false)) => Some("switched off".to_owned()),
+        (Some(false), _) => Some("down".to_owned()),
+        (None, _) => None,
+    };
+    let qdisc = end.place.qdisc.as_deref().map(|qdisc| format!("qdisc {}", printable(qdisc)));
+    let carrier = end.place.carrier_changes.map(|changes| format!("{changes} carrier changes"));
     let mtu = end.place.mtu.map(|mtu| format!("mtu {mtu}"));
     let kind = end.place.kind.as_deref().filter(|kind| *kind != "veth").map(printable);
     let master = end.place.master.as_deref().map(|master| format!("in {}", printable(master)));
-    for part in [kind, end.place.address.as_deref().map(printable), up, mtu, master].into_iter().flatten() {
+    for part in [kind, end.place.address.as_deref().map(printable), up, mtu, master, qdisc, carrier]
+        .into_iter()
+        .flatten()
+    {
         text.push_str(", ");
         text.push_str(&part);
     }

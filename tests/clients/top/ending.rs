@@ -16,7 +16,7 @@ fn a_signal_that_ends_it_restores_the_terminal() {
     let host = Host::new();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let mut terminal = host.top(&[]);
-        terminal.wait_for_text("named/web");
+        terminal.wait_for_text("vethweb");
         assert!(terminal.is_taken());
         terminal.signal(signal);
         assert_eq!(terminal.ended_and_restored().code(), Some(0), "{signal}");
@@ -27,7 +27,7 @@ fn a_signal_that_ends_it_restores_the_terminal() {
 fn it_is_suspended_with_a_restored_terminal_and_goes_on() {
     let host = Host::new();
     let mut terminal = host.top(&[]);
-    terminal.wait_for_text("named/web");
+    terminal.wait_for_text("vethweb");
     let suspended = |terminal: &Terminal| {
         wait_for(PATIENCE, "it is stopped, and the terminal is restored", || match terminal.is_stopped() {
             true => terminal.is_restored(),
@@ -37,7 +37,7 @@ fn it_is_suspended_with_a_restored_terminal_and_goes_on() {
         wait_for(PATIENCE, "it has the terminal again", || {
             if terminal.is_taken() { Ok(()) } else { Err(terminal.text()) }
         });
-        terminal.wait_for_text("named/web");
+        terminal.wait_for_text("vethweb");
     };
     terminal.signal(Signal::SIGTSTP);
     suspended(&terminal);
@@ -51,7 +51,7 @@ fn it_is_suspended_with_a_restored_terminal_and_goes_on() {
 fn it_ends_when_its_window_is_closed() {
     let host = Host::new();
     let terminal = host.top(&[]);
-    terminal.wait_for_text("named/web");
+    terminal.wait_for_text("vethweb");
     assert_eq!(terminal.close().code(), Some(0));
 }
 

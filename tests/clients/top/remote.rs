@@ -25,19 +25,19 @@ fn an_exporter_that_comes_and_goes_is_followed_and_old_numbers_are_called_stale(
     terminal.wait_for_text("cannot connect: No such file");
     terminal.wait_for_text("trying again");
     let mut exporter = host.exporter(&["--web.listen-address", &socket]);
-    terminal.wait_for_text("named/web");
+    terminal.wait_for_text("vethweb");
     terminal.wait_until_gone("trying again");
     exporter.process().signal(Signal::SIGSTOP);
     terminal.wait_for_text("STALE");
     terminal.wait_for_text("no answer within 5s; trying again");
-    terminal.wait_for_text("named/web");
+    terminal.wait_for_text("vethweb");
     exporter.process().signal(Signal::SIGCONT);
     terminal.wait_until_gone("STALE");
     exporter.stop();
     terminal.wait_for_text("STALE");
     let _next = host.exporter(&["--web.listen-address", &socket]);
     terminal.wait_until_gone("STALE");
-    terminal.wait_for_text("named/web");
+    terminal.wait_for_text("vethweb");
     quit(terminal);
 }
 
@@ -126,7 +126,7 @@ fn tls_and_passwords_are_as_the_flags_say() {
     ];
     for (url, flags) in right {
         let terminal = host.top_of(url, flags);
-        terminal.wait_for_text("named/web");
+        terminal.wait_for_text("vethweb");
         assert!(!terminal.text().contains("alice:") && !terminal.text().contains("p%40ss"));
         quit(terminal);
     }
@@ -159,7 +159,7 @@ fn a_certificate_that_an_exporter_has_signed_itself_is_believed_if_it_is_named_a
     let elsewhere = serve("elsewhere");
     let plain = host.exporter(&[]);
     let cases = [
-        (&own, "own", "named/web"),
+        (&own, "own", "vethweb"),
         (&own, "stranger", "name the certificate with --url.ca-file"),
         (&elsewhere, "elsewhere", "cannot connect: invalid peer certificate: certificate not valid for name"),
         (&plain, "own", "perhaps it serves plain HTTP: use http://"),

@@ -107,7 +107,7 @@ impl Terminal {
     /// The first words of the rows below the heading, up to the first empty line.
     pub(super) fn rows(&self) -> Vec<String> {
         let text = self.text();
-        let below = text.lines().skip_while(|line| !line.starts_with("WORKLOAD")).skip(1);
+        let below = text.lines().skip_while(|line| !line.trim_start().starts_with("WORKLOAD")).skip(1);
         let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
         below.map_while(first).filter(|word| word != "q").collect()
     }
