@@ -2,6 +2,7 @@
 
 mod about;
 pub mod accept;
+mod addresses;
 mod api;
 mod metrics;
 mod page;
@@ -14,6 +15,7 @@ use crate::server::body::{Body, text};
 use crate::server::connections::{Connection, Connections};
 use crate::server::{self, Encoding, Listener};
 use crate::web_config::Gate;
+use addresses::{Addresses, ReadAddresses};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, ALLOW, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
@@ -36,6 +38,7 @@ pub struct Site {
     collector: Handle,
     metrics: Metrics,
     streams: Streams,
+    addresses: Addresses,
     page: Page,
     routes: Routes,
     gate: Arc<Gate>,
@@ -44,7 +47,7 @@ pub struct Site {
 
 impl Site {
     /// Returns a site that shows what this collector knows to requests that pass the gate, and by these
-    /// labels how the process is confined.
+    /// labels how the process is confined. `addresses` reads IP addresses when a client asks for them.
     ///
     /// # Errors
     /// If the exporter's own metrics cannot be registered.
@@ -54,6 +57,7 @@ impl Site {
         options: MetricsOptions,
         gate: Arc<Gate>,
         about: About,
+        addresses: ReadAddresses,
         sandbox: &[(&'static str, &str)],
     ) -> Result<Site, prometheus::Error> {
         let connections = Connections::default();
@@ -61,7 +65,8 @@ impl Site {
         let metrics =
             Metrics::new(collector.clone(), Arc::clone(&about), options, connections.clone(), sandbox)?;
         let streams = Streams::new(collector.clone(), about);
-        Ok(Site { metrics, streams, page: Page::new(&routes), collector, routes, gate, connections })
+        let (addresses, page) = (Addresses::new(addresses), Page::new(&routes));
+        Ok(Site { metrics, streams, addresses, page, collector, routes, gate, connections })
     }
 
     async fn respond<B>(&self, request: &Request<B>, connection: &Arc<Connection>) -> Response<Body> {
@@ -91,6 +96,7 @@ impl Site {
             }
             Route::Cadvisor => self.metrics.answer_as_cadvisor(Encoding::negotiate(request.headers())).await,
             Route::Pairs => api::answer(&self.metrics, request).await,
+            Route::Addresses => self.addresses.answer(&self.collector, request).await,
             Route::Events => api::answer_events(&self.collector, request).await,
             Route::Stream => self.streams.answer(request, connection).await,
             Route::Redirect => self.redirect(),

@@ -22,6 +22,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let ServeSettings { host, web, collector } = settings;
     super::start_log(host.log)?;
     let sources = super::open_kernel(&host)?;
+    let mut addresses = sources.resolver.open_another()?;
     let engines = super::open_engines(&host)?;
     let listeners = listen(&web)?;
     let all_events = sources.events.reach == Reach::All;
@@ -52,7 +53,10 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
         let about = About::new(collector.interval, tier.missing(all_events), about_host::read());
         let handle = collecting::start(collector, host.processes, sources, engines)?;
         let WebSettings { config, routes, metrics, .. } = web;
-        let site = Site::new(handle.clone(), routes, metrics, Arc::clone(&gate), about, &sandbox.labels())?;
+        let addresses = Box::new(move |nsid| addresses.addresses(nsid));
+        let gate_of_site = Arc::clone(&gate);
+        let labels = sandbox.labels();
+        let site = Site::new(handle.clone(), routes, metrics, gate_of_site, about, addresses, &labels)?;
         if let Some(path) = config {
             tokio::spawn(async move { gate.follow(&path).await });
         }

@@ -77,13 +77,13 @@ pub(crate) fn client_has(headers: &HeaderMap, tag: &str) -> bool {
     })
 }
 
-fn json(body: Body) -> Response<Body> {
+pub(super) fn json(body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-fn refusal(status: StatusCode, reason: &str) -> Response<Body> {
+pub(super) fn refusal(status: StatusCode, reason: &str) -> Response<Body> {
     let mut response = json(Body::from(format!("{}\n", serde_json::json!({ "error": reason }))));
     *response.status_mut() = status;
     response

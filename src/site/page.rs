@@ -26,7 +26,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const INDEX: &str = include_str!("page/index.html");
 
 /// The page's other files: the name below `/page/`, the content type and the content.
-const FILES: [(&str, &str, &str); 35] = [
+const FILES: [(&str, &str, &str); 36] = [
     ("style.css", CSS, include_str!("page/style.css")),
     ("detail.css", CSS, include_str!("page/detail.css")),
     ("icon.svg", SVG, include_str!("page/icon.svg")),
@@ -61,6 +61,7 @@ const FILES: [(&str, &str, &str); 35] = [
     ("stream.js", SCRIPT, include_str!("page/stream.js")),
     ("table.js", SCRIPT, include_str!("page/table.js")),
     ("totals.js", SCRIPT, include_str!("page/totals.js")),
+    ("addresses.js", SCRIPT, include_str!("page/addresses.js")),
     ("workloads.js", SCRIPT, include_str!("page/workloads.js")),
 ];
 

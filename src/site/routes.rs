@@ -34,6 +34,7 @@ pub(crate) enum Route {
     Metrics,
     Cadvisor,
     Pairs,
+    Addresses,
     Events,
     Stream,
     /// A file of the page, by its index from [`page::file`].
@@ -84,6 +85,7 @@ impl Routes {
             "/-/ready" => Some(Route::Ready),
             "/metrics/cadvisor" => Some(Route::Cadvisor),
             "/api/v1/pairs" => Some(Route::Pairs),
+            "/api/v1/addresses" => Some(Route::Addresses),
             "/api/v1/events" => Some(Route::Events),
             "/api/v1/stream" => Some(Route::Stream),
             _ => inner.strip_prefix("/page/").and_then(page::file).map(Route::PageFile),

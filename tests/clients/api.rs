@@ -305,3 +305,52 @@ fn what_a_client_has_is_not_sent_again_until_it_is_another() {
     assert!(other.status == 200 && other.header("etag") != Some(tag), "{other:?}");
     checked(&other);
 }
+
+#[test]
+fn the_addresses_in_a_namespace_are_those_of_ip_and_of_others_none_is_told() {
+    let (host, web, folder) = (Netns::quiet("host"), Netns::quiet("web"), NetnsFolder::new());
+    folder.name("web", &web);
+    host.veth("veth0", &web, "eth0");
+    for address in ["10.96.0.2/24", "10.96.0.3/32", "10.95.7.1/31"] {
+        web.ip(["address", "add", address, "dev", "eth0"]);
+    }
+    host.ip(["address", "add", "10.96.0.1/24", "dev", "veth0"]);
+    let exporter = Exporter::start(&host, &folder.arguments());
+    let nsid = wait_for(Duration::from_secs(10), "the pair is there", || {
+        let document: Value =
+            serde_json::from_slice(&exporter.get(API).body).map_err(|error| error.to_string())?;
+        document["pairs"][0]["ends"][1]["nsid"].as_u64().ok_or_else(|| document.to_string())
+    });
+    let by_ip = |netns: &Netns| {
+        let shown = netns.ip_json(["address", "show"]);
+        let mut all: Vec<String> = Vec::new();
+        for link in shown.as_array().unwrap() {
+            for address in link["addr_info"].as_array().unwrap() {
+                all.push(format!(
+                    "{} {}/{}",
+                    link["ifindex"],
+                    address["local"].as_str().unwrap(),
+                    address["prefixlen"]
+                ));
+            }
+        }
+        all.sort();
+        all
+    };
+    let told = |nsid: &str| {
+        let response = exporter.get(&format!("/api/v1/addresses?nsid={nsid}"));
+        let document: Value = serde_json::from_slice(&response.body).unwrap();
+        let line = |row: &Value| {
+            format!("{} {}/{}", row["ifindex"], row["address"].as_str().unwrap(), row["prefix"])
+        };
+        let mut all: Vec<String> = document["addresses"].as_array().unwrap().iter().map(line).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(told(&nsid.to_string()), by_ip(&web));
+    assert!(by_ip(&web).len() >= 3);
+    assert_eq!(told("host"), by_ip(&host));
+    for (query, status) in [("nsid=4000", 404), ("", 400), ("nsid=x", 400)] {
+        assert_eq!(exporter.get(&format!("/api/v1/addresses?{query}")).status, status, "{query}");
+    }
+}

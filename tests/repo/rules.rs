@@ -83,7 +83,7 @@ fn every_alert_is_seen_firing_in_a_test_and_is_explained_in_the_readme() {
         assert!(tests.iter().any(|text| text.contains(&fires)), "no test in which {name} fires");
         assert!(readme.contains(&format!("`{name}`")), "dashboards/README.md has nothing of {name}");
     }
-    for part in ["severity:", "summary:", "description:", "runbook:"] {
+    for part in ["severity:", "summary:", "description:", "page:", "runbook:"] {
         assert_eq!(alerts.matches(part).count(), names.len(), "every alert has a {part}");
     }
 }

@@ -1,9 +1,10 @@
 // The details of one row: problems, history, numbers, the workload, both ends, commands, queries.
 
+import { addressesOf } from "./addresses.js";
 import { symbol, word } from "./badge.js";
 import { Chart } from "./chart.js";
 import { byHand } from "./commands.js";
-import { element, say } from "./element.js";
+import { copyButton, element, say } from "./element.js";
 import { end, members, section, workload } from "./facts.js";
 import { clock, each, packets, rate, span } from "./format.js";
 import { prometheus } from "./queries.js";
@@ -79,6 +80,7 @@ export class Detail {
     this.said = "";
     this.values = new Map();
     this.since = element("p", { class: "muted note" });
+    this.addresses = element("dl", { class: "facts" });
     const close = element("button", { type: "button", class: "close", "aria-label": "Close", click: () => this.close() }, "✕");
     const head = [row.runtime, row.network && `network ${row.network}`, row.end.parent && `inside ${row.end.parent}`];
     const other = row.peer.role === "port" ? "The port" : "The other end";
@@ -94,6 +96,7 @@ export class Detail {
       ...section("Workload", workload(row.workload, model)),
       ...members(row.members),
       ...section("Its end", end(row.end)),
+      this.addresses,
       ...section(other, [...(row.peer.workload ? workload(row.peer.workload, model) : []), ...end(row.peer)]),
       ...byHand(row),
       ...prometheus(row),
@@ -102,6 +105,7 @@ export class Detail {
     // Until the API answers.
     for (const key of ["total", "total-packets"]) this.set(key, ["–", "–"]);
     this.totals.follow(row);
+    this.showAddresses(row);
     if (this.answer?.row === row.key) this.showTotals(this.answer.ends);
     if (held !== null) ([...this.place.querySelectorAll("button, .plot")].find((node) => node.getAttribute("aria-label") === held) ?? this.title).focus({ preventScroll: true });
   }
@@ -138,6 +142,16 @@ export class Detail {
       element("p", {}, element("span", { class: "badge", "data-severity": severity }, `${symbol(severity)} ${word(kind)}`), " ", text, since ? element("span", { class: "since" }, ` for ${span(time - since)}`) : null),
       remedy ? element("p", { class: "remedy" }, remedy) : null);
     this.problems.replaceChildren(...row.problems.map(line));
+  }
+
+  // Shows the IP addresses of the row's own end, as they are when the details are made.
+  async showAddresses(row) {
+    const place = this.addresses;
+    const addresses = await addressesOf(row.end);
+    // The details may be those of another row by now.
+    if (addresses === null || place !== this.addresses) return;
+    const lines = addresses.map((address) => [element("dt", {}, "IP address"), element("dd", {}, element("span", { class: "value" }, address), copyButton("the IP address", address.split("/")[0]))]);
+    place.replaceChildren(...lines.flat());
   }
 
   // Shows what the API answers: totals, and of each end what the stream may not have.

@@ -87,6 +87,8 @@ fn details_have_totals_both_ends_commands_and_queries() {
     for unwanted in ["job=", "instance=", "[1m]"] {
         assert!(!text.contains(unwanted), "{unwanted} in {text}");
     }
+    // The addresses are read when the details are opened.
+    page.wait_until(SOON, "document.getElementById('detail').textContent.includes('IP address10.100.1.2/')");
     // The commands do what they say.
     let shown = host.netns.ip(["-s", "-d", "link", "show", "dev", "veth1"]);
     assert!(shown.contains("veth"), "{shown}");

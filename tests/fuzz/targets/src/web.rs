@@ -125,7 +125,8 @@ fn server() -> &'static Path {
                 let gate = Arc::new(Gate::new(WebConfig::default()).expect("a gate"));
                 let limits = MetricsOptions { max_requests: 8, created: true };
                 let routes = Routes::new(None, None, "/metrics");
-                let site = Site::new(handle, routes, limits, gate, about, &[]).expect("a site");
+                let addresses = Box::new(|_| Ok(Vec::new()));
+                let site = Site::new(handle, routes, limits, gate, about, addresses, &[]).expect("a site");
                 serve(site, vec![listener], std::future::pending()).await.expect("it serves");
             });
         });
