@@ -166,6 +166,25 @@ fn a_link_to_a_dashboard_sets_only_variables_that_it_has() {
 }
 
 #[test]
+fn what_links_to_a_workload_links_to_the_exporters_page_too() {
+    let mut linked = 0;
+    for (name, dashboard) in &dashboards() {
+        for panel in panels(dashboard) {
+            let Some(links) = panel["fieldConfig"]["defaults"]["links"].as_array() else { continue };
+            let leads = |begin: &str| links.iter().any(|link| text(link, "url").starts_with(begin));
+            let of_workload = leads("/d/veth-workload?") || name == "veth-workload";
+            assert!(
+                !of_workload || leads("http://${__field.labels.instance}/?q="),
+                "{name}: {}",
+                text(panel, "title")
+            );
+            linked += usize::from(of_workload);
+        }
+    }
+    assert!(linked > 15, "{linked}");
+}
+
+#[test]
 fn every_panel_says_what_it_shows_in_which_unit_and_stands_on_no_other() {
     let readme = fs::read_to_string(checkout().join("dashboards/README.md")).unwrap();
     for (name, dashboard) in &dashboards() {
