@@ -24,7 +24,8 @@ pub(crate) struct Addresses(Arc<Mutex<ReadAddresses>>);
 
 #[derive(Serialize)]
 struct AddressesDocument {
-    addresses: Vec<AddressRow>,
+    /// `None` if the exporter may not read the namespace.
+    addresses: Option<Vec<AddressRow>>,
 }
 
 #[derive(Serialize)]
@@ -54,17 +55,15 @@ impl Addresses {
             return refusal(StatusCode::SERVICE_UNAVAILABLE, &Refusal::NotReady.to_string());
         };
         if !shows(&view.scene, nsid) {
-            return refusal(StatusCode::NOT_FOUND, "no end of a pair that is shown is in this namespace");
+            return document(Some(Vec::new()));
         }
         let reader = Arc::clone(&self.0);
         let read = move || reader.lock().unwrap_or_else(PoisonError::into_inner)(nsid);
         match tokio::task::spawn_blocking(read).await {
-            Ok(Ok(addresses)) => document(addresses),
-            Ok(Err(LookFailure::Denied)) => refusal(
-                StatusCode::FORBIDDEN,
-                "reading the addresses in another namespace takes CAP_NET_ADMIN",
-            ),
-            Ok(Err(reason)) => refusal(StatusCode::NOT_FOUND, &reason.to_string()),
+            Ok(Ok(addresses)) => document(Some(addresses)),
+            Ok(Err(LookFailure::Gone)) => document(Some(Vec::new())),
+            Ok(Err(LookFailure::Denied)) => document(None),
+            Ok(Err(reason)) => refusal(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()),
             Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE, &Refusal::Stopped.to_string()),
         }
     }
@@ -87,13 +86,14 @@ fn shows(scene: &Scene, nsid: Option<u32>) -> bool {
     scene.pairs.iter().any(|pair| pair.sides.iter().any(is_here))
 }
 
-fn document(addresses: Vec<IpAddress>) -> Response<Body> {
+fn document(addresses: Option<Vec<IpAddress>>) -> Response<Body> {
     let row = |IpAddress { ifindex, address, prefix }: IpAddress| AddressRow {
         ifindex,
         address: address.to_string(),
         prefix,
     };
-    let document = AddressesDocument { addresses: addresses.into_iter().map(row).collect() };
+    let rows = addresses.map(|addresses| addresses.into_iter().map(row).collect());
+    let document = AddressesDocument { addresses: rows };
     let mut text = match serde_json::to_vec(&document) {
         Ok(text) => text,
         Err(error) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

@@ -232,7 +232,7 @@ fn assert_others_go_on(
         }
     });
     let said: Vec<String> = exporter
-        .log()
+        .remarks()
         .into_iter()
         .filter(|line| line.contains("docker") || !line.contains("level=info"))
         .collect();

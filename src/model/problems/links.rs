@@ -33,7 +33,8 @@ fn down(pair: &ShownPair) -> Option<usize> {
     let port = port_of(pair);
     let link = |side: usize| pair.sides[side].link.as_ref();
     let sides = [port, 1 - port];
-    let is_down = |side: &usize| link(*side).is_some_and(|link| !link.up);
+    // IFLA_OPERSTATE says a moment later than the carrier is there that a link is up.
+    let is_down = |side: &usize| link(*side).is_some_and(|link| !link.enabled || !link.has_carrier());
     let was_up = sides.iter().filter_map(|&side| link(side)).any(Link::was_up);
     let off = sides.into_iter().find(|&side| link(side).is_some_and(|link| !link.enabled));
     let down = sides.into_iter().find(is_down)?;

@@ -63,8 +63,9 @@ fn told(found: &[Found]) -> Vec<String> {
 #[test]
 fn a_link_that_was_up_is_a_problem_when_it_is_down_and_one_that_never_was_is_none() {
     type Change = fn(&mut [Link; 2]);
-    let table: [(&str, Change, &[&str]); 7] = [
+    let table: [(&str, Change, &[&str]); 8] = [
         ("up", |_| {}, &[]),
+        ("its carrier is there, and it is not said to be up yet", |[port, _]| port.up = false, &[]),
         (
             "the interface is switched off",
             |[port, interface]| {

@@ -149,7 +149,7 @@ export class Detail {
     const place = this.addresses;
     const addresses = await addressesOf(row.end);
     // The details may be those of another row by now.
-    if (addresses === null || place !== this.addresses) return;
+    if (!addresses || place !== this.addresses) return;
     const lines = addresses.map((address) => [element("dt", {}, "IP address"), element("dd", {}, element("span", { class: "value" }, address), copyButton("the IP address", address.split("/")[0]))]);
     place.replaceChildren(...lines.flat());
   }

@@ -202,6 +202,6 @@ fn a_url_without_its_scheme_is_that_of_a_plain_exporter() {
     let exporter = host.exporter(&[]);
     let terminal = host.top_of(&exporter.address().to_string(), &[]);
     terminal.wait_for_text(&format!("http://{}", exporter.address()));
-    terminal.wait_for_text("named/web");
+    terminal.wait_for_text("vethweb");
     quit(terminal);
 }

@@ -119,7 +119,7 @@ fn assert_others_go_on_beside(answer: fn(UnixStream) -> std::io::Result<()>, wor
         std::thread::sleep(Duration::from_millis(100));
         if scrapes > 30 { Ok(()) } else { Err(scrapes) }
     });
-    let said: Vec<String> = exporter.log().into_iter().filter(|line| line.contains("cri")).collect();
+    let said: Vec<String> = exporter.remarks().into_iter().filter(|line| line.contains("cri")).collect();
     assert_eq!(said.len(), 1, "{said:#?}");
     for word in words.iter().chain(&["level=warn", "collector=cri", "c.sock"]) {
         assert!(said[0].contains(word), "no {word} in {}", said[0]);
