@@ -160,7 +160,7 @@ pub(crate) fn rows_read_once(view: &View) -> Vec<PairRow<'_, Vec<EndRow<'_>>>> {
     pairs.chain(unpaired).collect()
 }
 
-/// What the document has before its pairs.
+/// The fields of the document that precede its pairs.
 #[derive(Serialize)]
 struct DocumentHead<'a> {
     /// `None` for a host that was read once.

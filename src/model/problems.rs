@@ -149,9 +149,9 @@ pub struct Problem {
     pub subject: Subject,
     /// The time since when the problem is known, as the state machine's time.
     pub since: Duration,
-    /// What is wrong, in one sentence.
+    /// The description of the problem, in one sentence.
     pub text: String,
-    /// What to do, in one sentence.
+    /// The remedy, in one sentence; empty if none is known.
     pub remedy: String,
 }
 
@@ -159,7 +159,7 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ProblemKey {
     Pair(ProblemKind, [End; 2]),
-    /// By the workload's id.
+    /// The kind and the workload's id.
     Workload(ProblemKind, String),
     Source(Source, Lack),
 }

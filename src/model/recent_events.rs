@@ -61,7 +61,7 @@ pub struct RecentEvent {
     pub subject: Subject,
     /// The network of the interface; empty if there is none.
     pub network: String,
-    /// What happened, in a few words.
+    /// The description of the event, in a few words.
     pub text: String,
 }
 

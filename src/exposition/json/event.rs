@@ -21,7 +21,7 @@ pub(crate) struct EventRow<'a> {
     pub device: Cow<'a, str>,
     pub interface: Cow<'a, str>,
     pub network: Cow<'a, str>,
-    /// What happened, in a few words.
+    /// The description of the event, in a few words.
     pub text: Cow<'a, str>,
     /// The stream's identifier of the pair, if it exists; absent elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,9 +19,9 @@ pub struct ProblemRow<'a> {
     pub pairs: Vec<u64>,
     /// The time since when the problem is known, in seconds since 1970 began; `None` in a single reading.
     pub since: Option<f64>,
-    /// What is wrong, in one sentence.
+    /// The description of the problem, in one sentence.
     pub text: Cow<'a, str>,
-    /// What to do, in one sentence; empty if the exporter cannot say.
+    /// The remedy, in one sentence; empty if the exporter knows none.
     pub remedy: Cow<'a, str>,
 }
 

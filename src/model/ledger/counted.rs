@@ -38,7 +38,7 @@ pub(super) struct Counted {
 struct Dropped {
     /// The side that has counted them.
     side: usize,
-    /// Those that the first side was to receive, and those that it has sent.
+    /// The packets that the first side was to receive, and the packets that it has sent.
     packets: [u64; 2],
 }
 

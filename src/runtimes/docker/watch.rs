@@ -365,6 +365,9 @@ fn life_change(
 ) -> Option<LifeChange> {
     let action = match action {
         "start" => LifeAction::Started,
+        // Docker reports any signal that a user sends; one that reloads a configuration is no request to end.
+        // A container that a signal of its own (STOPSIGNAL) has stopped has the event `stop` besides.
+        "kill" if !attributes.get("signal").is_none_or(|signal| ends_a_process(signal)) => return None,
         "kill" | "stop" => LifeAction::StopRequested,
         "die" | "died" => {
             // Podman has names of its own.
@@ -381,6 +384,11 @@ fn life_change(
     }
     let image = attributes.get("image").cloned().unwrap_or_default();
     Some(LifeChange { workload: workload(runtime, id.to_owned(), name, image, attributes), action })
+}
+
+/// Returns true for the number of a signal that ends a process: SIGINT, SIGQUIT, SIGKILL, SIGTERM.
+fn ends_a_process(signal: &str) -> bool {
+    matches!(signal, "2" | "3" | "9" | "15")
 }
 
 /// Returns true for a container's event after which the same containers run on the same networks.

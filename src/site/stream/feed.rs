@@ -66,7 +66,7 @@ struct StreamedState<'a> {
     version: &'static str,
     interval: f64,
     lacks: &'a [&'static str],
-    /// Of pairs with labels of their own, and traffic in the last hour.
+    /// The rates of the pairs with labels of their own and traffic in the last hour.
     history: Vec<HistoryRow>,
     #[serde(flatten)]
     now: Now<'a>,

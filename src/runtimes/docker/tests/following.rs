@@ -43,7 +43,8 @@ async fn starts_and_ends_are_told_by_docker_and_by_podman_in_their_order() {
     let named = r#""name":"web","image":"i","com.docker.compose.project":"shop""#;
     let events = [
         event("start", named),
-        event("kill", named),
+        event("kill", &format!(r#"{named},"signal":"1""#)),
+        event("kill", &format!(r#"{named},"signal":"15""#)),
         event("die", &format!(r#"{named},"exitCode":"137""#)),
         event("died", &format!(r#"{named},"containerExitCode":"3""#)),
         event("die", r#""exitCode":"none""#),

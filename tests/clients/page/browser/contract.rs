@@ -1,4 +1,4 @@
-//! What the stream may say, said by a stream of the test's own: states of hosts that are hard to bring about, and states of an older
+//! A stream of the test's own sends states of hosts that are hard to bring about, and states of an older
 //! exporter, which lack most of it. The page's files are a real exporter's.
 
 use super::{FIRST, Host, NAMES, SOON, TITLE, assert_content, row, search, url};

@@ -1,4 +1,4 @@
-//! What is wrong comes first.
+//! The page shows problems before everything else.
 
 use super::{NAMES, SOON, SORTED, TITLE, assert_content, cell, open, row, search, three, three_without_page};
 use lab::within_netns;
