@@ -49,6 +49,7 @@ fn veth(ifindex: u32, iflink: u32, name: String, peer_netns: PeerNetns) -> Link 
         iflink: Some(iflink),
         peer_netns,
         up: true,
+        enabled: true,
         ..Link::default()
     }
 }
