@@ -19,10 +19,13 @@ pub(super) fn run(settings: &HealthySettings) -> anyhow::Result<()> {
     print(&names(&answer).into_iter().map(|name| name + "\n").collect::<String>())
 }
 
-/// Returns the names of workloads, members, networks, Compose projects and devices. A name that a shell
-/// could take for anything but a word is left out.
+/// Returns the names of workloads with or without a veth, members, networks, Compose projects and devices. A
+/// name that a shell could take for anything but a word is left out.
 fn names(answer: &PairsAnswer) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
+    for container in &answer.workloads {
+        names.extend([container.workload.name(), container.workload.compose_project.to_string()]);
+    }
     for place in answer.pairs.iter().flat_map(|pair| &pair.ends).map(|end| &end.place) {
         let workloads = place.workload.iter().chain(&place.members);
         for workload in workloads.filter(|workload| workload.runtime != "unknown") {
@@ -45,6 +48,7 @@ fn is_word(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exposition::json::container::VethlessRow;
     use crate::exposition::json::row::{EndRow, PairRow, PlaceRow, WorkloadRow};
 
     #[test]
@@ -74,9 +78,13 @@ mod tests {
             ..PlaceRow::default()
         };
         let ends = [port, interface].map(|place| EndRow { place, ..EndRow::default() });
-        let answer =
-            PairsAnswer { pairs: vec![PairRow { state: "paired".into(), ends }], ..PairsAnswer::default() };
+        let vethless = VethlessRow { workload: workload("backup"), ..VethlessRow::default() };
+        let answer = PairsAnswer {
+            pairs: vec![PairRow { state: "paired".into(), ends }],
+            workloads: vec![vethless],
+            ..PairsAnswer::default()
+        };
         let found: Vec<String> = names(&answer).into_iter().collect();
-        assert_eq!(found, ["br-1", "log", "shop/web-0", "shop_back", "veth0"]);
+        assert_eq!(found, ["backup", "br-1", "log", "shop/web-0", "shop_back", "veth0"]);
     }
 }

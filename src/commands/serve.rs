@@ -35,7 +35,9 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let config = web.config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
     let unix = web.listen.iter().filter_map(ListenAddress::as_path);
     let external = web.external_url.as_ref().map(ToString::to_string);
-    let page = PageUrl::new(external, config.tls.is_some(), web.routes.page_path());
+    // Files are out of reach afterwards.
+    let about_host = about_host::read();
+    let page = PageUrl::new(external, config.tls.is_some(), web.routes.page_path(), &about_host.name);
     let sandbox = confine::confine(&host, config.paths(), unix);
     for missing in &sandbox.missing {
         tracing::warn!("sandbox: without {missing}");
@@ -50,7 +52,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let about = About::new(collector.interval, tier.missing(all_events), about_host::read());
+        let about = About::new(collector.interval, tier.missing(all_events), about_host);
         let handle = collecting::start(collector, host.processes, sources, engines)?;
         let WebSettings { config, routes, metrics, .. } = web;
         let addresses = Box::new(move |nsid| addresses.addresses(nsid));

@@ -6,7 +6,6 @@ use crate::model::policy::HOLD_BACK;
 use crate::model::view::{Scene, Source, Status};
 use crate::sandbox::{Privileges, Sandbox};
 use crate::server::Listener;
-use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -16,9 +15,6 @@ const FIRST_TICK: Duration = Duration::from_secs(3);
 
 /// The interval of the checks whether the first reading of the host is over.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// The host's name (uname(2)).
-const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// The parts of the URL of the page.
 pub(super) struct PageUrl {
@@ -31,10 +27,9 @@ pub(super) struct PageUrl {
 }
 
 impl PageUrl {
-    /// Returns the parts; `path` is that of the page. Must be called before files are out of reach.
-    pub(super) fn new(external: Option<String>, tls: bool, path: String) -> PageUrl {
-        let name = fs::read_to_string(HOST_NAME).unwrap_or_default();
-        let host = Some(name.trim()).filter(|name| !name.is_empty()).unwrap_or("localhost").to_owned();
+    /// Returns the parts; `path` is that of the page, `host` the host's name or empty.
+    pub(super) fn new(external: Option<String>, tls: bool, path: String, host: &str) -> PageUrl {
+        let host = if host.is_empty() { "localhost" } else { host }.to_owned();
         PageUrl { external, tls, path, host }
     }
 
@@ -157,12 +152,7 @@ mod tests {
     #[test]
     fn the_url_is_the_users_or_that_of_the_host_or_that_of_the_address() {
         let url = |external: Option<&str>, tls, address: &str| {
-            let page = PageUrl {
-                external: external.map(str::to_owned),
-                tls,
-                path: "/veth/".into(),
-                host: "vm1".into(),
-            };
+            let page = PageUrl::new(external.map(str::to_owned), tls, "/veth/".into(), "vm1");
             page.of(address.parse().ok())
         };
         for (external, tls, address, wanted) in [
@@ -175,7 +165,7 @@ mod tests {
         ] {
             assert_eq!(url(external, tls, address).as_deref(), wanted, "{external:?} {tls} {address}");
         }
-        assert!(!PageUrl::new(None, false, "/".into()).host.is_empty());
+        assert_eq!(PageUrl::new(None, false, "/".into(), "").host, "localhost");
     }
 
     #[test]
