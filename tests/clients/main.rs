@@ -7,6 +7,7 @@
     reason = "clippy knows a test by its attribute, and not what only tests call"
 )]
 
+mod alerts;
 mod api;
 mod certificates;
 mod compression;

@@ -27,14 +27,21 @@ function typed(name, type, value) {
   return `const ${name}: Json<${type}> = ${JSON.stringify(value, null, 1)};\n`;
 }
 
+// What an annotation of Prometheus has besides that of any data source; @grafana/schema has no type for it.
+const ANNOTATION = "{ titleFormat: string; textFormat: string; tagKeys: string }";
+
 function source(file) {
-  const { panels, ...dashboard } = JSON.parse(readFileSync(file, "utf8"));
+  const { panels, annotations, ...dashboard } = JSON.parse(readFileSync(file, "utf8"));
   let text = HEAD + typed("dashboard", "Dashboard", dashboard);
-  for (const panel of panels) {
-    if (panel.type === "row") {
-      text += typed(`row_${panel.id}`, "RowPanel", panel);
-      continue;
-    }
+  for (const { target, titleFormat, textFormat, tagKeys, ...annotation } of annotations.list) {
+    text += typed(`annotation_${annotation.name}`, 'NonNullable<NonNullable<Dashboard["annotations"]>["list"]>[number]', annotation);
+    text += typed(`annotation_of_prometheus_${annotation.name}`, ANNOTATION, { titleFormat, textFormat, tagKeys });
+    text += typed(`annotation_query_${annotation.name}`, "PrometheusDataQuery", target);
+  }
+  const rows = panels.filter((panel) => panel.type === "row");
+  for (const { panels: within, ...row } of rows) text += typed(`row_${row.id}`, "RowPanel", { ...row, panels: [] });
+  const shown = panels.flatMap((panel) => (panel.type === "row" ? panel.panels : [panel]));
+  for (const panel of shown) {
     const [path, hasFieldConfig] = PLUGINS[panel.type] ?? [];
     if (path === undefined) throw new Error(`${file}: panel ${panel.id}: no types for the plugin ${panel.type}`);
     const plugin = `import("${RAW}/composable/${path}")`;

@@ -39,9 +39,20 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_else(|| panic!("no text {key} in {value:#}"))
 }
 
+/// The panels that stand beside each other: those of the first screen, and those of each row.
+fn screens(dashboard: &Value) -> Vec<Vec<&Value>> {
+    let (rows, first): (Vec<&Value>, Vec<&Value>) =
+        list(dashboard, "panels").iter().partition(|panel| panel["type"] == "row");
+    std::iter::once(first).chain(rows.into_iter().map(|row| list(row, "panels").iter().collect())).collect()
+}
+
 /// The panels that show something: rows do not.
 fn panels(dashboard: &Value) -> Vec<&Value> {
-    list(dashboard, "panels").iter().filter(|panel| panel["type"] != "row").collect()
+    screens(dashboard).concat()
+}
+
+fn annotations(dashboard: &Value) -> &[Value] {
+    list(&dashboard["annotations"], "list")
 }
 
 fn variables(dashboard: &Value) -> &[Value] {
@@ -142,8 +153,9 @@ fn a_dashboard_imports_without_edits_and_its_links_lead_somewhere() {
         });
         assert_eq!(text(&list(dashboard, "links")[0], "type"), "dashboards", "{name}");
         assert_eq!(dashboard["links"][0]["tags"], dashboard["tags"], "{name} links to its likes");
-        let datasources = panels(dashboard).into_iter().chain(variables(dashboard));
-        for of in datasources.filter(|of| of["type"] != "datasource") {
+        let datasources =
+            panels(dashboard).into_iter().chain(variables(dashboard)).chain(annotations(dashboard));
+        for of in datasources.filter(|of| of["type"] != "datasource" && of["type"] != "custom") {
             assert_eq!(text(&of["datasource"], "uid"), "${datasource}", "{name}: {of:#}");
         }
     }
@@ -188,53 +200,114 @@ fn what_links_to_a_workload_links_to_the_exporters_page_too() {
 fn every_panel_says_what_it_shows_in_which_unit_and_stands_on_no_other() {
     let readme = fs::read_to_string(checkout().join("dashboards/README.md")).unwrap();
     for (name, dashboard) in &dashboards() {
-        let mut taken = BTreeSet::new();
-        for panel in panels(dashboard) {
-            let title = text(panel, "title");
-            assert!(readme.contains(title), "{name}: {title} is not in dashboards/README.md");
-            assert!(text(panel, "description").ends_with('.'), "{name}: {title}");
-            let defaults = &panel["fieldConfig"]["defaults"];
+        for screen in screens(dashboard) {
+            let mut taken = BTreeSet::new();
+            for panel in screen {
+                check_panel(name, panel, &readme, &mut taken);
+            }
+        }
+        let mut ids = BTreeSet::new();
+        let all = list(dashboard, "panels").iter().chain(panels(dashboard));
+        let numbers: BTreeSet<u64> = all.map(|panel| panel["id"].as_u64().unwrap()).collect();
+        let rows = list(dashboard, "panels").iter().filter(|panel| panel["type"] == "row");
+        assert_eq!(numbers.len(), panels(dashboard).len() + rows.count(), "{name}: an id is there twice");
+        for annotation in annotations(dashboard) {
             assert!(
-                !text(defaults, "unit").is_empty() && defaults["thresholds"].is_object(),
-                "{name}: {title}"
+                ids.insert(text(annotation, "name")) && readme.contains(text(annotation, "name")),
+                "{name}"
             );
-            let place = |key: &str| panel["gridPos"][key].as_u64().unwrap();
-            assert!(place("x") + place("w") <= 24, "{name}: {title}");
-            for x in place("x")..place("x") + place("w") {
-                for y in place("y")..place("y") + place("h") {
-                    assert!(taken.insert((x, y)), "{name}: {title} covers another panel");
-                }
-            }
-            for target in list(panel, "targets") {
-                let legend = target["legendFormat"].as_str().unwrap_or_default();
-                assert_ne!(
-                    legend.is_empty(),
-                    panel["type"] != "table",
-                    "{name}: {title}: the legend {legend:?}"
-                );
-            }
         }
     }
 }
 
+fn check_panel<'a>(name: &str, panel: &'a Value, readme: &str, taken: &mut BTreeSet<(u64, u64)>) {
+    let title = text(panel, "title");
+    assert!(readme.contains(title), "{name}: {title} is not in dashboards/README.md");
+    assert!(text(panel, "description").ends_with('.'), "{name}: {title}");
+    let defaults = &panel["fieldConfig"]["defaults"];
+    assert!(!text(defaults, "unit").is_empty() && defaults["thresholds"].is_object(), "{name}: {title}");
+    let place = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+    assert!(place("x") + place("w") <= 24, "{name}: {title}");
+    for x in place("x")..place("x") + place("w") {
+        for y in place("y")..place("y") + place("h") {
+            assert!(taken.insert((x, y)), "{name}: {title} covers another panel");
+        }
+    }
+    for target in list(panel, "targets") {
+        let legend = target["legendFormat"].as_str().unwrap_or_default();
+        assert_ne!(legend.is_empty(), panel["type"] != "table", "{name}: {title}: the legend {legend:?}");
+    }
+}
+
+#[test]
+fn below_the_first_screen_every_row_is_collapsed() {
+    for (name, dashboard) in &dashboards() {
+        let first = &screens(dashboard)[0];
+        let bottom = first.iter().map(|panel| panel["gridPos"]["y"].as_u64().unwrap()).max().unwrap();
+        assert!(bottom < 15, "{name}: the first screen has {bottom} lines above its last panel");
+        for row in list(dashboard, "panels").iter().filter(|panel| panel["type"] == "row") {
+            assert!(row["collapsed"] == true && !list(row, "panels").is_empty(), "{name}: {row:#}");
+            assert!(row["gridPos"]["y"].as_u64().unwrap() > bottom, "{name}: {row:#}");
+        }
+    }
+}
+
+/// Matchers of a label that no series has: with `.*` for `$unit` the first holds for all series and the second for none, with `bits`
+/// the other way round.
+const IN_BYTES: &str = "unit=~\"$unit\"";
+const IN_BITS: &str = "unit!~\"$unit\"";
+
+#[test]
+fn every_rate_of_bytes_is_there_in_bits_too() {
+    let mut seen = 0;
+    for (name, dashboard) in &dashboards() {
+        for panel in
+            panels(dashboard).into_iter().filter(|panel| panel["fieldConfig"]["defaults"]["unit"] == "Bps")
+        {
+            let (bits, bytes): (Vec<&Value>, Vec<&Value>) =
+                list(panel, "targets").iter().partition(|target| text(target, "expr").contains(IN_BITS));
+            assert_eq!(bits.len(), bytes.len(), "{name}: {}", text(panel, "title"));
+            for (bits, bytes) in bits.iter().zip(&bytes) {
+                let expected = format!("8 * (\n{}\n)", text(bytes, "expr").replace(IN_BYTES, IN_BITS));
+                assert!(text(bytes, "expr").contains(IN_BYTES) && text(bits, "expr") == expected, "{bits:#}");
+                let matcher = serde_json::json!({"id": "byFrameRefID", "options": bits["refId"]});
+                let own =
+                    list(&panel["fieldConfig"], "overrides").iter().find(|own| own["matcher"] == matcher);
+                let unit = serde_json::json!([{"id": "unit", "value": "bps"}]);
+                assert_eq!(own.unwrap()["properties"], unit, "{name}: {}", text(panel, "title"));
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
 // ---------------------------------------------------------------- the queries, in a real Prometheus
 
-/// Two containers that talk, one whose port drops what comes because its MTU is smaller, the exporter, node_exporter, and a
-/// Prometheus that scrapes both.
+/// Two containers that talk, one whose port drops what comes because its MTU is smaller and its queue too short, one that is restarted
+/// once Prometheus knows it, the exporter, node_exporter, and a Prometheus that scrapes both and has an alert.
 struct Scene {
     prometheus: Prometheus,
     exporter: Exporter,
     _node_exporter: Process,
-    containers: [Container; 3],
+    containers: [Container; 4],
     network: DockerNetwork,
 }
+
+/// An alert that fires at once, for the annotations.
+const ALERT: &str = "groups: [{name: scene, rules: [{alert: VethScene, expr: 'veth_container_info', labels: {severity: info}}]}]\n";
 
 impl Scene {
     fn start() -> Scene {
         let engine = DockerEngine::get();
         let network = engine.network("scene");
-        let containers =
-            ["sender", "receiver", "narrow"].map(|name| engine.run_idle(name, &silent_on(&network)));
+        let run = |name: &str| {
+            let compose = ["project=scene", &format!("service={name}")]
+                .map(|label| format!("com.docker.compose.{label}"));
+            let labels = ["--label", &compose[0], "--label", &compose[1]];
+            engine.run_idle(name, &[&silent_on(&network)[..], &labels].concat())
+        };
+        let containers = ["sender", "receiver", "narrow", "restarted"].map(run);
         let narrow = containers[2].netns_path().display().to_string();
         succeed(Command::new("nsenter").args([
             &format!("--net={narrow}"),
@@ -244,6 +317,11 @@ impl Scene {
             "eth0",
             "mtu",
             "600",
+        ]));
+        let port = containers[2].host_device(engine.netns(), "eth0");
+        succeed(engine.netns().command("tc").args([
+            "qdisc", "add", "dev", &port, "root", "tbf", "rate", "200kbit", "burst", "10kb", "latency",
+            "50ms",
         ]));
         let exporter = Exporter::for_engine(engine, &["--collector.interval", "200ms"]);
         // `ip netns exec` and not `nsenter`: it mounts /sys anew, where node_exporter reads of the devices of this namespace.
@@ -256,11 +334,15 @@ impl Scene {
             node_exporter.wait_for_line(Duration::from_secs(10), "the address that it listens on", |line| {
                 line.split_once("msg=\"Listening on\" address=")?.1.trim().parse().ok()
             });
+        let rules = empty_folder("scene-rules").join("rules.yaml");
+        fs::write(&rules, ALERT).unwrap();
         let configuration = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
+             rule_files: ['{}']\n\
              scrape_configs:\n\
              - {{job_name: veth, static_configs: [{{targets: ['{}']}}]}}\n\
              - {{job_name: node, static_configs: [{{targets: ['{node}']}}]}}\n",
+            rules.display(),
             exporter.address()
         );
         let prometheus = Prometheus::configured(engine.netns(), &configuration);
@@ -270,7 +352,7 @@ impl Scene {
     /// Sends 50 datagrams a second from the first container to both others until `done`: frames of 1,000 bytes, which the third
     /// cannot take.
     fn talk(&self, done: &AtomicBool) {
-        let [sender, receivers @ ..] = &self.containers;
+        let [sender, receivers @ .., _restarted] = &self.containers;
         let socket = within_netns(&sender.netns_path(), || UdpSocket::bind("0.0.0.0:0").unwrap());
         let targets: Vec<SocketAddr> =
             receivers.iter().map(|to| SocketAddr::new(to.address(self.network.name()), 9)).collect();
@@ -326,9 +408,11 @@ fn queries(values: &[(&str, String)]) -> Vec<Query> {
                     true => columns(panel),
                     false => names_behind(text(target, "legendFormat"), "{{").map(str::to_owned).collect(),
                 };
+                let expr = text(target, "expr");
+                let unit = if expr.contains(IN_BITS) { "bits" } else { ".*" };
                 queries.push(Query {
                     place: format!("{name}: {}: {}", text(panel, "title"), text(target, "refId")),
-                    promql: interpolate(text(target, "expr"), values),
+                    promql: interpolate(&expr.replace("$unit", unit), values),
                     range: target["range"] == true,
                     labels: shown,
                 });
@@ -336,6 +420,40 @@ fn queries(values: &[(&str, String)]) -> Vec<Query> {
         }
     }
     queries
+}
+
+/// The queries of the annotations, with the labels that their texts show.
+fn annotation_queries(values: &[(&str, String)]) -> Vec<Query> {
+    let mut queries = Vec::new();
+    for (name, dashboard) in &dashboards() {
+        for annotation in annotations(dashboard) {
+            let shown = format!("{}{}", text(annotation, "titleFormat"), text(annotation, "textFormat"));
+            let labels = names_behind(&shown, "{{").filter(|label| *label != "device").map(str::to_owned);
+            queries.push(Query {
+                place: format!("{name}: annotation {}", text(annotation, "name")),
+                promql: interpolate(text(&annotation["target"], "expr"), values),
+                range: true,
+                labels: labels.collect(),
+            });
+        }
+    }
+    queries
+}
+
+/// The queries of the unit that is not chosen find nothing.
+fn check_units(prometheus: &Prometheus, values: &[(&str, String)]) {
+    for dashboard in dashboards().values() {
+        for target in panels(dashboard).into_iter().flat_map(|panel| list(panel, "targets")) {
+            let expr = text(target, "expr");
+            let not_chosen = match (expr.contains(IN_BYTES), expr.contains(IN_BITS)) {
+                (true, _) => "bits",
+                (_, true) => ".*",
+                _ => continue,
+            };
+            let found = prometheus.query(&interpolate(&expr.replace("$unit", not_chosen), values));
+            assert_eq!(found, serde_json::json!([]), "{expr}");
+        }
+    }
 }
 
 /// The labels that a table's columns are ordered by.
@@ -393,6 +511,8 @@ fn choices(scene: &Scene, container: &Container) -> [Vec<(&'static str, String)>
         ("instance", instance.as_str()),
         ("runtime", "docker"),
         ("network", scene.network.name()),
+        ("project", "scene"),
+        ("service", "narrow"),
         ("namespace", ""),
         ("pod", ""),
         ("container", container.name()),
@@ -446,10 +566,20 @@ fn every_query_of_the_dashboards_and_of_the_docs_finds_something() {
             .into_iter()
             .partition(|query| !NOT_IN_THE_SCENE.iter().any(|word| query.promql.contains(word)));
         assert!(in_the_scene.len() > elsewhere.len(), "most of the documented queries are run");
+        let restarted = scene.containers[3].name();
+        wait_for(Duration::from_secs(10), "Prometheus knows the container that is restarted", || {
+            let found = prometheus.query(&format!("veth_container_info{{container=\"{restarted}\"}}"));
+            if found.as_array().unwrap().is_empty() { Err(found) } else { Ok(()) }
+        });
+        DockerEngine::get().docker(&["restart", restarted]);
         wait_for_data(
             prometheus,
-            [queries(&all), queries(&one), in_the_scene].into_iter().flatten().collect(),
+            [queries(&all), queries(&one), annotation_queries(&all), in_the_scene]
+                .into_iter()
+                .flatten()
+                .collect(),
         );
+        check_units(prometheus, &all);
         for query in elsewhere {
             // An error of the parser makes this panic.
             prometheus.query(&query.promql);
