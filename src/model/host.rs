@@ -13,6 +13,7 @@ use super::link::{End, NetnsId};
 use super::lives::Lives;
 use super::owners::Evidence;
 use super::problems::{self, Problems, Subject, Transition};
+use super::queues::QueueSamples;
 use super::recent_events::RecentEvents;
 use super::topology::TopologyChange;
 use super::view::{Condition, Source, Status, Stranded, View};
@@ -242,6 +243,12 @@ impl Host {
                 self.schedule.gather(changed, &self.config, now);
                 Vec::new()
             }
+            Event::Qdisc { ifindex, kind } => {
+                self.reading.unconfirmed.clear(End { netns: NetnsId::Host, ifindex });
+                let changed = self.known.topology.set_qdisc(ifindex, kind) == TopologyChange::Shape;
+                self.schedule.gather(changed, &self.config, now);
+                Vec::new()
+            }
             Event::Unlink { source, link, moved } => {
                 let end_now =
                     |host: &Host| End { netns: host.known.topology.netns(source), ifindex: link.ifindex };
@@ -372,6 +379,7 @@ impl Host {
         let result = answer.map(|samples| {
             self.status.bad_messages += samples.bad_messages;
             self.known.ledger.sample_host(&samples.counters);
+            self.take_queues(&samples.queues);
             ended = self.schedule.end_tick(now);
             if let Some(length) = ended {
                 self.known.ledger.tick(now, length, self.config.peak_window);
@@ -382,6 +390,19 @@ impl Host {
         if let Some(length) = ended {
             self.find_problems(length, now);
         }
+    }
+
+    /// Takes the queue disciplines that were read for a scrape.
+    fn take_queues(&mut self, queues: &QueueSamples) {
+        if queues.wanted.is_empty() {
+            return;
+        }
+        self.shown.queues.take(queues);
+        let limits = queues
+            .failure
+            .iter()
+            .map(|why| Lack::failure(format!("the numbers of queue disciplines are those of before: {why}")));
+        self.status.set_limits(Source::Counters, limits.collect());
     }
 
     /// Takes the starts and ends of containers that an engine has reported.
@@ -468,9 +489,21 @@ impl Host {
         }
     }
 
-    /// Returns the memory of the last [`Input::Samples`], for the next.
+    /// Returns the memory of the last [`Input::Samples`], for the next at a tick: no queue discipline is wanted.
     pub fn spent_samples(&mut self) -> Samples {
-        std::mem::take(&mut self.schedule.spent)
+        let mut samples = std::mem::take(&mut self.schedule.spent);
+        samples.queues.wanted.clear();
+        samples
+    }
+
+    /// Returns the same for a scrape, which wants the queue disciplines of the ports that have one.
+    pub fn samples_for_scrape(&mut self) -> Samples {
+        let mut samples = self.spent_samples();
+        samples.queues.wanted.extend(self.known.attribution.sums().queues.keys());
+        if samples.queues.wanted.is_empty() {
+            self.shown.queues.clear();
+        }
+        samples
     }
 
     /// Returns when the state machine wants an [`Input::Wake`], should no other input come before.
