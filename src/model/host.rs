@@ -398,11 +398,19 @@ impl Host {
             return;
         }
         self.shown.queues.take(queues);
-        let limits = queues
-            .failure
-            .iter()
-            .map(|why| Lack::failure(format!("the numbers of queue disciplines are those of before: {why}")));
-        self.status.set_limits(Source::Counters, limits.collect());
+        self.set_queue_failure(queues.failure.as_deref());
+    }
+
+    /// Sets or removes the reason why the queue disciplines could not be read, which is no failure of the
+    /// counters.
+    fn set_queue_failure(&mut self, why: Option<&str>) {
+        let limit =
+            |why: &str| Lack::failure(format!("the numbers of queue disciplines are those of before: {why}"));
+        let limits: Vec<Lack> = why.map(limit).into_iter().collect();
+        let status = self.status.sources.get(&Source::Counters);
+        if status.map_or(&[][..], |status| &status.limits) != limits {
+            self.status.set_limits(Source::Counters, limits);
+        }
     }
 
     /// Takes the starts and ends of containers that an engine has reported.
@@ -502,6 +510,7 @@ impl Host {
         samples.queues.wanted.extend(self.known.attribution.sums().queues.keys());
         if samples.queues.wanted.is_empty() {
             self.shown.queues.clear();
+            self.set_queue_failure(None);
         }
         samples
     }

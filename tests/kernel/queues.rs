@@ -94,7 +94,10 @@ fn at_rest(scene: &Scene, exporter: &Exporter, device: &str) -> (String, [f64; 4
 fn assert_no_resync(exporter: &Exporter) {
     let metrics = exporter.metrics();
     let resyncs: Vec<_> = metrics.all("veth_exporter_resyncs_total");
-    assert!(resyncs.iter().all(|(labels, value)| labels["reason"] == "start" || *value == 0.0), "{resyncs:?}");
+    assert!(
+        resyncs.iter().all(|(labels, value)| labels["reason"] == "start" || *value == 0.0),
+        "{resyncs:?}"
+    );
     assert_eq!(metrics.value("veth_exporter_resync_corrections_total", &[]), Some(0.0));
     assert_eq!(metrics.collector_success("counters"), Some(true));
     assert_eq!(exporter.remarks(), [""; 0]);
@@ -136,7 +139,9 @@ fn what_tbf_drops_of_a_burst_is_shown_to_the_packet_under_the_labels_of_the_port
 fn what_waits_in_htb_is_the_backlog_of_the_root_and_its_leaf_has_no_series() {
     let scene = Scene::new();
     scene.tc("qdisc add dev veth-web root handle 1: htb default 1");
-    scene.tc("class add dev veth-web parent 1: classid 1:1 htb rate 800bit ceil 800bit burst 1600 cburst 1600");
+    scene.tc(
+        "class add dev veth-web parent 1: classid 1:1 htb rate 800bit ceil 800bit burst 1600 cburst 1600",
+    );
     scene.tc("qdisc add dev veth-web parent 1:1 handle 2: pfifo limit 5");
     // It has one already when the exporter starts: no event reports it.
     let exporter = scene.exporter();

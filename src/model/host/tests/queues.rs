@@ -203,7 +203,8 @@ fn hidden_ports_and_ports_in_the_overflow_are_not_read() {
         let mut world = World::with_containers(&[(0, 10), (1, 11)]);
         world.docker_says(&[("web", 700, 10), ("db", 701, 11)]);
         world.pids = BTreeMap::from([(700, Located::Nsid(0)), (701, Located::Nsid(1))]);
-        [10, 11].map(|ifindex| set(&mut world, ifindex, "tbf"));
+        set(&mut world, 10, "tbf");
+        set(&mut world, 11, "tbf");
         let mut host = host_learning(Learning::Events);
         host.config.limits.series = room;
         if hidden {
