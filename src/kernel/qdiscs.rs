@@ -14,9 +14,9 @@ use nix::errno::Errno;
 const RTM_GETQDISC: &str = "RTM_GETQDISC";
 
 impl Sampler {
-    /// Reads the queue disciplines that `queues` wants, on a host with so many links: by a request for each, or
-    /// by one dump where that costs less. A link that is gone is not in the answer. Without a wanted link,
-    /// nothing is requested.
+    /// Reads the queue disciplines that `queues` wants, on a host with this many links: by a request for
+    /// each, or by one dump where that costs less. A link that is gone is not in the answer. Without a
+    /// wanted link, nothing is requested.
     pub fn sample_queues(&mut self, links: usize, queues: &mut QueueSamples) {
         queues.clear_answer();
         let result = match queues.wants_dump(links) {

@@ -152,7 +152,10 @@ impl NetlinkSocket {
                 Until::First => 0,
                 // Before Linux 6.8 the answer to RTM_GETQDISC is a notification, which comes to the requester
                 // only with this flag (qdisc_notify in net/sched/sch_api.c).
-                Until::Ack => NLM_F_ACK | NLM_F_ECHO,
+                Until::Ack if matches!(request, RouteNetlinkMessage::GetQueueDiscipline(_)) => {
+                    NLM_F_ACK | NLM_F_ECHO
+                }
+                Until::Ack => NLM_F_ACK,
             };
         let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
         message.finalize();

@@ -80,8 +80,8 @@ const RTGENMSG: usize = 4;
 /// The length in bytes of `struct tcmsg`, from linux/rtnetlink.h.
 const TCMSG: usize = 20;
 
-/// The value of `tcm_parent` for the root of a link's queue disciplines, from linux/pkt_sched.h. The queues of
-/// received packets (ingress, clsact) have another.
+/// The value of `tcm_parent` for the root of a link's queue disciplines, from linux/pkt_sched.h. The queues
+/// of received packets (ingress, clsact) have another.
 pub(super) const TC_H_ROOT: u32 = u32::MAX;
 
 /// A link message and the namespace that it is about.
@@ -208,8 +208,8 @@ pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: 
 }
 
 /// Reads an event from the namespace `source` (`None` for the host). `own` is the host's nsid for itself.
-/// Returns `Some(None)` for an event that reports nothing that the model knows, and `None` if the message violates the
-/// protocol.
+/// Returns `Some(None)` for an event that reports nothing that the model knows, and `None` if the message
+/// violates the protocol.
 pub(crate) fn event(
     kind: u16,
     payload: &[u8],

@@ -397,7 +397,7 @@ impl Host {
         if queues.wanted.is_empty() {
             return;
         }
-        self.shown.queues.take(queues);
+        self.shown.queues.take_samples(queues);
         self.set_queue_failure(queues.failure.as_deref());
     }
 
@@ -497,7 +497,8 @@ impl Host {
         }
     }
 
-    /// Returns the memory of the last [`Input::Samples`], for the next at a tick: no queue discipline is wanted.
+    /// Returns the memory of the last [`Input::Samples`], for the next at a tick, which wants no queue
+    /// discipline.
     pub fn spent_samples(&mut self) -> Samples {
         let mut samples = std::mem::take(&mut self.schedule.spent);
         samples.queues.wanted.clear();

@@ -1,8 +1,9 @@
 //! The root queue disciplines of the host's ports: which are read at a scrape, and their last numbers.
 //!
-//! Which port has one is in its link (IFLA_QDISC) and in events (RTM_NEWQDISC, RTM_DELQDISC). The numbers are
-//! read at scrapes alone, of these ports alone. The kernel keeps them in 32 bits and begins at 0 with each new
-//! queue discipline; they are shown as they are, so a wrap and a replacement are both a reset of a counter.
+//! Which port has one is in its link (IFLA_QDISC) and in events (RTM_NEWQDISC, RTM_DELQDISC). The numbers
+//! are read at scrapes alone, of these ports alone. The kernel keeps them in 32 bits and begins at 0 with
+//! each new queue discipline; they are shown as they are, so a wrap and a replacement are both a reset of a
+//! counter.
 
 use super::link::{Link, Name, NetnsId};
 use super::policy::QUEUES_ONE_BY_ONE;
@@ -72,9 +73,9 @@ pub(crate) struct LastQueues {
 }
 
 impl LastQueues {
-    /// Takes what was read. The numbers of a failed reading's missing links stay; of a reading that succeeded,
-    /// a link without a queue discipline has none any more.
-    pub(crate) fn take(&mut self, samples: &QueueSamples) {
+    /// Takes what was read. If the reading failed, the last numbers of the links that are missing stay;
+    /// otherwise a link that is missing has no queue discipline any more.
+    pub(crate) fn take_samples(&mut self, samples: &QueueSamples) {
         let QueueSamples { wanted, read, failure } = samples;
         match failure {
             None => self.readings.clear(),
@@ -156,15 +157,15 @@ mod tests {
     #[test]
     fn a_reading_that_succeeded_says_all_and_one_that_failed_leaves_the_last_numbers() {
         let mut last = LastQueues::default();
-        last.take(&samples(&[5, 9], &[reading(9, "tbf", 1), reading(5, "htb", 2)], None));
+        last.take_samples(&samples(&[5, 9], &[reading(9, "tbf", 1), reading(5, "htb", 2)], None));
         assert_eq!(last.readings(), [reading(5, "htb", 2), reading(9, "tbf", 1)]);
         // Of two, one was read before the failure; a third is no longer wanted.
-        last.take(&samples(&[5, 9], &[reading(5, "htb", 3)], Some("why")));
+        last.take_samples(&samples(&[5, 9], &[reading(5, "htb", 3)], Some("why")));
         assert_eq!(last.readings(), [reading(5, "htb", 3), reading(9, "tbf", 1)]);
-        last.take(&samples(&[9], &[], Some("why")));
+        last.take_samples(&samples(&[9], &[], Some("why")));
         assert_eq!(last.readings(), [reading(9, "tbf", 1)]);
         // The device has gone between the list and the request.
-        last.take(&samples(&[9], &[], None));
+        last.take_samples(&samples(&[9], &[], None));
         assert_eq!(last.readings(), []);
     }
 
@@ -181,7 +182,7 @@ mod tests {
     fn a_counter_that_goes_back_is_shown_as_it_is() {
         let mut last = LastQueues::default();
         for drops in [u32::MAX, 3, 0] {
-            last.take(&samples(&[5], &[reading(5, "tbf", drops)], None));
+            last.take_samples(&samples(&[5], &[reading(5, "tbf", drops)], None));
             assert_eq!(find(last.readings(), 5, name("tbf")).unwrap().drops, drops);
         }
     }

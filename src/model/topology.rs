@@ -28,7 +28,7 @@ pub(crate) struct Topology {
     asked_links: BTreeMap<u32, bool>,
     /// The events of queue disciplines of unknown links of the host since the host's links were requested.
     early_qdiscs: BTreeMap<u32, Option<Name>>,
-    /// The host's links with a root queue discipline that was deleted: the kernel has put its default there, of
+    /// The host's links with a root queue discipline that was deleted: the kernel has put its default there,
     /// which no event reports.
     bare: BTreeSet<u32>,
 }
@@ -543,8 +543,8 @@ impl Topology {
         TopologyChange::Shape
     }
 
-    /// Takes the root queue discipline of a link of the host as an event reports it; `None` if one was deleted.
-    /// The same kind again changes nothing.
+    /// Takes the root queue discipline of a link of the host as an event reports it; `None` if one was
+    /// deleted. The same kind again changes nothing.
     pub(crate) fn set_qdisc(&mut self, ifindex: u32, kind: Option<Name>) -> TopologyChange {
         let Some(known) = self.link(NetnsId::Host, ifindex).copied() else {
             if self.asked.contains_key(&NetnsId::Host) {
@@ -682,8 +682,8 @@ impl Topology {
     }
 
     /// Returns what to read again because two of these ends disagree: one of them has moved, and the kernel
-    /// sends no event about the other; and the host's links with a queue discipline that is not known since one
-    /// was deleted. Each end is doubted once for each change of either link. Of the host,
+    /// sends no event about the other; and the host's links with a queue discipline that is not known since
+    /// one was deleted. Each end is doubted once for each change of either link. Of the host,
     /// which may have very many links, the ends alone are read, and only if they are contradicted, because
     /// all of its own events arrive; a missing peer is no reason, because an end lacks its peer for a moment
     /// whenever a pair is created.

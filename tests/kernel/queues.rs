@@ -108,7 +108,7 @@ fn what_tbf_drops_of_a_burst_is_shown_to_the_packet_under_the_labels_of_the_port
     let scene = Scene::new();
     let exporter = scene.exporter();
     assert_eq!(shown(&exporter.metrics(), "veth-web"), None);
-    scene.tc("qdisc add dev veth-web root tbf rate 100mbit burst 32kb limit 300kb");
+    scene.tc("qdisc add dev veth-web root tbf rate 4mbit burst 32kb limit 200kb");
     wait_for(SOON, "tbf is shown", || {
         let metrics = exporter.metrics();
         shown(&metrics, "veth-web").ok_or(metrics.text)
