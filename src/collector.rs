@@ -8,7 +8,7 @@
 //! | `resolver` | dumps links of a namespace, searches all processes | the kernel's RTNL lock |
 //! | `surveyor` | dumps the links of the host for a resync | the same; the resolver does not wait behind it |
 //! | `locator` | locates claims, reads names and the newest processes | /proc and files, never that lock |
-//! | `sampler` | reads the host's counters | its own requests |
+//! | `sampler` | reads the host's counters, for a scrape its queue disciplines too | its own requests |
 //! | `final_sampler` | reads the last counters of links that are about to go | its own requests |
 //! | `names` | watches the folder of names | that folder |
 //!
@@ -244,7 +244,7 @@ impl Collector {
                 }
                 self.apply(Input::Tick);
                 if self.scrapes.begin_sample() {
-                    self.sample();
+                    self.sample(false);
                 }
                 // Missed ticks are not made up for.
                 next_tick = now + interval;
@@ -294,7 +294,7 @@ impl Collector {
                     self.answer(at_tick);
                 }
                 if due.sample {
-                    self.sample();
+                    self.sample(true);
                 }
             }
             Some(false) => {
@@ -353,16 +353,17 @@ impl Collector {
         self.ready.store(self.host.is_ready(), Ordering::Relaxed);
     }
 
-    /// Requests a reading of the counters.
-    fn sample(&mut self) {
-        if self.sample.send(self.host.spent_samples()).is_err() {
+    /// Requests a reading of the counters, and of the queue disciplines for a scrape.
+    fn sample(&mut self, for_scrape: bool) {
+        let samples = if for_scrape { self.host.samples_for_scrape() } else { self.host.spent_samples() };
+        if self.sample.send(samples).is_err() {
             self.scrapes.no_sample();
         }
     }
 
     fn begin_scrape(&mut self, reply: oneshot::Sender<Arc<Snapshot>>) {
         if self.scrapes.arrive(reply, Instant::now()) {
-            self.sample();
+            self.sample(true);
         }
     }
 

@@ -104,8 +104,8 @@ pub mod kernel {
     }
     pub mod wire {
         pub use crate::kernel::wire::{
-            AddressMessage, LinkMessage, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID, RTM_NEWSTATS, address,
-            datagram, link, nsid, source, stats,
+            AddressMessage, LinkMessage, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID, RTM_NEWQDISC, RTM_NEWSTATS,
+            address, datagram, link, nsid, qdisc, source, stats,
         };
     }
 }
@@ -138,6 +138,9 @@ pub mod model {
     }
     pub mod peak {
         pub use crate::model::peak::Rates;
+    }
+    pub mod queues {
+        pub use crate::model::queues::{QueueCounters, QueueReading, QueueSamples};
     }
     pub mod series {
         pub use crate::model::series::{OutputLimits, USUAL, USUAL_INTERFACES};

@@ -160,10 +160,14 @@ pub(super) fn sample_all(mut sampler: Sampler, memories: Receiver<Samples>, out:
     }
 }
 
-/// Reads the counters of the host's links into this buffer.
+/// Reads the counters of the host's links into this buffer, and the queue disciplines that it wants.
 pub(super) fn take_sample(sampler: &mut Sampler, mut samples: Samples) -> Input {
     let begin = Instant::now();
-    let answer = sampler.sample(&mut samples).map(|()| samples).map_err(|error| error.to_string());
+    let answer = sampler.sample(&mut samples).map(|()| {
+        sampler.sample_queues(samples.counters.len(), &mut samples.queues);
+        samples
+    });
+    let answer = answer.map_err(|error| error.to_string());
     Input::Samples { answer, took: begin.elapsed() }
 }
 

@@ -116,7 +116,7 @@ impl Layout for CadvisorTables {
         values.fill(self.0.keys[rows].iter().map(|interface| match *interface {
             Interface::Veth(pair, side) => value(&view.own_counters(pair, side), &Errors::default()),
             Interface::Other(index) => {
-                let (counters, errors) = &view.others[index];
+                let (counters, errors) = &view.for_scrapes.others[index];
                 value(counters, errors)
             }
             Interface::Overflow => value(&view.overflow.containers.unwrap_or_default(), &Errors::default()),

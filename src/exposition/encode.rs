@@ -7,6 +7,7 @@ use super::tables::{LabelTable, Rows, Values};
 use super::text::{Head, Layout};
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::{LinkKind, Name};
+use crate::model::queues;
 use crate::model::series::OTHER;
 use crate::model::view::{Ownership, Scene, ShownSide, View};
 use crate::model::workload::Workload;
@@ -23,6 +24,8 @@ pub(crate) struct VethTables {
     /// family of other values.
     states: Vec<Vec<u64>>,
     device_infos: Rows<()>,
+    /// The queue disciplines of ports: the ifindex and the kind of each.
+    queues: Rows<(u32, Name)>,
     workloads: Rows<usize>,
     workload_infos: Rows<()>,
     networks: Rows<usize>,
@@ -52,6 +55,7 @@ impl VethTables {
             states: FAMILIES.iter().map(|family| states(&family.series, &devices.keys, scene)).collect(),
             devices,
             device_infos: ports(scene, |_, _| (), info).sorted(),
+            queues: queues(scene, names),
             workloads: workloads(&scene.workloads, names),
             workload_infos: workload_infos(&scene.ownerships, names),
             networks: networks(&scene.networks),
@@ -73,6 +77,7 @@ impl Layout for VethTables {
         match FAMILIES[family].series {
             Series::DeviceCounter(_) | Series::DeviceState(_) => &self.devices.table,
             Series::DeviceInfo => &self.device_infos.table,
+            Series::DeviceQueue(_) => &self.queues.table,
             Series::Workload(_) | Series::Peak(_) => &self.workloads.table,
             Series::WorkloadInfo => &self.workload_infos.table,
             Series::Network(_) => &self.networks.table,
@@ -96,6 +101,12 @@ impl Layout for VethTables {
                     Port::Of(..) => Some(*state),
                     Port::Overflow => None,
                 }));
+            }
+            Series::DeviceQueue(value) => {
+                let last =
+                    |&(ifindex, kind): &(u32, Name)| queues::find(&view.for_scrapes.queues, ifindex, kind);
+                let last = self.queues.keys[rows].iter().map(last);
+                values.fill_some(last.map(|counters| counters.map(|counters| u64::from(value(counters)))));
             }
             Series::Workload(value) => {
                 values.fill(self.workloads.keys[rows].iter().map(|&row| value(&view.workloads[row])));
@@ -133,6 +144,19 @@ fn ports<K: Copy>(
         }
     }
     rows
+}
+
+/// Returns one row for each visible port on the host with a queue discipline.
+fn queues(scene: &Scene, names: Names) -> Rows<(u32, Name)> {
+    let mut rows = Rows::default();
+    for (_, port, peer) in scene.pairs.iter().flat_map(|pair| pair.ports()) {
+        let Some((ifindex, kind)) = port.queue() else { continue };
+        rows.add((ifindex, kind), |block| {
+            device(block, names, port, peer);
+            block.label("kind", kind);
+        });
+    }
+    rows.sorted()
 }
 
 /// Returns the value of each row of a family of states.

@@ -3,6 +3,7 @@
 use crate::model::ledger::Traffic;
 use crate::model::link::{Counters, Link};
 use crate::model::peak::Rates;
+use crate::model::queues::QueueCounters;
 
 /// The type of a metric family, as in `# TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Series {
     DeviceState(fn(&Link) -> u64),
     /// One series for each port, always 1.
     DeviceInfo,
+    /// One series for each port on the host with a root queue discipline: the kernel's running numbers.
+    DeviceQueue(fn(&QueueCounters) -> u32),
     /// One series for each label set of a workload.
     Workload(fn(&Traffic) -> u64),
     /// One series for each living workload and member, always 1.
@@ -45,6 +48,13 @@ macro_rules! peak_help {
     };
 }
 
+/// The help of a queue discipline's family.
+macro_rules! queue_help {
+    ($what:literal) => {
+        concat!($what, " Only of ports on the host with another queue discipline than noqueue.")
+    };
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
     pub name: &'static str,
@@ -59,7 +69,7 @@ const fn family(name: &'static str, kind: Type, series: Series, help: &'static s
     Family { name, kind, help, series }
 }
 
-use Series::{DeviceCounter, DeviceInfo, DeviceState, Network, Workload, WorkloadInfo};
+use Series::{DeviceCounter, DeviceInfo, DeviceQueue, DeviceState, Network, Workload, WorkloadInfo};
 use Type::{Counter, Gauge, Info};
 
 /// All families of veths, in the order in which they are written: by name.
@@ -147,6 +157,34 @@ pub const FAMILIES: &[Family] = &[
         Gauge,
         DeviceState(|link| u64::from(link.mtu)),
         "The port's MTU (IFLA_MTU).",
+    ),
+    family(
+        "veth_device_qdisc_backlog_bytes",
+        Gauge,
+        DeviceQueue(|q| q.backlog_bytes),
+        queue_help!("Bytes that wait in the port's root queue discipline (backlog)."),
+    ),
+    family(
+        "veth_device_qdisc_backlog_packets",
+        Gauge,
+        DeviceQueue(|q| q.backlog_packets),
+        queue_help!("Packets that wait in the port's root queue discipline (qlen)."),
+    ),
+    family(
+        "veth_device_qdisc_drops_total",
+        Counter,
+        DeviceQueue(|q| q.drops),
+        queue_help!(
+            "Packets for the workload that the port's root queue discipline dropped (drops); they are in no other family. Begins at 0 when the queue discipline is replaced and after 2^32."
+        ),
+    ),
+    family(
+        "veth_device_qdisc_overlimits_total",
+        Counter,
+        DeviceQueue(|q| q.overlimits),
+        queue_help!(
+            "How often a limit of the port's root queue discipline held a packet back (overlimits). Begins at 0 when the queue discipline is replaced and after 2^32."
+        ),
     ),
     family(
         "veth_device_receive_bytes_total",

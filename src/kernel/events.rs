@@ -1,4 +1,5 @@
-//! Link and namespace events of all namespaces, in the kernel's order.
+//! Link and namespace events of all namespaces, and those of the host's queue disciplines, in the kernel's
+//! order.
 //!
 //! One socket receives the events of every namespace that has an nsid (NETLINK_LISTEN_ALL_NSID).
 
@@ -6,7 +7,7 @@ use super::OwnNsid;
 use super::error::Error;
 use super::wire;
 use crate::model::event::Event;
-use libc::{RTNLGRP_LINK, RTNLGRP_NSID};
+use libc::{RTNLGRP_LINK, RTNLGRP_NSID, RTNLGRP_TC};
 use netlink_sys::SocketAddr;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
@@ -79,7 +80,7 @@ impl Events {
             Err(_) => Reach::Host,
         };
         socket.bind(&SocketAddr::new(0, 0)).map_err(failed("bind"))?;
-        for group in [RTNLGRP_LINK, RTNLGRP_NSID] {
+        for group in [RTNLGRP_LINK, RTNLGRP_NSID, RTNLGRP_TC] {
             socket.add_membership(group).map_err(failed("join a group of events"))?;
         }
         let (waker, wakeup) = UnixStream::pair().map_err(failed("make a pipe"))?;

@@ -14,6 +14,7 @@ mod events;
 mod final_sampler;
 mod links;
 mod nsids;
+mod qdiscs;
 mod socket;
 mod stats;
 pub(crate) mod wire;

@@ -3,7 +3,7 @@
 use super::answer::{AnswerMessage, NetlinkAnswer, Until};
 use super::error::Error;
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_ECHO, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
@@ -101,6 +101,22 @@ impl NetlinkSocket {
         self.exchange(name, request, Until::Ack, |_| ()).map(|_| ())
     }
 
+    /// Requests at most one message, which `parse` reads, and its acknowledgement; returns `None` if only the
+    /// acknowledgement comes.
+    pub(super) fn ask_for_any<T>(
+        &mut self,
+        name: &'static str,
+        request: RouteNetlinkMessage,
+        parse: impl Fn(AnswerMessage<'_>) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let mut answer = None;
+        self.exchange(name, request, Until::Ack, |message| answer = Some(parse(message)))?;
+        match answer {
+            Some(None) => Err(Error::Malformed { request: name, what: "unreadable message" }),
+            answer => Ok(answer.flatten()),
+        }
+    }
+
     /// Sends a request and reads its whole answer. Returns true if the dump was interrupted
     /// (NLM_F_DUMP_INTR).
     fn exchange(
@@ -134,6 +150,11 @@ impl NetlinkSocket {
             | match until {
                 Until::Done => NLM_F_DUMP,
                 Until::First => 0,
+                // Before Linux 6.8 the answer to RTM_GETQDISC is a notification, which comes to the requester
+                // only with this flag (qdisc_notify in net/sched/sch_api.c).
+                Until::Ack if matches!(request, RouteNetlinkMessage::GetQueueDiscipline(_)) => {
+                    NLM_F_ACK | NLM_F_ECHO
+                }
                 Until::Ack => NLM_F_ACK,
             };
         let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 
 /// A reader of counters, with a socket of its own.
 pub struct Sampler {
-    socket: NetlinkSocket,
+    pub(super) socket: NetlinkSocket,
 }
 
 impl Sampler {

@@ -6,12 +6,13 @@
 use super::answer::HEADER;
 use crate::model::event::Event;
 use crate::model::link::{Counters, DescribedLink, Errors, IpAddress, Link, LinkKind, Mac, Name, PeerNetns};
+use crate::model::queues::{QueueCounters, QueueReading};
 use crate::model::text::Readable;
 use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NetlinkBuffer, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
-pub(crate) use libc::{RTM_DELLINK, RTM_DELNSID};
-pub use libc::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID};
+pub(crate) use libc::{RTM_DELLINK, RTM_DELNSID, RTM_DELQDISC};
+pub use libc::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID, RTM_NEWQDISC};
 
 /// The message type of a link's counters, from linux/rtnetlink.h: libc defines it for glibc alone.
 pub const RTM_NEWSTATS: u16 = 92;
@@ -47,6 +48,13 @@ mod ifa {
     pub(super) const TARGET_NETNSID: u16 = 10;
 }
 
+/// Attributes of a message about a queue discipline, from linux/rtnetlink.h and linux/gen_stats.h.
+mod tca {
+    pub(super) const KIND: u16 = 1;
+    pub(super) const STATS2: u16 = 7;
+    pub(super) const STATS_QUEUE: u16 = 3;
+}
+
 /// AF_UNSPEC in the width of its field in `struct ifinfomsg`.
 const AF_UNSPEC: u8 = libc::AF_UNSPEC as u8;
 
@@ -68,6 +76,13 @@ const IFINFOMSG: usize = size_of::<libc::ifinfomsg>();
 const IFADDRMSG: usize = size_of::<libc::ifaddrmsg>();
 const IF_STATS_MSG: usize = 12;
 const RTGENMSG: usize = 4;
+
+/// The length in bytes of `struct tcmsg`, from linux/rtnetlink.h.
+const TCMSG: usize = 20;
+
+/// The value of `tcm_parent` for the root of a link's queue disciplines, from linux/pkt_sched.h. The queues
+/// of received packets (ingress, clsact) have another.
+pub(super) const TC_H_ROOT: u32 = u32::MAX;
 
 /// A link message and the namespace that it is about.
 #[derive(Debug, PartialEq)]
@@ -193,8 +208,8 @@ pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: 
 }
 
 /// Reads an event from the namespace `source` (`None` for the host). `own` is the host's nsid for itself.
-/// Returns `Some(None)` for an event that is about no link, and `None` if the message violates the
-/// protocol.
+/// Returns `Some(None)` for an event that reports nothing that the model knows, and `None` if the message
+/// violates the protocol.
 pub(crate) fn event(
     kind: u16,
     payload: &[u8],
@@ -216,6 +231,9 @@ pub(crate) fn event(
                 _ => Some(Event::Unlink { source, link, moved }),
             }
         }
+        RTM_NEWQDISC | RTM_DELQDISC if source.is_none() => self::qdisc(payload)?
+            .map(|read| (read.ifindex, Some(read.kind).filter(|_| kind == RTM_NEWQDISC)))
+            .map(|(ifindex, kind)| Event::Qdisc { ifindex, kind }),
         RTM_NEWNSID if source.is_none() => nsid(payload)?.map(Event::NewNsid),
         RTM_DELNSID if source.is_none() => nsid(payload)?.map(Event::DeletedNsid),
         _ => None,
@@ -261,6 +279,42 @@ pub fn stats(payload: &[u8]) -> Option<(u32, Counters)> {
         }
     }
     None
+}
+
+/// Reads the payload of RTM_NEWQDISC or RTM_DELQDISC: `Some(None)` if the message is about another queue
+/// discipline than the root of a link, `None` if it violates the protocol. Numbers that are missing are 0.
+pub fn qdisc(payload: &[u8]) -> Option<Option<QueueReading>> {
+    let (header, attributes) = payload.split_at_checked(TCMSG)?;
+    let (ifindex, parent) = (number(&header[4..8])?, number(&header[12..16])?);
+    if parent != TC_H_ROOT {
+        return Some(None);
+    }
+    let (mut kind, mut counters) = (None, QueueCounters::default());
+    for attribute in NlasIterator::new(attributes) {
+        let (attribute, value) = split(attribute)?;
+        match attribute {
+            tca::KIND => kind = Some(Name::from_bytes(value)?),
+            tca::STATS2 => {
+                if let Some(queue) = nested(value, tca::STATS_QUEUE)? {
+                    counters = queue_counters(queue)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    let kind = kind.filter(|kind| ifindex != 0 && !kind.as_bytes().is_empty())?;
+    Some(Some(QueueReading { ifindex, kind, counters }))
+}
+
+/// Reads `struct gnet_stats_queue`, which may grow.
+fn queue_counters(value: &[u8]) -> Option<QueueCounters> {
+    let field = |index: usize| number(value.get(index * 4..)?.get(..4)?);
+    Some(QueueCounters {
+        backlog_packets: field(0)?,
+        backlog_bytes: field(1)?,
+        drops: field(2)?,
+        overlimits: field(4)?,
+    })
 }
 
 /// Reads the payload of RTM_NEWNSID: the nsid, or `Some(None)` for a namespace that has none.

@@ -49,6 +49,11 @@ impl<T: Ord> Counts<T> {
         self.counts.range(from..).map(|(value, _)| value)
     }
 
+    /// Returns the number of different values.
+    pub(crate) fn len(&self) -> usize {
+        self.counts.len()
+    }
+
     /// Returns each value that occurs at least once, in ascending order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &T> {
         self.counts.keys()

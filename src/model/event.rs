@@ -1,6 +1,6 @@
 //! Events that the kernel sends unasked over rtnetlink.
 
-use super::link::Link;
+use super::link::{Link, Name};
 
 /// A change of a link or of a namespace id. Namespace ids are those that the host's namespace has assigned.
 /// The ids within a link are the host's too if the event comes from the host; otherwise they belong to
@@ -24,6 +24,15 @@ pub enum Event {
         link: Link,
         /// True if the message has IFLA_NEW_NETNSID: the link was moved to another namespace, not deleted.
         moved: bool,
+    },
+    /// RTM_NEWQDISC, RTM_DELQDISC: a link of the host has another root queue discipline, or one with other
+    /// options.
+    Qdisc {
+        /// The ifindex of the link.
+        ifindex: u32,
+        /// The kind of the present one; `None` if one was deleted, and another event says which one took its
+        /// place, or none does for the kernel's default.
+        kind: Option<Name>,
     },
     /// RTM_NEWNSID: the kernel has assigned this id to a namespace.
     NewNsid(u32),

@@ -13,6 +13,7 @@ use super::link::{End, NetnsId};
 use super::lives::Lives;
 use super::owners::Evidence;
 use super::problems::{self, Problems, Subject, Transition};
+use super::queues::QueueSamples;
 use super::recent_events::RecentEvents;
 use super::topology::TopologyChange;
 use super::view::{Condition, Source, Status, Stranded, View};
@@ -242,6 +243,12 @@ impl Host {
                 self.schedule.gather(changed, &self.config, now);
                 Vec::new()
             }
+            Event::Qdisc { ifindex, kind } => {
+                self.reading.unconfirmed.clear(End { netns: NetnsId::Host, ifindex });
+                let changed = self.known.topology.set_qdisc(ifindex, kind) == TopologyChange::Shape;
+                self.schedule.gather(changed, &self.config, now);
+                Vec::new()
+            }
             Event::Unlink { source, link, moved } => {
                 let end_now =
                     |host: &Host| End { netns: host.known.topology.netns(source), ifindex: link.ifindex };
@@ -372,6 +379,7 @@ impl Host {
         let result = answer.map(|samples| {
             self.status.bad_messages += samples.bad_messages;
             self.known.ledger.sample_host(&samples.counters);
+            self.take_queues(&samples.queues);
             ended = self.schedule.end_tick(now);
             if let Some(length) = ended {
                 self.known.ledger.tick(now, length, self.config.peak_window);
@@ -381,6 +389,27 @@ impl Host {
         self.status.set_result(Source::Counters, result.map_err(Lack::failure), took);
         if let Some(length) = ended {
             self.find_problems(length, now);
+        }
+    }
+
+    /// Takes the queue disciplines that were read for a scrape.
+    fn take_queues(&mut self, queues: &QueueSamples) {
+        if queues.wanted.is_empty() {
+            return;
+        }
+        self.shown.queues.take_samples(queues);
+        self.set_queue_failure(queues.failure.as_deref());
+    }
+
+    /// Sets or removes the reason why the queue disciplines could not be read, which is no failure of the
+    /// counters.
+    fn set_queue_failure(&mut self, why: Option<&str>) {
+        let limit =
+            |why: &str| Lack::failure(format!("the numbers of queue disciplines are those of before: {why}"));
+        let limits: Vec<Lack> = why.map(limit).into_iter().collect();
+        let status = self.status.sources.get(&Source::Counters);
+        if status.map_or(&[][..], |status| &status.limits) != limits {
+            self.status.set_limits(Source::Counters, limits);
         }
     }
 
@@ -468,9 +497,23 @@ impl Host {
         }
     }
 
-    /// Returns the memory of the last [`Input::Samples`], for the next.
+    /// Returns the memory of the last [`Input::Samples`], for the next at a tick, which wants no queue
+    /// discipline.
     pub fn spent_samples(&mut self) -> Samples {
-        std::mem::take(&mut self.schedule.spent)
+        let mut samples = std::mem::take(&mut self.schedule.spent);
+        samples.queues.wanted.clear();
+        samples
+    }
+
+    /// Returns the same for a scrape, which wants the queue disciplines of the ports that have one.
+    pub fn samples_for_scrape(&mut self) -> Samples {
+        let mut samples = self.spent_samples();
+        samples.queues.wanted.extend(self.known.attribution.sums().queues.keys());
+        if samples.queues.wanted.is_empty() {
+            self.shown.queues.clear();
+            self.set_queue_failure(None);
+        }
+        samples
     }
 
     /// Returns when the state machine wants an [`Input::Wake`], should no other input come before.

@@ -24,6 +24,7 @@ pub(crate) mod pairing;
 pub(crate) mod peak;
 pub(crate) mod policy;
 pub(crate) mod problems;
+pub(crate) mod queues;
 pub(crate) mod recent_events;
 pub(crate) mod series;
 pub(crate) mod slab;

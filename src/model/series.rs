@@ -4,6 +4,9 @@
 /// The number of series of one port in [`/metrics`](crate::exposition::families::FAMILIES).
 pub(crate) const OF_A_PORT: usize = 10;
 
+/// The number of series of the queue discipline of one port.
+pub(crate) const OF_A_QUEUE: usize = 4;
+
 /// The number of series of one label set of a workload.
 pub(crate) const OF_A_LABEL_SET: usize = 10;
 

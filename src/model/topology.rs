@@ -26,6 +26,11 @@ pub(crate) struct Topology {
     /// The host's links with an open request for that link alone; true if an event has reported the link
     /// since.
     asked_links: BTreeMap<u32, bool>,
+    /// The events of queue disciplines of unknown links of the host since the host's links were requested.
+    early_qdiscs: BTreeMap<u32, Option<Name>>,
+    /// The host's links with a root queue discipline that was deleted: the kernel has put its default there,
+    /// which no event reports.
+    bare: BTreeSet<u32>,
 }
 
 /// The links and namespaces to read again because ends disagree.
@@ -348,11 +353,17 @@ impl Topology {
     /// event that has arrived since the request takes precedence.
     pub(crate) fn take_link(&mut self, ifindex: u32, read: Option<Link>) -> TopologyChange {
         let touched = self.asked_links.remove(&ifindex).unwrap_or_default();
+        let bare = self.bare.contains(&ifindex);
+        if !touched {
+            self.bare.remove(&ifindex);
+        }
         let told = self.link(NetnsId::Host, ifindex).copied();
         let (Some(read), Some(told)) = (read, told) else { return TopologyChange::Counters };
         if touched {
             let change = self.store(NetnsId::Host, &told, placed(told, &read));
-            return if self.doubt_again() == TopologyChange::Shape { TopologyChange::Shape } else { change };
+            let doubted = self.doubt_again() == TopologyChange::Shape;
+            // A bare link is requested again.
+            return if doubted || bare { TopologyChange::Shape } else { change };
         }
         // A dump that was requested before may be older.
         self.touch(NetnsId::Host, ifindex);
@@ -402,6 +413,7 @@ impl Topology {
         touched: &BTreeSet<u32>,
     ) -> (Vec<u32>, TopologyChange) {
         let partial = self.partial.remove(&netns);
+        let links = if netns == NetnsId::Host { self.with_early_qdiscs(links, touched) } else { links };
         let doubted = !touched.is_empty() && self.doubt_again() == TopologyChange::Shape;
         let mut new: BTreeMap<u32, Box<Link>> =
             links.into_iter().map(|link| (link.ifindex, Box::new(link))).collect();
@@ -420,8 +432,11 @@ impl Topology {
         let same = |old: &Link, new: &Link| Link { counters: new.counters, ..*old } == *new;
         let changed = |link: &Link| old.get(&link.ifindex).is_none_or(|old| !same(old, link));
         let changed: Vec<Link> = new.values().map(|link| **link).filter(changed).collect();
-        // No event of links reports another queue discipline (RTM_NEWQDISC does).
-        let reported = |old: &Link, new: &Link| differs(old, &Link { qdisc: old.qdisc, ..*new });
+        // Only the host's events of queue disciplines are taken, and no event of links reports another one.
+        let reported = |old: &Link, new: &Link| match netns {
+            NetnsId::Host => differs(old, new),
+            NetnsId::Other { .. } => differs(old, &Link { qdisc: old.qdisc, ..*new }),
+        };
         let differ = |link: &&Link| old.get(&link.ifindex).is_none_or(|old| reported(old, link));
         let differing = changed.iter().filter(differ).map(|link| link.ifindex);
         let differ: Vec<u32> = gone.iter().copied().chain(differing).collect();
@@ -516,6 +531,7 @@ impl Topology {
             return TopologyChange::Counters;
         }
         self.touch(netns, link.ifindex);
+        self.clear_bare(netns, link.ifindex);
         if let Some(old) = self.link(netns, link.ifindex).copied() {
             return self.store(netns, &old, placed(link, &old));
         }
@@ -525,6 +541,54 @@ impl Topology {
         self.births.insert(End { netns, ifindex: link.ifindex }, born);
         self.set_link(netns, link.ifindex, Some(link));
         TopologyChange::Shape
+    }
+
+    /// Takes the root queue discipline of a link of the host as an event reports it; `None` if one was
+    /// deleted. The same kind again changes nothing.
+    pub(crate) fn set_qdisc(&mut self, ifindex: u32, kind: Option<Name>) -> TopologyChange {
+        let Some(known) = self.link(NetnsId::Host, ifindex).copied() else {
+            if self.asked.contains_key(&NetnsId::Host) {
+                self.early_qdiscs.insert(ifindex, kind);
+            }
+            return TopologyChange::Counters;
+        };
+        let Some(kind) = kind else {
+            self.touch(NetnsId::Host, ifindex);
+            return if self.bare.insert(ifindex) { TopologyChange::Shape } else { TopologyChange::Counters };
+        };
+        self.bare.remove(&ifindex);
+        if known.qdisc == kind {
+            return TopologyChange::Counters;
+        }
+        self.touch(NetnsId::Host, ifindex);
+        self.set_link(NetnsId::Host, ifindex, Some(Link { qdisc: kind, ..known }));
+        // No pair depends on a link that is no end of one.
+        if known.kind.is_pair_end() { TopologyChange::Shape } else { TopologyChange::Counters }
+    }
+
+    /// Notes that an event has reported a link, and with it the queue discipline.
+    fn clear_bare(&mut self, netns: NetnsId, ifindex: u32) {
+        if netns == NetnsId::Host {
+            self.bare.remove(&ifindex);
+            self.early_qdiscs.remove(&ifindex);
+        }
+    }
+
+    /// Returns the host's links as a dump has them, with the queue disciplines that events have reported of
+    /// unknown links since the request. A link that is read without an event since is not bare any more.
+    fn with_early_qdiscs(&mut self, mut links: Vec<Link>, touched: &BTreeSet<u32>) -> Vec<Link> {
+        self.bare.retain(|ifindex| touched.contains(ifindex));
+        for link in &mut links {
+            match self.early_qdiscs.remove(&link.ifindex) {
+                Some(Some(kind)) => link.qdisc = kind,
+                Some(None) => _ = self.bare.insert(link.ifindex),
+                None => {}
+            }
+        }
+        if !self.asked.contains_key(&NetnsId::Host) {
+            self.early_qdiscs.clear();
+        }
+        links
     }
 
     /// Replaces one link by its present state.
@@ -545,6 +609,7 @@ impl Topology {
     /// Removes a link from a namespace.
     pub(crate) fn unlink(&mut self, netns: NetnsId, ifindex: u32) {
         self.touch(netns, ifindex);
+        self.clear_bare(netns, ifindex);
         if self.link(netns, ifindex).is_some() {
             self.set_link(netns, ifindex, None);
         }
@@ -617,12 +682,13 @@ impl Topology {
     }
 
     /// Returns what to read again because two of these ends disagree: one of them has moved, and the kernel
-    /// sends no event about the other. Each end is doubted once for each change of either link. Of the host,
+    /// sends no event about the other; and the host's links with a queue discipline that is not known since
+    /// one was deleted. Each end is doubted once for each change of either link. Of the host,
     /// which may have very many links, the ends alone are read, and only if they are contradicted, because
     /// all of its own events arrive; a missing peer is no reason, because an end lacks its peer for a moment
     /// whenever a pair is created.
     pub(crate) fn doubts(&mut self, ends: &BTreeSet<End>) -> Doubts {
-        let mut doubts = Doubts::default();
+        let mut doubts = Doubts { host_links: self.bare.clone(), ..Doubts::default() };
         for &end in ends {
             let state = self.pairing.single().get(&end);
             if !matches!(state, Some(EndState::Contradicted | EndState::PeerMissing)) {

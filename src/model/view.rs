@@ -8,6 +8,7 @@ use super::lives::Restarts;
 use super::pairing::{EndState, Role};
 use super::peak::Rates;
 use super::problems::Problem;
+use super::queues::QueueReading;
 use super::recent_events::RecentEvent;
 use super::workload::{ContainerNetwork, ContainerState, Runtime, Started, Workload};
 use std::collections::{BTreeMap, VecDeque};
@@ -31,9 +32,8 @@ pub struct View {
     pub peaks: Vec<Option<Rates>>,
     /// The total of each of `scene.networks`.
     pub networks: Vec<Traffic>,
-    /// The counters of each of `scene.others`, as last read: see
-    /// [`Input::ReadOthers`](super::host::Input::ReadOthers).
-    pub others: Vec<(Counters, Errors)>,
+    /// The numbers that are read for scrapes alone.
+    pub for_scrapes: ReadForScrapes,
     /// The sums of the pairs in the overflow, which are not shown one by one.
     pub overflow: Overflow,
     /// The end of the last tick, to which `rates` belongs, as the state machine's time.
@@ -45,6 +45,17 @@ pub struct View {
     pub dropping: Vec<(u32, DropRates)>,
     /// The things that are shown beside the pairs.
     pub condition: Condition,
+}
+
+/// The numbers that are read for scrapes alone, as last read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReadForScrapes {
+    /// The counters of each of [`Scene::others`]: see
+    /// [`Input::ReadOthers`](super::host::Input::ReadOthers).
+    pub others: Vec<(Counters, Errors)>,
+    /// The root queue disciplines of ports on the host, in the order of the ifindices. A port that has one in
+    /// the scene is missing until its first reading.
+    pub queues: Vec<QueueReading>,
 }
 
 /// The things that are shown beside the pairs. The allocation of each list stays the same as long as nothing

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-use lab::{Exporter, Netns, NetnsFolder, checkout, promtool_check, send_datagrams, wait_for};
+use lab::{Exporter, Netns, NetnsFolder, checkout, promtool_check, send_datagrams, succeed, wait_for};
 
 /// A host with fixed indexes, addresses and nsids, and its containers.
 struct Scene {
@@ -79,6 +79,7 @@ impl Scene {
             let link = host.ip_json(["link", "show", "veth-db"]);
             if link[0]["operstate"] == "UP" { Ok(()) } else { Err(link) }
         });
+        succeed(host.command("tc").args(["qdisc", "add", "dev", "veth-db", "root", "pfifo", "limit", "9"]));
         // Before the exporter starts: in the devices' counters and not in the totals.
         send_datagrams(&db.path(), &host.path(), "10.99.0.1".parse().unwrap(), 3, 1_000);
         send_datagrams(&host.path(), &db.path(), "10.99.0.2".parse().unwrap(), 2, 100);

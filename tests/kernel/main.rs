@@ -20,6 +20,7 @@ mod names;
 mod pairs;
 mod privileges;
 mod problems;
+mod queues;
 mod sandbox;
 mod steady;
 mod topologies;

@@ -43,6 +43,7 @@ fn labels(series: Series) -> String {
             "`device`, `netns`, {WORKLOAD}, `ifindex`, `peer_ifindex`, `peer_netns`, `bridge`, `kind`, `master`, \
              `master_kind`, `address`, `peer_address`, `container_id`, `image`"
         ),
+        Series::DeviceQueue(_) => format!("`device`, `netns`, {WORKLOAD}, `kind`"),
         Series::Workload(_) | Series::Peak(_) => WORKLOAD.to_owned(),
         Series::WorkloadInfo => "`runtime`, `container`, `namespace`, `pod`, `container_id`, `image`, \
                                  `network_owner`, `parent`, `compose_project`, `compose_service`"

@@ -4,7 +4,7 @@ use crate::model::filter::Filter;
 use crate::model::ledger::LabelSet;
 use crate::model::link::{End, Link, NetnsId};
 use crate::model::pairing::EndState;
-use crate::model::view::{OtherLink, ShownPair, ShownSide};
+use crate::model::view::{OtherLink, ReadForScrapes, ShownPair, ShownSide};
 use crate::model::workload::Runtime;
 use crate::model::workload::Workload;
 use crate::testing::exposition::Tables;
@@ -87,7 +87,7 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
         peaks: Vec::new(),
         rates: Vec::new(),
         networks: Vec::new(),
-        others: vec![counted; scene.others.len()],
+        for_scrapes: ReadForScrapes { others: vec![counted; scene.others.len()], ..Default::default() },
         overflow: Default::default(),
         ticked: std::time::Duration::ZERO,
         scene: Arc::new(scene),

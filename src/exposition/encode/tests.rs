@@ -3,6 +3,7 @@ use crate::exposition::telemetry::Telemetry;
 use crate::model::ledger::{Flow, LabelSet, NetworkLabels, Traffic};
 use crate::model::link::{Counters, End, Link, NetnsId};
 use crate::model::pairing::{EndState, Role};
+use crate::model::queues::{QueueCounters, QueueReading};
 use crate::model::series;
 use crate::model::view::{Ownership, ShownPair, Status};
 use crate::model::workload::Runtime;
@@ -61,7 +62,7 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         networks: vec![traffic; scene.networks.len()],
         peaks: vec![None; scene.workloads.len()],
         rates: vec![None; scene.pairs.len()],
-        others: Vec::new(),
+        for_scrapes: Default::default(),
         overflow: Default::default(),
         ticked: Duration::ZERO,
         scene: Arc::new(scene),
@@ -268,6 +269,43 @@ fn what_the_model_counts_as_series_of_a_port_a_label_set_and_a_network_is_in_the
     assert_eq!(of(|series| matches!(series, Series::Workload(_) | Series::Peak(_))), series::OF_A_LABEL_SET);
     assert_eq!(of(|series| matches!(series, Series::Network(_))), series::OF_A_NETWORK);
     assert_eq!(of(|series| matches!(series, Series::WorkloadInfo)), series::OF_AN_INFO);
+    assert_eq!(of(|series| matches!(series, Series::DeviceQueue(_))), series::OF_A_QUEUE);
+}
+
+#[test]
+fn a_queue_is_shown_with_its_kind_where_it_was_read_and_only_of_visible_ports_on_the_host() {
+    let mut view =
+        view(&[(b"veth0", "a"), (b"veth1", "b"), (b"veth2", "c"), (b"veth3", "d"), (b"veth4", "e")]);
+    let kinds = [b"tbf".as_slice(), b"noqueue", b"q\"\xff", b"htb", b"pfifo"];
+    for (pair, kind) in Arc::make_mut(&mut view.scene).pairs.iter_mut().zip(kinds) {
+        let port = &mut Arc::make_mut(pair).sides[0];
+        port.link.as_mut().unwrap().qdisc = Name::from_bytes(kind).unwrap();
+        port.hidden = kind == b"htb";
+    }
+    let read = |ifindex, kind: &[u8], drops| QueueReading {
+        ifindex,
+        kind: Name::from_bytes(kind).unwrap(),
+        counters: QueueCounters { drops, overlimits: 2, backlog_bytes: 3, backlog_packets: 4 },
+    };
+    // veth4 has not been read since it has its queue.
+    view.for_scrapes.queues = vec![read(10, b"tbf", u32::MAX), read(12, b"q\"\xff", 9), read(14, b"tbf", 1)];
+    let text = encoded(&view);
+    let labels = |device: &str, container: &str, kind: &str| {
+        format!(
+            r#"{{device="{device}",runtime="docker",container="{container}",interface="eth0",kind="{kind}"}}"#
+        )
+    };
+    let (tbf, odd) = (labels("veth0", "a", "tbf"), labels("veth2", "c", r#"q\"\\xff"#));
+    for (family, values) in [
+        ("drops_total", [u32::MAX, 9]),
+        ("overlimits_total", [2, 2]),
+        ("backlog_bytes", [3, 3]),
+        ("backlog_packets", [4, 4]),
+    ] {
+        let family = format!("veth_device_qdisc_{family}");
+        let expected = [format!("{family}{tbf} {}", values[0]), format!("{family}{odd} {}", values[1])];
+        assert_eq!(lines(&text, &family), expected);
+    }
 }
 
 #[test]

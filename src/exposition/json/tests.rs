@@ -61,7 +61,7 @@ fn view(containers: &[&str]) -> View {
         workloads: vec![Traffic { receive: flow, ..Traffic::default() }; workloads.len()],
         peaks: vec![Some(Rates { receive_bytes: 10, ..Rates::default() }); workloads.len()],
         networks: Vec::new(),
-        others: Vec::new(),
+        for_scrapes: Default::default(),
         overflow: Default::default(),
         ticked: Duration::from_secs(1),
         scene: Arc::new(Scene {

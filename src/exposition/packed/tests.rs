@@ -57,7 +57,7 @@ fn view(containers: &[String]) -> View {
         workloads: vec![Traffic::default(); containers.len()],
         peaks: vec![None; containers.len()],
         networks: Vec::new(),
-        others: Vec::new(),
+        for_scrapes: Default::default(),
         overflow: Default::default(),
         ticked: Duration::ZERO,
         scene: Arc::new(scene),

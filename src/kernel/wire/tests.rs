@@ -277,10 +277,67 @@ fn the_driver_is_read_from_the_nested_attribute_with_or_without_its_flag_and_nul
     assert_eq!(named(&[(ifla::LINKINFO, &[9, 0])]), None, "nested bytes that are no attribute");
 }
 
+/// A message of ifindex 5 about the queue discipline with this parent and these attributes.
+fn of_qdisc(parent: u32, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut bytes = vec![0; TCMSG];
+    bytes[4..8].copy_from_slice(&5u32.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&parent.to_ne_bytes());
+    bytes.extend(attributes.iter().flat_map(|(kind, value)| attribute(*kind, value)));
+    bytes
+}
+
+#[test]
+fn a_queue_discipline_is_read_as_the_kernel_sends_it() {
+    let counters = QueueCounters { drops: 25, overlimits: 30, backlog_bytes: 5_000, backlog_packets: 5 };
+    let reading = QueueReading { ifindex: 3, kind: Name::from_bytes(b"tbf").unwrap(), counters };
+    let whole = captured(include_str!("fixtures/qdisc.hex"));
+    assert_eq!(qdisc(&whole), Some(Some(reading)));
+    for (kind, expected) in [(RTM_NEWQDISC, Some(reading.kind)), (RTM_DELQDISC, None)] {
+        let told = event(kind, &whole, None, Some(0));
+        assert_eq!(told, Some(Some(Event::Qdisc { ifindex: 3, kind: expected })));
+        assert_eq!(event(kind, &whole, Some(4), Some(0)), Some(None), "of another namespace");
+    }
+    for length in 0..whole.len() {
+        // A cut between two attributes cannot be told from a message that has no more of them.
+        if let Some(cut) = qdisc(&whole[..length]) {
+            let cut = cut.unwrap();
+            assert_eq!((cut.ifindex, cut.kind), (3, reading.kind), "cut at {length}");
+        }
+    }
+}
+
+#[test]
+fn only_the_root_is_read_and_odd_attributes_make_a_root_unreadable() {
+    let tbf = (tca::KIND, b"tbf\0".as_slice());
+    for parent in [0, 1, 0x1_0001, 0xffff_fff1, u32::MAX - 1] {
+        assert_eq!(qdisc(&of_qdisc(parent, &[tbf])), Some(None), "{parent:x}");
+    }
+    let root = |attributes: &[(u16, &[u8])]| qdisc(&of_qdisc(TC_H_ROOT, attributes)).flatten();
+    assert_eq!(root(&[tbf]).unwrap().counters, QueueCounters::default());
+    let kind = |raw: &[u8]| root(&[(tca::KIND, raw)]).map(|read| read.kind.to_string());
+    assert_eq!(kind(b"q\xff\"\0").as_deref(), Some(r#"q\xff""#));
+    for odd in [b"".as_slice(), b"\0", b"sixteen bytes!!!\0"] {
+        assert_eq!(kind(odd), None, "{odd:?}");
+    }
+    assert_eq!(root(&[]), None);
+    let numbers = |length: usize| {
+        let value: Vec<u8> = (1u32..).flat_map(u32::to_ne_bytes).take(length).collect();
+        let nested = attribute(tca::STATS_QUEUE, &value);
+        root(&[tbf, (tca::STATS2, &nested)]).map(|read| read.counters)
+    };
+    let expected = QueueCounters { backlog_packets: 1, backlog_bytes: 2, drops: 3, overlimits: 5 };
+    assert_eq!([numbers(20), numbers(24)], [Some(expected); 2]);
+    assert_eq!([0, 1, 16, 19].map(numbers), [None; 4]);
+    assert_eq!(root(&[tbf, (tca::STATS2, &[9, 0])]), None, "nested bytes that are no attribute");
+    let mut without_index = of_qdisc(TC_H_ROOT, &[tbf]);
+    without_index[4..8].fill(0);
+    assert_eq!(qdisc(&without_index), None);
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {
-        let _ = (link(&bytes), stats(&bytes), nsid(&bytes));
+        let _ = (link(&bytes), stats(&bytes), nsid(&bytes), qdisc(&bytes));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::model::pairing::{EndState, Role};
 use crate::model::policy::HOLD_BACK_GENERATED;
 use crate::model::problems::Found;
 use crate::model::problems::links::{self, SegmentAddress};
-use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_PORT, OF_AN_INFO, Trust};
+use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_PORT, OF_A_QUEUE, OF_AN_INFO, Trust};
 use crate::model::topology::Topology;
 use crate::model::view::{Ownership, ShownPair, ShownSide};
 use crate::model::workload::Runtime;
@@ -79,6 +79,8 @@ pub(super) struct Sums {
     /// The numbers of ports, and of interfaces of containers, that are shown.
     pub ports: usize,
     pub containers: usize,
+    /// The ifindices of the ports on the host that are shown and have a queue discipline.
+    pub queues: Counts<u32>,
     /// The number of pairs that the user would see were there room for them.
     pub summed: usize,
     /// The first ends of the pairs that are shown and have a problem that their links show.
@@ -352,6 +354,9 @@ impl Attribution {
                         false => _ = sums.shared_addresses.remove(&address),
                     }
                 }
+                for (ifindex, _) in row.shown.ports().filter_map(|(_, port, _)| port.queue()) {
+                    sums.queues.change(ifindex, 1, there);
+                }
                 step(&mut sums.ports, ports.count());
                 step(&mut sums.containers, row.shown.sides.iter().filter(is_container).count());
                 for ownership in &row.ownerships {
@@ -444,6 +449,8 @@ fn cost(pair: &ShownPair, owners: &Owners) -> SeriesCost {
         _ => RowKind::Nothing,
     });
     let count = |row| rows.iter().filter(|&&other| other == row).count();
+    let queues = pair.ports().filter(|(_, port, _)| port.queue().is_some()).count();
+    let of_ports = OF_A_PORT * count(RowKind::Port) + OF_A_QUEUE * queues;
     let shown = || pair.sides.iter().filter(|side| !side.hidden);
     let infos =
         shown().filter_map(|side| side.ownership.as_ref()).map(|ownership| 1 + ownership.members.len());
@@ -455,7 +462,7 @@ fn cost(pair: &ShownPair, owners: &Owners) -> SeriesCost {
     };
     SeriesCost {
         rows,
-        series: (OF_A_PORT * count(RowKind::Port)).max(OF_A_CADVISOR_LINK * count(RowKind::Container))
+        series: of_ports.max(OF_A_CADVISOR_LINK * count(RowKind::Container))
             + OF_AN_INFO * infos.sum::<usize>(),
         trust: if pair.sides.iter().any(vouched) { Trust::Vouched } else { Trust::Discovered },
         hidden: pair.sides.each_ref().map(|side| side.hidden),

@@ -5,6 +5,7 @@ use crate::model::event::Event;
 use crate::model::filter::Filter;
 use crate::model::lack::Lack;
 use crate::model::link::{Counters, Errors, Link, Name};
+use crate::model::queues::QueueSamples;
 use crate::model::series::OutputLimits;
 use crate::model::view::Source;
 use crate::model::workload::{Claim, Claims, Expected, LifeChange, Locator, Runtime, Workload};
@@ -209,13 +210,16 @@ pub struct Samples {
     pub counters: Vec<(u32, Counters)>,
     /// Messages that could not be read.
     pub bad_messages: u64,
+    /// The queue disciplines of links of the host, if any are wanted.
+    pub queues: QueueSamples,
 }
 
 impl Samples {
-    /// Empties it and keeps its memory.
+    /// Removes all answers, and keeps the memory and what is wanted.
     pub fn clear(&mut self) {
         self.counters.clear();
         self.bad_messages = 0;
+        self.queues.clear_answer();
     }
 }
 

@@ -48,7 +48,7 @@ impl Host {
         assert_eq!(shown.condition.vethless, twin.condition.vethless, "after {text} at {now:?}");
         assert_eq!(shown.condition.restarts, twin.condition.restarts, "after {text} at {now:?}");
         assert_eq!(shown.stranded, twin.stranded, "after {text} at {now:?}");
-        assert_eq!(shown.others, twin.others, "after {text} at {now:?}");
+        assert_eq!(shown.for_scrapes, twin.for_scrapes, "after {text} at {now:?}");
         assert_eq!(shown.overflow, twin.overflow, "after {text} at {now:?}");
         let Oracle::Compared(twin) = &self.oracle else { return };
         assert_eq!(self.status().series, twin.status().series, "after {text} at {now:?}");

@@ -5,8 +5,13 @@ use super::knowledge::{Evaluated, Knowledge};
 use super::reading::Reading;
 use crate::model::ledger::{AccountId, Dropping, TotalId};
 use crate::model::link::{Counters, End, Errors};
-use crate::model::series::{self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO};
-use crate::model::view::{DropRates, OtherLink, PairTotal, Scene, SeriesStatus, ShownOverflow, View};
+use crate::model::queues::LastQueues;
+use crate::model::series::{
+    self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_A_QUEUE, OF_AN_INFO,
+};
+use crate::model::view::{
+    DropRates, OtherLink, PairTotal, ReadForScrapes, Scene, SeriesStatus, ShownOverflow, View,
+};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +28,8 @@ pub(super) struct Presentation {
     others: BTreeMap<End, OtherLink>,
     listed_others: BTreeSet<End>,
     others_version: u64,
+    /// The queue disciplines of ports, as last read.
+    pub queues: LastQueues,
     /// There are pods here, or a source that would report them: from then on [`Scene::pods`] is true.
     pods: bool,
 }
@@ -75,7 +82,10 @@ impl Presentation {
             workloads,
             peaks,
             networks: known.ledger.networks().map(|(_, traffic, _)| *traffic).collect(),
-            others: scene.others.iter().map(|other| read_last(other.end)).collect(),
+            for_scrapes: ReadForScrapes {
+                others: scene.others.iter().map(|other| read_last(other.end)).collect(),
+                queues: self.queues.readings().to_vec(),
+            },
             overflow: known.ledger.overflow(),
             ticked,
             stranded: known.owners.stranded().cloned().collect(),
@@ -166,6 +176,7 @@ impl Presentation {
         SeriesStatus {
             limit: config.limits.series,
             shown: sums.ports * OF_A_PORT
+                + sums.queues.len() * OF_A_QUEUE
                 + workloads * OF_A_LABEL_SET
                 + networks * OF_A_NETWORK
                 + sums.infos * OF_AN_INFO,

@@ -198,7 +198,7 @@ fn bytes(received: u64, sent: u64) -> Counters {
 }
 
 fn sample(host: &mut Host, counters: &[(u32, Counters)]) {
-    let samples = Samples { counters: counters.to_vec(), bad_messages: 0 };
+    let samples = Samples { counters: counters.to_vec(), ..Samples::default() };
     host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, NOW);
 }
 
@@ -618,7 +618,7 @@ fn a_peak_is_the_rate_of_a_tick_and_not_of_a_scrape_between_ticks() {
     world.pids.insert(700, Located::Nsid(0));
     let mut host = new_host();
     let sample = |host: &mut Host, received: u64, now: Duration| {
-        let samples = Samples { counters: vec![(10, bytes(received, 0))], bad_messages: 0 };
+        let samples = Samples { counters: vec![(10, bytes(received, 0))], ..Samples::default() };
         host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, now);
         host.view().unwrap().peaks[0].map(|peak| peak.receive_bytes)
     };
@@ -651,7 +651,7 @@ fn a_late_tick_and_a_clock_that_jumps_change_no_total_and_make_no_peak() {
         received += carried;
         let now = NOW + at * SECOND;
         world.tick(&mut host, now);
-        let samples = Samples { counters: vec![(10, bytes(received, 0))], bad_messages: 0 };
+        let samples = Samples { counters: vec![(10, bytes(received, 0))], ..Samples::default() };
         host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, now);
         let view = host.view().unwrap();
         assert_eq!(view.workloads[0].receive.bytes, received, "at {at}");
@@ -686,6 +686,7 @@ mod netkit;
 mod polled;
 mod processes;
 mod provisional;
+mod queues;
 mod resyncs;
 mod sequences;
 mod stranded;

@@ -128,7 +128,7 @@ fn links_that_are_no_veths_are_read_when_somebody_wants_them_and_only_where_ther
     host.apply(Input::Links { nsid, answer: Ok(links) }, NOW + 5 * SECOND);
     assert!(!host.awaits_others());
     let view = host.view().unwrap();
-    assert_eq!(view.others, [(super::bytes(9, 0), errors)]);
+    assert_eq!(view.for_scrapes.others, [(super::bytes(9, 0), errors)]);
     assert!(Arc::ptr_eq(&view.scene, &scene), "nothing but a number has changed");
     // The id is taken back while it is being read: no request waits for that.
     host.apply(Input::ReadOthers, NOW + 6 * SECOND);

@@ -649,7 +649,7 @@ fn what_goes_past_the_port_is_read_at_the_other_end_at_every_tick() {
             asked.extend(host.apply(world.answer(request), now));
         }
         let counters = vec![(5, bytes(0, 0)), (6, bytes(carried, 0))];
-        let samples = Samples { counters, bad_messages: 0 };
+        let samples = Samples { counters, ..Samples::default() };
         host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, now);
         read
     };
@@ -843,7 +843,7 @@ impl Truth {
 
     fn sample(&self, host: &mut Host) {
         let counters = self.lives.iter().map(|life| (life.port, bytes(life.received, life.sent)));
-        let samples = Samples { counters: counters.collect(), bad_messages: 0 };
+        let samples = Samples { counters: counters.collect(), ..Samples::default() };
         host.apply(Input::Samples { answer: Ok(samples), took: Duration::ZERO }, self.now);
     }
 

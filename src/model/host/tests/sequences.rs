@@ -344,7 +344,7 @@ impl Kernel {
         self.hear(host, usize::MAX);
         let on_host = self.links.iter().filter(|((place, _), _)| *place == 0);
         let counters = on_host.map(|((_, ifindex), link)| (*ifindex, link.counters)).collect();
-        let samples = Samples { counters, bad_messages: 0 };
+        let samples = Samples { counters, ..Samples::default() };
         self.give(host, Input::Samples { answer: Ok(samples), took: Duration::ZERO });
     }
 

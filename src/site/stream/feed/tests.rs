@@ -54,7 +54,7 @@ fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
         workloads: vec![Traffic::default(); workloads.len()],
         peaks: vec![Some(Rates { receive_bytes: 900, ..Rates::default() }); workloads.len()],
         networks: Vec::new(),
-        others: Vec::new(),
+        for_scrapes: Default::default(),
         overflow: Default::default(),
         ticked: Duration::from_secs(second),
         scene: Arc::new(Scene {

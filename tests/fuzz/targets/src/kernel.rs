@@ -6,12 +6,14 @@ use netlink_packet_route::address::AddressAttribute;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, State, Stats64};
 use netlink_packet_route::nsid::NsidAttribute;
 use netlink_packet_route::stats::StatsAttribute;
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcStats2};
 use veth_exporter::testing::kernel::answer::{NetlinkAnswer, Until};
 use veth_exporter::testing::kernel::wire::{self, AddressMessage, LinkMessage};
 use veth_exporter::testing::model::event::Event;
 use veth_exporter::testing::model::link::{
     Counters, Errors, IpAddress, Link, LinkKind, Mac, Name, PeerNetns,
 };
+use veth_exporter::testing::model::queues::{QueueCounters, QueueReading};
 
 use super::{ALWAYS, in_memory_of, parts};
 
@@ -21,7 +23,7 @@ const READING: usize = 4 << 10;
 /// The payload of one message; the first byte says of which type. What netlink-packet-route can read as well says the same there.
 pub fn messages(input: &[u8]) {
     let Some((kind, payload)) = input.split_first() else { return };
-    match kind % 4 {
+    match kind % 5 {
         0 => {
             let Some(ours) = in_memory_of(READING, || wire::link(payload)) else { return };
             assert!(ours.link.ifindex != 0 && !ours.link.name.as_bytes().is_empty(), "{ours:?}");
@@ -49,6 +51,15 @@ pub fn messages(input: &[u8]) {
                 };
                 let theirs = (theirs.header.ifindex, theirs.attributes.iter().find_map(of_link));
                 assert_eq!((ours.0, Some(ours.1)), theirs);
+            }
+        }
+        4 => {
+            let Some(ours) = in_memory_of(READING, || wire::qdisc(payload)) else { return };
+            if let Some(read) = ours {
+                assert!(read.ifindex != 0 && !read.kind.as_bytes().is_empty(), "{read:?}");
+            }
+            if let Some(theirs) = qdisc_of_another_implementation(payload) {
+                assert_eq!(ours, theirs);
             }
         }
         _ => {
@@ -159,6 +170,38 @@ fn address_of_another_implementation(payload: &[u8]) -> Option<AddressMessage> {
     Some(AddressMessage { address, target })
 }
 
+/// `Some(None)` for another queue discipline than a root.
+fn qdisc_of_another_implementation(payload: &[u8]) -> Option<Option<QueueReading>> {
+    let RouteNetlinkMessage::NewQueueDiscipline(theirs) =
+        another_implementation(wire::RTM_NEWQDISC, payload)?
+    else {
+        return None;
+    };
+    if theirs.header.parent != TcHandle::ROOT {
+        return Some(None);
+    }
+    let (mut kind, mut counters) = (Name::default(), QueueCounters::default());
+    for attribute in theirs.attributes {
+        match attribute {
+            TcAttribute::Kind(name) => kind = Name::from_bytes(name.as_bytes())?,
+            TcAttribute::Stats2(all) => {
+                let queue = all.iter().find_map(|stats| match stats {
+                    TcStats2::Queue(queue) => Some(queue),
+                    _ => None,
+                });
+                counters = queue.map_or(counters, |queue| QueueCounters {
+                    drops: queue.drops,
+                    overlimits: queue.overlimits,
+                    backlog_bytes: queue.backlog,
+                    backlog_packets: queue.qlen,
+                });
+            }
+            _ => {}
+        }
+    }
+    Some(Some(QueueReading { ifindex: theirs.header.index.cast_unsigned(), kind, counters }))
+}
+
 /// The id that the host has for itself where it has one.
 const OWN: u32 = 3;
 
@@ -189,6 +232,10 @@ fn is_of(event: &Event, of: Option<u32>, own: Option<u32>) {
             if let PeerNetns::Nsid(nsid) = link.peer_netns {
                 assert!(of.is_none() && Some(nsid) != own, "{event:?}");
             }
+        }
+        Event::Qdisc { ifindex, kind } => {
+            assert_eq!(of, None, "{event:?}");
+            assert!(*ifindex != 0 && kind.is_none_or(|kind| !kind.as_bytes().is_empty()), "{event:?}");
         }
         Event::NewNsid(_) | Event::DeletedNsid(_) => assert_eq!(of, None, "{event:?}"),
         Event::Bad | Event::Lost => {}

@@ -144,7 +144,7 @@ pub fn packed(input: &[u8]) {
             workloads: traffic,
             rates: vec![None; numbers.len()],
             networks: Vec::new(),
-            others: Vec::new(),
+            for_scrapes: Default::default(),
             overflow: Default::default(),
             ticked: Duration::ZERO,
             scene: Arc::clone(&scene),
@@ -247,7 +247,7 @@ fn view(names: &Names<'_>) -> View {
         peaks: vec![None],
         rates: vec![None],
         networks: vec![Traffic::default()],
-        others: Vec::new(),
+        for_scrapes: Default::default(),
         overflow: Default::default(),
         ticked: Duration::ZERO,
         ..View::default()
