@@ -139,6 +139,9 @@ pub mod model {
     pub mod peak {
         pub use crate::model::peak::Rates;
     }
+    pub mod problems {
+        pub use crate::model::problems::{Problem, ProblemCounts, ProblemKind};
+    }
     pub mod series {
         pub use crate::model::series::{OutputLimits, USUAL, USUAL_INTERFACES};
     }

@@ -12,7 +12,7 @@ use super::ledger::{HistorySteps, LabelSet};
 use super::link::{End, NetnsId};
 use super::lives::Lives;
 use super::owners::Evidence;
-use super::problems::{self, Problems, Subject, Transition};
+use super::problems::{Problems, Subject, Transition};
 use super::recent_events::RecentEvents;
 use super::topology::TopologyChange;
 use super::view::{Condition, Source, Status, Stranded, View};
@@ -405,16 +405,17 @@ impl Host {
         schedule.gather(lives.version() != version, config, now);
         let rates = |ends: [End; 2]| ledger.place(ends[0]).and_then(|(account, _)| ledger.latest(account).1);
         problems.drops.tick(ledger.dropping(), length, rates, now);
-        let mut found = attribution.problems();
-        found.extend(problems.drops.found(|ends| attribution.shown(ends[0])));
-        found.extend(problems::of_stranded(owners.stranded()));
-        found.extend(lives.problems(evidence.restarting(), now));
-        found.extend(problems::of_sources(status));
+        let hold_back = config.hold_back;
+        attribution.each_problem(|found| problems.find(found, hold_back, now));
+        problems.find_drops(|ends| attribution.shown(ends[0]), now);
+        problems.find_stranded(owners.stranded(), now);
+        lives.each_problem(evidence.restarting(), now, |found| problems.find(found, hold_back, now));
+        problems.find_lacks(status, now);
         let is_shown = |transition: &Transition| {
             let pair = transition.subject.pair.and_then(|ends| attribution.shown(ends[0]));
             transition.begun.is_some() || pair.is_some()
         };
-        let transitions = problems.update(found, config.hold_back, now).into_iter().filter(is_shown);
+        let transitions = problems.end_tick().into_iter().filter(is_shown);
         transitions.for_each(|transition| self.events.add_transition(transition, now));
     }
 
@@ -446,6 +447,7 @@ impl Host {
             View {
                 condition: Condition {
                     problems: Arc::clone(self.problems.listed()),
+                    problem_counts: self.problems.counts(),
                     vethless: Arc::clone(&self.containers.vethless),
                     restarts: Arc::clone(&self.containers.restarts),
                     events: Arc::clone(self.events.last()),

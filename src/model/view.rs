@@ -7,7 +7,7 @@ use super::link::{Counters, End, Errors, Link, Master, Name};
 use super::lives::Restarts;
 use super::pairing::{EndState, Role};
 use super::peak::Rates;
-use super::problems::Problem;
+use super::problems::{Problem, ProblemCounts};
 use super::recent_events::RecentEvent;
 use super::workload::{ContainerNetwork, ContainerState, Runtime, Started, Workload};
 use std::collections::{BTreeMap, VecDeque};
@@ -53,6 +53,8 @@ pub struct View {
 pub struct Condition {
     /// The problems of the host, the most severe first.
     pub problems: Arc<Vec<Problem>>,
+    /// The number of problems of each kind, those included that the list has no room for.
+    pub problem_counts: ProblemCounts,
     /// The containers without a veth of their own.
     pub vethless: Arc<Vec<ShownVethless>>,
     /// The containers that were restarted.

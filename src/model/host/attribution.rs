@@ -62,6 +62,8 @@ pub(super) struct Attribution {
     named: Vec<LabelSet>,
     /// The namespaces have changed in which a process is searched for.
     unclaimed_changed: bool,
+    /// The problems of the pairs that have one address on one bridge.
+    duplicates: BTreeMap<SegmentAddress, Vec<Arc<Found>>>,
     /// The number of changes of rows that are shown.
     version: u64,
 }
@@ -87,6 +89,8 @@ pub(super) struct Sums {
     pub addresses: Counts<(SegmentAddress, End)>,
     /// The addresses that several of these pairs have.
     pub shared_addresses: BTreeSet<SegmentAddress>,
+    /// The addresses that several of these pairs have, or had, of which a pair has changed.
+    pub changed_addresses: BTreeSet<SegmentAddress>,
 }
 
 impl Sums {
@@ -107,6 +111,8 @@ struct AttributedPair {
     waits: Waits,
     /// The owners at its ends that the user wants to see.
     ownerships: Vec<Arc<Ownership>>,
+    /// The problems that its own links show.
+    problems: Vec<Arc<Found>>,
 }
 
 /// The place in which a pair is shown.
@@ -203,15 +209,19 @@ impl Attribution {
         Some(&row.shown)
     }
 
-    /// Returns the problems that links of pairs show.
-    pub(super) fn problems(&self) -> Vec<Found> {
-        let Sums { troubled, shared_addresses, .. } = &self.sums;
-        let own = troubled.keys().filter_map(|&first| self.shown(first)).flat_map(links::of_pair);
-        let shared = shared_addresses.iter().flat_map(|&address| {
+    /// Passes on the problems that links of pairs show: each is the same allocation until its text changes.
+    pub(super) fn each_problem(&mut self, mut take: impl FnMut(&Arc<Found>)) {
+        while let Some(address) = self.sums.changed_addresses.pop_first() {
             let pairs = self.sums.with_address(address).filter_map(|first| self.shown(first));
-            links::of_address(address, &pairs.collect::<Vec<_>>())
-        });
-        own.chain(shared).collect()
+            let found = links::of_address(address, &pairs.collect::<Vec<_>>());
+            match self.sums.shared_addresses.contains(&address) {
+                true => self.duplicates.insert(address, found.into_iter().map(Arc::new).collect()),
+                false => self.duplicates.remove(&address),
+            };
+        }
+        let rows = self.sums.troubled.keys().filter_map(|first| self.rows.get(first));
+        rows.flat_map(|row| &row.problems).for_each(&mut take);
+        self.duplicates.values().flatten().for_each(take);
     }
 
     /// Returns the ends without a pair, in order, with the reason.
@@ -288,15 +298,18 @@ impl Attribution {
         if let Some(ends) = ledger.in_transit_until(account).filter(|ends| *ends > now) {
             until = Some(until.map_or(ends, |until| until.min(ends)));
         }
-        let shown = match self.rows.get(&ends[0]) {
-            Some(row) if *row.shown == shown => Arc::clone(&row.shown),
-            _ => Arc::new(shown),
+        let (shown, problems) = match self.rows.get(&ends[0]) {
+            Some(row) if *row.shown == shown => (Arc::clone(&row.shown), row.problems.clone()),
+            _ => {
+                let problems = links::of_pair(&shown).into_iter().map(Arc::new).collect();
+                (Arc::new(shown), problems)
+            }
         };
         let filter = &context.config.filter;
         let ownerships = shown.sides.iter().filter_map(|side| side.ownership.as_ref());
         let ownerships =
             ownerships.filter(|ownership| filter.shows_owner(&ownership.owner)).cloned().collect();
-        let row = AttributedPair { shown, account, until, placement, waits, ownerships };
+        let row = AttributedPair { shown, account, until, placement, waits, ownerships, problems };
         match ledger.is_refused(account) {
             true => _ = self.refused.insert(ends[0]),
             false => _ = self.refused.remove(&ends[0]),
@@ -343,13 +356,16 @@ impl Attribution {
             ShownIn::Overflow => step(&mut sums.summed, 1),
             ShownIn::Listed => {
                 let ports = row.shown.ports().filter(|(_, port, _)| port.link.is_some() && !port.hidden);
-                sums.troubled.change(first, usize::from(links::is_troubled(&row.shown)), there);
+                sums.troubled.change(first, usize::from(!row.problems.is_empty()), there);
                 if let Some(address) = links::segment_address(&row.shown) {
                     sums.addresses.change((address, first), 1, there);
                     let is_shared = sums.with_address(address).nth(1).is_some();
-                    match is_shared {
-                        true => _ = sums.shared_addresses.insert(address),
-                        false => _ = sums.shared_addresses.remove(&address),
+                    let was_shared = match is_shared {
+                        true => !sums.shared_addresses.insert(address),
+                        false => sums.shared_addresses.remove(&address),
+                    };
+                    if is_shared || was_shared {
+                        sums.changed_addresses.insert(address);
                     }
                 }
                 step(&mut sums.ports, ports.count());
