@@ -39,6 +39,12 @@ pub mod exposition {
             Tables(Arc::new(VethTables::of(scene)))
         }
 
+        /// Returns these label blocks.
+        #[cfg(test)]
+        pub(crate) fn with(layout: Arc<dyn Layout>) -> Tables {
+            Tables(layout)
+        }
+
         /// Formats the label blocks of the containers in cAdvisor's vocabulary.
         pub fn of_cadvisor(scene: &Scene) -> Tables {
             Tables(Arc::new(CadvisorTables::of(scene)))
@@ -140,7 +146,7 @@ pub mod model {
         pub use crate::model::peak::Rates;
     }
     pub mod problems {
-        pub use crate::model::problems::{Problem, ProblemCounts, ProblemKind};
+        pub use crate::model::problems::{Problem, ProblemCounts, ProblemKind, Severity, Subject};
     }
     pub mod series {
         pub use crate::model::series::{OutputLimits, USUAL, USUAL_INTERFACES};
@@ -150,7 +156,8 @@ pub mod model {
     }
     pub mod view {
         pub use crate::model::view::{
-            Ownership, Scene, ShownPair, ShownSide, Source, SourceStatus, Status, View,
+            Condition, Ownership, Scene, ShownPair, ShownSide, Source, SourceStatus, Status, TotalsBegun,
+            View,
         };
     }
     pub mod workload {

@@ -16,7 +16,7 @@ use super::problems::{Problems, Subject, Transition};
 use super::recent_events::RecentEvents;
 use super::topology::TopologyChange;
 use super::view::{Condition, Source, Status, Stranded, View};
-use super::workload::{Claim, Claims, Expected, LifeChange, Locator, Runtime, Workload};
+use super::workload::{Claim, Claims, Expected, LifeAction, LifeChange, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,6 +173,9 @@ impl Host {
                 self.take_expected(runtime, expected, containers, now);
             }
             Input::Lives(changes) => self.take_lives(changes, now),
+            Input::LivesFollowed { runtime, is_followed } => {
+                self.known.starts.set_followed(runtime, is_followed, now);
+            }
             Input::Samples { answer, took } => self.take_samples(answer, took, now),
             Input::FinalCounters(counters) => {
                 for (ifindex, counters) in &counters {
@@ -209,8 +212,9 @@ impl Host {
         reading.complete_resync(known, &mut self.status, now);
         let evaluated = known.evaluate(config, reading.started, everything, now);
         self.status.claims_rejected = known.claims_rejected();
-        self.status.series = self.shown.update(&evaluated, known, config);
         self.containers.update(known, &self.lives, &config.filter);
+        known.starts.set_vethless(&self.containers.vethless, now);
+        self.status.series = self.shown.update(&evaluated, known, config);
         for change in known.ledger.take_changes() {
             let shown = change.ends.and_then(|ends| known.attribution.shown(ends[0]));
             let device = shown.map_or_else(String::new, |pair| Subject::pair(pair).device);
@@ -389,6 +393,9 @@ impl Host {
         for mut change in changes {
             self.config.filter.strip_workload(&mut change.workload);
             if self.config.filter.shows_owner(&change.workload) {
+                if change.action == LifeAction::Started {
+                    self.known.starts.report(&change.workload);
+                }
                 self.lives.take_change(change.clone(), now);
                 self.events.add_life(&change, &self.lives, now);
             }
@@ -450,6 +457,7 @@ impl Host {
                     problem_counts: self.problems.counts(),
                     vethless: Arc::clone(&self.containers.vethless),
                     restarts: Arc::clone(&self.containers.restarts),
+                    starts: Arc::clone(self.known.starts.counts()),
                     events: Arc::clone(self.events.last()),
                 },
                 ..view

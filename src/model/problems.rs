@@ -106,6 +106,7 @@ impl Severity {
 /// The thing that a problem is about. A text is empty where it does not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
+    /// The runtime of the workload; `None` without one.
     pub runtime: Option<Runtime>,
     /// The [title](Workload::title) of the workload.
     pub workload: String,
@@ -113,11 +114,13 @@ pub struct Subject {
     pub names: [String; 3],
     /// The ends of the pair, in their order.
     pub pair: Option<[End; 2]>,
-    /// The port's name and its namespace; the latter is empty on the host.
+    /// The port's name.
     pub device: String,
+    /// The port's namespace; empty on the host.
     pub netns: String,
     /// The name of the workload's interface.
     pub interface: String,
+    /// The source that fails or lacks something.
     pub source: Option<Source>,
 }
 
@@ -162,8 +165,11 @@ fn name(side: &ShownSide) -> String {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// The kind of the problem.
     pub kind: ProblemKind,
+    /// The severity of the problem.
     pub severity: Severity,
+    /// The thing that the problem is about.
     pub subject: Subject,
     /// The time since when the problem is known, as the state machine's time.
     pub since: Duration,

@@ -14,7 +14,8 @@ use crate::model::pairing::{EndState, Role};
 use crate::model::policy::HOLD_BACK_GENERATED;
 use crate::model::problems::Found;
 use crate::model::problems::links::{self, SegmentAddress};
-use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_PORT, OF_AN_INFO, Trust};
+use crate::model::series::{OF_A_CADVISOR_LINK, OF_AN_INFO, Trust, of_a_port};
+use crate::model::starts::Presence;
 use crate::model::topology::Topology;
 use crate::model::view::{Ownership, ShownPair, ShownSide};
 use crate::model::workload::Runtime;
@@ -58,6 +59,8 @@ pub(super) struct Attribution {
     sums: Sums,
     /// The number of ends in each state.
     ends: Counts<EndState>,
+    /// The owners that have come to the namespaces of pairs or have left them, since they were last taken.
+    presences: Vec<Presence>,
     /// The labels that pairs were given since they were last taken.
     named: Vec<LabelSet>,
     /// The namespaces have changed in which a process is searched for.
@@ -109,8 +112,10 @@ struct AttributedPair {
     until: Option<Duration>,
     placement: ShownIn,
     waits: Waits,
-    /// The owners at its ends that the user wants to see.
-    ownerships: Vec<Arc<Ownership>>,
+    /// The owners at its ends that the user wants to see, each with its namespace.
+    ownerships: Vec<(NetnsId, Arc<Ownership>)>,
+    /// The time at which the pair was first seen with its present ends.
+    arrived: Duration,
     /// The problems that its own links show.
     problems: Vec<Arc<Found>>,
 }
@@ -135,6 +140,19 @@ struct Waits {
     unclaimed: Vec<NetnsId>,
     /// The namespace to read at ticks.
     read: Option<u32>,
+}
+
+impl AttributedPair {
+    /// Returns the owners at the ends of a pair that is shown: they are there, or have left.
+    fn presences(&self, is_there: bool) -> impl Iterator<Item = Presence> {
+        let shown = self.ownerships.iter().filter(|_| self.placement == ShownIn::Listed);
+        shown.map(move |(netns, ownership)| Presence {
+            netns: *netns,
+            ownership: Arc::clone(ownership),
+            arrived: self.arrived,
+            is_there,
+        })
+    }
 }
 
 impl Attribution {
@@ -176,6 +194,11 @@ impl Attribution {
     /// Returns the labels that pairs were given since the last call.
     pub(super) fn take_named(&mut self) -> Vec<LabelSet> {
         std::mem::take(&mut self.named)
+    }
+
+    /// Returns the owners that have come to the namespaces of pairs or have left them, since the last call.
+    pub(super) fn take_presences(&mut self) -> Vec<Presence> {
+        std::mem::take(&mut self.presences)
     }
 
     /// Returns true if a runtime is to be asked at this time because of a pair without a name.
@@ -233,6 +256,7 @@ impl Attribution {
     pub(super) fn remove(&mut self, first: End) {
         if let Some(row) = self.rows.remove(&first) {
             self.count(first, &row, false);
+            self.presences.extend(row.presences(false));
             self.version += 1;
         }
     }
@@ -287,7 +311,8 @@ impl Attribution {
                 if wanted || carried_by_network(&shown) {
                     waits.read = read_for(&shown);
                 }
-                Booking::To(labels, cost(&shown, context.owners))
+                let has_counters = !context.config.filter.no_device_counters;
+                Booking::To(labels, cost(&shown, context.owners, has_counters))
             }
         };
         let booked = matches!(booking, Booking::To(..));
@@ -306,10 +331,12 @@ impl Attribution {
             }
         };
         let filter = &context.config.filter;
-        let ownerships = shown.sides.iter().filter_map(|side| side.ownership.as_ref());
-        let ownerships =
-            ownerships.filter(|ownership| filter.shows_owner(&ownership.owner)).cloned().collect();
-        let row = AttributedPair { shown, account, until, placement, waits, ownerships, problems };
+        let ownerships = shown.sides.iter().filter_map(|side| {
+            let ownership = side.ownership.as_ref().filter(|known| filter.shows_owner(&known.owner))?;
+            Some((side.end.netns, Arc::clone(ownership)))
+        });
+        let ownerships = ownerships.collect();
+        let row = AttributedPair { shown, account, until, placement, waits, ownerships, arrived, problems };
         match ledger.is_refused(account) {
             true => _ = self.refused.insert(ends[0]),
             false => _ = self.refused.remove(&ends[0]),
@@ -327,7 +354,7 @@ impl Attribution {
         let same = before.as_ref().zip(row).is_some_and(|(a, b)| {
             Arc::ptr_eq(&a.shown, &b.shown) && a.placement == b.placement && a.account == b.account
         });
-        if let Some(until) = before.and_then(|before| before.until) {
+        if let Some(until) = before.as_ref().and_then(|before| before.until) {
             self.deadlines.remove(&(until, first));
         }
         if let Some(row) = row {
@@ -339,6 +366,18 @@ impl Attribution {
         }
         if !same {
             self.version += 1;
+        }
+        self.change_presences(before.as_ref(), first);
+    }
+
+    /// Notes which owners have come with a row, and which have left with the row before.
+    fn change_presences(&mut self, before: Option<&AttributedPair>, first: End) {
+        let Some(row) = self.rows.get(&first) else { return };
+        let is_same = before
+            .is_some_and(|before| before.placement == row.placement && before.ownerships == row.ownerships);
+        if !is_same {
+            self.presences.extend(row.presences(true));
+            self.presences.extend(before.into_iter().flat_map(|before| before.presences(false)));
         }
     }
 
@@ -370,7 +409,7 @@ impl Attribution {
                 }
                 step(&mut sums.ports, ports.count());
                 step(&mut sums.containers, row.shown.sides.iter().filter(is_container).count());
-                for ownership in &row.ownerships {
+                for (_, ownership) in &row.ownerships {
                     let before = sums.ownerships.get(ownership);
                     sums.ownerships.change(Arc::clone(ownership), 1, there);
                     if (before == 0) != (sums.ownerships.get(ownership) == 0) {
@@ -452,8 +491,8 @@ fn decide(
     }
 }
 
-/// Returns what it takes to show a pair by itself.
-fn cost(pair: &ShownPair, owners: &Owners) -> SeriesCost {
+/// Returns what it takes to show a pair by itself, with the counters of its ports or without.
+fn cost(pair: &ShownPair, owners: &Owners, has_counters: bool) -> SeriesCost {
     let rows = pair.sides.each_ref().map(|side| match side.role {
         Role::Port if side.link.is_some() && !side.hidden => RowKind::Port,
         Role::Interface if is_container(&side) => RowKind::Container,
@@ -471,7 +510,8 @@ fn cost(pair: &ShownPair, owners: &Owners) -> SeriesCost {
     };
     SeriesCost {
         rows,
-        series: (OF_A_PORT * count(RowKind::Port)).max(OF_A_CADVISOR_LINK * count(RowKind::Container))
+        series: (of_a_port(has_counters) * count(RowKind::Port))
+            .max(OF_A_CADVISOR_LINK * count(RowKind::Container))
             + OF_AN_INFO * infos.sum::<usize>(),
         trust: if pair.sides.iter().any(vouched) { Trust::Vouched } else { Trust::Discovered },
         hidden: pair.sides.each_ref().map(|side| side.hidden),
