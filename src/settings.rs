@@ -234,7 +234,11 @@ impl ServeSettings {
                 listen: web.listen,
                 systemd_socket: web.systemd_socket,
                 config: web.config,
-                metrics: MetricsOptions { max_requests: limits.max_requests, created: shown.created },
+                metrics: MetricsOptions {
+                    max_requests: limits.max_requests,
+                    created: shown.created,
+                    device_counters: selection.has_device_counters(),
+                },
             },
             collector: CollectorSettings {
                 interval: shown.interval,

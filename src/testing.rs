@@ -39,6 +39,12 @@ pub mod exposition {
             Tables(Arc::new(VethTables::of(scene)))
         }
 
+        /// Returns these label blocks.
+        #[cfg(test)]
+        pub(crate) fn with(layout: Arc<dyn Layout>) -> Tables {
+            Tables(layout)
+        }
+
         /// Formats the label blocks of the containers in cAdvisor's vocabulary.
         pub fn of_cadvisor(scene: &Scene) -> Tables {
             Tables(Arc::new(CadvisorTables::of(scene)))
@@ -139,6 +145,9 @@ pub mod model {
     pub mod peak {
         pub use crate::model::peak::Rates;
     }
+    pub mod problems {
+        pub use crate::model::problems::{Problem, ProblemCounts, ProblemKind, Severity, Subject};
+    }
     pub mod queues {
         pub use crate::model::queues::{QueueCounters, QueueReading, QueueSamples};
     }
@@ -150,7 +159,8 @@ pub mod model {
     }
     pub mod view {
         pub use crate::model::view::{
-            Ownership, Scene, ShownPair, ShownSide, Source, SourceStatus, Status, View,
+            Condition, Ownership, Scene, ShownPair, ShownSide, Source, SourceStatus, Status, TotalsBegun,
+            View,
         };
     }
     pub mod workload {

@@ -2,7 +2,7 @@
 
 use super::SHOWN;
 use crate::model::filter::{Choice, Filter, cleaned};
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ast;
 use std::collections::BTreeMap;
@@ -44,18 +44,27 @@ pub(crate) struct Selection {
     /// Hide these devices in veth_device_*: regular expression for the whole name
     #[arg(long = "device.exclude", env = "VETH_EXPORTER_DEVICE_EXCLUDE", value_name = "REGEX")]
     device_exclude: Option<Pattern>,
-    /// Show veth_device_*; false leaves the metrics of workloads and networks only
+    /// Show veth_device_*: true, state (without the counters of bytes, packets and drops), or false (the
+    /// metrics of workloads and networks only)
     #[arg(
         long = "device.metrics",
         env = "VETH_EXPORTER_DEVICE_METRICS",
-        value_name = "BOOL",
+        value_name = "WHICH",
         action = ArgAction::Set,
         hide_possible_values = true,
         num_args = 0..=1,
         default_value = "true",
         default_missing_value = "true"
     )]
-    device_metrics: bool,
+    device_metrics: DeviceMetrics,
+}
+
+/// The part of `veth_device_*` that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceMetrics {
+    False,
+    State,
+    True,
 }
 
 impl Selection {
@@ -63,13 +72,19 @@ impl Selection {
     pub(crate) fn filter(&self) -> Filter {
         Filter {
             devices: match self.device_metrics {
-                true => choice(self.device_include.as_ref(), self.device_exclude.as_ref()),
-                false => Choice::Nothing,
+                DeviceMetrics::False => Choice::Nothing,
+                _ => choice(self.device_include.as_ref(), self.device_exclude.as_ref()),
             },
+            no_device_counters: !self.has_device_counters(),
             containers: choice(self.container_include.as_ref(), self.container_exclude.as_ref()),
             labels: self.labels.iter().cloned().collect(),
             ..Filter::default()
         }
+    }
+
+    /// Returns true if the counters of ports are shown where the ports are.
+    pub(crate) fn has_device_counters(&self) -> bool {
+        self.device_metrics != DeviceMetrics::State
     }
 
     /// Checks the flags together for conflicts.
@@ -208,8 +223,17 @@ mod tests {
         assert!(shown(&filter.devices, &names).is_empty());
         assert_eq!(shown(&filter.containers, &names).len(), names.len());
         for on in [&["--device.metrics"][..], &["--device.metrics", "true"], &[]] {
-            assert_eq!(shown(&read(on).unwrap().devices, &names).len(), names.len(), "{on:?}");
+            let filter = read(on).unwrap();
+            assert_eq!(shown(&filter.devices, &names).len(), names.len(), "{on:?}");
+            assert!(!filter.no_device_counters, "{on:?}");
         }
+        let filter = read(&["--device.metrics=state", "--device.include", "web"]).unwrap();
+        assert_eq!(
+            (shown(&filter.devices, &names), filter.no_device_counters),
+            (vec!["web".to_owned()], true)
+        );
+        let error = read(&["--device.metrics=some"]).unwrap_err();
+        assert!(error.contains("[possible values: false, state, true]"), "{error}");
     }
 
     #[test]

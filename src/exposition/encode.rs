@@ -3,6 +3,7 @@
 use super::families::{FAMILIES, Series, Type};
 use super::format::Format;
 use super::labels::{LabelBlock, Maybe, Names, label_of};
+use super::lives::LifeTables;
 use super::tables::{LabelTable, Rows, Values};
 use super::text::{Head, Layout};
 use crate::model::ledger::{LabelSet, NetworkLabels};
@@ -20,16 +21,23 @@ use std::time::Duration;
 /// The label blocks of a scene's families.
 pub(crate) struct VethTables {
     devices: Rows<Port>,
+    /// False if the counters of ports are left out: `--device.metrics=state`.
+    has_device_counters: bool,
+    none: LabelTable,
     /// The states of devices: a value for each row of `devices`, by the index of the family; empty for a
-    /// family of other values.
+    /// family of other values; [`UNREAD`] for a peer that cannot be read.
     states: Vec<Vec<u64>>,
     device_infos: Rows<()>,
     /// The queue disciplines of ports: the ifindex and the kind of each.
     queues: Rows<(u32, Name)>,
     workloads: Rows<usize>,
     workload_infos: Rows<()>,
+    lives: LifeTables,
     networks: Rows<usize>,
 }
+
+/// The state of a peer that cannot be read.
+const UNREAD: u64 = u64::MAX;
 
 /// The location of a port's counters in a view.
 #[derive(Clone, Copy)]
@@ -54,12 +62,20 @@ impl VethTables {
         VethTables {
             states: FAMILIES.iter().map(|family| states(&family.series, &devices.keys, scene)).collect(),
             devices,
+            has_device_counters: true,
+            none: LabelTable::default(),
             device_infos: ports(scene, |_, _| (), info).sorted(),
             queues: queues(scene, names),
             workloads: workloads(&scene.workloads, names),
             workload_infos: workload_infos(&scene.ownerships, names),
+            lives: LifeTables::of(scene, names),
             networks: networks(&scene.networks),
         }
+    }
+
+    /// Leaves the counters of ports out, or does not.
+    pub(crate) fn with_device_counters(self, has_device_counters: bool) -> VethTables {
+        VethTables { has_device_counters, ..self }
     }
 }
 
@@ -75,11 +91,15 @@ impl Layout for VethTables {
 
     fn table(&self, family: usize) -> &LabelTable {
         match FAMILIES[family].series {
-            Series::DeviceCounter(_) | Series::DeviceState(_) => &self.devices.table,
+            Series::DeviceCounter(_) if !self.has_device_counters => &self.none,
+            Series::DeviceCounter(_) | Series::DeviceState(_) | Series::PeerState(_) => &self.devices.table,
             Series::DeviceInfo => &self.device_infos.table,
             Series::DeviceQueue(_) => &self.queues.table,
             Series::Workload(_) | Series::Peak(_) => &self.workloads.table,
             Series::WorkloadInfo => &self.workload_infos.table,
+            Series::Starts => &self.lives.starts.table,
+            Series::StartTime => &self.lives.start_times.table,
+            Series::StaleMember => &self.lives.members.table,
             Series::Network(_) => &self.networks.table,
         }
     }
@@ -95,10 +115,10 @@ impl Layout for VethTables {
                 }));
             }
             // A sum of these values would have no meaning.
-            Series::DeviceState(_) => {
+            Series::DeviceState(_) | Series::PeerState(_) => {
                 let states = self.states[family][rows.clone()].iter();
                 values.fill_some(states.zip(&self.devices.keys[rows]).map(|(state, port)| match port {
-                    Port::Of(..) => Some(*state),
+                    Port::Of(..) => Some(*state).filter(|state| *state != UNREAD),
                     Port::Overflow => None,
                 }));
             }
@@ -108,6 +128,12 @@ impl Layout for VethTables {
                 let last = self.queues.keys[rows].iter().map(last);
                 values.fill_some(last.map(|counters| counters.map(|counters| u64::from(value(counters)))));
             }
+            Series::Starts => {
+                let starts = &view.condition.starts;
+                values.fill(self.lives.starts.keys[rows].iter().map(|&row| starts[row]));
+            }
+            Series::StartTime => values.fill(self.lives.start_times.keys[rows].iter().copied()),
+            Series::StaleMember => values.fill(self.lives.members.keys[rows].iter().copied()),
             Series::Workload(value) => {
                 values.fill(self.workloads.keys[rows].iter().map(|&row| value(&view.workloads[row])));
             }
@@ -124,8 +150,9 @@ impl Layout for VethTables {
 
     fn begun(&self, family: usize, row: usize, scene: &Scene) -> Option<Duration> {
         match FAMILIES[family].series {
-            Series::Workload(_) => Some(scene.workloads_begun[self.workloads.keys[row]]),
-            Series::Network(_) => Some(scene.networks_begun[self.networks.keys[row]]),
+            Series::Workload(_) => Some(scene.begun.workloads[self.workloads.keys[row]]),
+            Series::Network(_) => Some(scene.begun.networks[self.networks.keys[row]]),
+            Series::Starts => Some(scene.begun.starts[self.lives.starts.keys[row]]),
             _ => None,
         }
     }
@@ -161,12 +188,18 @@ fn queues(scene: &Scene, names: Names) -> Rows<(u32, Name)> {
 
 /// Returns the value of each row of a family of states.
 fn states(series: &Series, rows: &[Port], scene: &Scene) -> Vec<u64> {
-    let Series::DeviceState(value) = series else { return Vec::new() };
+    let (value, peer) = match series {
+        Series::DeviceState(value) => (value, 0),
+        Series::PeerState(value) => (value, 1),
+        _ => return Vec::new(),
+    };
     let state = |port: &Port| match *port {
-        Port::Of(pair, side) => scene.pairs[pair as usize].sides[usize::from(side)].link.as_ref().map(value),
+        Port::Of(pair, side) => {
+            scene.pairs[pair as usize].sides[usize::from(side) ^ peer].link.as_ref().map(value)
+        }
         Port::Overflow => None,
     };
-    rows.iter().map(|port| state(port).unwrap_or_default()).collect()
+    rows.iter().map(|port| state(port).unwrap_or(UNREAD)).collect()
 }
 
 /// Adds a row for the ports beyond the limit. No port has the same labels: an interface's label is never
@@ -292,7 +325,11 @@ fn write_own(out: &mut String, format: Format, family: &MetricFamily) {
         out.push_str(family.name());
         let mut block = LabelBlock::begin(out);
         for label in metric.get_label() {
-            block.label(label.name(), label.value());
+            match label.name() {
+                // They are there only where they are to be written.
+                "container" | "namespace" | "pod" => block.label_even_if_empty(label.name(), label.value()),
+                name => block.label(name, label.value()),
+            }
         }
         block.finish();
         // Writing to a string cannot fail.

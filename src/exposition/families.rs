@@ -23,6 +23,8 @@ pub enum Series {
     DeviceCounter(fn(&Counters) -> u64),
     /// One series for each port: the state of the interface in the kernel.
     DeviceState(fn(&Link) -> u64),
+    /// One series for each port with a peer that can be read: the state of the peer's interface.
+    PeerState(fn(&Link) -> u64),
     /// One series for each port, always 1.
     DeviceInfo,
     /// One series for each port on the host with a root queue discipline: the kernel's running numbers.
@@ -31,6 +33,12 @@ pub enum Series {
     Workload(fn(&Traffic) -> u64),
     /// One series for each living workload and member, always 1.
     WorkloadInfo,
+    /// One series for each workload: how often it was started.
+    Starts,
+    /// One series for each living workload with a start that its runtime reports: the time of that start.
+    StartTime,
+    /// One series for each member: 1 if it is stranded, else 0.
+    StaleMember,
     /// One series for each label set of a workload that an interface carried within the window.
     Peak(fn(&Rates) -> u64),
     /// One series for each network.
@@ -69,7 +77,7 @@ const fn family(name: &'static str, kind: Type, series: Series, help: &'static s
     Family { name, kind, help, series }
 }
 
-use Series::{DeviceCounter, DeviceInfo, DeviceQueue, DeviceState, Network, Workload, WorkloadInfo};
+use Series::{DeviceCounter, DeviceInfo, DeviceQueue, DeviceState, Network, PeerState, Workload, WorkloadInfo};
 use Type::{Counter, Gauge, Info};
 
 /// All families of veths, in the order in which they are written: by name.
@@ -109,6 +117,24 @@ pub const FAMILIES: &[Family] = &[
         Gauge,
         Series::Peak(|p| p.receive_packets),
         peak_help!("received packets"),
+    ),
+    family(
+        "veth_container_stale_member",
+        Gauge,
+        Series::StaleMember,
+        "1 for a container that is not in the network namespace that it was to share, as that one's owner was restarted, stopped or removed; 0 for a member that is.",
+    ),
+    family(
+        "veth_container_start_time_seconds",
+        Gauge,
+        Series::StartTime,
+        "When the runtime started the present container or pod, in seconds since 1970; absent where it does not say.",
+    ),
+    family(
+        "veth_container_starts_total",
+        Counter,
+        Series::Starts,
+        "How often the workload was started, restarted or recreated under these labels while the exporter ran; what ran when it started has 0. Kept for --container.retention and at least 10 minutes after the last is gone.",
     ),
     family(
         "veth_container_transmit_bytes_total",
@@ -157,6 +183,12 @@ pub const FAMILIES: &[Family] = &[
         Gauge,
         DeviceState(|link| u64::from(link.mtu)),
         "The port's MTU (IFLA_MTU).",
+    ),
+    family(
+        "veth_device_peer_mtu_bytes",
+        Gauge,
+        PeerState(|link| u64::from(link.mtu)),
+        "The MTU of the port's peer (IFLA_MTU); absent if the peer's namespace cannot be read.",
     ),
     family(
         "veth_device_qdisc_backlog_bytes",

@@ -56,7 +56,8 @@ impl<'a> LabelBlock<'a> {
         self.add(name, value, false);
     }
 
-    fn label_even_if_empty(&mut self, name: &str, value: impl Display) {
+    /// Adds a label, whatever its value is.
+    pub(super) fn label_even_if_empty(&mut self, name: &str, value: impl Display) {
         self.add(name, value, true);
     }
 

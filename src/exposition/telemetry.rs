@@ -1,8 +1,9 @@
 //! The exporter's own metrics: a registry of the `prometheus` crate.
 
+use super::lives;
 use super::process::OwnProcess;
 use crate::model::pairing::EndState;
-use crate::model::view::{Scene, SeriesStatus, Status};
+use crate::model::view::{Condition, SeriesStatus, Status, View};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -125,7 +126,8 @@ impl Telemetry {
     }
 
     /// Returns all families, sorted by name, as they are now.
-    pub fn gather(&self, status: &Status, scene: Option<&Scene>) -> Vec<MetricFamily> {
+    pub fn gather(&self, status: &Status, view: Option<&View>) -> Vec<MetricFamily> {
+        let scene = view.map(|view| &*view.scene);
         for (source, asked) in &status.sources {
             let success = self.collector_success.with_label_values(&[source.as_str()]);
             success.set(i64::from(asked.result.is_ok()));
@@ -162,6 +164,11 @@ impl Telemetry {
             counter.inc_by(total.saturating_sub(counter.get()));
         }
         families.extend(self.process.families());
+        if let Some(view) = view {
+            let Condition { problems, problem_counts, .. } = &view.condition;
+            families.push(lives::problems(problem_counts));
+            families.extend(lives::container_problems(problems, view.scene.pods));
+        }
         families.extend(self.registry.gather());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         families

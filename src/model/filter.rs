@@ -57,6 +57,8 @@ impl fmt::Debug for Choice {
 pub struct Filter {
     /// The ports to show, by the name of the device.
     pub devices: Choice,
+    /// True if only the state of ports is shown, without their counters.
+    pub no_device_counters: bool,
     /// The workloads to show, by the name of the container; a pod's name is `namespace/pod`.
     pub containers: Choice,
     /// The names of the runtimes' labels to keep on workloads.

@@ -12,12 +12,12 @@ use super::ledger::{HistorySteps, LabelSet};
 use super::link::{End, NetnsId};
 use super::lives::Lives;
 use super::owners::Evidence;
-use super::problems::{self, Problems, Subject, Transition};
+use super::problems::{Problems, Subject, Transition};
 use super::queues::QueueSamples;
 use super::recent_events::RecentEvents;
 use super::topology::TopologyChange;
 use super::view::{Condition, Source, Status, Stranded, View};
-use super::workload::{Claim, Claims, Expected, LifeChange, Locator, Runtime, Workload};
+use super::workload::{Claim, Claims, Expected, LifeAction, LifeChange, Locator, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,6 +174,9 @@ impl Host {
                 self.take_expected(runtime, expected, containers, now);
             }
             Input::Lives(changes) => self.take_lives(changes, now),
+            Input::LivesFollowed { runtime, is_followed } => {
+                self.known.starts.set_followed(runtime, is_followed, now);
+            }
             Input::Samples { answer, took } => self.take_samples(answer, took, now),
             Input::FinalCounters(counters) => {
                 for (ifindex, counters) in &counters {
@@ -210,8 +213,9 @@ impl Host {
         reading.complete_resync(known, &mut self.status, now);
         let evaluated = known.evaluate(config, reading.started, everything, now);
         self.status.claims_rejected = known.claims_rejected();
-        self.status.series = self.shown.update(&evaluated, known, config);
         self.containers.update(known, &self.lives, &config.filter);
+        known.starts.set_vethless(&self.containers.vethless, now);
+        self.status.series = self.shown.update(&evaluated, known, config);
         for change in known.ledger.take_changes() {
             let shown = change.ends.and_then(|ends| known.attribution.shown(ends[0]));
             let device = shown.map_or_else(String::new, |pair| Subject::pair(pair).device);
@@ -418,6 +422,9 @@ impl Host {
         for mut change in changes {
             self.config.filter.strip_workload(&mut change.workload);
             if self.config.filter.shows_owner(&change.workload) {
+                if change.action == LifeAction::Started {
+                    self.known.starts.report(&change.workload);
+                }
                 self.lives.take_change(change.clone(), now);
                 self.events.add_life(&change, &self.lives, now);
             }
@@ -434,16 +441,17 @@ impl Host {
         schedule.gather(lives.version() != version, config, now);
         let rates = |ends: [End; 2]| ledger.place(ends[0]).and_then(|(account, _)| ledger.latest(account).1);
         problems.drops.tick(ledger.dropping(), length, rates, now);
-        let mut found = attribution.problems();
-        found.extend(problems.drops.found(|ends| attribution.shown(ends[0])));
-        found.extend(problems::of_stranded(owners.stranded()));
-        found.extend(lives.problems(evidence.restarting(), now));
-        found.extend(problems::of_sources(status));
+        let hold_back = config.hold_back;
+        attribution.each_problem(|found| problems.find(found, hold_back, now));
+        problems.find_drops(|ends| attribution.shown(ends[0]), now);
+        problems.find_stranded(owners.stranded(), now);
+        lives.each_problem(evidence.restarting(), now, |found| problems.find(found, hold_back, now));
+        problems.find_lacks(status, now);
         let is_shown = |transition: &Transition| {
             let pair = transition.subject.pair.and_then(|ends| attribution.shown(ends[0]));
             transition.begun.is_some() || pair.is_some()
         };
-        let transitions = problems.update(found, config.hold_back, now).into_iter().filter(is_shown);
+        let transitions = problems.end_tick().into_iter().filter(is_shown);
         transitions.for_each(|transition| self.events.add_transition(transition, now));
     }
 
@@ -475,8 +483,10 @@ impl Host {
             View {
                 condition: Condition {
                     problems: Arc::clone(self.problems.listed()),
+                    problem_counts: self.problems.counts(),
                     vethless: Arc::clone(&self.containers.vethless),
                     restarts: Arc::clone(&self.containers.restarts),
+                    starts: Arc::clone(self.known.starts.counts()),
                     events: Arc::clone(self.events.last()),
                 },
                 ..view

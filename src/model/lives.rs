@@ -4,9 +4,11 @@
 //! removes it. A container that runs since before that has no entry.
 
 use super::policy::{CRASH_LOOP_WITHIN, STOPPED_FOR};
+use super::problems::remembered::Remembered;
 use super::problems::{Found, ProblemKey, ProblemKind, Severity, Subject};
 use super::workload::{ContainerState, LifeAction, LifeChange, Runtime, Workload};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most containers that are known, and the most stopped ones that are shown.
@@ -55,6 +57,8 @@ struct Life {
 #[derive(Debug, Default)]
 pub(crate) struct Lives {
     known: BTreeMap<(Runtime, String), Life>,
+    /// The crash loops as they were described last.
+    loops: Remembered<CrashLoop>,
     /// The number of changes that are shown.
     version: u64,
 }
@@ -148,26 +152,25 @@ impl Lives {
         stopped
     }
 
-    /// Returns a problem for each container that crashes in a loop. `restarting` are those that their engine
-    /// is about to start again, whatever was heard of them.
-    pub(crate) fn problems<'a>(
-        &self,
-        restarting: impl Iterator<Item = &'a Workload>,
+    /// Passes on a problem for each container that crashes in a loop. `restarting` are those that their
+    /// engine is about to start again, whatever was heard of them.
+    pub(crate) fn each_problem<'a>(
+        &mut self,
+        restarting: impl Iterator<Item = &'a Workload> + Clone,
         now: Duration,
-    ) -> Vec<Found> {
-        let mut found: Vec<Found> = Vec::new();
-        for workload in restarting {
-            let life = self.known.get(&(workload.runtime, workload.id.clone()));
-            found.push(crash_loop(workload, life, true, now));
+        mut take: impl FnMut(&Arc<Found>),
+    ) {
+        let Lives { known, loops, .. } = self;
+        let is_restarting = |life: &Life| restarting.clone().any(|workload| is_one(workload, &life.workload));
+        for workload in restarting.clone() {
+            let life = known.values().find(|life| is_one(workload, &life.workload));
+            take(loops.next_loop(workload, life, true, now));
         }
-        let looping = self.known.values().filter(|life| life.crashes.len() >= CRASHES);
-        for life in looping {
-            let listed = found.iter().any(|found| found.key == key(&life.workload));
-            if !listed {
-                found.push(crash_loop(&life.workload, Some(life), life.ended.is_some(), now));
-            }
+        let looping = known.values().filter(|life| life.crashes.len() >= CRASHES);
+        for life in looping.filter(|life| !is_restarting(life)) {
+            take(loops.next_loop(&life.workload, Some(life), life.ended.is_some(), now));
         }
-        found
+        loops.end();
     }
 }
 
@@ -210,22 +213,59 @@ impl Life {
     }
 }
 
-fn key(workload: &Workload) -> ProblemKey {
-    ProblemKey::Workload(ProblemKind::CrashLoop, workload.id.clone())
+/// Returns true for two reports of one container.
+fn is_one(one: &Workload, other: &Workload) -> bool {
+    one.id == other.id && one.runtime == other.runtime
 }
 
-fn crash_loop(workload: &Workload, life: Option<&Life>, is_down: bool, now: Duration) -> Found {
+/// Everything that the text of a crash loop shows.
+#[derive(Debug)]
+struct CrashLoop {
+    workload: Workload,
+    numbers: LoopNumbers,
+}
+
+/// The numbers of a crash loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LoopNumbers {
+    /// The number of crashes, and the minutes in which they were.
+    times: Option<(u64, u64)>,
+    exit_code: Option<i64>,
+    /// True while the container does not run.
+    is_down: bool,
+}
+
+impl Remembered<CrashLoop> {
+    /// Returns the problem of the next container that crashes in a loop.
+    fn next_loop(
+        &mut self,
+        workload: &Workload,
+        life: Option<&Life>,
+        is_down: bool,
+        now: Duration,
+    ) -> &Arc<Found> {
+        let life = life.filter(|life| !life.crashes.is_empty());
+        let minutes = |life: &Life| now.saturating_sub(life.crashing_since).as_secs().div_ceil(60);
+        let numbers = LoopNumbers {
+            times: life.map(|life| (life.crashed, minutes(life))),
+            exit_code: life.and_then(|life| life.exit_code),
+            is_down,
+        };
+        let is_same = |known: &CrashLoop| known.numbers == numbers && known.workload == *workload;
+        self.next(is_same, || {
+            (CrashLoop { workload: workload.clone(), numbers }, crash_loop(workload, numbers))
+        })
+    }
+}
+
+fn crash_loop(workload: &Workload, numbers: LoopNumbers) -> Found {
     let (runtime, title) = (workload.runtime.as_str(), workload.title());
-    let life = life.filter(|life| !life.crashes.is_empty());
-    let times = life.map_or_else(String::new, |life| {
-        let minutes = now.saturating_sub(life.crashing_since).as_secs().div_ceil(60);
-        format!(", {} times in {minutes} min", life.crashed)
-    });
-    let code = life
-        .and_then(|life| life.exit_code)
-        .map_or_else(String::new, |code| format!(", last with exit code {code}"));
+    let LoopNumbers { times, exit_code, is_down } = numbers;
+    let times =
+        times.map_or_else(String::new, |(times, minutes)| format!(", {times} times in {minutes} min"));
+    let code = exit_code.map_or_else(String::new, |code| format!(", last with exit code {code}"));
     Found {
-        key: key(workload),
+        key: ProblemKey::Workload(ProblemKind::CrashLoop, workload.runtime, workload.id.clone()),
         severity: if is_down { Severity::Critical } else { Severity::Warning },
         subject: Subject::workload(workload),
         text: format!("{runtime}/{title} ends and is started again{times}{code}"),
@@ -263,9 +303,11 @@ mod tests {
         change(lives, name, LifeAction::Started, now + SECOND / 10);
     }
 
-    fn told(lives: &Lives, now: Duration) -> Vec<String> {
-        let problems = lives.problems(std::iter::empty(), now);
-        problems.iter().map(|found| format!("{}: {}", found.severity.as_str(), found.text)).collect()
+    fn told(lives: &mut Lives, now: Duration) -> Vec<String> {
+        let mut told = Vec::new();
+        let line = |found: &Arc<Found>| told.push(format!("{}: {}", found.severity.as_str(), found.text));
+        lives.each_problem(std::iter::empty(), now, line);
+        told
     }
 
     #[test]
@@ -273,16 +315,16 @@ mod tests {
         let mut lives = Lives::default();
         crash(&mut lives, "web", MINUTE);
         crash(&mut lives, "web", 2 * MINUTE);
-        assert_eq!(told(&lives, 2 * MINUTE), [] as [&str; 0], "twice");
+        assert_eq!(told(&mut lives, 2 * MINUTE), [] as [&str; 0], "twice");
         crash(&mut lives, "web", 3 * MINUTE);
         let text = "docker/web ends and is started again, 3 times in 2 min, last with exit code 1";
-        assert_eq!(told(&lives, 3 * MINUTE), [format!("warning: {text}")]);
+        assert_eq!(told(&mut lives, 3 * MINUTE), [format!("warning: {text}")]);
         change(&mut lives, "web", LifeAction::Ended { exit_code: Some(1) }, 4 * MINUTE);
         let text = "docker/web ends and is started again, 4 times in 3 min, last with exit code 1";
-        assert_eq!(told(&lives, 4 * MINUTE), [format!("critical: {text}")], "it is down now");
+        assert_eq!(told(&mut lives, 4 * MINUTE), [format!("critical: {text}")], "it is down now");
         change(&mut lives, "web", LifeAction::Started, 4 * MINUTE);
         lives.expire(15 * MINUTE);
-        assert_eq!(told(&lives, 15 * MINUTE), [] as [&str; 0], "it has lived for 11 minutes");
+        assert_eq!(told(&mut lives, 15 * MINUTE), [] as [&str; 0], "it has lived for 11 minutes");
         assert_eq!(lives.restarts()[0].count, 4);
     }
 
@@ -298,16 +340,22 @@ mod tests {
             for minute in 1..=5 {
                 order.iter().for_each(|action| change(&mut lives, "web", *action, minute * MINUTE));
             }
-            assert_eq!(told(&lives, 5 * MINUTE), [] as [&str; 0], "{order:?}");
+            assert_eq!(told(&mut lives, 5 * MINUTE), [] as [&str; 0], "{order:?}");
             assert_eq!(lives.restarts()[0].count, 5);
         }
     }
 
     #[test]
     fn the_engines_word_that_it_restarts_a_container_is_enough() {
-        let lives = Lives::default();
+        let mut lives = Lives::default();
         let web = workload("web");
-        let found = lives.problems([&web].into_iter(), MINUTE);
+        let mut find = || {
+            let mut all = Vec::new();
+            lives.each_problem([&web].into_iter(), MINUTE, |found| all.push(Arc::clone(found)));
+            all
+        };
+        let (found, again) = (find(), find());
+        assert!(Arc::ptr_eq(&found[0], &again[0]), "nothing has changed");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].text, "docker/web ends and is started again");
         assert_eq!(found[0].remedy, "see why it ends: docker logs --tail 50 web");

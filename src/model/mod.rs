@@ -28,6 +28,7 @@ pub(crate) mod queues;
 pub(crate) mod recent_events;
 pub(crate) mod series;
 pub(crate) mod slab;
+pub(crate) mod starts;
 pub(crate) mod text;
 pub(crate) mod topology;
 pub(crate) mod units;

@@ -262,6 +262,11 @@ impl Owners {
         self.stranded.all()
     }
 
+    /// Returns a number that changes whenever another member is stranded, or one no longer is.
+    pub(crate) fn stranded_version(&self) -> u64 {
+        self.stranded.version()
+    }
+
     /// Returns the members that are stranded since the last call, and those that no longer are.
     pub(crate) fn take_stranded(&mut self) -> (Vec<Stranded>, Vec<Stranded>) {
         self.stranded.take_changes()

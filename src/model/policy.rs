@@ -68,6 +68,11 @@ pub(crate) const SETTLED: u32 = 3;
 pub(crate) const CRASH_LOOP_WITHIN: Duration = Duration::from_secs(600);
 /// The time for which a stopped container is shown.
 pub(crate) const STOPPED_FOR: Duration = Duration::from_secs(3600);
+/// The time between a start that was found without an event and the event of the same start, at most.
+pub(crate) const START_REPORTED_WITHIN: Duration = Duration::from_secs(1);
+/// The shortest time for which the starts of a workload that is gone are kept: an engine waits for a minute
+/// before it starts a crashing container again.
+pub(crate) const KEPT_STARTS: Duration = Duration::from_secs(600);
 /// The time for which an engine is missing, though a container's cgroup proves that it is on this host,
 /// before that is reported: another engine's address may turn out to be its own.
 pub(crate) const ENGINE_ABSENT_FOR: Duration = Duration::from_secs(2);

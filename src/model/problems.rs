@@ -1,12 +1,14 @@
 //! The problems of the host: everything that is wrong now, each with its severity, its subject, the time
 //! since when, one sentence and a remedy. The page, `top`, `list` and the API show the same problems.
 //!
-//! The list is made anew at each tick, from what is known to be wrong: rows of pairs are examined when they
-//! change, drops when they occur. A problem of a link is listed once it has lasted for [`SETTLED`]
-//! hold-backs, as engines set interfaces up and take them down in steps.
+//! What is found is kept by the part that found it, and a tick compares pointers: a problem that stays as it
+//! is costs no memory. Rows of pairs are examined when they change, drops while they occur, and the list is
+//! made anew when a problem begins, ends or changes its text. A problem of a link is listed once it has
+//! lasted for [`SETTLED`] hold-backs, as engines set interfaces up and take them down in steps.
 
 pub(crate) mod drops;
 pub(crate) mod links;
+pub(crate) mod remembered;
 
 use super::lack::Lack;
 use super::link::End;
@@ -14,12 +16,20 @@ use super::policy::SETTLED;
 use super::view::{ShownPair, ShownSide, Source, Status, Stranded};
 use super::workload::{Runtime, Workload};
 use drops::DropWindows;
+use remembered::Remembered;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The most problems that are listed; the most severe ones come first.
 const LISTED: usize = 500;
+
+/// The number of kinds.
+const KINDS: usize = 7;
+
+/// The number of problems of each kind, in the order of [`ProblemKind::ALL`].
+pub type ProblemCounts = [usize; KINDS];
 
 /// The kind of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,7 +52,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, in the order of the enumeration.
-    pub const ALL: [ProblemKind; 7] = [
+    pub const ALL: [ProblemKind; KINDS] = [
         ProblemKind::LinkDown,
         ProblemKind::Drops,
         ProblemKind::MtuMismatch,
@@ -96,23 +106,33 @@ impl Severity {
 /// The thing that a problem is about. A text is empty where it does not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
+    /// The runtime of the workload; `None` without one.
     pub runtime: Option<Runtime>,
     /// The [title](Workload::title) of the workload.
     pub workload: String,
+    /// The values of the labels `container`, `namespace` and `pod` of the workload.
+    pub names: [String; 3],
     /// The ends of the pair, in their order.
     pub pair: Option<[End; 2]>,
-    /// The port's name and its namespace; the latter is empty on the host.
+    /// The port's name.
     pub device: String,
+    /// The port's namespace; empty on the host.
     pub netns: String,
     /// The name of the workload's interface.
     pub interface: String,
+    /// The source that fails or lacks something.
     pub source: Option<Source>,
 }
 
 impl Subject {
     /// Returns a workload as a subject.
     pub(crate) fn workload(workload: &Workload) -> Subject {
-        Subject { runtime: Some(workload.runtime), workload: workload.title(), ..Subject::default() }
+        Subject {
+            runtime: Some(workload.runtime),
+            workload: workload.title(),
+            names: workload.names().map(str::to_owned),
+            ..Subject::default()
+        }
     }
 
     /// Returns a pair as a subject, with the workload at its interface.
@@ -122,6 +142,7 @@ impl Subject {
         Subject {
             runtime: owner.map(|owner| owner.runtime),
             workload: owner.map_or_else(String::new, Workload::title),
+            names: owner.map(|owner| owner.names().map(str::to_owned)).unwrap_or_default(),
             pair: Some(pair.sides.each_ref().map(|side| side.end)),
             device: name(port),
             netns: port.netns.to_string(),
@@ -144,8 +165,11 @@ fn name(side: &ShownSide) -> String {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// The kind of the problem.
     pub kind: ProblemKind,
+    /// The severity of the problem.
     pub severity: Severity,
+    /// The thing that the problem is about.
     pub subject: Subject,
     /// The time since when the problem is known, as the state machine's time.
     pub since: Duration,
@@ -159,8 +183,8 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ProblemKey {
     Pair(ProblemKind, [End; 2]),
-    /// The kind and the workload's id.
-    Workload(ProblemKind, String),
+    /// The kind, and the workload by its runtime and its id.
+    Workload(ProblemKind, Runtime, String),
     Source(Source, Lack),
 }
 
@@ -177,7 +201,7 @@ pub(crate) struct Found {
 impl ProblemKey {
     fn kind(&self) -> ProblemKind {
         match self {
-            ProblemKey::Pair(kind, _) | ProblemKey::Workload(kind, _) => *kind,
+            ProblemKey::Pair(kind, _) | ProblemKey::Workload(kind, ..) => *kind,
             ProblemKey::Source(..) => ProblemKind::Source,
         }
     }
@@ -191,12 +215,36 @@ pub(crate) struct Transition {
     pub begun: Option<String>,
 }
 
+/// A problem, and since when it is known.
+#[derive(Debug)]
+struct KnownProblem {
+    found: Arc<Found>,
+    since: Duration,
+    /// True once the problem has lasted for as long as its kind must.
+    is_settled: bool,
+    /// The number of the tick at which the problem was found last.
+    found_at: u64,
+}
+
+impl KnownProblem {
+    fn order(&self) -> (Severity, Duration, ProblemKind, &str) {
+        (self.found.severity, self.since, self.found.key.kind(), &self.found.text)
+    }
+}
+
 /// The problems of the host, and the times since when they are known.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
-    since: BTreeMap<ProblemKey, Duration>,
+    known: BTreeMap<ProblemKey, KnownProblem>,
     pub(crate) drops: DropWindows,
+    stranded: Remembered<Stranded>,
+    lacks: Remembered<SourceLack>,
     listed: Arc<Vec<Problem>>,
+    counts: ProblemCounts,
+    /// The number of the present tick.
+    tick: u64,
+    /// True if a problem that is listed, or could be, is another one since the list was made.
+    has_changed: bool,
 }
 
 impl Problems {
@@ -206,29 +254,61 @@ impl Problems {
         &self.listed
     }
 
-    /// Takes everything that is wrong now. `hold_back` is the time for which an end without an owner is held
-    /// back. Returns the links that are down since now, and those that were and no longer are.
-    pub(crate) fn update(
-        &mut self,
-        found: Vec<Found>,
-        hold_back: Duration,
-        now: Duration,
-    ) -> Vec<Transition> {
-        let mut since = BTreeMap::new();
-        let mut listed: Vec<Problem> = Vec::new();
-        for Found { key, severity, subject, text, remedy } in found {
-            let kind = key.kind();
-            let begun = self.since.get(&key).copied().unwrap_or(now);
-            since.insert(key, begun);
-            let settled = if kind.is_of_links() { hold_back.saturating_mul(SETTLED) } else { Duration::ZERO };
-            if now.saturating_sub(begun) >= settled {
-                listed.push(Problem { kind, severity, subject, since: begun, text, remedy });
-            }
+    /// Returns the number of problems of each kind, those included that there is no room for in the list.
+    pub(crate) fn counts(&self) -> ProblemCounts {
+        self.counts
+    }
+
+    /// Takes one thing that is wrong at the present tick. `hold_back` is the time for which an end without an
+    /// owner is held back.
+    pub(crate) fn find(&mut self, found: &Arc<Found>, hold_back: Duration, now: Duration) {
+        let settled = match found.key.kind().is_of_links() {
+            true => hold_back.saturating_mul(SETTLED),
+            false => Duration::ZERO,
+        };
+        let known = match self.known.get_mut(&found.key) {
+            Some(known) => known,
+            None => match self.known.entry(found.key.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(KnownProblem {
+                    found: Arc::clone(found),
+                    since: now,
+                    is_settled: false,
+                    found_at: self.tick,
+                }),
+            },
+        };
+        known.found_at = self.tick;
+        if !Arc::ptr_eq(&known.found, found) {
+            self.has_changed |= known.is_settled && known.found != *found;
+            known.found = Arc::clone(found);
         }
-        let order = |problem: &Problem| (problem.severity, problem.since, problem.kind);
-        listed.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.text.cmp(&b.text)));
-        listed.truncate(LISTED);
-        self.since = since;
+        if !known.is_settled && now.saturating_sub(known.since) >= settled {
+            known.is_settled = true;
+            self.has_changed = true;
+        }
+    }
+
+    /// Ends the tick: everything has been found that is wrong. Returns the links that are down since now, and
+    /// those that were and no longer are.
+    pub(crate) fn end_tick(&mut self) -> Vec<Transition> {
+        let Problems { known, tick, has_changed, .. } = self;
+        known.retain(|_, problem| {
+            let stays = problem.found_at == *tick;
+            *has_changed |= !stays && problem.is_settled;
+            stays
+        });
+        *tick += 1;
+        if !std::mem::take(has_changed) {
+            return Vec::new();
+        }
+        let mut settled: Vec<&KnownProblem> = known.values().filter(|known| known.is_settled).collect();
+        self.counts = ProblemCounts::default();
+        for known in &settled {
+            self.counts[known.found.key.kind() as usize] += 1;
+        }
+        settled.sort_by(|a, b| a.order().cmp(&b.order()));
+        let listed: Vec<Problem> = settled.into_iter().take(LISTED).map(Problem::of).collect();
         if *self.listed == listed {
             return Vec::new();
         }
@@ -241,6 +321,53 @@ impl Problems {
             .map(|problem| Transition { subject: problem.subject.clone(), begun: None });
         begun.chain(ended).collect()
     }
+
+    /// Takes everything that the sources lack.
+    pub(crate) fn find_lacks(&mut self, status: &Status, now: Duration) {
+        let mut lacks = std::mem::take(&mut self.lacks);
+        for (&source, status) in &status.sources {
+            let failed = status.result.as_ref().err().map(|lack| (lack, failure(source)));
+            let limits = status.limits.iter().map(|lack| (lack, Severity::Notice));
+            for (lack, severity) in failed.into_iter().chain(limits) {
+                let is_same = |known: &SourceLack| {
+                    (known.source, known.severity) == (source, severity) && known.lack == *lack
+                };
+                let make = || {
+                    let known = SourceLack { source, severity, lack: lack.clone() };
+                    let found = known.found();
+                    (known, found)
+                };
+                self.find(lacks.next(is_same, make), Duration::ZERO, now);
+            }
+        }
+        lacks.end();
+        self.lacks = lacks;
+    }
+
+    /// Takes every member that is not in the namespace that it was to share.
+    pub(crate) fn find_stranded<'a>(&mut self, stranded: impl Iterator<Item = &'a Stranded>, now: Duration) {
+        let mut known = std::mem::take(&mut self.stranded);
+        for stranded in stranded {
+            let make = || (stranded.clone(), of_stranded(stranded));
+            self.find(known.next(|known| known == stranded, make), Duration::ZERO, now);
+        }
+        known.end();
+        self.stranded = known;
+    }
+}
+
+impl Problem {
+    fn of(known: &KnownProblem) -> Problem {
+        let Found { key, severity, subject, text, remedy } = &*known.found;
+        Problem {
+            kind: key.kind(),
+            severity: *severity,
+            subject: subject.clone(),
+            since: known.since,
+            text: text.clone(),
+            remedy: remedy.clone(),
+        }
+    }
 }
 
 /// Returns the problems of links that are down and are in one list and not in another.
@@ -251,15 +378,12 @@ fn links_down<'a>(problems: &'a [Problem], other: &[Problem]) -> impl Iterator<I
     problems.iter().filter(of_links).filter(move |problem| !known.contains(&problem.subject.pair))
 }
 
-/// Returns a problem for each thing that a source lacks.
-pub(crate) fn of_sources(status: &Status) -> Vec<Found> {
-    let sources = status.sources.iter();
-    let lacks = sources.flat_map(|(&source, status)| {
-        let failed = status.result.as_ref().err().map(|lack| (lack, failure(source)));
-        let limits = status.limits.iter().map(|lack| (lack, Severity::Notice));
-        failed.into_iter().chain(limits).map(move |(lack, severity)| of_source(source, lack, severity))
-    });
-    lacks.collect()
+/// A thing that a source lacks.
+#[derive(Debug)]
+struct SourceLack {
+    source: Source,
+    severity: Severity,
+    lack: Lack,
 }
 
 /// Returns the severity of a source's failure: without links and counters nothing is shown.
@@ -270,29 +394,30 @@ fn failure(source: Source) -> Severity {
     }
 }
 
-fn of_source(source: Source, lack: &Lack, severity: Severity) -> Found {
-    Found {
-        key: ProblemKey::Source(source, lack.clone()),
-        severity,
-        subject: Subject { source: Some(source), ..Subject::default() },
-        text: format!("{}: {}", source.as_str(), lack.what),
-        remedy: lack.reason.remedy(source).unwrap_or_default().to_owned(),
+impl SourceLack {
+    fn found(&self) -> Found {
+        let SourceLack { source, severity, lack } = self;
+        Found {
+            key: ProblemKey::Source(*source, lack.clone()),
+            severity: *severity,
+            subject: Subject { source: Some(*source), ..Subject::default() },
+            text: format!("{}: {}", source.as_str(), lack.what),
+            remedy: lack.reason.remedy(*source).unwrap_or_default().to_owned(),
+        }
     }
 }
 
-/// Returns a problem for each member that is not in the namespace that it was to share.
-pub(crate) fn of_stranded<'a>(stranded: impl Iterator<Item = &'a Stranded>) -> Vec<Found> {
-    let found = stranded.map(|stranded| {
-        let (text, remedy) = stranded.parts();
-        Found {
-            key: ProblemKey::Workload(ProblemKind::StaleMember, stranded.member.id.clone()),
-            severity: Severity::Critical,
-            subject: Subject::workload(&stranded.member),
-            text,
-            remedy,
-        }
-    });
-    found.collect()
+/// Returns the problem of a member that is not in the namespace that it was to share.
+fn of_stranded(stranded: &Stranded) -> Found {
+    let (text, remedy) = stranded.parts();
+    let Workload { runtime, id, .. } = &stranded.member;
+    Found {
+        key: ProblemKey::Workload(ProblemKind::StaleMember, *runtime, id.clone()),
+        severity: Severity::Critical,
+        subject: Subject::workload(&stranded.member),
+        text,
+        remedy,
+    }
 }
 
 #[cfg(test)]

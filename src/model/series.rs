@@ -2,7 +2,10 @@
 //! summed in the overflow.
 
 /// The number of series of one port in [`/metrics`](crate::exposition::families::FAMILIES).
-pub(crate) const OF_A_PORT: usize = 10;
+pub(crate) const OF_A_PORT: usize = 11;
+
+/// The number of these that are counters, which `--device.metrics=state` leaves out.
+pub(crate) const COUNTERS_OF_A_PORT: usize = 6;
 
 /// The number of series of the queue discipline of one port.
 pub(crate) const OF_A_QUEUE: usize = 4;
@@ -13,8 +16,9 @@ pub(crate) const OF_A_LABEL_SET: usize = 10;
 /// The number of series of one network.
 pub(crate) const OF_A_NETWORK: usize = 4;
 
-/// The number of info series of one workload or member.
-pub(crate) const OF_AN_INFO: usize = 1;
+/// The number of series of information on one workload or member: that it is there, how often it was started,
+/// and when a workload was started, or whether a member is stranded.
+pub(crate) const OF_AN_INFO: usize = 3;
 
 /// The number of series of one link in /metrics/cadvisor.
 pub(crate) const OF_A_CADVISOR_LINK: usize = 8;
@@ -22,7 +26,7 @@ pub(crate) const OF_A_CADVISOR_LINK: usize = 8;
 /// The label value under which the overflow is shown.
 pub(crate) const OTHER: &str = "other";
 
-/// The default limit on series: enough for some 9,500 pairs, each with a container of its own.
+/// The default limit on series: enough for some 8,300 pairs, each with a container of its own.
 pub const USUAL: usize = 200_000;
 
 /// The default limit on the interfaces of one workload that are shown one by one.
@@ -43,6 +47,11 @@ impl Default for OutputLimits {
     fn default() -> OutputLimits {
         OutputLimits { series: USUAL, interfaces: USUAL_INTERFACES, history: true }
     }
+}
+
+/// Returns the number of series of one port, with its counters or without.
+pub(crate) fn of_a_port(has_counters: bool) -> usize {
+    if has_counters { OF_A_PORT } else { OF_A_PORT - COUNTERS_OF_A_PORT }
 }
 
 /// Networks take at most one series in this many.

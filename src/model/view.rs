@@ -7,9 +7,10 @@ use super::link::{Counters, End, Errors, Link, Master, Name};
 use super::lives::Restarts;
 use super::pairing::{EndState, Role};
 use super::peak::Rates;
-use super::problems::Problem;
+use super::problems::{Problem, ProblemCounts};
 use super::queues::QueueReading;
 use super::recent_events::RecentEvent;
+use super::starts::WorkloadName;
 use super::workload::{ContainerNetwork, ContainerState, Runtime, Started, Workload};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -64,10 +65,14 @@ pub struct ReadForScrapes {
 pub struct Condition {
     /// The problems of the host, the most severe first.
     pub problems: Arc<Vec<Problem>>,
+    /// The number of problems of each kind, those included that the list has no room for.
+    pub problem_counts: ProblemCounts,
     /// The containers without a veth of their own.
     pub vethless: Arc<Vec<ShownVethless>>,
     /// The containers that were restarted.
     pub restarts: Arc<Vec<Restarts>>,
+    /// The number of starts of each of `lives.starts` of the scene.
+    pub starts: Arc<Vec<u64>>,
     /// The last events, the oldest first.
     pub events: Arc<VecDeque<Arc<RecentEvent>>>,
 }
@@ -174,12 +179,12 @@ pub struct Scene {
     pub single: Vec<(Arc<ShownSide>, EndState)>,
     /// Label sets of the workloads' totals, sorted.
     pub workloads: Vec<Arc<LabelSet>>,
-    /// The time at which the total of each of `workloads` began, as the state machine's time.
-    pub workloads_begun: Vec<Duration>,
     /// Labels of the networks' totals, sorted.
     pub networks: Vec<Arc<NetworkLabels>>,
-    /// The time at which the total of each of `networks` began, as the state machine's time.
-    pub networks_begun: Vec<Duration>,
+    /// The times at which the totals began.
+    pub begun: TotalsBegun,
+    /// The workloads with starts that are counted, and the members that are stranded.
+    pub lives: ShownLives,
     /// The workloads that have a pair, with their members; sorted.
     pub ownerships: Vec<Arc<Ownership>>,
     /// True if the host has pods, or may have some. The labels that name a container are then written even
@@ -192,6 +197,26 @@ pub struct Scene {
     pub ends: BTreeMap<EndState, usize>,
     /// The state of the overflow.
     pub overflow: ShownOverflow,
+}
+
+/// The times at which totals began, as the state machine's times.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TotalsBegun {
+    /// The time of each of [`Scene::workloads`].
+    pub workloads: Vec<Duration>,
+    /// The time of each of [`Scene::networks`].
+    pub networks: Vec<Duration>,
+    /// The time of each of [`ShownLives::starts`].
+    pub starts: Vec<Duration>,
+}
+
+/// The workloads with starts that are counted, and the members that are stranded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownLives {
+    /// The names of workloads, sorted; those that are gone stay for the retention.
+    pub starts: Vec<Arc<WorkloadName>>,
+    /// The members that are not in the namespace that they were to share.
+    pub stranded: Vec<Workload>,
 }
 
 /// The contents of the overflow, now or earlier.

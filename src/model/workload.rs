@@ -98,6 +98,11 @@ impl Workload {
         if !self.pod.is_empty() && self.name.is_empty() { "" } else { &self.image }
     }
 
+    /// Returns the values of the labels `container`, `namespace` and `pod`.
+    pub fn names(&self) -> [&str; 3] {
+        [&self.name, &self.namespace, &self.pod]
+    }
+
     /// Returns the workload's name in one word: `NAMESPACE/POD` for a pod, `NAMESPACE/POD/CONTAINER` for
     /// one of its containers, else the name.
     pub fn title(&self) -> String {

@@ -39,6 +39,8 @@ pub struct MetricsOptions {
     pub max_requests: usize,
     /// True if OpenMetrics has the time at which each total began.
     pub created: bool,
+    /// False if `veth_device_*` is without the counters of ports.
+    pub device_counters: bool,
 }
 
 /// Answers from what the collector knows: the metrics, and the pairs for the API.
@@ -93,6 +95,7 @@ struct Writer {
     /// The scene that `layouts` and `texts` belong to.
     scene: Option<Arc<Scene>>,
     layouts: Layouts,
+    device_counters: bool,
     texts: Vec<(Kind, Arc<Exposition>)>,
     own: OwnTexts,
     versions: Versions,
@@ -219,6 +222,7 @@ impl SharedTexts {
             readers: Readers::default(),
             scene: None,
             layouts: Layouts::default(),
+            device_counters: options.device_counters,
             texts: Vec::new(),
             own: OwnTexts::default(),
             versions: Versions::default(),
@@ -265,8 +269,8 @@ impl Writer {
         if let Some((_, text)) = self.own.texts.iter().find(|(known, _)| *known == format) {
             return Arc::clone(text);
         }
-        let scene = lease.snapshot.view.as_ref().map(|view| &*view.scene);
-        let text: Arc<str> = own_text(&self.telemetry.gather(&lease.snapshot.status, scene), format).into();
+        let view = lease.snapshot.view.as_ref();
+        let text: Arc<str> = own_text(&self.telemetry.gather(&lease.snapshot.status, view), format).into();
         self.own.texts.push((format, Arc::clone(&text)));
         text
     }
@@ -287,7 +291,8 @@ impl Writer {
         let scene = self.scene.as_deref().unwrap_or(&empty);
         let (layout, style): (Arc<dyn Layout>, _) = match kind {
             Kind::Metrics(style) => {
-                let veths = self.layouts.veths.get_or_insert_with(|| Arc::new(VethTables::of(scene)));
+                let tables = || VethTables::of(scene).with_device_counters(self.device_counters);
+                let veths = self.layouts.veths.get_or_insert_with(|| Arc::new(tables()));
                 (Arc::clone(veths) as _, style)
             }
             Kind::Cadvisor | Kind::Pairs(_) => {

@@ -118,3 +118,122 @@ fn a_container_that_crashes_again_and_again_is_a_problem_with_its_restarts_and_a
     let told = events_of(&exporter, steady.name());
     assert_eq!(told.iter().filter(|event| event.starts_with("restarted: ")).count(), 4, "{told:#?}");
 }
+
+fn starts(exporter: &Exporter, name: &str) -> Option<f64> {
+    exporter.metrics().value("veth_container_starts_total", &[("runtime", "docker"), ("container", name)])
+}
+
+/// Waits until a container has so many starts, and sees that no further one is counted within a second.
+fn wait_for_starts(exporter: &Exporter, name: &str, wanted: f64) {
+    let count = || match starts(exporter, name) {
+        Some(count) if count == wanted => Ok(()),
+        other => Err(format!("{other:?}, not {wanted}")),
+    };
+    wait_for(SOON, &format!("{name} was started {wanted} times"), count);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(count(), Ok(()), "{name}, a second later");
+}
+
+#[test]
+fn every_start_of_a_container_counts_once_and_nothing_else_does() {
+    needs_engine!();
+    let engine = DockerEngine::get();
+    let [network, other] = ["starts", "others"].map(|name| engine.network(name));
+    let arguments = ["--network", network.name()];
+    let web = engine.run_idle("web", &arguments);
+    let exporter = Exporter::for_engine(engine, &["--collector.interval", "200ms"]);
+    exporter.wait_ready();
+    wait_for_starts(&exporter, web.name(), 0.0);
+    let time =
+        |name: &str| exporter.metrics().value("veth_container_start_time_seconds", &[("container", name)]);
+    let engines_time = |name: &str| -> f64 {
+        let started = engine.docker(&["inspect", "-f", "{{.State.StartedAt}}", name]);
+        let mut date = std::process::Command::new("date");
+        lab::succeed(date.args(["-d", &started, "+%s"])).trim().parse().unwrap()
+    };
+    assert_eq!(time(web.name()), Some(engines_time(web.name())));
+    // A restart, and a stop with a start.
+    engine.docker(&["restart", "-t", "0", web.name()]);
+    wait_for_starts(&exporter, web.name(), 1.0);
+    wait_for(SOON, "the time is that of the restart", || {
+        let (told, wanted) = (time(web.name()), engines_time(web.name()));
+        if told == Some(wanted) { Ok(()) } else { Err(format!("{told:?}, not {wanted}")) }
+    });
+    engine.docker(&["stop", "-t", "0", web.name()]);
+    engine.docker(&["start", web.name()]);
+    wait_for_starts(&exporter, web.name(), 2.0);
+    // What is no start.
+    engine.docker(&["pause", web.name()]);
+    engine.docker(&["unpause", web.name()]);
+    engine.docker(&["network", "connect", other.name(), web.name()]);
+    engine.docker(&["network", "disconnect", network.name(), web.name()]);
+    engine.docker(&["network", "connect", network.name(), web.name()]);
+    wait_for_starts(&exporter, web.name(), 2.0);
+    // Another name, and back: the name that it had for a while has none.
+    let (name, renamed) = (web.name().to_owned(), format!("{}-renamed", web.name()));
+    engine.docker(&["rename", &name, &renamed]);
+    wait_for_starts(&exporter, &renamed, 0.0);
+    assert_eq!(starts(&exporter, &name), Some(2.0), "it stays for the retention");
+    engine.docker(&["rename", &renamed, &name]);
+    wait_for_starts(&exporter, &name, 2.0);
+    // Recreated as Compose does it: another container under the same name.
+    drop(web);
+    let web = engine.run_as(&name, &arguments, &["sleep", "1000"]);
+    wait_for_starts(&exporter, web.name(), 3.0);
+    // A container that comes while the exporter runs, without a veth as well.
+    for arguments in [&arguments[..], &["--network", "none"], &["--network", "host"]] {
+        let new = engine.run_idle("new", arguments);
+        wait_for_starts(&exporter, new.name(), 1.0);
+    }
+}
+
+#[test]
+fn a_crash_loop_has_as_many_starts_as_its_engine_counts() {
+    needs_engine!();
+    let engine = DockerEngine::get();
+    let network = engine.network("loop");
+    let exporter = Exporter::for_engine(engine, &["--collector.interval", "200ms"]);
+    exporter.wait_ready();
+    let arguments = ["--restart", "on-failure:5", "--network", network.name()];
+    let crashing = engine.run("crashing", &arguments, &["sh", "-c", "sleep 0.3; exit 3"]);
+    let counted = || -> u64 {
+        engine.docker(&["inspect", "-f", "{{.RestartCount}}", crashing.name()]).parse().unwrap()
+    };
+    wait_for(LOOPED, "the engine has given up", || {
+        let state = engine.docker(&["inspect", "-f", "{{.State.Status}} {{.RestartCount}}", crashing.name()]);
+        if state == "exited 5" { Ok(()) } else { Err(state) }
+    });
+    // The first start, and every further one.
+    wait_for_starts(&exporter, crashing.name(), 1.0 + counted() as f64);
+    let kind = |kind: &str| {
+        let labels = [("container", crashing.name()), ("kind", kind)];
+        exporter.metrics().value("veth_container_problems", &labels)
+    };
+    assert_eq!(kind("crash_loop"), Some(1.0), "{}", exporter.metrics().text);
+    assert!(exporter.metrics().value("veth_exporter_problems", &[("kind", "crash_loop")]).unwrap() >= 1.0);
+}
+
+#[test]
+fn a_member_is_stale_while_it_is_not_in_the_namespace_that_it_was_to_share() {
+    needs_engine!();
+    let engine = DockerEngine::get();
+    let network = engine.network("stale");
+    let vpn = engine.run_idle("vpn", &["--network", network.name()]);
+    let member = engine.run_idle("member", &["--network", &format!("container:{}", vpn.name())]);
+    let exporter = Exporter::for_engine(engine, &["--collector.interval", "200ms"]);
+    exporter.wait_ready();
+    let wait_for_value = |wanted: f64| {
+        exporter.wait_for(SOON, &format!("the member's state is {wanted}"), |metrics| {
+            let labels = [("runtime", "docker"), ("container", member.name())];
+            metrics.value("veth_container_stale_member", &labels).filter(|value| *value == wanted)
+        })
+    };
+    wait_for_value(0.0);
+    engine.docker(&["restart", "-t", "0", vpn.name()]);
+    wait_for_value(1.0);
+    let labels = [("container", member.name()), ("kind", "stale_member")];
+    exporter.wait_for(SOON, "it is a problem", |metrics| metrics.value("veth_container_problems", &labels));
+    engine.docker(&["restart", "-t", "0", member.name()]);
+    wait_for_value(0.0);
+    assert_eq!(starts(&exporter, member.name()), Some(1.0), "a member has starts of its own");
+}

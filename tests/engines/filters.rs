@@ -88,6 +88,7 @@ fn a_device_filter_and_device_metrics_hide_devices_and_nothing_else() {
         (&["--device.exclude", "veth"], vec![r"v\\two", "veth-one"]),
         (&["--device.exclude", ".*one"], vec![r"v\\two"]),
         (&["--device.metrics=false"], vec![]),
+        (&["--device.metrics=state", "--device.exclude", ".*one"], vec![r"v\\two"]),
         (&["--device.metrics=true"], vec![r"v\\two", "veth-one"]),
     ] {
         let metrics = start(flags);

@@ -16,6 +16,7 @@ mod field;
 mod http;
 mod ledger;
 mod limits;
+mod lives;
 mod names;
 mod pairs;
 mod privileges;

@@ -7,12 +7,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lab::{Exporter, Exposition, Netns, checkout, describe, empty_folder, folder, succeed, wait_for};
 use veth_exporter::testing::exposition::families::{FAMILIES, Series, Type};
 use veth_exporter::testing::exposition::telemetry::Telemetry;
-use veth_exporter::testing::model::view::{Scene, Source, SourceStatus, Status};
+use veth_exporter::testing::model::problems::{Problem, ProblemKind, Severity, Subject};
+use veth_exporter::testing::model::view::{Condition, Scene, Source, SourceStatus, Status, View};
 use veth_exporter::testing::model::workload::Runtime;
 
 /// Every page, with its text.
@@ -38,7 +40,12 @@ fn word(kind: Type) -> &'static str {
 
 fn labels(series: Series) -> String {
     match series {
-        Series::DeviceCounter(_) | Series::DeviceState(_) => format!("`device`, `netns`, {WORKLOAD}"),
+        Series::Starts | Series::StartTime | Series::StaleMember => {
+            "`runtime`, `container`, `namespace`, `pod`".to_owned()
+        }
+        Series::DeviceCounter(_) | Series::DeviceState(_) | Series::PeerState(_) => {
+            format!("`device`, `netns`, {WORKLOAD}")
+        }
         Series::DeviceInfo => format!(
             "`device`, `netns`, {WORKLOAD}, `ifindex`, `peer_ifindex`, `peer_netns`, `bridge`, `kind`, `master`, \
              `master_kind`, `address`, `peer_address`, `container_id`, `image`"
@@ -71,7 +78,18 @@ fn telemetry() -> Vec<(String, String, String, String)> {
         engine_requests: [((Runtime::Docker, "containers"), 1)].into(),
         ..Status::default()
     };
-    let families = Telemetry::new(&SANDBOX).unwrap().gather(&status, Some(&Scene::default()));
+    let subject = Subject { runtime: Some(Runtime::Docker), ..Subject::default() };
+    let problem = Problem {
+        kind: ProblemKind::Drops,
+        severity: Severity::Notice,
+        subject,
+        since: Duration::ZERO,
+        text: String::new(),
+        remedy: String::new(),
+    };
+    let condition = Condition { problems: Arc::new(vec![problem]), ..Condition::default() };
+    let view = View { scene: Scene { pods: true, ..Scene::default() }.into(), condition, ..View::default() };
+    let families = Telemetry::new(&SANDBOX).unwrap().gather(&status, Some(&view));
     let families = families.iter().map(|family| {
         let metrics = family.get_metric();
         let names: BTreeSet<&str> =
@@ -81,6 +99,44 @@ fn telemetry() -> Vec<(String, String, String, String)> {
         (family.name().to_owned(), kind, names.join(", "), family.help().to_owned())
     });
     families.collect()
+}
+
+/// The number of series of a thing, by `--device.metrics`: true, state, false.
+fn counted(is_of: impl Fn(Series) -> bool) -> [usize; 3] {
+    let of = |left_out: fn(Series) -> bool| {
+        FAMILIES.iter().filter(|family| is_of(family.series) && !left_out(family.series)).count()
+    };
+    let is_of_port = |series: Series| {
+        matches!(
+            series,
+            Series::DeviceCounter(_) | Series::DeviceState(_) | Series::PeerState(_) | Series::DeviceInfo
+        )
+    };
+    [of(|_| false), of(|series| matches!(series, Series::DeviceCounter(_))), of(is_of_port)]
+}
+
+/// What a pair with a container behind it takes, by `--device.metrics`.
+fn series_by_flag() -> String {
+    let mut text = String::from(
+        "\n## Series by flag\n\nThe series of a pair that joins the host and a workload, by `--device.metrics`. A member of a workload has three series more, a network \
+         four; peaks are there while there are any.\n\n| series of | `true` | `state` | `false` |\n|---|---|---|---|\n",
+    );
+    let port = counted(|series| {
+        matches!(
+            series,
+            Series::DeviceCounter(_) | Series::DeviceState(_) | Series::PeerState(_) | Series::DeviceInfo
+        )
+    });
+    let interface = counted(|series| matches!(series, Series::Workload(_) | Series::Peak(_)));
+    let workload =
+        counted(|series| matches!(series, Series::WorkloadInfo | Series::Starts | Series::StartTime));
+    let rows =
+        [("its port", port), ("each interface of its workload", interface), ("its workload", workload)];
+    let all: Vec<usize> = (0..3).map(|flag| rows.iter().map(|(_, counts)| counts[flag]).sum()).collect();
+    for (name, [all, state, none]) in rows.into_iter().chain([("all together", [all[0], all[1], all[2]])]) {
+        writeln!(text, "| {name} | {all} | {state} | {none} |").unwrap();
+    }
+    text
 }
 
 fn list_of_metrics() -> String {
@@ -94,6 +150,7 @@ fn list_of_metrics() -> String {
         let (name, kind, labels) = (family.name, word(family.kind), labels(family.series));
         writeln!(page, "| `{name}` | {kind} | {labels} | {} |", family.help).unwrap();
     }
+    page.push_str(&series_by_flag());
     page.push_str("\n## The exporter itself\n\n| family | type | labels | meaning |\n|---|---|---|---|\n");
     for (name, kind, labels, help) in telemetry() {
         writeln!(page, "| `{name}` | {kind} | {labels} | {help} |").unwrap();

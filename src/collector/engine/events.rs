@@ -220,6 +220,8 @@ async fn follow_docker(
     }
     line.opened();
     let begin = Instant::now();
+    let followed = |is_followed| Input::LivesFollowed { runtime, is_followed };
+    let _ = collector.inbox.send(Message::Input(followed(true), slots.acquire().await));
     while let Some(mut told) = watch.news().await {
         if told.containers || told.networks {
             line.tell(told.networks);
@@ -241,6 +243,7 @@ async fn follow_docker(
             return Followed::Stopped;
         }
     }
+    let _ = collector.inbox.send(Message::Input(followed(false), slots.acquire().await));
     line.ended(watch.is_subscribed() && begin.elapsed() >= WORKED);
     Followed::Ended
 }

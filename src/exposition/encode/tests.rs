@@ -52,8 +52,8 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         scene.workloads.push(Arc::new(labels));
     }
     scene.networks.push(Arc::new(NetworkLabels { runtime: Runtime::Docker, network: "front".into() }));
-    scene.workloads_begun = vec![Duration::from_millis(1_500); scene.workloads.len()];
-    scene.networks_begun = vec![Duration::ZERO; scene.networks.len()];
+    scene.begun.workloads = vec![Duration::from_millis(1_500); scene.workloads.len()];
+    scene.begun.networks = vec![Duration::ZERO; scene.networks.len()];
     let counters = Counters { receive_bytes: 7, transmit_bytes: u64::MAX, ..Counters::default() };
     let traffic = Traffic { receive: Flow { bytes: u64::MAX, ..Flow::default() }, ..Traffic::default() };
     View {
@@ -263,12 +263,16 @@ fn the_runtimes_labels_are_cleaned_as_prometheus_demands_and_hold_whatever_they_
 #[test]
 fn what_the_model_counts_as_series_of_a_port_a_label_set_and_a_network_is_in_the_table() {
     let of = |wanted: fn(&Series) -> bool| FAMILIES.iter().filter(|family| wanted(&family.series)).count();
-    let ports =
-        of(|series| matches!(series, Series::DeviceCounter(_) | Series::DeviceState(_) | Series::DeviceInfo));
-    assert_eq!(ports, series::OF_A_PORT);
+    let counters = of(|series| matches!(series, Series::DeviceCounter(_)));
+    let states =
+        of(|series| matches!(series, Series::DeviceState(_) | Series::PeerState(_) | Series::DeviceInfo));
+    assert_eq!(counters, series::COUNTERS_OF_A_PORT);
+    assert_eq!((counters + states, states), (series::of_a_port(true), series::of_a_port(false)));
     assert_eq!(of(|series| matches!(series, Series::Workload(_) | Series::Peak(_))), series::OF_A_LABEL_SET);
     assert_eq!(of(|series| matches!(series, Series::Network(_))), series::OF_A_NETWORK);
-    assert_eq!(of(|series| matches!(series, Series::WorkloadInfo)), series::OF_AN_INFO);
+    // A workload has no state of a member, and a member no time of its start.
+    let infos = of(|series| matches!(series, Series::WorkloadInfo | Series::Starts | Series::StartTime));
+    assert_eq!(infos, series::OF_AN_INFO);
     assert_eq!(of(|series| matches!(series, Series::DeviceQueue(_))), series::OF_A_QUEUE);
 }
 
@@ -319,4 +323,39 @@ fn the_ports_that_there_is_no_room_for_are_one_row_of_counters() {
     assert_eq!(lines(&text, "veth_device_receive_bytes_total").len(), 2, "{text}");
     assert!(text.lines().any(|line| line == rest), "{text}");
     assert_eq!(lines(&text, "veth_device_mtu_bytes").len(), 1, "a sum of these would mean nothing");
+}
+
+#[test]
+fn a_port_without_counters_has_its_state_and_the_mtu_of_a_peer_that_can_be_read() {
+    let mut view = view(&[(b"veth1", "web"), (b"veth2", "db")]);
+    let scene = Arc::make_mut(&mut view.scene);
+    let [port, interface] = &mut Arc::make_mut(&mut scene.pairs[0]).sides;
+    (port.link.as_mut().unwrap().mtu, interface.link.as_mut().unwrap().mtu) = (1_400, 9_000);
+    Arc::make_mut(&mut scene.pairs[1]).sides[1].link = None;
+    scene.overflow.ports = true;
+    let text = |has_counters: bool| {
+        let tables = Arc::new(VethTables::of(&view.scene).with_device_counters(has_counters));
+        Tables::with(tables).text(&view, Format::Text, EPOCH, "")
+    };
+    let (all, state) = (text(true), text(false));
+    for text in [&all, &state] {
+        let labels = r#"{device="veth1",runtime="docker",container="web",interface="eth0"}"#;
+        let lines = |family| lines(text, family);
+        assert_eq!(lines("veth_device_peer_mtu_bytes"), [format!("veth_device_peer_mtu_bytes{labels} 9000")]);
+        assert_eq!(lines("veth_device_mtu_bytes")[0], format!("veth_device_mtu_bytes{labels} 1400"));
+        assert_eq!(lines("veth_device_info").len(), 2);
+    }
+    let counters = |text: &str| {
+        text.lines()
+            .filter(|line| line.contains("veth_device_receive_") || line.contains("veth_device_transmit_"))
+            .count()
+    };
+    // A row for each port and one for the sum, and two lines of a head.
+    assert_eq!((counters(&all), counters(&state)), (6 * (3 + 2), 0));
+    let others = |text: &str| {
+        let is_other =
+            |line: &&str| !line.contains("veth_device_receive_") && !line.contains("veth_device_transmit_");
+        text.lines().filter(is_other).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(others(&all), others(&state), "nothing else is left out");
 }

@@ -14,7 +14,8 @@ use crate::model::pairing::{EndState, Role};
 use crate::model::policy::HOLD_BACK_GENERATED;
 use crate::model::problems::Found;
 use crate::model::problems::links::{self, SegmentAddress};
-use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_PORT, OF_A_QUEUE, OF_AN_INFO, Trust};
+use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_QUEUE, OF_AN_INFO, Trust, of_a_port};
+use crate::model::starts::Presence;
 use crate::model::topology::Topology;
 use crate::model::view::{Ownership, ShownPair, ShownSide};
 use crate::model::workload::Runtime;
@@ -58,10 +59,14 @@ pub(super) struct Attribution {
     sums: Sums,
     /// The number of ends in each state.
     ends: Counts<EndState>,
+    /// The owners that have come to the namespaces of pairs or have left them, since they were last taken.
+    presences: Vec<Presence>,
     /// The labels that pairs were given since they were last taken.
     named: Vec<LabelSet>,
     /// The namespaces have changed in which a process is searched for.
     unclaimed_changed: bool,
+    /// The problems of the pairs that have one address on one bridge.
+    duplicates: BTreeMap<SegmentAddress, Vec<Arc<Found>>>,
     /// The number of changes of rows that are shown.
     version: u64,
 }
@@ -89,6 +94,8 @@ pub(super) struct Sums {
     pub addresses: Counts<(SegmentAddress, End)>,
     /// The addresses that several of these pairs have.
     pub shared_addresses: BTreeSet<SegmentAddress>,
+    /// The addresses that several of these pairs have, or had, of which a pair has changed.
+    pub changed_addresses: BTreeSet<SegmentAddress>,
 }
 
 impl Sums {
@@ -107,8 +114,12 @@ struct AttributedPair {
     until: Option<Duration>,
     placement: ShownIn,
     waits: Waits,
-    /// The owners at its ends that the user wants to see.
-    ownerships: Vec<Arc<Ownership>>,
+    /// The owners at its ends that the user wants to see, each with its namespace.
+    ownerships: Vec<(NetnsId, Arc<Ownership>)>,
+    /// The time at which the pair was first seen with its present ends.
+    arrived: Duration,
+    /// The problems that its own links show.
+    problems: Vec<Arc<Found>>,
 }
 
 /// The place in which a pair is shown.
@@ -131,6 +142,19 @@ struct Waits {
     unclaimed: Vec<NetnsId>,
     /// The namespace to read at ticks.
     read: Option<u32>,
+}
+
+impl AttributedPair {
+    /// Returns the owners at the ends of a pair that is shown: they are there, or have left.
+    fn presences(&self, is_there: bool) -> impl Iterator<Item = Presence> {
+        let shown = self.ownerships.iter().filter(|_| self.placement == ShownIn::Listed);
+        shown.map(move |(netns, ownership)| Presence {
+            netns: *netns,
+            ownership: Arc::clone(ownership),
+            arrived: self.arrived,
+            is_there,
+        })
+    }
 }
 
 impl Attribution {
@@ -174,6 +198,11 @@ impl Attribution {
         std::mem::take(&mut self.named)
     }
 
+    /// Returns the owners that have come to the namespaces of pairs or have left them, since the last call.
+    pub(super) fn take_presences(&mut self) -> Vec<Presence> {
+        std::mem::take(&mut self.presences)
+    }
+
     /// Returns true if a runtime is to be asked at this time because of a pair without a name.
     pub(super) fn asks_runtimes(&self, now: Duration) -> bool {
         self.waiting_rows().any(|row| row.waits.young.is_some_and(|until| now < until))
@@ -205,15 +234,19 @@ impl Attribution {
         Some(&row.shown)
     }
 
-    /// Returns the problems that links of pairs show.
-    pub(super) fn problems(&self) -> Vec<Found> {
-        let Sums { troubled, shared_addresses, .. } = &self.sums;
-        let own = troubled.keys().filter_map(|&first| self.shown(first)).flat_map(links::of_pair);
-        let shared = shared_addresses.iter().flat_map(|&address| {
+    /// Passes on the problems that links of pairs show: each is the same allocation until its text changes.
+    pub(super) fn each_problem(&mut self, mut take: impl FnMut(&Arc<Found>)) {
+        while let Some(address) = self.sums.changed_addresses.pop_first() {
             let pairs = self.sums.with_address(address).filter_map(|first| self.shown(first));
-            links::of_address(address, &pairs.collect::<Vec<_>>())
-        });
-        own.chain(shared).collect()
+            let found = links::of_address(address, &pairs.collect::<Vec<_>>());
+            match self.sums.shared_addresses.contains(&address) {
+                true => self.duplicates.insert(address, found.into_iter().map(Arc::new).collect()),
+                false => self.duplicates.remove(&address),
+            };
+        }
+        let rows = self.sums.troubled.keys().filter_map(|first| self.rows.get(first));
+        rows.flat_map(|row| &row.problems).for_each(&mut take);
+        self.duplicates.values().flatten().for_each(take);
     }
 
     /// Returns the ends without a pair, in order, with the reason.
@@ -225,6 +258,7 @@ impl Attribution {
     pub(super) fn remove(&mut self, first: End) {
         if let Some(row) = self.rows.remove(&first) {
             self.count(first, &row, false);
+            self.presences.extend(row.presences(false));
             self.version += 1;
         }
     }
@@ -279,7 +313,8 @@ impl Attribution {
                 if wanted || carried_by_network(&shown) {
                     waits.read = read_for(&shown);
                 }
-                Booking::To(labels, cost(&shown, context.owners))
+                let has_counters = !context.config.filter.no_device_counters;
+                Booking::To(labels, cost(&shown, context.owners, has_counters))
             }
         };
         let booked = matches!(booking, Booking::To(..));
@@ -290,15 +325,20 @@ impl Attribution {
         if let Some(ends) = ledger.in_transit_until(account).filter(|ends| *ends > now) {
             until = Some(until.map_or(ends, |until| until.min(ends)));
         }
-        let shown = match self.rows.get(&ends[0]) {
-            Some(row) if *row.shown == shown => Arc::clone(&row.shown),
-            _ => Arc::new(shown),
+        let (shown, problems) = match self.rows.get(&ends[0]) {
+            Some(row) if *row.shown == shown => (Arc::clone(&row.shown), row.problems.clone()),
+            _ => {
+                let problems = links::of_pair(&shown).into_iter().map(Arc::new).collect();
+                (Arc::new(shown), problems)
+            }
         };
         let filter = &context.config.filter;
-        let ownerships = shown.sides.iter().filter_map(|side| side.ownership.as_ref());
-        let ownerships =
-            ownerships.filter(|ownership| filter.shows_owner(&ownership.owner)).cloned().collect();
-        let row = AttributedPair { shown, account, until, placement, waits, ownerships };
+        let ownerships = shown.sides.iter().filter_map(|side| {
+            let ownership = side.ownership.as_ref().filter(|known| filter.shows_owner(&known.owner))?;
+            Some((side.end.netns, Arc::clone(ownership)))
+        });
+        let ownerships = ownerships.collect();
+        let row = AttributedPair { shown, account, until, placement, waits, ownerships, arrived, problems };
         match ledger.is_refused(account) {
             true => _ = self.refused.insert(ends[0]),
             false => _ = self.refused.remove(&ends[0]),
@@ -316,7 +356,7 @@ impl Attribution {
         let same = before.as_ref().zip(row).is_some_and(|(a, b)| {
             Arc::ptr_eq(&a.shown, &b.shown) && a.placement == b.placement && a.account == b.account
         });
-        if let Some(until) = before.and_then(|before| before.until) {
+        if let Some(until) = before.as_ref().and_then(|before| before.until) {
             self.deadlines.remove(&(until, first));
         }
         if let Some(row) = row {
@@ -328,6 +368,18 @@ impl Attribution {
         }
         if !same {
             self.version += 1;
+        }
+        self.change_presences(before.as_ref(), first);
+    }
+
+    /// Notes which owners have come with a row, and which have left with the row before.
+    fn change_presences(&mut self, before: Option<&AttributedPair>, first: End) {
+        let Some(row) = self.rows.get(&first) else { return };
+        let is_same = before
+            .is_some_and(|before| before.placement == row.placement && before.ownerships == row.ownerships);
+        if !is_same {
+            self.presences.extend(row.presences(true));
+            self.presences.extend(before.into_iter().flat_map(|before| before.presences(false)));
         }
     }
 
@@ -345,13 +397,16 @@ impl Attribution {
             ShownIn::Overflow => step(&mut sums.summed, 1),
             ShownIn::Listed => {
                 let ports = row.shown.ports().filter(|(_, port, _)| port.link.is_some() && !port.hidden);
-                sums.troubled.change(first, usize::from(links::is_troubled(&row.shown)), there);
+                sums.troubled.change(first, usize::from(!row.problems.is_empty()), there);
                 if let Some(address) = links::segment_address(&row.shown) {
                     sums.addresses.change((address, first), 1, there);
                     let is_shared = sums.with_address(address).nth(1).is_some();
-                    match is_shared {
-                        true => _ = sums.shared_addresses.insert(address),
-                        false => _ = sums.shared_addresses.remove(&address),
+                    let was_shared = match is_shared {
+                        true => !sums.shared_addresses.insert(address),
+                        false => sums.shared_addresses.remove(&address),
+                    };
+                    if is_shared || was_shared {
+                        sums.changed_addresses.insert(address);
                     }
                 }
                 for (ifindex, _) in row.shown.ports().filter_map(|(_, port, _)| port.queue()) {
@@ -359,7 +414,7 @@ impl Attribution {
                 }
                 step(&mut sums.ports, ports.count());
                 step(&mut sums.containers, row.shown.sides.iter().filter(is_container).count());
-                for ownership in &row.ownerships {
+                for (_, ownership) in &row.ownerships {
                     let before = sums.ownerships.get(ownership);
                     sums.ownerships.change(Arc::clone(ownership), 1, there);
                     if (before == 0) != (sums.ownerships.get(ownership) == 0) {
@@ -441,8 +496,8 @@ fn decide(
     }
 }
 
-/// Returns what it takes to show a pair by itself.
-fn cost(pair: &ShownPair, owners: &Owners) -> SeriesCost {
+/// Returns what it takes to show a pair by itself, with the counters of its ports or without.
+fn cost(pair: &ShownPair, owners: &Owners, has_counters: bool) -> SeriesCost {
     let rows = pair.sides.each_ref().map(|side| match side.role {
         Role::Port if side.link.is_some() && !side.hidden => RowKind::Port,
         Role::Interface if is_container(&side) => RowKind::Container,
@@ -450,7 +505,7 @@ fn cost(pair: &ShownPair, owners: &Owners) -> SeriesCost {
     });
     let count = |row| rows.iter().filter(|&&other| other == row).count();
     let queues = pair.ports().filter(|(_, port, _)| port.queue().is_some()).count();
-    let of_ports = OF_A_PORT * count(RowKind::Port) + OF_A_QUEUE * queues;
+    let of_ports = of_a_port(has_counters) * count(RowKind::Port) + OF_A_QUEUE * queues;
     let shown = || pair.sides.iter().filter(|side| !side.hidden);
     let infos =
         shown().filter_map(|side| side.ownership.as_ref()).map(|ownership| 1 + ownership.members.len());

@@ -88,6 +88,13 @@ pub enum Input {
     },
     /// Starts and ends of containers, in the order in which their engine reports them.
     Lives(Vec<LifeChange>),
+    /// The starts and ends of an engine's containers are reported from now on, or no longer.
+    LivesFollowed {
+        /// The runtime of the engine.
+        runtime: Runtime,
+        /// False if the stream of events has ended.
+        is_followed: bool,
+    },
     /// The counters of the host's links.
     Samples {
         /// The answer, or why there is none.

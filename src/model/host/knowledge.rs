@@ -21,6 +21,7 @@ use crate::model::ledger::{LabelSet, Ledger, OwnerHint, SeriesLimits, Unattribut
 use crate::model::link::{End, Link, Name, NetnsId};
 use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState, generator, is_generated_name};
 use crate::model::policy::{EVALUATE_AT_LEAST, EVALUATE_AT_MOST, EVALUATE_IN_DOUBT, KEPT_UNATTRIBUTED};
+use crate::model::starts::Starts;
 use crate::model::topology::{Settled, Topology};
 use crate::model::workload::{Expected, Runtime, Workload};
 use std::collections::BTreeSet;
@@ -36,6 +37,7 @@ pub(super) struct Knowledge {
     pub searching: Searching,
     pub ledger: Ledger,
     pub absent_engines: AbsentEngines,
+    pub starts: Starts,
 }
 
 /// The result of an evaluation.
@@ -58,6 +60,7 @@ impl Knowledge {
             searching: Searching::default(),
             ledger: Ledger::default(),
             absent_engines: AbsentEngines::default(),
+            starts: Starts::default(),
         }
     }
 
@@ -93,6 +96,7 @@ impl Knowledge {
             self.ledger.take_freed();
         }
         self.book_late(config, now);
+        self.starts.evaluate(self.attribution.take_presences(), started, config.retention, now);
         Evaluated { settled, changed }
     }
 

@@ -46,6 +46,7 @@ impl Host {
         assert_eq!(shown.dropping, twin.dropping, "after {text} at {now:?}");
         assert_eq!(shown.condition.problems, twin.condition.problems, "after {text} at {now:?}");
         assert_eq!(shown.condition.vethless, twin.condition.vethless, "after {text} at {now:?}");
+        assert_eq!(shown.condition.starts, twin.condition.starts, "after {text} at {now:?}");
         assert_eq!(shown.condition.restarts, twin.condition.restarts, "after {text} at {now:?}");
         assert_eq!(shown.stranded, twin.stranded, "after {text} at {now:?}");
         assert_eq!(shown.for_scrapes, twin.for_scrapes, "after {text} at {now:?}");

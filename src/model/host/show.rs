@@ -7,11 +7,13 @@ use crate::model::ledger::{AccountId, Dropping, TotalId};
 use crate::model::link::{Counters, End, Errors};
 use crate::model::queues::LastQueues;
 use crate::model::series::{
-    self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_A_QUEUE, OF_AN_INFO,
+    self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_QUEUE, OF_AN_INFO, of_a_port,
 };
 use crate::model::view::{
-    DropRates, OtherLink, PairTotal, ReadForScrapes, Scene, SeriesStatus, ShownOverflow, View,
+    DropRates, OtherLink, PairTotal, ReadForScrapes, Scene, SeriesStatus, ShownLives, ShownOverflow,
+    TotalsBegun, View,
 };
+use crate::model::workload::Workload;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub(super) struct Presentation {
     others_version: u64,
     /// The queue disciplines of ports, as last read.
     pub queues: LastQueues,
+    /// The members that are stranded, and that the user's filter shows.
+    stranded: Vec<Workload>,
     /// There are pods here, or a source that would report them: from then on [`Scene::pods`] is true.
     pods: bool,
 }
@@ -50,6 +54,8 @@ struct SceneVersion {
     rows: u64,
     totals: u64,
     others: u64,
+    starts: u64,
+    stranded: u64,
     pods: bool,
     overflow: (bool, bool),
 }
@@ -116,9 +122,16 @@ impl Presentation {
             pair_totals: accounts.iter().map(|&account| pair_totals(account)).collect(),
             single: known.attribution.single().map(|(side, why)| (Arc::clone(side), *why)).collect(),
             workloads: known.ledger.workloads().map(|total| Arc::clone(total.labels)).collect(),
-            workloads_begun: known.ledger.workloads().map(|total| total.begun).collect(),
             networks: networks().map(|(labels, ..)| Arc::clone(labels)).collect(),
-            networks_begun: networks().map(|(.., begun)| begun).collect(),
+            begun: TotalsBegun {
+                workloads: known.ledger.workloads().map(|total| total.begun).collect(),
+                networks: networks().map(|(.., begun)| begun).collect(),
+                starts: known.starts.names().map(|(_, begun)| begun).collect(),
+            },
+            lives: ShownLives {
+                starts: known.starts.names().map(|(name, _)| Arc::clone(name)).collect(),
+                stranded: self.stranded.clone(),
+            },
             ownerships: ownerships.cloned().collect(),
             pods: self.built_from.pods,
             others: self.listed_others().cloned().collect(),
@@ -162,9 +175,15 @@ impl Presentation {
             rows: known.attribution.version(),
             totals: known.ledger.version(),
             others: self.others_version,
+            starts: known.starts.version(),
+            stranded: known.owners.stranded_version(),
             pods: self.pods || config.pods,
             overflow: (overflow.ports.is_some(), overflow.containers.is_some()),
         };
+        if self.built_from.stranded != version.stranded {
+            let members = known.owners.stranded().map(|stranded| &stranded.member);
+            self.stranded = members.filter(|member| config.filter.shows_owner(member)).cloned().collect();
+        }
         if self.built_from != version {
             self.built_from = version;
             self.scene.take();
@@ -175,7 +194,7 @@ impl Presentation {
         let left_out = self.others.len() - self.listed_others.len();
         SeriesStatus {
             limit: config.limits.series,
-            shown: sums.ports * OF_A_PORT
+            shown: sums.ports * of_a_port(!config.filter.no_device_counters)
                 + sums.queues.len() * OF_A_QUEUE
                 + workloads * OF_A_LABEL_SET
                 + networks * OF_A_NETWORK

@@ -233,7 +233,7 @@ impl Evidence {
     }
 
     /// Returns the containers that their engines are about to start again.
-    pub(crate) fn restarting(&self) -> impl Iterator<Item = &Workload> {
+    pub(crate) fn restarting(&self) -> impl Iterator<Item = &Workload> + Clone {
         let reported = self.sources.values().flat_map(|source| &source.vethless);
         let restarting = reported.filter(|container| container.state == ContainerState::Restarting);
         restarting.map(|container| &container.workload)

@@ -17,6 +17,8 @@ pub(super) struct StrandedMembers {
     known: BTreeMap<String, Stranded>,
     begun: Vec<Stranded>,
     ended: Vec<Stranded>,
+    /// The number of changes of `known`.
+    version: u64,
 }
 
 impl StrandedMembers {
@@ -39,6 +41,7 @@ impl StrandedMembers {
             };
         let (begun, gone) = (differ(&self.known, &before), differ(&before, &self.known));
         let targets = begun.iter().chain(&gone).map(|stranded| stranded.target.id.clone()).collect();
+        self.version += u64::from(!begun.is_empty() || !gone.is_empty());
         self.begun.extend(begun);
         self.ended.extend(gone.into_iter().filter(|stranded| !self.known.contains_key(&stranded.member.id)));
         targets
@@ -50,6 +53,11 @@ impl StrandedMembers {
         if owner.ownership.members.iter().any(is_stranded) {
             Arc::make_mut(&mut owner.ownership).members.retain(|member| !is_stranded(member));
         }
+    }
+
+    /// Returns a number that changes whenever another member is stranded, or one no longer is.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Stranded> {

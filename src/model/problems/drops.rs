@@ -1,12 +1,13 @@
 //! Pairs that drop packets now: how many, and their share of all packets.
 
-use super::{Found, ProblemKey, ProblemKind, Severity, Subject};
+use super::{Found, ProblemKey, ProblemKind, Problems, Severity, Subject};
 use crate::model::ledger::Dropping;
 use crate::model::link::End;
 use crate::model::peak::Rates;
 use crate::model::policy::DROPS_WITHIN;
 use crate::model::view::ShownPair;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Fewer dropped packets within the window are no problem: a neighbour that is not known yet costs some.
@@ -68,11 +69,18 @@ impl DropWindows {
             window.ticks.iter().any(|tick| tick.dropped != [0, 0])
         });
     }
+}
 
-    /// Returns the problems; `pair` returns a pair that is shown by its ends.
-    pub(crate) fn found<'a>(&self, pair: impl Fn([End; 2]) -> Option<&'a ShownPair>) -> Vec<Found> {
-        let found = self.windows.iter().filter_map(|(ends, window)| of_window(window, pair(*ends)?));
-        found.collect()
+impl Problems {
+    /// Takes the pairs that drop packets now; `pair` returns a pair that is shown by its ends.
+    pub(crate) fn find_drops<'a>(&mut self, pair: impl Fn([End; 2]) -> Option<&'a ShownPair>, now: Duration) {
+        let drops = std::mem::take(&mut self.drops);
+        let found = drops
+            .windows
+            .iter()
+            .filter_map(|(ends, window)| Some(Arc::new(of_window(window, pair(*ends)?)?)));
+        found.for_each(|found| self.find(&found, Duration::ZERO, now));
+        self.drops = drops;
     }
 }
 

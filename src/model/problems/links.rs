@@ -7,11 +7,6 @@ use crate::model::view::{ShownPair, ShownSide};
 /// A MAC address on a bridge: the bridge by its namespace and its name.
 pub(crate) type SegmentAddress = (NetnsId, Name, Mac);
 
-/// Returns true if a pair has a problem that its own links show.
-pub(crate) fn is_troubled(pair: &ShownPair) -> bool {
-    down(pair).is_some() || mtus(pair).is_some()
-}
-
 /// Returns the problems of a pair that its own links show.
 pub(crate) fn of_pair(pair: &ShownPair) -> Vec<Found> {
     let ends = pair.sides.each_ref().map(|side| side.end);

@@ -125,7 +125,6 @@ fn a_link_that_was_up_is_a_problem_when_it_is_down_and_one_that_never_was_is_non
         change(&mut links);
         pair.sides.iter_mut().zip(links).for_each(|(side, link)| side.link = Some(link));
         assert_eq!(told(&links::of_pair(&pair)), expected, "{what}");
-        assert_eq!(links::is_troubled(&pair), !expected.is_empty(), "{what}");
         pair.sides.swap(0, 1);
         assert_eq!(told(&links::of_pair(&pair)), expected, "{what}, the other way round");
     }
@@ -174,6 +173,13 @@ fn dropping(windows: &mut DropWindows, pair: &ShownPair, seconds: u64, (dropped,
     }
 }
 
+fn found_drops(windows: &mut DropWindows, pair: &ShownPair) -> Vec<Found> {
+    let mut problems = Problems { drops: std::mem::take(windows), ..Problems::default() };
+    problems.find_drops(|_| Some(pair), SECOND);
+    *windows = std::mem::take(&mut problems.drops);
+    problems.known.values().map(|known| (*known.found).clone()).collect()
+}
+
 #[test]
 fn drops_are_a_problem_by_their_share_of_all_packets_within_the_last_seconds() {
     let pair = pair(1, "web");
@@ -199,7 +205,7 @@ fn drops_are_a_problem_by_their_share_of_all_packets_within_the_last_seconds() {
         let remedy =
             "see whether the receiver is busy, filtered or has a smaller MTU: ip -s -d link show dev veth1";
         let expected: Vec<String> = expected.iter().map(|told| format!("drops {told}: {remedy}")).collect();
-        assert_eq!(told(&windows.found(|_| Some(&pair))), expected, "{seconds} {packets:?}");
+        assert_eq!(told(&found_drops(&mut windows, &pair)), expected, "{seconds} {packets:?}");
     }
 }
 
@@ -210,7 +216,7 @@ fn what_has_dropped_is_forgotten_after_some_seconds_and_with_its_pair() {
     dropping(&mut windows, &pair, 3, (10, 0));
     let quiet = |windows: &mut DropWindows, second: u32, there: bool| {
         windows.tick(&[], SECOND, |_| there.then(Rates::default), SECOND * second);
-        windows.found(|_| Some(&pair)).len()
+        found_drops(windows, &pair).len()
     };
     assert_eq!((4..=17).map(|second| quiet(&mut windows, second, true)).collect::<Vec<_>>(), [1; 14]);
     assert_eq!(quiet(&mut windows, 18, true), 0, "15 seconds after the last one");
@@ -231,11 +237,17 @@ fn found(kind: ProblemKind, n: u32, severity: Severity) -> Found {
     }
 }
 
+/// One tick at which these things are wrong.
+fn tick(problems: &mut Problems, found: Vec<Found>, hold_back: Duration, now: Duration) {
+    found.into_iter().for_each(|found| problems.find(&Arc::new(found), hold_back, now));
+    problems.end_tick();
+}
+
 #[test]
 fn the_most_severe_comes_first_and_then_the_oldest_and_each_has_the_time_since_when() {
     let mut problems = Problems::default();
     let mut step = |found: Vec<Found>, second: u32| {
-        problems.update(found, Duration::ZERO, SECOND * second);
+        tick(&mut problems, found, Duration::ZERO, SECOND * second);
         let line = |problem: &Problem| format!("{} since {}", problem.text, problem.since.as_secs());
         problems.listed().iter().map(line).collect::<Vec<_>>()
     };
@@ -259,7 +271,9 @@ fn the_most_severe_comes_first_and_then_the_oldest_and_each_has_the_time_since_w
 fn a_link_is_a_problem_once_it_has_been_in_a_bad_state_for_three_hold_backs() {
     let mut problems = Problems::default();
     let mut listed = |second: u32| {
-        problems.update(vec![found(ProblemKind::LinkDown, 1, Severity::Critical)], SECOND, SECOND * second);
+        let down = vec![found(ProblemKind::LinkDown, 1, Severity::Critical)];
+        tick(&mut problems, down, SECOND, SECOND * second);
+        assert_eq!(problems.counts()[ProblemKind::LinkDown as usize], problems.listed().len());
         problems.listed().len()
     };
     assert_eq!([1, 2, 3, 4, 5].map(&mut listed), [0, 0, 0, 1, 1]);
@@ -270,14 +284,16 @@ fn an_unchanged_list_is_the_same_allocation_and_a_long_one_is_cut() {
     let mut problems = Problems::default();
     let all =
         |count: u32| (0..count).map(|n| found(ProblemKind::Drops, n, Severity::Notice)).collect::<Vec<_>>();
-    problems.update(all(3), Duration::ZERO, SECOND);
+    tick(&mut problems, all(3), Duration::ZERO, SECOND);
     let before = Arc::clone(problems.listed());
-    problems.update(all(3), Duration::ZERO, 2 * SECOND);
+    tick(&mut problems, all(3), Duration::ZERO, 2 * SECOND);
     assert!(Arc::ptr_eq(&before, problems.listed()));
-    problems.update(all(LISTED as u32 + 9), Duration::ZERO, 3 * SECOND);
+    tick(&mut problems, all(LISTED as u32 + 9), Duration::ZERO, 3 * SECOND);
     assert_eq!(problems.listed().len(), LISTED);
-    problems.update(Vec::new(), Duration::ZERO, 4 * SECOND);
-    assert_eq!((problems.listed().len(), problems.since.len()), (0, 0));
+    let counts = problems.counts();
+    assert_eq!((counts[ProblemKind::Drops as usize], counts.iter().sum::<usize>()), (LISTED + 9, LISTED + 9));
+    tick(&mut problems, Vec::new(), Duration::ZERO, 4 * SECOND);
+    assert_eq!((problems.listed().len(), problems.known.len()), (0, 0));
 }
 
 #[test]
@@ -288,8 +304,12 @@ fn a_source_that_fails_or_lacks_something_is_a_problem_with_its_remedy() {
     status.set_result(Source::Links, Err(Lack::failure("cannot read")), SECOND);
     status.set_result(Source::Events, Ok(()), SECOND);
     status.set_limits(Source::Named, vec![Lack::failure("one name leads nowhere")]);
+    let mut problems = Problems::default();
+    problems.find_lacks(&status, SECOND);
+    let mut found: Vec<Found> = problems.known.values().map(|known| (*known.found).clone()).collect();
+    found.sort_by_key(|found| found.severity);
     assert_eq!(
-        told(&of_sources(&status)),
+        told(&found),
         [
             "source critical: links: cannot read: ",
             "source warning: docker: no engine at X: start the engine, or name its address with --docker.host",

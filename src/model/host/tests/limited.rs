@@ -1,12 +1,12 @@
 //! More pairs than there is room to show.
 
 use super::*;
-use crate::model::series::{OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT};
+use crate::model::series::{OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO};
 
 /// Room for so many containers on one network.
 fn room_for(containers: usize) -> Host {
     let mut host = new_host();
-    host.config.limits.series = containers * (OF_A_PORT + OF_A_LABEL_SET + 1) + OF_A_NETWORK;
+    host.config.limits.series = containers * (OF_A_PORT + OF_A_LABEL_SET + OF_AN_INFO) + OF_A_NETWORK;
     host
 }
 
@@ -34,7 +34,9 @@ fn a_pair_that_there_is_no_room_for_is_in_no_scene_and_in_the_sums_of_the_rest()
     assert_eq!(view.overflow.ports.unwrap().receive_bytes, view.workloads[0].transmit.bytes);
     assert_eq!((view.samples.len(), view.scene.ownerships.len()), (1, 1));
     let series = host.status().series;
-    assert_eq!((series.shown, series.summed), (OF_A_PORT + 2 * OF_A_LABEL_SET + 1 + OF_A_NETWORK, 21));
+    let of_a_pair = OF_A_PORT + OF_A_LABEL_SET + OF_AN_INFO;
+    let shown = of_a_pair + OF_A_LABEL_SET + OF_A_NETWORK;
+    assert_eq!((series.shown, series.summed), (shown, of_a_pair));
     assert!(series.is_limited());
 }
 

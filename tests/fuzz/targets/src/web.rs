@@ -123,7 +123,7 @@ fn server() -> &'static Path {
                 let (handle, _exits) = collector::start(config(), TICK, kernel(), []).expect("a collector");
                 let about = About::new(TICK, Vec::new(), Default::default());
                 let gate = Arc::new(Gate::new(WebConfig::default()).expect("a gate"));
-                let limits = MetricsOptions { max_requests: 8, created: true };
+                let limits = MetricsOptions { max_requests: 8, created: true, device_counters: true };
                 let routes = Routes::new(None, None, "/metrics");
                 let addresses = Box::new(|_| Ok(Vec::new()));
                 let site = Site::new(handle, routes, limits, gate, about, addresses, &[]).expect("a site");
