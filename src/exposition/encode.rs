@@ -8,6 +8,7 @@ use super::text::{Head, Layout};
 use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::{LinkKind, Name};
 use crate::model::series::OTHER;
+use crate::model::tcp::TcpWorkload;
 use crate::model::view::{Ownership, Scene, ShownSide, View};
 use crate::model::workload::Workload;
 use prometheus::proto::{Metric, MetricFamily, MetricType};
@@ -26,6 +27,7 @@ pub(crate) struct VethTables {
     workloads: Rows<usize>,
     workload_infos: Rows<()>,
     networks: Rows<usize>,
+    tcp: Rows<usize>,
 }
 
 /// The location of a port's counters in a view.
@@ -55,6 +57,7 @@ impl VethTables {
             workloads: workloads(&scene.workloads, names),
             workload_infos: workload_infos(&scene.ownerships, names),
             networks: networks(&scene.networks),
+            tcp: tcp(&scene.tcp, names),
         }
     }
 }
@@ -76,6 +79,7 @@ impl Layout for VethTables {
             Series::Workload(_) | Series::Peak(_) => &self.workloads.table,
             Series::WorkloadInfo => &self.workload_infos.table,
             Series::Network(_) => &self.networks.table,
+            Series::Tcp(_) => &self.tcp.table,
         }
     }
 
@@ -107,14 +111,19 @@ impl Layout for VethTables {
             Series::Network(value) => {
                 values.fill(self.networks.keys[rows].iter().map(|&row| value(&view.networks[row])));
             }
+            Series::Tcp(value) => {
+                let figures = self.tcp.keys[rows].iter().map(|&row| view.condition.tcp.get(row));
+                values.fill_some(figures.map(|figures| figures.and_then(value)));
+            }
             Series::DeviceInfo | Series::WorkloadInfo => values.fill(std::iter::repeat_n(1, infos)),
         }
     }
 
     fn begun(&self, family: usize, row: usize, scene: &Scene) -> Option<Duration> {
         match FAMILIES[family].series {
-            Series::Workload(_) => Some(scene.workloads_begun[self.workloads.keys[row]]),
-            Series::Network(_) => Some(scene.networks_begun[self.networks.keys[row]]),
+            Series::Workload(_) => Some(scene.begun.workloads[self.workloads.keys[row]]),
+            Series::Network(_) => Some(scene.begun.networks[self.networks.keys[row]]),
+            Series::Tcp(_) => Some(scene.tcp[self.tcp.keys[row]].begun),
             _ => None,
         }
     }
@@ -184,6 +193,17 @@ fn networks(networks: &[Arc<NetworkLabels>]) -> Rows<usize> {
         rows.add(index, |block| {
             block.label("runtime", labels.runtime.as_str());
             block.label("network", &labels.network);
+        });
+    }
+    rows.sorted()
+}
+
+fn tcp(workloads: &[TcpWorkload], names: Names) -> Rows<usize> {
+    let mut rows = Rows::default();
+    for (index, TcpWorkload { labels, .. }) in workloads.iter().enumerate() {
+        rows.add(index, |block| {
+            block.label("runtime", labels.runtime.as_str());
+            names.write(block, &labels.container, &labels.namespace, &labels.pod);
         });
     }
     rows.sorted()

@@ -27,6 +27,7 @@ pub(crate) mod problems;
 pub(crate) mod recent_events;
 pub(crate) mod series;
 pub(crate) mod slab;
+pub(crate) mod tcp;
 pub(crate) mod text;
 pub(crate) mod topology;
 pub(crate) mod units;

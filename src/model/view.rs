@@ -1,7 +1,8 @@
 //! The view of the host: the one input of every output.
 
 use super::cgroup;
-use super::lack::Lack;
+use super::host::LookFailure;
+use super::lack::{Lack, LackReason};
 use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Master, Name};
 use super::lives::Restarts;
@@ -9,6 +10,7 @@ use super::pairing::{EndState, Role};
 use super::peak::Rates;
 use super::problems::Problem;
 use super::recent_events::RecentEvent;
+use super::tcp::{TcpFigures, TcpWorkload};
 use super::workload::{ContainerNetwork, ContainerState, Runtime, Started, Workload};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -59,10 +61,12 @@ pub struct Condition {
     pub restarts: Arc<Vec<Restarts>>,
     /// The last events, the oldest first.
     pub events: Arc<VecDeque<Arc<RecentEvent>>>,
+    /// The TCP figures of each of [`Scene::tcp`].
+    pub tcp: Arc<Vec<TcpFigures>>,
 }
 
 impl Condition {
-    /// Returns true if all lists but that of the events are the same allocations.
+    /// Returns true if all lists but those of the events and of TCP figures are the same allocations.
     fn is_same(&self, other: &Condition) -> bool {
         Arc::ptr_eq(&self.problems, &other.problems)
             && Arc::ptr_eq(&self.vethless, &other.vethless)
@@ -163,12 +167,12 @@ pub struct Scene {
     pub single: Vec<(Arc<ShownSide>, EndState)>,
     /// Label sets of the workloads' totals, sorted.
     pub workloads: Vec<Arc<LabelSet>>,
-    /// The time at which the total of each of `workloads` began, as the state machine's time.
-    pub workloads_begun: Vec<Duration>,
     /// Labels of the networks' totals, sorted.
     pub networks: Vec<Arc<NetworkLabels>>,
-    /// The time at which the total of each of `networks` began, as the state machine's time.
-    pub networks_begun: Vec<Duration>,
+    /// The times at which the totals began.
+    pub begun: Begun,
+    /// The workloads with TCP figures, sorted by labels.
+    pub tcp: Vec<TcpWorkload>,
     /// The workloads that have a pair, with their members; sorted.
     pub ownerships: Vec<Arc<Ownership>>,
     /// True if the host has pods, or may have some. The labels that name a container are then written even
@@ -181,6 +185,15 @@ pub struct Scene {
     pub ends: BTreeMap<EndState, usize>,
     /// The state of the overflow.
     pub overflow: ShownOverflow,
+}
+
+/// The times at which the totals of a scene began, as the state machine's time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Begun {
+    /// The time of each of [`Scene::workloads`].
+    pub workloads: Vec<Duration>,
+    /// The time of each of [`Scene::networks`].
+    pub networks: Vec<Duration>,
 }
 
 /// The contents of the overflow, now or earlier.
@@ -421,6 +434,9 @@ impl SourceStatus {
     }
 }
 
+/// The beginning of the line about TCP figures that cannot be read.
+const TCP_LACK: &str = "cannot read the TCP figures of workloads in /proc/PID/net";
+
 /// The state of the exporter itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -461,6 +477,25 @@ impl Status {
     pub(crate) fn set_limits(&mut self, source: Source, limits: Vec<Lack>) {
         let status = self.sources.entry(source);
         status.or_insert_with(|| SourceStatus::new(Ok(()), Duration::ZERO)).limits = limits;
+    }
+
+    /// Sets whether TCP figures can be read: if not, that is a limit of the source of processes.
+    pub(crate) fn note_tcp(&mut self, result: Result<(), LookFailure>) {
+        let is_of_tcp = |lack: &Lack| lack.what.starts_with(TCP_LACK);
+        let limits = self.sources.get(&Source::Process).map(|status| status.limits.as_slice());
+        let limits = limits.unwrap_or_default();
+        if result.is_ok() && !limits.iter().any(is_of_tcp) {
+            return;
+        }
+        let mut limits: Vec<Lack> = limits.iter().filter(|lack| !is_of_tcp(lack)).cloned().collect();
+        if let Err(failure) = result {
+            let reason = match failure {
+                LookFailure::Denied => LackReason::Permission,
+                LookFailure::Gone | LookFailure::Failed(_) => LackReason::Unreadable,
+            };
+            limits.push(Lack::new(reason, format!("{TCP_LACK}: {failure}")));
+        }
+        self.set_limits(Source::Process, limits);
     }
 
     /// Sets the result of a runtime's last answer. A runtime without a source of its own reports nothing.

@@ -51,8 +51,8 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         scene.workloads.push(Arc::new(labels));
     }
     scene.networks.push(Arc::new(NetworkLabels { runtime: Runtime::Docker, network: "front".into() }));
-    scene.workloads_begun = vec![Duration::from_millis(1_500); scene.workloads.len()];
-    scene.networks_begun = vec![Duration::ZERO; scene.networks.len()];
+    scene.begun.workloads = vec![Duration::from_millis(1_500); scene.workloads.len()];
+    scene.begun.networks = vec![Duration::ZERO; scene.networks.len()];
     let counters = Counters { receive_bytes: 7, transmit_bytes: u64::MAX, ..Counters::default() };
     let traffic = Traffic { receive: Flow { bytes: u64::MAX, ..Flow::default() }, ..Traffic::default() };
     View {

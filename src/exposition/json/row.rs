@@ -201,7 +201,7 @@ impl<'a> RowSource<'a> {
     }
 
     fn total_row(self, pair: usize, side: usize) -> Option<TotalRow> {
-        let begun = self.view.scene.workloads_begun.get(self.own_total(pair, side)?);
+        let begun = self.view.scene.begun.workloads.get(self.own_total(pair, side)?);
         let since = begun.zip(self.epoch).map(|(begun, epoch)| (epoch + *begun).as_millis() as f64 / 1e3);
         Some(TotalRow { since, counted: CounterRow::of_workload(self.traffic(pair, side)?) })
     }

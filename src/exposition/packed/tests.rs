@@ -48,7 +48,7 @@ fn view(containers: &[String]) -> View {
         );
         scene.pairs.push(Arc::new(ShownPair { sides: [port, interface], state: EndState::Paired }));
         scene.workloads.push(Arc::new(labels));
-        scene.workloads_begun.push(Duration::from_millis(u64::from(number % 3) * 1_250));
+        scene.begun.workloads.push(Duration::from_millis(u64::from(number % 3) * 1_250));
         scene.ownerships.push(ownership);
     }
     View {

@@ -6,7 +6,8 @@ use super::reading::Reading;
 use crate::model::ledger::{AccountId, Dropping, TotalId};
 use crate::model::link::{Counters, End, Errors};
 use crate::model::series::{self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO};
-use crate::model::view::{DropRates, OtherLink, PairTotal, Scene, SeriesStatus, ShownOverflow, View};
+use crate::model::tcp::{TcpFigures, TcpTotalId};
+use crate::model::view::{Begun, DropRates, OtherLink, PairTotal, Scene, SeriesStatus, ShownOverflow, View};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ struct NumberedScene {
     accounts: Vec<AccountId>,
     /// The total of each of the scene's workloads.
     totals: Vec<TotalId>,
+    /// The total of each of the scene's workloads with TCP figures.
+    tcp: Vec<TcpTotalId>,
 }
 
 /// The versions of the things that the scene is made from.
@@ -42,6 +45,7 @@ struct NumberedScene {
 struct SceneVersion {
     rows: u64,
     totals: u64,
+    tcp: u64,
     others: u64,
     pods: bool,
     overflow: (bool, bool),
@@ -62,7 +66,7 @@ fn dropping(accounts: &[AccountId], dropping: &[Dropping]) -> Vec<(u32, DropRate
 impl Presentation {
     /// Returns what is shown; `ticked` is when the last tick ended.
     pub(super) fn view(&self, known: &Knowledge, reading: &Reading, ticked: Duration) -> View {
-        let NumberedScene { scene, accounts, totals } = self.scene.get_or_init(|| self.build(known));
+        let NumberedScene { scene, accounts, totals, .. } = self.scene.get_or_init(|| self.build(known));
         let read_last = |end: End| -> (Counters, Errors) {
             let link = known.topology.link(end.netns, end.ifindex);
             (link.map_or_else(Counters::default, |link| link.counters), reading.errors(end))
@@ -106,9 +110,12 @@ impl Presentation {
             pair_totals: accounts.iter().map(|&account| pair_totals(account)).collect(),
             single: known.attribution.single().map(|(side, why)| (Arc::clone(side), *why)).collect(),
             workloads: known.ledger.workloads().map(|total| Arc::clone(total.labels)).collect(),
-            workloads_begun: known.ledger.workloads().map(|total| total.begun).collect(),
             networks: networks().map(|(labels, ..)| Arc::clone(labels)).collect(),
-            networks_begun: networks().map(|(.., begun)| begun).collect(),
+            begun: Begun {
+                workloads: known.ledger.workloads().map(|total| total.begun).collect(),
+                networks: networks().map(|(.., begun)| begun).collect(),
+            },
+            tcp: known.tcp.totals().map(|(_, workload)| workload).collect(),
             ownerships: ownerships.cloned().collect(),
             pods: self.built_from.pods,
             others: self.listed_others().cloned().collect(),
@@ -119,7 +126,14 @@ impl Presentation {
                 pairs: known.attribution.sums().summed,
             },
         };
-        NumberedScene { scene: Arc::new(scene), accounts, totals }
+        let tcp = known.tcp.totals().map(|(id, _)| id).collect();
+        NumberedScene { scene: Arc::new(scene), accounts, totals, tcp }
+    }
+
+    /// Returns the TCP figures of each of the scene's workloads that have any.
+    pub(super) fn tcp(&self, known: &Knowledge) -> Arc<Vec<TcpFigures>> {
+        let NumberedScene { tcp, .. } = self.scene.get_or_init(|| self.build(known));
+        Arc::new(tcp.iter().map(|id| known.tcp.figures(*id)).collect())
     }
 
     /// Returns true if a container or a pod of a runtime may be shown, or a sum of some.
@@ -151,6 +165,7 @@ impl Presentation {
         let version = SceneVersion {
             rows: known.attribution.version(),
             totals: known.ledger.version(),
+            tcp: known.tcp.version(),
             others: self.others_version,
             pods: self.pods || config.pods,
             overflow: (overflow.ports.is_some(), overflow.containers.is_some()),
@@ -162,14 +177,16 @@ impl Presentation {
         }
         let sums = known.attribution.sums();
         let (workloads, networks) = known.ledger.shown_totals();
+        let (tcp, tcp_refused) = known.tcp.series();
         let left_out = self.others.len() - self.listed_others.len();
         SeriesStatus {
             limit: config.limits.series,
             shown: sums.ports * OF_A_PORT
                 + workloads * OF_A_LABEL_SET
                 + networks * OF_A_NETWORK
-                + sums.infos * OF_AN_INFO,
-            summed: known.ledger.refused(),
+                + sums.infos * OF_AN_INFO
+                + tcp,
+            summed: known.ledger.refused() + tcp_refused,
             left_out: left_out * OF_A_CADVISOR_LINK,
             crowded: known.ledger.is_crowded(),
         }

@@ -17,7 +17,7 @@ use veth_exporter::testing::model::ledger::{LabelSet, NetworkLabels, Traffic};
 use veth_exporter::testing::model::link::{Counters, End, Link, LinkKind, Master, Name, NetnsId};
 use veth_exporter::testing::model::pairing::{EndState, Role};
 use veth_exporter::testing::model::peak::Rates;
-use veth_exporter::testing::model::view::{Ownership, Scene, ShownPair, ShownSide, View};
+use veth_exporter::testing::model::view::{Begun, Ownership, Scene, ShownPair, ShownSide, View};
 use veth_exporter::testing::model::workload::{Runtime, Workload};
 
 use super::{ALWAYS, in_memory_of, parts};
@@ -126,7 +126,8 @@ pub fn packed(input: &[u8]) {
         scene.workloads.extend(one.scene.workloads.iter().cloned());
         scene.ownerships.extend(one.scene.ownerships.iter().cloned());
         scene
-            .workloads_begun
+            .begun
+            .workloads
             .push(Duration::from_millis(u64::from(number.first().copied().unwrap_or(0)) * 40));
         numbers.push(number.iter().fold(0, |sum: u64, &byte| (sum << 21) + u64::from(byte)));
     }
@@ -234,9 +235,8 @@ fn view(names: &Names<'_>) -> View {
     let scene = Scene {
         pairs: vec![ShownPair { sides: [port, inside], state: EndState::Paired }.into()],
         workloads: vec![labels.into()],
-        workloads_begun: vec![Duration::ZERO],
         networks: vec![NetworkLabels { runtime: Runtime::Cri, network }.into()],
-        networks_begun: vec![Duration::ZERO],
+        begun: Begun { workloads: vec![Duration::ZERO], networks: vec![Duration::ZERO] },
         ownerships: vec![ownership],
         ..Scene::default()
     };
