@@ -22,5 +22,6 @@ mod privileges;
 mod problems;
 mod sandbox;
 mod steady;
+mod tcp;
 mod topologies;
 mod totals;
