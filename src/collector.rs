@@ -10,6 +10,7 @@
 //! | `locator` | locates claims, reads names and the newest processes | /proc and files, never that lock |
 //! | `sampler` | reads the host's counters, for a scrape its queue disciplines too | its own requests |
 //! | `final_sampler` | reads the last counters of links that are about to go | its own requests |
+//! | `tcp` | reads the TCP figures of workloads, 32 at a time | /proc |
 //! | `names` | watches the folder of names | that folder |
 //!
 //! Each engine has a thread of the caller ([`Engine::follow`]), as its answers can be long; the exits of
@@ -27,7 +28,7 @@ mod scrapes;
 mod single;
 mod surroundings;
 
-use crate::kernel::{Events, FinalSampler, Reach, Resolver, Sampler, TableReader, Waker};
+use crate::kernel::{Events, FinalSampler, Reach, Resolver, Sampler, TableReader, TcpReader, Waker};
 use crate::model::host::{Config, Host, Input, Request, Samples};
 use crate::model::lack::{Lack, LackReason};
 use crate::model::link::Name;
@@ -36,7 +37,7 @@ use crate::model::workload::Runtime;
 use crate::runtimes::calls::Calls;
 use crate::runtimes::named;
 use crate::runtimes::process::Processes;
-use asking::{answer_all, resolve, sample_all, take_final_samples};
+use asking::{answer_all, read_tcp, resolve, sample_all, take_final_samples};
 pub(crate) use engine::{Engine, LookedUp};
 use handle::{AskSignals, Message};
 pub(crate) use handle::{Handle, Histories};
@@ -93,6 +94,8 @@ pub struct Sources {
     pub final_sampler: FinalSampler,
     /// Reads the counters of all links of the host without waiting.
     pub table: TableReader,
+    /// Reads the TCP figures of other namespaces.
+    pub tcp: TcpReader,
     /// The folder of the named namespaces; `None` if names are not wanted.
     pub netns_folder: Option<NetnsFolder>,
     /// Finds processes in namespaces that no runtime claims.
@@ -121,9 +124,10 @@ pub fn start(
     let (requests, to_resolve) = channel();
     let (survey, to_survey) = channel();
     let (locate, to_locate) = channel();
+    let (read, to_read) = channel();
     // Only one sample is requested at a time, so it takes no slot and allocates no memory.
     let (sample, to_sample) = sync_channel(1);
-    let limits = surroundings::limits(&sources, config.processes);
+    let limits = surroundings::limits(&sources, config.processes || config.limits.tcp);
     let Sources {
         events,
         waker,
@@ -133,6 +137,7 @@ pub fn start(
         sampler,
         final_sampler,
         table,
+        mut tcp,
         mut netns_folder,
         processes,
         wants_own_netns: _,
@@ -154,6 +159,11 @@ pub fn start(
     thread::Builder::new().name("surveyor".into()).spawn(move || {
         answer_all(to_survey, &to, &wake, |request| resolve(&mut surveyor, None, &all, request));
     })?;
+    if config.limits.tcp {
+        let (to, wake) = (answered.clone(), waker.clone());
+        let read = move || answer_all(to_read, &to, &wake, |request| read_tcp(&mut tcp, request));
+        thread::Builder::new().name("tcp".into()).spawn(read)?;
+    }
     thread::Builder::new().name("locator".into()).spawn(move || {
         answer_all(to_locate, &answered, &waker, |request| {
             resolve(&mut locator, netns_folder.as_mut(), &processes, request)
@@ -185,6 +195,7 @@ pub fn start(
         requests,
         survey,
         locate,
+        read,
         final_samples,
         watch_exit,
         sample,
@@ -214,6 +225,7 @@ struct Collector {
     requests: Sender<Request>,
     survey: Sender<Request>,
     locate: Sender<Request>,
+    read: Sender<Request>,
     final_samples: SyncSender<Vec<(u32, Name)>>,
     watch_exit: UnboundedSender<u32>,
     sample: SyncSender<Samples>,
@@ -330,6 +342,7 @@ impl Collector {
                 | Request::NewProcesses(_)
                 | Request::Claims(_)
                 | Request::Barrier) => _ = self.locate.send(request),
+                request @ Request::Tcp(_) => _ = self.read.send(request),
                 request => _ = self.requests.send(request),
             }
         }

@@ -249,6 +249,7 @@ impl ServeSettings {
                     series: unlimited(limits.series),
                     interfaces: unlimited(limits.interfaces),
                     history: shown.history,
+                    tcp: shown.tcp,
                 },
             },
             host: HostSettings::resolve(CommonFlags { engines, process }, environment),

@@ -103,10 +103,13 @@ pub mod http {
 }
 
 pub mod kernel {
-    pub use crate::kernel::{Events, FinalSampler, OwnNsid, Resolver, Sampler, TableReader};
+    pub use crate::kernel::{Events, FinalSampler, OwnNsid, Resolver, Sampler, TableReader, TcpReader};
 
     pub mod answer {
         pub use crate::kernel::answer::{NetlinkAnswer, Until};
+    }
+    pub mod tcp {
+        pub use crate::kernel::tcp::text::{add_netstat, add_snmp, add_sockstat};
     }
     pub mod wire {
         pub use crate::kernel::wire::{
@@ -153,6 +156,9 @@ pub mod model {
     }
     pub mod series {
         pub use crate::model::series::{OutputLimits, USUAL, USUAL_INTERFACES};
+    }
+    pub mod tcp {
+        pub use crate::model::tcp::{TcpCounter, TcpFigures, TcpLabels, TcpReading, TcpTarget, TcpWorkload};
     }
     pub mod text {
         pub use crate::model::text::Readable;

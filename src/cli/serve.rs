@@ -86,6 +86,16 @@ pub(crate) struct ShownFlags {
         hide_possible_values = true
     )]
     pub(crate) history: bool,
+    /// Whether the TCP figures of each workload are read, every 15 seconds
+    #[arg(
+        long = "collector.tcp",
+        env = "VETH_EXPORTER_COLLECTOR_TCP",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        hide_possible_values = true
+    )]
+    pub(crate) tcp: bool,
     /// Whether OpenMetrics has the time at which each total began (_created)
     #[arg(
         long = "metrics.created",

@@ -3,7 +3,7 @@
 use super::NetnsFolder;
 use super::backlog::{InboxSlot, InboxSlots};
 use super::handle::Message;
-use crate::kernel::{FinalSampler, Resolver, Sampler, Waker};
+use crate::kernel::{FinalSampler, Resolver, Sampler, TcpReader, Waker};
 use crate::model::host::{Input, Location, ProcessInNetns, Request, Samples};
 use crate::model::lack::{Lack, LackReason};
 use crate::model::link::Name;
@@ -77,6 +77,7 @@ pub(super) fn resolve(
         Request::Claims(_)
         | Request::ClaimsOfNameless(_)
         | Request::FinalSample(_)
+        | Request::Tcp(_)
         | Request::WatchExit(_) => return None,
         Request::NewProcesses(nsids) => {
             let answer = newcomers(resolver, processes, &nsids)
@@ -90,6 +91,14 @@ pub(super) fn resolve(
             Input::Processes { answer, nsids, took: begin.elapsed() }
         }
     })
+}
+
+/// Reads the TCP figures that a request asks for; returns `None` for any other request.
+pub(super) fn read_tcp(reader: &mut TcpReader, request: Request) -> Option<Input> {
+    match request {
+        Request::Tcp(targets) => Some(Input::Tcp(reader.read_all(targets))),
+        _ => None,
+    }
 }
 
 /// Returns the lack of a source that cannot read this folder.

@@ -6,7 +6,7 @@ use crate::model::lack::{Lack, LackReason};
 use crate::model::view::Source;
 
 /// Returns the limits of the sources that follow from the exporter's network namespace and its view of
-/// processes. `processes` is true if processes are looked for at all.
+/// processes. `processes` is true if processes are looked for, or their TCP figures are read.
 pub(super) fn limits(sources: &Sources, processes: bool) -> Vec<Input> {
     let mut limits = Vec::new();
     if !sources.wants_own_netns && sources.processes.shares_network(1) == Some(false) {
@@ -16,7 +16,7 @@ pub(super) fn limits(sources: &Sources, processes: bool) -> Vec<Input> {
     }
     if processes && sources.processes.are_hidden() {
         let what = format!(
-            "{} hides the processes of other users (mount option hidepid), so they name nothing",
+            "{} hides the processes of other users (mount option hidepid), so they name nothing and have no TCP figures",
             sources.processes.path().display()
         );
         let limit = Lack::new(LackReason::Hidepid, what);

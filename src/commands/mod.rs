@@ -110,6 +110,7 @@ fn open_kernel(settings: &HostSettings) -> anyhow::Result<collector::Sources> {
         waker,
         locator: resolver.open_another()?,
         surveyor: resolver.open_another()?,
+        tcp: kernel::TcpReader::new(resolver.open_another()?, &settings.procfs),
         resolver,
         sampler: kernel::Sampler::open()?,
         final_sampler: kernel::FinalSampler::new(table.clone(), kernel::Sampler::open()?),

@@ -58,7 +58,7 @@ impl OneShot {
             pods: false,
             // A command shows all.
             filter: Filter { naming: settings.naming.clone(), ..Filter::default() },
-            limits: OutputLimits { series: usize::MAX, interfaces: usize::MAX, history: false },
+            limits: OutputLimits { series: usize::MAX, interfaces: usize::MAX, history: false, tcp: false },
             sockets: engines.iter().map(|engine| (engine.runtime(), engine.looked_at())).collect(),
         };
         let Snapshot { view, status, .. } =

@@ -10,6 +10,7 @@ use crate::model::ledger::{LabelSet, NetworkLabels};
 use crate::model::link::{LinkKind, Name};
 use crate::model::queues;
 use crate::model::series::OTHER;
+use crate::model::tcp::TcpWorkload;
 use crate::model::view::{Ownership, Scene, ShownSide, View};
 use crate::model::workload::Workload;
 use prometheus::proto::{Metric, MetricFamily, MetricType};
@@ -34,6 +35,7 @@ pub(crate) struct VethTables {
     workload_infos: Rows<()>,
     lives: LifeTables,
     networks: Rows<usize>,
+    tcp: Rows<usize>,
 }
 
 /// The state of a peer that cannot be read.
@@ -70,6 +72,7 @@ impl VethTables {
             workload_infos: workload_infos(&scene.ownerships, names),
             lives: LifeTables::of(scene, names),
             networks: networks(&scene.networks),
+            tcp: tcp(&scene.tcp, names),
         }
     }
 
@@ -101,6 +104,7 @@ impl Layout for VethTables {
             Series::StartTime => &self.lives.start_times.table,
             Series::StaleMember => &self.lives.members.table,
             Series::Network(_) => &self.networks.table,
+            Series::Tcp(_) => &self.tcp.table,
         }
     }
 
@@ -144,6 +148,10 @@ impl Layout for VethTables {
             Series::Network(value) => {
                 values.fill(self.networks.keys[rows].iter().map(|&row| value(&view.networks[row])));
             }
+            Series::Tcp(value) => {
+                let figures = self.tcp.keys[rows].iter().map(|&row| view.condition.tcp.get(row));
+                values.fill_some(figures.map(|figures| figures.and_then(value)));
+            }
             Series::DeviceInfo | Series::WorkloadInfo => values.fill(std::iter::repeat_n(1, infos)),
         }
     }
@@ -153,6 +161,7 @@ impl Layout for VethTables {
             Series::Workload(_) => Some(scene.begun.workloads[self.workloads.keys[row]]),
             Series::Network(_) => Some(scene.begun.networks[self.networks.keys[row]]),
             Series::Starts => Some(scene.begun.starts[self.lives.starts.keys[row]]),
+            Series::Tcp(_) => Some(scene.tcp[self.tcp.keys[row]].begun),
             _ => None,
         }
     }
@@ -241,6 +250,17 @@ fn networks(networks: &[Arc<NetworkLabels>]) -> Rows<usize> {
         rows.add(index, |block| {
             block.label("runtime", labels.runtime.as_str());
             block.label("network", &labels.network);
+        });
+    }
+    rows.sorted()
+}
+
+fn tcp(workloads: &[TcpWorkload], names: Names) -> Rows<usize> {
+    let mut rows = Rows::default();
+    for (index, TcpWorkload { labels, .. }) in workloads.iter().enumerate() {
+        rows.add(index, |block| {
+            block.label("runtime", labels.runtime.as_str());
+            names.write(block, &labels.container, &labels.namespace, &labels.pod);
         });
     }
     rows.sorted()

@@ -4,6 +4,7 @@ use crate::model::ledger::Traffic;
 use crate::model::link::{Counters, Link};
 use crate::model::peak::Rates;
 use crate::model::queues::QueueCounters;
+use crate::model::tcp::{TcpCounter, TcpFigures};
 
 /// The type of a metric family, as in `# TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub enum Series {
     Peak(fn(&Rates) -> u64),
     /// One series for each network.
     Network(fn(&Traffic) -> u64),
+    /// One series for each workload of which the figure is known.
+    Tcp(fn(&TcpFigures) -> Option<u64>),
 }
 
 /// The end of a peak's help.
@@ -63,6 +66,16 @@ macro_rules! queue_help {
     };
 }
 
+/// The end of a TCP counter's help.
+macro_rules! tcp_help {
+    ($what:literal) => {
+        concat!(
+            $what,
+            ", over all network namespaces that had these labels since the exporter started. Read every 15 s: what is counted between the last reading of a namespace and its end is missing."
+        )
+    };
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
     pub name: &'static str,
@@ -77,7 +90,9 @@ const fn family(name: &'static str, kind: Type, series: Series, help: &'static s
     Family { name, kind, help, series }
 }
 
-use Series::{DeviceCounter, DeviceInfo, DeviceQueue, DeviceState, Network, PeerState, Workload, WorkloadInfo};
+use Series::{
+    DeviceCounter, DeviceInfo, DeviceQueue, DeviceState, Network, PeerState, Tcp, Workload, WorkloadInfo,
+};
 use Type::{Counter, Gauge, Info};
 
 /// All families of veths, in the order in which they are written: by name.
@@ -135,6 +150,72 @@ pub const FAMILIES: &[Family] = &[
         Counter,
         Series::Starts,
         "How often the workload was started, restarted or recreated under these labels while the exporter ran; what ran when it started has 0. Kept for --container.retention and at least 10 minutes after the last is gone.",
+    ),
+    family(
+        "veth_container_tcp_attempts_failed_total",
+        Counter,
+        Tcp(|tcp| tcp.counter(TcpCounter::AttemptsFailed)),
+        tcp_help!(
+            "Connections that failed to open: refused, timed out or reset in the handshake (AttemptFails of Tcp in /proc/PID/net/snmp)"
+        ),
+    ),
+    family(
+        "veth_container_tcp_connections_reset_total",
+        Counter,
+        Tcp(|tcp| tcp.counter(TcpCounter::ConnectionsReset)),
+        tcp_help!(
+            "Open connections that were reset by either side (EstabResets of Tcp in /proc/PID/net/snmp)"
+        ),
+    ),
+    family(
+        "veth_container_tcp_listen_drops_total",
+        Counter,
+        Tcp(|tcp| tcp.counter(TcpCounter::ListenDrops)),
+        tcp_help!(
+            "Connections to a listening socket that were dropped for any reason, a full queue included (ListenDrops of TcpExt in /proc/PID/net/netstat)"
+        ),
+    ),
+    family(
+        "veth_container_tcp_listen_overflows_total",
+        Counter,
+        Tcp(|tcp| tcp.counter(TcpCounter::ListenOverflows)),
+        tcp_help!(
+            "Connections to a listening socket that were dropped because its queue was full: the program accepts too slowly (ListenOverflows of TcpExt in /proc/PID/net/netstat)"
+        ),
+    ),
+    family(
+        "veth_container_tcp_resets_sent_total",
+        Counter,
+        Tcp(|tcp| tcp.counter(TcpCounter::ResetsSent)),
+        tcp_help!("Segments with RST that the workload sent (OutRsts of Tcp in /proc/PID/net/snmp)"),
+    ),
+    family(
+        "veth_container_tcp_segments_retransmitted_total",
+        Counter,
+        Tcp(|tcp| tcp.counter(TcpCounter::SegmentsRetransmitted)),
+        tcp_help!("Segments that the workload sent again (RetransSegs of Tcp in /proc/PID/net/snmp)"),
+    ),
+    family(
+        "veth_container_tcp_segments_sent_total",
+        Counter,
+        Tcp(|tcp| tcp.counter(TcpCounter::SegmentsSent)),
+        tcp_help!(
+            "Segments that the workload sent, without those sent again (OutSegs of Tcp in /proc/PID/net/snmp)"
+        ),
+    ),
+    family(
+        "veth_container_tcp_sockets",
+        Gauge,
+        Tcp(TcpFigures::sockets),
+        "TCP sockets in use in the network namespaces with these labels, over IPv4 and IPv6 (inuse of TCP in /proc/PID/net/sockstat and of TCP6 in sockstat6), as last read; absent if no process in them is known.",
+    ),
+    family(
+        "veth_container_tcp_timeouts_total",
+        Counter,
+        Tcp(|tcp| tcp.counter(TcpCounter::Timeouts)),
+        tcp_help!(
+            "Retransmission timeouts of open connections (TCPTimeouts of TcpExt in /proc/PID/net/netstat)"
+        ),
     ),
     family(
         "veth_container_transmit_bytes_total",

@@ -1,7 +1,8 @@
 //! Edge: rtnetlink. No other module uses the `netlink-*` crates.
 //!
-//! Four types do the I/O: a [`Resolver`] reads links and namespaces, a [`Sampler`] reads counters, a
-//! [`FinalSampler`] reads the last ones of links that are about to be deleted, [`Events`] reports changes.
+//! Five types do the I/O: a [`Resolver`] reads links and namespaces, a [`Sampler`] reads counters, a
+//! [`FinalSampler`] reads the last ones of links that are about to be deleted, a [`TcpReader`] reads the TCP
+//! figures of namespaces, [`Events`] reports changes.
 //! Each has a socket of its own, so that the fast ones never wait behind the slow one. [`wire`] converts
 //! bytes into the model's types and [`answer`] checks which messages belong together; both do no I/O.
 //!
@@ -17,6 +18,7 @@ mod nsids;
 mod qdiscs;
 mod socket;
 mod stats;
+pub(crate) mod tcp;
 pub(crate) mod wire;
 
 pub use events::Events;
@@ -25,6 +27,7 @@ pub(crate) use final_sampler::SYSFS_NET;
 pub use final_sampler::{FinalSampler, TableReader};
 pub use links::Resolver;
 pub use stats::Sampler;
+pub use tcp::TcpReader;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -15,6 +15,7 @@ use super::owners::Evidence;
 use super::problems::{Problems, Subject, Transition};
 use super::queues::QueueSamples;
 use super::recent_events::RecentEvents;
+use super::tcp::TcpReading;
 use super::topology::TopologyChange;
 use super::view::{Condition, Source, Status, Stranded, View};
 use super::workload::{Claim, Claims, Expected, LifeAction, LifeChange, Locator, Runtime, Workload};
@@ -34,6 +35,7 @@ mod reading;
 mod rotation;
 mod schedule;
 mod show;
+mod tcp_reading;
 mod unconfirmed;
 
 use containers::ShownContainers;
@@ -153,6 +155,7 @@ impl Host {
                 self.finals.clear_table();
                 requests
             }
+            Input::Tcp(readings) => self.take_tcp(readings, now),
             Input::ReadOthers => self.reading.request_others(&self.shown.others_nsids(), known),
             input => {
                 self.record_input(input, now);
@@ -293,7 +296,7 @@ impl Host {
         let requests = if self.known.has_unaccounted(nsid) { self.evaluate_now(now) } else { Vec::new() };
         let last = self.finals.sample_at_death(nsid, &mut self.known);
         self.reading.end_of(nsid, self.known.topology.netns(Some(nsid)));
-        self.known.end_of(nsid);
+        self.known.end_of(nsid, now);
         self.schedule.gather(true, &self.config, now);
         last.into_iter().chain(requests).collect()
     }
@@ -376,6 +379,17 @@ impl Host {
         // A namespace without a new process a moment ago may have one now.
         evidence.new_processes.look_again();
         self.schedule.gather(true, &self.config, now);
+    }
+
+    /// Takes TCP figures. A failure of all readings is a limit of the source of processes.
+    fn take_tcp(&mut self, readings: Vec<TcpReading>, now: Duration) -> Vec<Request> {
+        let is_empty = readings.is_empty();
+        let (effects, result) = tcp_reading::take_readings(&mut self.known, readings, &self.config, now);
+        self.schedule.gather(effects.changed, &self.config, now);
+        if !is_empty {
+            self.status.note_tcp(result);
+        }
+        effects.requests
     }
 
     fn take_samples(&mut self, answer: Result<Samples, String>, took: Duration, now: Duration) {
@@ -461,8 +475,11 @@ impl Host {
 
     fn tick(&mut self, now: Duration) -> Vec<Request> {
         self.schedule.tick_due = true;
+        let tcp = tcp_reading::request(&mut self.known, &self.config, now);
         if self.config.learning == Learning::Polling || self.reading.resyncs == 0 {
-            return self.begin_resync(None, now);
+            let mut requests = self.begin_resync(None, now);
+            requests.extend(tcp);
+            return requests;
         }
         let Host { config, known, reading, status, .. } = self;
         let mut requests = match reading.begin_due_resync(known, config, status, now) {
@@ -470,6 +487,7 @@ impl Host {
             None => reading.request_at_tick(std::mem::take(&mut self.schedule.spare), known, now),
         };
         requests.extend(known.request_engines(now));
+        requests.extend(tcp);
         if reading.unconfirmed.ask_barrier(now) {
             requests.push(Request::Barrier);
         }
@@ -488,6 +506,7 @@ impl Host {
                     restarts: Arc::clone(&self.containers.restarts),
                     starts: Arc::clone(self.known.starts.counts()),
                     events: Arc::clone(self.events.last()),
+                    tcp: self.shown.tcp(&self.known),
                 },
                 ..view
             }

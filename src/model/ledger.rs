@@ -462,6 +462,11 @@ impl Ledger {
         self.book.is_crowded()
     }
 
+    /// Returns the number of series that count towards the limit.
+    pub(crate) fn series(&self) -> usize {
+        self.book.series()
+    }
+
     /// Returns the number of further series that would be shown without a limit.
     pub(crate) fn refused(&self) -> usize {
         self.book.refused()

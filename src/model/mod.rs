@@ -29,6 +29,7 @@ pub(crate) mod recent_events;
 pub(crate) mod series;
 pub(crate) mod slab;
 pub(crate) mod starts;
+pub(crate) mod tcp;
 pub(crate) mod text;
 pub(crate) mod topology;
 pub(crate) mod units;

@@ -88,3 +88,17 @@ pub(crate) const LOCATE_PAUSE: Duration = Duration::from_secs(60);
 /// The number of older claims that are located again at a time: a runtime may claim thousands of processes
 /// that do not exist, and other claims shall not wait behind them.
 pub(crate) const LOCATED_AGAIN: usize = 256;
+
+// TCP figures.
+
+/// The time from one reading of a namespace's TCP figures to the next.
+pub(crate) const TCP_EVERY: Duration = Duration::from_secs(15);
+/// The steps by which the second readings of namespaces come earlier: a second, as ticks do.
+pub(crate) const TCP_SPREAD: Duration = Duration::from_secs(1);
+/// The time after which a new namespace is read first.
+pub(crate) const TCP_YOUNG: Duration = Duration::from_millis(300);
+/// The time after which a young namespace without a reading, or one of which a process is gone, is tried
+/// again.
+pub(crate) const TCP_RETRY: Duration = Duration::from_secs(1);
+/// The namespaces that are read at a time: 3 ms.
+pub(crate) const TCP_AT_A_TIME: usize = 32;

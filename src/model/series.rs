@@ -16,6 +16,9 @@ pub(crate) const OF_A_LABEL_SET: usize = 10;
 /// The number of series of one network.
 pub(crate) const OF_A_NETWORK: usize = 4;
 
+/// The number of series of the TCP figures of one workload.
+pub(crate) const OF_TCP: usize = 9;
+
 /// The number of series of information on one workload or member: that it is there, how often it was started,
 /// and when a workload was started, or whether a member is stranded.
 pub(crate) const OF_AN_INFO: usize = 3;
@@ -26,7 +29,7 @@ pub(crate) const OF_A_CADVISOR_LINK: usize = 8;
 /// The label value under which the overflow is shown.
 pub(crate) const OTHER: &str = "other";
 
-/// The default limit on series: enough for some 8,300 pairs, each with a container of its own.
+/// The default limit on series: enough for some 6,000 pairs, each with a container of its own.
 pub const USUAL: usize = 200_000;
 
 /// The default limit on the interfaces of one workload that are shown one by one.
@@ -41,11 +44,20 @@ pub struct OutputLimits {
     pub interfaces: usize,
     /// True if the rates of each label set in the last hour are kept: 500 bytes each.
     pub history: bool,
+    /// True if the TCP figures of workloads are read.
+    pub tcp: bool,
 }
 
 impl Default for OutputLimits {
     fn default() -> OutputLimits {
-        OutputLimits { series: USUAL, interfaces: USUAL_INTERFACES, history: true }
+        OutputLimits { series: USUAL, interfaces: USUAL_INTERFACES, history: true, tcp: false }
+    }
+}
+
+impl OutputLimits {
+    /// Returns the limits for what is shown besides this many series.
+    pub(crate) fn without(self, series: usize) -> OutputLimits {
+        OutputLimits { series: self.series.saturating_sub(series), ..self }
     }
 }
 
@@ -89,6 +101,11 @@ pub(crate) struct SeriesBudget {
 }
 
 impl SeriesBudget {
+    /// Returns the number of series that are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
     /// Returns true if this many more series fit `limit`, with `others` taken elsewhere.
     pub(crate) fn has_room(&self, series: usize, trust: Trust, others: usize, limit: usize) -> bool {
         let fits = self.taken + others + series <= limit;

@@ -1,7 +1,8 @@
 //! The view of the host: the one input of every output.
 
 use super::cgroup;
-use super::lack::Lack;
+use super::host::LookFailure;
+use super::lack::{Lack, LackReason};
 use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Master, Name};
 use super::lives::Restarts;
@@ -11,6 +12,7 @@ use super::problems::{Problem, ProblemCounts};
 use super::queues::QueueReading;
 use super::recent_events::RecentEvent;
 use super::starts::WorkloadName;
+use super::tcp::{TcpFigures, TcpWorkload};
 use super::workload::{ContainerNetwork, ContainerState, Runtime, Started, Workload};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -75,10 +77,12 @@ pub struct Condition {
     pub starts: Arc<Vec<u64>>,
     /// The last events, the oldest first.
     pub events: Arc<VecDeque<Arc<RecentEvent>>>,
+    /// The TCP figures of each of [`Scene::tcp`].
+    pub tcp: Arc<Vec<TcpFigures>>,
 }
 
 impl Condition {
-    /// Returns true if all lists but that of the events are the same allocations.
+    /// Returns true if all lists but those of the events and of TCP figures are the same allocations.
     fn is_same(&self, other: &Condition) -> bool {
         Arc::ptr_eq(&self.problems, &other.problems)
             && Arc::ptr_eq(&self.vethless, &other.vethless)
@@ -185,6 +189,8 @@ pub struct Scene {
     pub begun: TotalsBegun,
     /// The workloads with starts that are counted, and the members that are stranded.
     pub lives: ShownLives,
+    /// The workloads with TCP figures, sorted by labels.
+    pub tcp: Vec<TcpWorkload>,
     /// The workloads that have a pair, with their members; sorted.
     pub ownerships: Vec<Arc<Ownership>>,
     /// True if the host has pods, or may have some. The labels that name a container are then written even
@@ -457,6 +463,9 @@ impl SourceStatus {
     }
 }
 
+/// The beginning of the line about TCP figures that cannot be read.
+const TCP_LACK: &str = "cannot read the TCP figures of workloads in /proc/PID/net";
+
 /// The state of the exporter itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -497,6 +506,25 @@ impl Status {
     pub(crate) fn set_limits(&mut self, source: Source, limits: Vec<Lack>) {
         let status = self.sources.entry(source);
         status.or_insert_with(|| SourceStatus::new(Ok(()), Duration::ZERO)).limits = limits;
+    }
+
+    /// Sets whether TCP figures can be read: if not, that is a limit of the source of processes.
+    pub(crate) fn note_tcp(&mut self, result: Result<(), LookFailure>) {
+        let is_of_tcp = |lack: &Lack| lack.what.starts_with(TCP_LACK);
+        let limits = self.sources.get(&Source::Process).map(|status| status.limits.as_slice());
+        let limits = limits.unwrap_or_default();
+        if result.is_ok() && !limits.iter().any(is_of_tcp) {
+            return;
+        }
+        let mut limits: Vec<Lack> = limits.iter().filter(|lack| !is_of_tcp(lack)).cloned().collect();
+        if let Err(failure) = result {
+            let reason = match failure {
+                LookFailure::Denied => LackReason::Permission,
+                LookFailure::Gone | LookFailure::Failed(_) => LackReason::Unreadable,
+            };
+            limits.push(Lack::new(reason, format!("{TCP_LACK}: {failure}")));
+        }
+        self.set_limits(Source::Process, limits);
     }
 
     /// Sets the result of a runtime's last answer. A runtime without a source of its own reports nothing.

@@ -24,5 +24,6 @@ mod problems;
 mod queues;
 mod sandbox;
 mod steady;
+mod tcp;
 mod topologies;
 mod totals;

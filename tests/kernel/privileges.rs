@@ -157,6 +157,35 @@ fn an_ordinary_users_totals_follow_the_traffic() {
 }
 
 #[test]
+fn an_ordinary_user_sees_the_tcp_figures_of_a_namespace_that_is_not_its_own() {
+    let scene = Scene::new();
+    let exporter = start(&scene, &as_nobody(&["--inh-caps=-all"]));
+    let sleep = scene.host.command("unshare").args(["-n", "sleep", "1000"]).spawn().map(Killed).unwrap();
+    let pid = sleep.0.id().to_string();
+    lab::wait_for(LIMIT, "the process sleeps", || {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+        if comm == "sleep\n" { Ok(()) } else { Err(comm) }
+    });
+    scene.host.ip(["link", "add", "veth-s", "up", "type", "veth", "peer", "name", "eth0", "netns", &pid]);
+    let labels = [("runtime", "process"), ("container", "sleep")];
+    exporter.wait_for(4 * LIMIT, "it is read", |metrics| {
+        let counted = metrics.value("veth_container_tcp_listen_drops_total", &labels)?;
+        let sockets = metrics.value("veth_container_tcp_sockets", &labels)?;
+        (counted == 0.0 && sockets == 0.0).then_some(())
+    });
+}
+
+/// A child that is killed when this goes.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
 fn what_an_ordinary_user_lacks_is_said_once_with_what_would_give_it() {
     let scene = Scene::new();
     let mut exporter = start(&scene, &as_nobody(&["--inh-caps=-all"]));

@@ -14,7 +14,7 @@ use crate::model::pairing::{EndState, Role};
 use crate::model::policy::HOLD_BACK_GENERATED;
 use crate::model::problems::Found;
 use crate::model::problems::links::{self, SegmentAddress};
-use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_QUEUE, OF_AN_INFO, Trust, of_a_port};
+use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_QUEUE, OF_AN_INFO, OutputLimits, Trust, of_a_port};
 use crate::model::starts::Presence;
 use crate::model::topology::Topology;
 use crate::model::view::{Ownership, ShownPair, ShownSide};
@@ -30,6 +30,8 @@ pub(super) struct Context<'a> {
     pub config: &'a Config,
     pub evidence: &'a Evidence,
     pub searches: &'a ProcessSearch,
+    /// The limits on the series of pairs and networks.
+    pub limits: OutputLimits,
     /// The time at which everything was known first.
     pub started: Duration,
     /// A source may still name an owner.
@@ -41,7 +43,7 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     pub(super) fn limits<T>(&self, then: impl FnOnce(&SeriesLimits<'_>) -> T) -> T {
         let filter = &self.config.filter;
-        then(&SeriesLimits { output: self.config.limits, shows: &|labels| filter.shows(labels) })
+        then(&SeriesLimits { output: self.limits, shows: &|labels| filter.shows(labels) })
     }
 }
 

@@ -123,7 +123,9 @@ impl Truth {
                     let claims = Claims { claims: claims.collect(), ..Claims::default() };
                     Input::Claims { runtime, answer: Some(Ok(claims)), took: Duration::ZERO }
                 }
-                Request::FinalSample(_) | Request::WatchExit(_) => Input::FinalCounters(Vec::new()),
+                Request::FinalSample(_) | Request::WatchExit(_) | Request::Tcp(_) => {
+                    Input::FinalCounters(Vec::new())
+                }
                 Request::Barrier => Input::Barrier,
                 Request::NewProcesses(nsids) => Input::NewProcesses { nsids, answer: Ok(Vec::new()) },
                 Request::Search(nsids) => {

@@ -7,6 +7,7 @@ use crate::model::lack::Lack;
 use crate::model::link::{Counters, Errors, Link, Name};
 use crate::model::queues::QueueSamples;
 use crate::model::series::OutputLimits;
+use crate::model::tcp::{TcpReading, TcpTarget};
 use crate::model::view::Source;
 use crate::model::workload::{Claim, Claims, Expected, LifeChange, Locator, Runtime, Workload};
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +112,8 @@ pub enum Input {
         /// The process of a [`Request::WatchExit`].
         pid: u32,
     },
+    /// The answer to [`Request::Tcp`].
+    Tcp(Vec<TcpReading>),
     /// The answer to [`Request::Barrier`].
     Barrier,
     /// Names may have come to the folder of named namespaces: all are to be read.
@@ -179,6 +182,8 @@ pub enum Request {
     Search(BTreeSet<u32>),
     /// Asks for a process in each of these namespaces, among the newest processes alone: the answer is quick.
     NewProcesses(BTreeSet<u32>),
+    /// Asks for the TCP figures of these namespaces.
+    Tcp(Vec<TcpTarget>),
 }
 
 impl Request {

@@ -16,12 +16,15 @@ use super::absent_engines::AbsentEngines;
 use super::attribution::{Attribution, Context};
 use super::input::{Config, ProcessInNetns, Request};
 use super::schedule::{Effects, Searching};
+use super::tcp_reading;
 use crate::model::cgroup;
 use crate::model::ledger::{LabelSet, Ledger, OwnerHint, SeriesLimits, Unattributed};
 use crate::model::link::{End, Link, Name, NetnsId};
 use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState, generator, is_generated_name};
 use crate::model::policy::{EVALUATE_AT_LEAST, EVALUATE_AT_MOST, EVALUATE_IN_DOUBT, KEPT_UNATTRIBUTED};
+use crate::model::series::OutputLimits;
 use crate::model::starts::Starts;
+use crate::model::tcp::TcpState;
 use crate::model::topology::{Settled, Topology};
 use crate::model::workload::{Expected, Runtime, Workload};
 use std::collections::BTreeSet;
@@ -38,6 +41,7 @@ pub(super) struct Knowledge {
     pub ledger: Ledger,
     pub absent_engines: AbsentEngines,
     pub starts: Starts,
+    pub tcp: TcpState,
 }
 
 /// The result of an evaluation.
@@ -61,6 +65,7 @@ impl Knowledge {
             ledger: Ledger::default(),
             absent_engines: AbsentEngines::default(),
             starts: Starts::default(),
+            tcp: TcpState::default(),
         }
     }
 
@@ -86,7 +91,8 @@ impl Knowledge {
             ends.extend(self.attribution.dated());
         }
         self.attribute(ends, config, started, now);
-        let limits = SeriesLimits { output: config.limits, shows: &|labels| config.filter.shows(labels) };
+        let limits =
+            SeriesLimits { output: self.limits(config), shows: &|labels| config.filter.shows(labels) };
         if changed.networks {
             self.ledger.know_networks(self.evidence.networks(), now, &limits);
         }
@@ -97,7 +103,13 @@ impl Knowledge {
         }
         self.book_late(config, now);
         self.starts.evaluate(self.attribution.take_presences(), started, config.retention, now);
+        tcp_reading::take_settled(self, &settled, config, now);
         Evaluated { settled, changed }
+    }
+
+    /// Returns the limits on the series of pairs and networks.
+    fn limits(&self, config: &Config) -> OutputLimits {
+        config.limits.without(self.tcp.series().0)
     }
 
     /// Joins the links that have changed, and opens, moves and closes the accounts of their pairs.
@@ -158,6 +170,7 @@ impl Knowledge {
             evidence: &self.evidence,
             searches: &self.searching.searches,
             config,
+            limits: self.limits(config),
             started,
             may_name: sources().any(|(_, source)| source.may_name),
             engine_may_name: sources()
@@ -187,7 +200,8 @@ impl Knowledge {
         let over = self.ledger.waits_since().is_some_and(|since| now >= since + KEPT_UNATTRIBUTED);
         let version = self.evidence.version();
         let news = std::mem::replace(&mut self.searching.late_version, version) != version;
-        let limits = SeriesLimits { output: config.limits, shows: &|labels| config.filter.shows(labels) };
+        let limits =
+            SeriesLimits { output: self.limits(config), shows: &|labels| config.filter.shows(labels) };
         let evidence = &self.evidence;
         self.ledger.attribute_late(|entry| late_owner(entry, evidence, now), news || over, now, &limits);
     }
@@ -270,6 +284,7 @@ impl Knowledge {
             self.ledger.waits_since().map(|since| since + KEPT_UNATTRIBUTED),
             self.owners.leaves_at(),
             self.ledger.expires_at(retention),
+            self.tcp.expires_at(retention),
             self.absent_engines.due(now),
         ];
         // What was due by now has just been evaluated.
@@ -319,8 +334,9 @@ impl Knowledge {
     }
 
     /// Forgets the namespace that had this id.
-    pub(super) fn end_of(&mut self, nsid: u32) {
+    pub(super) fn end_of(&mut self, nsid: u32, now: Duration) {
         let netns = self.topology.netns(Some(nsid));
+        self.tcp.end(netns, now);
         self.topology.end_of(nsid);
         self.evidence.end_of(nsid, netns);
     }

@@ -9,6 +9,7 @@ use crate::model::queues::LastQueues;
 use crate::model::series::{
     self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_QUEUE, OF_AN_INFO, of_a_port,
 };
+use crate::model::tcp::{TcpFigures, TcpTotalId};
 use crate::model::view::{
     DropRates, OtherLink, PairTotal, ReadForScrapes, Scene, SeriesStatus, ShownLives, ShownOverflow,
     TotalsBegun, View,
@@ -46,6 +47,8 @@ struct NumberedScene {
     accounts: Vec<AccountId>,
     /// The total of each of the scene's workloads.
     totals: Vec<TotalId>,
+    /// The total of each of the scene's workloads with TCP figures.
+    tcp: Vec<TcpTotalId>,
 }
 
 /// The versions of the things that the scene is made from.
@@ -53,6 +56,7 @@ struct NumberedScene {
 struct SceneVersion {
     rows: u64,
     totals: u64,
+    tcp: u64,
     others: u64,
     starts: u64,
     stranded: u64,
@@ -75,7 +79,7 @@ fn dropping(accounts: &[AccountId], dropping: &[Dropping]) -> Vec<(u32, DropRate
 impl Presentation {
     /// Returns what is shown; `ticked` is when the last tick ended.
     pub(super) fn view(&self, known: &Knowledge, reading: &Reading, ticked: Duration) -> View {
-        let NumberedScene { scene, accounts, totals } = self.scene.get_or_init(|| self.build(known));
+        let NumberedScene { scene, accounts, totals, .. } = self.scene.get_or_init(|| self.build(known));
         let read_last = |end: End| -> (Counters, Errors) {
             let link = known.topology.link(end.netns, end.ifindex);
             (link.map_or_else(Counters::default, |link| link.counters), reading.errors(end))
@@ -132,6 +136,7 @@ impl Presentation {
                 starts: known.starts.names().map(|(name, _)| Arc::clone(name)).collect(),
                 stranded: self.stranded.clone(),
             },
+            tcp: known.tcp.totals().map(|(_, workload)| workload).collect(),
             ownerships: ownerships.cloned().collect(),
             pods: self.built_from.pods,
             others: self.listed_others().cloned().collect(),
@@ -142,7 +147,14 @@ impl Presentation {
                 pairs: known.attribution.sums().summed,
             },
         };
-        NumberedScene { scene: Arc::new(scene), accounts, totals }
+        let tcp = known.tcp.totals().map(|(id, _)| id).collect();
+        NumberedScene { scene: Arc::new(scene), accounts, totals, tcp }
+    }
+
+    /// Returns the TCP figures of each of the scene's workloads that have any.
+    pub(super) fn tcp(&self, known: &Knowledge) -> Arc<Vec<TcpFigures>> {
+        let NumberedScene { tcp, .. } = self.scene.get_or_init(|| self.build(known));
+        Arc::new(tcp.iter().map(|id| known.tcp.figures(*id)).collect())
     }
 
     /// Returns true if a container or a pod of a runtime may be shown, or a sum of some.
@@ -174,6 +186,7 @@ impl Presentation {
         let version = SceneVersion {
             rows: known.attribution.version(),
             totals: known.ledger.version(),
+            tcp: known.tcp.version(),
             others: self.others_version,
             starts: known.starts.version(),
             stranded: known.owners.stranded_version(),
@@ -191,6 +204,7 @@ impl Presentation {
         }
         let sums = known.attribution.sums();
         let (workloads, networks) = known.ledger.shown_totals();
+        let (tcp, tcp_refused) = known.tcp.series();
         let left_out = self.others.len() - self.listed_others.len();
         SeriesStatus {
             limit: config.limits.series,
@@ -198,8 +212,9 @@ impl Presentation {
                 + sums.queues.len() * OF_A_QUEUE
                 + workloads * OF_A_LABEL_SET
                 + networks * OF_A_NETWORK
-                + sums.infos * OF_AN_INFO,
-            summed: known.ledger.refused(),
+                + sums.infos * OF_AN_INFO
+                + tcp,
+            summed: known.ledger.refused() + tcp_refused,
             left_out: left_out * OF_A_CADVISOR_LINK,
             crowded: known.ledger.is_crowded(),
         }

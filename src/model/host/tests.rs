@@ -2,6 +2,7 @@ use super::*;
 use crate::model::ledger::{LabelSet, Traffic};
 use crate::model::link::{Counters, Errors, Link, LinkKind, Mac, Name, PeerNetns};
 use crate::model::pairing::{EndState, Role};
+use crate::model::tcp::{TcpCounter, TcpFigures, TcpReading, TcpTarget};
 use crate::model::workload::{Claim, Claims, Endpoint, Locator, Network, Started, Workload};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ struct World {
     cgroups: BTreeMap<u32, &'static str>,
     /// The process that is found in a namespace, by nsid.
     inhabitants: BTreeMap<u32, (u32, Workload)>,
+    /// The segments that were sent from a namespace, by nsid.
+    segments: BTreeMap<u32, u64>,
     docker: Option<Result<Claims, Lack>>,
     named: Option<Result<Claims, Lack>>,
 }
@@ -88,6 +91,7 @@ impl World {
             }
             Request::FinalSample(_) | Request::WatchExit(_) => Input::FinalCounters(Vec::new()),
             Request::Barrier => Input::Barrier,
+            Request::Tcp(targets) => Input::Tcp(targets.into_iter().map(|target| self.tcp(target)).collect()),
             Request::Search(nsids) => {
                 Input::Processes { answer: Ok(self.living_in(&nsids)), nsids, took: Duration::ZERO }
             }
@@ -97,6 +101,19 @@ impl World {
                 Input::Claims { runtime, answer: answer.clone(), took: Duration::ZERO }
             }
         }
+    }
+
+    /// Reads the TCP figures of a namespace by a process that is in it.
+    fn tcp(&self, target: TcpTarget) -> TcpReading {
+        let nsid = target.netns.nsid().unwrap();
+        let is_there = self.pids.get(&target.pid) == Some(&Located::Nsid(nsid));
+        let segments = self.segments.get(&nsid).filter(|_| is_there);
+        let figures = |segments: &u64| {
+            let mut figures = TcpFigures::default();
+            figures.set_counter(TcpCounter::SegmentsSent, *segments);
+            figures
+        };
+        TcpReading { target, answer: segments.map(figures).ok_or(LookFailure::Gone) }
     }
 
     fn living_in(&self, nsids: &BTreeSet<u32>) -> Vec<ProcessInNetns> {
@@ -690,6 +707,7 @@ mod queues;
 mod resyncs;
 mod sequences;
 mod stranded;
+mod tcp;
 
 #[test]
 fn of_two_containers_in_one_namespace_the_one_owns_it_that_was_started_first() {

@@ -319,6 +319,11 @@ impl Book {
         self.refused = self.refused - std::mem::replace(&mut account.refused, refused) + refused;
     }
 
+    /// Returns the number of series that count towards the limit.
+    pub(super) fn series(&self) -> usize {
+        self.room.taken() + self.networks.len() * OF_A_NETWORK
+    }
+
     fn has_room(&self, series: usize, trust: Trust, limits: &SeriesLimits<'_>) -> bool {
         let of_networks = self.networks.len() * OF_A_NETWORK;
         self.room.has_room(series, trust, of_networks, limits.output.series)

@@ -320,6 +320,17 @@ impl Evidence {
         self.sources.values().find_map(|source| source.containers.get(id))
     }
 
+    /// Returns the processes that are known to be in a namespace, the most reliable first.
+    pub(crate) fn processes_in(&self, netns: NetnsId) -> impl Iterator<Item = u32> {
+        let at = netns.nsid().and_then(|nsid| self.locations.at.get(&nsid)).into_iter().flatten();
+        let located = at.filter_map(|locator| match locator {
+            Locator::Pid(pid) => Some(*pid),
+            Locator::Path(_) | Locator::Container(_) => None,
+        });
+        let new = self.new_processes.process(netns).map(|process| process.pid);
+        located.chain(new)
+    }
+
     /// Returns the process that was found in a namespace.
     pub(super) fn process(&self, netns: NetnsId) -> Option<&ProcessInNetns> {
         self.processes.get(&netns)

@@ -1,4 +1,4 @@
-//! Texts of procfs: the name and the cgroups of a process, and the counters of links.
+//! Texts of procfs: the name and the cgroups of a process, the counters of links, and the TCP figures of a namespace.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use veth_exporter::testing::kernel::TableReader;
+use veth_exporter::testing::kernel::tcp::{add_netstat, add_snmp, add_sockstat};
 use veth_exporter::testing::model::link::{Counters, Name};
+use veth_exporter::testing::model::tcp::{TcpCounter, TcpFigures};
 use veth_exporter::testing::model::text::Readable;
 use veth_exporter::testing::runtimes::process::Processes;
 
 use super::{ALWAYS, in_memory_of, parts, scratch};
 
-/// `comm`, `cgroup` and `net/dev` of a process.
+/// `comm`, `cgroup` and `net/dev` of a process; `net/snmp` or `net/netstat`, and `net/sockstat`.
 pub fn texts(input: &[u8]) {
-    let [comm, cgroup, devices] = parts(input);
+    let [comm, cgroup, devices, counted, sockets] = parts(input);
     let procfs = procfs();
     for (file, text) in [("7/comm", comm), ("7/cgroup", cgroup)] {
         fs::write(procfs.join(file), text).expect("a file");
@@ -34,6 +36,42 @@ pub fn texts(input: &[u8]) {
         }
     });
     in_memory_of(ALWAYS + 64 * input.len(), || counters(devices));
+    tcp(counted, sockets);
+}
+
+/// A figure is that of a second reader, which takes the text apart by lines and words as strings.
+fn tcp(counted: &[u8], sockets: &[u8]) {
+    let mut figures = TcpFigures::default();
+    in_memory_of(ALWAYS, || {
+        add_snmp(counted, &mut figures);
+        add_netstat(counted, &mut figures);
+        add_sockstat(sockets, &mut figures);
+    });
+    for (counter, section, column) in [
+        (TcpCounter::SegmentsSent, "Tcp:", "OutSegs"),
+        (TcpCounter::SegmentsRetransmitted, "Tcp:", "RetransSegs"),
+        (TcpCounter::ListenDrops, "TcpExt:", "ListenDrops"),
+    ] {
+        assert_eq!(figures.counter(counter), column_of(counted, section, column), "{section} {column}");
+    }
+    if figures.sockets().is_some() {
+        assert!(sockets.windows(5).any(|window| window == b"inuse"));
+    }
+}
+
+/// The last value of a column in the first two lines of a section, which are one below the other.
+fn column_of(text: &[u8], section: &str, column: &str) -> Option<u64> {
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    let at = lines.iter().position(|line| line.starts_with(section.as_bytes()))?;
+    let words = |line: &[u8]| -> Option<Vec<String>> {
+        let rest = line.strip_prefix(section.as_bytes())?;
+        let words = rest.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        Some(words.map(|word| word.escape_ascii().to_string()).collect())
+    };
+    let (names, values) = (words(lines[at])?, words(lines.get(at + 1)?)?);
+    let found = names.iter().zip(&values).filter(|(name, _)| *name == column);
+    let number = |value: &str| value.parse().ok().filter(|_| !value.starts_with('+'));
+    found.filter_map(|(_, value)| number(value)).last()
 }
 
 /// A table is read again as it was read, when it is written as the kernel writes it.

@@ -13,7 +13,9 @@ use veth_exporter::testing::exposition::format::Format;
 use veth_exporter::testing::http::{
     About, Encoding, Gate, ListenAddress, Listener, MetricsOptions, Routes, Site, WebConfig, accept, serve,
 };
-use veth_exporter::testing::kernel::{Events, FinalSampler, OwnNsid, Resolver, Sampler, TableReader};
+use veth_exporter::testing::kernel::{
+    Events, FinalSampler, OwnNsid, Resolver, Sampler, TableReader, TcpReader,
+};
 use veth_exporter::testing::model::host::{Config, Learning};
 use veth_exporter::testing::runtimes::process::Processes;
 
@@ -145,6 +147,7 @@ fn kernel() -> Sources {
         resolver: resolver(),
         surveyor: resolver(),
         locator: resolver(),
+        tcp: TcpReader::new(resolver(), Path::new("/proc")),
         sampler: Sampler::open().expect("a socket"),
         final_sampler: FinalSampler::new(table.clone(), Sampler::open().expect("a socket")),
         table,
