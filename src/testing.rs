@@ -147,7 +147,8 @@ pub mod model {
     }
     pub mod view {
         pub use crate::model::view::{
-            Ownership, Scene, ShownPair, ShownSide, Source, SourceStatus, Status, View,
+            NetworkNumbers, Ownership, Scene, SceneNetworks, ShownPair, ShownSide, Source, SourceStatus,
+            Status, View,
         };
     }
     pub mod workload {

@@ -3,9 +3,10 @@
 use super::families::{FAMILIES, Series, Type};
 use super::format::Format;
 use super::labels::{LabelBlock, Maybe, Names, label_of};
+use super::network_labels;
 use super::tables::{LabelTable, Rows, Values};
 use super::text::{Head, Layout};
-use crate::model::ledger::{LabelSet, NetworkLabels};
+use crate::model::ledger::LabelSet;
 use crate::model::link::{LinkKind, Name};
 use crate::model::series::OTHER;
 use crate::model::view::{Ownership, Scene, ShownSide, View};
@@ -26,6 +27,8 @@ pub(crate) struct VethTables {
     workloads: Rows<usize>,
     workload_infos: Rows<()>,
     networks: Rows<usize>,
+    network_infos: Rows<()>,
+    pools: Rows<usize>,
 }
 
 /// The location of a port's counters in a view.
@@ -54,7 +57,9 @@ impl VethTables {
             device_infos: ports(scene, |_, _| (), info).sorted(),
             workloads: workloads(&scene.workloads, names),
             workload_infos: workload_infos(&scene.ownerships, names),
-            networks: networks(&scene.networks),
+            networks: network_labels::totals(&scene.networks.labels),
+            network_infos: network_labels::infos(&scene.networks.reported),
+            pools: network_labels::pools(&scene.networks.reported),
         }
     }
 }
@@ -75,7 +80,9 @@ impl Layout for VethTables {
             Series::DeviceInfo => &self.device_infos.table,
             Series::Workload(_) | Series::Peak(_) => &self.workloads.table,
             Series::WorkloadInfo => &self.workload_infos.table,
-            Series::Network(_) => &self.networks.table,
+            Series::Network(_) | Series::NetworkMembers => &self.networks.table,
+            Series::NetworkInfo => &self.network_infos.table,
+            Series::AddressesUsed | Series::AddressesSize => &self.pools.table,
         }
     }
 
@@ -105,16 +112,28 @@ impl Layout for VethTables {
                 values.fill_some(peaks.map(|peak| peak.map(value)));
             }
             Series::Network(value) => {
-                values.fill(self.networks.keys[rows].iter().map(|&row| value(&view.networks[row])));
+                values.fill(self.networks.keys[rows].iter().map(|&row| value(&view.networks.traffic[row])));
             }
-            Series::DeviceInfo | Series::WorkloadInfo => values.fill(std::iter::repeat_n(1, infos)),
+            Series::NetworkMembers => {
+                values.fill(self.networks.keys[rows].iter().map(|&row| view.networks.members[row]));
+            }
+            Series::AddressesUsed => {
+                values.fill_some(self.pools.keys[rows].iter().map(|&row| view.networks.used[row]));
+            }
+            Series::AddressesSize => {
+                let pools = &view.scene.networks.reported.pools;
+                values.fill(self.pools.keys[rows].iter().map(|&row| pools[row].size));
+            }
+            Series::DeviceInfo | Series::WorkloadInfo | Series::NetworkInfo => {
+                values.fill(std::iter::repeat_n(1, infos))
+            }
         }
     }
 
     fn begun(&self, family: usize, row: usize, scene: &Scene) -> Option<Duration> {
         match FAMILIES[family].series {
             Series::Workload(_) => Some(scene.workloads_begun[self.workloads.keys[row]]),
-            Series::Network(_) => Some(scene.networks_begun[self.networks.keys[row]]),
+            Series::Network(_) => Some(scene.networks.begun[self.networks.keys[row]]),
             _ => None,
         }
     }
@@ -174,17 +193,6 @@ fn workload_infos(ownerships: &[Arc<Ownership>], names: Names) -> Rows<()> {
         for member in &ownership.members {
             rows.add((), |block| workload_info(block, names, member, &owner, &ownership.parent));
         }
-    }
-    rows.sorted()
-}
-
-fn networks(networks: &[Arc<NetworkLabels>]) -> Rows<usize> {
-    let mut rows = Rows::default();
-    for (index, labels) in networks.iter().enumerate() {
-        rows.add(index, |block| {
-            block.label("runtime", labels.runtime.as_str());
-            block.label("network", &labels.network);
-        });
     }
     rows.sorted()
 }

@@ -13,6 +13,7 @@ pub(crate) mod families;
 pub(crate) mod format;
 pub(crate) mod json;
 mod labels;
+mod network_labels;
 pub(crate) mod packed;
 pub(crate) mod pieces;
 mod process;

@@ -2,7 +2,7 @@
 
 use super::cgroup;
 use super::lack::Lack;
-use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
+use super::ledger::{LabelSet, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Master, Name};
 use super::lives::Restarts;
 use super::pairing::{EndState, Role};
@@ -13,6 +13,11 @@ use super::workload::{ContainerNetwork, ContainerState, Runtime, Started, Worklo
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+
+mod networks;
+
+pub use networks::{NetworkNumbers, SceneNetworks};
+pub(crate) use networks::{PoolLabels, ReportedNetworks};
 
 /// The state of the host at one time: a scene, and the numbers that belong to it.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +34,8 @@ pub struct View {
     pub workloads: Vec<Traffic>,
     /// The highest rates of each of `scene.workloads` in the window; `None` if there are none.
     pub peaks: Vec<Option<Rates>>,
-    /// The total of each of `scene.networks`.
-    pub networks: Vec<Traffic>,
+    /// The numbers of `scene.networks`.
+    pub networks: NetworkNumbers,
     /// The counters of each of `scene.others`, as last read: see
     /// [`Input::ReadOthers`](super::host::Input::ReadOthers).
     pub others: Vec<(Counters, Errors)>,
@@ -165,10 +170,8 @@ pub struct Scene {
     pub workloads: Vec<Arc<LabelSet>>,
     /// The time at which the total of each of `workloads` began, as the state machine's time.
     pub workloads_begun: Vec<Duration>,
-    /// Labels of the networks' totals, sorted.
-    pub networks: Vec<Arc<NetworkLabels>>,
-    /// The time at which the total of each of `networks` began, as the state machine's time.
-    pub networks_begun: Vec<Duration>,
+    /// The networks with totals, and what their engines report of them.
+    pub networks: SceneNetworks,
     /// The workloads that have a pair, with their members; sorted.
     pub ownerships: Vec<Arc<Ownership>>,
     /// True if the host has pods, or may have some. The labels that name a container are then written even

@@ -104,6 +104,8 @@ struct AttributedPair {
     account: AccountId,
     until: Option<Duration>,
     placement: ShownIn,
+    /// False while the pair is held back.
+    booked: bool,
     waits: Waits,
     /// The owners at its ends that the user wants to see.
     ownerships: Vec<Arc<Ownership>>,
@@ -296,7 +298,7 @@ impl Attribution {
         let ownerships = shown.sides.iter().filter_map(|side| side.ownership.as_ref());
         let ownerships =
             ownerships.filter(|ownership| filter.shows_owner(&ownership.owner)).cloned().collect();
-        let row = AttributedPair { shown, account, until, placement, waits, ownerships };
+        let row = AttributedPair { shown, account, until, placement, booked, waits, ownerships };
         match ledger.is_refused(account) {
             true => _ = self.refused.insert(ends[0]),
             false => _ = self.refused.remove(&ends[0]),
@@ -312,7 +314,8 @@ impl Attribution {
         }
         let row = self.rows.get(&first);
         let same = before.as_ref().zip(row).is_some_and(|(a, b)| {
-            Arc::ptr_eq(&a.shown, &b.shown) && a.placement == b.placement && a.account == b.account
+            let same_place = a.placement == b.placement && a.booked == b.booked;
+            Arc::ptr_eq(&a.shown, &b.shown) && same_place && a.account == b.account
         });
         if let Some(until) = before.and_then(|before| before.until) {
             self.deadlines.remove(&(until, first));

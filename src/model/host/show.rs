@@ -2,11 +2,16 @@
 
 use super::input::Config;
 use super::knowledge::{Evaluated, Knowledge};
+use super::networks::ShownNetworks;
 use super::reading::Reading;
-use crate::model::ledger::{AccountId, Dropping, TotalId};
+use crate::model::ledger::{AccountId, Dropping, NetworkLabels, TotalId};
 use crate::model::link::{Counters, End, Errors};
-use crate::model::series::{self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO};
-use crate::model::view::{DropRates, OtherLink, PairTotal, Scene, SeriesStatus, ShownOverflow, View};
+use crate::model::series::{
+    self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_POOL, OF_A_PORT, OF_AN_INFO,
+};
+use crate::model::view::{
+    DropRates, NetworkNumbers, OtherLink, PairTotal, Scene, SceneNetworks, SeriesStatus, ShownOverflow, View,
+};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +28,7 @@ pub(super) struct Presentation {
     others: BTreeMap<End, OtherLink>,
     listed_others: BTreeSet<End>,
     others_version: u64,
+    networks: ShownNetworks,
     /// There are pods here, or a source that would report them: from then on [`Scene::pods`] is true.
     pods: bool,
 }
@@ -35,6 +41,8 @@ struct NumberedScene {
     accounts: Vec<AccountId>,
     /// The total of each of the scene's workloads.
     totals: Vec<TotalId>,
+    /// The number of workloads on each of the scene's networks.
+    members: Arc<Vec<u64>>,
 }
 
 /// The versions of the things that the scene is made from.
@@ -43,6 +51,7 @@ struct SceneVersion {
     rows: u64,
     totals: u64,
     others: u64,
+    networks: u64,
     pods: bool,
     overflow: (bool, bool),
 }
@@ -62,7 +71,7 @@ fn dropping(accounts: &[AccountId], dropping: &[Dropping]) -> Vec<(u32, DropRate
 impl Presentation {
     /// Returns what is shown; `ticked` is when the last tick ended.
     pub(super) fn view(&self, known: &Knowledge, reading: &Reading, ticked: Duration) -> View {
-        let NumberedScene { scene, accounts, totals } = self.scene.get_or_init(|| self.build(known));
+        let NumberedScene { scene, accounts, totals, members } = self.scene.get_or_init(|| self.build(known));
         let read_last = |end: End| -> (Counters, Errors) {
             let link = known.topology.link(end.netns, end.ifindex);
             (link.map_or_else(Counters::default, |link| link.counters), reading.errors(end))
@@ -74,7 +83,11 @@ impl Presentation {
             samples,
             workloads,
             peaks,
-            networks: known.ledger.networks().map(|(_, traffic, _)| *traffic).collect(),
+            networks: NetworkNumbers {
+                traffic: known.ledger.networks().map(|(_, traffic, _)| *traffic).collect(),
+                members: Arc::clone(members),
+                used: Arc::clone(&self.networks.used),
+            },
             others: scene.others.iter().map(|other| read_last(other.end)).collect(),
             overflow: known.ledger.overflow(),
             ticked,
@@ -107,8 +120,11 @@ impl Presentation {
             single: known.attribution.single().map(|(side, why)| (Arc::clone(side), *why)).collect(),
             workloads: known.ledger.workloads().map(|total| Arc::clone(total.labels)).collect(),
             workloads_begun: known.ledger.workloads().map(|total| total.begun).collect(),
-            networks: networks().map(|(labels, ..)| Arc::clone(labels)).collect(),
-            networks_begun: networks().map(|(.., begun)| begun).collect(),
+            networks: SceneNetworks {
+                labels: networks().map(|(labels, ..)| Arc::clone(labels)).collect(),
+                begun: networks().map(|(.., begun)| begun).collect(),
+                reported: Arc::clone(&self.networks.reported),
+            },
             ownerships: ownerships.cloned().collect(),
             pods: self.built_from.pods,
             others: self.listed_others().cloned().collect(),
@@ -119,7 +135,10 @@ impl Presentation {
                 pairs: known.attribution.sums().summed,
             },
         };
-        NumberedScene { scene: Arc::new(scene), accounts, totals }
+        let vethless = |labels: &NetworkLabels| self.networks.vethless.get(labels).copied();
+        let members = known.ledger.members().map(|(labels, members)| vethless(labels).unwrap_or(members));
+        let members = Arc::new(members.collect());
+        NumberedScene { scene: Arc::new(scene), accounts, totals, members }
     }
 
     /// Returns true if a container or a pod of a runtime may be shown, or a sum of some.
@@ -147,11 +166,13 @@ impl Presentation {
         config: &Config,
     ) -> SeriesStatus {
         self.take_others(evaluated, known, config);
+        self.networks.update(known, series::networks(config.limits.series));
         let overflow = known.ledger.overflow();
         let version = SceneVersion {
             rows: known.attribution.version(),
             totals: known.ledger.version(),
             others: self.others_version,
+            networks: self.networks.version(),
             pods: self.pods || config.pods,
             overflow: (overflow.ports.is_some(), overflow.containers.is_some()),
         };
@@ -162,12 +183,14 @@ impl Presentation {
         }
         let sums = known.attribution.sums();
         let (workloads, networks) = known.ledger.shown_totals();
+        let further_pools = self.networks.reported.pools.len().saturating_sub(networks);
         let left_out = self.others.len() - self.listed_others.len();
         SeriesStatus {
             limit: config.limits.series,
             shown: sums.ports * OF_A_PORT
                 + workloads * OF_A_LABEL_SET
                 + networks * OF_A_NETWORK
+                + further_pools * OF_A_POOL
                 + sums.infos * OF_AN_INFO,
             summed: known.ledger.refused(),
             left_out: left_out * OF_A_CADVISOR_LINK,
