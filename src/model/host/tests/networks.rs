@@ -199,7 +199,7 @@ fn networks_beyond_the_limit_are_one_with_the_members_of_all_and_without_informa
 }
 
 #[test]
-fn a_workload_counts_once_however_many_interfaces_it_has_and_whoever_is_shown() {
+fn a_workload_counts_once_with_two_interfaces_and_if_the_filter_hides_it() {
     let mut world = world(vec![network("front", "f1", &[])], &[]);
     let port = Link { master: Some(2), ..veth(12, 3, PeerNetns::Nsid(1)) };
     world.host_links().push(port);
