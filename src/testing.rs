@@ -165,8 +165,8 @@ pub mod model {
     }
     pub mod view {
         pub use crate::model::view::{
-            Condition, Ownership, Scene, ShownPair, ShownSide, Source, SourceStatus, Status, TotalsBegun,
-            View,
+            Condition, NetworkNumbers, Ownership, Scene, SceneNetworks, ShownPair, ShownSide, Source,
+            SourceStatus, Status, TotalsBegun, View,
         };
     }
     pub mod workload {

@@ -137,7 +137,7 @@ impl FirstView {
             lacking: lacking.join(","),
             pairs: scene.pairs.len(),
             workloads: scene.ownerships.len(),
-            networks: scene.networks.iter().filter(|labels| !labels.network.is_empty()).count(),
+            networks: scene.networks.labels.iter().filter(|labels| !labels.network.is_empty()).count(),
         }
     }
 }

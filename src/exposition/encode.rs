@@ -4,9 +4,10 @@ use super::families::{FAMILIES, Series, Type};
 use super::format::Format;
 use super::labels::{LabelBlock, Maybe, Names, label_of};
 use super::lives::LifeTables;
+use super::network_labels;
 use super::tables::{LabelTable, Rows, Values};
 use super::text::{Head, Layout};
-use crate::model::ledger::{LabelSet, NetworkLabels};
+use crate::model::ledger::LabelSet;
 use crate::model::link::{LinkKind, Name};
 use crate::model::queues;
 use crate::model::series::OTHER;
@@ -36,6 +37,8 @@ pub(crate) struct VethTables {
     lives: LifeTables,
     networks: Rows<usize>,
     tcp: Rows<usize>,
+    network_infos: Rows<()>,
+    pools: Rows<usize>,
 }
 
 /// The state of a peer that cannot be read.
@@ -71,8 +74,10 @@ impl VethTables {
             workloads: workloads(&scene.workloads, names),
             workload_infos: workload_infos(&scene.ownerships, names),
             lives: LifeTables::of(scene, names),
-            networks: networks(&scene.networks),
             tcp: tcp(&scene.tcp, names),
+            networks: network_labels::totals(&scene.networks.labels),
+            network_infos: network_labels::infos(&scene.networks.reported),
+            pools: network_labels::pools(&scene.networks.reported),
         }
     }
 
@@ -103,8 +108,10 @@ impl Layout for VethTables {
             Series::Starts => &self.lives.starts.table,
             Series::StartTime => &self.lives.start_times.table,
             Series::StaleMember => &self.lives.members.table,
-            Series::Network(_) => &self.networks.table,
             Series::Tcp(_) => &self.tcp.table,
+            Series::Network(_) | Series::NetworkMembers => &self.networks.table,
+            Series::NetworkInfo => &self.network_infos.table,
+            Series::AddressesUsed | Series::AddressesSize => &self.pools.table,
         }
     }
 
@@ -146,20 +153,32 @@ impl Layout for VethTables {
                 values.fill_some(peaks.map(|peak| peak.map(value)));
             }
             Series::Network(value) => {
-                values.fill(self.networks.keys[rows].iter().map(|&row| value(&view.networks[row])));
+                values.fill(self.networks.keys[rows].iter().map(|&row| value(&view.networks.traffic[row])));
+            }
+            Series::NetworkMembers => {
+                values.fill(self.networks.keys[rows].iter().map(|&row| view.networks.members[row]));
+            }
+            Series::AddressesUsed => {
+                values.fill_some(self.pools.keys[rows].iter().map(|&row| view.networks.used[row]));
+            }
+            Series::AddressesSize => {
+                let pools = &view.scene.networks.reported.pools;
+                values.fill(self.pools.keys[rows].iter().map(|&row| pools[row].size));
+            }
+            Series::DeviceInfo | Series::WorkloadInfo | Series::NetworkInfo => {
+                values.fill(std::iter::repeat_n(1, infos))
             }
             Series::Tcp(value) => {
                 let figures = self.tcp.keys[rows].iter().map(|&row| view.condition.tcp.get(row));
                 values.fill_some(figures.map(|figures| figures.and_then(value)));
             }
-            Series::DeviceInfo | Series::WorkloadInfo => values.fill(std::iter::repeat_n(1, infos)),
         }
     }
 
     fn begun(&self, family: usize, row: usize, scene: &Scene) -> Option<Duration> {
         match FAMILIES[family].series {
             Series::Workload(_) => Some(scene.begun.workloads[self.workloads.keys[row]]),
-            Series::Network(_) => Some(scene.begun.networks[self.networks.keys[row]]),
+            Series::Network(_) => Some(scene.networks.begun[self.networks.keys[row]]),
             Series::Starts => Some(scene.begun.starts[self.lives.starts.keys[row]]),
             Series::Tcp(_) => Some(scene.tcp[self.tcp.keys[row]].begun),
             _ => None,
@@ -240,17 +259,6 @@ fn workload_infos(ownerships: &[Arc<Ownership>], names: Names) -> Rows<()> {
         for member in &ownership.members {
             rows.add((), |block| workload_info(block, names, member, &owner, &ownership.parent));
         }
-    }
-    rows.sorted()
-}
-
-fn networks(networks: &[Arc<NetworkLabels>]) -> Rows<usize> {
-    let mut rows = Rows::default();
-    for (index, labels) in networks.iter().enumerate() {
-        rows.add(index, |block| {
-            block.label("runtime", labels.runtime.as_str());
-            block.label("network", &labels.network);
-        });
     }
     rows.sorted()
 }

@@ -46,6 +46,14 @@ pub enum Series {
     Network(fn(&Traffic) -> u64),
     /// One series for each workload of which the figure is known.
     Tcp(fn(&TcpFigures) -> Option<u64>),
+    /// One series for each network: the number of its workloads.
+    NetworkMembers,
+    /// One series for each network that an engine reports, always 1.
+    NetworkInfo,
+    /// One series for each IPv4 subnet of such a network, if the engine reports all used addresses.
+    AddressesUsed,
+    /// One series for each IPv4 subnet of such a network.
+    AddressesSize,
 }
 
 /// The end of a peak's help.
@@ -91,7 +99,8 @@ const fn family(name: &'static str, kind: Type, series: Series, help: &'static s
 }
 
 use Series::{
-    DeviceCounter, DeviceInfo, DeviceQueue, DeviceState, Network, PeerState, Tcp, Workload, WorkloadInfo,
+    AddressesSize, AddressesUsed, DeviceCounter, DeviceInfo, DeviceQueue, DeviceState, Network, NetworkInfo,
+    NetworkMembers, PeerState, Tcp, Workload, WorkloadInfo,
 };
 use Type::{Counter, Gauge, Info};
 
@@ -342,10 +351,40 @@ pub const FAMILIES: &[Family] = &[
         "1 if the port's operational state is up (IFLA_OPERSTATE), else 0.",
     ),
     family(
+        "veth_network_addresses_size",
+        Gauge,
+        AddressesSize,
+        "IPv4 addresses of the subnet that the engine can give out, the gateway's included: with --ip-range, those of the range.",
+    ),
+    family(
+        "veth_network_addresses_used",
+        Gauge,
+        AddressesUsed,
+        "Of these addresses, those that running containers, the gateway and auxiliary addresses have. Absent for overlay networks, where no list has all.",
+    ),
+    family(
+        "veth_network_info",
+        Info,
+        NetworkInfo,
+        "Always 1: a network of an engine, its driver, bridge, subnets and gateways; several are separated by commas.",
+    ),
+    family(
+        "veth_network_members",
+        Gauge,
+        NetworkMembers,
+        "Running workloads with an interface on this network.",
+    ),
+    family(
         "veth_network_receive_bytes_total",
         Counter,
         Network(|t| t.receive.bytes),
         "Bytes that workloads received over this network, those of short-lived ones included.",
+    ),
+    family(
+        "veth_network_receive_packets_dropped_total",
+        Counter,
+        Network(|t| t.receive.dropped),
+        "Packets for workloads on this network that their ports could not hand over (tx_dropped of the ports).",
     ),
     family(
         "veth_network_receive_packets_total",
@@ -358,6 +397,12 @@ pub const FAMILIES: &[Family] = &[
         Counter,
         Network(|t| t.transmit.bytes),
         "Bytes that workloads sent over this network, those of short-lived ones included.",
+    ),
+    family(
+        "veth_network_transmit_packets_dropped_total",
+        Counter,
+        Network(|t| t.transmit.dropped),
+        "Packets of workloads on this network that their ports dropped (rx_dropped of the ports).",
     ),
     family(
         "veth_network_transmit_packets_total",

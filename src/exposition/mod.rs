@@ -14,6 +14,7 @@ pub(crate) mod format;
 pub(crate) mod json;
 mod labels;
 mod lives;
+mod network_labels;
 pub(crate) mod packed;
 pub(crate) mod pieces;
 mod process;

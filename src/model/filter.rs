@@ -8,7 +8,7 @@ use super::link::Name;
 use super::naming::Naming;
 use super::pairing::Role;
 use super::view::{ShownPair, ShownSide};
-use super::workload::{Claims, ContainerNetwork, Runtime, Workload};
+use super::workload::{Claims, ContainerNetwork, Network, Runtime, Workload};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -101,7 +101,11 @@ impl Filter {
             }
         }
         claims.vethless.retain(|container| self.shows_owner(&container.workload));
-        claims.networks.iter_mut().for_each(|network| label::bound(&mut network.name));
+        claims.networks.iter_mut().for_each(|network| {
+            let Network { name, id, driver, ipv6_subnets, .. } = network;
+            [name, id, driver].into_iter().chain(ipv6_subnets).for_each(label::bound);
+        });
+        claims.given.iter_mut().for_each(|(network, _)| label::bound(network));
         claims.own.iter_mut().for_each(|backroom| label::bound(&mut backroom.name));
     }
 

@@ -30,6 +30,7 @@ mod finals;
 mod input;
 mod knowledge;
 mod names;
+mod networks;
 mod open_requests;
 mod reading;
 mod rotation;

@@ -560,6 +560,33 @@ impl Ledger {
         histories.collect()
     }
 
+    /// Returns true if a network has a total of its own.
+    pub(crate) fn has_network(&self, labels: &NetworkLabels) -> bool {
+        self.book.networks.find(labels).is_some()
+    }
+
+    /// Returns the networks with totals, sorted by labels, each with the number of namespaces that have an
+    /// interface on it now.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&NetworkLabels, u64)> {
+        let living = self
+            .accounts
+            .iter()
+            .filter(|(id, account)| account.held.is_none() && !account.ended && !self.lingering.contains(id));
+        let mut on_networks: Vec<(TotalId, NetnsId)> = living
+            .flat_map(|(_, account)| {
+                let sides = account.totals.into_iter().zip(account.ends);
+                sides.filter_map(|(total, end)| Some((self.book.network_of(total?)?, end.netns)))
+            })
+            .collect();
+        on_networks.sort_unstable();
+        on_networks.dedup();
+        self.book.networks.iter().map(move |(id, total)| {
+            let begin = on_networks.partition_point(|(network, _)| *network < id);
+            let end = on_networks.partition_point(|(network, _)| *network <= id);
+            (&*total.labels, (end - begin) as u64)
+        })
+    }
+
     /// Returns the totals of networks, sorted by labels, each with the time at which it began.
     pub(crate) fn networks(&self) -> impl Iterator<Item = (&Arc<NetworkLabels>, &Traffic, Duration)> {
         self.book.networks.iter().map(|(_, total)| (&total.labels, &total.traffic, total.begun))

@@ -23,6 +23,7 @@ pub(crate) mod owners;
 pub(crate) mod pairing;
 pub(crate) mod peak;
 pub(crate) mod policy;
+pub(crate) mod pools;
 pub(crate) mod problems;
 pub(crate) mod queues;
 pub(crate) mod recent_events;

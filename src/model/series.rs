@@ -13,8 +13,11 @@ pub(crate) const OF_A_QUEUE: usize = 4;
 /// The number of series of one label set of a workload.
 pub(crate) const OF_A_LABEL_SET: usize = 10;
 
-/// The number of series of one network.
-pub(crate) const OF_A_NETWORK: usize = 4;
+/// The number of series of one network with one IPv4 subnet.
+pub(crate) const OF_A_NETWORK: usize = 8 + OF_A_POOL;
+
+/// The number of series of one IPv4 subnet of a network.
+pub(crate) const OF_A_POOL: usize = 2;
 
 /// The number of series of the TCP figures of one workload.
 pub(crate) const OF_TCP: usize = 9;

@@ -3,7 +3,7 @@
 use super::cgroup;
 use super::host::LookFailure;
 use super::lack::{Lack, LackReason};
-use super::ledger::{LabelSet, NetworkLabels, Overflow, Traffic};
+use super::ledger::{LabelSet, Overflow, Traffic};
 use super::link::{Counters, End, Errors, Link, Master, Name};
 use super::lives::Restarts;
 use super::pairing::{EndState, Role};
@@ -17,6 +17,11 @@ use super::workload::{ContainerNetwork, ContainerState, Runtime, Started, Worklo
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+
+mod networks;
+
+pub use networks::{NetworkNumbers, SceneNetworks};
+pub(crate) use networks::{PoolLabels, ReportedNetworks};
 
 /// The state of the host at one time: a scene, and the numbers that belong to it.
 #[derive(Clone, Debug, Default)]
@@ -33,8 +38,8 @@ pub struct View {
     pub workloads: Vec<Traffic>,
     /// The highest rates of each of `scene.workloads` in the window; `None` if there are none.
     pub peaks: Vec<Option<Rates>>,
-    /// The total of each of `scene.networks`.
-    pub networks: Vec<Traffic>,
+    /// The numbers of `scene.networks`.
+    pub networks: NetworkNumbers,
     /// The numbers that are read for scrapes alone.
     pub for_scrapes: ReadForScrapes,
     /// The sums of the pairs in the overflow, which are not shown one by one.
@@ -183,10 +188,10 @@ pub struct Scene {
     pub single: Vec<(Arc<ShownSide>, EndState)>,
     /// Label sets of the workloads' totals, sorted.
     pub workloads: Vec<Arc<LabelSet>>,
-    /// Labels of the networks' totals, sorted.
-    pub networks: Vec<Arc<NetworkLabels>>,
-    /// The times at which the totals began.
+    /// The times at which the totals of workloads began.
     pub begun: TotalsBegun,
+    /// The networks with totals, and what their engines report of them.
+    pub networks: SceneNetworks,
     /// The workloads with starts that are counted, and the members that are stranded.
     pub lives: ShownLives,
     /// The workloads with TCP figures, sorted by labels.
@@ -210,8 +215,6 @@ pub struct Scene {
 pub struct TotalsBegun {
     /// The time of each of [`Scene::workloads`].
     pub workloads: Vec<Duration>,
-    /// The time of each of [`Scene::networks`].
-    pub networks: Vec<Duration>,
     /// The time of each of [`ShownLives::starts`].
     pub starts: Vec<Duration>,
 }

@@ -3,10 +3,12 @@
 use super::label;
 use super::lack::Lack;
 use super::link::{Mac, Name};
+use super::pools::AddressPool;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::hash::{Hash, Hasher};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -332,14 +334,26 @@ pub struct Expected {
 }
 
 /// A network that a runtime has created.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network {
-    /// The network's name: the label `network`.
+    /// The network's name: the label `network`. Docker allows several networks of one name.
     pub name: String,
+    /// The runtime's own id; empty if it does not report one.
+    pub id: String,
     /// The host's bridge that carries the network, if it has one.
     pub bridge: Option<Name>,
     /// The runtime's name of the driver: `bridge`, `macvlan` ...; empty if it does not report one.
     pub driver: String,
+    /// True if the runtime connects the network to no other one.
+    pub internal: bool,
+    /// True if the runtime gives IPv6 addresses to interfaces.
+    pub ipv6: bool,
+    /// The IPv4 subnets, in the runtime's order.
+    pub pools: Vec<AddressPool>,
+    /// The IPv6 subnets as the runtime writes them.
+    pub ipv6_subnets: Vec<String>,
+    /// True if all addresses of `pools` that are given out are in [`Claims::given`].
+    pub is_counted: bool,
 }
 
 /// A namespace that a runtime has created for its own use, for example that of an overlay network, and that
@@ -358,6 +372,8 @@ pub struct Claims {
     pub claims: Vec<Claim>,
     /// The networks, in any order.
     pub networks: Vec<Network>,
+    /// The IPv4 addresses that running containers have been given, each with the name of its network; sorted.
+    pub given: Vec<(String, Ipv4Addr)>,
     /// The runtime's own namespaces, in any order.
     pub own: Vec<RuntimeNetns>,
     /// The containers that were to share another's namespace, in any order.

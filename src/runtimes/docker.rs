@@ -6,6 +6,7 @@ mod calls;
 mod containers;
 mod host;
 mod inventory;
+mod networks;
 mod podman;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use hyper::body::Bytes;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::error::Error as StdError;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 use std::{fmt, io};
 use tokio::task::{JoinError, JoinSet};
@@ -212,6 +214,7 @@ impl Docker {
             claims: containers::claims(known()),
             joined: containers::joined(known(), &ids),
             networks: self.networks.clone(),
+            given: self.given(),
             vethless: containers::vethless(known(), &self.networks)
                 .into_iter()
                 .chain(containers::restarting(self.restarting.values()))
@@ -219,6 +222,17 @@ impl Docker {
             limits: self.caller().limits(),
             own: self.own(),
         }
+    }
+
+    /// Returns the IPv4 addresses that containers have been given, as far as a list or an inspection has them.
+    fn given(&self) -> Vec<(String, Ipv4Addr)> {
+        let listed = self.listed.values().chain(self.restarting.values());
+        let inspected = self.inspected.values().filter(|_| self.address.kind == EngineKind::Podman);
+        let given = listed.flat_map(|container| &container.given);
+        let mut given: Vec<(String, Ipv4Addr)> =
+            given.chain(inspected.flat_map(|(_, inspected)| &inspected.given)).cloned().collect();
+        given.sort();
+        given
     }
 
     /// Returns the engine's own namespaces.
@@ -316,7 +330,7 @@ impl Docker {
         // Networks that cannot be listed take no container along.
         let (containers, networks) = tokio::join!(caller.get(CONTAINERS, &containers_path), of_networks);
         let (read_container, read_network): (ReadContainer, ReadNetwork) = match self.address.kind {
-            EngineKind::Docker => (ListedContainer::read, containers::network),
+            EngineKind::Docker => (ListedContainer::read, networks::network),
             EngineKind::Podman => (podman::container, podman::network),
         };
         let listed = caller.list(CONTAINERS, &containers?, read_container)?;

@@ -40,7 +40,7 @@ fn word(kind: Type) -> &'static str {
 
 fn labels(series: Series) -> String {
     match series {
-        Series::Starts | Series::StartTime | Series::StaleMember => {
+        Series::Starts | Series::StartTime | Series::StaleMember | Series::Tcp(_) => {
             "`runtime`, `container`, `namespace`, `pod`".to_owned()
         }
         Series::DeviceCounter(_) | Series::DeviceState(_) | Series::PeerState(_) => {
@@ -55,7 +55,13 @@ fn labels(series: Series) -> String {
         Series::WorkloadInfo => "`runtime`, `container`, `namespace`, `pod`, `container_id`, `image`, \
                                  `network_owner`, `parent`, `compose_project`, `compose_service`"
             .to_owned(),
-        Series::Network(_) => "`runtime`, `network`".to_owned(),
+        Series::Network(_) | Series::NetworkMembers => "`runtime`, `network`".to_owned(),
+        Series::NetworkInfo => {
+            "`runtime`, `network`, `network_id`, `driver`, `bridge`, `subnet`, `gateway`, `subnet_ipv6`, \
+                                `internal`, `ipv6`"
+                .to_owned()
+        }
+        Series::AddressesUsed | Series::AddressesSize => "`runtime`, `network`, `subnet`".to_owned(),
     }
 }
 

@@ -86,7 +86,7 @@ fn view(owners: &[Workload], others: &[&str]) -> View {
         workloads: Vec::new(),
         peaks: Vec::new(),
         rates: Vec::new(),
-        networks: Vec::new(),
+        networks: Default::default(),
         for_scrapes: ReadForScrapes { others: vec![counted; scene.others.len()], ..Default::default() },
         overflow: Default::default(),
         ticked: std::time::Duration::ZERO,

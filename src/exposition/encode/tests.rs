@@ -3,10 +3,11 @@ use crate::exposition::telemetry::Telemetry;
 use crate::model::ledger::{Flow, LabelSet, NetworkLabels, Traffic};
 use crate::model::link::{Counters, End, Link, NetnsId};
 use crate::model::pairing::{EndState, Role};
+use crate::model::pools::{AddressPool, Subnet, SubnetGateway};
 use crate::model::queues::{QueueCounters, QueueReading};
 use crate::model::series;
-use crate::model::view::{Ownership, ShownPair, Status};
-use crate::model::workload::Runtime;
+use crate::model::view::{NetworkNumbers, Ownership, PoolLabels, ReportedNetworks, ShownPair, Status};
+use crate::model::workload::{Network, Runtime};
 use crate::testing::exposition::Tables;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -51,15 +52,19 @@ fn view(devices: &[(&[u8], &str)]) -> View {
         scene.pairs.push(Arc::new(ShownPair { sides: [port, interface], state: EndState::Paired }));
         scene.workloads.push(Arc::new(labels));
     }
-    scene.networks.push(Arc::new(NetworkLabels { runtime: Runtime::Docker, network: "front".into() }));
+    scene.networks.labels.push(Arc::new(NetworkLabels { runtime: Runtime::Docker, network: "front".into() }));
+    scene.networks.begun = vec![Duration::ZERO];
     scene.begun.workloads = vec![Duration::from_millis(1_500); scene.workloads.len()];
-    scene.begun.networks = vec![Duration::ZERO; scene.networks.len()];
     let counters = Counters { receive_bytes: 7, transmit_bytes: u64::MAX, ..Counters::default() };
     let traffic = Traffic { receive: Flow { bytes: u64::MAX, ..Flow::default() }, ..Traffic::default() };
     View {
         samples: vec![[counters, Counters::default()]; scene.pairs.len()],
         workloads: vec![traffic; scene.workloads.len()],
-        networks: vec![traffic; scene.networks.len()],
+        networks: NetworkNumbers {
+            traffic: vec![traffic],
+            members: Arc::new(vec![devices.len() as u64]),
+            used: Arc::default(),
+        },
         peaks: vec![None; scene.workloads.len()],
         rates: vec![None; scene.pairs.len()],
         for_scrapes: Default::default(),
@@ -132,7 +137,7 @@ fn in_openmetrics_a_family_is_called_as_its_type_demands_and_a_total_says_when_i
     assert_eq!(block("process_cpu_seconds")[1], "# UNIT process_cpu_seconds seconds");
     assert_eq!(block("veth_exporter_build")[0], "# TYPE veth_exporter_build info");
     assert!(text.ends_with("\n# EOF\n") && text.matches("# EOF").count() == 1);
-    assert_eq!(text.matches("_created").count(), 6 * 2 + 4, "those of the ledger alone");
+    assert_eq!(text.matches("_created").count(), 6 * 2 + 6, "those of the ledger alone");
 }
 
 #[test]
@@ -269,7 +274,11 @@ fn what_the_model_counts_as_series_of_a_port_a_label_set_and_a_network_is_in_the
     assert_eq!(counters, series::COUNTERS_OF_A_PORT);
     assert_eq!((counters + states, states), (series::of_a_port(true), series::of_a_port(false)));
     assert_eq!(of(|series| matches!(series, Series::Workload(_) | Series::Peak(_))), series::OF_A_LABEL_SET);
-    assert_eq!(of(|series| matches!(series, Series::Network(_))), series::OF_A_NETWORK);
+    let pools = of(|series| matches!(series, Series::AddressesUsed | Series::AddressesSize));
+    assert_eq!(pools, series::OF_A_POOL);
+    let networks =
+        of(|series| matches!(series, Series::Network(_) | Series::NetworkMembers | Series::NetworkInfo));
+    assert_eq!(networks + pools, series::OF_A_NETWORK);
     // A workload has no state of a member, and a member no time of its start.
     let infos = of(|series| matches!(series, Series::WorkloadInfo | Series::Starts | Series::StartTime));
     assert_eq!(infos, series::OF_AN_INFO);
@@ -358,4 +367,67 @@ fn a_port_without_counters_has_its_state_and_the_mtu_of_a_peer_that_can_be_read(
         text.lines().filter(is_other).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(others(&all), others(&state), "nothing else is left out");
+}
+
+#[test]
+fn a_network_has_one_line_of_information_and_numbers_for_each_subnet() {
+    let pool = |subnet: &str| AddressPool {
+        subnet: Subnet::parse(subnet).unwrap(),
+        range: None,
+        gateway: SubnetGateway::First,
+        auxiliary: Vec::new(),
+    };
+    let front = Network {
+        name: "front".into(),
+        id: "4a35".into(),
+        driver: "bridge".into(),
+        bridge: Name::from_bytes(b"br-front"),
+        pools: vec![pool("10.0.0.0/29"), pool("10.1.0.0/30")],
+        ipv6_subnets: vec!["fd00::/64".into()],
+        ipv6: true,
+        ..Network::default()
+    };
+    let bare = Network { name: "a\"b".into(), internal: true, ..Network::default() };
+    let size = |index: usize| (front.pools[index].subnet, front.pools[index].size());
+    let pools = [0, 1].map(|index| PoolLabels {
+        network: 1,
+        pool: index,
+        subnet: size(index).0,
+        size: size(index).1,
+    });
+    let networks = vec![(Runtime::Docker, bare), (Runtime::Docker, front.clone())];
+    let mut view = view(&[(b"veth1", "web")]);
+    view.networks.used = Arc::new(vec![Some(6), None]);
+    view.networks.traffic[0].receive.dropped = 4;
+    view.networks.traffic[0].transmit.dropped = 5;
+    Arc::make_mut(&mut view.scene).networks.reported =
+        Arc::new(ReportedNetworks { networks, pools: pools.into() });
+    let text = encoded(&view);
+    for (family, wanted) in [
+        (
+            "veth_network_info",
+            &[
+                r#"{runtime="docker",network="a\"b",internal="true",ipv6="false"} 1"#,
+                concat!(
+                    r#"{runtime="docker",network="front",network_id="4a35",driver="bridge",bridge="br-front","#,
+                    r#"subnet="10.0.0.0/29,10.1.0.0/30",gateway="10.0.0.1,10.1.0.1",subnet_ipv6="fd00::/64","#,
+                    r#"internal="false",ipv6="true"} 1"#
+                ),
+            ][..],
+        ),
+        ("veth_network_addresses_used", &[r#"{runtime="docker",network="front",subnet="10.0.0.0/29"} 6"#]),
+        (
+            "veth_network_addresses_size",
+            &[
+                r#"{runtime="docker",network="front",subnet="10.0.0.0/29"} 6"#,
+                r#"{runtime="docker",network="front",subnet="10.1.0.0/30"} 2"#,
+            ],
+        ),
+        ("veth_network_members", &[r#"{runtime="docker",network="front"} 1"#]),
+        ("veth_network_receive_packets_dropped_total", &[r#"{runtime="docker",network="front"} 4"#]),
+        ("veth_network_transmit_packets_dropped_total", &[r#"{runtime="docker",network="front"} 5"#]),
+    ] {
+        let wanted: Vec<String> = wanted.iter().map(|labels| format!("{family}{labels}")).collect();
+        assert_eq!(lines(&text, family), wanted);
+    }
 }

@@ -60,7 +60,7 @@ fn view(containers: &[&str]) -> View {
             .collect(),
         workloads: vec![Traffic { receive: flow, ..Traffic::default() }; workloads.len()],
         peaks: vec![Some(Rates { receive_bytes: 10, ..Rates::default() }); workloads.len()],
-        networks: Vec::new(),
+        networks: Default::default(),
         for_scrapes: Default::default(),
         overflow: Default::default(),
         ticked: Duration::from_secs(1),

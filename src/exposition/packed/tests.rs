@@ -56,7 +56,7 @@ fn view(containers: &[String]) -> View {
         rates: vec![None; containers.len()],
         workloads: vec![Traffic::default(); containers.len()],
         peaks: vec![None; containers.len()],
-        networks: Vec::new(),
+        networks: Default::default(),
         for_scrapes: Default::default(),
         overflow: Default::default(),
         ticked: Duration::ZERO,

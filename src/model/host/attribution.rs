@@ -115,6 +115,8 @@ struct AttributedPair {
     account: AccountId,
     until: Option<Duration>,
     placement: ShownIn,
+    /// False while the pair is held back.
+    booked: bool,
     waits: Waits,
     /// The owners at its ends that the user wants to see, each with its namespace.
     ownerships: Vec<(NetnsId, Arc<Ownership>)>,
@@ -340,7 +342,8 @@ impl Attribution {
             Some((side.end.netns, Arc::clone(ownership)))
         });
         let ownerships = ownerships.collect();
-        let row = AttributedPair { shown, account, until, placement, waits, ownerships, arrived, problems };
+        let row =
+            AttributedPair { shown, account, until, placement, booked, waits, ownerships, arrived, problems };
         match ledger.is_refused(account) {
             true => _ = self.refused.insert(ends[0]),
             false => _ = self.refused.remove(&ends[0]),
@@ -356,7 +359,8 @@ impl Attribution {
         }
         let row = self.rows.get(&first);
         let same = before.as_ref().zip(row).is_some_and(|(a, b)| {
-            Arc::ptr_eq(&a.shown, &b.shown) && a.placement == b.placement && a.account == b.account
+            let same_place = a.placement == b.placement && a.booked == b.booked;
+            Arc::ptr_eq(&a.shown, &b.shown) && same_place && a.account == b.account
         });
         if let Some(until) = before.as_ref().and_then(|before| before.until) {
             self.deadlines.remove(&(until, first));

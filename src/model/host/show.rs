@@ -2,17 +2,18 @@
 
 use super::input::Config;
 use super::knowledge::{Evaluated, Knowledge};
+use super::networks::ShownNetworks;
 use super::reading::Reading;
-use crate::model::ledger::{AccountId, Dropping, TotalId};
+use crate::model::ledger::{AccountId, Dropping, NetworkLabels, TotalId};
 use crate::model::link::{Counters, End, Errors};
 use crate::model::queues::LastQueues;
 use crate::model::series::{
-    self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_QUEUE, OF_AN_INFO, of_a_port,
+    self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_POOL, OF_A_QUEUE, OF_AN_INFO, of_a_port,
 };
 use crate::model::tcp::{TcpFigures, TcpTotalId};
 use crate::model::view::{
-    DropRates, OtherLink, PairTotal, ReadForScrapes, Scene, SeriesStatus, ShownLives, ShownOverflow,
-    TotalsBegun, View,
+    DropRates, NetworkNumbers, OtherLink, PairTotal, ReadForScrapes, Scene, SceneNetworks, SeriesStatus,
+    ShownLives, ShownOverflow, TotalsBegun, View,
 };
 use crate::model::workload::Workload;
 use std::cell::OnceCell;
@@ -35,6 +36,7 @@ pub(super) struct Presentation {
     pub queues: LastQueues,
     /// The members that are stranded, and that the user's filter shows.
     stranded: Vec<Workload>,
+    networks: ShownNetworks,
     /// There are pods here, or a source that would report them: from then on [`Scene::pods`] is true.
     pods: bool,
 }
@@ -49,6 +51,8 @@ struct NumberedScene {
     totals: Vec<TotalId>,
     /// The total of each of the scene's workloads with TCP figures.
     tcp: Vec<TcpTotalId>,
+    /// The number of workloads on each of the scene's networks.
+    members: Arc<Vec<u64>>,
 }
 
 /// The versions of the things that the scene is made from.
@@ -60,6 +64,7 @@ struct SceneVersion {
     others: u64,
     starts: u64,
     stranded: u64,
+    networks: u64,
     pods: bool,
     overflow: (bool, bool),
 }
@@ -79,7 +84,8 @@ fn dropping(accounts: &[AccountId], dropping: &[Dropping]) -> Vec<(u32, DropRate
 impl Presentation {
     /// Returns what is shown; `ticked` is when the last tick ended.
     pub(super) fn view(&self, known: &Knowledge, reading: &Reading, ticked: Duration) -> View {
-        let NumberedScene { scene, accounts, totals, .. } = self.scene.get_or_init(|| self.build(known));
+        let NumberedScene { scene, accounts, totals, members, .. } =
+            self.scene.get_or_init(|| self.build(known));
         let read_last = |end: End| -> (Counters, Errors) {
             let link = known.topology.link(end.netns, end.ifindex);
             (link.map_or_else(Counters::default, |link| link.counters), reading.errors(end))
@@ -91,7 +97,11 @@ impl Presentation {
             samples,
             workloads,
             peaks,
-            networks: known.ledger.networks().map(|(_, traffic, _)| *traffic).collect(),
+            networks: NetworkNumbers {
+                traffic: known.ledger.networks().map(|(_, traffic, _)| *traffic).collect(),
+                members: Arc::clone(members),
+                used: Arc::clone(&self.networks.used),
+            },
             for_scrapes: ReadForScrapes {
                 others: scene.others.iter().map(|other| read_last(other.end)).collect(),
                 queues: self.queues.readings().to_vec(),
@@ -126,11 +136,14 @@ impl Presentation {
             pair_totals: accounts.iter().map(|&account| pair_totals(account)).collect(),
             single: known.attribution.single().map(|(side, why)| (Arc::clone(side), *why)).collect(),
             workloads: known.ledger.workloads().map(|total| Arc::clone(total.labels)).collect(),
-            networks: networks().map(|(labels, ..)| Arc::clone(labels)).collect(),
             begun: TotalsBegun {
                 workloads: known.ledger.workloads().map(|total| total.begun).collect(),
-                networks: networks().map(|(.., begun)| begun).collect(),
                 starts: known.starts.names().map(|(_, begun)| begun).collect(),
+            },
+            networks: SceneNetworks {
+                labels: networks().map(|(labels, ..)| Arc::clone(labels)).collect(),
+                begun: networks().map(|(.., begun)| begun).collect(),
+                reported: Arc::clone(&self.networks.reported),
             },
             lives: ShownLives {
                 starts: known.starts.names().map(|(name, _)| Arc::clone(name)).collect(),
@@ -147,8 +160,11 @@ impl Presentation {
                 pairs: known.attribution.sums().summed,
             },
         };
+        let vethless = |labels: &NetworkLabels| self.networks.vethless.get(labels).copied();
+        let members = known.ledger.members().map(|(labels, members)| vethless(labels).unwrap_or(members));
+        let members = Arc::new(members.collect());
         let tcp = known.tcp.totals().map(|(id, _)| id).collect();
-        NumberedScene { scene: Arc::new(scene), accounts, totals, tcp }
+        NumberedScene { scene: Arc::new(scene), accounts, totals, tcp, members }
     }
 
     /// Returns the TCP figures of each of the scene's workloads that have any.
@@ -182,6 +198,7 @@ impl Presentation {
         config: &Config,
     ) -> SeriesStatus {
         self.take_others(evaluated, known, config);
+        self.networks.update(known, series::networks(config.limits.series));
         let overflow = known.ledger.overflow();
         let version = SceneVersion {
             rows: known.attribution.version(),
@@ -190,6 +207,7 @@ impl Presentation {
             others: self.others_version,
             starts: known.starts.version(),
             stranded: known.owners.stranded_version(),
+            networks: self.networks.version(),
             pods: self.pods || config.pods,
             overflow: (overflow.ports.is_some(), overflow.containers.is_some()),
         };
@@ -205,6 +223,7 @@ impl Presentation {
         let sums = known.attribution.sums();
         let (workloads, networks) = known.ledger.shown_totals();
         let (tcp, tcp_refused) = known.tcp.series();
+        let further_pools = self.networks.reported.pools.len().saturating_sub(networks);
         let left_out = self.others.len() - self.listed_others.len();
         SeriesStatus {
             limit: config.limits.series,
@@ -212,6 +231,7 @@ impl Presentation {
                 + sums.queues.len() * OF_A_QUEUE
                 + workloads * OF_A_LABEL_SET
                 + networks * OF_A_NETWORK
+                + further_pools * OF_A_POOL
                 + sums.infos * OF_AN_INFO
                 + tcp,
             summed: known.ledger.refused() + tcp_refused,

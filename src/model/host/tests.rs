@@ -67,7 +67,7 @@ impl World {
             started: Started::default(),
         });
         let networks =
-            vec![Network { name: "front".into(), bridge: Some(name("br-front")), driver: "bridge".into() }];
+            vec![Network { name: "front".into(), bridge: Some(name("br-front")), ..Network::default() }];
         self.docker = Some(Ok(Claims { claims: claims.collect(), networks, ..Claims::default() }));
     }
 
@@ -700,6 +700,7 @@ mod live;
 mod moves;
 mod names;
 mod netkit;
+mod networks;
 mod polled;
 mod processes;
 mod provisional;

@@ -56,6 +56,11 @@ impl Book {
         }
     }
 
+    /// Returns the total of the network of a workload's total.
+    pub(super) fn network_of(&self, id: TotalId) -> Option<TotalId> {
+        self.workloads.get(id)?.detail.network
+    }
+
     /// Returns the labels of a total.
     pub(super) fn labels(&self, id: TotalId) -> Option<Arc<LabelSet>> {
         Some(Arc::clone(&self.workloads.get(id)?.labels))

@@ -15,6 +15,7 @@ use crate::model::workload::{
     VethlessContainer, Workload,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// The last report of a source.
@@ -29,6 +30,8 @@ pub(crate) struct SourceState {
     /// The claims of the last good answer: names stay while an engine is away and its containers live on.
     claims: BTreeMap<Locator, Vec<Claim>>,
     pub networks: Vec<Network>,
+    /// The IPv4 addresses of running containers, each with the name of its network.
+    pub given: Vec<(String, Ipv4Addr)>,
     own: BTreeMap<Locator, Vec<RuntimeNetns>>,
     joined: BTreeMap<Locator, Vec<JoinedNetns>>,
     /// The containers without a veth of their own.
@@ -83,6 +86,8 @@ pub(crate) struct Evidence {
     /// The ids of owners with new evidence.
     changed_ids: BTreeSet<String>,
     networks_changed: bool,
+    /// The number of changed lists of networks, and that of changed addresses and attachments.
+    networks_version: (u64, u64),
     /// True if a report about members with a namespace of their own, or the location of a process, has
     /// changed.
     joined_changed: bool,
@@ -163,6 +168,9 @@ impl Evidence {
         let vethless_changed = source.vethless != claims.vethless;
         source.vethless = claims.vethless;
         self.networks_changed |= networks_changed;
+        self.networks_version.0 += u64::from(networks_changed);
+        let given_changed = source.given != claims.given;
+        source.given = claims.given;
         let claims_before = std::mem::replace(&mut source.claims, by_locator);
         let own_before = std::mem::replace(&mut source.own, own);
         let joined_before = std::mem::replace(&mut source.joined, joined);
@@ -170,6 +178,7 @@ impl Evidence {
         let own_changed = changed_keys(&own_before, &source.own);
         let joined_changed = changed_keys(&joined_before, &source.joined);
         self.joined_changed |= !joined_changed.is_empty();
+        self.networks_version.1 += u64::from(given_changed || !claims_changed.is_empty());
         for (locator, is_new, was_there) in claims_changed.iter().chain(&own_changed).chain(&joined_changed) {
             self.locations.touch(locator);
             if *is_new {
@@ -186,6 +195,7 @@ impl Evidence {
         }
         self.locate_containers();
         let news = networks_changed
+            || given_changed
             || vethless_changed
             || [claims_changed, own_changed, joined_changed].iter().any(|changed| !changed.is_empty());
         self.version += u64::from(news);
@@ -267,6 +277,19 @@ impl Evidence {
             }
         }
         Some(bridges)
+    }
+
+    /// Returns the number of changed lists of networks since the start, and that of changed addresses and
+    /// attachments of containers.
+    pub(crate) fn networks_version(&self) -> (u64, u64) {
+        self.networks_version
+    }
+
+    /// Returns how many running containers a runtime has attached to a network.
+    pub(crate) fn attached(&self, runtime: Runtime, network: &str) -> usize {
+        let claims = self.sources.get(&runtime).into_iter().flat_map(|source| source.claims.values());
+        let on_it = |claim: &&Claim| claim.endpoints.iter().any(|endpoint| endpoint.network == network);
+        claims.flatten().filter(on_it).count()
     }
 
     /// Returns every network that a runtime knows.

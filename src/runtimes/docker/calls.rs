@@ -52,7 +52,7 @@ fn loss(call: Call) -> &'static str {
             "containers are found by the ids in their cgroups alone, and one whose cgroup cannot be read has no name"
         }
         NETWORKS => {
-            "the bridges of networks are not known, so networks have no totals while no container is on them"
+            "the bridges and subnets of networks are not known, so networks have no totals while no container is on them, no veth_network_info and no addresses"
         }
         NETWORK => "a container has its name only once it has started",
         _ => "containers are listed again and again, and short ones may have no name",

@@ -4,10 +4,11 @@ mod joined;
 mod vethless;
 
 use super::answers::Object;
-use crate::model::link::{Mac, Name};
-use crate::model::workload::{Claim, Endpoint, Locator, Network, Runtime, RuntimeNetns, Started, Workload};
+use crate::model::link::Mac;
+use crate::model::workload::{Claim, Endpoint, Locator, Runtime, RuntimeNetns, Started, Workload};
 use crate::runtimes::named;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::Ipv4Addr;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ pub(super) use vethless::{restarting, vethless};
 pub(super) struct ListedContainer {
     pub(super) workload: Workload,
     pub(super) attachments: Attachments,
+    /// The IPv4 address on each network, by the network's name.
+    pub(super) given: Vec<(String, Ipv4Addr)>,
     /// `None` if the list does not tell it.
     pub(super) netns: Option<NetnsOrigin>,
     /// True if the engine is about to start the container again: it has no process.
@@ -38,6 +41,8 @@ pub(super) struct Inspected {
     locator: Locator,
     netns: NetnsOrigin,
     endpoints: Vec<Endpoint>,
+    /// The IPv4 address on each network, by the network's name.
+    pub(super) given: Vec<(String, Ipv4Addr)>,
     /// The file on which the engine mounts the container's namespace (SandboxKey).
     sandbox: Option<PathBuf>,
     started: Started,
@@ -72,13 +77,15 @@ impl ListedContainer {
         let id = Some(entry.text("Id")).filter(|id| !id.is_empty())?;
         let name = own_name(&entry.texts("Names")).unwrap_or_else(|| short(&id));
         let workload = workload(Runtime::Docker, id, name, entry.text("Image"), &entry.text_map("Labels"));
-        let networks = entry.object("NetworkSettings").objects("Networks").into_iter();
-        let attachments = networks.map(|(name, endpoint)| (name.to_owned(), marks(endpoint))).collect();
+        let networks = entry.object("NetworkSettings").objects("Networks");
+        let given = given(&networks);
+        let attachments =
+            networks.into_iter().map(|(name, endpoint)| (name.to_owned(), marks(endpoint))).collect();
         // Some proxies leave the configuration out.
         let mode = entry.object("HostConfig").text("NetworkMode");
         let netns = Some(NetnsOrigin::read(&mode)).filter(|_| !mode.is_empty());
         let restarting = entry.text("State") == "restarting";
-        Some(ListedContainer { workload, attachments, netns, restarting })
+        Some(ListedContainer { workload, attachments, given, netns, restarting })
     }
 }
 
@@ -138,6 +145,13 @@ pub(super) fn short(id: &str) -> String {
     id.chars().take(12).collect()
 }
 
+/// Returns the IPv4 address on each network. An engine takes the addresses of a container back when it stops.
+fn given(networks: &[(&str, Object<'_>)]) -> Vec<(String, Ipv4Addr)> {
+    let address = |endpoint: &Object<'_>| endpoint.text("IPAddress").parse().ok();
+    let given = networks.iter().filter_map(|(name, endpoint)| Some(((*name).to_owned(), address(endpoint)?)));
+    given.collect()
+}
+
 fn marks(endpoint: Object<'_>) -> [String; 3] {
     ["NetworkID", "EndpointID", "MacAddress"].map(|name| endpoint.text(name))
 }
@@ -155,8 +169,10 @@ impl Inspected {
             // The exporter's own container may have no link from /var/run to /run.
             PathBuf::from(path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(&path))
         });
-        let networks = settings.objects("Networks").into_iter();
+        let networks = settings.objects("Networks");
+        let given = given(&networks);
         let mut endpoints: Vec<Endpoint> = networks
+            .into_iter()
             .filter(|(network, _)| *network != "none")
             .map(|(network, endpoint)| Endpoint {
                 network: network.to_owned(),
@@ -166,7 +182,7 @@ impl Inspected {
             .collect();
         endpoints.sort();
         let image = answer.object("Config").text("Image");
-        Some(Inspected { locator: Locator::Pid(pid), netns, endpoints, sandbox, started, image })
+        Some(Inspected { locator: Locator::Pid(pid), netns, endpoints, given, sandbox, started, image })
     }
 
     /// Returns what the list tells of a container that may not be inspected: a cgroup with its id leads to
@@ -183,6 +199,7 @@ impl Inspected {
             locator: Locator::Container(listed.workload.id.as_str().into()),
             netns: listed.netns.clone()?,
             endpoints: endpoints.collect(),
+            given: Vec::new(),
             sandbox: None,
             started: Started::default(),
             image: String::new(),
@@ -356,25 +373,4 @@ pub(super) fn own<'a>(containers: impl Iterator<Item = &'a Inspected>) -> Vec<Ru
     let files = folders.into_iter().flat_map(|folder| named::files(folder).unwrap_or_default());
     let own = files.filter(|(name, path)| name != "default" && !sandboxes.contains(path.as_path()));
     own.map(|(name, path)| RuntimeNetns { name, locator: Locator::Path(path.into()) }).collect()
-}
-
-/// Reads a network. Returns `None` for one that has no veth.
-pub(super) fn network(entry: Object<'_>) -> Option<Network> {
-    let name = Some(entry.text("Name")).filter(|name| !name.is_empty())?;
-    let bridge = bridge_of(entry);
-    let driver = entry.text("Driver");
-    (!matches!(driver.as_str(), "host" | "null")).then_some(Network { name, bridge, driver })
-}
-
-/// Returns the host's bridge of a network.
-pub(super) fn bridge_of(network: Object<'_>) -> Option<Name> {
-    let chosen = network.object("Options").text("com.docker.network.bridge.name");
-    match chosen.as_str() {
-        // The engine's bridge driver derives the name like this if the user chose none.
-        "" if network.text("Driver") == "bridge" => {
-            Name::from_bytes(format!("br-{}", network.text("Id").get(..12)?).as_bytes())
-        }
-        "" => None,
-        name => Name::from_bytes(name.as_bytes()),
-    }
 }

@@ -4,6 +4,7 @@
 
 use super::answers::Object;
 use super::containers::{Attachments, ListedContainer, NetnsOrigin, short, workload};
+use super::networks::{is_ipv6, pool_of_podman};
 use crate::model::link::Name;
 use crate::model::workload::{Network, Runtime};
 
@@ -36,7 +37,8 @@ pub(super) fn container(entry: Object<'_>) -> Option<ListedContainer> {
     }
     // The list has no network mode. A container of a pod is in the namespace of the pod's own.
     let netns = Some(NetnsOrigin::Own).filter(|_| workload.pod.is_empty() || workload.name.is_empty());
-    Some(ListedContainer { workload, attachments, netns, restarting: false })
+    // The list has no addresses, and the inspection has them.
+    Some(ListedContainer { workload, attachments, given: Vec::new(), netns, restarting: false })
 }
 
 /// Returns true for the name that Podman generates for the container that holds a pod's namespaces.
@@ -52,5 +54,19 @@ pub(super) fn network(entry: Object<'_>) -> Option<Network> {
     let driver = entry.text("driver");
     let bridge = Some(entry.text("network_interface")).filter(|_| driver == "bridge");
     let bridge = bridge.and_then(|bridge| Name::from_bytes(bridge.as_bytes()));
-    Some(Network { name, bridge, driver })
+    let has_pools = matches!(entry.object("ipam_options").text("driver").as_str(), "" | "host-local");
+    let subnets = entry.list("subnets");
+    let pools = subnets.iter().filter(|_| has_pools).filter_map(|subnet| pool_of_podman(*subnet));
+    let ipv6_subnets = subnets.iter().map(|subnet| subnet.text("subnet"));
+    Some(Network {
+        id: entry.text("id"),
+        bridge,
+        internal: entry.flag("internal"),
+        ipv6: entry.flag("ipv6_enabled"),
+        pools: pools.collect(),
+        ipv6_subnets: ipv6_subnets.filter(|subnet| is_ipv6(subnet)).collect(),
+        is_counted: true,
+        name,
+        driver,
+    })
 }

@@ -213,6 +213,25 @@ async fn networks_have_the_bridge_that_the_host_has() {
 }
 
 #[tokio::test]
+async fn the_addresses_of_running_and_paused_containers_are_those_of_the_list() {
+    let docker = &mut Lab::engine(fixture).docker();
+    let claims = docker.refresh().await.unwrap();
+    let given: Vec<String> =
+        claims.given.iter().map(|(network, address)| format!("{network} {address}")).collect();
+    let wanted = [
+        "bridge 172.17.0.2",
+        "bridge 172.17.0.3",
+        "bridge 172.17.0.4",
+        "named 172.18.0.2",
+        "shop_front 172.19.0.2",
+    ];
+    assert_eq!(given, wanted);
+    let pools = claims.networks.iter().flat_map(|network| &network.pools);
+    let used = pools.map(|pool| pool.used(claims.given.iter().map(|(_, address)| *address)));
+    assert_eq!(used.collect::<Vec<_>>(), [4, 2, 2], "with the gateways");
+}
+
+#[tokio::test]
 async fn while_nothing_changes_a_refresh_is_two_requests_in_the_engines_version() {
     let lab = Lab::engine(fixture);
     let mut docker = lab.docker();

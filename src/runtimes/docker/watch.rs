@@ -8,7 +8,8 @@
 
 use super::answers::{Damage, Object};
 use super::calls::{Caller, EVENTS, NETWORK, NETWORKS, Trouble};
-use super::containers::{bridge_of, short, workload};
+use super::containers::{short, workload};
+use super::networks::bridge_of;
 use super::{Docker, EngineAddress, Error, podman};
 use crate::model::link::Mac;
 use crate::model::workload::{Expected, LifeAction, LifeChange, Runtime, Workload};

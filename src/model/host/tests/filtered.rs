@@ -51,7 +51,7 @@ fn a_hidden_container_has_no_device_no_totals_and_no_line_of_information_and_its
     let db = all.scene.workloads.iter().position(|labels| labels.container == "db").unwrap();
     assert_eq!(view.workloads, [all.workloads[db]]);
     assert_eq!(view.networks, all.networks);
-    assert!(view.networks[0].transmit.bytes >= 4_000, "both containers': {:?}", view.networks);
+    assert!(view.networks.traffic[0].transmit.bytes >= 4_000, "both containers': {:?}", view.networks);
 }
 
 #[test]

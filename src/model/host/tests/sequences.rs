@@ -250,7 +250,7 @@ impl Kernel {
             started: Started::default(),
         });
         let networks =
-            vec![Network { name: "front".into(), bridge: Some(name("br-front")), driver: "bridge".into() }];
+            vec![Network { name: "front".into(), bridge: Some(name("br-front")), ..Network::default() }];
         Claims { claims: claims.collect(), networks, ..Claims::default() }
     }
 

@@ -51,6 +51,7 @@ mod tests {
             locator: Locator::Pid(pid),
             netns,
             endpoints: Vec::new(),
+            given: Vec::new(),
             sandbox: None,
             started: Started::default(),
             image: String::new(),

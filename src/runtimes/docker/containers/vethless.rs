@@ -80,6 +80,7 @@ mod tests {
             locator: Locator::Pid(7),
             netns,
             endpoints: networks.iter().map(endpoint).collect(),
+            given: Vec::new(),
             sandbox: None,
             started: Started::default(),
             image: String::new(),
@@ -91,8 +92,8 @@ mod tests {
     fn each_container_without_a_veth_is_told_with_its_network() {
         let network = |name: &str, driver: &str| Network {
             name: name.to_owned(),
-            bridge: None,
             driver: driver.to_owned(),
+            ..Network::default()
         };
         let networks = [network("front", "bridge"), network("lan", "macvlan"), network("l3", "ipvlan")];
         let of = |reference: &str| NetnsOrigin::Of(reference.to_owned());

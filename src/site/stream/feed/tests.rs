@@ -53,7 +53,7 @@ fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
         rates: pairs.iter().map(|(_, bytes)| Some(sent(*bytes))).collect(),
         workloads: vec![Traffic::default(); workloads.len()],
         peaks: vec![Some(Rates { receive_bytes: 900, ..Rates::default() }); workloads.len()],
-        networks: Vec::new(),
+        networks: Default::default(),
         for_scrapes: Default::default(),
         overflow: Default::default(),
         ticked: Duration::from_secs(second),

@@ -76,7 +76,12 @@ fn are_good<E: Debug>(first: Result<Claims, E>, again: Result<Claims, E>) {
         assert!(*locator != Locator::Pid(0) && !owner.id.is_empty(), "{owner:?} {locator:?}");
         assert!(endpoints.is_sorted() && members.is_sorted(), "{endpoints:?} {members:?}");
     }
-    assert_eq!(first.claims, again.claims);
+    assert!(first.given.is_sorted(), "{:?}", first.given);
+    for pool in first.networks.iter().flat_map(|network| &network.pools) {
+        let used = pool.used(first.given.iter().map(|(_, address)| *address));
+        assert!(used <= pool.size(), "{used} of {pool:?}");
+    }
+    assert_eq!((first.claims, first.given), (again.claims, again.given));
 }
 
 // ---------------------------------------------------------------- Docker and Podman

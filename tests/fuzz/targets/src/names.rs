@@ -17,7 +17,9 @@ use veth_exporter::testing::model::ledger::{LabelSet, NetworkLabels, Traffic};
 use veth_exporter::testing::model::link::{Counters, End, Link, LinkKind, Master, Name, NetnsId};
 use veth_exporter::testing::model::pairing::{EndState, Role};
 use veth_exporter::testing::model::peak::Rates;
-use veth_exporter::testing::model::view::{Ownership, Scene, ShownPair, ShownSide, TotalsBegun, View};
+use veth_exporter::testing::model::view::{
+    NetworkNumbers, Ownership, Scene, SceneNetworks, ShownPair, ShownSide, TotalsBegun, View,
+};
 use veth_exporter::testing::model::workload::{Runtime, Workload};
 
 use super::{ALWAYS, in_memory_of, parts};
@@ -144,7 +146,7 @@ pub fn packed(input: &[u8]) {
             peaks: numbers.iter().map(peak).collect(),
             workloads: traffic,
             rates: vec![None; numbers.len()],
-            networks: Vec::new(),
+            networks: Default::default(),
             for_scrapes: Default::default(),
             overflow: Default::default(),
             ticked: Duration::ZERO,
@@ -235,11 +237,11 @@ fn view(names: &Names<'_>) -> View {
     let scene = Scene {
         pairs: vec![ShownPair { sides: [port, inside], state: EndState::Paired }.into()],
         workloads: vec![labels.into()],
-        networks: vec![NetworkLabels { runtime: Runtime::Cri, network }.into()],
-        begun: TotalsBegun {
-            workloads: vec![Duration::ZERO],
-            networks: vec![Duration::ZERO],
-            starts: vec![Duration::ZERO],
+        begun: TotalsBegun { workloads: vec![Duration::ZERO], starts: vec![Duration::ZERO] },
+        networks: SceneNetworks {
+            labels: vec![NetworkLabels { runtime: Runtime::Cri, network }.into()],
+            begun: vec![Duration::ZERO],
+            ..SceneNetworks::default()
         },
         ownerships: vec![ownership],
         ..Scene::default()
@@ -250,7 +252,11 @@ fn view(names: &Names<'_>) -> View {
         workloads: vec![Traffic::default()],
         peaks: vec![None],
         rates: vec![None],
-        networks: vec![Traffic::default()],
+        networks: NetworkNumbers {
+            traffic: vec![Traffic::default()],
+            members: vec![0].into(),
+            ..NetworkNumbers::default()
+        },
         for_scrapes: Default::default(),
         overflow: Default::default(),
         ticked: Duration::ZERO,
