@@ -103,7 +103,9 @@ fn start_lines(level: LogLevel, format: LineFormat) -> anyhow::Result<()> {
 fn open_kernel(settings: &HostSettings) -> anyhow::Result<collector::Sources> {
     let own_nsid = OwnNsid::default();
     let table = kernel::TableReader::new(&settings.procfs);
-    let (events, waker) = kernel::Events::open(own_nsid.clone())?;
+    let (mut events, waker) = kernel::Events::open(own_nsid.clone())?;
+    let sampler = kernel::Sampler::open()?;
+    events.ignore_readings_of(&sampler);
     let resolver = kernel::Resolver::open(own_nsid)?;
     Ok(collector::Sources {
         events,
@@ -112,7 +114,7 @@ fn open_kernel(settings: &HostSettings) -> anyhow::Result<collector::Sources> {
         surveyor: resolver.open_another()?,
         tcp: kernel::TcpReader::new(resolver.open_another()?, &settings.procfs),
         resolver,
-        sampler: kernel::Sampler::open()?,
+        sampler,
         final_sampler: kernel::FinalSampler::new(table.clone(), kernel::Sampler::open()?),
         table,
         netns_folder: settings.netns.enabled.then(|| open_names(&settings.netns)).transpose()?,

@@ -5,6 +5,7 @@
 
 use super::OwnNsid;
 use super::error::Error;
+use super::stats::Sampler;
 use super::wire;
 use crate::model::event::Event;
 use libc::{RTNLGRP_LINK, RTNLGRP_NSID, RTNLGRP_TC};
@@ -37,6 +38,8 @@ pub struct Events {
     control: Vec<u8>,
     /// True from the time that the kernel drops an event (ENOBUFS) until the socket is read to its end.
     overrun: bool,
+    /// The netlink port of the sampler: the kernel sends every listener its answers about queue disciplines.
+    sampler: Option<u32>,
     /// The namespaces from which events arrive.
     pub reach: Reach,
 }
@@ -90,9 +93,14 @@ impl Events {
         let buffer = vec![0; DATAGRAM];
         let control = nix::cmsg_space!(i32, [i32; 4]);
         Ok((
-            Events { socket, wakeup, own_nsid, buffer, control, overrun: false, reach },
+            Events { socket, wakeup, own_nsid, buffer, control, overrun: false, sampler: None, reach },
             Waker(Arc::new(waker)),
         ))
+    }
+
+    /// Leaves out the notifications that the kernel sends when this sampler reads a queue discipline.
+    pub fn ignore_readings_of(&mut self, sampler: &Sampler) {
+        self.sampler = Some(sampler.socket.port());
     }
 
     /// Waits until an event arrives or a `Waker` ends the wait.
@@ -144,7 +152,11 @@ impl Events {
                     let source = received.cmsgs().ok().and_then(|mut messages| messages.find_map(source));
                     let (length, own) = (received.bytes, self.own_nsid.get());
                     let source = source.filter(|&nsid| Some(nsid) != own);
-                    wire::datagram(&self.buffer[..length], source, own, events);
+                    let datagram = &self.buffer[..length];
+                    let is_reading = |port| source.is_none() && wire::is_reading_by(datagram, port);
+                    if !self.sampler.is_some_and(is_reading) {
+                        wire::datagram(datagram, source, own, events);
+                    }
                 }
             }
         }

@@ -54,6 +54,11 @@ impl NetlinkSocket {
         })
     }
 
+    /// Returns the netlink port of the socket, which the kernel's answers carry.
+    pub(super) fn port(&self) -> u32 {
+        self.port
+    }
+
     /// Dumps until an answer is consistent. Calls `begin` before each attempt and `each` for each message.
     pub(super) fn dump<C>(
         &mut self,
@@ -150,7 +155,7 @@ impl NetlinkSocket {
             | match until {
                 Until::Done => NLM_F_DUMP,
                 Until::First => 0,
-                // Before Linux 6.8 the answer to RTM_GETQDISC is a notification, which comes to the requester
+                // The answer to RTM_GETQDISC is a notification to all listeners, which comes to the requester
                 // only with this flag (qdisc_notify in net/sched/sch_api.c).
                 Until::Ack if matches!(request, RouteNetlinkMessage::GetQueueDiscipline(_)) => {
                     NLM_F_ACK | NLM_F_ECHO

@@ -190,6 +190,12 @@ pub fn source(level: i32, kind: i32, data: &[u8]) -> Option<u32> {
     u32::try_from(i32::from_ne_bytes(*id)).ok()
 }
 
+/// Returns true for the notification that the socket with this netlink port has read a queue discipline.
+pub(crate) fn is_reading_by(datagram: &[u8], port: u32) -> bool {
+    NetlinkBuffer::new_checked(datagram)
+        .is_ok_and(|message| message.message_type() == RTM_NEWQDISC && message.port_number() == port)
+}
+
 /// Reads the messages of one datagram of events, each by `event`. An unreadable message is [`Event::Bad`]
 /// and is skipped by the length in its header.
 pub fn datagram(mut rest: &[u8], source: Option<u32>, own: Option<u32>, events: &mut Vec<Event>) {

@@ -35,8 +35,8 @@ pub(crate) const SUSPECTS: usize = 8;
 pub(crate) const SUSPECTED_EVERY: u32 = 8;
 
 /// Queue disciplines are read one by one if at most one in this many links of the host has one, else by one
-/// dump: a request costs 6 to 16 us, a link of a dump 1 to 4 us, both more where there are more links.
-pub(crate) const QUEUES_ONE_BY_ONE: usize = 4;
+/// dump: a request costs 6 to 16 us and wakes every listener of RTNLGRP_TC, a link of a dump costs 1 to 4 us.
+pub(crate) const QUEUES_ONE_BY_ONE: usize = 8;
 
 // Names.
 

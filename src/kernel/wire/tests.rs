@@ -307,6 +307,22 @@ fn a_queue_discipline_is_read_as_the_kernel_sends_it() {
 }
 
 #[test]
+fn a_notification_of_the_samplers_own_reading_is_told_from_a_change_by_its_port() {
+    let message = |kind: u16, port: u32| {
+        let mut bytes = 16u32.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend([0; 6]);
+        bytes.extend(port.to_ne_bytes());
+        bytes
+    };
+    assert!(is_reading_by(&message(RTM_NEWQDISC, 7), 7));
+    for other in [message(RTM_NEWQDISC, 8), message(RTM_DELQDISC, 7), message(RTM_NEWLINK, 7)] {
+        assert!(!is_reading_by(&other, 7));
+    }
+    assert!((0..16).all(|length| !is_reading_by(&message(RTM_NEWQDISC, 7)[..length], 7)));
+}
+
+#[test]
 fn only_the_root_is_read_and_odd_attributes_make_a_root_unreadable() {
     let tbf = (tca::KIND, b"tbf\0".as_slice());
     for parent in [0, 1, 0x1_0001, 0xffff_fff1, u32::MAX - 1] {
