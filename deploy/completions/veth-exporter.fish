@@ -50,8 +50,9 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.i
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.exclude -d 'Hide these containers: regular expression for the whole name' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l device.include -d 'Show only these devices in veth_device_*: regular expression for the whole name' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l device.exclude -d 'Hide these devices in veth_device_*: regular expression for the whole name' -r -f
-complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l device.metrics -d 'Show veth_device_*; false leaves the metrics of workloads and networks only' -r -f -a "true\t''
-false\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l device.metrics -d 'Show veth_device_*: true, state (without the counters of bytes, packets and drops), or false (the metrics of workloads and networks only)' -r -f -a "false\t''
+state\t''
+true\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l web.max-requests -d 'Limit of scrapes served at a time, 0 for none; further scrapes get 503' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l limits.series -d 'Limit of veth series, 0 for none; further pairs are summed under other' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l limits.interfaces -d 'Limit of the label sets of a workload, 0 for none; its further interfaces are summed under other' -r -f
@@ -111,8 +112,9 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l co
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.exclude -d 'Hide these containers: regular expression for the whole name' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l device.include -d 'Show only these devices in veth_device_*: regular expression for the whole name' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l device.exclude -d 'Hide these devices in veth_device_*: regular expression for the whole name' -r -f
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l device.metrics -d 'Show veth_device_*; false leaves the metrics of workloads and networks only' -r -f -a "true\t''
-false\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l device.metrics -d 'Show veth_device_*: true, state (without the counters of bytes, packets and drops), or false (the metrics of workloads and networks only)' -r -f -a "false\t''
+state\t''
+true\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l web.max-requests -d 'Limit of scrapes served at a time, 0 for none; further scrapes get 503' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l limits.series -d 'Limit of veth series, 0 for none; further pairs are summed under other' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l limits.interfaces -d 'Limit of the label sets of a workload, 0 for none; its further interfaces are summed under other' -r -f

@@ -114,7 +114,7 @@ pub struct Subject {
     pub names: [String; 3],
     /// The ends of the pair, in their order.
     pub pair: Option<[End; 2]>,
-    /// The port's name.
+    /// The name of the port; empty if the subject is no pair.
     pub device: String,
     /// The port's namespace; empty on the host.
     pub netns: String,

@@ -40,7 +40,7 @@ impl WorkloadName {
 
 /// An owner that has come to a namespace with a pair, or has left it.
 #[derive(Clone, Debug)]
-pub(crate) struct Presence {
+pub(crate) struct OwnerPresence {
     pub netns: NetnsId,
     pub ownership: Arc<Ownership>,
     /// The time at which the pair was first seen in its present namespaces.
@@ -143,7 +143,7 @@ impl Starts {
     /// Evaluates what has come and gone. `started` is when everything was known first.
     pub(crate) fn evaluate(
         &mut self,
-        presences: Vec<Presence>,
+        presences: Vec<OwnerPresence>,
         started: Duration,
         retention: Duration,
         now: Duration,
@@ -189,8 +189,8 @@ impl Starts {
         }
     }
 
-    fn take_presence(&mut self, presence: Presence, started: Duration, now: Duration) {
-        let Presence { netns, ownership, arrived, is_there } = presence;
+    fn take_presence(&mut self, presence: OwnerPresence, started: Duration, now: Duration) {
+        let OwnerPresence { netns, ownership, arrived, is_there } = presence;
         let Ownership { owner, members, .. } = &*ownership;
         if owner.runtime == Runtime::Unknown {
             return;

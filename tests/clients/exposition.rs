@@ -120,14 +120,16 @@ fn the_exposition_of_a_fixed_scene_is_the_golden_file() {
         &[flag, path, "--collector.interval", "100ms", "--docker.host", "unix:///nonexistent"],
     );
     // Complete once a pair is shown that nobody claims, and that Docker could not name.
-    let metrics = exporter.wait_for(Duration::from_secs(5), "the scene is complete", |metrics| {
+    let metrics = exporter.wait_for(Duration::from_secs(10), "the scene is complete", |metrics| {
         let unknown = metrics.value("veth_device_up", &[("device", "veth-nobody"), ("runtime", "unknown")]);
         let docker = metrics.value("veth_exporter_collector_success", &[("collector", "docker")]);
         let counters = metrics.value("veth_exporter_collector_success", &[("collector", "counters")]);
         // A peak is there a tick after its total.
         let [totals, peaks] = ["bytes_total", "peak_bytes_per_second"]
             .map(|what| metrics.all(&format!("veth_container_receive_{what}")).len());
-        (unknown.is_some() && docker.is_some() && counters.is_some() && totals == peaks)
+        // The unequal MTUs of veth-web are a problem after three seconds.
+        let mtus = metrics.value("veth_exporter_problems", &[("kind", "mtu_mismatch")]) == Some(1.0);
+        (unknown.is_some() && docker.is_some() && counters.is_some() && totals == peaks && mtus)
             .then(|| metrics.clone())
     });
     promtool_check(&metrics.text).unwrap();

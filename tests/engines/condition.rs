@@ -127,7 +127,7 @@ fn starts(exporter: &Exporter, name: &str) -> Option<f64> {
 fn wait_for_starts(exporter: &Exporter, name: &str, wanted: f64) {
     let count = || match starts(exporter, name) {
         Some(count) if count == wanted => Ok(()),
-        other => Err(format!("{other:?}, not {wanted}")),
+        other => Err(format!("{other:?}, not {wanted}, in:\n{}", exporter.metrics().text)),
     };
     wait_for(SOON, &format!("{name} was started {wanted} times"), count);
     std::thread::sleep(Duration::from_secs(1));

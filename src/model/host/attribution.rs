@@ -15,7 +15,7 @@ use crate::model::policy::HOLD_BACK_GENERATED;
 use crate::model::problems::Found;
 use crate::model::problems::links::{self, SegmentAddress};
 use crate::model::series::{OF_A_CADVISOR_LINK, OF_A_QUEUE, OF_AN_INFO, OutputLimits, Trust, of_a_port};
-use crate::model::starts::Presence;
+use crate::model::starts::OwnerPresence;
 use crate::model::topology::Topology;
 use crate::model::view::{Ownership, ShownPair, ShownSide};
 use crate::model::workload::Runtime;
@@ -62,7 +62,7 @@ pub(super) struct Attribution {
     /// The number of ends in each state.
     ends: Counts<EndState>,
     /// The owners that have come to the namespaces of pairs or have left them, since they were last taken.
-    presences: Vec<Presence>,
+    presences: Vec<OwnerPresence>,
     /// The labels that pairs were given since they were last taken.
     named: Vec<LabelSet>,
     /// The namespaces have changed in which a process is searched for.
@@ -150,9 +150,9 @@ struct Waits {
 
 impl AttributedPair {
     /// Returns the owners at the ends of a pair that is shown: they are there, or have left.
-    fn presences(&self, is_there: bool) -> impl Iterator<Item = Presence> {
+    fn presences(&self, is_there: bool) -> impl Iterator<Item = OwnerPresence> {
         let shown = self.ownerships.iter().filter(|_| self.placement == ShownIn::Listed);
-        shown.map(move |(netns, ownership)| Presence {
+        shown.map(move |(netns, ownership)| OwnerPresence {
             netns: *netns,
             ownership: Arc::clone(ownership),
             arrived: self.arrived,
@@ -203,7 +203,7 @@ impl Attribution {
     }
 
     /// Returns the owners that have come to the namespaces of pairs or have left them, since the last call.
-    pub(super) fn take_presences(&mut self) -> Vec<Presence> {
+    pub(super) fn take_presences(&mut self) -> Vec<OwnerPresence> {
         std::mem::take(&mut self.presences)
     }
 
@@ -329,13 +329,7 @@ impl Attribution {
         if let Some(ends) = ledger.in_transit_until(account).filter(|ends| *ends > now) {
             until = Some(until.map_or(ends, |until| until.min(ends)));
         }
-        let (shown, problems) = match self.rows.get(&ends[0]) {
-            Some(row) if *row.shown == shown => (Arc::clone(&row.shown), row.problems.clone()),
-            _ => {
-                let problems = links::of_pair(&shown).into_iter().map(Arc::new).collect();
-                (Arc::new(shown), problems)
-            }
-        };
+        let (shown, problems) = self.keep_shown(ends[0], shown);
         let filter = &context.config.filter;
         let ownerships = shown.sides.iter().filter_map(|side| {
             let ownership = side.ownership.as_ref().filter(|known| filter.shows_owner(&known.owner))?;
@@ -349,6 +343,17 @@ impl Attribution {
             false => _ = self.refused.remove(&ends[0]),
         }
         self.replace(ends[0], row);
+    }
+
+    /// Returns a pair as shown with its problems: the same allocations as before if nothing has changed.
+    fn keep_shown(&self, first: End, shown: ShownPair) -> (Arc<ShownPair>, Vec<Arc<Found>>) {
+        match self.rows.get(&first) {
+            Some(row) if *row.shown == shown => (Arc::clone(&row.shown), row.problems.clone()),
+            _ => {
+                let problems = links::of_pair(&shown).into_iter().map(Arc::new).collect();
+                (Arc::new(shown), problems)
+            }
+        }
     }
 
     fn replace(&mut self, first: End, row: AttributedPair) {

@@ -27,7 +27,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn evaluate(&mut self, now: u32, presences: Vec<Presence>) {
+    fn evaluate(&mut self, now: u32, presences: Vec<OwnerPresence>) {
         self.now = now;
         self.starts.evaluate(presences, SECOND * STARTED, RETENTION, SECOND * now);
     }
@@ -57,8 +57,8 @@ impl Scene {
     }
 }
 
-fn presence(nsid: u32, ownership: &Arc<Ownership>, arrived: u32, is_there: bool) -> Presence {
-    Presence {
+fn presence(nsid: u32, ownership: &Arc<Ownership>, arrived: u32, is_there: bool) -> OwnerPresence {
+    OwnerPresence {
         netns: NetnsId::Other { nsid, generation: 0 },
         ownership: Arc::clone(ownership),
         arrived: SECOND * arrived,
@@ -169,7 +169,7 @@ fn a_workload_without_an_engine_that_reports_events_is_known_by_its_namespace() 
     };
     scene.appear(40, 7, &pod("sandbox-1"));
     scene.appear(41, 8, &pod("sandbox-2"));
-    assert_eq!(scene.told(), ["shed 2", " 2"]);
+    assert_eq!(scene.told(), [" 2", "shed 2"]);
 }
 
 #[test]
