@@ -153,7 +153,7 @@ pub mod model {
     }
     pub mod view {
         pub use crate::model::view::{
-            Begun, Ownership, Scene, ShownPair, ShownSide, Source, SourceStatus, Status, View,
+            Ownership, Scene, ShownPair, ShownSide, Source, SourceStatus, Status, TotalStarts, View,
         };
     }
     pub mod workload {

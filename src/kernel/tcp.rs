@@ -1,7 +1,7 @@
 //! /proc/PID/net: the TCP figures of the namespace in which a process is. No capability is needed.
 //!
-//! An open file of that folder keeps the namespace alive, and with it the veths of a dead container: each file
-//! is opened, read and closed at once. /proc/PID/net/tcp lists every socket, and is never read.
+//! An open file of that folder keeps the namespace alive, and with it the veths of a dead container: each
+//! file is opened, read and closed at once. /proc/PID/net/tcp lists every socket, and is never read.
 
 use super::links::Resolver;
 use crate::model::host::LookFailure;

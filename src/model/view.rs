@@ -170,7 +170,7 @@ pub struct Scene {
     /// Labels of the networks' totals, sorted.
     pub networks: Vec<Arc<NetworkLabels>>,
     /// The times at which the totals began.
-    pub begun: Begun,
+    pub begun: TotalStarts,
     /// The workloads with TCP figures, sorted by labels.
     pub tcp: Vec<TcpWorkload>,
     /// The workloads that have a pair, with their members; sorted.
@@ -189,7 +189,7 @@ pub struct Scene {
 
 /// The times at which the totals of a scene began, as the state machine's time.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Begun {
+pub struct TotalStarts {
     /// The time of each of [`Scene::workloads`].
     pub workloads: Vec<Duration>,
     /// The time of each of [`Scene::networks`].

@@ -48,6 +48,7 @@ fn labels(series: Series) -> String {
                                  `network_owner`, `parent`, `compose_project`, `compose_service`"
             .to_owned(),
         Series::Network(_) => "`runtime`, `network`".to_owned(),
+        Series::Tcp(_) => "`runtime`, `container`, `namespace`, `pod`".to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@ use crate::model::ledger::{Flow, LabelSet, Traffic};
 use crate::model::link::{Counters, End, Link, Mac, Name, NetnsId};
 use crate::model::pairing::{EndState, Role};
 use crate::model::peak::Rates;
-use crate::model::view::{Begun, Ownership, PairTotal, Scene, ShownPair, ShownSide};
+use crate::model::view::{Ownership, PairTotal, Scene, ShownPair, ShownSide, TotalStarts};
 use crate::model::workload::{Runtime, Workload};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -66,7 +66,10 @@ fn view(containers: &[&str]) -> View {
         ticked: Duration::from_secs(1),
         scene: Arc::new(Scene {
             pair_totals: pairs.iter().map(|pair| [None, Some(total(pair))]).collect(),
-            begun: Begun { workloads: vec![Duration::from_millis(500); workloads.len()], ..Begun::default() },
+            begun: TotalStarts {
+                workloads: vec![Duration::from_millis(500); workloads.len()],
+                ..TotalStarts::default()
+            },
             workloads: workloads.into_iter().map(Arc::new).collect(),
             pairs: pairs.into_iter().map(Arc::new).collect(),
             ..Scene::default()

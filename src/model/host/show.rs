@@ -7,7 +7,9 @@ use crate::model::ledger::{AccountId, Dropping, TotalId};
 use crate::model::link::{Counters, End, Errors};
 use crate::model::series::{self, OF_A_CADVISOR_LINK, OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO};
 use crate::model::tcp::{TcpFigures, TcpTotalId};
-use crate::model::view::{Begun, DropRates, OtherLink, PairTotal, Scene, SeriesStatus, ShownOverflow, View};
+use crate::model::view::{
+    DropRates, OtherLink, PairTotal, Scene, SeriesStatus, ShownOverflow, TotalStarts, View,
+};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -111,7 +113,7 @@ impl Presentation {
             single: known.attribution.single().map(|(side, why)| (Arc::clone(side), *why)).collect(),
             workloads: known.ledger.workloads().map(|total| Arc::clone(total.labels)).collect(),
             networks: networks().map(|(labels, ..)| Arc::clone(labels)).collect(),
-            begun: Begun {
+            begun: TotalStarts {
                 workloads: known.ledger.workloads().map(|total| total.begun).collect(),
                 networks: networks().map(|(.., begun)| begun).collect(),
             },

@@ -17,7 +17,7 @@ use veth_exporter::testing::model::ledger::{LabelSet, NetworkLabels, Traffic};
 use veth_exporter::testing::model::link::{Counters, End, Link, LinkKind, Master, Name, NetnsId};
 use veth_exporter::testing::model::pairing::{EndState, Role};
 use veth_exporter::testing::model::peak::Rates;
-use veth_exporter::testing::model::view::{Begun, Ownership, Scene, ShownPair, ShownSide, View};
+use veth_exporter::testing::model::view::{Ownership, Scene, ShownPair, ShownSide, TotalStarts, View};
 use veth_exporter::testing::model::workload::{Runtime, Workload};
 
 use super::{ALWAYS, in_memory_of, parts};
@@ -236,7 +236,7 @@ fn view(names: &Names<'_>) -> View {
         pairs: vec![ShownPair { sides: [port, inside], state: EndState::Paired }.into()],
         workloads: vec![labels.into()],
         networks: vec![NetworkLabels { runtime: Runtime::Cri, network }.into()],
-        begun: Begun { workloads: vec![Duration::ZERO], networks: vec![Duration::ZERO] },
+        begun: TotalStarts { workloads: vec![Duration::ZERO], networks: vec![Duration::ZERO] },
         ownerships: vec![ownership],
         ..Scene::default()
     };
