@@ -15,9 +15,12 @@ pub(crate) mod text;
 /// The limit of one file, in bytes: netstat has some 4 KiB.
 const READ_AT_MOST: usize = 64 << 10;
 
+/// Adds the figures of a text to those that are known.
+type AddFigures = fn(&[u8], &mut TcpFigures);
+
 /// The files of /proc/PID/net that are read, each with its parser. Those of a protocol that the kernel does
 /// not have are absent.
-const FILES: [(&str, fn(&[u8], &mut TcpFigures)); 4] = [
+const FILES: [(&str, AddFigures); 4] = [
     ("snmp", text::add_snmp),
     ("netstat", text::add_netstat),
     ("sockstat", text::add_sockstat),
