@@ -77,7 +77,7 @@ _veth__exporter() {
 
     case "${cmd}" in
         veth__exporter)
-            opts="-h -V --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help --version serve list find top check-web-config healthy completions names help"
+            opts="-h -V --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help --version serve list find top check-web-config healthy completions names help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -180,6 +180,13 @@ _veth__exporter() {
                     return 0
                     ;;
                 --collector.history)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --collector.tcp)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
@@ -733,7 +740,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__exporter__subcmd__serve)
-            opts="-h --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
+            opts="-h --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -836,6 +843,13 @@ _veth__exporter() {
                     return 0
                     ;;
                 --collector.history)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --collector.tcp)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace

@@ -5,7 +5,7 @@ function __fish_veth_exporter_needs_command
     for word in $words[2..]
         if test $value_follows = yes
             set value_follows no
-        else if contains -- $word --collector.disable --collector.history --collector.interval --container.exclude --container.include --container.labels --container.name-from-label --container.retention --cri.endpoint --device.exclude --device.include --device.metrics --docker.host --format --interval --limits.interfaces --limits.series --log.format --log.level --metrics.created --path.netns --path.procfs --peak.window --podman.host --privileges --sandbox.disable --sandbox.read --sort --url --url.ca-file --url.password-file --url.user --web.config.file --web.external-url --web.listen-address --web.max-requests --web.route-prefix --web.telemetry-path
+        else if contains -- $word --collector.disable --collector.history --collector.interval --collector.tcp --container.exclude --container.include --container.labels --container.name-from-label --container.retention --cri.endpoint --device.exclude --device.include --device.metrics --docker.host --format --interval --limits.interfaces --limits.series --log.format --log.level --metrics.created --path.netns --path.procfs --peak.window --podman.host --privileges --sandbox.disable --sandbox.read --sort --url --url.ca-file --url.password-file --url.user --web.config.file --web.external-url --web.listen-address --web.max-requests --web.route-prefix --web.telemetry-path
             set value_follows yes
         else if not string match -q -- '-*' $word
             echo $word
@@ -42,6 +42,8 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l collector.i
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.retention -d 'Time for which a workload\'s totals are kept after its last pair is gone' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l peak.window -d 'Time span of the peaks' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l collector.history -d 'Whether the rates of each workload in the last hour are kept for the page: 500 bytes each' -r -f -a "true\t''
+false\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l collector.tcp -d 'Whether the TCP figures of each workload are read, every 15 seconds' -r -f -a "true\t''
 false\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l metrics.created -d 'Whether OpenMetrics has the time at which each total began (_created)' -r -f -a "true\t''
 false\t''"
@@ -104,6 +106,8 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l co
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.retention -d 'Time for which a workload\'s totals are kept after its last pair is gone' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l peak.window -d 'Time span of the peaks' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l collector.history -d 'Whether the rates of each workload in the last hour are kept for the page: 500 bytes each' -r -f -a "true\t''
+false\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l collector.tcp -d 'Whether the TCP figures of each workload are read, every 15 seconds' -r -f -a "true\t''
 false\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l metrics.created -d 'Whether OpenMetrics has the time at which each total began (_created)' -r -f -a "true\t''
 false\t''"

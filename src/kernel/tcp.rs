@@ -1,7 +1,7 @@
 //! /proc/PID/net: the TCP figures of the namespace in which a process is. No capability is needed.
 //!
-//! An open file of that folder keeps the namespace alive, and with it the veths of a dead container: each file
-//! is opened, read and closed at once. /proc/PID/net/tcp lists every socket, and is never read.
+//! An open file of that folder keeps the namespace alive, and with it the veths of a dead container: each
+//! file is opened, read and closed at once. /proc/PID/net/tcp lists every socket, and is never read.
 
 use super::links::Resolver;
 use crate::model::host::LookFailure;
@@ -15,9 +15,12 @@ pub(crate) mod text;
 /// The limit of one file, in bytes: netstat has some 4 KiB.
 const READ_AT_MOST: usize = 64 << 10;
 
+/// Adds the figures of a text to those that are known.
+type AddFigures = fn(&[u8], &mut TcpFigures);
+
 /// The files of /proc/PID/net that are read, each with its parser. Those of a protocol that the kernel does
 /// not have are absent.
-const FILES: [(&str, fn(&[u8], &mut TcpFigures)); 4] = [
+const FILES: [(&str, AddFigures); 4] = [
     ("snmp", text::add_snmp),
     ("netstat", text::add_netstat),
     ("sockstat", text::add_sockstat),

@@ -1,8 +1,8 @@
 //! TCP figures of workloads: which namespace is read when, and totals that never fall.
 //!
 //! The figures of a namespace are in `/proc/PID/net` of any process in it. A namespace is read every 15 s,
-//! and soon after it is known. The differences are booked to the workload whose labels the namespace's pairs
-//! have at that moment, so that a total is the sum over all namespaces that had these labels. A namespace
+//! and soon after it is known. The differences are booked to the workload that owns the namespace's pairs at
+//! that moment, so that a total is the sum over all namespaces that had these labels. A namespace
 //! that was there at the start counts from its first reading, one that was born later from 0.
 
 use super::host::LookFailure;
@@ -35,7 +35,7 @@ pub(crate) enum TcpOwner {
 /// The pairs of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TcpPairs {
-    /// There are none.
+    /// The namespace has no pair.
     Absent,
     /// All of them were found, not born.
     Found,

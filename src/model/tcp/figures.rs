@@ -10,21 +10,21 @@ pub(super) const TCP_COUNTERS: usize = 8;
 /// `TcpExt` in /proc/PID/net/netstat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcpCounter {
-    /// `OutSegs` of `Tcp`.
+    /// The segments sent, without those sent again: `OutSegs` of `Tcp`.
     SegmentsSent,
-    /// `RetransSegs` of `Tcp`.
+    /// The segments sent again: `RetransSegs` of `Tcp`.
     SegmentsRetransmitted,
-    /// `TCPTimeouts` of `TcpExt`.
+    /// The retransmission timeouts: `TCPTimeouts` of `TcpExt`.
     Timeouts,
-    /// `OutRsts` of `Tcp`.
+    /// The segments sent with RST: `OutRsts` of `Tcp`.
     ResetsSent,
-    /// `AttemptFails` of `Tcp`.
+    /// The connections that failed to open: `AttemptFails` of `Tcp`.
     AttemptsFailed,
-    /// `EstabResets` of `Tcp`.
+    /// The open connections that were reset: `EstabResets` of `Tcp`.
     ConnectionsReset,
-    /// `ListenOverflows` of `TcpExt`.
+    /// The connections that a full queue dropped: `ListenOverflows` of `TcpExt`.
     ListenOverflows,
-    /// `ListenDrops` of `TcpExt`.
+    /// The connections that a listening socket dropped: `ListenDrops` of `TcpExt`.
     ListenDrops,
 }
 
@@ -45,7 +45,7 @@ impl TcpFigures {
         self.counters[counter as usize]
     }
 
-    /// Sets a counter.
+    /// Sets a counter to the kernel's value.
     pub fn set_counter(&mut self, counter: TcpCounter, value: u64) {
         self.counters[counter as usize] = Some(value);
     }
@@ -75,7 +75,7 @@ impl TcpFigures {
 pub struct TcpTarget {
     /// The namespace in which the process is known to be.
     pub netns: NetnsId,
-    /// The process.
+    /// The pid, as in the exporter's pid namespace.
     pub pid: u32,
 }
 

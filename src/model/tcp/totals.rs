@@ -35,7 +35,7 @@ impl TcpLabels {
 /// A workload with TCP figures, as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpWorkload {
-    /// The labels.
+    /// The labels of its series.
     pub labels: Arc<TcpLabels>,
     /// The time from which the totals count, as the state machine's time.
     pub begun: Duration,
@@ -55,7 +55,7 @@ struct TcpTotal {
     idle: Duration,
 }
 
-/// All totals.
+/// The totals of all label sets.
 #[derive(Debug, Default)]
 pub(super) struct TcpTotals {
     slots: Slab<TcpTotal>,

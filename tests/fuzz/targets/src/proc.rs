@@ -71,7 +71,7 @@ fn column_of(text: &[u8], section: &str, column: &str) -> Option<u64> {
     let (names, values) = (words(lines[at])?, words(lines.get(at + 1)?)?);
     let found = names.iter().zip(&values).filter(|(name, _)| *name == column);
     let number = |value: &str| value.parse().ok().filter(|_| !value.starts_with('+'));
-    found.filter_map(|(_, value)| number(value)).last()
+    found.filter_map(|(_, value)| number(value)).next_back()
 }
 
 /// A table is read again as it was read, when it is written as the kernel writes it.
