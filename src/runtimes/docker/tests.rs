@@ -214,8 +214,7 @@ async fn networks_have_the_bridge_that_the_host_has() {
 
 #[tokio::test]
 async fn the_addresses_of_running_and_paused_containers_are_those_of_the_list() {
-    let docker = &mut Lab::engine(fixture).docker();
-    let claims = docker.refresh().await.unwrap();
+    let claims = Lab::engine(fixture).docker().refresh().await.unwrap();
     let given: Vec<String> =
         claims.given.iter().map(|given| format!("{} {}", given.network, given.address)).collect();
     let wanted = [
