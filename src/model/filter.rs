@@ -105,7 +105,10 @@ impl Filter {
             let Network { name, id, driver, ipv6_subnets, .. } = network;
             [name, id, driver].into_iter().chain(ipv6_subnets).for_each(label::bound);
         });
-        claims.given.iter_mut().for_each(|(network, _)| label::bound(network));
+        for given in &mut claims.given {
+            label::bound(&mut given.network);
+            label::bound(&mut given.container);
+        }
         claims.own.iter_mut().for_each(|backroom| label::bound(&mut backroom.name));
     }
 

@@ -435,6 +435,7 @@ impl Host {
     /// Takes the starts and ends of containers that an engine has reported.
     fn take_lives(&mut self, changes: Vec<LifeChange>, now: Duration) {
         for mut change in changes {
+            self.known.evidence.take_life(&change, now);
             self.config.filter.strip_workload(&mut change.workload);
             if self.config.filter.shows_owner(&change.workload) {
                 if change.action == LifeAction::Started {

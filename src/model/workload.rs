@@ -356,6 +356,16 @@ pub struct Network {
     pub is_counted: bool,
 }
 
+/// An IPv4 address that a runtime has given to a container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GivenAddress {
+    /// The name of the network.
+    pub network: String,
+    pub address: Ipv4Addr,
+    /// The id of the container.
+    pub container: String,
+}
+
 /// A namespace that a runtime has created for its own use, for example that of an overlay network, and that
 /// no workload owns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -372,8 +382,8 @@ pub struct Claims {
     pub claims: Vec<Claim>,
     /// The networks, in any order.
     pub networks: Vec<Network>,
-    /// The IPv4 addresses that running containers have been given, each with the name of its network; sorted.
-    pub given: Vec<(String, Ipv4Addr)>,
+    /// The IPv4 addresses that running containers have been given; sorted.
+    pub given: Vec<GivenAddress>,
     /// The runtime's own namespaces, in any order.
     pub own: Vec<RuntimeNetns>,
     /// The containers that were to share another's namespace, in any order.

@@ -16,7 +16,7 @@ mod watch;
 use crate::model::inventory::EngineInventory;
 use crate::model::lack::{Lack, LackReason};
 use crate::model::text::one_line;
-use crate::model::workload::{Claims, Network, Runtime, RuntimeNetns, Workload};
+use crate::model::workload::{Claims, GivenAddress, Network, Runtime, RuntimeNetns, Workload};
 use crate::runtimes::denied;
 pub(crate) use activation::Stopped;
 use answers::{Damage, EntryList, Object};
@@ -30,7 +30,6 @@ use hyper::body::Bytes;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::error::Error as StdError;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 use std::{fmt, io};
 use tokio::task::{JoinError, JoinSet};
@@ -225,12 +224,19 @@ impl Docker {
     }
 
     /// Returns the IPv4 addresses that containers have been given, as far as a list or an inspection has them.
-    fn given(&self) -> Vec<(String, Ipv4Addr)> {
-        let listed = self.listed.values().chain(self.restarting.values());
-        let inspected = self.inspected.values().filter(|_| self.address.kind == EngineKind::Podman);
-        let given = listed.flat_map(|container| &container.given);
-        let mut given: Vec<(String, Ipv4Addr)> =
-            given.chain(inspected.flat_map(|(_, inspected)| &inspected.given)).cloned().collect();
+    fn given(&self) -> Vec<GivenAddress> {
+        let listed = self.listed.iter().chain(&self.restarting);
+        let listed = listed.map(|(id, container)| (id, &container.given));
+        let inspected = self.inspected.iter().filter(|_| self.address.kind == EngineKind::Podman);
+        let inspected = inspected.map(|(id, (_, inspected))| (id, &inspected.given));
+        let given = listed.chain(inspected).flat_map(|(id, given)| {
+            given.iter().map(|(network, address)| GivenAddress {
+                network: network.clone(),
+                address: *address,
+                container: id.clone(),
+            })
+        });
+        let mut given: Vec<GivenAddress> = given.collect();
         given.sort();
         given
     }

@@ -18,6 +18,7 @@ mod find;
 mod image;
 mod lab_itself;
 mod ledger;
+mod networks;
 mod runtimes;
 mod sandbox;
 mod topologies;

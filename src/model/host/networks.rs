@@ -49,10 +49,8 @@ impl ShownNetworks {
     fn count(&mut self, known: &Knowledge) {
         let ReportedNetworks { networks, pools } = &*self.reported;
         let mut given: HashMap<(Runtime, &str), Vec<Ipv4Addr>> = HashMap::new();
-        for (&runtime, source) in &known.evidence.sources {
-            for (network, address) in &source.given {
-                given.entry((runtime, network)).or_default().push(*address);
-            }
+        for (runtime, of) in known.evidence.given() {
+            given.entry((runtime, &of.network)).or_default().push(of.address);
         }
         let used = pools.iter().map(|labels| {
             let (runtime, network) = &networks[labels.network];

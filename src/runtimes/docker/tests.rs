@@ -214,10 +214,9 @@ async fn networks_have_the_bridge_that_the_host_has() {
 
 #[tokio::test]
 async fn the_addresses_of_running_and_paused_containers_are_those_of_the_list() {
-    let docker = &mut Lab::engine(fixture).docker();
-    let claims = docker.refresh().await.unwrap();
+    let claims = Lab::engine(fixture).docker().refresh().await.unwrap();
     let given: Vec<String> =
-        claims.given.iter().map(|(network, address)| format!("{network} {address}")).collect();
+        claims.given.iter().map(|given| format!("{} {}", given.network, given.address)).collect();
     let wanted = [
         "bridge 172.17.0.2",
         "bridge 172.17.0.3",
@@ -227,7 +226,7 @@ async fn the_addresses_of_running_and_paused_containers_are_those_of_the_list() 
     ];
     assert_eq!(given, wanted);
     let pools = claims.networks.iter().flat_map(|network| &network.pools);
-    let used = pools.map(|pool| pool.used(claims.given.iter().map(|(_, address)| *address)));
+    let used = pools.map(|pool| pool.used(claims.given.iter().map(|given| given.address)));
     assert_eq!(used.collect::<Vec<_>>(), [4, 2, 2], "with the gateways");
 }
 

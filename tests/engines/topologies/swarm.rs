@@ -106,6 +106,15 @@ fn an_overlay_network_has_its_ports_in_the_engines_own_namespace() {
     }
     let nets = series(&metrics, "veth_network_receive_bytes_total");
     assert!(nets.contains(&labels([("runtime", "docker"), ("network", "ov")])), "{nets:?}");
+    // Swarm's own ends have addresses there that no list has: no number says how many are used.
+    for network in ["ov", "docker_gwbridge"] {
+        let rows = |family: &str| {
+            let rows = series(&metrics, &format!("veth_network_{family}")).into_iter();
+            rows.filter(|labels| labels["network"] == network).count()
+        };
+        let families = ["info", "addresses_size", "addresses_used", "members"];
+        assert_eq!(families.map(rows), [1, 1, 0, 1], "{network}\n{}", metrics.text);
+    }
 
     // On the overlay the two reach each other, and what they say is counted.
     let sent = [("container", web.name()), ("network", "ov")];

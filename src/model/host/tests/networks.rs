@@ -4,6 +4,7 @@ use super::*;
 use crate::model::pools::{AddressPool, Subnet, SubnetGateway};
 use crate::model::series::{OF_A_NETWORK, OF_A_POOL};
 use crate::model::view::NetworkNumbers;
+use crate::model::workload::{GivenAddress, LifeAction};
 use std::net::Ipv4Addr;
 
 fn network(title: &str, id: &str, subnets: &[&str]) -> Network {
@@ -36,8 +37,12 @@ fn world(networks: Vec<Network>, given: &[(&str, &str)]) -> World {
 fn report(world: &mut World, networks: Vec<Network>, given: &[(&str, &str)]) {
     let claims = world.docker.as_mut().unwrap().as_mut().unwrap();
     claims.networks = networks;
-    claims.given =
-        given.iter().map(|(network, address)| ((*network).into(), address.parse().unwrap())).collect();
+    let given = given.iter().map(|(network, address)| GivenAddress {
+        network: (*network).into(),
+        address: address.parse().unwrap(),
+        container: format!("id-{address}"),
+    });
+    claims.given = given.collect();
 }
 
 /// Each network that is reported, with its id.
@@ -141,6 +146,43 @@ fn of_two_networks_with_one_name_that_with_the_lowest_id_is_shown() {
     assert_eq!(reported(&host), ["front f1", "odd o1"]);
     assert_eq!(pools(&host), ["front 10.1.0.0/29 2/6", "odd 10.3.0.0/29 2/6", "odd 10.3.0.0/30 2/2"]);
     assert_eq!(members(&host).len(), 2);
+}
+
+#[test]
+fn the_address_of_a_container_that_has_ended_is_free_although_its_engine_still_lists_it() {
+    let networks = || vec![network("front", "f1", &["10.0.0.0/29"])];
+    let given = [("front", "10.0.0.2"), ("front", "10.0.0.3")];
+    let mut world = world(networks(), &given);
+    let mut host = new_host();
+    world.tick(&mut host, NOW);
+    let life = |action| {
+        let workload = Workload { id: "id-10.0.0.2".into(), ..Workload::named(Runtime::Docker, "web") };
+        Input::Lives(vec![LifeChange { workload, action }])
+    };
+    let ended = LifeAction::Ended { exit_code: Some(0) };
+    // The lists of these seconds have the container: the first just after its end, the second when a start
+    // was missed.
+    for (second, action, used) in [
+        (1, Some(ended), 2),
+        (2, None, 2),
+        (3, Some(LifeAction::Started), 3),
+        (4, Some(ended), 2),
+        (20, None, 3),
+    ] {
+        let now = NOW + second * SECOND;
+        if let Some(action) = action {
+            world.tell(&mut host, life(action), now);
+        }
+        world.tick(&mut host, now);
+        assert_eq!(pools(&host), [format!("front 10.0.0.0/29 {used}/6")], "at {second} s");
+    }
+    // The end comes before the first list that has the container.
+    report(&mut world, networks(), &given[1..]);
+    world.tick(&mut host, NOW + 21 * SECOND);
+    world.tell(&mut host, life(ended), NOW + 22 * SECOND);
+    report(&mut world, networks(), &given);
+    world.tick(&mut host, NOW + 23 * SECOND);
+    assert_eq!(pools(&host), ["front 10.0.0.0/29 2/6"]);
 }
 
 #[test]

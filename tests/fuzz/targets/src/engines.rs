@@ -78,7 +78,7 @@ fn are_good<E: Debug>(first: Result<Claims, E>, again: Result<Claims, E>) {
     }
     assert!(first.given.is_sorted(), "{:?}", first.given);
     for pool in first.networks.iter().flat_map(|network| &network.pools) {
-        let used = pool.used(first.given.iter().map(|(_, address)| *address));
+        let used = pool.used(first.given.iter().map(|given| given.address));
         assert!(used <= pool.size(), "{used} of {pool:?}");
     }
     assert_eq!((first.claims, first.given), (again.claims, again.given));
