@@ -220,7 +220,7 @@ fn every_panel_says_what_it_shows_in_which_unit_and_stands_on_no_other() {
     }
 }
 
-fn check_panel<'a>(name: &str, panel: &'a Value, readme: &str, taken: &mut BTreeSet<(u64, u64)>) {
+fn check_panel(name: &str, panel: &Value, readme: &str, taken: &mut BTreeSet<(u64, u64)>) {
     let title = text(panel, "title");
     assert!(readme.contains(title), "{name}: {title} is not in dashboards/README.md");
     assert!(text(panel, "description").ends_with('.'), "{name}: {title}");
