@@ -74,7 +74,7 @@ impl VethTables {
             workloads: workloads(&scene.workloads, names),
             workload_infos: workload_infos(&scene.ownerships, names),
             lives: LifeTables::of(scene, names),
-            tcp: tcp(&scene.tcp, names),
+            tcp: tcp(&scene.beside.tcp, names),
             networks: network_labels::totals(&scene.networks.labels),
             network_infos: network_labels::infos(&scene.networks.reported),
             pools: network_labels::pools(&scene.networks.reported),
@@ -180,7 +180,7 @@ impl Layout for VethTables {
             Series::Workload(_) => Some(scene.begun.workloads[self.workloads.keys[row]]),
             Series::Network(_) => Some(scene.networks.begun[self.networks.keys[row]]),
             Series::Starts => Some(scene.begun.starts[self.lives.starts.keys[row]]),
-            Series::Tcp(_) => Some(scene.tcp[self.tcp.keys[row]].begun),
+            Series::Tcp(_) => Some(scene.beside.tcp[self.tcp.keys[row]].begun),
             _ => None,
         }
     }

@@ -25,7 +25,7 @@ pub(super) struct LifeTables {
 impl LifeTables {
     pub(super) fn of(scene: &Scene, names: Names) -> LifeTables {
         LifeTables {
-            starts: starts(&scene.lives.starts, names),
+            starts: starts(&scene.beside.starts, names),
             start_times: start_times(&scene.ownerships, names),
             members: members(scene, names),
         }
@@ -59,7 +59,7 @@ fn start_times(ownerships: &[Arc<Ownership>], names: Names) -> Rows<u64> {
 
 fn members(scene: &Scene, names: Names) -> Rows<u64> {
     let mut rows = Rows::default();
-    for member in &scene.lives.stranded {
+    for member in &scene.beside.stranded {
         rows.add(1, |block| workload(block, names, member));
     }
     for member in scene.ownerships.iter().flat_map(|ownership| &ownership.members) {

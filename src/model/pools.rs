@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-/// An IPv4 subnet.
+/// An IPv4 subnet, as engines write it: `172.18.0.0/16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subnet {
-    /// The lowest address.
+    /// The lowest address, which is the network's own.
     address: u32,
     /// The length of the prefix: 0 to 32.
     prefix: u8,

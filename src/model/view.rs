@@ -78,11 +78,11 @@ pub struct Condition {
     pub vethless: Arc<Vec<ShownVethless>>,
     /// The containers that were restarted.
     pub restarts: Arc<Vec<Restarts>>,
-    /// The number of starts of each of `lives.starts` of the scene.
+    /// The number of starts of each of [`BesideTraffic::starts`].
     pub starts: Arc<Vec<u64>>,
     /// The last events, the oldest first.
     pub events: Arc<VecDeque<Arc<RecentEvent>>>,
-    /// The TCP figures of each of [`Scene::tcp`].
+    /// The TCP figures of each of [`BesideTraffic::tcp`].
     pub tcp: Arc<Vec<TcpFigures>>,
 }
 
@@ -192,10 +192,8 @@ pub struct Scene {
     pub begun: TotalsBegun,
     /// The networks with totals, and what their engines report of them.
     pub networks: SceneNetworks,
-    /// The workloads with starts that are counted, and the members that are stranded.
-    pub lives: ShownLives,
-    /// The workloads with TCP figures, sorted by labels.
-    pub tcp: Vec<TcpWorkload>,
+    /// What is shown of workloads besides their traffic.
+    pub beside: BesideTraffic,
     /// The workloads that have a pair, with their members; sorted.
     pub ownerships: Vec<Arc<Ownership>>,
     /// True if the host has pods, or may have some. The labels that name a container are then written even
@@ -215,17 +213,19 @@ pub struct Scene {
 pub struct TotalsBegun {
     /// The time of each of [`Scene::workloads`].
     pub workloads: Vec<Duration>,
-    /// The time of each of [`ShownLives::starts`].
+    /// The time of each of [`BesideTraffic::starts`].
     pub starts: Vec<Duration>,
 }
 
-/// The workloads with starts that are counted, and the members that are stranded.
+/// What is shown of workloads besides their traffic: starts, stranded members, TCP figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShownLives {
+pub struct BesideTraffic {
     /// The names of workloads, sorted; those that are gone stay for the retention.
     pub starts: Vec<Arc<WorkloadName>>,
     /// The members that are not in the namespace that they were to share.
     pub stranded: Vec<Workload>,
+    /// The workloads with TCP figures, sorted by labels.
+    pub tcp: Vec<TcpWorkload>,
 }
 
 /// The contents of the overflow, now or earlier.

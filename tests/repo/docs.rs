@@ -125,7 +125,7 @@ fn counted(is_of: impl Fn(Series) -> bool) -> [usize; 3] {
 fn series_by_flag() -> String {
     let mut text = String::from(
         "\n## Series by flag\n\nThe series of a pair that joins the host and a workload, by `--device.metrics`. A member of a workload has three series more, a network \
-         four; peaks are there while there are any.\n\n| series of | `true` | `state` | `false` |\n|---|---|---|---|\n",
+         ten, a queue discipline of a port four; peaks are there while there are any.\n\n| series of | `true` | `state` | `false` |\n|---|---|---|---|\n",
     );
     let port = counted(|series| {
         matches!(
@@ -136,8 +136,13 @@ fn series_by_flag() -> String {
     let interface = counted(|series| matches!(series, Series::Workload(_) | Series::Peak(_)));
     let workload =
         counted(|series| matches!(series, Series::WorkloadInfo | Series::Starts | Series::StartTime));
-    let rows =
-        [("its port", port), ("each interface of its workload", interface), ("its workload", workload)];
+    let tcp = counted(|series| matches!(series, Series::Tcp(_)));
+    let rows = [
+        ("its port", port),
+        ("each interface of its workload", interface),
+        ("its workload", workload),
+        ("TCP of its workload (`--collector.tcp`)", tcp),
+    ];
     let all: Vec<usize> = (0..3).map(|flag| rows.iter().map(|(_, counts)| counts[flag]).sum()).collect();
     for (name, [all, state, none]) in rows.into_iter().chain([("all together", [all[0], all[1], all[2]])]) {
         writeln!(text, "| {name} | {all} | {state} | {none} |").unwrap();

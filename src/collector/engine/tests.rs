@@ -147,7 +147,9 @@ impl Followed {
             Ok(Message::Input(Input::SameClaims { took, .. }, _)) => {
                 Some((Some(Ok(self.claims.borrow().clone())), took))
             }
-            Ok(Message::Input(Input::Dying { .. } | Input::Lives(_), _)) => self.answer_within(limit),
+            Ok(Message::Input(Input::Dying { .. } | Input::Lives(_) | Input::LivesFollowed { .. }, _)) => {
+                self.answer_within(limit)
+            }
             Ok(_) => panic!("no answer of an engine"),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => panic!("the engine is not followed any more"),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::exposition::format::Format;
 use crate::model::problems::{Severity, Subject};
-use crate::model::view::{Condition, ShownLives, TotalsBegun, View};
+use crate::model::view::{BesideTraffic, Condition, TotalsBegun, View};
 use crate::model::workload::Started;
 use crate::testing::exposition::Tables;
 use std::time::Duration;
@@ -30,7 +30,11 @@ fn view() -> View {
             Arc::new(owner("2026-11-26T15:07:40Z", Vec::new())),
             Arc::new(Ownership::alone(Workload::named(Runtime::Named, "shed"), None)),
         ],
-        lives: ShownLives { starts: vec![name("gone"), name("web")], stranded: vec![member("lost")] },
+        beside: BesideTraffic {
+            starts: vec![name("gone"), name("web")],
+            stranded: vec![member("lost")],
+            ..BesideTraffic::default()
+        },
         begun: TotalsBegun { starts: [1, 2].map(Duration::from_secs).into(), ..TotalsBegun::default() },
         ..Scene::default()
     };

@@ -19,7 +19,7 @@ pub(super) struct ShownNetworks {
     version: u64,
     pub reported: Arc<ReportedNetworks>,
     pub used: Arc<Vec<Option<u64>>>,
-    /// The number of containers on each network whose driver makes no veth.
+    /// The number of containers on each network with a driver that makes no veth.
     pub vethless: BTreeMap<NetworkLabels, u64>,
 }
 
@@ -74,7 +74,7 @@ impl ShownNetworks {
     }
 }
 
-/// Returns true for a network whose containers have no veth on it.
+/// Returns true for a network on which containers have no veth.
 fn makes_no_veth(network: &Network) -> bool {
     matches!(network.driver.as_str(), "macvlan" | "ipvlan")
 }

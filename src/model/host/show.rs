@@ -12,8 +12,8 @@ use crate::model::series::{
 };
 use crate::model::tcp::{TcpFigures, TcpTotalId};
 use crate::model::view::{
-    DropRates, NetworkNumbers, OtherLink, PairTotal, ReadForScrapes, Scene, SceneNetworks, SeriesStatus,
-    ShownLives, ShownOverflow, TotalsBegun, View,
+    BesideTraffic, DropRates, NetworkNumbers, OtherLink, PairTotal, ReadForScrapes, Scene, SceneNetworks,
+    SeriesStatus, ShownOverflow, TotalsBegun, View,
 };
 use crate::model::workload::Workload;
 use std::cell::OnceCell;
@@ -145,11 +145,11 @@ impl Presentation {
                 begun: networks().map(|(.., begun)| begun).collect(),
                 reported: Arc::clone(&self.networks.reported),
             },
-            lives: ShownLives {
+            beside: BesideTraffic {
                 starts: known.starts.names().map(|(name, _)| Arc::clone(name)).collect(),
                 stranded: self.stranded.clone(),
+                tcp: known.tcp.totals().map(|(_, workload)| workload).collect(),
             },
-            tcp: known.tcp.totals().map(|(_, workload)| workload).collect(),
             ownerships: ownerships.cloned().collect(),
             pods: self.built_from.pods,
             others: self.listed_others().cloned().collect(),

@@ -4,7 +4,7 @@ use super::live::{eth0, hear, port};
 use super::*;
 use crate::model::event::Event;
 use crate::model::lack::LackReason;
-use crate::model::series::OutputLimits;
+use crate::model::series::{OF_A_LABEL_SET, OF_A_NETWORK, OF_A_PORT, OF_AN_INFO, OF_TCP, OutputLimits};
 
 const READ_EVERY: Duration = Duration::from_secs(15);
 
@@ -16,8 +16,8 @@ fn host(learning: Learning) -> Host {
 /// The segments that each workload has sent, by its name.
 fn sent(host: &Host) -> Vec<(String, Option<u64>)> {
     let view = host.view().unwrap();
-    assert_eq!(view.scene.tcp.len(), view.condition.tcp.len());
-    let figures = view.scene.tcp.iter().zip(view.condition.tcp.iter());
+    assert_eq!(view.scene.beside.tcp.len(), view.condition.tcp.len());
+    let figures = view.scene.beside.tcp.iter().zip(view.condition.tcp.iter());
     let sent = figures.map(|(workload, figures)| {
         (workload.labels.container.clone(), figures.counter(TcpCounter::SegmentsSent))
     });
@@ -49,7 +49,8 @@ fn a_container_is_read_by_its_process_and_a_restart_of_the_exporter_is_no_spike(
     world.tick(&mut host, NOW + SECOND + READ_EVERY);
     assert_eq!(sent(&host), [is("web", 7)]);
     assert!(Arc::ptr_eq(&scene, &host.view().unwrap().scene), "only numbers have changed");
-    assert_eq!(host.status().series.shown, 10 + 10 + 4 + 1 + 9);
+    let of_a_pair = OF_A_PORT + OF_A_LABEL_SET + OF_A_NETWORK + OF_AN_INFO;
+    assert_eq!(host.status().series.shown, of_a_pair + OF_TCP);
 }
 
 #[test]
