@@ -86,6 +86,9 @@ struct LastStart {
 struct StartCount {
     count: u64,
     begun: Duration,
+    /// True once something that is shown has carried the name: an event says nothing of the owner of a
+    /// member, which the user's filter may hide.
+    is_shown: bool,
     /// The number of pairs and containers without a veth that carry the name.
     carriers: usize,
     idle: Duration,
@@ -118,13 +121,17 @@ impl Starts {
 
     /// Returns the names, sorted, each with the time from which it is counted.
     pub(crate) fn names(&self) -> impl Iterator<Item = (&Arc<WorkloadName>, Duration)> {
-        self.names.iter().map(|(name, starts)| (name, starts.begun))
+        self.shown().map(|(name, starts)| (name, starts.begun))
+    }
+
+    fn shown(&self) -> impl Iterator<Item = (&Arc<WorkloadName>, &StartCount)> {
+        self.names.iter().filter(|(_, starts)| starts.is_shown)
     }
 
     /// Returns the number of starts of each name, in the order of the names. The allocation stays the same
     /// until a start is counted or a name comes or goes.
     pub(crate) fn counts(&self) -> &Arc<Vec<u64>> {
-        self.counts.get_or_init(|| Arc::new(self.names.values().map(|starts| starts.count).collect()))
+        self.counts.get_or_init(|| Arc::new(self.shown().map(|(_, starts)| starts.count).collect()))
     }
 
     /// Takes whether the events of a runtime are followed from now on.
@@ -167,7 +174,7 @@ impl Starts {
             matches!(container.state, ContainerState::Running | ContainerState::Restarting)
         };
         for container in vethless.iter().filter(is_alive) {
-            self.hold(&container.workload, now);
+            self.hold(&container.workload, true, now);
         }
         for container in before.iter().filter(is_alive) {
             self.release(&container.workload, now);
@@ -207,7 +214,7 @@ impl Starts {
             }
             self.count(owner, now);
         }
-        [owner].into_iter().chain(members).for_each(|workload| self.hold(workload, now));
+        [owner].into_iter().chain(members).for_each(|workload| self.hold(workload, true, now));
     }
 
     /// Takes an instance in the namespace of a pair. Returns true if that proves a start that no event
@@ -248,7 +255,7 @@ impl Starts {
 
     fn count(&mut self, workload: &Workload, now: Duration) {
         // A name that is not held stays for the retention from its last start on.
-        self.hold(workload, now);
+        self.hold(workload, false, now);
         if let Some(starts) = self.names.get_mut(&WorkloadName::of(workload)) {
             starts.count += 1;
             self.counts.take();
@@ -256,18 +263,20 @@ impl Starts {
         self.release(workload, now);
     }
 
-    fn hold(&mut self, workload: &Workload, now: Duration) {
-        let name = WorkloadName::of(workload);
-        if let Some(starts) = self.names.get_mut(&name) {
-            starts.carriers += 1;
-            if starts.carriers == 1 {
-                self.idle.remove(&(starts.idle, Arc::new(name)));
-            }
-            return;
+    /// Adds a carrier of a workload's name; `is_shown` is true for one that is shown.
+    fn hold(&mut self, workload: &Workload, is_shown: bool, now: Duration) {
+        let name = Arc::new(WorkloadName::of(workload));
+        let new = || StartCount { begun: now, ..StartCount::default() };
+        let starts = self.names.entry(Arc::clone(&name)).or_insert_with(new);
+        starts.carriers += 1;
+        if starts.carriers == 1 {
+            self.idle.remove(&(starts.idle, name));
         }
-        self.names.insert(Arc::new(name), StartCount { begun: now, carriers: 1, ..StartCount::default() });
-        self.version += 1;
-        self.counts.take();
+        if is_shown && !starts.is_shown {
+            starts.is_shown = true;
+            self.version += 1;
+            self.counts.take();
+        }
     }
 
     fn release(&mut self, workload: &Workload, now: Duration) {

@@ -288,9 +288,9 @@ impl DockerWatch {
                 news.containers = true;
             }
             ("container", "rename") => {
-                if let (Some((workload, _)), Some(name)) = (self.created.get_mut(&id), attributes.get("name"))
-                {
-                    workload.name.clone_from(name);
+                if let Some(name) = attributes.get("name") {
+                    self.rename(&id, name);
+                    news.expected = true;
                 }
                 news.containers = true;
             }
@@ -302,6 +302,15 @@ impl DockerWatch {
                 // container can be recognised by it.
                 news.expected |= of_podman && matches!(action, "init" | "start");
             }
+        }
+    }
+
+    /// Gives a container another name wherever it is known.
+    fn rename(&mut self, id: &str, name: &str) {
+        let created = self.created.get_mut(id).map(|(workload, _)| workload);
+        let expected = self.expected.values_mut().map(|(expected, _)| &mut expected.workload);
+        for workload in created.into_iter().chain(expected.filter(|workload| workload.id == id)) {
+            name.clone_into(&mut workload.name);
         }
     }
 

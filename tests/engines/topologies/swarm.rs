@@ -110,7 +110,7 @@ fn an_overlay_network_has_its_ports_in_the_engines_own_namespace() {
     for network in ["ov", "docker_gwbridge"] {
         let rows = |family: &str| {
             let rows = series(&metrics, &format!("veth_network_{family}")).into_iter();
-            rows.filter(|labels| labels["network"] == network).count()
+            rows.filter(|labels| labels["network"] == network && labels["runtime"] == "docker").count()
         };
         let families = ["info", "addresses_size", "addresses_used", "members"];
         assert_eq!(families.map(rows), [1, 1, 0, 1], "{network}\n{}", metrics.text);
