@@ -174,10 +174,22 @@ impl Starts {
             matches!(container.state, ContainerState::Running | ContainerState::Restarting)
         };
         for container in vethless.iter().filter(is_alive) {
-            self.hold(&container.workload, true, now);
+            self.hold(&container.workload, now);
         }
         for container in before.iter().filter(is_alive) {
             self.release(&container.workload, now);
+        }
+        for container in vethless.iter() {
+            self.show(&WorkloadName::of(&container.workload));
+        }
+    }
+
+    /// Notes that something with this name is shown.
+    fn show(&mut self, name: &WorkloadName) {
+        if let Some(starts) = self.names.get_mut(name).filter(|starts| !starts.is_shown) {
+            starts.is_shown = true;
+            self.version += 1;
+            self.counts.take();
         }
     }
 
@@ -214,7 +226,10 @@ impl Starts {
             }
             self.count(owner, now);
         }
-        [owner].into_iter().chain(members).for_each(|workload| self.hold(workload, true, now));
+        [owner].into_iter().chain(members).for_each(|workload| {
+            self.hold(workload, now);
+            self.show(&WorkloadName::of(workload));
+        });
     }
 
     /// Takes an instance in the namespace of a pair. Returns true if that proves a start that no event
@@ -255,7 +270,7 @@ impl Starts {
 
     fn count(&mut self, workload: &Workload, now: Duration) {
         // A name that is not held stays for the retention from its last start on.
-        self.hold(workload, false, now);
+        self.hold(workload, now);
         if let Some(starts) = self.names.get_mut(&WorkloadName::of(workload)) {
             starts.count += 1;
             self.counts.take();
@@ -263,19 +278,14 @@ impl Starts {
         self.release(workload, now);
     }
 
-    /// Adds a carrier of a workload's name; `is_shown` is true for one that is shown.
-    fn hold(&mut self, workload: &Workload, is_shown: bool, now: Duration) {
+    /// Adds a carrier of a workload's name.
+    fn hold(&mut self, workload: &Workload, now: Duration) {
         let name = Arc::new(WorkloadName::of(workload));
         let new = || StartCount { begun: now, ..StartCount::default() };
         let starts = self.names.entry(Arc::clone(&name)).or_insert_with(new);
         starts.carriers += 1;
         if starts.carriers == 1 {
             self.idle.remove(&(starts.idle, name));
-        }
-        if is_shown && !starts.is_shown {
-            starts.is_shown = true;
-            self.version += 1;
-            self.counts.take();
         }
     }
 

@@ -28,7 +28,12 @@ impl ShownContainers {
             return;
         }
         let reported = known.evidence.sources.values().flat_map(|source| &source.vethless);
-        let without = reported.filter(|container| !has_veth(container, known));
+        let is_shown = |network: &ContainerNetwork| match network {
+            ContainerNetwork::Of(owner) => filter.shows_owner(owner),
+            _ => true,
+        };
+        let without =
+            reported.filter(|container| is_shown(&container.network) && !has_veth(container, known));
         let mut vethless: Vec<ShownVethless> = without
             .map(|VethlessContainer { workload, state, network }| ShownVethless {
                 workload: workload.clone(),

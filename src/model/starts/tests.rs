@@ -57,6 +57,16 @@ impl Scene {
     }
 }
 
+/// The list of containers without a veth with one that has ended.
+fn stopped(name: &str, id: &str) -> Arc<Vec<ShownVethless>> {
+    Arc::new(vec![ShownVethless {
+        workload: container(name, id),
+        state: ContainerState::Stopped { exit_code: Some(0) },
+        network: ContainerNetwork::Own,
+        since: None,
+    }])
+}
+
 fn presence(nsid: u32, ownership: &Arc<Ownership>, arrived: u32, is_there: bool) -> OwnerPresence {
     OwnerPresence {
         netns: NetnsId::Other { nsid, generation: 0 },
@@ -90,6 +100,8 @@ fn what_runs_at_the_start_has_0_and_each_event_of_a_start_adds_1() {
     for second in 40..45 {
         scene.report(second, &container("job", "id-3"));
     }
+    assert_eq!(scene.told(), ["web 2"], "a member of a hidden container has such events too");
+    scene.starts.set_vethless(&stopped("job", "id-3"), SECOND * 45);
     assert_eq!(scene.told(), ["job 5", "web 2"]);
 }
 
@@ -177,6 +189,7 @@ fn the_starts_of_what_is_gone_stay_for_the_retention_and_for_ten_minutes_at_leas
     let mut scene = Scene::default();
     scene.follow(1, true);
     scene.report(20, &container("job", "id-1"));
+    scene.starts.set_vethless(&stopped("job", "id-1"), SECOND * 20);
     let begun = scene.starts.version();
     scene.evaluate(620, Vec::new());
     assert_eq!((scene.told(), scene.starts.version()), (vec!["job 1".to_owned()], begun));
