@@ -223,7 +223,8 @@ impl Docker {
         }
     }
 
-    /// Returns the IPv4 addresses that containers have been given, as far as a list or an inspection has them.
+    /// Returns the IPv4 addresses that containers have been given, as far as a list or an inspection has
+    /// them.
     fn given(&self) -> Vec<GivenAddress> {
         let listed = self.listed.iter().chain(&self.restarting);
         let listed = listed.map(|(id, container)| (id, &container.given));
