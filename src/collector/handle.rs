@@ -12,6 +12,10 @@ use std::sync::mpsc::Sender;
 use tokio::sync::{Notify, oneshot};
 
 /// A message to the loop, which takes one after the other.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "inputs are most of the messages, and a box is an allocation for each"
+)]
 pub(super) enum Message {
     /// An input to the state machine, with the slot that it occupies until the loop has taken it.
     Input(Input, InboxSlot),

@@ -10,7 +10,7 @@ use lab::{
 
 const SOON: Duration = Duration::from_secs(20);
 
-fn of<'a>(network: &'a str) -> [(&'static str, &'a str); 2] {
+fn of(network: &str) -> [(&'static str, &str); 2] {
     [("runtime", "docker"), ("network", network)]
 }
 
