@@ -158,7 +158,7 @@ pub mod model {
         pub use crate::model::series::{OutputLimits, USUAL, USUAL_INTERFACES};
     }
     pub mod tcp {
-        pub use crate::model::tcp::{TcpCounter, TcpFigures, TcpLabels, TcpReading, TcpTarget, TcpWorkload};
+        pub use crate::model::tcp::{TcpCounter, TcpFigures, TcpReading, TcpTarget, TcpWorkload};
     }
     pub mod text {
         pub use crate::model::text::Readable;

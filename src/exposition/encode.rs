@@ -266,10 +266,7 @@ fn workload_infos(ownerships: &[Arc<Ownership>], names: Names) -> Rows<()> {
 fn tcp(workloads: &[TcpWorkload], names: Names) -> Rows<usize> {
     let mut rows = Rows::default();
     for (index, TcpWorkload { labels, .. }) in workloads.iter().enumerate() {
-        rows.add(index, |block| {
-            block.label("runtime", labels.runtime.as_str());
-            names.write(block, &labels.container, &labels.namespace, &labels.pod);
-        });
+        rows.add(index, |block| names.write_workload(block, labels));
     }
     rows.sorted()
 }

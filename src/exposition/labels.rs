@@ -1,6 +1,7 @@
 //! Label blocks: `{name="value",...}` with the escapes of both formats.
 
 use crate::model::filter::cleaned;
+use crate::model::workload::WorkloadName;
 use std::fmt::{self, Display, Write};
 
 /// The labels that identify a container or pod.
@@ -12,6 +13,12 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Writes the labels that name a workload.
+    pub(super) fn write_workload(self, block: &mut LabelBlock<'_>, name: &WorkloadName) {
+        block.label("runtime", name.runtime.as_str());
+        self.write(block, &name.container, &name.namespace, &name.pod);
+    }
+
     pub(super) fn write(self, block: &mut LabelBlock<'_>, container: &str, namespace: &str, pod: &str) {
         for (name, value) in [("container", container), ("namespace", namespace), ("pod", pod)] {
             if self.pods { block.label_even_if_empty(name, value) } else { block.label(name, value) }

@@ -4,9 +4,8 @@
 use super::labels::{LabelBlock, Names};
 use super::tables::Rows;
 use crate::model::problems::{Problem, ProblemKind};
-use crate::model::starts::WorkloadName;
 use crate::model::view::{Ownership, Scene};
-use crate::model::workload::{Runtime, Workload};
+use crate::model::workload::{Runtime, Workload, WorkloadName};
 use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -35,11 +34,7 @@ impl LifeTables {
 fn starts(all: &[Arc<WorkloadName>], names: Names) -> Rows<usize> {
     let mut rows = Rows::default();
     for (index, name) in all.iter().enumerate() {
-        let WorkloadName { runtime, container, namespace, pod } = &**name;
-        rows.add(index, |block| {
-            block.label("runtime", runtime.as_str());
-            names.write(block, container, namespace, pod);
-        });
+        rows.add(index, |block| names.write_workload(block, name));
     }
     rows.sorted()
 }

@@ -118,7 +118,7 @@ mod tests {
         AddressPool { subnet: Subnet::parse(subnet).unwrap(), range, gateway, auxiliary }
     }
 
-    /// What Docker 20.10 did: so many containers had an address when the next was refused, and the lowest of
+    /// Docker 20.10 was seen to do this: so many containers had an address when the next was refused, and the lowest of
     /// them. A gateway that the user has not chosen is not in the engine's answer.
     #[test]
     fn a_pool_is_full_when_docker_refuses_the_next_container() {

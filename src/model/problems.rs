@@ -1,8 +1,8 @@
 //! The problems of the host: everything that is wrong now, each with its severity, its subject, the time
 //! since when, one sentence and a remedy. The page, `top`, `list` and the API show the same problems.
 //!
-//! What is found is kept by the part that found it, and a tick compares pointers: a problem that stays as it
-//! is costs no memory. Rows of pairs are examined when they change, drops while they occur, and the list is
+//! The part that finds a problem keeps it, and a tick compares pointers: a problem that stays as it is costs
+//! no memory. Rows of pairs are examined when they change, drops while they occur, and the list is
 //! made anew when a problem begins, ends or changes its text. A problem of a link is listed once it has
 //! lasted for [`SETTLED`] hold-backs, as engines set interfaces up and take them down in steps.
 

@@ -1,7 +1,7 @@
 //! The root queue disciplines of the host's ports: which are read at a scrape, and their last numbers.
 //!
-//! Which port has one is in its link (IFLA_QDISC) and in events (RTM_NEWQDISC, RTM_DELQDISC). The numbers
-//! are read at scrapes alone, of these ports alone. The kernel keeps them in 32 bits and begins at 0 with
+//! A port's link (IFLA_QDISC) and events (RTM_NEWQDISC, RTM_DELQDISC) say whether it has one. The numbers are
+//! read at scrapes alone, of these ports alone. The kernel keeps them in 32 bits and begins at 0 with
 //! each new queue discipline; they are shown as they are, so a wrap and a replacement are both a reset of a
 //! counter.
 

@@ -1,17 +1,21 @@
 //! How often each workload was started while the exporter ran, and under one set of names: restarts and
 //! recreations.
 //!
-//! What runs when everything is known first has 0 there. A later start counts once, by one of two proofs:
+//! A workload that runs when everything is known first has 0 there. A later start counts once, by one of two
+//! proofs:
 //!
 //! - the start event of an engine that reports events (Docker, Podman);
 //! - a new container, or another start of the same one, in the namespace of a pair. Where events are
 //!   followed, this is a proof only of a start from before the stream of events began: the stream was
 //!   interrupted. For other runtimes it is the only proof.
+//!
+//! An event does not say whether the user's filter hides the container. So a name is shown once a pair or a
+//! container without a veth that is shown has it.
 
 use super::link::NetnsId;
 use super::policy::{KEPT_STARTS, START_REPORTED_WITHIN};
 use super::view::{Ownership, ShownVethless};
-use super::workload::{ContainerState, Runtime, Started, Workload};
+use super::workload::{ContainerState, Runtime, Started, Workload, WorkloadName};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,24 +23,6 @@ use std::time::Duration;
 
 /// The most workloads, and the most containers, that are known although they are gone.
 const KNOWN: usize = 4096;
-
-/// The labels that name a workload in each of its families.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WorkloadName {
-    pub runtime: Runtime,
-    /// The value of the label `container`; empty for a pod as a whole.
-    pub container: String,
-    pub namespace: String,
-    pub pod: String,
-}
-
-impl WorkloadName {
-    /// Returns the name of a workload.
-    pub fn of(workload: &Workload) -> WorkloadName {
-        let [container, namespace, pod] = workload.names().map(str::to_owned);
-        WorkloadName { runtime: workload.runtime, container, namespace, pod }
-    }
-}
 
 /// An owner that has come to a namespace with a pair, or has left it.
 #[derive(Clone, Debug)]

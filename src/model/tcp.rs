@@ -9,6 +9,7 @@ use super::host::LookFailure;
 use super::link::NetnsId;
 use super::policy::{TCP_AT_A_TIME, TCP_EVERY, TCP_RETRY, TCP_SPREAD, TCP_YOUNG, TRANSIT};
 use super::series::OF_TCP;
+use super::workload::WorkloadName;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ use self::figures::TCP_COUNTERS;
 pub use self::figures::{TcpCounter, TcpFigures, TcpReading, TcpTarget};
 pub(crate) use self::totals::TcpTotalId;
 use self::totals::TcpTotals;
-pub use self::totals::{TcpLabels, TcpWorkload};
+pub use self::totals::TcpWorkload;
 
 /// The owner of a namespace's figures at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TcpOwner {
     /// The labels of the workload.
-    Known(TcpLabels),
+    Known(WorkloadName),
     /// The namespace's pairs are held back: a better name may come.
     Held,
     /// The namespace has no pair, no owner, or one that is not shown by itself.
@@ -237,6 +238,11 @@ impl TcpState {
         self.totals.version()
     }
 
+    /// Returns a number that changes whenever the figures of a total do.
+    pub(crate) fn changes(&self) -> u64 {
+        self.totals.changes()
+    }
+
     /// Returns the totals, sorted by labels.
     pub(crate) fn totals(&self) -> impl Iterator<Item = (TcpTotalId, TcpWorkload)> {
         self.totals.iter()
@@ -277,7 +283,7 @@ impl WatchedNetns {
     fn book(
         &mut self,
         figures: &TcpFigures,
-        labels: TcpLabels,
+        labels: WorkloadName,
         totals: &mut TcpTotals,
         room: usize,
         now: Duration,
@@ -304,7 +310,7 @@ impl WatchedNetns {
             totals.add(total, &counted, self.sockets, figures.sockets());
             self.sockets = figures.sockets();
         }
-        // What there is no room for counts from its birth once there is.
+        // A namespace that there is no room for counts from its birth once there is.
         if total.is_some() || !from_birth {
             self.last = Some(std::array::from_fn(|at| new[at].or(last[at])));
         }

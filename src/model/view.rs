@@ -11,9 +11,8 @@ use super::peak::Rates;
 use super::problems::{Problem, ProblemCounts};
 use super::queues::QueueReading;
 use super::recent_events::RecentEvent;
-use super::starts::WorkloadName;
 use super::tcp::{TcpFigures, TcpWorkload};
-use super::workload::{ContainerNetwork, ContainerState, Runtime, Started, Workload};
+use super::workload::{ContainerNetwork, ContainerState, Runtime, Started, Workload, WorkloadName};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,7 +191,7 @@ pub struct Scene {
     pub begun: TotalsBegun,
     /// The networks with totals, and what their engines report of them.
     pub networks: SceneNetworks,
-    /// What is shown of workloads besides their traffic.
+    /// The things that are shown of workloads besides their traffic.
     pub beside: BesideTraffic,
     /// The workloads that have a pair, with their members; sorted.
     pub ownerships: Vec<Arc<Ownership>>,
@@ -217,7 +216,7 @@ pub struct TotalsBegun {
     pub starts: Vec<Duration>,
 }
 
-/// What is shown of workloads besides their traffic: starts, stranded members, TCP figures.
+/// The things that are shown of workloads besides their traffic: starts, stranded members, TCP figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BesideTraffic {
     /// The names of workloads, sorted; those that are gone stay for the retention.

@@ -51,6 +51,27 @@ impl Runtime {
     }
 }
 
+/// The labels that name a workload in each of its families.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkloadName {
+    /// The value of the label `runtime`.
+    pub runtime: Runtime,
+    /// The value of the label `container`; empty for a pod as a whole.
+    pub container: String,
+    /// The value of the label `namespace`, that of Kubernetes; empty outside of pods.
+    pub namespace: String,
+    /// The value of the label `pod`; empty outside of pods.
+    pub pod: String,
+}
+
+impl WorkloadName {
+    /// Returns the name of a workload.
+    pub fn of(workload: &Workload) -> WorkloadName {
+        let [container, namespace, pod] = workload.names().map(str::to_owned);
+        WorkloadName { runtime: workload.runtime, container, namespace, pod }
+    }
+}
+
 /// The owner of a network namespace, or a further container in it (a member).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Workload {

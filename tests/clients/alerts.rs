@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lab::{
-    Container, DockerEngine, Exporter, Prometheus, checkout, needs_engine, silent_on, succeed, within_netns,
+    Container, DockerEngine, Exporter, Prometheus, checkout, needs_engine, silent_on, succeed, wait_for,
+    within_netns,
 };
 
 /// An alert, the container that it is about, and the most seconds from the fault: those of the README and two scrapes.
@@ -92,8 +93,10 @@ fn faults_of_real_containers_fire_their_alerts_in_the_time_that_the_readme_state
     std::thread::scope(|scope| {
         scope.spawn(|| send_until(&done, &sender, &targets));
         let acted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            // Two scrapes of how it is without a fault.
-            std::thread::sleep(Duration::from_secs(35));
+            wait_for(Duration::from_secs(60), "two scrapes without a fault", || {
+                let scrapes = prometheus.query("count_over_time(up[5m]) >= 2");
+                if scrapes.as_array().is_some_and(|found| !found.is_empty()) { Ok(()) } else { Err(scrapes) }
+            });
             let begin = Instant::now();
             inside(&narrow, &["ip", "link", "set", "eth0", "mtu", "600"]);
             inside(&down, &["ip", "link", "set", "eth0", "down"]);

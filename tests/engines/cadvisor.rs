@@ -85,7 +85,7 @@ fn what_a_port_drops_is_dropped_for_its_container() {
     let exporter = Exporter::for_engine(engine, &[]);
     let [one, two] = two_silent(engine, &network);
     let device = two.host_device(engine.netns(), "eth0");
-    // What is larger than that the port cannot hand over.
+    // The port cannot hand over larger packets.
     let pid = two.pid().to_string();
     let shrink = ["-n", "-t", &pid, "ip", "link", "set", "eth0", "mtu", "1000"];
     succeed(std::process::Command::new("nsenter").args(shrink));

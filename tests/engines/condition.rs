@@ -162,7 +162,7 @@ fn every_start_of_a_container_counts_once_and_nothing_else_does() {
     engine.docker(&["stop", "-t", "0", web.name()]);
     engine.docker(&["start", web.name()]);
     wait_for_starts(&exporter, web.name(), 2.0);
-    // What is no start.
+    // Things that are no start.
     engine.docker(&["pause", web.name()]);
     engine.docker(&["unpause", web.name()]);
     engine.docker(&["network", "connect", other.name(), web.name()]);

@@ -111,7 +111,7 @@ fn what_ports_drop_is_dropped_on_their_network_and_goes_on_when_it_is_made_anew(
         };
         ports.iter().map(of_port).sum()
     };
-    // What is larger than that the port cannot hand over.
+    // The port cannot hand over larger packets.
     let pid = two.pid().to_string();
     succeed(
         std::process::Command::new("nsenter")

@@ -27,7 +27,7 @@ function typed(name, type, value) {
   return `const ${name}: Json<${type}> = ${JSON.stringify(value, null, 1)};\n`;
 }
 
-// What an annotation of Prometheus has besides that of any data source; @grafana/schema has no type for it.
+// The fields of an annotation of Prometheus besides those of any data source; @grafana/schema has no type for it.
 const ANNOTATION = "{ titleFormat: string; textFormat: string; tagKeys: string }";
 
 function source(file) {

@@ -47,7 +47,7 @@ impl Scene {
     fn send(&self, count: u32) {
         let socket = self.host.within(|| UdpSocket::bind("10.98.0.1:0").unwrap());
         for _ in 0..count {
-            // What the queue drops is no error for every kernel.
+            // A packet that the queue drops is not an error in each kernel.
             let _ = socket.send_to(&[0; 1_000], "10.98.0.2:9");
         }
     }

@@ -63,7 +63,7 @@ fn locator(number: u32) -> Locator {
     Locator::Path(std::path::PathBuf::from(format!("/run/netns/web-{number}")).into())
 }
 
-/// What the world answers, with ports of this MTU; nothing that is not there.
+/// The answer of the world to a request, with ports of this MTU; `None` for a thing that is not there.
 fn answer(request: Request, mtu: u32) -> Option<Input> {
     let found = |links| Ok(Links { links, ..Links::default() });
     Some(match request {

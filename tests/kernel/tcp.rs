@@ -109,12 +109,12 @@ fn make_trouble(workload: &Workload) -> Vec<Box<dyn Send>> {
         let mut open: Vec<Box<dyn Send>> = Vec::new();
         // Nothing listens there: the namespace sends a reset, and its own attempt fails.
         TcpStream::connect(address("127.0.0.1:1")).unwrap_err();
-        // What is not accepted fills the queue, which somaxconn has made short.
+        // Connections that are not accepted fill the queue, which somaxconn has made short.
         let full = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = full.local_addr().unwrap();
         open.extend((0..5).filter_map(|_| Some(Box::new(TcpStream::connect_timeout(&to, soon).ok()?) as _)));
         open.push(Box::new(full));
-        // What is closed with unread bytes is reset.
+        // A connection that is closed with unread bytes is reset.
         let listener = TcpListener::bind("[::1]:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();

@@ -121,7 +121,7 @@ fn counted(is_of: impl Fn(Series) -> bool) -> [usize; 3] {
     [of(|_| false), of(|series| matches!(series, Series::DeviceCounter(_))), of(is_of_port)]
 }
 
-/// What a pair with a container behind it takes, by `--device.metrics`.
+/// The series of a pair with a container behind it, by `--device.metrics`.
 fn series_by_flag() -> String {
     let mut text = String::from(
         "\n## Series by flag\n\nThe series of a pair that joins the host and a workload, by `--device.metrics`. A member of a workload has three series more, a network \

@@ -16,7 +16,7 @@ use crate::model::view::{
     SeriesStatus, ShownOverflow, TotalsBegun, View,
 };
 use crate::model::workload::Workload;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +51,8 @@ struct NumberedScene {
     totals: Vec<TotalId>,
     /// The total of each of the scene's workloads with TCP figures.
     tcp: Vec<TcpTotalId>,
+    /// The figures of these totals as shown last, and the number of changes by then.
+    tcp_figures: RefCell<Option<(u64, Arc<Vec<TcpFigures>>)>>,
     /// The number of workloads on each of the scene's networks.
     members: Arc<Vec<u64>>,
 }
@@ -164,13 +166,29 @@ impl Presentation {
         let members = known.ledger.members().map(|(labels, members)| vethless(labels).unwrap_or(members));
         let members = Arc::new(members.collect());
         let tcp = known.tcp.totals().map(|(id, _)| id).collect();
-        NumberedScene { scene: Arc::new(scene), accounts, totals, tcp, members }
+        NumberedScene {
+            scene: Arc::new(scene),
+            accounts,
+            totals,
+            tcp,
+            tcp_figures: RefCell::default(),
+            members,
+        }
     }
 
-    /// Returns the TCP figures of each of the scene's workloads that have any.
+    /// Returns the TCP figures of each of the scene's workloads that have any: the same allocation until one of
+    /// them changes.
     pub(super) fn tcp(&self, known: &Knowledge) -> Arc<Vec<TcpFigures>> {
-        let NumberedScene { tcp, .. } = self.scene.get_or_init(|| self.build(known));
-        Arc::new(tcp.iter().map(|id| known.tcp.figures(*id)).collect())
+        let NumberedScene { tcp, tcp_figures, .. } = self.scene.get_or_init(|| self.build(known));
+        let mut last = tcp_figures.borrow_mut();
+        match &*last {
+            Some((changes, figures)) if *changes == known.tcp.changes() => Arc::clone(figures),
+            _ => {
+                let figures = Arc::new(tcp.iter().map(|id| known.tcp.figures(*id)).collect());
+                *last = Some((known.tcp.changes(), Arc::clone(&figures)));
+                figures
+            }
+        }
     }
 
     /// Returns true if a container or a pod of a runtime may be shown, or a sum of some.

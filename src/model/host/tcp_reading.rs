@@ -6,7 +6,7 @@ use super::schedule::Effects;
 use super::{LookFailure, NetnsId};
 use crate::model::filter::Filter;
 use crate::model::ledger::Ledger;
-use crate::model::tcp::{TcpFacts, TcpLabels, TcpOwner, TcpPairs, TcpReading, TcpState};
+use crate::model::tcp::{TcpFacts, TcpOwner, TcpPairs, TcpReading, TcpState};
 use crate::model::topology::{Settled, Topology};
 use crate::model::workload::Runtime;
 use std::collections::BTreeSet;
@@ -97,7 +97,7 @@ fn owner(topology: &Topology, ledger: &Ledger, filter: &Filter, netns: NetnsId) 
         let [first, second] = ledger.labels(account);
         let Some(labels) = (if side == 0 { first } else { second }) else { continue };
         if labels.runtime != Runtime::Unknown && !labels.is_overflow() && filter.shows(&labels) {
-            return TcpOwner::Known(TcpLabels::of(&labels));
+            return TcpOwner::Known(labels.workload_name());
         }
     }
     owner

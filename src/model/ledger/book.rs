@@ -6,7 +6,7 @@ use super::overflow::{Overflow, Placement, SeriesCost};
 use super::totals::{TotalId, Totals};
 use super::{LabelSet, NetworkLabels, PairChange, PairChangeKind, SeriesLimits, Traffic};
 use crate::model::series::{self, OF_A_LABEL_SET, OF_A_NETWORK, SeriesBudget, Trust};
-use crate::model::workload::Runtime;
+use crate::model::workload::WorkloadName;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) struct Book {
     /// The networks that runtimes report, with their totals.
     known: BTreeMap<NetworkLabels, TotalId>,
     /// The number of label sets of each workload.
-    sets: HashMap<(Runtime, [String; 3]), usize>,
+    sets: HashMap<WorkloadName, usize>,
     /// The series that shown pairs and totals take.
     room: SeriesBudget,
     /// The room that hidden totals take: they need no series, but as much memory.
@@ -288,7 +288,7 @@ impl Book {
             }
         }
         if labels.interface != series::OTHER {
-            *self.sets.entry(labels.workload_key()).or_default() += 1;
+            *self.sets.entry(labels.workload_name()).or_default() += 1;
         }
         let network = labels.network().map(|network| self.hold_network(network, since, now, limits));
         let is_kept = limits.output.history && !hidden && !labels.is_overflow();
@@ -302,7 +302,7 @@ impl Book {
     pub(super) fn limit_workload(&mut self, mut labels: LabelSet, limits: &SeriesLimits<'_>) -> LabelSet {
         let is_new = labels.interface != series::OTHER && self.workloads.find(&labels).is_none();
         let crowded = || {
-            let sets = self.sets.get(&labels.workload_key());
+            let sets = self.sets.get(&labels.workload_name());
             sets.is_some_and(|sets| sets.saturating_add(1) >= limits.output.interfaces)
         };
         if is_new && crowded() {
@@ -347,7 +347,7 @@ impl Book {
                 }
             }
             if total.labels.interface != series::OTHER {
-                let key = total.labels.workload_key();
+                let key = total.labels.workload_name();
                 if let Some(sets) = self.sets.get_mut(&key) {
                     *sets -= 1;
                     if *sets == 0 {

@@ -3,7 +3,7 @@
 use crate::model::cgroup;
 use crate::model::label;
 use crate::model::series::{self, Trust};
-use crate::model::workload::{Runtime, Workload};
+use crate::model::workload::{Runtime, Workload, WorkloadName};
 
 /// The labels of a workload's totals.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,10 +41,11 @@ impl LabelSet {
         (self.runtime, [&self.container, &self.namespace, &self.pod])
     }
 
-    /// Returns [`workload`](LabelSet::workload) as an owned key.
-    pub(super) fn workload_key(&self) -> (Runtime, [String; 3]) {
+    /// Returns [`workload`](LabelSet::workload) as a name of its own.
+    pub fn workload_name(&self) -> WorkloadName {
         let (runtime, names) = self.workload();
-        (runtime, names.map(str::to_owned))
+        let [container, namespace, pod] = names.map(str::to_owned);
+        WorkloadName { runtime, container, namespace, pod }
     }
 
     pub(super) fn network(&self) -> Option<NetworkLabels> {

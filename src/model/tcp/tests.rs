@@ -10,9 +10,9 @@ fn netns(nsid: u32) -> NetnsId {
     NetnsId::Other { nsid, generation: 0 }
 }
 
-fn labels(name: &str) -> TcpLabels {
+fn labels(name: &str) -> WorkloadName {
     let container = name.to_owned();
-    TcpLabels { runtime: Runtime::Docker, container, namespace: String::new(), pod: String::new() }
+    WorkloadName { runtime: Runtime::Docker, container, namespace: String::new(), pod: String::new() }
 }
 
 fn figures(sent: u64, sockets: u64) -> TcpFigures {

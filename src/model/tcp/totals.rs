@@ -1,9 +1,8 @@
 //! Totals of TCP figures by workload.
 
 use super::{TCP_COUNTERS, TcpFigures};
-use crate::model::ledger::LabelSet;
 use crate::model::slab::Slab;
-use crate::model::workload::Runtime;
+use crate::model::workload::WorkloadName;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,32 +10,11 @@ use std::time::Duration;
 /// The number of a total while it is stored.
 pub(crate) type TcpTotalId = u32;
 
-/// The labels of a workload's TCP figures.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TcpLabels {
-    /// The value of the label `runtime`.
-    pub runtime: Runtime,
-    /// The value of the label `container`; empty for a pod as a whole.
-    pub container: String,
-    /// The value of the label `namespace`, that of Kubernetes; empty outside of pods.
-    pub namespace: String,
-    /// The value of the label `pod`; empty outside of pods.
-    pub pod: String,
-}
-
-impl TcpLabels {
-    /// Returns the labels that all label sets of the workload have in common.
-    pub(crate) fn of(labels: &LabelSet) -> TcpLabels {
-        let LabelSet { runtime, container, namespace, pod, .. } = labels.clone();
-        TcpLabels { runtime, container, namespace, pod }
-    }
-}
-
 /// A workload with TCP figures, as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpWorkload {
     /// The labels of its series.
-    pub labels: Arc<TcpLabels>,
+    pub labels: Arc<WorkloadName>,
     /// The time from which the totals count, as the state machine's time.
     pub begun: Duration,
 }
@@ -59,16 +37,23 @@ struct TcpTotal {
 #[derive(Debug, Default)]
 pub(super) struct TcpTotals {
     slots: Slab<TcpTotal>,
-    by_labels: BTreeMap<Arc<TcpLabels>, TcpTotalId>,
+    by_labels: BTreeMap<Arc<WorkloadName>, TcpTotalId>,
     /// The totals without a carrier, each with the time since which it has had none.
     idle: BTreeSet<(Duration, TcpTotalId)>,
     version: u64,
+    /// The number of changes of figures.
+    changes: u64,
 }
 
 impl TcpTotals {
     /// Returns a number that changes whenever a total is added or forgotten.
     pub(super) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Returns a number that changes whenever the figures of a total do.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Returns the number of totals.
@@ -80,7 +65,7 @@ impl TcpTotals {
     /// `None` unless it `may_open` one.
     pub(super) fn find_or_open(
         &mut self,
-        labels: TcpLabels,
+        labels: WorkloadName,
         begun: Duration,
         now: Duration,
         may_open: bool,
@@ -135,6 +120,7 @@ impl TcpTotals {
         now: Option<u64>,
     ) {
         let Some(total) = self.slots.get_mut(id) else { return };
+        self.changes += 1;
         for (sum, counted) in total.counters.iter_mut().zip(counted) {
             if let Some(counted) = counted {
                 *sum = Some(sum.unwrap_or(0).saturating_add(*counted));

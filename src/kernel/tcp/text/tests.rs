@@ -4,7 +4,7 @@ use TcpCounter::{
     SegmentsSent, Timeouts,
 };
 
-/// As Linux 6.18 writes them, with the sections before and after.
+/// The texts as Linux 6.18 writes them, with the sections before and after.
 const SNMP: &str = "\
 Ip: Forwarding DefaultTTL InReceives
 Ip: 2 64 57049

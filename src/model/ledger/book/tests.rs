@@ -4,6 +4,7 @@ use super::*;
 use crate::model::link::{Counters, End, Link, NetnsId};
 use crate::model::pairing::{Pair, Side};
 use crate::model::series::OutputLimits;
+use crate::model::workload::Runtime;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
