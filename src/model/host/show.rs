@@ -176,8 +176,8 @@ impl Presentation {
         }
     }
 
-    /// Returns the TCP figures of each of the scene's workloads that have any: the same allocation until one of
-    /// them changes.
+    /// Returns the TCP figures of each of the scene's workloads that have any: the same allocation until one
+    /// of them changes.
     pub(super) fn tcp(&self, known: &Knowledge) -> Arc<Vec<TcpFigures>> {
         let NumberedScene { tcp, tcp_figures, .. } = self.scene.get_or_init(|| self.build(known));
         let mut last = tcp_figures.borrow_mut();
