@@ -100,7 +100,8 @@ fn while_namespaces_come_and_go_every_exposition_is_whole_and_nothing_is_left_be
             .collect();
         let begin = Instant::now();
         let mut scrapes = 0;
-        while begin.elapsed() < Duration::from_secs(5) {
+        // A machine that is busy takes longer for as many.
+        while begin.elapsed() < Duration::from_secs(5) || scrapes < 20 {
             let metrics = exporter.metrics();
             for collector in ["links", "counters", "named"] {
                 let success = metrics.value("veth_exporter_collector_success", &[("collector", collector)]);
@@ -121,7 +122,6 @@ fn while_namespaces_come_and_go_every_exposition_is_whole_and_nothing_is_left_be
             std::thread::sleep(Duration::from_millis(100));
         }
         done.store(true, Ordering::Relaxed);
-        assert!(scrapes >= 20, "{scrapes} scrapes in five seconds");
         makers.into_iter().map(|maker| maker.join().unwrap()).sum()
     });
     assert!(made >= 200, "only {made} namespaces were made");

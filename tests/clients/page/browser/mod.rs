@@ -70,7 +70,9 @@ fn open_at(exporter: &Exporter, host: &lab::Netns, query: &str) -> Page {
 fn search(page: &mut Page, text: &str) {
     page.value("document.getElementById('search').select()");
     page.value("document.getElementById('search').focus()");
+    page.wait_until(SOON, "document.hasFocus() && document.activeElement?.id === 'search'");
     page.write(text);
+    page.wait_until(SOON, &format!("document.getElementById('search').value === '{text}'"));
 }
 
 fn assert_content(page: &mut Page) {
