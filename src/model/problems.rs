@@ -40,7 +40,7 @@ pub enum ProblemKind {
     Drops,
     /// The two ends of a pair have different MTUs.
     MtuMismatch,
-    /// A container is not in the namespace that it was to share: see [`Stranded`].
+    /// A container is not in the namespace that it was to share: see `Stranded`.
     StaleMember,
     /// A container is started again and again.
     CrashLoop,

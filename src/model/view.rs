@@ -77,11 +77,11 @@ pub struct Condition {
     pub vethless: Arc<Vec<ShownVethless>>,
     /// The containers that were restarted.
     pub restarts: Arc<Vec<Restarts>>,
-    /// The number of starts of each of [`BesideTraffic::starts`].
+    /// The number of starts of each of `BesideTraffic::starts`.
     pub starts: Arc<Vec<u64>>,
     /// The last events, the oldest first.
     pub events: Arc<VecDeque<Arc<RecentEvent>>>,
-    /// The TCP figures of each of [`BesideTraffic::tcp`].
+    /// The TCP figures of each of `BesideTraffic::tcp`.
     pub tcp: Arc<Vec<TcpFigures>>,
 }
 
@@ -212,7 +212,7 @@ pub struct Scene {
 pub struct TotalsBegun {
     /// The time of each of [`Scene::workloads`].
     pub workloads: Vec<Duration>,
-    /// The time of each of [`BesideTraffic::starts`].
+    /// The time of each of `BesideTraffic::starts`.
     pub starts: Vec<Duration>,
 }
 

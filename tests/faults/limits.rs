@@ -54,8 +54,8 @@ fn beyond_the_limit_of_series_newcomers_are_one_sum_that_is_true_to_the_byte_and
     let first = Crowd::new(&host, 0..5);
     first.name();
     first.join();
-    // A port has 10 series, a label set 10, a line of information 1.
-    let exporter = host.exporter(&[&OFTEN[..], &["--limits.series", "105"]].concat());
+    // A port has 11 series, a label set 10, a workload 3.
+    let exporter = host.exporter(&[&OFTEN[..], &["--limits.series", "120"]].concat());
     first.take_up();
     exporter.wait_for(SOON, "all are shown", |metrics| (devices(metrics).len() == 5).then_some(()));
     let mut dice = Dice::new();
@@ -86,8 +86,8 @@ fn beyond_the_limit_of_series_newcomers_are_one_sum_that_is_true_to_the_byte_and
     let shown = metrics.all("veth_container_receive_bytes_total");
     assert_eq!(shown.len(), 6, "{shown:#?}");
     // 10 of the label set of the rest are beyond the limit.
-    assert_eq!((series(&metrics, "shown"), series(&metrics, "summed")), (115.0, 7.0 * 21.0));
-    assert_eq!(metrics.value("veth_exporter_series_limit", &[]), Some(105.0));
+    assert_eq!((series(&metrics, "shown"), series(&metrics, "summed")), (130.0, 7.0 * 24.0));
+    assert_eq!(metrics.value("veth_exporter_series_limit", &[]), Some(120.0));
     // Whoever goes takes nothing away, and whoever was shown stays so.
     late.end(|_| End::Down);
     let again = Crowd::new(&host, 200..207);
@@ -113,7 +113,7 @@ fn beyond_the_limit_of_series_newcomers_are_one_sum_that_is_true_to_the_byte_and
     exporter.wait_for(SOON, "nothing is summed any more", |metrics| {
         (series(metrics, "summed") == 0.0).then_some(())
     });
-    let said: Vec<String> = exporter.log().into_iter().filter(|line| line.contains("limit=105")).collect();
+    let said: Vec<String> = exporter.log().into_iter().filter(|line| line.contains("limit=120")).collect();
     assert!(said.len() >= 2 && said.len() <= 4, "{said:#?}");
     assert!(said[0].contains("level=warn") && said[1].contains("level=info"), "{said:#?}");
 }

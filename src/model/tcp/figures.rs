@@ -84,6 +84,6 @@ pub struct TcpTarget {
 pub struct TcpReading {
     /// The namespace and the process that were read.
     pub target: TcpTarget,
-    /// The figures; [`LookFailure::Gone`] if the process is not in the namespace any more.
+    /// The figures; `LookFailure::Gone` if the process is not in the namespace any more.
     pub answer: Result<TcpFigures, LookFailure>,
 }

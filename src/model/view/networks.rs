@@ -47,7 +47,7 @@ pub struct NetworkNumbers {
     pub traffic: Vec<Traffic>,
     /// The number of workloads with an interface on each of [`SceneNetworks::labels`].
     pub members: Arc<Vec<u64>>,
-    /// The number of used addresses of each of [`ReportedNetworks::pools`]; `None` if the engine does not
+    /// The number of used addresses of each of `ReportedNetworks::pools`; `None` if the engine does not
     /// report all of them.
     pub used: Arc<Vec<Option<u64>>>,
 }
