@@ -98,15 +98,21 @@ pub mod exposition {
 
 pub mod http {
     pub use crate::server::{Encoding, ListenAddress, Listener};
-    pub use crate::site::{About, MetricsOptions, Routes, Site, accept, serve};
+    pub use crate::site::{About, LiveReaders, MetricsOptions, Routes, Site, accept, serve};
     pub use crate::web_config::{Gate, WebConfig};
 }
 
 pub mod kernel {
-    pub use crate::kernel::{Events, FinalSampler, OwnNsid, Resolver, Sampler, TableReader, TcpReader};
+    pub use crate::kernel::{
+        Events, FactsReader, FinalSampler, OwnNsid, Resolver, Sampler, TableReader, TcpReader, Wants,
+    };
 
     pub mod answer {
         pub use crate::kernel::answer::{NetlinkAnswer, Until};
+    }
+    pub mod facts {
+        pub use crate::kernel::facts::SYSCTL;
+        pub use crate::kernel::facts::text::{ipv6_routes, listening, neighbours, routes, stack};
     }
     pub mod tcp {
         pub use crate::kernel::tcp::text::{add_netstat, add_snmp, add_sockstat};
@@ -116,12 +122,28 @@ pub mod kernel {
             AddressMessage, LinkMessage, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID, RTM_NEWQDISC, RTM_NEWSTATS,
             address, datagram, link, nsid, qdisc, source, stats,
         };
+
+        pub mod facts {
+            pub use crate::kernel::wire::facts::{RTM_NEWROUTE, link_facts, route};
+        }
+        pub mod filter {
+            pub use crate::kernel::wire::filter::{chain, refusals, rule};
+        }
     }
 }
 
 pub mod model {
     pub mod event {
         pub use crate::model::event::Event;
+    }
+    pub mod explain {
+        pub mod facts {
+            pub use crate::model::explain::facts::{
+                BridgePort, BridgeSettings, FilterPlace, HostFacts, HostFilter, HostRoute, IpRoute,
+                Ipv4Settings, Ipv6Settings, LinkFacts, Lookup, LookupFailure, Neighbour, NetnsFacts,
+                PortState, StackFacts, Unread,
+            };
+        }
     }
     pub mod filter {
         pub use crate::model::filter::Choice;

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-const RTM_GETLINK: &str = "RTM_GETLINK";
+pub(super) const RTM_GETLINK: &str = "RTM_GETLINK";
 
 /// A reader of links and namespaces. Its answers wait as long as another process holds the kernel's RTNL
 /// lock.
@@ -137,7 +137,7 @@ impl Resolver {
 
     /// Replaces the host's own nsid in the links by [`PeerNetns::Host`]. A dump assigns an id to the
     /// namespace of every peer, the host's own included.
-    fn name_the_host(&mut self, links: &mut [Link]) -> Result<(), LookFailure> {
+    pub(super) fn name_the_host(&mut self, links: &mut [Link]) -> Result<(), LookFailure> {
         let foreign = |link: &Link| matches!(link.peer_netns, PeerNetns::Nsid(_));
         if self.own_nsid.get().is_none() && links.iter().any(foreign) {
             self.learn_own_nsid().map_err(look_failure)?;
@@ -150,7 +150,7 @@ impl Resolver {
 }
 
 /// Returns the request for all links of the host (`None`) or of the namespace with this nsid.
-fn dump_of(nsid: Option<u32>) -> Result<RouteNetlinkMessage, LookFailure> {
+pub(super) fn dump_of(nsid: Option<u32>) -> Result<RouteNetlinkMessage, LookFailure> {
     let mut request = LinkMessage::default();
     // `rtnl_get_net_ns_capable` in net/core/rtnetlink.c: EINVAL for an id that no namespace has.
     if let Some(nsid) = nsid {

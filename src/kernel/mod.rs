@@ -1,8 +1,9 @@
-//! Edge: rtnetlink. No other module uses the `netlink-*` crates.
+//! Edge: netlink. No other module uses the `netlink-*` crates.
 //!
-//! Five types do the I/O: a [`Resolver`] reads links and namespaces, a [`Sampler`] reads counters, a
+//! Six types do the I/O: a [`Resolver`] reads links and namespaces, a [`Sampler`] reads counters, a
 //! [`FinalSampler`] reads the last ones of links that are about to be deleted, a [`TcpReader`] reads the TCP
-//! figures of namespaces, [`Events`] reports changes.
+//! figures of namespaces, a [`FactsReader`] reads what decides whether two ends can talk, [`Events`] reports
+//! changes.
 //! Each has a socket of its own, so that the fast ones never wait behind the slow one. [`wire`] converts
 //! bytes into the model's types and [`answer`] checks which messages belong together; both do no I/O.
 //!
@@ -12,6 +13,7 @@ mod addresses;
 pub(crate) mod answer;
 mod error;
 mod events;
+pub(crate) mod facts;
 mod final_sampler;
 mod links;
 mod nsids;
@@ -23,6 +25,8 @@ pub(crate) mod wire;
 
 pub use events::Events;
 pub(crate) use events::{Reach, Waker};
+pub(crate) use facts::SYSCTL;
+pub use facts::{FactsReader, Wants};
 pub(crate) use final_sampler::SYSFS_NET;
 pub use final_sampler::{FinalSampler, TableReader};
 pub use links::Resolver;

@@ -1,12 +1,14 @@
-//! A synchronous rtnetlink socket that checks every message before it is used.
+//! A synchronous netlink socket that checks every message before it is used.
 
 use super::answer::{AnswerMessage, NetlinkAnswer, Until};
 use super::error::Error;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_ECHO, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NetlinkSerializable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::SocketAddr;
+use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use std::io;
 use std::thread;
@@ -33,10 +35,43 @@ const PAUSES: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 /// thread for ever.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A request that no crate encodes.
+#[derive(Clone, Debug)]
+pub(super) struct RawRequest {
+    /// The type of the message.
+    pub(super) kind: u16,
+    /// The bytes after the netlink header.
+    pub(super) payload: Vec<u8>,
+}
+
+impl NetlinkSerializable for RawRequest {
+    fn message_type(&self) -> u16 {
+        self.kind
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.payload.len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.payload);
+    }
+}
+
 impl NetlinkSocket {
+    /// Opens a socket of rtnetlink.
     pub(super) fn open() -> Result<NetlinkSocket, Error> {
+        NetlinkSocket::of(NETLINK_ROUTE)
+    }
+
+    /// Opens a socket of nfnetlink, which reads packet filters.
+    pub(super) fn open_netfilter() -> Result<NetlinkSocket, Error> {
+        NetlinkSocket::of(NETLINK_NETFILTER)
+    }
+
+    fn of(protocol: isize) -> Result<NetlinkSocket, Error> {
         let failed = |doing| move |source| Error::Socket { doing, source };
-        let mut inner = netlink_sys::Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
+        let mut inner = netlink_sys::Socket::new(protocol).map_err(failed("open a socket"))?;
         let address = inner.bind_auto().map_err(failed("bind"))?;
         set_socket_timeout(&inner, Timeout::Recv, Some(TIMEOUT))
             .map_err(|error| failed("set a time limit")(error.into()))?;
@@ -63,7 +98,7 @@ impl NetlinkSocket {
     pub(super) fn dump<C>(
         &mut self,
         name: &'static str,
-        request: RouteNetlinkMessage,
+        request: impl NetlinkSerializable + Clone,
         collected: &mut C,
         begin: impl Fn(&mut C),
         mut each: impl FnMut(&mut C, AnswerMessage<'_>),
@@ -127,7 +162,7 @@ impl NetlinkSocket {
     fn exchange(
         &mut self,
         name: &'static str,
-        request: RouteNetlinkMessage,
+        request: impl NetlinkSerializable,
         until: Until,
         mut each: impl FnMut(AnswerMessage<'_>),
     ) -> Result<bool, Error> {
@@ -147,7 +182,7 @@ impl NetlinkSocket {
         }
     }
 
-    fn send(&mut self, request: RouteNetlinkMessage, until: Until) -> Result<(), Error> {
+    fn send(&mut self, request: impl NetlinkSerializable, until: Until) -> Result<(), Error> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.sequence_number = self.sequence;
@@ -157,12 +192,10 @@ impl NetlinkSocket {
                 Until::First => 0,
                 // The answer to RTM_GETQDISC is a notification to all listeners, which comes to the requester
                 // only with this flag (qdisc_notify in net/sched/sch_api.c).
-                Until::Ack if matches!(request, RouteNetlinkMessage::GetQueueDiscipline(_)) => {
-                    NLM_F_ACK | NLM_F_ECHO
-                }
+                Until::Ack if request.message_type() == libc::RTM_GETQDISC => NLM_F_ACK | NLM_F_ECHO,
                 Until::Ack => NLM_F_ACK,
             };
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
         message.finalize();
         self.buffer.clear();
         self.buffer.resize(message.buffer_len(), 0);

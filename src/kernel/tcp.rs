@@ -104,7 +104,7 @@ fn look_failure(folder: &Path, error: &io::Error) -> LookFailure {
 }
 
 /// Returns true if this procfs is of the exporter's own pid namespace.
-fn shares_pids(procfs: &Path) -> bool {
+pub(super) fn shares_pids(procfs: &Path) -> bool {
     let own = fs::read_link(procfs.join("self"));
     own.is_ok_and(|own| own.to_str() == Some(std::process::id().to_string().as_str()))
 }

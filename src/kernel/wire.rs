@@ -11,6 +11,9 @@ use crate::model::text::Readable;
 use netlink_packet_core::{DecodeError, NLA_HEADER_SIZE, NetlinkBuffer, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
+pub(crate) mod facts;
+pub(crate) mod filter;
+
 pub(crate) use libc::{RTM_DELLINK, RTM_DELNSID, RTM_DELQDISC};
 pub use libc::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID, RTM_NEWQDISC};
 

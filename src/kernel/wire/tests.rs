@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// A message as the kernel sent it; the file says when.
-fn captured(hex: &str) -> Vec<u8> {
+pub(super) fn captured(hex: &str) -> Vec<u8> {
     let digits = hex.lines().filter(|line| !line.starts_with('#')).collect::<String>();
     let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
     (0..digits.len()).step_by(2).map(byte).collect()
@@ -13,7 +13,7 @@ fn veth() -> Vec<u8> {
 }
 
 /// `struct nlattr`: length, kind, value, padding.
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let mut bytes = u16::try_from(4 + value.len()).unwrap().to_ne_bytes().to_vec();
     bytes.extend(kind.to_ne_bytes());
     bytes.extend(value);

@@ -3,13 +3,21 @@
 use netlink_packet_core::ParseableParametrized;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressAttribute;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, State, Stats64};
+use netlink_packet_route::link::{
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort,
+    InfoData, InfoPortData, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkXdp, State, Stats64,
+    XdpAttached,
+};
 use netlink_packet_route::nsid::NsidAttribute;
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteType, RouteVia};
 use netlink_packet_route::stats::StatsAttribute;
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcStats2};
 use veth_exporter::testing::kernel::answer::{NetlinkAnswer, Until};
 use veth_exporter::testing::kernel::wire::{self, AddressMessage, LinkMessage};
 use veth_exporter::testing::model::event::Event;
+use veth_exporter::testing::model::explain::facts::{
+    BridgePort, BridgeSettings, HostRoute, Ipv4Settings, Ipv6Settings, LinkFacts, PortState,
+};
 use veth_exporter::testing::model::link::{
     Counters, Errors, IpAddress, Link, LinkKind, Mac, Name, PeerNetns,
 };
@@ -23,7 +31,7 @@ const READING: usize = 4 << 10;
 /// The payload of one message; the first byte says of which type. What netlink-packet-route can read as well says the same there.
 pub fn messages(input: &[u8]) {
     let Some((kind, payload)) = input.split_first() else { return };
-    match kind % 5 {
+    match kind % 8 {
         0 => {
             let Some(ours) = in_memory_of(READING, || wire::link(payload)) else { return };
             assert!(ours.link.ifindex != 0 && !ours.link.name.as_bytes().is_empty(), "{ours:?}");
@@ -62,6 +70,19 @@ pub fn messages(input: &[u8]) {
                 assert_eq!(ours, theirs);
             }
         }
+        5 => {
+            let Some((ours, _)) = in_memory_of(READING, || wire::facts::link_facts(payload)) else { return };
+            if let Some(theirs) = facts_of_another_implementation(payload) {
+                assert_eq!(LinkFacts { link: Link::default(), ..ours }, theirs);
+            }
+        }
+        6 => {
+            let Some(ours) = in_memory_of(READING, || wire::facts::route(payload)) else { return };
+            if let Some(theirs) = route_of_another_implementation(payload) {
+                assert_eq!(ours, theirs);
+            }
+        }
+        7 => filter(payload),
         _ => {
             let Some(ours) = in_memory_of(READING, || wire::nsid(payload)) else { return };
             if let Some(RouteNetlinkMessage::NewNsId(theirs)) =
@@ -136,6 +157,166 @@ fn driver(info: &LinkInfo) -> Option<LinkKind> {
         "batadv" => LinkKind::Batadv,
         _ => LinkKind::Other,
     })
+}
+
+/// The facts beside the link itself. `None` where the other implementation does not read what it could.
+fn facts_of_another_implementation(payload: &[u8]) -> Option<LinkFacts> {
+    let RouteNetlinkMessage::NewLink(theirs) = another_implementation(wire::RTM_NEWLINK, payload)? else {
+        return None;
+    };
+    let has = |flag| theirs.header.flags.contains(flag);
+    let mut facts = LinkFacts {
+        carrier: has(LinkFlags::LowerUp),
+        loopback: has(LinkFlags::Loopback),
+        no_arp: has(LinkFlags::Noarp),
+        ..LinkFacts::default()
+    };
+    for attribute in &theirs.attributes {
+        match attribute {
+            LinkAttribute::Xdp(all) => {
+                let attached = all.iter().find_map(|xdp| match xdp {
+                    LinkXdp::Attached(attached) => Some(*attached != XdpAttached::None),
+                    _ => None,
+                });
+                facts.xdp = attached.unwrap_or_default();
+            }
+            LinkAttribute::LinkInfo(info) => {
+                facts.port = port(info)?;
+                facts.bridge = bridge(info)?.or(facts.bridge);
+            }
+            LinkAttribute::AfSpecUnspec(families) => {
+                if let Some(family) = families.iter().find_map(|family| match family {
+                    AfSpecUnspec::Inet(family) => Some(family),
+                    _ => None,
+                }) {
+                    facts.ipv4 = family.iter().find_map(ipv4_settings).unwrap_or_default();
+                }
+                if let Some(family) = families.iter().find_map(|family| match family {
+                    AfSpecUnspec::Inet6(family) => Some(family),
+                    _ => None,
+                }) {
+                    facts.ipv6 = family.iter().find_map(ipv6_settings);
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(facts)
+}
+
+fn port(info: &[LinkInfo]) -> Option<Option<BridgePort>> {
+    let kind =
+        info.iter().find_map(|info| if let LinkInfo::PortKind(kind) = info { Some(kind) } else { None });
+    let data =
+        info.iter().find_map(|info| if let LinkInfo::PortData(data) = info { Some(data) } else { None });
+    if kind != Some(&InfoPortKind::Bridge) {
+        return Some(None);
+    }
+    let data = match data {
+        Some(InfoPortData::BridgePort(data)) => data.as_slice(),
+        Some(_) => return None,
+        None => &[],
+    };
+    let flag = |read: fn(&InfoBridgePort) -> Option<bool>| data.iter().find_map(read);
+    let state = data.iter().find_map(|data| match data {
+        InfoBridgePort::State(state) => Some(*state),
+        _ => None,
+    });
+    Some(Some(BridgePort {
+        state: match state.unwrap_or(BridgePortState::Forwarding) {
+            BridgePortState::Disabled => PortState::Disabled,
+            BridgePortState::Listening => PortState::Listening,
+            BridgePortState::Learning => PortState::Learning,
+            BridgePortState::Forwarding => PortState::Forwarding,
+            BridgePortState::Blocking => PortState::Blocking,
+            _ => return None,
+        },
+        isolated: flag(|data| if let InfoBridgePort::Isolated(is) = data { Some(*is) } else { None })
+            .unwrap_or(false),
+        learning: flag(|data| if let InfoBridgePort::Learning(is) = data { Some(*is) } else { None })
+            .unwrap_or(true),
+        floods: flag(|data| if let InfoBridgePort::UnicastFlood(is) = data { Some(*is) } else { None })
+            .unwrap_or(true),
+    }))
+}
+
+fn bridge(info: &[LinkInfo]) -> Option<Option<BridgeSettings>> {
+    let kind = info.iter().find_map(driver);
+    let data = info.iter().find_map(|info| if let LinkInfo::Data(data) = info { Some(data) } else { None });
+    let data = match (kind, data) {
+        (Some(LinkKind::Bridge), Some(InfoData::Bridge(data))) => data,
+        (Some(LinkKind::Bridge), Some(_)) => return None,
+        _ => return Some(None),
+    };
+    let flag = |read: fn(&InfoBridge) -> Option<bool>| data.iter().find_map(read).unwrap_or_default();
+    Some(Some(BridgeSettings {
+        vlan_filtering: flag(|data| if let InfoBridge::VlanFiltering(is) = data { Some(*is) } else { None }),
+        stp: flag(|data| match data {
+            InfoBridge::StpState(state) => Some(*state != BridgeStpState::Disabled),
+            _ => None,
+        }),
+        nf_call_iptables: flag(
+            |data| if let InfoBridge::NfCallIpTables(is) = data { Some(*is) } else { None },
+        ),
+    }))
+}
+
+fn ipv4_settings(family: &AfSpecInet) -> Option<Ipv4Settings> {
+    let AfSpecInet::DevConf(values) = family else { return None };
+    Some(Ipv4Settings {
+        forwarding: values.forwarding,
+        rp_filter: values.rp_filter,
+        accept_local: values.accept_local,
+        arp_ignore: values.arp_ignore,
+        arp_filter: values.arpfilter,
+        proxy_arp: values.proxy_arp,
+    })
+}
+
+fn ipv6_settings(family: &AfSpecInet6) -> Option<Ipv6Settings> {
+    let AfSpecInet6::DevConf(values) = family else { return None };
+    Some(Ipv6Settings { forwarding: values.forwarding, disabled: values.disable_ipv6 })
+}
+
+/// `None` for a next hop that is no IP address.
+fn route_of_another_implementation(payload: &[u8]) -> Option<HostRoute> {
+    let RouteNetlinkMessage::NewRoute(theirs) = another_implementation(wire::facts::RTM_NEWROUTE, payload)?
+    else {
+        return None;
+    };
+    let local = theirs.header.kind == RouteType::Local;
+    let (mut ifindex, mut gateway) = (None, None);
+    for attribute in theirs.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => ifindex = Some(index),
+            RouteAttribute::Gateway(RouteAddress::Inet(ip)) => gateway = Some(ip.into()),
+            RouteAttribute::Gateway(RouteAddress::Inet6(ip)) => gateway = Some(ip.into()),
+            RouteAttribute::Via(RouteVia::Inet(ip)) => gateway = Some(ip.into()),
+            RouteAttribute::Via(RouteVia::Inet6(ip)) => gateway = Some(ip.into()),
+            RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => return None,
+            _ => {}
+        }
+    }
+    Some(HostRoute { ifindex: ifindex?, gateway, local })
+}
+
+/// A chain and a rule; the bytes are tried as both.
+fn filter(payload: &[u8]) {
+    let [chain, rule] = parts(payload);
+    in_memory_of(ALWAYS + 16 * payload.len(), || {
+        let chains: Vec<_> = [chain, rule].into_iter().filter_map(wire::filter::chain).collect();
+        let rules: Vec<_> = [chain, rule].into_iter().filter_map(wire::filter::rule).collect();
+        let (policies, places) = wire::filter::refusals(&chains, &rules);
+        assert!(policies.len() <= chains.len() && places.len() <= rules.len());
+        for place in policies.iter().chain(&places) {
+            assert!(
+                ["ip ", "ip6 ", "inet "].iter().any(|family| place.chain.starts_with(family)),
+                "{place:?}"
+            );
+            assert!(!place.chain.contains(char::is_control), "{place:?}");
+        }
+        assert!(policies.iter().all(|place| !place.rejects));
+    });
 }
 
 fn counters(stats: &Stats64) -> Counters {

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use veth_exporter::testing::kernel::TableReader;
 use veth_exporter::testing::kernel::tcp::{add_netstat, add_snmp, add_sockstat};
+use veth_exporter::testing::kernel::{TableReader, facts as kernel};
 use veth_exporter::testing::model::link::{Counters, Name};
 use veth_exporter::testing::model::tcp::{TcpCounter, TcpFigures};
 use veth_exporter::testing::model::text::Readable;
@@ -14,9 +14,10 @@ use veth_exporter::testing::runtimes::process::Processes;
 
 use super::{ALWAYS, in_memory_of, parts, scratch};
 
-/// `comm`, `cgroup` and `net/dev` of a process; `net/snmp` or `net/netstat`, and `net/sockstat`.
+/// `comm`, `cgroup` and `net/dev` of a process; `net/snmp` or `net/netstat`, and `net/sockstat`; another file
+/// of `net`.
 pub fn texts(input: &[u8]) {
-    let [comm, cgroup, devices, counted, sockets] = parts(input);
+    let [comm, cgroup, devices, counted, sockets, network] = parts(input);
     let procfs = procfs();
     for (file, text) in [("7/comm", comm), ("7/cgroup", cgroup)] {
         fs::write(procfs.join(file), text).expect("a file");
@@ -37,6 +38,45 @@ pub fn texts(input: &[u8]) {
     });
     in_memory_of(ALWAYS + 64 * input.len(), || counters(devices));
     tcp(counted, sockets);
+    in_memory_of(ALWAYS + 64 * network.len(), || facts(network));
+}
+
+/// The text is tried as every file of `net`; a second reader, by words as strings, says what each line is.
+fn facts(text: &[u8]) {
+    let lines = || text.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    let mut of_lines = lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let is_unreadable = std::str::from_utf8(text).is_err();
+    for route in kernel::routes(text).into_iter().chain(kernel::ipv6_routes(text)) {
+        let longest = if route.destination.is_ipv4() { 32 } else { 128 };
+        assert!(route.prefix <= longest && route.device != "lo", "{route:?}");
+        assert!(
+            !route.device.contains(char::is_control) && route.refuses == route.device.is_empty(),
+            "{route:?}"
+        );
+        assert!(
+            route
+                .gateway
+                .is_none_or(|hop| hop.is_unspecified() || hop.is_ipv4() == route.destination.is_ipv4()),
+            "{route:?}"
+        );
+    }
+    for neighbour in kernel::neighbours(text) {
+        let address = neighbour.address.to_string();
+        let is_there = of_lines.any(|words| words.first() == Some(&address.as_str()));
+        assert!(is_unreadable || is_there, "{neighbour:?}");
+    }
+    let listening = lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (address, port) = words.get(1)?.split_once(':').filter(|_| words.get(3) == Some(&"0A"))?;
+        let digits = [address, port].concat();
+        let is_one = digits.bytes().all(|byte| byte.is_ascii_hexdigit()) && [8, 32].contains(&address.len());
+        u16::from_str_radix(port, 16).ok().filter(|_| is_one)
+    });
+    let ours = kernel::listening(text);
+    if !is_unreadable {
+        assert_eq!(ours.iter().map(|end| end.port()).collect::<Vec<_>>(), listening.collect::<Vec<_>>());
+    }
+    kernel::stack(text, text);
 }
 
 /// A figure is that of a second reader, which takes the text apart by lines and words as strings.

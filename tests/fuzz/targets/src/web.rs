@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use veth_exporter::testing::collector::{self, Sources};
 use veth_exporter::testing::exposition::format::Format;
 use veth_exporter::testing::http::{
-    About, Encoding, Gate, ListenAddress, Listener, MetricsOptions, Routes, Site, WebConfig, accept, serve,
+    About, Encoding, Gate, ListenAddress, Listener, LiveReaders, MetricsOptions, Routes, Site, WebConfig,
+    accept, serve,
 };
 use veth_exporter::testing::kernel::{
     Events, FinalSampler, OwnNsid, Resolver, Sampler, TableReader, TcpReader,
@@ -127,8 +128,8 @@ fn server() -> &'static Path {
                 let gate = Arc::new(Gate::new(WebConfig::default()).expect("a gate"));
                 let limits = MetricsOptions { max_requests: 8, created: true, device_counters: true };
                 let routes = Routes::new(None, None, "/metrics");
-                let addresses = Box::new(|_| Ok(Vec::new()));
-                let site = Site::new(handle, routes, limits, gate, about, addresses, &[]).expect("a site");
+                let readers = LiveReaders::default();
+                let site = Site::new(handle, routes, limits, gate, about, readers, &[]).expect("a site");
                 serve(site, vec![listener], std::future::pending()).await.expect("it serves");
             });
         });
