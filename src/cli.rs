@@ -64,6 +64,9 @@ pub(crate) enum Command {
     List(List),
     /// Find the owner of a device, an address or a container's interface
     Find(Find),
+    /// Say why two ends cannot talk
+    #[command(long_about = help::EXPLAIN_IN_FULL)]
+    Explain(Explain),
     /// Show all pairs in the terminal, live
     Top(Box<Top>),
     /// Check a file for --web.config.file
@@ -149,7 +152,7 @@ impl Cli {
     }
 
     /// Returns the exit codes of a command, each with its meaning.
-    pub fn exit_codes(command: &str) -> [(u8, &'static str); 3] {
+    pub fn exit_codes(command: &str) -> Vec<(u8, &'static str)> {
         help::exit_codes(command)
     }
 
@@ -183,6 +186,7 @@ impl Command {
             Command::Serve(serve) => serve.selection.check().and_then(|()| serve.process.check()),
             Command::List(list) => list.sources.check(),
             Command::Find(find) => find.sources.check(),
+            Command::Explain(explain) => explain.sources.check(),
             Command::Top(top) => top.sources.check(),
             Command::CheckWebConfig(_)
             | Command::Healthy(_)
@@ -198,6 +202,7 @@ impl Command {
             Command::Serve(_) => "serve",
             Command::List(_) => "list",
             Command::Find(_) => "find",
+            Command::Explain(_) => "explain",
             Command::Top(_) => "top",
             Command::CheckWebConfig(_) => "check-web-config",
             Command::Healthy(_) => "healthy",
@@ -241,6 +246,23 @@ pub(crate) struct Find {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct Explain {
+    /// End that sends first: anything that `find` takes [default: everything on this host]
+    #[arg(value_name = "A", value_parser = clap::builder::OsStringValueParser::new().try_map(some_query))]
+    pub(crate) from: Option<OsString>,
+    /// End that answers: anything that `find` takes, or an address that is not here; with a TCP port behind
+    /// a colon [default: the gateway of A]
+    #[arg(value_name = "B", value_parser = clap::builder::OsStringValueParser::new().try_map(some_query))]
+    pub(crate) to: Option<OsString>,
+    /// Format in which the findings are printed
+    #[arg(long, env = "VETH_EXPORTER_FORMAT", value_enum, default_value = "table")]
+    pub(crate) format: FindFormat,
+    /// Flags of the sources and of the process.
+    #[command(flatten)]
+    pub(crate) sources: CommonFlags,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct CheckWebConfig {
     /// Web configuration file to check
     pub(crate) file: PathBuf,
@@ -261,10 +283,10 @@ pub(crate) enum CompletionShell {
     Fish,
 }
 
-/// The output formats of `find`.
+/// The output formats of `find` and `explain`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FindFormat {
-    /// A block of lines for each pair
+    /// A block of lines for each pair or finding
     Table,
     /// JSON text for programs
     Json,

@@ -20,6 +20,7 @@ mod absence;
 mod asking;
 mod backlog;
 mod engine;
+pub(crate) mod explaining;
 mod handle;
 mod listening;
 mod pid_guard;

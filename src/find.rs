@@ -3,6 +3,7 @@
 
 mod absent;
 mod catalog;
+mod ends;
 mod keys;
 mod pasted;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 
 pub(crate) use absent::KnownPlace;
 pub(crate) use catalog::{Catalog, FindTarget, NetnsText};
+pub(crate) use ends::EndText;
 pub(crate) use pasted::{Pasted, PastedPlace};
 
 use catalog::CatalogEntry;
@@ -38,6 +40,11 @@ impl Catalog {
     pub(crate) fn identify(&self, pasted: &Pasted) -> BTreeSet<FindTarget> {
         let mut forms = pasted.forms.iter().map(|form| self.identified(form, false));
         forms.find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    /// Returns true if this very text identifies something.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        !self.identified(text, false).is_empty()
     }
 
     /// Returns the meaning of the text: of its forms the first that means anything.

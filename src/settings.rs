@@ -52,6 +52,7 @@ pub(crate) enum Settings {
     Serve(Box<ServeSettings>),
     List(ListSettings),
     Find(FindSettings),
+    Explain(ExplainSettings),
     Top(Box<TopSettings>),
     /// The web configuration file to check.
     CheckWebConfig(PathBuf),
@@ -82,6 +83,15 @@ pub(crate) struct ListSettings {
 
 pub(crate) struct FindSettings {
     pub query: OsString,
+    pub host: HostSettings,
+    pub format: FindFormat,
+}
+
+pub(crate) struct ExplainSettings {
+    /// The end that sends first; `None` for everything on the host.
+    pub from: Option<OsString>,
+    /// The end that answers; `None` for the gateway.
+    pub to: Option<OsString>,
     pub host: HostSettings,
     pub format: FindFormat,
 }
@@ -193,6 +203,12 @@ impl Settings {
             Command::List(flags) => Settings::List(ListSettings::resolve(flags, environment)),
             Command::Find(flags) => Settings::Find(FindSettings {
                 query: flags.query,
+                host: HostSettings::resolve(flags.sources, environment),
+                format: flags.format,
+            }),
+            Command::Explain(flags) => Settings::Explain(ExplainSettings {
+                from: flags.from,
+                to: flags.to,
                 host: HostSettings::resolve(flags.sources, environment),
                 format: flags.format,
             }),

@@ -22,6 +22,9 @@ _veth__exporter() {
             veth__exporter,completions)
                 cmd="veth__exporter__subcmd__completions"
                 ;;
+            veth__exporter,explain)
+                cmd="veth__exporter__subcmd__explain"
+                ;;
             veth__exporter,find)
                 cmd="veth__exporter__subcmd__find"
                 ;;
@@ -48,6 +51,9 @@ _veth__exporter() {
                 ;;
             veth__exporter__subcmd__help,completions)
                 cmd="veth__exporter__subcmd__help__subcmd__completions"
+                ;;
+            veth__exporter__subcmd__help,explain)
+                cmd="veth__exporter__subcmd__help__subcmd__explain"
                 ;;
             veth__exporter__subcmd__help,find)
                 cmd="veth__exporter__subcmd__help__subcmd__find"
@@ -77,7 +83,7 @@ _veth__exporter() {
 
     case "${cmd}" in
         veth__exporter)
-            opts="-h -V --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help --version serve list find top check-web-config healthy completions names help"
+            opts="-h -V --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help --version serve list find explain top check-web-config healthy completions names help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -330,6 +336,102 @@ _veth__exporter() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        veth__exporter__subcmd__explain)
+            opts="-h --format --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --docker.host)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --podman.host)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --cri.endpoint)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --collector.disable)
+                    COMPREPLY=($(compgen -W "docker podman cri named process" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --path.procfs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path.netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --privileges)
+                    COMPREPLY=($(compgen -W "full minimal" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --sandbox.disable)
+                    COMPREPLY=($(compgen -W "capabilities no-new-privs dumpable landlock seccomp all" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --sandbox.read)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -W "debug info warn error" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         veth__exporter__subcmd__find)
             opts="-h --format --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -462,7 +564,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__exporter__subcmd__help)
-            opts="serve list find top check-web-config healthy completions names help"
+            opts="serve list find explain top check-web-config healthy completions names help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -490,6 +592,20 @@ _veth__exporter() {
             return 0
             ;;
         veth__exporter__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        veth__exporter__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1096,7 +1212,7 @@ _veth__exporter_with_names() {
     _veth__exporter "$@"
     local word command="" name
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$word" in find|list) command=$word; break ;; esac
+        case "$word" in find|explain|list) command=$word; break ;; esac
     done
     [[ -n $command && $2 != -* ]] || return 0
     case "$3" in --collector.disable|--container.name-from-label|--cri.endpoint|--docker.host|--format|--log.format|--log.level|--path.netns|--path.procfs|--podman.host|--privileges|--sandbox.disable|--sandbox.read|--sort) return 0 ;; esac

@@ -67,11 +67,11 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.level -d 'Lowest severity of log messages [default: info; of list and find: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.format -d 'Format of log messages [default: logfmt; of list and find: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l web.systemd-socket -d 'Serve on the sockets that systemd has opened, instead of --web.listen-address'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
@@ -80,6 +80,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -s V -l versio
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "serve" -d 'Collect veth pairs, and serve the page and /metrics (the default)'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "list" -d 'Print all pairs once, or those that fit some words'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "find" -d 'Find the owner of a device, an address or a container\'s interface'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "explain" -d 'Say why two ends cannot talk'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "top" -d 'Show all pairs in the terminal, live'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "check-web-config" -d 'Check a file for --web.config.file'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "healthy" -d 'Check the exporter that serves on this host: exit code 0 if it is healthy, else 1'
@@ -131,11 +132,11 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.level -d 'Lowest severity of log messages [default: info; of list and find: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.format -d 'Format of log messages [default: logfmt; of list and find: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l web.systemd-socket -d 'Serve on the sockets that systemd has opened, instead of --web.listen-address'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
@@ -171,17 +172,17 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.level -d 'Lowest severity of log messages [default: info; of list and find: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.format -d 'Format of log messages [default: logfmt; of list and find: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l bytes -d 'Print exact numbers of bytes, in place of 1.23 MB'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l no-header -d 'Print no line of headings'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l format -d 'Format in which the results are printed' -r -f -a "table\t'A block of lines for each pair'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l format -d 'Format in which the results are printed' -r -f -a "table\t'A block of lines for each pair or finding'
 json\t'JSON text for programs'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l docker.host -d 'Docker engine: unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l podman.host -d 'Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]' -r -f
@@ -203,14 +204,44 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.level -d 'Lowest severity of log messages [default: info; of list and find: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.format -d 'Format of log messages [default: logfmt; of list and find: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l format -d 'Format in which the findings are printed' -r -f -a "table\t'A block of lines for each pair or finding'
+json\t'JSON text for programs'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l docker.host -d 'Docker engine: unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l podman.host -d 'Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l cri.endpoint -d 'Server of the Container Runtime Interface: unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l collector.disable -d 'Collector to disable; may be given several times' -r -f -a "docker\t''
+podman\t''
+cri\t''
+named\t''
+process\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l path.procfs -d 'Mount point of procfs' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l container.name-from-label -d 'Label by which Docker\'s and Podman\'s containers are named; of several, the first one that a container has counts' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l privileges -d 'Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability' -r -f -a "full\t''
+minimal\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l sandbox.disable -d 'Sandbox part to disable, for debugging; may be given several times' -r -f -a "capabilities\t''
+no-new-privs\t''
+dumpable\t''
+landlock\t''
+seccomp\t''
+all\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
+info\t'Events of normal operation, warnings and errors'
+warn\t'Warnings and errors only'
+error\t'Errors and nothing else'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+json\t'A JSON object on a line for each message'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url -d 'Exporter to show: HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: none, reads this host directly]' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.ca-file -d 'PEM file of the authorities that may sign the exporter\'s certificate [default: the system\'s]' -r -F
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.user -d 'User name, in place of http://USER@HOST' -r -f
@@ -236,11 +267,11 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.level -d 'Lowest severity of log messages [default: info; of list and find: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.format -d 'Format of log messages [default: logfmt; of list and find: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.insecure-skip-verify -d 'Accept any certificate of the exporter'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
@@ -255,13 +286,14 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand names" -l we
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand names" -l web.external-url -d 'External URL of the exporter; its path is the default of --web.route-prefix' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand names" -l web.route-prefix -d 'Route prefix of the exporter [default: the path of --web.external-url]' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand names" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy completions names help" -f -a "serve" -d 'Collect veth pairs, and serve the page and /metrics (the default)'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy completions names help" -f -a "list" -d 'Print all pairs once, or those that fit some words'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy completions names help" -f -a "find" -d 'Find the owner of a device, an address or a container\'s interface'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy completions names help" -f -a "top" -d 'Show all pairs in the terminal, live'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy completions names help" -f -a "check-web-config" -d 'Check a file for --web.config.file'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy completions names help" -f -a "healthy" -d 'Check the exporter that serves on this host: exit code 0 if it is healthy, else 1'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy completions names help" -f -a "completions" -d 'Print the completions for a shell'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy completions names help" -f -a "names" -d 'Print the names that the exporter on this host knows, for the completions'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find top check-web-config healthy completions names help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find list" -f -a "(command veth-exporter names 2>/dev/null)"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "serve" -d 'Collect veth pairs, and serve the page and /metrics (the default)'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "list" -d 'Print all pairs once, or those that fit some words'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "find" -d 'Find the owner of a device, an address or a container\'s interface'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "explain" -d 'Say why two ends cannot talk'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "top" -d 'Show all pairs in the terminal, live'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "check-web-config" -d 'Check a file for --web.config.file'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "healthy" -d 'Check the exporter that serves on this host: exit code 0 if it is healthy, else 1'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "completions" -d 'Print the completions for a shell'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "names" -d 'Print the names that the exporter on this host knows, for the completions'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find explain list" -f -a "(command veth-exporter names 2>/dev/null)"

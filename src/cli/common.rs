@@ -107,10 +107,10 @@ pub(crate) struct ProcessFlags {
         help_heading = SANDBOX
     )]
     pub(crate) read: Vec<PathBuf>,
-    /// Lowest severity of log messages [default: info; of list and find: warn]
+    /// Lowest severity of log messages [default: info; of list, find and explain: warn]
     #[arg(long = "log.level", env = "VETH_EXPORTER_LOG_LEVEL", value_name = "LEVEL", value_enum, help_heading = LOG)]
     pub(crate) log_level: Option<LogLevel>,
-    /// Format of log messages [default: logfmt; of list and find: a sentence without a time]
+    /// Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]
     #[arg(
         long = "log.format",
         env = "VETH_EXPORTER_LOG_FORMAT",

@@ -34,6 +34,17 @@ const FIND: &[Example] = &[
     ("veth-exporter find 4711", "the owner of an ifindex, or the network of a process"),
 ];
 
+const EXPLAIN: &[Example] = &[
+    ("veth-exporter explain", "everything that is wrong on this host"),
+    ("veth-exporter explain web", "a container, and its way to its gateway"),
+    ("veth-exporter explain web db", "what stops a packet from one container to another, and the answer"),
+    ("veth-exporter explain web db:5432", "the same, and whether anything listens on the port"),
+    (
+        "veth-exporter explain web 192.0.2.7 --format json",
+        "the way to an address that is not here, for programs",
+    ),
+];
+
 const TOP: &[Example] = &[
     ("veth-exporter top", "this host, read directly"),
     ("veth-exporter top --url localhost:10736", "a running exporter, which takes no privilege"),
@@ -68,11 +79,18 @@ pub(super) const LIST_IN_FULL: &str = "Print all pairs once, or those that fit s
      pair was made. The state is up, or everything that is wrong with the pair.\n\nA single reading knows no rates: \
      `veth-exporter top` shows them, and follows changes.";
 
+/// The description of `explain` in its long help.
+pub(super) const EXPLAIN_IN_FULL: &str = "Say why two ends cannot talk: in the order of the packet's way what stops it, the \
+     command that shows the same, and what mends it.\n\nA reason is proved by what the kernel reports. A symptom shows that \
+     packets were lost. What is lost only under a condition that cannot be read is possible. No namespace is entered, and \
+     what can never be read of another namespace stands under `not checked`.";
+
 /// Returns the examples of a command; those of `serve` for the program itself.
 pub(super) fn examples(command: &str) -> &'static [Example] {
     match command {
         "list" => LIST,
         "find" => FIND,
+        "explain" => EXPLAIN,
         "top" => TOP,
         "check-web-config" => CHECK_WEB_CONFIG,
         "healthy" => HEALTHY,
@@ -82,17 +100,23 @@ pub(super) fn examples(command: &str) -> &'static [Example] {
 }
 
 /// Returns the exit codes of a command, each with its meaning.
-pub(super) fn exit_codes(command: &str) -> [(u8, &'static str); 3] {
+pub(super) fn exit_codes(command: &str) -> Vec<(u8, &'static str)> {
     let (success, failure) = match command {
         "list" => ("pairs were printed", "no pair fits the query, or the host's links cannot be read"),
         "find" => ("a pair was found", "nothing was found, or the host's links cannot be read"),
+        "explain" => ("nothing was found that stops a packet", "something was found"),
         "top" => ("the user has quit", "there is no terminal, or the host's links cannot be read"),
         "check-web-config" => ("the file is good", "the file has an error, which the message names"),
         "healthy" => ("the exporter is healthy", "the exporter is not healthy, or cannot be reached"),
         "completions" => ("the script was printed", "the script cannot be printed"),
         _ => ("the program was stopped by SIGTERM or SIGINT", "the program could not start, or has failed"),
     };
-    [(0, success), (1, failure), (2, "a flag, its value or an environment variable is wrong")]
+    let mut codes =
+        vec![(0, success), (1, failure), (2, "a flag, its value or an environment variable is wrong")];
+    if command == "explain" {
+        codes.push((3, "an end was not found, or a fact that can be read on most hosts could not be read"));
+    }
+    codes
 }
 
 /// Returns the files that a command reads by default, each with its use.
@@ -122,7 +146,7 @@ const VARIABLES: &str = "Each flag has an environment variable: VETH_EXPORTER_ a
 /// help only, examples at the end, and values that a shell can complete.
 pub(super) fn dress(command: Command) -> Command {
     let command = command.mut_args(dress_argument).mut_subcommands(|command| {
-        let shares = matches!(command.get_name(), "list" | "find" | "top");
+        let shares = matches!(command.get_name(), "list" | "find" | "explain" | "top");
         let name = command.get_name().to_owned();
         let command = command.mut_args(|argument| {
             let is_shared = shares && argument.get_help_heading().is_some();
@@ -193,7 +217,9 @@ mod tests {
     fn a_short_help_has_the_commands_own_flags_and_the_long_one_has_them_first() {
         let mut commands = Cli::commands();
         commands.build();
-        for (name, own) in [("list", "--sort"), ("find", "--format"), ("top", "--url.user")] {
+        for (name, own) in
+            [("list", "--sort"), ("find", "--format"), ("explain", "--format"), ("top", "--url.user")]
+        {
             let command = commands.find_subcommand_mut(name).unwrap();
             let short = command.render_help().to_string();
             assert!(short.contains(own) && !short.contains("--sandbox"), "{short}");

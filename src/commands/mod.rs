@@ -5,10 +5,12 @@ mod check_web_config;
 mod collecting;
 mod completions;
 mod confine;
+mod explain;
 mod find;
 mod healthy;
 mod list;
 mod log;
+mod lookup;
 mod names;
 mod notify;
 mod oneshot;
@@ -38,7 +40,7 @@ use tracing_subscriber::prelude::*;
 pub fn run(cli: Cli) -> ExitCode {
     let variables = cli.variables().to_vec();
     match run_command(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             print_message(&name_variables(&format!("{error:#}"), &variables));
             ExitCode::FAILURE
@@ -52,11 +54,11 @@ fn print_message(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "veth-exporter: {}", printable(text));
 }
 
-/// Runs the command.
+/// Runs the command, and returns its exit code.
 ///
 /// # Errors
 /// Returns the message for the user.
-fn run_command(cli: Cli) -> anyhow::Result<()> {
+fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
     match Settings::resolve(cli, &Environment::read()) {
         Settings::Serve(settings) => serve::run(*settings),
         Settings::List(settings) => list::run(&settings),
@@ -66,7 +68,9 @@ fn run_command(cli: Cli) -> anyhow::Result<()> {
         Settings::Healthy(settings) => healthy::run(&settings),
         Settings::Completions(shell) => completions::run(shell),
         Settings::Names(settings) => names::run(&settings),
-    }
+        Settings::Explain(settings) => return explain::run(&settings),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Starts the log of a program that runs until it is stopped.

@@ -1,11 +1,12 @@
 //! `veth-exporter serve`: collects, and serves /metrics.
 
+use super::explain::Served;
 use super::start::{PageUrl, report_found, report_sandbox};
 use super::{about_host, collecting, confine, notify};
 use crate::kernel::Reach;
 use crate::server::{ListenAddress, Listener};
 use crate::settings::{ServeSettings, WebSettings};
-use crate::site::{self, About, Site};
+use crate::site::{self, About, LiveReaders, Site};
 use crate::web_config::{Gate, WebConfig};
 use anyhow::Context;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     super::start_log(host.log)?;
     let sources = super::open_kernel(&host)?;
     let mut addresses = sources.resolver.open_another()?;
+    // The sandbox permits no new socket for the packet filter.
+    let mut explaining = Served::open(&sources, &host.procfs)?;
     let engines = super::open_engines(&host)?;
     let listeners = listen(&web)?;
     let all_events = sources.events.reach == Reach::All;
@@ -55,10 +58,13 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
         let about = About::new(collector.interval, tier.missing(all_events), about_host);
         let handle = collecting::start(collector, host.processes, sources, engines)?;
         let WebSettings { config, routes, metrics, .. } = web;
-        let addresses = Box::new(move |nsid| addresses.addresses(nsid));
+        let readers = LiveReaders {
+            addresses: Box::new(move |nsid| addresses.addresses(nsid)),
+            explanations: Box::new(move |view, query| explaining.explain(view, query)),
+        };
         let gate_of_site = Arc::clone(&gate);
         let labels = sandbox.labels();
-        let site = Site::new(handle.clone(), routes, metrics, gate_of_site, about, addresses, &labels)?;
+        let site = Site::new(handle.clone(), routes, metrics, gate_of_site, about, readers, &labels)?;
         if let Some(path) = config {
             tokio::spawn(async move { gate.follow(&path).await });
         }

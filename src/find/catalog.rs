@@ -1,7 +1,7 @@
 //! The catalog of a host: its pairs and everything else that has a name, each with its keys.
 
 use super::absent::{KnownLink, KnownNetns, KnownPlace};
-use super::pasted;
+use super::pasted::{self, Pasted};
 use crate::model::inventory::{EngineInventory, InventoryContainer, InventoryNetwork};
 use crate::model::link::{DescribedLink, IpAddress, Mac};
 use crate::model::view::{Scene, ShownSide};
@@ -85,16 +85,27 @@ pub(crate) struct Catalog {
 impl Catalog {
     /// Lists the pairs and ends of a scene.
     pub(crate) fn new(scene: &Scene) -> Catalog {
+        Catalog::of_sides(scene, |_| true)
+    }
+
+    /// Lists the ends of a scene that the user's filter does not hide.
+    pub(crate) fn of_shown(scene: &Scene) -> Catalog {
+        Catalog::of_sides(scene, |side| !side.hidden)
+    }
+
+    fn of_sides(scene: &Scene, is_listed: impl Fn(&ShownSide) -> bool) -> Catalog {
         let mut catalog = Catalog::default();
         let pairs = scene.pairs.iter().enumerate();
         for (row, pair) in pairs {
             let [a, b] = &pair.sides;
-            for (side, other) in [(a, b), (b, a)] {
+            for (side, other) in [(a, b), (b, a)].into_iter().filter(|(side, _)| is_listed(side)) {
                 let peer = other.link.filter(|_| other.end.netns == side.end.netns);
                 catalog.add_side(row, side, peer.map(|peer| peer.name.to_string()));
             }
         }
-        for (row, (side, _)) in (scene.pairs.len()..).zip(&scene.single) {
+        for (row, (side, _)) in
+            (scene.pairs.len()..).zip(&scene.single).filter(|(_, (side, _))| is_listed(side))
+        {
             catalog.add_side(row, side, None);
         }
         catalog
@@ -133,6 +144,29 @@ impl Catalog {
             master,
         });
         self.entries.push(entry);
+    }
+
+    /// Returns the links, by nsid and ifindex, that the text means among these things. A text that names a
+    /// device, an address or a workload means the end that has it, and not the other end of the pair.
+    pub(crate) fn places(
+        &self,
+        pasted: &Pasted,
+        found: &BTreeSet<FindTarget>,
+    ) -> BTreeSet<(Option<u32>, u32)> {
+        let is_meant = |entry: &&CatalogEntry, form: &str| {
+            let device = pasted::DeviceText::read(form);
+            let mut loosened = device.iter().flat_map(|device| device.loosened());
+            entry.is_identified_by(form, true)
+                || entry.is_in_group(form, true)
+                || loosened.any(|device| entry.is_device(&device))
+        };
+        let among = || self.entries.iter().filter(|entry| found.contains(&entry.target));
+        let of_form = |form: &String| -> BTreeSet<(Option<u32>, u32)> {
+            let meant = among().filter(|entry| is_meant(entry, form));
+            meant.filter_map(|entry| entry.link.as_ref()).map(|link| (link.nsid, link.ifindex)).collect()
+        };
+        let mut forms = pasted.forms.iter().map(of_form);
+        forms.find(|places| !places.is_empty()).unwrap_or_default()
     }
 
     pub(super) fn entries(&self) -> &[CatalogEntry] {

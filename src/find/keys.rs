@@ -2,6 +2,7 @@
 
 use super::catalog::{CatalogEntry, LinkKey};
 use super::pasted::{self, DeviceText, PeerText};
+use crate::model::subnets;
 use crate::model::workload::Workload;
 
 /// The shortest beginning of an id: a shorter number is more likely an ifindex.
@@ -77,7 +78,8 @@ impl CatalogEntry {
         let image = if fold { &folded } else { text };
         self.groups.iter().any(|group| is_same(group, text, fold))
             || self.images.iter().any(|of| pasted::is_image(of, image))
-            || subnet.is_some_and(|subnet| self.addresses.iter().any(|&of| pasted::is_in(of, subnet)))
+            || subnet
+                .is_some_and(|subnet| self.addresses.iter().any(|&of| subnets::is_in(of, subnet.0, subnet.1)))
             || self.link.as_ref().is_some_and(|link| nsid.is_some() && link.nsid == nsid)
             || pasted::cgroup(text).is_some_and(|cgroup| is_same_tree(&self.cgroup, cgroup))
     }

@@ -98,6 +98,24 @@ impl fmt::Display for Readable<'_> {
     }
 }
 
+/// Quotes a word for a shell, by `$'...'` of bash if the word needs it.
+pub(crate) fn quoted(word: &[u8]) -> String {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_.:@%+-/".contains(b);
+    if !word.is_empty() && word.iter().all(plain) {
+        return String::from_utf8_lossy(word).into_owned();
+    }
+    let mut text = String::from("$'");
+    for &b in word {
+        match b {
+            b'\'' | b'\\' => text.extend(['\\', char::from(b)]),
+            b' '..=b'~' => text.push(char::from(b)),
+            _ => text.push_str(&format!("\\x{b:02x}")),
+        }
+    }
+    text.push('\'');
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +149,13 @@ mod tests {
     fn what_goes_to_a_log_is_one_line_and_ends() {
         assert_eq!(one_line(" no\r\nsuch\x1b[2J\u{85}key\n"), "no  such [2J key");
         assert_eq!(one_line(&"é".repeat(100_000)), "é".repeat(LONGEST_LINE));
+    }
+
+    #[test]
+    fn a_word_for_a_shell_is_plain_or_safely_quoted() {
+        assert_eq!(quoted(b"veth0"), "veth0");
+        assert_eq!(quoted(b"a b'c\\"), r"$'a b\'c\\'");
+        assert_eq!(quoted(b"v\xff\n"), r"$'v\xff\x0a'");
+        assert_eq!(quoted(b""), "$''");
     }
 }

@@ -13,6 +13,7 @@ mod condition;
 mod cri;
 mod docker;
 mod engine;
+mod explain;
 mod filters;
 mod find;
 mod image;

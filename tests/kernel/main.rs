@@ -12,6 +12,8 @@ mod bad_input;
 mod commands;
 mod counters;
 mod descriptors;
+mod explain;
+mod facts;
 mod field;
 mod http;
 mod ledger;

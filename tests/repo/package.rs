@@ -79,7 +79,7 @@ fn man_page(program: &clap::Command, names: &[String], name: &str) -> Vec<u8> {
     let owned = |(term, what): &(&str, &str)| ((*term).to_owned(), (*what).to_owned());
     section(
         "EXIT STATUS",
-        Cli::exit_codes(name).map(|(code, what)| (code.to_string(), what.to_owned())).into(),
+        Cli::exit_codes(name).into_iter().map(|(code, what)| (code.to_string(), what.to_owned())).collect(),
     );
     section("FILES", Cli::files(name).iter().map(owned).collect());
     section("EXAMPLES", Cli::examples(name).iter().map(owned).collect());
@@ -120,13 +120,13 @@ fn the_man_pages_are_those_of_the_flags_and_man_reads_them() {
     assert_eq!(there.collect::<BTreeSet<_>>(), pages, "no page of a command that is gone");
 }
 
-/// Behind the completions of the flags: names of the running exporter for the query of `find` and `list`. None is evaluated by the shell.
+/// Behind the completions of the flags: names of the running exporter for the words of `find`, `explain` and `list`. None is evaluated by the shell.
 const NAMES_IN_BASH: &str = r#"
 _veth__exporter_with_names() {
     _veth__exporter "$@"
     local word command="" name
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$word" in find|list) command=$word; break ;; esac
+        case "$word" in find|explain|list) command=$word; break ;; esac
     done
     [[ -n $command && $2 != -* ]] || return 0
     case "$3" in FLAGS) return 0 ;; esac
@@ -149,7 +149,7 @@ _veth-exporter_names() {
 
 "#;
 
-const NAMES_IN_FISH: &str = r#"complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find list" -f -a "(command veth-exporter names 2>/dev/null)"
+const NAMES_IN_FISH: &str = r#"complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find explain list" -f -a "(command veth-exporter names 2>/dev/null)"
 "#;
 
 /// In place of the generator's own, whose argparse(1) refuses flags with a dot: prints the command of the line, if there is one.
@@ -191,21 +191,25 @@ fn completions(shell: Shell) -> String {
         // The generator names a program with a dash in two ways, so that it would complete no command's flags.
         Shell::Bash => {
             made.replace("veth__subcmd__exporter", "veth__exporter")
-                + &NAMES_IN_BASH.replace("FLAGS", &flags_with_a_value(&["find", "list"]).join("|"))
+                + &NAMES_IN_BASH.replace("FLAGS", &flags_with_a_value(&["find", "explain", "list"]).join("|"))
         }
         Shell::Fish => {
             let (_, behind) = made.split_once("function __fish_veth_exporter_using_subcommand").unwrap();
-            let flags = flags_with_a_value(&["serve", "list", "find", "top"]).join(" ");
+            let flags = flags_with_a_value(&["serve", "list", "find", "explain", "top"]).join(" ");
             let command = COMMAND_IN_FISH.replace("FLAGS", &flags);
             format!("{command}function __fish_veth_exporter_using_subcommand{behind}{NAMES_IN_FISH}")
         }
         _ => {
             let lines = made.lines().map(|line| match line.strip_suffix(":' \\") {
-                Some(query) if query.contains(":query -- ") => format!("{query}:_veth-exporter_names' \\"),
+                Some(query)
+                    if [":query -- ", ":from -- ", ":to -- "].iter().any(|word| query.contains(word)) =>
+                {
+                    format!("{query}:_veth-exporter_names' \\")
+                }
                 _ => line.to_owned(),
             });
             let made: String = lines.map(|line| line + "\n").collect();
-            assert_eq!(made.matches(":_veth-exporter_names'").count(), 2, "{made}");
+            assert_eq!(made.matches(":_veth-exporter_names'").count(), 4, "{made}");
             made.replacen("if [ \"$funcstack[1]\"", &format!("{NAMES_IN_ZSH}if [ \"$funcstack[1]\""), 1)
         }
     }

@@ -1,0 +1,283 @@
+//! The reading of the facts for a question: by need, of the namespaces in question.
+
+use crate::kernel::{FactsReader, Wants};
+use crate::model::explain::ends::{self, LinkPosition, Meaning, NamedEnds};
+use crate::model::explain::facts::{EngineNetwork, HostFacts, HostFilter, NetnsFacts, Unread};
+use crate::model::explain::{self, ExplainQuestion, Explained, Explanation, Finding, LinkIndex};
+use crate::model::link::End;
+use crate::model::text::quoted;
+use crate::model::view::{ShownSide, View};
+use crate::model::workload::Runtime;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The most further namespaces on a bridge that are read, to find an address that is used twice.
+const NEIGHBOURS: usize = 256;
+
+/// The reason why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoEnd {
+    #[error("the first end is an address that nothing here has")]
+    Elsewhere,
+    #[error("an end has just been deleted")]
+    Gone,
+    #[error("{what} cannot be read: {reason}")]
+    Unread { what: String, reason: String },
+}
+
+/// The reader of the facts for questions.
+pub(crate) struct Explainer<'a> {
+    reader: &'a mut FactsReader,
+    view: &'a View,
+    pids: Vec<u32>,
+    labels: BTreeMap<Option<u32>, String>,
+    /// The names in /run/netns, by nsid.
+    names: BTreeMap<u32, String>,
+    processes: BTreeMap<u32, u32>,
+    known: BTreeMap<Option<u32>, (Arc<NetnsFacts>, Vec<Unread>)>,
+    networks: Vec<EngineNetwork>,
+    /// The host's packet filters, once they were read.
+    filter: Option<(Option<HostFilter>, Vec<Unread>)>,
+}
+
+impl<'a> Explainer<'a> {
+    /// Begins a reading for questions about this view. `pids` are the ids of all processes in ascending
+    /// order.
+    pub(crate) fn new(reader: &'a mut FactsReader, view: &'a View, pids: Vec<u32>) -> Explainer<'a> {
+        let reported = view.scene.networks.reported.networks.iter();
+        let networks = reported.filter_map(|(runtime, network)| {
+            let bridge = network.bridge?;
+            let name = network.name.clone();
+            Some(EngineNetwork { runtime: *runtime, name, bridge, internal: network.internal })
+        });
+        Explainer {
+            reader,
+            view,
+            pids,
+            labels: ends::labels(view),
+            names: names(view),
+            processes: BTreeMap::new(),
+            known: BTreeMap::new(),
+            networks: networks.collect(),
+            filter: None,
+        }
+    }
+
+    /// Explains the way between two ends, or from one to its gateway.
+    ///
+    /// # Errors
+    /// Fails if the end is gone, and if the first end is an address that is not here.
+    pub(crate) fn between(&mut self, from: &Meaning, to: Option<&Meaning>) -> Result<Explained, NoEnd> {
+        let Meaning::Ends(from) = from else { return Err(NoEnd::Elsewhere) };
+        let other = match to {
+            Some(Meaning::Ends(to)) => Some(to),
+            _ => None,
+        };
+        let mut facts = self.facts(from, other);
+        let questions = match to {
+            Some(Meaning::Elsewhere(address)) => alone(&facts, from, Some(*address)),
+            Some(Meaning::Ends(to)) => between(&facts, from, to),
+            _ => alone(&facts, from, None),
+        };
+        let Some(question) = questions.into_iter().min_by_key(|question| explain::distance(&facts, question))
+        else {
+            return Err(facts
+                .unread
+                .pop()
+                .map_or(NoEnd::Gone, |of| NoEnd::Unread { what: of.what, reason: of.reason }));
+        };
+        self.add_host_facts(&mut facts, &question);
+        Ok(Explained {
+            from: describe(&facts, question.from, question.from_address),
+            to: match (question.to, question.to_address) {
+                (Some(place), address) => describe(&facts, place, address),
+                (None, Some(address)) => address.to_string(),
+                (None, None) => String::new(),
+            },
+            explanation: explain::explain(&facts, &question),
+        })
+    }
+
+    /// Explains everything that is wrong on the host: its problems, and what each interface shows by itself
+    /// and on the way to its gateway.
+    pub(crate) fn everything(&mut self) -> Vec<Explained> {
+        let problems = self.view.condition.problems.iter().map(Finding::of_problem).collect();
+        let explanation = Explanation { findings: problems, ..Explanation::default() };
+        let mut documents = vec![Explained { from: String::new(), to: String::new(), explanation }];
+        let sides = self.view.scene.pairs.iter().flat_map(|pair| {
+            let shown = pair.ports().filter(|(_, _, interface)| !interface.hidden);
+            shown.map(|(_, _, interface)| (interface.end.netns.nsid(), interface.end.ifindex))
+        });
+        let places: BTreeSet<LinkPosition> = sides.filter(|(nsid, _)| nsid.is_some()).collect();
+        self.find_processes(places.iter().filter_map(|(nsid, _)| *nsid).collect());
+        let mut unread: BTreeSet<Unread> = BTreeSet::new();
+        for place in places {
+            let ends = NamedEnds { places: vec![place], address: None, port: None };
+            let mut facts = self.facts_of([None, place.0].into());
+            let Some(question) = alone(&facts, &ends, None).pop() else { continue };
+            self.add_host_facts(&mut facts, &question);
+            let mut explanation = explain::explain(&facts, &question);
+            explanation.findings.retain(Finding::is_beside_problems);
+            explanation.not_checked.clear();
+            unread.extend(std::mem::take(&mut explanation.unread));
+            if !explanation.findings.is_empty() {
+                let from = describe(&facts, question.from, question.from_address);
+                documents.push(Explained { from, to: String::new(), explanation });
+            }
+        }
+        documents.extend(Some(Explained {
+            explanation: Explanation { unread: unread.into_iter().collect(), ..Explanation::default() },
+            ..Explained::default()
+        }));
+        documents
+    }
+
+    /// Reads the namespaces in question, and those with interfaces on the same bridges.
+    fn facts(&mut self, from: &NamedEnds, to: Option<&NamedEnds>) -> HostFacts {
+        let ends = || from.places.iter().chain(to.iter().flat_map(|to| &to.places));
+        let mut wanted: BTreeSet<Option<u32>> = ends().map(|(nsid, _)| *nsid).chain([None]).collect();
+        let positions: BTreeSet<LinkPosition> = ends().copied().collect();
+        let position = |end: End| (end.netns.nsid(), end.ifindex);
+        let pairs = || self.view.scene.pairs.iter();
+        let bridges: BTreeSet<_> = pairs()
+            .filter(|pair| pair.sides.iter().any(|side| positions.contains(&position(side.end))))
+            .flat_map(|pair| &pair.sides)
+            .filter_map(|side| Some((side.end.netns, side.bridge()?)))
+            .collect();
+        for pair in pairs() {
+            let [one, other] = &pair.sides;
+            if positions.contains(&position(one.end)) || positions.contains(&position(other.end)) {
+                wanted.extend([one.end.netns.nsid(), other.end.netns.nsid()]);
+            }
+        }
+        let is_beside =
+            |side: &ShownSide| side.bridge().is_some_and(|of| bridges.contains(&(side.end.netns, of)));
+        let beside: Vec<Option<u32>> = pairs()
+            .filter(|pair| pair.sides.iter().any(is_beside))
+            .flat_map(|pair| pair.sides.each_ref().map(|side| side.end.netns.nsid()))
+            .filter(|nsid| !wanted.contains(nsid))
+            .take(NEIGHBOURS)
+            .collect();
+        self.find_processes(wanted.iter().copied().flatten().collect());
+        let listening = to.filter(|to| to.port.is_some()).and_then(|to| to.places.first());
+        if let Some((nsid, _)) = listening {
+            self.read(*nsid, Wants { listening: true });
+        }
+        let mut facts = self.facts_of(wanted);
+        for nsid in beside {
+            let netns = Arc::clone(&self.read(nsid, Wants::default()).0);
+            facts.namespaces.push(netns);
+        }
+        facts
+    }
+
+    /// Returns the facts of these namespaces, that of the host first.
+    fn facts_of(&mut self, wanted: BTreeSet<Option<u32>>) -> HostFacts {
+        let mut facts = HostFacts { networks: self.networks.clone(), ..HostFacts::default() };
+        for nsid in wanted {
+            let (netns, unread) = self.read(nsid, Wants::default());
+            facts.namespaces.push(Arc::clone(netns));
+            facts.unread.extend(unread.iter().cloned());
+        }
+        facts
+    }
+
+    /// Adds the host's packet filters and its routes for the addresses in question.
+    fn add_host_facts(&mut self, facts: &mut HostFacts, question: &ExplainQuestion) {
+        if explain::is_filtered(facts, question) {
+            let (filter, unread) = self.filter.get_or_insert_with(|| self.reader.filter());
+            facts.filter.clone_from(filter);
+            facts.unread.extend(unread.iter().cloned());
+        }
+        for address in explain::destinations(facts, question) {
+            match self.reader.lookup(address) {
+                Ok(lookup) => facts.lookups.push(lookup),
+                Err(failure) => facts.unread.push(Unread {
+                    what: format!("the host's route for {address}"),
+                    reason: failure.to_string(),
+                }),
+            }
+        }
+    }
+
+    fn find_processes(&mut self, wanted: BTreeSet<u32>) {
+        let missing: BTreeSet<u32> =
+            wanted.into_iter().filter(|nsid| !self.processes.contains_key(nsid)).collect();
+        self.processes.extend(self.reader.pids_by_nsid(&self.pids, &missing));
+    }
+
+    /// Returns the facts of a namespace, read once.
+    fn read(&mut self, nsid: Option<u32>, wants: Wants) -> &(Arc<NetnsFacts>, Vec<Unread>) {
+        let pid = nsid.and_then(|nsid| self.processes.get(&nsid)).copied();
+        let Explainer { reader, known, labels, names, .. } = self;
+        known.entry(nsid).or_insert_with(|| {
+            let (mut netns, unread) = reader.netns(nsid, pid, wants);
+            let label = labels.get(&nsid).cloned().unwrap_or_default();
+            netns.label = match (nsid, label.is_empty()) {
+                (Some(nsid), true) => format!("nsid {nsid}"),
+                _ => label,
+            };
+            netns.enter = match (nsid, nsid.and_then(|nsid| names.get(&nsid)), pid) {
+                (None, ..) | (Some(_), None, None) => String::new(),
+                (Some(_), Some(name), _) => format!("ip netns exec {} ", quoted(name.as_bytes())),
+                (Some(_), None, Some(pid)) => format!("nsenter -n -t {pid} "),
+            };
+            let of = if nsid.is_none() { "the host".to_owned() } else { netns.label.clone() };
+            let unread = unread.into_iter();
+            let unread = unread.map(|unread| Unread { what: format!("{} of {of}", unread.what), ..unread });
+            (Arc::new(netns), unread.collect())
+        })
+    }
+}
+
+/// Returns the questions from each of these links to its gateway, or to an address that is not here.
+fn alone(facts: &HostFacts, ends: &NamedEnds, address: Option<IpAddr>) -> Vec<ExplainQuestion> {
+    let questions = ends.places.iter().filter_map(|position| {
+        let from = place(facts, *position)?;
+        let to_address = address.or_else(|| explain::gateway(facts, from));
+        let to = to_address.and_then(|address| explain::place_of(facts, address));
+        Some(ExplainQuestion { from, from_address: ends.address, to, to_address, port: None })
+    });
+    questions.collect()
+}
+
+/// Returns the questions from each of these links to each of the others.
+fn between(facts: &HostFacts, from: &NamedEnds, to: &NamedEnds) -> Vec<ExplainQuestion> {
+    let both = from.places.iter().flat_map(|one| to.places.iter().map(move |other| (*one, *other)));
+    let questions = both.filter_map(|(one, other)| {
+        Some(ExplainQuestion {
+            from: place(facts, one)?,
+            from_address: from.address,
+            to: Some(place(facts, other)?),
+            to_address: to.address,
+            port: to.port,
+        })
+    });
+    questions.collect()
+}
+
+/// Returns the place of a link in the facts; of the port of a bridge without an address the interface behind
+/// it. `None` if the link is not there.
+fn place(facts: &HostFacts, (nsid, ifindex): LinkPosition) -> Option<LinkIndex> {
+    let netns = facts.namespaces.iter().position(|netns| netns.nsid == nsid)?;
+    let links = &facts.namespaces.get(netns)?.links;
+    let place =
+        links.iter().any(|link| link.link.ifindex == ifindex).then_some(LinkIndex { netns, ifindex })?;
+    Some(explain::interface_behind(facts, place).unwrap_or(place))
+}
+
+fn describe(facts: &HostFacts, place: LinkIndex, address: Option<IpAddr>) -> String {
+    let text = explain::describe(facts, place);
+    address.map_or(text.clone(), |address| format!("{text} ({address})"))
+}
+
+/// Returns the names in /run/netns of namespaces that have an end of a pair.
+fn names(view: &View) -> BTreeMap<u32, String> {
+    let named = ends::sides(view).filter_map(|side| {
+        let owner = &side.ownership.as_ref()?.owner;
+        let name = Some(owner.name.clone()).filter(|_| owner.runtime == Runtime::Named)?;
+        Some((side.end.netns.nsid()?, name))
+    });
+    named.collect()
+}

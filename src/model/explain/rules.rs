@@ -1,0 +1,81 @@
+//! The rules: each finds one thing that stops a packet, or may.
+
+mod addresses;
+mod links;
+mod one_namespace;
+mod routes;
+pub(super) mod routing;
+mod segment;
+mod sockets;
+
+use super::way::{Hop, Way};
+use super::{Finding, Grade};
+
+/// Every rule. A rule leaves out what follows from something that another one finds: the port of a bridge
+/// that is disabled because its link is down, a route that is missing because its device is down.
+const RULES: [fn(&Way<'_>) -> Vec<Finding>; 17] = [
+    links::down,
+    links::no_carrier,
+    links::arp_is_off,
+    links::xdp,
+    segment::closed_port,
+    segment::isolated,
+    segment::vlans,
+    segment::same_mac,
+    segment::same_address,
+    segment::neighbours,
+    addresses::missing,
+    routes::missing,
+    one_namespace::refusals,
+    routing::forwarding,
+    routing::reverse_path,
+    routing::filters,
+    sockets::listening,
+];
+
+/// Rules that find what stops only a part of the packets, or what an engine has decided.
+const FURTHER: [fn(&Way<'_>) -> Vec<Finding>; 3] = [links::mtu, routing::networks, segment::arp_ignore];
+
+/// Returns everything that the rules find.
+pub(super) fn all(way: &Way<'_>) -> Vec<Finding> {
+    RULES.iter().chain(&FURTHER).flat_map(|rule| rule(way)).collect()
+}
+
+/// Returns a finding about a hop.
+fn found(rule: &'static str, grade: Grade, hop: &Hop<'_>, text: String) -> Finding {
+    Finding {
+        rule,
+        grade,
+        text,
+        by_hand: String::new(),
+        remedy: Vec::new(),
+        hop: hop.position,
+        in_part: false,
+    }
+}
+
+/// Returns a finding that is a reason.
+fn reason(rule: &'static str, hop: &Hop<'_>, text: String) -> Finding {
+    found(rule, Grade::Reason, hop, text)
+}
+
+impl Finding {
+    fn seen_by(self, hop: &Hop<'_>, line: &str) -> Finding {
+        Finding { by_hand: hop.netns.command(line), ..self }
+    }
+
+    fn mended_by(mut self, hop: &Hop<'_>, line: &str) -> Finding {
+        self.remedy.push(hop.netns.command(line));
+        self
+    }
+}
+
+/// Returns the name of a setting of a device as sysctl takes it: with slashes, as a device's name may have
+/// dots.
+fn setting(hop: &Hop<'_>, name: &str) -> String {
+    let device = hop.word();
+    match device.contains('.') {
+        true => format!("net/ipv4/conf/{device}/{name}"),
+        false => format!("net.ipv4.conf.{device}.{name}"),
+    }
+}

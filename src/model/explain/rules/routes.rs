@@ -1,0 +1,236 @@
+//! Routes of the two ends.
+
+use super::reason;
+use crate::model::explain::facts::{IpRoute, LookupFailure};
+use crate::model::explain::way::{Hop, Meeting, Way, WaySide, is_of_link};
+use crate::model::explain::{Finding, Grade};
+use crate::model::subnets::{is_in, network};
+use std::net::IpAddr;
+
+/// Finds routes that are missing, that refuse, and that lead another way than to the other end. A device
+/// that is switched off takes its routes with it.
+pub(super) fn missing(way: &Way<'_>) -> Vec<Finding> {
+    if way.meeting == Meeting::OneNamespace || way.meeting == Meeting::Unknown {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for (sender, receiver, to) in way.directions() {
+        let end = &sender.end;
+        if !end.link.link.enabled || end.netns.routes.is_none() || sender.address.is_none() {
+            continue;
+        }
+        // Both have the same address: the packet does not leave the namespace.
+        if is_of_link(to) || sender.address.is_some_and(|own| own.address == to) {
+            continue;
+        }
+        if receiver.is_some_and(|of| of.address.is_some_and(|of| of.address.is_ipv4() != to.is_ipv4())) {
+            continue;
+        }
+        match end.netns.route(to) {
+            None if end.netns.nsid.is_some() => {
+                let finding = none(way, sender, receiver, to);
+                let translated = receiver.is_some_and(|receiver| way.is_masqueraded(receiver));
+                findings.push(match translated {
+                    true => Finding {
+                        grade: Grade::Possibility,
+                        text: format!(
+                            "{}: packets are lost unless the host translates their source",
+                            finding.text
+                        ),
+                        ..finding
+                    },
+                    false => finding,
+                });
+            }
+            None => {}
+            Some(route) if route.refuses => findings.push(refused(end, route, to)),
+            Some(route) => findings.extend(by_another_device(way, sender, receiver, to, route)),
+        }
+    }
+    findings.extend(lookups(way));
+    findings
+}
+
+/// Returns the finding that a namespace has no route.
+fn none(way: &Way<'_>, sender: &WaySide<'_>, receiver: Option<&WaySide<'_>>, to: IpAddr) -> Finding {
+    let end = &sender.end;
+    let device = end.word();
+    let family = if to.is_ipv4() { "" } else { "-6 " };
+    let is_back = way.from.address.is_some_and(|own| own.address == to);
+    let text = match (way.meeting, sender.address) {
+        (Meeting::OneSegment, Some(own)) if !is_in(to, own.address, own.prefix) => format!(
+            "{} has {}/{}, which {to} is not in, and no route leads to {to}",
+            end.describe(),
+            own.address,
+            own.prefix
+        ),
+        _ if is_back => format!("{} has no route back to {to}", end.netns.name()),
+        _ => format!("{} has no route to {to}", end.netns.name()),
+    };
+    let rule = match way.meeting {
+        Meeting::OneSegment => "wrong_subnet",
+        _ if is_back => "no_route_back",
+        _ => "no_route",
+    };
+    let finding = reason(rule, end, text).seen_by(end, &format!("ip {family}route get {to}"));
+    let line = match (way.meeting, next_hop(sender, to)) {
+        (Meeting::OneSegment, _) => format!("ip {family}route add {to} dev {device}"),
+        (_, Some(gateway)) => {
+            let subnet = receiver.and_then(|receiver| receiver.address);
+            let subnet = subnet.filter(|subnet| subnet.address == to);
+            let of = subnet.map_or_else(
+                || to.to_string(),
+                |subnet| format!("{}/{}", network(to, subnet.prefix), subnet.prefix),
+            );
+            format!("ip {family}route add {of} via {gateway} dev {device}")
+        }
+        (_, None) => return finding,
+    };
+    finding.mended_by(end, &line)
+}
+
+/// Returns the router's address on the segment of a side: that of the bridge, else of the port.
+fn next_hop(side: &WaySide<'_>, to: IpAddr) -> Option<IpAddr> {
+    let own = side.address?;
+    let router = side.ingress()?;
+    let of = router.netns.addresses_of(router.link.link.ifindex);
+    let mut near = of.filter(|of| of.address.is_ipv4() == to.is_ipv4());
+    Some(near.find(|of| is_in(of.address, own.address, own.prefix))?.address)
+}
+
+fn refused(end: &Hop<'_>, route: &IpRoute, to: IpAddr) -> Finding {
+    let family = if to.is_ipv4() { "" } else { "-6 " };
+    let of = format!("{}/{}", route.destination, route.prefix);
+    let text = format!(
+        "{} refuses packets for {to}: its route for {of} is unreachable, prohibit or blackhole",
+        end.netns.name()
+    );
+    reason("route_refuses", end, text)
+        .seen_by(end, &format!("ip {family}route show {of}"))
+        .mended_by(end, &format!("ip {family}route del {of}"))
+}
+
+/// Finds a route by another device that does not lead to the other end. One that does is a second way.
+fn by_another_device(
+    way: &Way<'_>,
+    sender: &WaySide<'_>,
+    receiver: Option<&WaySide<'_>>,
+    to: IpAddr,
+    route: &IpRoute,
+) -> Option<Finding> {
+    let end = &sender.end;
+    let device = end.word();
+    if route.device == end.name() {
+        return gateway_on_link(way, sender, to, route);
+    }
+    let other = end.netns.device(&route.device)?;
+    // The host reaches its containers by a bridge or a port; that is where this side ends.
+    let is_own_way = sender.hops().any(|hop| std::ptr::eq(hop.link, other));
+    let hop = Hop { link: other, ..*end };
+    let side_of_other = crate::model::explain::way::peer(way.facts, hop);
+    let leads_on = match (side_of_other, receiver) {
+        _ if is_own_way => true,
+        (Some((netns, link)), receiver) => {
+            let meets = |of: &WaySide<'_>| {
+                of.hops().any(|hop| {
+                    std::ptr::eq(hop.link, link) || link.link.master == Some(hop.link.link.ifindex)
+                })
+            };
+            let by_router =
+                route.gateway.is_some_and(|gateway| netns.addresses.iter().any(|own| own.address == gateway));
+            receiver.is_some_and(meets) || by_router
+        }
+        // A card, a tunnel: what is behind it is not known.
+        (None, _) => true,
+    };
+    if leads_on {
+        return None;
+    }
+    let family = if to.is_ipv4() { "" } else { "-6 " };
+    let text =
+        format!("{} sends packets for {to} by {}, and not by {}", end.netns.name(), route.device, end.name());
+    let line = match (way.meeting, next_hop(sender, to)) {
+        (Meeting::OneSegment, _) | (_, None) => format!("ip {family}route replace {to} dev {device}"),
+        (_, Some(gateway)) => format!("ip {family}route replace {to} via {gateway} dev {device}"),
+    };
+    Some(
+        reason("other_device", end, text)
+            .seen_by(end, &format!("ip {family}route get {to}"))
+            .mended_by(end, &line),
+    )
+}
+
+/// Finds a gateway for a destination on the same segment that no link there has.
+fn gateway_on_link(way: &Way<'_>, sender: &WaySide<'_>, to: IpAddr, route: &IpRoute) -> Option<Finding> {
+    let gateway = route.gateway?;
+    let has_gateway =
+        way.facts.namespaces.iter().any(|netns| netns.addresses.iter().any(|own| own.address == gateway));
+    let is_seen = sender.end.netns.neighbours.iter().flatten();
+    let mut is_seen = is_seen.filter(|known| known.address == gateway && known.mac.is_some());
+    if way.meeting != Meeting::OneSegment || has_gateway || is_seen.next().is_some() {
+        return None;
+    }
+    let device = sender.end.word();
+    let text = format!(
+        "{} sends packets for {to} to the gateway {gateway}, which no link here has, though {to} is on the same segment",
+        sender.end.describe()
+    );
+    Some(
+        reason("wrong_gateway", &sender.end, text)
+            .seen_by(&sender.end, &format!("ip route get {to}"))
+            .mended_by(&sender.end, &format!("ip route replace {to} dev {device}")),
+    )
+}
+
+/// Finds what the host's own choice of a route says: policy rules and all tables included.
+fn lookups(way: &Way<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (sender, receiver, to) in way.directions() {
+        let routes = [Some(sender.end.netns), way.router()].into_iter().flatten();
+        let Some(host) = routes.into_iter().find(|netns| netns.nsid.is_none()) else { continue };
+        let Some(lookup) = way.facts.lookups.iter().find(|lookup| lookup.destination == to) else { continue };
+        let at = receiver.and_then(WaySide::ingress).unwrap_or(sender.end);
+        let hop = Hop { netns: host, ..at };
+        // The route that is missing belongs to a device that is switched off.
+        if receiver.is_some_and(|of| of.hops().any(|hop| !hop.link.link.enabled)) {
+            continue;
+        }
+        let family = if to.is_ipv4() { "" } else { "-6 " };
+        let see = format!("ip {family}route get {to}");
+        let failed = |rule, text| reason(rule, &hop, text).seen_by(&hop, &see);
+        let egress = receiver.and_then(WaySide::ingress).filter(|hop| hop.netns.nsid.is_none());
+        match lookup.answer {
+            Err(failure) => {
+                let why = match failure {
+                    LookupFailure::None => "has no route to",
+                    LookupFailure::Unreachable | LookupFailure::Blackhole | LookupFailure::Prohibited => {
+                        "refuses packets for"
+                    }
+                };
+                let finding = failed("no_route", format!("the host {why} {to}"));
+                findings.push(match egress {
+                    Some(egress) => finding
+                        .mended_by(&hop, &format!("ip {family}route replace {to} dev {}", egress.word())),
+                    None => finding,
+                });
+            }
+            Ok(route) => {
+                let Some(egress) = egress.filter(|egress| egress.link.link.ifindex != route.ifindex) else {
+                    continue;
+                };
+                if route.local || way.meeting == Meeting::OneNamespace {
+                    continue;
+                }
+                let other =
+                    host.link(route.ifindex).map_or_else(String::new, |link| link.link.name.to_string());
+                let text =
+                    format!("the host sends packets for {to} by {other}, and not by {}", egress.name());
+                findings.push(
+                    failed("other_device", text)
+                        .mended_by(&hop, &format!("ip {family}route replace {to} dev {}", egress.word())),
+                );
+            }
+        }
+    }
+    findings
+}

@@ -1,0 +1,200 @@
+//! The rules by facts that are made by hand; tests/kernel/explain.rs has the scenes in real namespaces.
+
+use super::facts::{BridgePort, IpRoute, Ipv4Settings, LinkFacts, NetnsFacts, PortState, StackFacts};
+use super::*;
+use crate::model::link::{IpAddress, Link, LinkKind, Mac, Name, PeerNetns};
+use std::sync::Arc;
+
+/// A link that is switched on and has a carrier.
+fn link(ifindex: u32, name: &str) -> LinkFacts {
+    let link = Link {
+        ifindex,
+        name: Name::from_bytes(name.as_bytes()).unwrap(),
+        mtu: 1500,
+        enabled: true,
+        up: true,
+        address: Some(Mac([2, 0, 0, 0, 0, ifindex as u8])),
+        ..Link::default()
+    };
+    LinkFacts { link, carrier: true, ..LinkFacts::default() }
+}
+
+fn veth(ifindex: u32, name: &str, peer: u32, peer_netns: PeerNetns) -> LinkFacts {
+    let mut end = link(ifindex, name);
+    (end.link.kind, end.link.iflink, end.link.peer_netns) = (LinkKind::Veth, Some(peer), peer_netns);
+    end
+}
+
+fn address(ifindex: u32, text: &str) -> IpAddress {
+    let (address, prefix) = text.split_once('/').unwrap();
+    IpAddress { ifindex, address: address.parse().unwrap(), prefix: prefix.parse().unwrap() }
+}
+
+fn route(destination: &str, device: &str) -> IpRoute {
+    let (address, prefix) = destination.split_once('/').unwrap();
+    IpRoute {
+        destination: address.parse().unwrap(),
+        prefix: prefix.parse().unwrap(),
+        gateway: None,
+        device: device.to_owned(),
+        metric: 0,
+        refuses: false,
+    }
+}
+
+/// A namespace with `eth0`, ifindex 2, whose port is the host's link with the index of `port`.
+fn container(nsid: u32, port: u32, own: &str) -> NetnsFacts {
+    let mut end = veth(2, "eth0", port, PeerNetns::Host);
+    end.link.address = Some(Mac([2, 0, 0, 0, 1, nsid as u8]));
+    NetnsFacts {
+        nsid: Some(nsid),
+        label: format!("docker/c{nsid}"),
+        enter: format!("nsenter -n -t {} ", 1000 + nsid),
+        links: vec![end],
+        addresses: vec![address(2, own)],
+        routes: Some(vec![route("10.9.0.0/24", "eth0")]),
+        neighbours: Some(Vec::new()),
+        stack: Some(StackFacts::default()),
+        ..NetnsFacts::default()
+    }
+}
+
+/// Two containers on br0.
+fn bridged() -> HostFacts {
+    let mut bridge = link(10, "br0");
+    bridge.link.kind = LinkKind::Bridge;
+    let port = |ifindex: u32, nsid: u32| {
+        let mut port = veth(ifindex, &format!("p{nsid}"), 2, PeerNetns::Nsid(nsid));
+        port.link.master = Some(10);
+        port.port = Some(BridgePort::default());
+        port
+    };
+    let host = NetnsFacts {
+        links: vec![bridge, port(11, 1), port(12, 2)],
+        routes: Some(Vec::new()),
+        all: Some(Ipv4Settings::default()),
+        ..NetnsFacts::default()
+    };
+    let namespaces = [host, container(1, 11, "10.9.0.2/24"), container(2, 12, "10.9.0.3/24")];
+    HostFacts { namespaces: namespaces.map(Arc::new).into(), ..HostFacts::default() }
+}
+
+const BETWEEN: ExplainQuestion = ExplainQuestion {
+    from: LinkIndex { netns: 1, ifindex: 2 },
+    from_address: None,
+    to: Some(LinkIndex { netns: 2, ifindex: 2 }),
+    to_address: None,
+    port: None,
+};
+
+fn change(facts: &mut HostFacts, netns: usize, change: impl FnOnce(&mut NetnsFacts)) {
+    change(Arc::get_mut(&mut facts.namespaces[netns]).unwrap());
+}
+
+fn rules(facts: &HostFacts, question: &ExplainQuestion) -> Vec<&'static str> {
+    explain(facts, question).findings.iter().map(|finding| finding.rule).collect()
+}
+
+#[test]
+fn two_ends_on_one_bridge_have_nothing_wrong_and_a_way_of_five_links() {
+    let facts = bridged();
+    let explanation = explain(&facts, &BETWEEN);
+    assert_eq!(explanation.findings, []);
+    let way =
+        ["eth0 of docker/c1", "p1 of the host", "br0 of the host", "p2 of the host", "eth0 of docker/c2"];
+    assert_eq!(explanation.way, way);
+    assert_eq!(explanation.addresses, Some(["10.9.0.2".parse().unwrap(), "10.9.0.3".parse().unwrap()]));
+    let unknown = |nsid| format!("net.ipv4.conf.all, policy rules and packet filters of docker/c{nsid}");
+    assert_eq!(explanation.not_checked, [unknown(1), unknown(2)]);
+}
+
+#[test]
+fn a_link_that_is_off_is_the_one_reason_and_what_follows_from_it_is_none() {
+    let mut facts = bridged();
+    // The kernel takes the carrier of the peer and disables the port.
+    change(&mut facts, 2, |netns| {
+        netns.links[0].link.enabled = false;
+        netns.links[0].carrier = false;
+        netns.routes = Some(Vec::new());
+    });
+    change(&mut facts, 0, |netns| {
+        netns.links[2].carrier = false;
+        netns.links[2].port = Some(BridgePort { state: PortState::Disabled, ..BridgePort::default() });
+    });
+    let explanation = explain(&facts, &BETWEEN);
+    let [finding] = explanation.findings.as_slice() else { panic!("{explanation:#?}") };
+    assert_eq!((finding.rule, finding.grade), ("link_down", Grade::Reason));
+    assert_eq!(finding.text, "eth0 of docker/c2 is switched off");
+    assert_eq!(finding.by_hand, "nsenter -n -t 1002 ip link show dev eth0");
+    assert_eq!(finding.remedy, ["nsenter -n -t 1002 ip link set dev eth0 up"]);
+}
+
+#[test]
+fn causes_come_in_the_order_of_the_way_and_what_stops_only_long_packets_after_them() {
+    let mut facts = bridged();
+    change(&mut facts, 0, |netns| {
+        netns.links[1].link.mtu = 1400;
+        netns.links[2].link.enabled = false;
+    });
+    change(&mut facts, 1, |netns| netns.links[0].no_arp = true);
+    assert_eq!(rules(&facts, &BETWEEN), ["arp_off", "link_down", "mtu_mismatch"]);
+}
+
+#[test]
+fn what_depends_on_a_setting_of_all_in_another_namespace_is_a_possibility() {
+    let mut facts = bridged();
+    change(&mut facts, 1, |netns| {
+        let mut other = veth(3, "eth1", 2, PeerNetns::Same);
+        other.link.address = None;
+        netns.links[0] = veth(2, "eth0", 3, PeerNetns::Same);
+        netns.links.push(other);
+        netns.addresses.push(address(3, "10.9.0.7/24"));
+    });
+    let question = ExplainQuestion { to: Some(LinkIndex { netns: 1, ifindex: 3 }), ..BETWEEN };
+    let explanation = explain(&facts, &question);
+    let [finding] = explanation.findings.as_slice() else { panic!("{explanation:#?}") };
+    assert_eq!((finding.rule, finding.grade), ("accept_local", Grade::Possibility));
+    assert!(finding.text.contains("unless net.ipv4.conf.all.accept_local is 1"), "{finding:?}");
+    assert!(!explanation.has_finding());
+    // A strict value of the device counts whatever the one of all is.
+    change(&mut facts, 1, |netns| netns.links[1].ipv4.rp_filter = 1);
+    assert!(explain(&facts, &question).has_finding());
+}
+
+#[test]
+fn names_that_a_shell_would_obey_are_quoted_in_commands() {
+    let mut facts = bridged();
+    change(&mut facts, 2, |netns| {
+        netns.links[0].link.name = Name::from_bytes(b"$(reboot);").unwrap();
+        netns.links[0].link.enabled = false;
+    });
+    let explanation = explain(&facts, &BETWEEN);
+    assert_eq!(explanation.findings[0].remedy, ["nsenter -n -t 1002 ip link set dev $'$(reboot);' up"]);
+}
+
+#[test]
+fn an_end_that_is_gone_has_an_empty_explanation() {
+    let facts = bridged();
+    let gone = ExplainQuestion { from: LinkIndex { netns: 1, ifindex: 99 }, ..BETWEEN };
+    assert_eq!(explain(&facts, &gone), Explanation::default());
+    let gone = ExplainQuestion { to: Some(LinkIndex { netns: 7, ifindex: 2 }), ..BETWEEN };
+    assert_eq!(rules(&facts, &gone), Vec::<&str>::new());
+}
+
+#[test]
+fn a_gateway_is_the_next_hop_of_the_widest_route_by_the_same_device() {
+    let mut facts = bridged();
+    let place = LinkIndex { netns: 1, ifindex: 2 };
+    assert_eq!(gateway(&facts, place), None);
+    change(&mut facts, 1, |netns| {
+        let via = |destination, gateway: &str, device| IpRoute {
+            gateway: Some(gateway.parse().unwrap()),
+            ..route(destination, device)
+        };
+        let routes = netns.routes.as_mut().unwrap();
+        routes.push(via("10.1.0.0/16", "10.9.0.7", "eth0"));
+        routes.push(via("0.0.0.0/0", "10.8.0.1", "eth1"));
+        routes.push(via("0.0.0.0/0", "10.9.0.1", "eth0"));
+    });
+    assert_eq!(gateway(&facts, place), Some("10.9.0.1".parse().unwrap()));
+}
