@@ -4,6 +4,7 @@ mod about;
 pub mod accept;
 mod addresses;
 mod api;
+mod explain;
 mod metrics;
 mod page;
 mod readers;
@@ -16,6 +17,7 @@ use crate::server::connections::{Connection, Connections};
 use crate::server::{self, Encoding, Listener};
 use crate::web_config::Gate;
 use addresses::{Addresses, ReadAddresses};
+use explain::{Explanations, ReadExplanations};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, ALLOW, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
@@ -39,15 +41,29 @@ pub struct Site {
     metrics: Metrics,
     streams: Streams,
     addresses: Addresses,
+    explanations: Explanations,
     page: Page,
     routes: Routes,
     gate: Arc<Gate>,
     connections: Connections,
 }
 
+/// The readers of what no event of the kernel reports: each is called when a client asks.
+pub struct LiveReaders {
+    pub(crate) addresses: ReadAddresses,
+    pub(crate) explanations: ReadExplanations,
+}
+
+impl Default for LiveReaders {
+    /// Returns readers that find nothing.
+    fn default() -> LiveReaders {
+        LiveReaders { addresses: Box::new(|_| Ok(Vec::new())), explanations: Box::new(|_, _| Ok(Vec::new())) }
+    }
+}
+
 impl Site {
     /// Returns a site that shows what this collector knows to requests that pass the gate, and by these
-    /// labels how the process is confined. `addresses` reads IP addresses when a client asks for them.
+    /// labels how the process is confined.
     ///
     /// # Errors
     /// If the exporter's own metrics cannot be registered.
@@ -57,7 +73,7 @@ impl Site {
         options: MetricsOptions,
         gate: Arc<Gate>,
         about: About,
-        addresses: ReadAddresses,
+        readers: LiveReaders,
         sandbox: &[(&'static str, &str)],
     ) -> Result<Site, prometheus::Error> {
         let connections = Connections::default();
@@ -65,8 +81,9 @@ impl Site {
         let metrics =
             Metrics::new(collector.clone(), Arc::clone(&about), options, connections.clone(), sandbox)?;
         let streams = Streams::new(collector.clone(), about);
-        let (addresses, page) = (Addresses::new(addresses), Page::new(&routes));
-        Ok(Site { metrics, streams, addresses, page, collector, routes, gate, connections })
+        let (addresses, page) = (Addresses::new(readers.addresses), Page::new(&routes));
+        let explanations = Explanations::new(readers.explanations);
+        Ok(Site { metrics, streams, addresses, explanations, page, collector, routes, gate, connections })
     }
 
     async fn respond<B>(&self, request: &Request<B>, connection: &Arc<Connection>) -> Response<Body> {
@@ -97,6 +114,7 @@ impl Site {
             Route::Cadvisor => self.metrics.answer_as_cadvisor(Encoding::negotiate(request.headers())).await,
             Route::Pairs => api::answer(&self.metrics, request).await,
             Route::Addresses => self.addresses.answer(&self.collector, request).await,
+            Route::Explain => self.explanations.answer(&self.collector, request).await,
             Route::Events => api::answer_events(&self.collector, request).await,
             Route::Stream => self.streams.answer(request, connection).await,
             Route::Redirect => self.redirect(),

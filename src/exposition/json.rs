@@ -3,6 +3,7 @@
 
 pub(crate) mod container;
 pub(crate) mod event;
+mod explanation;
 pub(crate) mod host;
 pub(crate) mod problem;
 mod query;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::time::Duration;
 use writer::write_row;
 
+pub(crate) use explanation::{AskedEnd, ExplainQuery, ExplanationsDocument};
 pub(crate) use query::Query;
 
 /// A row is written when there is room for this many bytes; it rarely takes more.

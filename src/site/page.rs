@@ -26,7 +26,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const INDEX: &str = include_str!("page/index.html");
 
 /// The page's other files: the name below `/page/`, the content type and the content.
-const FILES: [(&str, &str, &str); 36] = [
+const FILES: [(&str, &str, &str); 37] = [
     ("style.css", CSS, include_str!("page/style.css")),
     ("detail.css", CSS, include_str!("page/detail.css")),
     ("icon.svg", SVG, include_str!("page/icon.svg")),
@@ -40,6 +40,7 @@ const FILES: [(&str, &str, &str); 36] = [
     ("guard.js", SCRIPT, include_str!("page/guard.js")),
     ("element.js", SCRIPT, include_str!("page/element.js")),
     ("events.js", SCRIPT, include_str!("page/events.js")),
+    ("explain.js", SCRIPT, include_str!("page/explain.js")),
     ("facts.js", SCRIPT, include_str!("page/facts.js")),
     ("format.js", SCRIPT, include_str!("page/format.js")),
     ("grouping.js", SCRIPT, include_str!("page/grouping.js")),

@@ -35,6 +35,7 @@ pub(crate) enum Route {
     Cadvisor,
     Pairs,
     Addresses,
+    Explain,
     Events,
     Stream,
     /// A file of the page, by its index from [`page::file`].
@@ -86,6 +87,7 @@ impl Routes {
             "/metrics/cadvisor" => Some(Route::Cadvisor),
             "/api/v1/pairs" => Some(Route::Pairs),
             "/api/v1/addresses" => Some(Route::Addresses),
+            "/api/v1/explain" => Some(Route::Explain),
             "/api/v1/events" => Some(Route::Events),
             "/api/v1/stream" => Some(Route::Stream),
             _ => inner.strip_prefix("/page/").and_then(page::file).map(Route::PageFile),

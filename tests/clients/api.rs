@@ -355,3 +355,129 @@ fn the_addresses_in_a_namespace_are_those_of_ip_and_of_others_none_is_told() {
         assert_eq!(exporter.get(&format!("/api/v1/addresses?{query}")).status, status, "{query}");
     }
 }
+
+/// A bridge with two namespaces, 10.9.0.2 and 10.9.0.3, of which the second has its interface switched off.
+struct Bridge {
+    host: Netns,
+    spaces: [Netns; 2],
+    folder: NetnsFolder,
+    processes: Vec<std::process::Child>,
+    exporter: Exporter,
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            // The process may have ended with its namespace.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Bridge {
+    fn new() -> Bridge {
+        let (host, folder) = (Netns::quiet("host"), NetnsFolder::new());
+        let spaces = [Netns::quiet("one"), Netns::quiet("two")];
+        host.ip(["link", "add", "br0", "type", "bridge"]);
+        host.ip(["link", "set", "br0", "up"]);
+        for (number, (name, space)) in (2..).zip(["one", "two"].into_iter().zip(&spaces)) {
+            let port = format!("p{number}");
+            folder.name(name, space);
+            host.veth(&port, space, "eth0");
+            host.ip(["link", "set", &port, "master", "br0"]);
+            space.ip(["address", "add", &format!("10.9.0.{number}/24"), "dev", "eth0"]);
+        }
+        spaces[1].ip(["link", "set", "eth0", "down"]);
+        let processes = spaces.iter().map(|space| space.command("sleep").arg("300").spawn().unwrap());
+        let processes = processes.collect();
+        let exporter = Exporter::start(&host, &folder.arguments());
+        wait_for(Duration::from_secs(10), "both pairs are there, and the link is down", || {
+            let text = exporter.get(API).text().to_string();
+            let is_known = ["named\",\"container\":\"one", "named\",\"container\":\"two", "\"up\":false"];
+            if is_known.iter().all(|part| text.contains(part)) { Ok(()) } else { Err(text) }
+        });
+        Bridge { host, spaces, folder, processes, exporter }
+    }
+
+    fn served(&self, query: &str) -> Value {
+        let response = self.exporter.get(&format!("/api/v1/explain{query}"));
+        assert_eq!(response.status, 200, "{query}: {}", response.text());
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        serde_json::from_slice(&response.body).unwrap()
+    }
+
+    fn printed(&self, words: &[&str]) -> Value {
+        let words = [&["explain", "--format", "json"], words, &self.folder.arguments()[..]].concat();
+        let output = Exporter::command(&self.host, &words).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", describe(&output)))
+    }
+
+    /// The link `eth0` of this namespace as a parameter's value.
+    fn link(&self, number: usize) -> String {
+        let pairs: Value = serde_json::from_slice(&self.exporter.get(API).body).unwrap();
+        let name = ["one", "two"][number];
+        let ends =
+            pairs["pairs"].as_array().unwrap().iter().flat_map(|pair| pair["ends"].as_array().unwrap());
+        let end =
+            ends.filter(|end| end["role"] == "interface").find(|end| end["workload"]["container"] == name);
+        let end = end.unwrap();
+        format!("@{}/{}", end["nsid"], end["ifindex"])
+    }
+}
+
+#[test]
+fn an_explanation_is_the_document_of_the_command_for_names_addresses_and_links() {
+    let scene = Bridge::new();
+    let by_name = scene.served("?from=one&to=two");
+    let first = &by_name["explanations"][0]["findings"][0];
+    assert_eq!((&first["grade"], &first["rule"]), (&"reason".into(), &"link_down".into()), "{by_name:#}");
+    assert_eq!(by_name, scene.printed(&["one", "two"]));
+    assert_eq!(scene.served("?from=named%2Fone&to=10.9.0.3"), scene.printed(&["named/one", "10.9.0.3"]));
+    assert_eq!(scene.served("?from=two"), scene.printed(&["two"]));
+    assert_eq!(scene.served("?from=br0&to=p3"), scene.printed(&["br0", "p3"]));
+    assert_eq!(scene.served("?from=one&to=10.77.0.1"), scene.printed(&["one", "10.77.0.1"]));
+    let [one, two] = [0, 1].map(|number| scene.link(number));
+    assert_eq!(scene.served(&format!("?from={one}&to={two}")), by_name);
+    assert_eq!(by_name["explanations"][0]["unread"], Value::Array(Vec::new()), "the sandbox hinders nothing");
+    wait_for(Duration::from_secs(30), "the link is among everything", || {
+        let everything = scene.served("");
+        if everything.to_string().contains("link_down") { Ok(()) } else { Err(everything) }
+    });
+    scene.spaces[1].ip(["link", "set", "eth0", "up"]);
+    wait_for(Duration::from_secs(10), "the link is up", || {
+        let document = scene.served("?from=one&to=two");
+        if document["explanations"][0]["findings"] == Value::Array(Vec::new()) {
+            Ok(())
+        } else {
+            Err(document)
+        }
+    });
+}
+
+#[test]
+fn an_explanation_of_ends_that_are_not_there_is_refused_with_the_reason() {
+    let scene = Bridge::new();
+    for (query, status, wrong) in [
+        ("from=nothing", 404, "called nothing"),
+        ("from=on", 404, "there is one"),
+        ("from=eth0", 404, "eth0 means several things: named/one, named/two"),
+        ("from=one&to=nothing", 404, "called nothing"),
+        ("from=10.77.0.1", 404, "an address that nothing here has"),
+        ("from=@4000/2", 404, "@4000/2"),
+        ("from=@4", 404, "called @4"),
+        ("from=@4/x", 400, "@NSID/IFINDEX"),
+        ("from=", 400, "from="),
+        ("to=one", 400, "without from"),
+        ("from=one&from=two", 400, "more than once"),
+        ("form=one", 400, "form"),
+    ] {
+        let response = scene.exporter.get(&format!("/api/v1/explain?{query}"));
+        assert_eq!(response.status, status, "{query}: {}", response.text());
+        let document: Value = serde_json::from_slice(&response.body).unwrap();
+        let error = document["error"].as_str().unwrap();
+        assert!(error.contains(wrong), "{query}: {error}");
+    }
+    assert_eq!(scene.exporter.request("POST", "/api/v1/explain", &[]).status, 405);
+}

@@ -215,7 +215,11 @@ impl PartialOrd for Rank {
     }
 }
 
-fn set<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), String> {
+/// Sets a parameter.
+///
+/// # Errors
+/// Fails if it is set already, with a message for the client.
+pub(super) fn set<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), String> {
     match place.replace(value) {
         None => Ok(()),
         Some(_) => Err(format!("{name} is given more than once")),
@@ -245,7 +249,10 @@ fn sort(value: &str) -> Result<Sort, String> {
 }
 
 /// Decodes a text as forms encode it: `%41` is an A and `+` a space.
-fn decoded(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// Fails with a message for the client.
+pub(super) fn decoded(text: &str) -> Result<String, String> {
     let broken = text.split('%').skip(1).any(|behind| {
         let digits = behind.as_bytes().get(..2);
         !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))

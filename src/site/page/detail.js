@@ -5,6 +5,7 @@ import { symbol, word } from "./badge.js";
 import { Chart } from "./chart.js";
 import { byHand } from "./commands.js";
 import { copyButton, element, say } from "./element.js";
+import { Explain } from "./explain.js";
 import { end, members, section, workload } from "./facts.js";
 import { clock, each, packets, rate, span } from "./format.js";
 import { prometheus } from "./queries.js";
@@ -17,6 +18,7 @@ export class Detail {
   constructor(place, closed) {
     this.place = place;
     this.closed = closed;
+    this.explain = new Explain();
     this.totals = new Totals((answer) => this.showTotals(answer));
   }
 
@@ -98,6 +100,8 @@ export class Detail {
       ...section("Its end", end(row.end)),
       this.addresses,
       ...section(other, [...(row.peer.workload ? workload(row.peer.workload, model) : []), ...end(row.peer)]),
+      element("h3", {}, "Can its packets pass?"),
+      this.explain.node,
       ...byHand(row),
       ...prometheus(row),
     );
@@ -123,6 +127,7 @@ export class Detail {
   numbers() {
     const { row, model } = this;
     const { rates, peaks, drops, dropped } = row.pair;
+    this.explain.show(row, model);
     this.set("now", row.numbers(rates).map(rate));
     this.set("packets", row.numbers(rates, 2).map(packets));
     this.set("peak", row.numbers(peaks).map(rate));

@@ -31,12 +31,17 @@ function queries(row) {
   return all;
 }
 
-// Returns a list of texts to copy, each with what it is for.
+// Returns texts to copy, each with what it is for.
+export function copyLines(all) {
+  return all.map(([what, text]) => element("div", { class: "query" }, element("p", {}, what, copyButton(what, text)), element("code", {}, text)));
+}
+
+// Returns a part with a heading that has texts to copy, if there is any.
 export function copyable(heading, all, note = null) {
   if (!all.length) return [];
   return [
     element("h3", {}, heading),
-    ...all.map(([what, text]) => element("div", { class: "query" }, element("p", {}, what, copyButton(what, text)), element("code", {}, text))),
+    ...copyLines(all),
     note === null ? null : element("p", { class: "muted note" }, note),
   ].filter(Boolean);
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod contract;
 mod details;
+mod explain;
 mod groups;
 mod keys;
 mod links;
