@@ -318,7 +318,10 @@ mod tests {
         for flag in commands.flat_map(|command| command.get_arguments()) {
             let (Some(long), Some(env)) = (flag.get_long(), flag.get_env()) else {
                 assert!(
-                    matches!(flag.get_id().as_str(), "help" | "version" | "query" | "file" | "shell"),
+                    matches!(
+                        flag.get_id().as_str(),
+                        "help" | "version" | "query" | "from" | "to" | "file" | "shell"
+                    ),
                     "{flag}"
                 );
                 continue;
@@ -353,6 +356,7 @@ mod tests {
             ("--web.telemetry-path", "metrics"),
             ("--web.telemetry-path", "/-/ready"),
             ("--web.telemetry-path", "/api/v1/pairs"),
+            ("--web.telemetry-path", "/api/v1/explain"),
             ("--web.telemetry-path", "/api/v1/stream"),
             ("--web.telemetry-path", "/page/main.js"),
             ("--web.telemetry-path", "/metrics/cadvisor"),

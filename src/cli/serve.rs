@@ -139,8 +139,8 @@ pub(crate) struct LimitFlags {
 
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
-        "/" | "/-/healthy" | "/-/ready" | "/api/v1/addresses" | "/api/v1/events" | "/api/v1/pairs"
-        | "/api/v1/stream" | "/metrics/cadvisor" => {
+        "/" | "/-/healthy" | "/-/ready" | "/api/v1/addresses" | "/api/v1/events" | "/api/v1/explain"
+        | "/api/v1/pairs" | "/api/v1/stream" | "/metrics/cadvisor" => {
             Err("the exporter already serves this path; choose another".into())
         }
         _ if text.starts_with("/page/") => {
