@@ -2,15 +2,13 @@
 //!
 //! No event of the kernel reports an address inside a container, so the exporter does not keep addresses.
 
-use super::api::{json, refusal};
+use super::api::{json_once, refusal};
 use super::metrics::Refusal;
 use crate::collector::Handle;
 use crate::model::host::LookFailure;
 use crate::model::link::IpAddress;
 use crate::model::view::{Scene, ShownSide};
 use crate::server::body::Body;
-use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -93,15 +91,7 @@ fn document(addresses: Option<Vec<IpAddress>>) -> Response<Body> {
         prefix,
     };
     let rows = addresses.map(|addresses| addresses.into_iter().map(row).collect());
-    let document = AddressesDocument { addresses: rows };
-    let mut text = match serde_json::to_vec(&document) {
-        Ok(text) => text,
-        Err(error) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-    };
-    text.push(b'\n');
-    let mut response = json(Body::from(Bytes::from(text)));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    json_once(&AddressesDocument { addresses: rows })
 }
 
 #[cfg(test)]

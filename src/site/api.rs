@@ -11,6 +11,7 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY,
 };
 use hyper::{Request, Response, StatusCode};
+use serde::Serialize;
 
 /// Answers a request for the pairs.
 pub(crate) async fn answer<B>(metrics: &Metrics, request: &Request<B>) -> Response<Body> {
@@ -80,6 +81,18 @@ pub(crate) fn client_has(headers: &HeaderMap, tag: &str) -> bool {
 pub(super) fn json(body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Returns a document that is made for one request, and that no cache may keep.
+pub(super) fn json_once(document: &impl Serialize) -> Response<Body> {
+    let mut text = match serde_json::to_vec(document) {
+        Ok(text) => text,
+        Err(error) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    };
+    text.push(b'\n');
+    let mut response = json(Body::from(Bytes::from(text)));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -1,15 +1,14 @@
 //! `/api/v1/explain`: what stops a packet between two ends, or everything that is wrong, read when a client
 //! asks.
 
-use super::api::{json, refusal};
+use super::api::{json_once, refusal};
 use super::metrics::Refusal;
 use crate::collector::Handle;
 use crate::exposition::json::{ExplainQuery, ExplanationsDocument};
 use crate::model::explain::Explained;
 use crate::model::view::View;
 use crate::server::body::Body;
-use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
+use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
@@ -69,7 +68,7 @@ impl Explanations {
             snapshot.view.as_ref().map(|view| reader(view, &query))
         };
         match tokio::task::spawn_blocking(read).await {
-            Ok(Some(Ok(explained))) => document(&explained),
+            Ok(Some(Ok(explained))) => json_once(&ExplanationsDocument::of(&explained)),
             Ok(Some(Err(sentence))) => refusal(StatusCode::NOT_FOUND, &sentence),
             Ok(None) | Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE, &Refusal::Stopped.to_string()),
         }
@@ -80,17 +79,6 @@ fn busy() -> Response<Body> {
     let reason = "as many explanations as are made at a time are under way, try again later";
     let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, reason);
     response.headers_mut().insert(RETRY_AFTER, RETRY);
-    response
-}
-
-fn document(explained: &[Explained]) -> Response<Body> {
-    let mut text = match serde_json::to_vec(&ExplanationsDocument::of(explained)) {
-        Ok(text) => text,
-        Err(error) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-    };
-    text.push(b'\n');
-    let mut response = json(Body::from(Bytes::from(text)));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

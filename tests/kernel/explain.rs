@@ -1,4 +1,4 @@
-//! Why two ends cannot talk: in each scene a ping or a connection fails, `explain` names the reason first, and after its remedy was run as it
+//! Tests of `explain`: in each scene a ping or a connection fails, `explain` names the reason first, and after its remedy was run as it
 //! is printed, the ping works and `explain` finds nothing.
 
 use std::net::{IpAddr, TcpListener, TcpStream};
@@ -492,7 +492,7 @@ fn a_namespace_without_a_process_has_what_is_not_checked_and_no_finding() {
     let explained = ground.explain(&[&a, &b]);
     assert_eq!((explained.code, explained.findings()), (0, Vec::new()), "{explained:#?}");
     let unknown = explained.document["explanations"][0]["not_checked"].to_string();
-    let text = format!("routes, neighbours and counters of named/{b}: no process is in it");
+    let text = format!("routes, neighbours and counters of named/{b}: no process of it is known");
     assert!(unknown.contains(&text), "{unknown}");
     // Its links and addresses are known all the same.
     ground.b().ip(["link", "set", "eth0", "down"]);

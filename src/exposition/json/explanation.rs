@@ -81,7 +81,7 @@ pub(crate) struct ExplanationsDocument<'a> {
     explanations: Vec<ExplanationRow<'a>>,
 }
 
-/// What was found on the way between two ends.
+/// The findings on the way between two ends, and what could not be read.
 #[derive(Debug, Serialize)]
 struct ExplanationRow<'a> {
     /// Empty for the problems of the host.

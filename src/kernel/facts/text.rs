@@ -29,7 +29,7 @@ const NO_DEVICE: &[u8] = b"*";
 const LOOPBACK: &[u8] = b"lo";
 
 /// Reads /proc/PID/net/route: the routes of the table `main` (`fib_route_seq_show` in net/ipv4/fib_trie.c).
-/// Of a route with several next hops the text has the first.
+/// The text has the first of several next hops of a route.
 ///
 /// A route of the type `unreachable`, `prohibit`, `blackhole` or `throw` has no device; of these the first
 /// two alone have the flag RTF_REJECT. A next hop of IPv6 is not in the text, and is read as `::`.

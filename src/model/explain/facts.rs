@@ -51,7 +51,7 @@ pub struct NetnsFacts {
     /// The name in messages: `docker/web`, `named/blue`; empty for the host.
     pub label: String,
     /// The words before a command that is to run in the namespace, with a space at the end:
-    /// `ip netns exec blue `; empty for the host.
+    /// `ip netns exec blue `; empty for the host, and for a namespace that nothing leads into.
     pub enter: String,
     /// The links, in the order of the kernel.
     pub links: Vec<LinkFacts>,
@@ -76,7 +76,7 @@ pub struct NetnsFacts {
 /// The facts of a link besides those that are known of each.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinkFacts {
-    /// What is known of each link; the counters are 0.
+    /// The attributes that every reading of a link has; the counters are 0.
     pub link: Link,
     /// True if the flag IFF_LOWER_UP is set: the link has a carrier.
     pub carrier: bool,

@@ -61,11 +61,11 @@ fn reason(rule: &'static str, hop: &Hop<'_>, text: String) -> Finding {
 
 impl Finding {
     fn seen_by(self, hop: &Hop<'_>, line: &str) -> Finding {
-        Finding { by_hand: hop.netns.command(line), ..self }
+        Finding { by_hand: hop.netns.command(line).unwrap_or_default(), ..self }
     }
 
     fn mended_by(mut self, hop: &Hop<'_>, line: &str) -> Finding {
-        self.remedy.push(hop.netns.command(line));
+        self.remedy.extend(hop.netns.command(line));
         self
     }
 }

@@ -173,6 +173,27 @@ fn names_that_a_shell_would_obey_are_quoted_in_commands() {
 }
 
 #[test]
+fn a_namespace_that_nothing_leads_into_has_no_command_that_would_run_on_the_host() {
+    let mut facts = bridged();
+    change(&mut facts, 2, |netns| {
+        netns.enter = String::new();
+        netns.links[0].link.enabled = false;
+    });
+    let explanation = explain(&facts, &BETWEEN);
+    let [finding] = explanation.findings.as_slice() else { panic!("{explanation:#?}") };
+    assert_eq!((finding.rule, finding.by_hand.as_str()), ("link_down", ""));
+    assert_eq!(finding.remedy, [""; 0]);
+}
+
+#[test]
+fn ends_that_nothing_joins_have_a_way_that_is_not_checked() {
+    let mut facts = bridged();
+    change(&mut facts, 2, |netns| netns.links[0].link.peer_netns = PeerNetns::Elsewhere);
+    let explanation = explain(&facts, &BETWEEN);
+    assert!(explanation.not_checked.iter().any(|fact| fact.starts_with("how the two ends are joined")));
+}
+
+#[test]
 fn an_end_that_is_gone_has_an_empty_explanation() {
     let facts = bridged();
     let gone = ExplainQuestion { from: LinkIndex { netns: 1, ifindex: 99 }, ..BETWEEN };

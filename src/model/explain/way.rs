@@ -90,9 +90,10 @@ impl NetnsFacts {
         fitting.min_by_key(|route| (u8::MAX - route.prefix, route.metric))
     }
 
-    /// Returns a command line that is to run in this namespace.
-    pub(super) fn command(&self, line: &str) -> String {
-        format!("{}{line}", self.enter)
+    /// Returns a command line that is to run in this namespace; `None` if nothing leads into it. The line
+    /// alone would run on the host.
+    pub(super) fn command(&self, line: &str) -> Option<String> {
+        (self.nsid.is_none() || !self.enter.is_empty()).then(|| format!("{}{line}", self.enter))
     }
 }
 
@@ -284,8 +285,11 @@ impl<'a> Way<'a> {
             let name = netns.name();
             add(format!("net.ipv4.conf.all, policy rules and packet filters of {name}"));
             if netns.routes.is_none() {
-                add(format!("routes, neighbours and counters of {name}: no process is in it"));
+                add(format!("routes, neighbours and counters of {name}: no process of it is known"));
             }
+        }
+        if self.meeting == Meeting::Unknown {
+            add("how the two ends are joined: no link that was read leads from one to the other".to_owned());
         }
         if self.meeting == Meeting::Beyond {
             add("what happens beyond this host".to_owned());

@@ -1,4 +1,4 @@
-//! What a link itself shows: its flags, its carrier, its MTU.
+//! Rules about a link itself: its flags, its carrier, its MTU.
 
 use super::{found, reason};
 use crate::model::explain::way::{Hop, Meeting, Way};

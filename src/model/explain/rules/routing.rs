@@ -1,4 +1,4 @@
-//! What a namespace does that routes between two segments, and how an end judges where a packet comes from.
+//! Rules about a namespace that routes between two segments, and about the sources that an end accepts.
 
 use super::{found, reason, setting};
 use crate::model::explain::facts::{EngineNetwork, FilterPlace};

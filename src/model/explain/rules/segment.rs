@@ -1,4 +1,4 @@
-//! What happens on one segment: the ports of a bridge, MAC addresses, ARP.
+//! Rules about one segment: the ports of a bridge, MAC addresses, ARP.
 
 use super::{found, reason, setting};
 use crate::model::explain::facts::{Ipv4Settings, NetnsFacts, PortState};
