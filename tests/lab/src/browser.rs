@@ -181,10 +181,21 @@ impl Page {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
-    /// Clicks into the middle of the element that an expression gives.
+    /// Clicks into the middle of the element that an expression gives, when two frames have left it where it is: what was
+    /// done just before may still move it.
     pub fn click(&mut self, element: &str) {
         let place = self.value(&format!(
-            "(() => {{ const e = ({element}); e.scrollIntoView({{ block: 'center' }}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
+            "(async () => {{
+                const frame = () => new Promise(requestAnimationFrame);
+                const middle = () => {{ const e = ({element}); e.scrollIntoView({{ block: 'center' }}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }};
+                for (let before = null, tries = 0; ; tries += 1) {{
+                    const now = middle();
+                    if (before?.join() === now.join() || tries === 50) return now;
+                    before = now;
+                    await frame();
+                    await frame();
+                }}
+            }})()"
         ));
         for kind in ["mousePressed", "mouseReleased"] {
             let event =

@@ -1,6 +1,9 @@
 //! The connection to the exporter, which ends and comes back.
 
-use super::{FIRST, Host, NAMES, SOON, assert_content, shows, three, three_without_page, url};
+use super::{
+    FIRST, Host, NAMES, SOON, assert_content, assert_content_after_absence, shows, three, three_without_page,
+    url,
+};
 use lab::{Browser, Exporter, Page, within_netns};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -56,9 +59,7 @@ fn an_exporter_that_restarts_is_noticed() {
     page.wait_until(2 * SOON, "document.getElementById('live')?.dataset.state === 'live'");
     page.wait_until(SOON, "document.getElementById('notices').textContent.includes('restarted')");
     page.wait_until(SOON, &format!("({NAMES}).length === 3"));
-    // What the browser itself says of an exporter that is away is all there is.
-    page.complaints().retain(|complaint| !complaint.contains("net::ERR_"));
-    assert_content(&mut page);
+    assert_content_after_absence(&mut page);
 }
 
 #[test]
@@ -109,8 +110,7 @@ fn a_stream_that_is_cut_in_the_middle_is_taken_up_again() {
     host.add("late");
     page.wait_until(SOON, &shows("late"));
     assert_eq!(page.value("document.getElementById('notices').textContent.includes('restarted')"), false);
-    page.complaints().retain(|complaint| !complaint.contains("net::ERR_"));
-    assert_content(&mut page);
+    assert_content_after_absence(&mut page);
 }
 
 /// Changes the version that the page's document has, as if the page were another exporter's.

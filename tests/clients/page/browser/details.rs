@@ -1,6 +1,6 @@
 //! The details of a row.
 
-use super::{NAMES, SOON, TITLE, assert_content, three};
+use super::{NAMES, SOON, TITLE, assert_content, assert_content_after_absence, three};
 use lab::Exporter;
 
 #[test]
@@ -51,8 +51,7 @@ fn details_stay_the_same_workloads_when_the_exporter_restarts() {
     page.wait_until(SOON, &format!("{node} !== undefined"));
     page.click(node);
     page.wait_until(SOON, &format!("({NAMES}).join() === 'gamma'"));
-    page.complaints().retain(|complaint| !complaint.contains("net::ERR_"));
-    assert_content(&mut page);
+    assert_content_after_absence(&mut page);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The link to what the page shows.
 
-use super::{CHOSEN, NAMES, SOON, SORTED, TITLE, assert_content, open_at, search, three, three_without_page};
+use super::{
+    CHOSEN, NAMES, SOON, SORTED, TITLE, assert_content, assert_content_after_absence, open_at, search, three,
+    three_without_page,
+};
 use lab::Exporter;
 
 const NOTICES: &str = "(document.getElementById('notices')?.textContent ?? '')";
@@ -91,6 +94,5 @@ fn a_links_row_is_the_same_after_a_restart_of_the_exporter_and_of_the_workload()
     assert_eq!(page.text("document.querySelector('#detail .gone').textContent"), "");
     page.call("Page.reload", serde_json::json!({}));
     page.wait_until(2 * SOON, &format!("{TITLE} === 'beta'"));
-    page.complaints().retain(|complaint| !complaint.contains("net::ERR_"));
-    assert_content(&mut page);
+    assert_content_after_absence(&mut page);
 }
