@@ -19,6 +19,7 @@
 mod absence;
 mod asking;
 mod backlog;
+pub(crate) mod checking;
 mod engine;
 pub(crate) mod explaining;
 mod handle;

@@ -2,12 +2,13 @@
 
 use crate::kernel::{FactsReader, Wants};
 use crate::model::explain::ends::{self, LinkPosition, Meaning, NamedEnds};
-use crate::model::explain::facts::{EngineNetwork, HostFacts, HostFilter, NetnsFacts, Unread};
+use crate::model::explain::facts::{EngineNetwork, HostFacts, HostFilter, NetnsFacts, StackFacts, Unread};
 use crate::model::explain::{self, ExplainQuestion, Explained, Explanation, Finding, LinkIndex};
 use crate::model::link::End;
 use crate::model::text::quoted;
 use crate::model::view::{ShownSide, View};
 use crate::model::workload::Runtime;
+use crate::runtimes::process::Processes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,25 +27,46 @@ pub(crate) enum NoEnd {
     Unread { what: String, reason: String },
 }
 
+/// What one reading leaves for the next.
+#[derive(Debug, Default)]
+pub(super) struct EarlierReading {
+    /// One process of each namespace that has one.
+    processes: BTreeMap<u32, u32>,
+    /// The counters of each namespace that could be read.
+    stacks: BTreeMap<u32, StackFacts>,
+}
+
+impl EarlierReading {
+    /// Keeps what is of these namespaces alone.
+    pub(super) fn retain(&mut self, nsids: &BTreeSet<u32>) {
+        self.processes.retain(|nsid, _| nsids.contains(nsid));
+        self.stacks.retain(|nsid, _| nsids.contains(nsid));
+    }
+}
+
 /// The reader of the facts for questions.
 pub(crate) struct Explainer<'a> {
     reader: &'a mut FactsReader,
     view: &'a View,
-    pids: Vec<u32>,
+    pids: &'a Processes,
     labels: BTreeMap<Option<u32>, String>,
     /// The names in /run/netns, by nsid.
     names: BTreeMap<u32, String>,
-    processes: BTreeMap<u32, u32>,
+    /// One process of each namespace that was looked for; `None` if there is none.
+    processes: BTreeMap<u32, Option<u32>>,
+    /// The reason why processes cannot be read.
+    no_processes: Option<Unread>,
     known: BTreeMap<Option<u32>, (Arc<NetnsFacts>, Vec<Unread>)>,
     networks: Vec<EngineNetwork>,
+    /// The counters of the reading before.
+    stacks: BTreeMap<u32, StackFacts>,
     /// The host's packet filters, once they were read.
     filter: Option<(Option<HostFilter>, Vec<Unread>)>,
 }
 
 impl<'a> Explainer<'a> {
-    /// Begins a reading for questions about this view. `pids` are the ids of all processes in ascending
-    /// order.
-    pub(crate) fn new(reader: &'a mut FactsReader, view: &'a View, pids: Vec<u32>) -> Explainer<'a> {
+    /// Begins a reading for questions about this view.
+    pub(crate) fn new(reader: &'a mut FactsReader, view: &'a View, pids: &'a Processes) -> Explainer<'a> {
         let reported = view.scene.networks.reported.networks.iter();
         let networks = reported.filter_map(|(runtime, network)| {
             let bridge = network.bridge?;
@@ -58,10 +80,36 @@ impl<'a> Explainer<'a> {
             labels: ends::labels(view),
             names: names(view),
             processes: BTreeMap::new(),
+            no_processes: None,
             known: BTreeMap::new(),
             networks: networks.collect(),
+            stacks: BTreeMap::new(),
             filter: None,
         }
+    }
+
+    /// Goes on from the reading before, and reads of the host these links and their masters alone.
+    pub(super) fn with(mut self, earlier: EarlierReading, host_links: &BTreeSet<u32>) -> Explainer<'a> {
+        let known = earlier.processes.into_iter().map(|(nsid, pid)| (nsid, Some(pid)));
+        self.processes = known.collect();
+        self.stacks = earlier.stacks;
+        let (netns, unread) = self.reader.host_with(host_links);
+        self.known.insert(None, (Arc::new(netns), unread));
+        self
+    }
+
+    /// Returns what the next reading goes on from. A process that is no longer in its namespace is searched
+    /// again.
+    pub(super) fn into_earlier(self) -> EarlierReading {
+        let Explainer { mut processes, mut stacks, known, .. } = self;
+        for (nsid, (netns, _)) in known.iter().filter_map(|(nsid, read)| Some(((*nsid)?, read))) {
+            match netns.stack {
+                Some(stack) => _ = stacks.insert(nsid, stack),
+                None => _ = processes.remove(&nsid),
+            }
+        }
+        let processes = processes.into_iter().filter_map(|(nsid, pid)| Some((nsid, pid?)));
+        EarlierReading { processes: processes.collect(), stacks }
     }
 
     /// Explains the way between two ends, or from one to its gateway.
@@ -102,7 +150,9 @@ impl<'a> Explainer<'a> {
     /// Explains everything that is wrong on the host: its problems, and what each interface shows by itself
     /// and on the way to its gateway.
     pub(crate) fn everything(&mut self) -> Vec<Explained> {
-        let problems = self.view.condition.problems.iter().map(Finding::of_problem).collect();
+        // What the last checks have found is found anew.
+        let problems = self.view.condition.problems.iter().filter(|problem| !problem.kind.is_of_checks());
+        let problems = problems.map(Finding::of_problem).collect();
         let explanation = Explanation { findings: problems, ..Explanation::default() };
         let mut documents = vec![Explained { from: String::new(), to: String::new(), explanation }];
         let sides = self.view.scene.pairs.iter().flat_map(|pair| {
@@ -113,17 +163,10 @@ impl<'a> Explainer<'a> {
         self.find_processes(places.iter().filter_map(|(nsid, _)| *nsid).collect());
         let mut unread: BTreeSet<Unread> = BTreeSet::new();
         for place in places {
-            let ends = NamedEnds { places: vec![place], address: None, port: None };
-            let mut facts = self.facts_of([None, place.0].into());
-            let Some(question) = alone(&facts, &ends, None).pop() else { continue };
-            self.add_host_facts(&mut facts, &question);
-            let mut explanation = explain::explain(&facts, &question);
-            explanation.findings.retain(Finding::is_beside_problems);
-            explanation.not_checked.clear();
-            unread.extend(std::mem::take(&mut explanation.unread));
-            if !explanation.findings.is_empty() {
-                let from = describe(&facts, question.from, question.from_address);
-                documents.push(Explained { from, to: String::new(), explanation });
+            let Some(mut explained) = self.alone(place) else { continue };
+            unread.extend(std::mem::take(&mut explained.explanation.unread));
+            if !explained.explanation.findings.is_empty() {
+                documents.push(explained);
             }
         }
         documents.extend(Some(Explained {
@@ -131,6 +174,19 @@ impl<'a> Explainer<'a> {
             ..Explained::default()
         }));
         documents
+    }
+
+    /// Explains what an interface shows by itself and on the way to its gateway; `None` if it is gone.
+    pub(super) fn alone(&mut self, place: LinkPosition) -> Option<Explained> {
+        let ends = NamedEnds { places: vec![place], address: None, port: None };
+        let mut facts = self.facts_of([None, place.0].into());
+        let question = alone(&facts, &ends, None).pop()?;
+        self.add_host_facts(&mut facts, &question);
+        let mut explanation = explain::explain(&facts, &question);
+        explanation.findings.retain(Finding::needs_no_end);
+        explanation.not_checked.clear();
+        let from = describe(&facts, question.from, question.from_address);
+        Some(Explained { from, to: String::new(), explanation })
     }
 
     /// Reads the namespaces in question, and those with interfaces on the same bridges.
@@ -174,7 +230,9 @@ impl<'a> Explainer<'a> {
 
     /// Returns the facts of these namespaces, that of the host first.
     fn facts_of(&mut self, wanted: BTreeSet<Option<u32>>) -> HostFacts {
-        let mut facts = HostFacts { networks: self.networks.clone(), ..HostFacts::default() };
+        let unread = self.no_processes.clone().filter(|_| wanted.iter().any(Option::is_some));
+        let unread = unread.into_iter().collect();
+        let mut facts = HostFacts { networks: self.networks.clone(), unread, ..HostFacts::default() };
         for nsid in wanted {
             let (netns, unread) = self.read(nsid, Wants::default());
             facts.namespaces.push(Arc::clone(netns));
@@ -201,19 +259,32 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    fn find_processes(&mut self, wanted: BTreeSet<u32>) {
+    pub(super) fn find_processes(&mut self, wanted: BTreeSet<u32>) {
         let missing: BTreeSet<u32> =
             wanted.into_iter().filter(|nsid| !self.processes.contains_key(nsid)).collect();
-        self.processes.extend(self.reader.pids_by_nsid(&self.pids, &missing));
+        if missing.is_empty() || self.no_processes.is_some() {
+            return;
+        }
+        match self.pids.pids() {
+            Ok(pids) => {
+                let found = self.reader.pids_by_nsid(&pids, &missing);
+                self.processes.extend(missing.into_iter().map(|nsid| (nsid, found.get(&nsid).copied())));
+            }
+            Err(error) => {
+                let what = "the processes, and with them routes, neighbours and counters of other namespaces";
+                self.no_processes = Some(Unread { what: what.to_owned(), reason: error.to_string() });
+            }
+        }
     }
 
     /// Returns the facts of a namespace, read once.
     fn read(&mut self, nsid: Option<u32>, wants: Wants) -> &(Arc<NetnsFacts>, Vec<Unread>) {
-        let pid = nsid.and_then(|nsid| self.processes.get(&nsid)).copied();
-        let Explainer { reader, known, labels, names, .. } = self;
+        let pid = nsid.and_then(|nsid| self.processes.get(&nsid)).copied().flatten();
+        let Explainer { reader, known, labels, names, stacks, .. } = self;
         known.entry(nsid).or_insert_with(|| {
             let (mut netns, unread) = reader.netns(nsid, pid, wants);
             let label = labels.get(&nsid).cloned().unwrap_or_default();
+            netns.earlier = nsid.and_then(|nsid| stacks.get(&nsid)).copied();
             netns.label = match (nsid, label.is_empty()) {
                 (Some(nsid), true) => format!("nsid {nsid}"),
                 _ => label,

@@ -4,6 +4,7 @@ use super::Snapshot;
 use super::backlog::InboxSlot;
 use crate::model::host::Input;
 use crate::model::ledger::{HistorySteps, LabelSet};
+use crate::model::problems::checked::CheckedPair;
 use crate::model::workload::Runtime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,6 +90,12 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::ScrapeWithOthers(reply)).ok()?;
         answer.await.ok()
+    }
+
+    /// Reports what checks of namespaces have found. The next report follows a later tick.
+    pub(super) fn report_checked(&self, checked: Vec<CheckedPair>) {
+        // The send fails only if the threads have already ended.
+        let _ = self.inbox.send(Message::Input(Input::Checked(checked), InboxSlot::Known));
     }
 
     /// Returns true once the collector has a view to show.

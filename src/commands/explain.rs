@@ -18,7 +18,7 @@ use ends::Named;
 use std::path::Path;
 use std::process::ExitCode;
 
-pub(super) use served::Served;
+pub(super) use served::{Served, checker};
 
 /// The exit code if an end was not found, or a fact that can be read on most hosts could not be.
 const UNKNOWN: u8 = 3;
@@ -59,10 +59,10 @@ fn explain(settings: &ExplainSettings) -> anyhow::Result<Vec<Explained>> {
     let mut reader = FactsReader::new(resolver, &settings.host.procfs, Path::new(SYSCTL));
     let OneShot { view, sources, engines, runtime, lacks } = OneShot::read_host(&settings.host)?;
     warn_of(&lacks);
-    let pids = sources.processes.pids().unwrap_or_default();
+    let processes = sources.processes.clone();
     let mut host = FindSources::new(sources, engines, runtime);
     let mut named = Named { host: &mut host, view: &view, lacks: &lacks };
-    let mut reading = Explainer::new(&mut reader, &view, pids);
+    let mut reading = Explainer::new(&mut reader, &view, &processes);
     let Some(from) = &settings.from else { return Ok(reading.everything()) };
     let from = named.read(from)?;
     let to = settings.to.as_ref().map(|to| named.read(to)).transpose()?;

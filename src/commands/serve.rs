@@ -1,6 +1,6 @@
 //! `veth-exporter serve`: collects, and serves /metrics.
 
-use super::explain::Served;
+use super::explain::{Served, checker};
 use super::start::{PageUrl, report_found, report_sandbox};
 use super::{about_host, collecting, confine, notify};
 use crate::kernel::Reach;
@@ -26,6 +26,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let mut addresses = sources.resolver.open_another()?;
     // The sandbox permits no new socket for the packet filter.
     let mut explaining = Served::open(&sources, &host.procfs)?;
+    let checker = checker(&sources, &host.procfs)?;
     let engines = super::open_engines(&host)?;
     let listeners = listen(&web)?;
     let all_events = sources.events.reach == Reach::All;
@@ -71,6 +72,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
         tokio::spawn(notify::follow(handle.clone()));
         page.report(&listeners);
         report_sandbox(&sandbox, host.sandbox.privileges);
+        tokio::spawn(checker.follow(handle.clone()));
         tokio::spawn(report_found(handle.clone()));
         let stop = async {
             tokio::select! {

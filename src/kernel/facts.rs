@@ -14,6 +14,7 @@ use crate::model::explain::facts::{
     StackFacts, Unread,
 };
 use crate::model::host::LookFailure;
+use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
@@ -85,9 +86,45 @@ impl FactsReader {
     ///
     /// Each fact that cannot be read is named without its namespace: `the routes`.
     pub fn netns(&mut self, nsid: Option<u32>, pid: Option<u32>, wants: Wants) -> (NetnsFacts, Vec<Unread>) {
+        let links = self.link_facts(nsid);
+        self.with_links(nsid, pid, wants, links)
+    }
+
+    /// Reads the facts of the host as [`FactsReader::netns`] does, but of its links these and their masters
+    /// alone. Those that are gone are left out.
+    pub fn host_with(&mut self, ifindices: &BTreeSet<u32>) -> (NetnsFacts, Vec<Unread>) {
+        let links = self.host_links(ifindices);
+        self.with_links(None, None, Wants::default(), links)
+    }
+
+    fn host_links(&mut self, ifindices: &BTreeSet<u32>) -> Result<Vec<LinkFacts>, LookFailure> {
+        let mut read: BTreeMap<u32, Option<LinkFacts>> = BTreeMap::new();
+        let mut wanted: Vec<u32> = ifindices.iter().copied().collect();
+        while let Some(ifindex) = wanted.pop() {
+            if read.contains_key(&ifindex) {
+                continue;
+            }
+            let link = match self.host_link_facts(ifindex) {
+                Ok(link) => Some(link),
+                Err(LookFailure::Gone) => None,
+                Err(failure) => return Err(failure),
+            };
+            wanted.extend(link.as_ref().and_then(|link| link.link.master));
+            read.insert(ifindex, link);
+        }
+        Ok(read.into_values().flatten().collect())
+    }
+
+    fn with_links(
+        &mut self,
+        nsid: Option<u32>,
+        pid: Option<u32>,
+        wants: Wants,
+        links: Result<Vec<LinkFacts>, LookFailure>,
+    ) -> (NetnsFacts, Vec<Unread>) {
         let mut unread = Vec::new();
         let mut keep = |what: &str, failure: LookFailure| unread.push(unread_of(what, failure));
-        let links = self.link_facts(nsid).map_err(|failure| keep("the links", failure));
+        let links = links.map_err(|failure| keep("the links", failure));
         let addresses = self.resolver.addresses(nsid).map_err(|failure| keep("the IP addresses", failure));
         let all = match nsid {
             None => self.settings_of_all().map_err(|failure| keep("net.ipv4.conf.all", failure)).ok(),
@@ -186,6 +223,23 @@ impl FactsReader {
             }),
         };
         Ok(Lookup { destination, answer })
+    }
+
+    /// Reads one link of the host.
+    fn host_link_facts(&mut self, ifindex: u32) -> Result<LinkFacts, LookFailure> {
+        let mut request = LinkMessage::default();
+        request.header.index = ifindex;
+        let request = RouteNetlinkMessage::GetLink(request);
+        let read = self.resolver.socket.ask(RTM_GETLINK, request, |message| {
+            let (link, target) = wire::facts::link_facts(message.payload)?;
+            (message.kind == wire::RTM_NEWLINK && target.is_none()).then_some(link)
+        });
+        let mut link = read.map_err(|error| match error.errno() {
+            Some(Errno::ENODEV) => LookFailure::Gone,
+            _ => look_failure(error),
+        })?;
+        self.resolver.name_the_host(std::slice::from_mut(&mut link.link))?;
+        Ok(link)
     }
 
     /// Dumps the links of the host (`None`) or of a namespace. A link with a message that is too long for a

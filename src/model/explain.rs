@@ -9,6 +9,7 @@ pub(crate) mod facts;
 mod rules;
 mod way;
 
+use super::problems::checked::CheckedFinding;
 use super::problems::{Problem, ProblemKind, Severity};
 use super::view::Stranded;
 use facts::{HostFacts, Unread};
@@ -76,6 +77,8 @@ pub(crate) struct Finding {
     hop: usize,
     /// True if small packets get through.
     in_part: bool,
+    /// True if it ends by itself within a minute.
+    for_now: bool,
 }
 
 impl Finding {
@@ -92,6 +95,7 @@ impl Finding {
             remedy: Some(problem.remedy.clone()).filter(|remedy| !remedy.is_empty()).into_iter().collect(),
             hop: 0,
             in_part: false,
+            for_now: false,
         }
     }
 
@@ -106,14 +110,29 @@ impl Finding {
             remedy: vec![remedy],
             hop: 0,
             in_part: false,
+            for_now: false,
         }
     }
 
-    /// Returns true for a reason or symptom that is one without a question, and that the problems of the
-    /// host do not have already. An interface may be without an address by design.
-    pub(crate) fn is_beside_problems(&self) -> bool {
-        let is_known = ProblemKind::ALL.iter().any(|kind| kind.as_str() == self.rule);
-        !is_known && self.grade != Grade::Possibility && self.rule != "no_address"
+    /// Returns true for a reason or symptom that is one without a question, and that no tick of the exporter
+    /// finds. An interface may be without an address by design.
+    pub(crate) fn needs_no_end(&self) -> bool {
+        self.grade != Grade::Possibility && ProblemKind::of_rule(self.rule).is_some()
+    }
+
+    /// Returns the finding as a problem of the host; `None` if it is none, or ends by itself.
+    pub(crate) fn as_checked(&self) -> Option<CheckedFinding> {
+        let kind = ProblemKind::of_rule(self.rule).filter(|_| self.needs_no_end() && !self.for_now)?;
+        let remedy = match self.remedy.as_slice() {
+            [] if self.by_hand.is_empty() => String::new(),
+            [] => format!("see: {}", self.by_hand),
+            lines => lines.join("; "),
+        };
+        let severity = match self.grade {
+            Grade::Reason if !self.in_part => Severity::Critical,
+            _ => Severity::Warning,
+        };
+        Some(CheckedFinding { kind, severity, text: self.text.clone(), remedy })
     }
 }
 

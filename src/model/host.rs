@@ -178,6 +178,10 @@ impl Host {
                 self.take_expected(runtime, expected, containers, now);
             }
             Input::Lives(changes) => self.take_lives(changes, now),
+            Input::Checked(checked) => {
+                let Knowledge { attribution, .. } = &self.known;
+                self.problems.take_checked(checked, |ends| attribution.shown_pair(ends));
+            }
             Input::LivesFollowed { runtime, is_followed } => {
                 self.known.starts.set_followed(runtime, is_followed, now);
             }
@@ -460,6 +464,7 @@ impl Host {
         let hold_back = config.hold_back;
         attribution.each_problem(|found| problems.find(found, hold_back, now));
         problems.find_drops(|ends| attribution.shown(ends[0]), now);
+        problems.find_checked(|ends| attribution.shown_pair(ends), now);
         problems.find_stranded(owners.stranded(), now);
         lives.each_problem(evidence.restarting(), now, |found| problems.find(found, hold_back, now));
         problems.find_lacks(status, now);

@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)] // clippy.toml has the list
 
 pub(crate) mod cgroup;
+pub(crate) mod checks;
 pub(crate) mod counts;
 pub(crate) mod device_table;
 pub(crate) mod event;
@@ -18,6 +19,7 @@ pub(crate) mod label;
 pub(crate) mod lack;
 pub(crate) mod ledger;
 pub(crate) mod link;
+mod link_faults;
 pub(crate) mod lives;
 pub(crate) mod naming;
 pub(crate) mod owners;

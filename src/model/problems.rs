@@ -6,6 +6,7 @@
 //! made anew when a problem begins, ends or changes its text. A problem of a link is listed once it has
 //! lasted for [`SETTLED`] hold-backs, as engines set interfaces up and take them down in steps.
 
+pub(crate) mod checked;
 pub(crate) mod drops;
 pub(crate) mod links;
 pub(crate) mod remembered;
@@ -15,6 +16,7 @@ use super::link::End;
 use super::policy::SETTLED;
 use super::view::{ShownPair, ShownSide, Source, Status, Stranded};
 use super::workload::{Runtime, Workload};
+use checked::{CheckedPair, CheckedProblems};
 use drops::DropWindows;
 use remembered::Remembered;
 use std::collections::btree_map::Entry;
@@ -26,7 +28,7 @@ use std::time::Duration;
 const LISTED: usize = 500;
 
 /// The number of kinds.
-const KINDS: usize = 7;
+const KINDS: usize = 23;
 
 /// The number of problems of each kind, in the order of [`ProblemKind::ALL`].
 pub type ProblemCounts = [usize; KINDS];
@@ -46,6 +48,38 @@ pub enum ProblemKind {
     CrashLoop,
     /// Two interfaces on one bridge have the same MAC address.
     DuplicateAddress,
+    /// An end of a workload has no carrier although it is switched on.
+    NoCarrier,
+    /// An end neither asks for MAC addresses nor answers.
+    ArpOff,
+    /// The port of a bridge forwards nothing.
+    PortNotForwarding,
+    /// Two links of one segment have the same IP address.
+    SameAddress,
+    /// An end answers no ARP request for its address.
+    ArpIgnore,
+    /// The gateway of a workload does not answer ARP requests.
+    NeighbourFailed,
+    /// A workload sends packets for its gateway to another link.
+    NeighbourOther,
+    /// A workload has no route to its gateway, which is in another subnet.
+    WrongSubnet,
+    /// A namespace has no route to the other side.
+    NoRoute,
+    /// The gateway has no route back to a workload.
+    NoRouteBack,
+    /// A route on the way to the gateway refuses packets.
+    RouteRefuses,
+    /// Packets leave by another link than the one that leads there.
+    OtherDevice,
+    /// A namespace on the way does not forward packets.
+    ForwardingOff,
+    /// Packets are dropped by the check of their source address.
+    RpFilter,
+    /// Packets are dropped as they come from an address of the receiver itself.
+    AcceptLocal,
+    /// The queues of listening sockets were full since the last look.
+    ListenOverflow,
     /// A source of the exporter's knowledge fails, or lacks something.
     Source,
 }
@@ -59,12 +93,40 @@ impl ProblemKind {
         ProblemKind::StaleMember,
         ProblemKind::CrashLoop,
         ProblemKind::DuplicateAddress,
+        ProblemKind::NoCarrier,
+        ProblemKind::ArpOff,
+        ProblemKind::PortNotForwarding,
+        ProblemKind::SameAddress,
+        ProblemKind::ArpIgnore,
+        ProblemKind::NeighbourFailed,
+        ProblemKind::NeighbourOther,
+        ProblemKind::WrongSubnet,
+        ProblemKind::NoRoute,
+        ProblemKind::NoRouteBack,
+        ProblemKind::RouteRefuses,
+        ProblemKind::OtherDevice,
+        ProblemKind::ForwardingOff,
+        ProblemKind::RpFilter,
+        ProblemKind::AcceptLocal,
+        ProblemKind::ListenOverflow,
         ProblemKind::Source,
     ];
 
     /// Returns true for a problem that the state of links shows at once.
     fn is_of_links(self) -> bool {
         matches!(self, ProblemKind::LinkDown | ProblemKind::MtuMismatch | ProblemKind::DuplicateAddress)
+    }
+
+    /// Returns the kind of what a rule of `explain` finds without a second end; `None` for a rule that needs
+    /// one, and for what the links of the host show at each tick.
+    pub(crate) fn of_rule(rule: &str) -> Option<ProblemKind> {
+        ProblemKind::ALL.into_iter().find(|kind| kind.is_of_checks() && kind.as_str() == rule)
+    }
+
+    /// Returns true for a kind that only a [check](super::checks) of a namespace finds.
+    pub(crate) fn is_of_checks(self) -> bool {
+        use ProblemKind::{CrashLoop, Drops, Source, StaleMember};
+        !self.is_of_links() && !matches!(self, Drops | StaleMember | CrashLoop | Source)
     }
 
     /// Returns the kind in one word.
@@ -76,6 +138,22 @@ impl ProblemKind {
             ProblemKind::StaleMember => "stale_member",
             ProblemKind::CrashLoop => "crash_loop",
             ProblemKind::DuplicateAddress => "duplicate_address",
+            ProblemKind::NoCarrier => "no_carrier",
+            ProblemKind::ArpOff => "arp_off",
+            ProblemKind::PortNotForwarding => "port_not_forwarding",
+            ProblemKind::SameAddress => "same_address",
+            ProblemKind::ArpIgnore => "arp_ignore",
+            ProblemKind::NeighbourFailed => "neighbour_failed",
+            ProblemKind::NeighbourOther => "neighbour_other",
+            ProblemKind::WrongSubnet => "wrong_subnet",
+            ProblemKind::NoRoute => "no_route",
+            ProblemKind::NoRouteBack => "no_route_back",
+            ProblemKind::RouteRefuses => "route_refuses",
+            ProblemKind::OtherDevice => "other_device",
+            ProblemKind::ForwardingOff => "forwarding_off",
+            ProblemKind::RpFilter => "rp_filter",
+            ProblemKind::AcceptLocal => "accept_local",
+            ProblemKind::ListenOverflow => "listen_overflow",
             ProblemKind::Source => "source",
         }
     }
@@ -238,6 +316,7 @@ pub(crate) struct Problems {
     known: BTreeMap<ProblemKey, KnownProblem>,
     pub(crate) drops: DropWindows,
     stranded: Remembered<Stranded>,
+    checked: CheckedProblems,
     lacks: Remembered<SourceLack>,
     listed: Arc<Vec<Problem>>,
     counts: ProblemCounts,
@@ -342,6 +421,27 @@ impl Problems {
         }
         lacks.end();
         self.lacks = lacks;
+    }
+
+    /// Takes what the last checks of namespaces have found; `pair` returns a pair that is shown by its ends.
+    pub(crate) fn find_checked<'a>(
+        &mut self,
+        pair: impl Fn([End; 2]) -> Option<&'a ShownPair>,
+        now: Duration,
+    ) {
+        let mut checked = std::mem::take(&mut self.checked);
+        checked.retain(pair);
+        checked.each(|found| self.find(found, Duration::ZERO, now));
+        self.checked = checked;
+    }
+
+    /// Takes the findings of checks, in place of those that the same pairs had before.
+    pub(crate) fn take_checked<'a>(
+        &mut self,
+        checked: Vec<CheckedPair>,
+        pair: impl Fn([End; 2]) -> Option<&'a ShownPair>,
+    ) {
+        self.checked.replace(checked, pair);
     }
 
     /// Takes every member that is not in the namespace that it was to share.

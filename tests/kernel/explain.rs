@@ -376,6 +376,10 @@ fn a_packet_filter_of_the_host_is_a_possibility_with_its_counter() {
     assert_eq!((explained.code, explained.first().as_str()), (0, "filter_rule"), "{explained:#?}");
     let text = explained.findings()[0]["text"].as_str().unwrap().to_owned();
     assert!(text.contains("ip filter FORWARD") && text.contains("1 packets"), "{text}");
+    // A chain without a rule drops all by its policy, which is then the reason.
+    check_routed("filter_policy", |ground| {
+        succeed(ground.host.command("iptables").args(["-P", "FORWARD", "DROP"]));
+    });
     // Frames between ports of a bridge pass the chain if the host says so; without br_netfilter never.
     let ground = Ground::bridged(2);
     succeed(ground.host.command("iptables").args(["-P", "FORWARD", "DROP"]));

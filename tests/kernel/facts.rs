@@ -340,6 +340,7 @@ fn refusals_by_iptables(netns: &Netns, program: &str, family: &str, chains: &[&s
                     chain: format!("{family} filter {chain}"),
                     packets: Some(packets.parse().unwrap()),
                     rejects: *verdict == "REJECT",
+                    drops_all: false,
                 });
             }
             _ => {}
@@ -409,7 +410,12 @@ fn facts_of_the_filter_are_what_iptables_prints_of_the_way_of_forwarded_packets(
     assert_eq!((&seen, seen.len()), (&expected, 3));
     let user = seen.iter().find(|place| place.chain == "ip filter USER").unwrap();
     assert_eq!((user.packets, user.rejects), (Some(2), false));
-    let policy = FilterPlace { chain: "ip filter FORWARD".to_owned(), packets: Some(1), rejects: false };
+    let policy = FilterPlace {
+        chain: "ip filter FORWARD".to_owned(),
+        packets: Some(1),
+        rejects: false,
+        drops_all: false,
+    };
     assert_eq!(found.forward_drops, [policy]);
     let switch = host.exec(["sysctl", "-n", "net.bridge.bridge-nf-call-iptables"]);
     assert_eq!(found.bridge_nf_call_iptables, switch.stdout == b"1\n");

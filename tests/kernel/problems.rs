@@ -161,3 +161,36 @@ fn one_address_on_two_interfaces_of_a_bridge_is_told_of_both() {
     db.ip(["link", "set", "eth0", "address", "02:00:00:00:99:02"]);
     wait_until_told(exporter, &[]);
 }
+
+#[test]
+fn what_no_event_reports_is_found_by_the_checks_and_goes_when_the_remedies_are_run() {
+    let scene = scene();
+    let Scene { host, web, db, exporter, .. } = &scene;
+    host.ip(["address", "add", "10.97.0.1/24", "dev", "br0"]);
+    web.ip(["address", "add", "10.97.0.2/24", "dev", "eth0"]);
+    web.ip(["link", "set", "eth0", "arp", "off"]);
+    db.ip(["address", "add", "10.97.0.1/24", "dev", "eth0"]);
+    let wanted = [
+        "arp_off web: eth0 of named/web neither ",
+        "same_address db: eth0 of named/db and br0 of the host have ",
+    ];
+    // The first check comes after 10 s, the second one 10 s later.
+    let long = Duration::from_secs(60);
+    wait_for(long, "both are found", || {
+        let told = told(exporter);
+        let is_as_wanted = |(problem, wanted): (&String, &&str)| problem.starts_with(*wanted);
+        let all = told.len() == wanted.len() && told.iter().zip(&wanted).all(is_as_wanted);
+        if all { Ok(()) } else { Err(format!("{told:#?}")) }
+    });
+    let counted = String::from_utf8(exporter.get("/metrics").body).unwrap();
+    for (kind, count) in [("arp_off", 1), ("same_address", 1), ("no_route", 0)] {
+        let line = format!("veth_exporter_problems{{kind=\"{kind}\"}} {count}\n");
+        assert!(counted.contains(&line), "no {line}");
+    }
+    web.ip(["link", "set", "eth0", "arp", "on"]);
+    db.ip(["address", "del", "10.97.0.1/24", "dev", "eth0"]);
+    wait_for(long, "nothing is wrong any more", || {
+        let told = told(exporter);
+        if told.is_empty() { Ok(()) } else { Err(format!("{told:#?}")) }
+    });
+}

@@ -2,6 +2,7 @@
 
 use super::answer;
 use crate::collector::Sources;
+use crate::collector::checking::Checker;
 use crate::collector::explaining::Explainer;
 use crate::commands::lookup::{device, listed};
 use crate::exposition::json::{AskedEnd, ExplainQuery};
@@ -30,7 +31,7 @@ impl Served {
     /// # Errors
     /// Fails if a socket cannot be opened. Without a socket for the packet filter its rules stay unread.
     pub(in crate::commands) fn open(sources: &Sources, procfs: &Path) -> anyhow::Result<Served> {
-        let facts = FactsReader::new(sources.resolver.open_another()?, procfs, Path::new(SYSCTL));
+        let facts = facts_reader(sources, procfs)?;
         let resolver = sources.resolver.open_another()?;
         Ok(Served { facts, resolver, processes: sources.processes.clone() })
     }
@@ -46,8 +47,7 @@ impl Served {
     ) -> Result<Vec<Explained>, String> {
         let from = query.from.as_ref().map(|end| self.meaning(view, end)).transpose()?;
         let to = query.to.as_ref().map(|end| self.meaning(view, end)).transpose()?;
-        let pids = self.processes.pids().unwrap_or_default();
-        let mut reading = Explainer::new(&mut self.facts, view, pids);
+        let mut reading = Explainer::new(&mut self.facts, view, &self.processes);
         match from {
             None => Ok(reading.everything()),
             Some(from) => answer(&mut reading, &from, to.as_ref()).map_err(|error| error.to_string()),
@@ -97,6 +97,18 @@ impl Served {
         };
         end.address.map(Meaning::Elsewhere).ok_or_else(|| not_found(&end, &near))
     }
+}
+
+/// Opens the checks of single namespaces, for the host of these sources.
+///
+/// # Errors
+/// Fails if a socket cannot be opened.
+pub(in crate::commands) fn checker(sources: &Sources, procfs: &Path) -> anyhow::Result<Checker> {
+    Ok(Checker::new(facts_reader(sources, procfs)?, sources.processes.clone()))
+}
+
+fn facts_reader(sources: &Sources, procfs: &Path) -> anyhow::Result<FactsReader> {
+    Ok(FactsReader::new(sources.resolver.open_another()?, procfs, Path::new(SYSCTL)))
 }
 
 /// Returns the message for a text that no end here is called by. Containers without a veth are not known.

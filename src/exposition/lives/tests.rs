@@ -1,6 +1,6 @@
 use super::*;
 use crate::exposition::format::Format;
-use crate::model::problems::{Severity, Subject};
+use crate::model::problems::{ProblemCounts, Severity, Subject};
 use crate::model::view::{BesideTraffic, Condition, TotalsBegun, View};
 use crate::model::workload::Started;
 use crate::testing::exposition::Tables;
@@ -118,7 +118,9 @@ fn the_problems_of_a_workload_are_counted_by_kind_and_those_of_no_workload_are_l
         ]
     );
     assert!(container_problems(&[no_workload], false).is_none());
-    let text = crate::exposition::encode::own_text(&[super::problems(&[0, 2, 0, 0, 0, 0, 1])], Format::Text);
+    let mut numbers = ProblemCounts::default();
+    numbers[ProblemKind::Drops as usize] = 2;
+    let text = crate::exposition::encode::own_text(&[super::problems(&numbers)], Format::Text);
     let counts = rows(&text, "veth_exporter_problems{kind=");
     assert_eq!(counts.len(), ProblemKind::ALL.len());
     assert!(counts.is_sorted() && counts.contains(&"\"drops\"} 2".to_owned()), "{counts:?}");

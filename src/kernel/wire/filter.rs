@@ -67,7 +67,7 @@ impl ChainId {
     fn place(&self, packets: Option<u64>, rejects: bool) -> Option<FilterPlace> {
         let (_, family) = FAMILIES.iter().find(|(number, _)| *number == self.table.0)?;
         let chain = format!("{family} {} {}", Readable(&self.table.1), Readable(&self.name));
-        Some(FilterPlace { chain, packets, rejects })
+        Some(FilterPlace { chain, packets, rejects, drops_all: false })
     }
 }
 
@@ -187,12 +187,15 @@ fn add_expression(expression: &[u8], rule: &mut Rule) -> Option<()> {
 pub fn refusals(chains: &[Chain], rules: &[Rule]) -> (Vec<FilterPlace>, Vec<FilterPlace>) {
     let reachable = reachable(chains, rules);
     let policies = chains.iter().filter(|chain| chain.forwards && chain.drops);
-    let policies = policies.filter_map(|chain| chain.id.place(chain.packets, false)).collect();
+    let policies = policies.filter_map(|chain| {
+        let drops_all = !rules.iter().any(|rule| rule.chain == chain.id);
+        Some(FilterPlace { drops_all, ..chain.id.place(chain.packets, false)? })
+    });
     let refuse = rules.iter().filter(|rule| reachable.contains(&rule.chain)).filter_map(|rule| {
         let refusal = rule.refusal?;
         rule.chain.place(rule.packets, refusal == RefusingVerdict::Reject)
     });
-    (policies, refuse.collect())
+    (policies.collect(), refuse.collect())
 }
 
 fn reachable(chains: &[Chain], rules: &[Rule]) -> BTreeSet<ChainId> {

@@ -66,6 +66,8 @@ pub struct NetnsFacts {
     /// Counters and switches of the IP stack, from /proc/PID/net/snmp and netstat; `None` if they cannot be
     /// read.
     pub stack: Option<StackFacts>,
+    /// The counters of an earlier reading of the same namespace, if there was one.
+    pub earlier: Option<StackFacts>,
     /// The values of `net.ipv4.conf.all`; known of the host alone.
     pub all: Option<Ipv4Settings>,
     /// The addresses and ports on which TCP sockets listen, from /proc/PID/net/tcp and tcp6; `None` if they
@@ -223,6 +225,8 @@ pub struct FilterPlace {
     pub packets: Option<u64>,
     /// True for a rule that rejects and so answers; false for one that drops.
     pub rejects: bool,
+    /// True for the policy of a chain without a rule: every packet of the chain's family is dropped.
+    pub drops_all: bool,
 }
 
 /// The host's own choice of a route (RTM_GETROUTE for one destination).

@@ -13,7 +13,7 @@ use super::{Finding, Grade};
 
 /// Every rule. A rule leaves out what follows from something that another one finds: the port of a bridge
 /// that is disabled because its link is down, a route that is missing because its device is down.
-const RULES: [fn(&Way<'_>) -> Vec<Finding>; 17] = [
+const RULES: [fn(&Way<'_>) -> Vec<Finding>; 18] = [
     links::down,
     links::no_carrier,
     links::arp_is_off,
@@ -31,6 +31,7 @@ const RULES: [fn(&Way<'_>) -> Vec<Finding>; 17] = [
     routing::reverse_path,
     routing::filters,
     sockets::listening,
+    sockets::overflows,
 ];
 
 /// Rules that find what stops only a part of the packets, or what an engine has decided.
@@ -51,6 +52,7 @@ fn found(rule: &'static str, grade: Grade, hop: &Hop<'_>, text: String) -> Findi
         remedy: Vec::new(),
         hop: hop.position,
         in_part: false,
+        for_now: false,
     }
 }
 

@@ -194,6 +194,56 @@ fn ends_that_nothing_joins_have_a_way_that_is_not_checked() {
 }
 
 #[test]
+fn connections_that_were_dropped_since_the_earlier_reading_are_a_symptom() {
+    let dropped = |earlier: Option<u64>, now: u64| {
+        let mut facts = bridged();
+        change(&mut facts, 1, |netns| {
+            let stack = |listen_overflows| StackFacts { listen_overflows, ..StackFacts::default() };
+            (netns.earlier, netns.stack) = (earlier.map(stack), Some(stack(now)));
+        });
+        let findings = explain(&facts, &BETWEEN).findings;
+        findings.iter().map(|finding| (finding.grade, finding.text.clone())).collect::<Vec<_>>()
+    };
+    let text = "docker/c1 has dropped 3 connections, as the queue of their socket was full";
+    assert_eq!(dropped(Some(4), 7), [(Grade::Symptom, text.to_owned())]);
+    for (earlier, now) in [(None, 7), (Some(7), 7), (Some(9), 2)] {
+        assert_eq!(dropped(earlier, now), [], "{earlier:?} {now}");
+    }
+}
+
+#[test]
+fn findings_that_need_no_second_end_are_problems_of_the_host() {
+    let finding = |rule, grade| Finding {
+        rule,
+        grade,
+        text: "a sentence".to_owned(),
+        by_hand: "ip link".to_owned(),
+        remedy: Vec::new(),
+        hop: 0,
+        in_part: false,
+        for_now: false,
+    };
+    let found = |finding: Finding| {
+        let of = finding.as_checked()?;
+        Some((of.kind, of.severity, of.remedy))
+    };
+    let see = "see: ip link".to_owned();
+    let wanted = (ProblemKind::NoRoute, Severity::Critical, see.clone());
+    assert_eq!(found(finding("no_route", Grade::Reason)), Some(wanted));
+    let wanted = (ProblemKind::NeighbourFailed, Severity::Warning, see);
+    assert_eq!(found(finding("neighbour_failed", Grade::Symptom)), Some(wanted));
+    let remedy = vec!["one".to_owned(), "two".to_owned()];
+    let wanted = (ProblemKind::ArpOff, Severity::Warning, "one; two".to_owned());
+    assert_eq!(found(Finding { remedy, in_part: true, ..finding("arp_off", Grade::Reason) }), Some(wanted));
+    assert_eq!(found(finding("rp_filter", Grade::Possibility)), None);
+    assert_eq!(found(Finding { for_now: true, ..finding("port_not_forwarding", Grade::Reason) }), None);
+    // What a tick finds is a problem already, a port is in a question alone, an address may be wanted absent.
+    for rule in ["link_down", "mtu_mismatch", "duplicate_address", "not_listening", "no_address"] {
+        assert_eq!(found(finding(rule, Grade::Reason)), None, "{rule}");
+    }
+}
+
+#[test]
 fn an_end_that_is_gone_has_an_empty_explanation() {
     let facts = bridged();
     let gone = ExplainQuestion { from: LinkIndex { netns: 1, ifindex: 99 }, ..BETWEEN };

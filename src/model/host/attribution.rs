@@ -238,6 +238,11 @@ impl Attribution {
         Some(&row.shown)
     }
 
+    /// Returns the pair with these ends if it is shown.
+    pub(super) fn shown_pair(&self, ends: [End; 2]) -> Option<&ShownPair> {
+        self.shown(ends[0]).filter(|pair| pair.sides.each_ref().map(|side| side.end) == ends)
+    }
+
     /// Passes on the problems that links of pairs show: each is the same allocation until its text changes.
     pub(super) fn each_problem(&mut self, mut take: impl FnMut(&Arc<Found>)) {
         while let Some(address) = self.sums.changed_addresses.pop_first() {

@@ -5,6 +5,7 @@ use crate::model::event::Event;
 use crate::model::filter::Filter;
 use crate::model::lack::Lack;
 use crate::model::link::{Counters, Errors, Link, Name};
+use crate::model::problems::checked::CheckedPair;
 use crate::model::queues::QueueSamples;
 use crate::model::series::OutputLimits;
 use crate::model::tcp::{TcpReading, TcpTarget};
@@ -116,6 +117,8 @@ pub enum Input {
     Tcp(Vec<TcpReading>),
     /// The answer to [`Request::Barrier`].
     Barrier,
+    /// The findings of checks of namespaces, each in place of those before.
+    Checked(Vec<CheckedPair>),
     /// Names may have come to the folder of named namespaces: all are to be read.
     Named,
     /// A name has come to it.

@@ -2,6 +2,7 @@
 
 use super::{Found, ProblemKey, ProblemKind, Severity, Subject, port_of};
 use crate::model::link::{Link, LinkKind, Mac, Name, NetnsId};
+use crate::model::link_faults::{self, LinkFault};
 use crate::model::view::{ShownPair, ShownSide};
 
 /// A MAC address on a bridge: the bridge by its namespace and its name.
@@ -29,26 +30,31 @@ fn down(pair: &ShownPair) -> Option<usize> {
     let link = |side: usize| pair.sides[side].link.as_ref();
     let sides = [port, 1 - port];
     // IFLA_OPERSTATE says a moment later than the carrier is there that a link is up.
-    let is_down = |side: &usize| link(*side).is_some_and(|link| !link.enabled || !link.has_carrier());
+    let fault = |side: usize| link(side).and_then(fault_of);
     let was_up = sides.iter().filter_map(|&side| link(side)).any(Link::was_up);
-    let off = sides.into_iter().find(|&side| link(side).is_some_and(|link| !link.enabled));
-    let down = sides.into_iter().find(is_down)?;
+    let off = sides.into_iter().find(|&side| fault(side) == Some(LinkFault::Off));
+    let down = sides.into_iter().find(|&side| fault(side).is_some())?;
     was_up.then(|| off.unwrap_or(down))
+}
+
+/// Returns why an end passes nothing. IFLA_OPERSTATE says a moment later that the carrier is there.
+fn fault_of(link: &Link) -> Option<LinkFault> {
+    link_faults::fault(link.kind, link.enabled, link.has_carrier())
 }
 
 /// Returns the MTUs of both ends if they differ.
 fn mtus(pair: &ShownPair) -> Option<[u32; 2]> {
     let [a, b] = pair.sides.each_ref().map(|side| side.link.as_ref());
-    let (a, b) = (a?, b?);
-    (a.mtu != b.mtu).then_some([a.mtu, b.mtu])
+    let mtus = [a?.mtu, b?.mtu];
+    link_faults::unequal_mtus(&mtus).map(|_| mtus)
 }
 
 fn down_text(pair: &ShownPair, side: usize) -> (String, String) {
     let shown = &pair.sides[side];
     let name = describe(pair, side);
-    if shown.link.is_some_and(|link| !link.enabled) {
-        let device = super::name(shown);
-        (format!("{name} is switched off"), format!("ip link set dev {device} up{}", place(shown)))
+    if shown.link.as_ref().and_then(fault_of) == Some(LinkFault::Off) {
+        let remedy = link_faults::switch_on(&super::name(shown));
+        (LinkFault::Off.text(&name), format!("{remedy}{}", place(shown)))
     } else {
         let see = format!("ip -d link show dev {}{}", super::name(shown), place(shown));
         (
@@ -62,19 +68,9 @@ fn mtu_text(pair: &ShownPair, mtus: [u32; 2]) -> (String, String) {
     let port = port_of(pair);
     let (here, there) = (describe(pair, port), describe(pair, 1 - port));
     let lower = if mtus[0] < mtus[1] { 0 } else { 1 };
-    let remedy = format!(
-        "ip link set dev {} mtu {}{}",
-        super::name(&pair.sides[lower]),
-        mtus[1 - lower],
-        place(&pair.sides[lower])
-    );
-    let text = format!(
-        "{here} has an MTU of {} bytes and {there} one of {}: longer frames than {} bytes are dropped",
-        mtus[port],
-        mtus[1 - port],
-        mtus[lower]
-    );
-    (text, format!("give both ends the same MTU: {remedy}"))
+    let remedy = link_faults::set_mtu(&super::name(&pair.sides[lower]), mtus[1 - lower]);
+    let text = link_faults::unequal_text([(&here, mtus[port]), (&there, mtus[1 - port])]);
+    (text, format!("give both ends the same MTU: {remedy}{}", place(&pair.sides[lower])))
 }
 
 /// Returns the problem that these pairs have an interface with one address on one bridge.
@@ -88,7 +84,7 @@ pub(crate) fn of_address(address: SegmentAddress, pairs: &[&ShownPair]) -> Vec<F
             key: ProblemKey::Pair(ProblemKind::DuplicateAddress, pair.sides.each_ref().map(|side| side.end)),
             severity: Severity::Critical,
             subject: Subject::pair(pair),
-            text: format!("{own} and {} have the same MAC address {mac} on {bridge}", others.join(", ")),
+            text: link_faults::same_mac_text(&own, &others.join(", "), mac, &bridge.to_string()),
             remedy: "give one of them another address, or remove mac_address from its configuration"
                 .to_owned(),
         }

@@ -11,6 +11,16 @@ const WORDS = {
   stale_member: "stale",
   crash_loop: "crash loop",
   duplicate_address: "address twice",
+  same_address: "address twice",
+  port_not_forwarding: "port closed",
+  neighbour_failed: "no ARP answer",
+  neighbour_other: "wrong neighbour",
+  route_refuses: "route refuses",
+  rp_filter: "rp_filter",
+  accept_local: "accept_local",
+  arp_ignore: "arp_ignore",
+  forwarding_off: "not forwarding",
+  listen_overflow: "queue full",
   source: "source",
 };
 

@@ -51,7 +51,7 @@ const FORWARD: u32 = 2;
 const INPUT: u32 = 1;
 
 fn place(chain: &str, packets: Option<u64>, rejects: bool) -> FilterPlace {
-    FilterPlace { chain: chain.to_owned(), packets, rejects }
+    FilterPlace { chain: chain.to_owned(), packets, rejects, drops_all: false }
 }
 
 #[test]
@@ -64,8 +64,13 @@ fn a_policy_counts_at_the_hook_forward_of_a_family_of_ip() {
         chain_of(7, "BRIDGE", Some((FORWARD, 0)), None),
         chain_of(2, "regular", None, None),
     ];
-    let expected = [place("ip filter FORWARD", Some(7), false), place(r"inet filter f\x01", None, false)];
+    let policy = |chain, packets| FilterPlace { drops_all: true, ..place(chain, packets, false) };
+    let expected = [policy("ip filter FORWARD", Some(7)), policy(r"inet filter f\x01", None)];
     assert_eq!(refusals(&chains, &[]), (expected.to_vec(), vec![]));
+    // A rule may accept what the policy drops.
+    let accepts = rule_of(2, "FORWARD", &[verdict(ACCEPT, None)]);
+    let expected = [place("ip filter FORWARD", Some(7), false), policy(r"inet filter f\x01", None)];
+    assert_eq!(refusals(&chains, &[accepts]), (expected.to_vec(), vec![]));
 }
 
 #[test]

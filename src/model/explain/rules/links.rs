@@ -1,43 +1,45 @@
 //! Rules about a link itself: its flags, its carrier, its MTU.
 
 use super::{found, reason};
-use crate::model::explain::way::{Hop, Meeting, Way};
+use crate::model::explain::way::{Hop, Meeting, Way, peer};
 use crate::model::explain::{Finding, Grade};
 use crate::model::link::LinkKind;
+use crate::model::link_faults::{
+    LinkFault, UnequalMtus, fault, set_mtu, switch_on, unequal_mtus, unequal_text,
+};
 
-/// Finds links that are switched off: `dev_queue_xmit` and `netif_receive_skb` pass no packet by them.
+/// Finds links that are switched off.
 pub(super) fn down(way: &Way<'_>) -> Vec<Finding> {
-    let off = way.hops().filter(|hop| !hop.link.link.enabled);
+    let off = way.hops().filter(|hop| fault_of(hop) == Some(LinkFault::Off));
     off.map(|hop| {
         let device = hop.word();
-        let text = format!("{} is switched off", hop.describe());
-        reason("link_down", &hop, text)
+        reason("link_down", &hop, LinkFault::Off.text(&hop.describe()))
             .seen_by(&hop, &format!("ip link show dev {device}"))
-            .mended_by(&hop, &format!("ip link set dev {device} up"))
+            .mended_by(&hop, &switch_on(&device))
     })
     .collect()
 }
 
-/// Finds links that are switched on and have no carrier, for another reason than that the other end of the
-/// pair is switched off (`veth_open` in drivers/net/veth.c). A bridge has the carrier of its ports.
+/// Finds links that have no carrier for another reason than that the other end of the pair is switched off.
 pub(super) fn no_carrier(way: &Way<'_>) -> Vec<Finding> {
-    let hops: Vec<Hop<'_>> = way.hops().collect();
-    let without = hops.iter().filter(|hop| {
-        let link = &hop.link.link;
-        link.enabled && !hop.link.carrier && !hop.link.loopback && link.kind != LinkKind::Bridge
-    });
     let is_explained = |hop: &Hop<'_>| {
-        let index = hop.link.link.iflink.filter(|_| hop.link.link.kind.is_pair_end());
-        let mut others = hops.iter().filter(|other| Some(other.link.link.ifindex) == index);
-        others.any(|other| !other.link.link.enabled)
+        let other = peer(way.facts, *hop);
+        other.is_some_and(|(_, other)| !other.link.enabled)
     };
+    let without = way.hops().filter(|hop| fault_of(hop) == Some(LinkFault::NoCarrier));
     without
         .filter(|hop| !is_explained(hop))
         .map(|hop| {
-            let text = format!("{} has no carrier: its other end is switched off, or gone", hop.describe());
-            reason("no_carrier", hop, text).seen_by(hop, &format!("ip -d link show dev {}", hop.word()))
+            let text = LinkFault::NoCarrier.text(&hop.describe());
+            reason("no_carrier", &hop, text).seen_by(&hop, &format!("ip -d link show dev {}", hop.word()))
         })
         .collect()
+}
+
+/// Returns why a link passes nothing. A loopback always has its carrier.
+fn fault_of(hop: &Hop<'_>) -> Option<LinkFault> {
+    let link = &hop.link.link;
+    fault(link.kind, link.enabled, hop.link.carrier || hop.link.loopback)
 }
 
 /// Finds ends that neither ask for MAC addresses nor answer (IFF_NOARP): `arp_constructor` in
@@ -66,8 +68,7 @@ pub(super) fn xdp(way: &Way<'_>) -> Vec<Finding> {
     .collect()
 }
 
-/// Finds unequal MTUs on one segment, where no router answers that a packet is too long: the receiving side
-/// of a veth and the port of a bridge drop it (`is_skb_forwardable` in net/core/dev.c).
+/// Finds unequal MTUs on one segment.
 pub(super) fn mtu(way: &Way<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     let hops: Vec<Hop<'_>> = way.hops().collect();
@@ -83,22 +84,15 @@ pub(super) fn mtu(way: &Way<'_>) -> Vec<Finding> {
         let ends_here = |hop: &Hop<'_>| way.to.as_ref().is_some_and(|to| std::ptr::eq(to.end.link, hop.link));
         let mtus = segment.iter().filter(|hop| hop.link.link.kind != LinkKind::Bridge || ends_here(hop));
         let mtus: Vec<&Hop<'_>> = mtus.collect();
-        let lowest = mtus.iter().map(|hop| hop.link.link.mtu).min().unwrap_or_default();
-        let highest = mtus.iter().map(|hop| hop.link.link.mtu).max().unwrap_or_default();
-        let Some(first) = mtus.iter().find(|hop| hop.link.link.mtu == lowest) else { continue };
-        if lowest == highest {
-            continue;
-        }
-        let higher = mtus.iter().find(|hop| hop.link.link.mtu == highest);
-        let other = higher.map_or_else(String::new, |hop| hop.describe());
-        let text = format!(
-            "{} has an MTU of {lowest} bytes and {other} one of {highest}: longer packets than {lowest} bytes are dropped",
-            first.describe()
-        );
+        let values: Vec<u32> = mtus.iter().map(|hop| hop.link.link.mtu).collect();
+        let Some(UnequalMtus { lowest, highest }) = unequal_mtus(&values) else { continue };
+        let (first, highest_mtu) = (mtus[lowest], values[highest]);
+        let described = [lowest, highest].map(|at| (mtus[at].describe(), values[at]));
+        let text = unequal_text(described.each_ref().map(|(name, mtu)| (name.as_str(), *mtu)));
         let mut finding =
             reason("mtu_mismatch", first, text).seen_by(first, &format!("ip link show dev {}", first.word()));
-        for hop in mtus.iter().filter(|hop| hop.link.link.mtu != highest) {
-            finding = finding.mended_by(hop, &format!("ip link set dev {} mtu {highest}", hop.word()));
+        for hop in mtus.iter().filter(|hop| hop.link.link.mtu != highest_mtu) {
+            finding = finding.mended_by(hop, &set_mtu(&hop.word(), highest_mtu));
         }
         found.push(Finding { in_part: true, ..finding });
     }

@@ -108,7 +108,8 @@ pub(in crate::model::explain) fn filtered_at<'a>(way: &Way<'a>) -> Option<Hop<'a
     at.filter(|hop| hop.netns.nsid.is_none())
 }
 
-/// Finds packet filters of the host on the way: rules are not evaluated, so each is a possibility.
+/// Finds packet filters of the host on the way: rules are not evaluated, so each is a possibility. A chain
+/// without a rule that drops by policy (`nft_do_chain` in net/netfilter/nf_tables_core.c) is a reason.
 pub(super) fn filters(way: &Way<'_>) -> Vec<Finding> {
     let (Some(filter), Some(hop)) = (&way.facts.filter, filtered_at(way)) else { return Vec::new() };
     let calls = hop.link.bridge.is_some_and(|bridge| bridge.nf_call_iptables);
@@ -120,15 +121,57 @@ pub(super) fn filters(way: &Way<'_>) -> Vec<Finding> {
         None => String::new(),
     };
     let policies = filter.forward_drops.iter().map(|place| {
+        if let Some(finding) = drops_all(way, &hop, place) {
+            return finding;
+        }
         let text = format!("the chain {} drops it unless a rule accepts it{}", place.chain, counted(place));
-        found("filter_policy", Grade::Possibility, &hop, text)
+        found("filter_policy", Grade::Possibility, &hop, text).seen_by(&hop, &listing(place))
     });
     let rules = filter.drop_rules.iter().map(|place| {
         let verb = if place.rejects { "rejects" } else { "drops" };
         let text = format!("a rule in the chain {} {verb} it if it fits{}", place.chain, counted(place));
-        found("filter_rule", Grade::Possibility, &hop, text)
+        found("filter_rule", Grade::Possibility, &hop, text).seen_by(&hop, &listing(place))
     });
-    policies.chain(rules).map(|finding| finding.seen_by(&hop, "nft list ruleset")).collect()
+    policies.chain(rules).collect()
+}
+
+/// Returns the command that lists a chain.
+fn listing(place: &FilterPlace) -> String {
+    match place.chain.split(' ').collect::<Vec<_>>().as_slice() {
+        ["ip", "filter", chain] => format!("iptables -nvL {}", quoted(chain.as_bytes())),
+        ["ip6", "filter", chain] => format!("ip6tables -nvL {}", quoted(chain.as_bytes())),
+        _ => "nft list ruleset".to_owned(),
+    }
+}
+
+/// Returns the finding that a chain without a rule drops every packet of the way's family.
+fn drops_all(way: &Way<'_>, hop: &Hop<'_>, place: &FilterPlace) -> Option<Finding> {
+    let [from, to] = way.addresses()?;
+    let mut words = place.chain.split(' ');
+    let (family, table, chain) = (words.next()?, words.next()?, words.next()?);
+    let fits = match family {
+        "ip" => to.is_ipv4(),
+        "ip6" => to.is_ipv6(),
+        _ => true,
+    };
+    if !fits || !place.drops_all {
+        return None;
+    }
+    let text =
+        format!("the chain {} drops every packet: its policy is drop, and it has no rule", place.chain);
+    let finding = reason("filter_policy", hop, text).seen_by(hop, &listing(place));
+    let (program, word) = if to.is_ipv4() { ("iptables", "ip") } else { ("ip6tables", "ip6") };
+    Some([[from, to], [to, from]].into_iter().fold(finding, |finding, [from, to]| {
+        let line = match (family, table, chain) {
+            ("ip" | "ip6", "filter", "FORWARD") => {
+                format!("{program} -A FORWARD -s {from} -d {to} -j ACCEPT")
+            }
+            _ => {
+                format!("nft add rule {family} {table} {chain} {word} saddr {from} {word} daddr {to} accept")
+            }
+        };
+        finding.mended_by(hop, &line)
+    }))
 }
 
 /// Finds networks that an engine keeps apart: internal ones, and with Docker any two. Docker does so by its

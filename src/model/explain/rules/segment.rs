@@ -5,6 +5,7 @@ use crate::model::explain::facts::{Ipv4Settings, NetnsFacts, PortState};
 use crate::model::explain::way::{Hop, Meeting, Way, WaySide};
 use crate::model::explain::{Finding, Grade};
 use crate::model::link::{LinkKind, Mac};
+use crate::model::link_faults::same_mac_text;
 use crate::model::subnets::is_in;
 use std::net::IpAddr;
 
@@ -42,7 +43,10 @@ pub(super) fn closed_port(way: &Way<'_>) -> Vec<Finding> {
         if bridge.link.bridge.is_some_and(|bridge| bridge.stp) {
             finding = finding.mended_by(&port, &format!("ip link set dev {name} type bridge stp_state 0"));
         }
-        findings.push(finding.mended_by(&port, &format!("bridge link set dev {device} state 3")));
+        // STP waits twice for `forward_delay`, 15 s.
+        let for_now = matches!(state, PortState::Listening | PortState::Learning);
+        let finding = finding.mended_by(&port, &format!("bridge link set dev {device} state 3"));
+        findings.push(Finding { for_now, ..finding });
     }
     findings
 }
@@ -112,11 +116,7 @@ pub(super) fn same_mac(way: &Way<'_>) -> Vec<Finding> {
         if findings.iter().any(|finding| finding.text.contains(&mac.to_string())) {
             continue;
         }
-        let text = format!(
-            "{} and {} have the same MAC address {mac} on one segment",
-            side.end.describe(),
-            other.describe()
-        );
+        let text = same_mac_text(&side.end.describe(), &other.describe(), mac, "one segment");
         let device = other.word();
         findings.push(
             reason("duplicate_address", &side.end, text)

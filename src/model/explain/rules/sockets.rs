@@ -5,6 +5,21 @@ use crate::model::explain::way::Way;
 use crate::model::explain::{Finding, Grade};
 use std::net::{IpAddr, SocketAddr};
 
+/// Finds connections that the namespace of the first end has dropped since the earlier reading: the queue of
+/// a listening socket was full (`tcp_v4_syn_recv_sock` in net/ipv4/tcp_ipv4.c).
+pub(super) fn overflows(way: &Way<'_>) -> Vec<Finding> {
+    let netns = way.from.end.netns;
+    let (Some(now), Some(earlier)) = (&netns.stack, &netns.earlier) else { return Vec::new() };
+    let dropped = now.listen_overflows.saturating_sub(earlier.listen_overflows);
+    if dropped == 0 {
+        return Vec::new();
+    }
+    let text =
+        format!("{} has dropped {dropped} connections, as the queue of their socket was full", netns.name());
+    let finding = found("listen_overflow", Grade::Symptom, &way.from.end, text);
+    vec![finding.seen_by(&way.from.end, "ss -ltn")]
+}
+
 /// Finds that nothing listens on the port in question, and queues of connections that were full.
 pub(super) fn listening(way: &Way<'_>) -> Vec<Finding> {
     let (Some(to), Some(port), Some(address)) = (&way.to, way.port, way.to_address) else {

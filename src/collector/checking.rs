@@ -1,0 +1,105 @@
+//! The checks of single namespaces while the exporter serves: they read what no event reports, at most one
+//! namespace a second.
+
+use super::Handle;
+use super::explaining::{EarlierReading, Explainer};
+use crate::kernel::FactsReader;
+use crate::model::checks::CheckSchedule;
+use crate::model::explain::ends::LinkPosition;
+use crate::model::link::End;
+use crate::model::problems::checked::CheckedPair;
+use crate::model::view::View;
+use crate::runtimes::process::Processes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// The checks of a running collector's namespaces.
+pub(crate) struct Checker {
+    facts: FactsReader,
+    processes: Processes,
+    schedule: CheckSchedule,
+    earlier: EarlierReading,
+    start: Instant,
+}
+
+/// A pair that is to be checked from its interface on.
+struct WantedPair {
+    ends: [End; 2],
+    interface: LinkPosition,
+    /// The port, if it is a link of the host.
+    port: Option<u32>,
+}
+
+impl Checker {
+    pub(crate) fn new(facts: FactsReader, processes: Processes) -> Checker {
+        let start = Instant::now();
+        let (schedule, earlier) = (CheckSchedule::default(), EarlierReading::default());
+        Checker { facts, processes, schedule, earlier, start }
+    }
+
+    /// Checks what is due after each tick, and reports it to the collector, until that has stopped.
+    pub(crate) async fn follow(mut self, collector: Handle) {
+        while let Some(snapshot) = collector.next_tick().await {
+            if !self.schedule.is_due(self.start.elapsed()) {
+                continue;
+            }
+            // What is read may wait for the kernel's RTNL lock.
+            let check = tokio::task::spawn_blocking(move || {
+                let checked = snapshot.view.as_ref().map(|view| self.check(view));
+                (self, checked.unwrap_or_default())
+            });
+            let Ok((checker, checked)) = check.await else { return };
+            self = checker;
+            if !checked.is_empty() {
+                collector.report_checked(checked);
+            }
+        }
+    }
+
+    /// Examines the namespaces that are due, and returns what two checks in turn have found.
+    fn check(&mut self, view: &View) -> Vec<CheckedPair> {
+        let pairs = wanted(view);
+        let shown: BTreeSet<u32> = pairs.keys().copied().collect();
+        self.earlier.retain(&shown);
+        let due = self.schedule.due(&shown, self.start.elapsed());
+        if due.is_empty() {
+            return Vec::new();
+        }
+        let of_due = || due.iter().filter_map(|nsid| pairs.get(nsid)).flatten();
+        let ports: BTreeSet<u32> = of_due().filter_map(|pair| pair.port).collect();
+        let earlier = std::mem::take(&mut self.earlier);
+        let mut reading = Explainer::new(&mut self.facts, view, &self.processes).with(earlier, &ports);
+        reading.find_processes(due.iter().copied().collect());
+        let found: Vec<(u32, Vec<CheckedPair>)> = due
+            .iter()
+            .map(|nsid| {
+                let pairs = pairs.get(nsid).into_iter().flatten().map(|pair| {
+                    let explained = reading.alone(pair.interface);
+                    let findings = explained.map(|explained| explained.explanation.findings);
+                    let findings = findings.iter().flatten().filter_map(|finding| finding.as_checked());
+                    CheckedPair { ends: pair.ends, findings: findings.collect() }
+                });
+                (*nsid, pairs.collect())
+            })
+            .collect();
+        self.earlier = reading.into_earlier();
+        let now = self.start.elapsed();
+        found.into_iter().flat_map(|(nsid, found)| self.schedule.confirm(nsid, found, now)).collect()
+    }
+}
+
+/// Returns the pairs that are shown and lead into other namespaces, by the nsid of their interface.
+fn wanted(view: &View) -> BTreeMap<u32, Vec<WantedPair>> {
+    let mut wanted: BTreeMap<u32, Vec<WantedPair>> = BTreeMap::new();
+    for pair in view.scene.pairs.iter() {
+        for (_, port, interface) in pair.ports().filter(|(.., interface)| !interface.hidden) {
+            let Some(nsid) = interface.end.netns.nsid() else { continue };
+            wanted.entry(nsid).or_default().push(WantedPair {
+                ends: pair.sides.each_ref().map(|side| side.end),
+                interface: (Some(nsid), interface.end.ifindex),
+                port: port.end.netns.nsid().is_none().then_some(port.end.ifindex),
+            });
+        }
+    }
+    wanted
+}
