@@ -66,8 +66,12 @@ impl Containerd {
         containerd.wait_until_it_answers();
         let archive = image().display().to_string();
         let socket = containerd.socket().display().to_string();
-        let import = ["-a", &socket, "-n", "k8s.io", "images", "import", "--snapshotter", "native", &archive];
-        succeed(Command::new("ctr").args(import));
+        let mut import = vec!["-a", &socket, "-n", "k8s.io", "images", "import", "--snapshotter", "native"];
+        if succeed(Command::new("ctr").args(["images", "import", "--help"])).contains("--local") {
+            // containerd 2 would import by a service that knows no such snapshotter.
+            import.push("--local");
+        }
+        succeed(Command::new("ctr").args(import).arg(&archive));
         containerd
     }
 
