@@ -391,8 +391,8 @@ impl Docker {
             return Err(Trouble::OtherKind);
         }
         caller.calls.note_engine_version(&one_line(&answer.text("Version")));
-        let version =
-            agreed(&answer.text("ApiVersion")).ok_or(bollard::errors::Error::APIVersionParseError {})?;
+        let version = agreed(&answer.text("ApiVersion"), &answer.text("MinAPIVersion"))
+            .ok_or(bollard::errors::Error::APIVersionParseError {})?;
         Ok(format!("/v{version}"))
     }
 
@@ -613,11 +613,14 @@ impl Docker {
 type ReadContainer = fn(Object<'_>) -> Option<ListedContainer>;
 type ReadNetwork = fn(Object<'_>) -> Option<Network>;
 
-/// Returns the engine's own API version if it is older than the newest that is known here, else that.
-fn agreed(own: &str) -> Option<bollard::ClientVersion> {
+/// Returns the engine's own API version if it is older than the newest that is known here, else that; an
+/// engine that has given that up is asked in the oldest that it still takes.
+fn agreed(own: &str, oldest: &str) -> Option<bollard::ClientVersion> {
     let own = calls::version(own)?;
     let newest = *bollard::API_DEFAULT_VERSION;
-    Some(if own < newest { own } else { newest })
+    let known = if own < newest { own } else { newest };
+    // Podman and old engines may name none.
+    Some(calls::version(oldest).filter(|oldest| *oldest > known).unwrap_or(known))
 }
 
 fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
