@@ -16,10 +16,11 @@ pub struct Podman {
     service: Process,
 }
 
-/// What the machine lacks (limits may not be raised), and what would be shared with another Podman.
+/// What the machine lacks (limits may not be raised, cgroup2 may have no controller), and what would be shared with another Podman.
 const CONFIGURATION: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+pids_limit = 0
 [engine]
 runtime = "RUNTIME"
 cgroup_manager = "cgroupfs"
