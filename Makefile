@@ -70,5 +70,5 @@ field-kernels: ## netkit, masters and links without a peer on kernels 5.10 to 7,
 fresh: ## both commands of the README in a Debian root that has nothing but Rust
 	tests/fresh
 
-field-engines: ## the exporter beside a newer Docker, in a root file system of Debian sid
+field-engines: ## today's engines, in a root file system of Debian sid; writes docs/compatibility.md
 	tests/field/engines/run

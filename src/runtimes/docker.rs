@@ -20,7 +20,7 @@ use crate::model::workload::{Claims, GivenAddress, Network, Runtime, RuntimeNetn
 use crate::runtimes::denied;
 pub(crate) use activation::Stopped;
 use answers::{Damage, EntryList, Object};
-use calls::{CONTAINERS, Caller, INSPECT, NETWORKS, Trouble, VERSION};
+use calls::{ApiPrefixes, CONTAINERS, Caller, INSPECT, NETWORKS, Trouble, VERSION};
 pub(crate) use containers::{Attachment, Seen};
 use containers::{Attachments, Inspected, ListedContainer};
 pub(crate) use host::AddressChanges;
@@ -75,9 +75,9 @@ pub struct Docker {
     deadline: Duration,
     inspection: Duration,
     limit: u64,
-    /// The prefix of paths for the negotiated API version, `/v1.41`. `None` before the first refresh and
+    /// The prefixes of paths for the negotiated API version. `None` before the first refresh and
     /// after a failed one: another engine may have replaced the old one by then.
-    version: Option<String>,
+    version: Option<ApiPrefixes>,
     /// The containers of the last list that have a process, by id, and those that are about to be started
     /// again.
     listed: BTreeMap<String, ListedContainer>,
@@ -285,7 +285,7 @@ impl Docker {
     pub async fn inventory(&self) -> Result<EngineInventory, Error> {
         let asked = async {
             let version = self.connect().await?;
-            inventory::inventory(&self.caller(), &version).await
+            inventory::inventory(&self.caller(), &version.docker).await
         };
         match timeout(self.deadline, asked).await {
             Ok(inventory) => inventory.map_err(|trouble| self.error(trouble)),
@@ -294,7 +294,7 @@ impl Docker {
     }
 
     async fn see(&self, query: &str) -> Result<Option<Seen>, Trouble> {
-        let version = self.connect().await?;
+        let version = self.connect().await?.docker;
         let caller = self.caller();
         let path = format!("{version}/containers/{query}/json");
         let (answer, networks) = tokio::try_join!(
@@ -312,9 +312,9 @@ impl Docker {
     /// not be asked for.
     async fn lists(
         &self,
-        known: Option<String>,
+        known: Option<ApiPrefixes>,
         networks: bool,
-    ) -> Result<(String, EntryList<ListedContainer>, Option<Vec<Network>>), Trouble> {
+    ) -> Result<(ApiPrefixes, EntryList<ListedContainer>, Option<Vec<Network>>), Trouble> {
         let networks = networks || known.is_none();
         let version = match known {
             Some(version) => version,
@@ -322,8 +322,10 @@ impl Docker {
         };
         let caller = self.caller();
         let [containers_path, networks_path] = match self.address.kind {
-            EngineKind::Docker => [format!("{version}{RUNNING}"), format!("{version}/networks")],
-            EngineKind::Podman => [podman::CONTAINERS, podman::NETWORKS].map(str::to_owned),
+            EngineKind::Docker => [RUNNING, "/networks"].map(|path| format!("{}{path}", version.docker)),
+            EngineKind::Podman => {
+                [podman::CONTAINERS, podman::NETWORKS].map(|path| format!("{}{path}", version.libpod))
+            }
         };
         let of_networks = async {
             match networks {
@@ -361,8 +363,8 @@ impl Docker {
         Ok((version, listed, networks))
     }
 
-    /// Connects: determines the engine's kind and negotiates the API version. Returns the prefix of paths.
-    async fn connect(&self) -> Result<String, Trouble> {
+    /// Connects: determines the engine's kind and negotiates the API version. Returns the prefixes of paths.
+    async fn connect(&self) -> Result<ApiPrefixes, Trouble> {
         if self.address.is_passed_on() {
             return Err(Trouble::OtherKind);
         }
@@ -382,8 +384,9 @@ impl Docker {
         let answer: Value = serde_json::from_slice(&answer).map_err(bollard::errors::Error::from)?;
         let damage = Damage::default();
         let answer = Object::new(&answer, &damage);
-        let podman = answer.list("Components").iter().any(|part| part.text("Name") == "Podman Engine");
-        let kind = if podman { EngineKind::Podman } else { EngineKind::Docker };
+        let parts = answer.list("Components");
+        let podman = parts.iter().find(|part| part.text("Name") == "Podman Engine");
+        let kind = if podman.is_some() { EngineKind::Podman } else { EngineKind::Docker };
         if self.address.kind == EngineKind::Docker {
             self.address.record_kind(kind);
         }
@@ -391,21 +394,24 @@ impl Docker {
             return Err(Trouble::OtherKind);
         }
         caller.calls.note_engine_version(&one_line(&answer.text("Version")));
-        let version =
-            agreed(&answer.text("ApiVersion")).ok_or(bollard::errors::Error::APIVersionParseError {})?;
-        Ok(format!("/v{version}"))
+        let version = agreed(&answer.text("ApiVersion"), &answer.text("MinAPIVersion"))
+            .ok_or(bollard::errors::Error::APIVersionParseError {})?;
+        let oldest = podman.map(|part| part.object("Details").text("MinAPIVersion"));
+        let libpod = podman::prefix(oldest.as_deref().unwrap_or_default());
+        Ok(ApiPrefixes { docker: format!("/v{version}"), libpod })
     }
 
     /// Returns the version in which an engine answers that may not be asked for it.
-    async fn version_of_list(&self, caller: &Caller) -> Result<String, Trouble> {
-        match self.address.kind {
+    async fn version_of_list(&self, caller: &Caller) -> Result<ApiPrefixes, Trouble> {
+        let docker = match self.address.kind {
             EngineKind::Docker => {
                 let (version, _) =
                     caller.get_in_newest_version(CONTAINERS, "/containers/json?limit=1").await?;
-                Ok(format!("/v{version}"))
+                format!("/v{version}")
             }
-            EngineKind::Podman => Ok(PODMAN_VERSION.to_owned()),
-        }
+            EngineKind::Podman => PODMAN_VERSION.to_owned(),
+        };
+        Ok(ApiPrefixes { docker, libpod: podman::prefix("") })
     }
 
     /// Returns the error for an engine of the other kind.
@@ -493,7 +499,7 @@ impl Docker {
             && let Some(container) = self.wanted.pop_front()
         {
             let id = container.workload.id.clone();
-            let path = format!("{version}/containers/{id}/json");
+            let path = format!("{}/containers/{id}/json", version.docker);
             self.being_inspected.insert(id, container.attachments.clone());
             let (caller, deadline) = (self.caller(), self.deadline);
             self.inspections.spawn(async move {
@@ -613,11 +619,14 @@ impl Docker {
 type ReadContainer = fn(Object<'_>) -> Option<ListedContainer>;
 type ReadNetwork = fn(Object<'_>) -> Option<Network>;
 
-/// Returns the engine's own API version if it is older than the newest that is known here, else that.
-fn agreed(own: &str) -> Option<bollard::ClientVersion> {
+/// Returns the engine's own API version if it is older than the newest that is known here, else that; an
+/// engine that has given that up is asked in the oldest that it still takes.
+fn agreed(own: &str, oldest: &str) -> Option<bollard::ClientVersion> {
     let own = calls::version(own)?;
     let newest = *bollard::API_DEFAULT_VERSION;
-    Some(if own < newest { own } else { newest })
+    let known = if own < newest { own } else { newest };
+    // Podman and old engines may name none.
+    Some(calls::version(oldest).filter(|oldest| *oldest > known).unwrap_or(known))
 }
 
 fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {

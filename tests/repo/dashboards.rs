@@ -330,10 +330,7 @@ impl Scene {
         command.args(["--web.listen-address=127.0.0.1:0", "--collector.disable-defaults"]);
         command.args(["--collector.netdev", "--collector.netclass"]);
         let mut node_exporter = Process::start("node_exporter", &mut command);
-        let node: SocketAddr =
-            node_exporter.wait_for_line(Duration::from_secs(10), "the address that it listens on", |line| {
-                line.split_once("msg=\"Listening on\" address=")?.1.trim().parse().ok()
-            });
+        let node: SocketAddr = node_exporter.wait_for_listener(Duration::from_secs(10));
         let rules = empty_folder("scene-rules").join("rules.yaml");
         fs::write(&rules, ALERT).unwrap();
         let configuration = format!(

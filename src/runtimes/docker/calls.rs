@@ -82,6 +82,15 @@ impl From<Error> for Trouble {
     }
 }
 
+/// The beginnings of the paths of requests: the versions of the API that the engine takes.
+#[derive(Clone, Debug)]
+pub(super) struct ApiPrefixes {
+    /// That of Docker's API, `/v1.41`.
+    pub(super) docker: String,
+    /// That of Podman's own, `/v4.0.0`.
+    pub(super) libpod: String,
+}
+
 /// A caller of one engine, which counts its calls.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
@@ -141,8 +150,8 @@ impl Caller {
         }
     }
 
-    /// Makes a call in the newest version of the API that is known here, else in the newest that the engine
-    /// knows. Returns the version.
+    /// Makes a call in the newest version of the API that is known here, else in the newest that an older
+    /// engine knows or in the oldest that a newer one takes. Returns the version.
     pub(super) async fn get_in_newest_version(
         &self,
         call: Call,
@@ -152,8 +161,7 @@ impl Caller {
         let own = match self.get(call, &format!("/v{newest}{path}")).await {
             Ok(body) => return Ok((newest, body)),
             Err(Trouble::Of(Error::DockerResponseServerError { status_code: 400, message })) => {
-                let own = message.split_once("Maximum supported API version is ");
-                own.and_then(|(_, own)| version(own.trim())).ok_or(Trouble::Garbage(message))?
+                bound(&message).ok_or(Trouble::Garbage(message))?
             }
             Err(trouble) => return Err(trouble),
         };
@@ -219,6 +227,13 @@ impl Caller {
 pub(super) fn version(text: &str) -> Option<ClientVersion> {
     let (major, minor) = text.split_once('.')?;
     Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
+}
+
+/// Returns the version that an engine names when it refuses another one, as too new or as too old.
+fn bound(message: &str) -> Option<ClientVersion> {
+    let (_, bound) = message.split_once("imum supported API version is ")?;
+    // Behind the older bound comes an advice.
+    version(bound.split([',', ' ', '\n']).next()?)
 }
 
 /// Returns the message of an answer that is no success: that of its JSON, else its text.

@@ -8,12 +8,20 @@ use super::networks::{is_ipv6, pool_of_podman};
 use crate::model::link::Name;
 use crate::model::workload::{Network, Runtime};
 
-/// The path that lists every container with a process. The version is one of Podman's API; Podman 4 and
-/// later serve it.
-pub(super) const CONTAINERS: &str = "/v4.0.0/libpod/containers/json?filters=\
+/// The path that lists every container with a process.
+pub(super) const CONTAINERS: &str = "/libpod/containers/json?filters=\
     %7B%22status%22%3A%5B%22initialized%22%2C%22running%22%2C%22paused%22%5D%7D";
 
-pub(super) const NETWORKS: &str = "/v4.0.0/libpod/networks/json";
+pub(super) const NETWORKS: &str = "/libpod/networks/json";
+
+/// Returns the prefix of paths of Podman's own API for an engine that takes no older version than this
+/// (`4.0.0`): 4.0.0, which Podman 4 and 5 serve, else that.
+pub(super) fn prefix(oldest: &str) -> String {
+    let mut numbers = oldest.split('.').map(|number| number.parse::<u32>().ok());
+    let oldest = [0; 3].map(|_: u32| numbers.next().flatten().unwrap_or_default());
+    let [major, minor, patch] = oldest.max([4, 0, 0]);
+    format!("/v{major}.{minor}.{patch}")
+}
 
 /// Converts an entry of the list. Returns `None` for an entry without an id: it cannot be inspected.
 pub(super) fn container(entry: Object<'_>) -> Option<ListedContainer> {

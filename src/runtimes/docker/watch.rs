@@ -99,12 +99,12 @@ impl DockerWatch {
         };
         // The stream has no end.
         let listener = docker.caller_within(u64::MAX);
-        let path = format!("{version}{PATH}");
+        let path = format!("{}{PATH}", version.docker);
         let opening = async move { listener.open(EVENTS, &path).await };
         Ok(DockerWatch {
             caller: docker.caller(),
             docker,
-            version,
+            version: version.docker,
             events: EventStream::Opening(Box::pin(opening)),
             begun: BytesMut::new(),
             created: HashMap::new(),
@@ -267,8 +267,9 @@ impl DockerWatch {
                 let mut labels = attributes;
                 let mut take_attribute = |name| labels.remove(name).unwrap_or_default();
                 let (name, image) = (take_attribute("name"), take_attribute("image"));
-                // Only the list has the name of the pod.
-                if id.is_empty() || of_podman && podman::is_infra(&name) {
+                // A container of a pod does not own its namespace, and only the list has the name of the pod.
+                let of_pod = of_podman && (!take_attribute("podId").is_empty() || podman::is_infra(&name));
+                if id.is_empty() || of_pod {
                     return;
                 }
                 let workload = workload(self.docker.runtime(), id.clone(), name, image, &labels);

@@ -4,6 +4,7 @@ mod broken;
 mod cadvisor;
 mod commands;
 mod docker;
+mod events;
 mod pods;
 mod prometheus;
 mod restart;

@@ -88,9 +88,7 @@ impl Alertmanager {
             .args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address="]);
         let mut process = Process::start("alertmanager", &mut command);
         let limit = Duration::from_secs(30);
-        let address = process.wait_for_line(limit, "the address that it listens on", |line| {
-            line.split_once("msg=\"Listening on\" address=")?.1.trim().parse().ok()
-        });
+        let address = process.wait_for_listener(limit);
         Alertmanager { process, address, folder }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -66,8 +67,12 @@ impl Containerd {
         containerd.wait_until_it_answers();
         let archive = image().display().to_string();
         let socket = containerd.socket().display().to_string();
-        let import = ["-a", &socket, "-n", "k8s.io", "images", "import", "--snapshotter", "native", &archive];
-        succeed(Command::new("ctr").args(import));
+        let mut import = vec!["-a", &socket, "-n", "k8s.io", "images", "import", "--snapshotter", "native"];
+        if succeed(Command::new("ctr").args(["images", "import", "--help"])).contains("--local") {
+            // containerd 2 would import by a service that knows no such snapshotter.
+            import.push("--local");
+        }
+        succeed(Command::new("ctr").args(import).arg(&archive));
         containerd
     }
 
@@ -349,7 +354,19 @@ fn sandbox(namespace: &str, name: &str, linux: LinuxPodSandboxConfig) -> PodSand
 
 /// Without restrict_oom_score_adj runc cannot start anything where root may not lower the score.
 fn configuration(root: &Path, cri: &str) -> String {
+    let runtime = root.join("runc");
     let root = root.display();
+    let runtime = if write_runc_without_shares(&runtime) {
+        format!(
+            "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n\
+             runtime_type = \"io.containerd.runc.v2\"\n\
+             [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n\
+             BinaryName = \"{}\"\n",
+            runtime.display()
+        )
+    } else {
+        String::new()
+    };
     format!(
         "version = 2\n\
          root = \"{root}/root\"\n\
@@ -364,8 +381,29 @@ fn configuration(root: &Path, cri: &str) -> String {
          bin_dir = \"/usr/lib/cni\"\n\
          conf_dir = \"{root}/cni\"\n\
          [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n\
-         snapshotter = \"native\"\n"
+         snapshotter = \"native\"\n\
+         {runtime}"
     )
+}
+
+/// containerd gives each sandbox a share of the processor, and runc refuses that where cgroup2 has no controller for it, because
+/// version 1 has it. There, writes a runc to this path that leaves the share out.
+fn write_runc_without_shares(path: &Path) -> bool {
+    let controllers = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers");
+    let has_cpu =
+        controllers.map_or(true, |all| all.split_whitespace().any(|controller| controller == "cpu"));
+    if has_cpu {
+        return false;
+    }
+    const RUNC: &str = "#!/bin/sh\n\
+        for word; do\n\
+        [ \"$before\" != --bundle ] || sed -i 's/\"shares\":[0-9]*,\\{0,1\\}//' \"$word/config.json\"\n\
+        before=$word\n\
+        done\n\
+        exec runc \"$@\"\n";
+    std::fs::write(path, RUNC).expect("a script in its folder");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a script that may run");
+    true
 }
 
 /// The network has a name of its own: host-local and libcni keep what they know by that.

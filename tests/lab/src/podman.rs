@@ -16,12 +16,13 @@ pub struct Podman {
     service: Process,
 }
 
-/// What the machine lacks (limits may not be raised, crun takes no hybrid cgroups), and what would be shared with another Podman.
+/// What the machine lacks (limits may not be raised, cgroup2 may have no controller), and what would be shared with another Podman.
 const CONFIGURATION: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+pids_limit = 0
 [engine]
-runtime = "runc"
+runtime = "RUNTIME"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
@@ -36,7 +37,10 @@ impl Podman {
         // Short: a unix socket's path has at most 108 bytes. tests/run knows the folders by this prefix.
         let root = folder().join(unique_name("podman"));
         std::fs::create_dir_all(root.join("networks")).expect("a folder of its own");
-        std::fs::write(root.join("containers.conf"), CONFIGURATION).expect("its configuration");
+        // crun, which is Podman's choice, takes no hybrid cgroups.
+        let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+        let configuration = CONFIGURATION.replace("RUNTIME", if unified { "crun" } else { "runc" });
+        std::fs::write(root.join("containers.conf"), configuration).expect("its configuration");
         let netns = Netns::existing(netns.name());
         let service = serve(&root, &netns);
         let mut podman = Podman { root, netns, service };

@@ -1,6 +1,7 @@
 //! A process that the lab has started: its log, and its end by process id.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -103,6 +104,16 @@ impl Process {
         }
     }
 
+    /// Waits until it listens at a TCP port of IPv4, and returns that address: programs log it in a way that changes with their version.
+    pub fn wait_for_listener(&mut self, within: Duration) -> SocketAddr {
+        let what = format!("{} listens", self.name);
+        wait_for(within, &what, || {
+            let log = self.log().join("\n");
+            assert!(self.ended().is_none(), "{} has ended instead. Its log:\n{log}", self.name);
+            listener(self.child.id()).ok_or(log)
+        })
+    }
+
     /// Sends it a signal; nothing if it has ended.
     pub fn signal(&mut self, signal: Signal) {
         if self.ended().is_none() {
@@ -144,6 +155,27 @@ impl Drop for Process {
             eprintln!("---- log of {} ----\n{}", self.name, self.log().join("\n"));
         }
     }
+}
+
+/// Returns the address of a process's first listening socket in /proc/PID/net/tcp (proc(5): state 0A listens, field 10 is the inode).
+fn listener(pid: u32) -> Option<SocketAddr> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let sockets: Vec<String> = open
+        .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+        .map(|target| target.to_string_lossy().into_owned())
+        .collect();
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).ok()?;
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (own, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+        if *state != "0A" || !sockets.contains(&format!("socket:[{inode}]")) {
+            return None;
+        }
+        let (address, port) = own.split_once(':')?;
+        // The address stands there as the kernel holds it, in the order of the network.
+        let address = Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?.to_ne_bytes());
+        Some((address, u16::from_str_radix(port, 16).ok()?).into())
+    })
 }
 
 /// Field 22 of /proc/PID/stat (proc(5)): with it `tests/run` never takes a later process of the same number for this one.

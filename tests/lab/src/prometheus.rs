@@ -73,9 +73,7 @@ impl Prometheus {
             .arg("--web.listen-address=127.0.0.1:0");
         let mut process = Process::start("prometheus", &mut command);
         let limit = Duration::from_secs(30);
-        let address = process.wait_for_line(limit, "the address that it listens on", |line| {
-            line.split_once("msg=\"Listening on\" address=")?.1.trim().parse().ok()
-        });
+        let address = process.wait_for_listener(limit);
         let prometheus = Prometheus { process, netns: netns.path(), address, folder };
         wait_for(limit, "Prometheus is ready", || {
             match request(&prometheus.netns, address, "GET", "/-/ready", &[]) {
@@ -134,7 +132,11 @@ impl Prometheus {
         let log = self.log();
         let complaints: Vec<&String> = log
             .iter()
-            .filter(|line| line.contains("level=warn") || line.contains("level=error"))
+            .filter(|line| {
+                ["level=warn", "level=error", "level=WARN", "level=ERROR"]
+                    .iter()
+                    .any(|level| line.contains(level))
+            })
             .filter(|line| line.contains("scrape") || line.contains("target"))
             .collect();
         assert!(complaints.is_empty(), "{complaints:#?}");

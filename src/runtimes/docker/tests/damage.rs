@@ -209,6 +209,20 @@ const PODS: &str = r#"[
     {"Id":"f00dfeed0003","Names":["alone"],"Image":"shop/web:1","Networks":["podman"],"Pid":4713,"StartedAt":1,
      "Pod":"","PodName":"","IsInfra":false,"State":"a word of Podman 7"}]"#;
 
+#[test]
+fn podmans_own_api_is_asked_in_version_4_or_in_the_oldest_that_a_newer_engine_takes() {
+    for (oldest, prefix) in [
+        ("", "/v4.0.0"),
+        ("3.1.0", "/v4.0.0"),
+        ("4.0.0", "/v4.0.0"),
+        ("6.0.1", "/v6.0.1"),
+        ("10.0", "/v10.0.0"),
+        ("next/../..", "/v4.0.0"),
+    ] {
+        assert_eq!(podman::prefix(oldest), prefix, "{oldest}");
+    }
+}
+
 #[tokio::test]
 async fn a_pod_of_podman_owns_its_namespace_and_its_containers_are_members() {
     let lab = Lab::engine(|path| match path {

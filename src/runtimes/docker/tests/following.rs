@@ -152,6 +152,28 @@ async fn the_name_of_podmans_infra_container_is_not_taken_from_an_event() {
     }
 }
 
+/// The events of Podman 5.8, shortened: a container of a pod, and one by itself.
+#[tokio::test]
+async fn a_container_of_podmans_pods_names_no_namespace_before_the_list_has_told_the_pods_name() {
+    const EVENTS: &str = concat!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n",
+        r#"{"Type":"container","Action":"create","Actor":{"ID":"c1","Attributes":{"image":"i","name":"one","podId":"67682d14d7fe"}}}"#,
+        "\n",
+        r#"{"Type":"container","Action":"create","Actor":{"ID":"c2","Attributes":{"image":"i","name":"solo","podId":""}}}"#,
+        "\n",
+    );
+    let lab = Lab::engine(|path| match path {
+        "/version" => ok(PODMAN),
+        _ => Answer::Raw(EVENTS.as_bytes()),
+    });
+    let [_, podman] = EngineAddress::both(None, Some(DockerHost::Unix(lab.socket())));
+    let mut watch = DockerWatch::begin(podman.unwrap()).await.unwrap();
+    while timeout(PATIENCE, watch.news()).await.unwrap().is_some() {}
+    let known = watch.containers();
+    assert_eq!(known.iter().map(|workload| workload.name.as_str()).collect::<Vec<_>>(), ["solo"]);
+    assert!(known[0].labels.is_empty(), "the pod's id is no label: {:?}", known[0].labels);
+}
+
 /// Answers after this time.
 fn slow(by: Duration) -> Lab {
     Lab::engine(move |path| {

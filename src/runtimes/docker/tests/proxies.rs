@@ -125,6 +125,55 @@ async fn what_a_proxy_refuses_costs_only_what_it_would_have_told() {
     }
 }
 
+/// An engine of years to come: it takes no version that is known here, and its answers have what no version has yet.
+fn of_the_future(version_is_refused: bool) -> Lab {
+    Lab::engine(move |path| {
+        if version_is_refused && path.ends_with("/version") {
+            return Answer::Json(403, "<html>Forbidden</html>".into());
+        }
+        if path == "/version" {
+            return ok(VERSION
+                .replace(r#""ApiVersion":"1.41""#, r#""ApiVersion":"1.99""#)
+                .replace(r#""MinAPIVersion":"1.12""#, r#""MinAPIVersion":"1.90""#));
+        }
+        match path.strip_prefix("/v1.90/") {
+            Some(rest) if rest.starts_with("containers/json?limit") => ok("[]"),
+            Some(rest) => fixture(&format!("/v1.41/{rest}")),
+            None => {
+                let message = "client version 1.53 is too old. Minimum supported API version is 1.90, \
+                    please upgrade your client to a newer version";
+                Answer::Json(400, format!(r#"{{"message":"{message}"}}"#))
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn an_engine_that_takes_no_version_that_is_known_here_is_asked_in_the_oldest_that_it_takes() {
+    for refused in [false, true] {
+        let lab = of_the_future(refused);
+        let claims = lab.docker().refresh().await.unwrap();
+        let lacks = if refused { vec!["GET /version (VERSION=1)"] } else { vec![] };
+        let wanted = Known { names: 5, of_web: 2, networks: 3, lacks };
+        assert_eq!(known(&claims, &wanted), wanted, "{:?}", lab.take_asked());
+    }
+}
+
+#[test]
+fn the_version_that_is_agreed_on_is_one_that_both_know_if_there_is_one() {
+    let newest = bollard::API_DEFAULT_VERSION.to_string();
+    for (own, oldest, wanted) in [
+        ("1.41", "1.12", "1.41"),
+        ("1.41", "", "1.41"),
+        ("1.99", "1.24", newest.as_str()),
+        ("1.99", "1.90", "1.90"),
+        ("2.3", "2.0", "2.0"),
+    ] {
+        assert_eq!(agreed(own, oldest).unwrap().to_string(), wanted, "{own} and {oldest}");
+    }
+    assert!(agreed("", "1.24").is_none());
+}
+
 /// Sums an answer up; a lack counts if its message has what is wanted of it.
 fn known(claims: &Claims, wanted: &Known) -> Known {
     let of_web = claims.claims.iter().find(|claim| claim.owner.name == "web");

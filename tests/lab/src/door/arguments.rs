@@ -58,6 +58,10 @@ pub(super) struct Selection {
     /// Builds with optimizations.
     #[arg(long)]
     pub(super) release: bool,
+    /// Takes the test binaries from this file, the messages of `cargo test --no-run --message-format=json`: nothing is built or
+    /// installed, as the machine has no cargo.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["campaign", "fuzz", "release"])]
+    pub(super) built: Option<PathBuf>,
     /// Runs only the tests whose path contains this text.
     pub(super) filter: Option<String>,
     /// Arguments of the test binaries: --nocapture, --exact, --skip TEXT, --test-threads N.

@@ -41,8 +41,13 @@ pub(super) fn run(selection: &Selection) -> Result<u8> {
     );
     let campaign = Campaign::chosen(selection)?;
     let rings = campaign.as_ref().map_or_else(|| selection.rings(), Campaign::rings);
-    install(&rings, selection)?;
-    let binaries = build(&rings, selection)?;
+    let binaries = match &selection.built {
+        Some(messages) => built(&rings, messages)?,
+        None => {
+            install(&rings, selection)?;
+            build(&rings, selection)?
+        }
+    };
     let fuzzer = campaign.as_ref().map(|campaign| campaign.build_fuzzer(&target_folder()?)).transpose()?;
     let with_engine = needs_engine(&rings, selection);
     let lab = Lab::enter(with_engine)?;
@@ -93,9 +98,11 @@ fn run_in(
         "no test is called so: {}",
         selection.filter.as_deref().unwrap_or("(no filter)")
     );
-    let tools = target_folder()?.join("tools");
-    references::install(names.iter().map(String::as_str), &lab.folder, &tools)?;
-    runner.add_to_path(&references::cargo_deb_folder(&tools));
+    if selection.built.is_none() {
+        let tools = target_folder()?.join("tools");
+        references::install(names.iter().map(String::as_str), &lab.folder, &tools)?;
+        runner.add_to_path(&references::cargo_deb_folder(&tools));
+    }
     section("Testing");
     runner.run_all(&chosen, selection, campaign.is_some(), results)?;
     campaign.map_or(Ok(()), |campaign| campaign.write(&lab.folder, results))
@@ -138,11 +145,24 @@ fn build(rings: &[&str], selection: &Selection) -> Result<Vec<Binary>> {
             ring => build.args(["--test", ring]),
         };
     }
-    let messages = target_messages(&mut build)?;
+    Ok(in_order(&target_messages(&mut build)?, rings))
+}
+
+/// Returns the test binaries of these rings that were built elsewhere, by the messages of that build.
+fn built(rings: &[&str], messages: &Path) -> Result<Vec<Binary>> {
+    let messages =
+        fs::read_to_string(messages).with_context(|| format!("cannot read {}", messages.display()))?;
+    let mut binaries = in_order(&messages, rings);
+    binaries.retain(|binary| rings.contains(&binary.ring.as_str()));
+    Ok(binaries)
+}
+
+/// Reads the messages of cargo; the binaries come in the order of the rings.
+fn in_order(messages: &str, rings: &[&str]) -> Vec<Binary> {
     let mut binaries: Vec<Binary> = messages.lines().filter_map(binary).collect();
     let place = |binary: &Binary| rings.iter().position(|ring| *ring == binary.ring).unwrap_or(0);
     binaries.sort_by_key(|binary| (place(binary), binary.package.clone()));
-    Ok(binaries)
+    binaries
 }
 
 /// Runs the build with its messages in a file, as it prints its errors itself.
