@@ -4,8 +4,9 @@
  *   frames sink PORT                          takes what comes to a port by UDP and TCP
  *   frames udp ADDRESS PORT COUNT SIZE        sends datagrams
  *   frames tcp ADDRESS PORT BYTES             sends bytes by TCP and waits until the other side has taken them
- *   frames own FIFO                           moves to a new network namespace, writes a line, and waits to be killed
- *   frames live NETNS                         `ip -batch /tmp/inside` in a namespace, 100 datagrams out of it, 20 into it
+ *   frames own FIFO [GO]                      moves to a new network namespace, writes a line, and waits to be killed;
+ *                                             with GO waits for a line there first, does as `live`, and writes another
+ *   frames live NETNS                         sets eth0 of a namespace up, 100 datagrams out of it, 20 into it
  *   frames pin pass|peer PATH [DEVICE]        pins a program: `pass` for XDP, `peer` that redirects to DEVICE's peer
  *   frames without NUMBER COMMAND...          runs a command for which the kernel lacks a socket option of netlink
  *   frames redirect DEVICE TARGET             redirects to TARGET what the peer of a netkit sends, until it is killed
@@ -23,6 +24,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -31,11 +33,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Newer than the headers of older systems: linux/bpf.h and linux/if_link.h of Linux 7.0. */
@@ -100,18 +102,6 @@ static int tcp(char **arguments)
 	return 0;
 }
 
-static int own(const char *fifo)
-{
-	if (unshare(CLONE_NEWNET))
-		return failed("unshare");
-	int out = open(fifo, O_WRONLY);
-	if (out < 0 || write(out, "\n", 1) != 1)
-		return failed(fifo);
-	close(out);
-	for (;;)
-		pause();
-}
-
 /* Sends datagrams to port 9 of an address, and takes as many at the other socket. */
 static int send_all(int from, const char *address, int to, int count, int size)
 {
@@ -125,25 +115,69 @@ static int send_all(int from, const char *address, int to, int count, int size)
 	return 0;
 }
 
-static int live(const char *netns)
+/* Switches eth0 on, gives it 10.9.0.2, and makes 10.9.0.1 its permanent neighbour if it has neighbours. */
+static int configure(void)
 {
-	int outside = bound(SOCK_DGRAM, "9"), to = open(netns, O_RDONLY);
+	int any = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in own = at("10.9.0.2", "0"), mask = at("255.255.255.0", "0"), other = at("10.9.0.1", "0");
+	struct ifreq link = { .ifr_name = "eth0", .ifr_flags = IFF_UP };
+	if (ioctl(any, SIOCSIFFLAGS, &link))
+		return failed("SIOCSIFFLAGS");
+	memcpy(&link.ifr_addr, &own, sizeof own);
+	if (ioctl(any, SIOCSIFADDR, &link))
+		return failed("SIOCSIFADDR");
+	memcpy(&link.ifr_netmask, &mask, sizeof mask);
+	if (ioctl(any, SIOCSIFNETMASK, &link))
+		return failed("SIOCSIFNETMASK");
+	struct arpreq neighbour = { .arp_flags = ATF_PERM | ATF_COM, .arp_dev = "eth0",
+		.arp_ha = { ARPHRD_ETHER, "\x02\0\0\0\0\x01" } };
+	memcpy(&neighbour.arp_pa, &other, sizeof other);
+	if (ioctl(any, SIOCGIFFLAGS, &link) || (!(link.ifr_flags & IFF_NOARP) && ioctl(any, SIOCSARP, &neighbour)))
+		return failed("SIOCSARP");
+	close(any);
+	return 0;
+}
+
+/* Sends 100 datagrams out of the namespace that the thread is in, and 20 into it. */
+static int exchange(int outside)
+{
 	struct timeval patience = { .tv_sec = 2 };
-	if (outside < 0 || to < 0 || setns(to, CLONE_NEWNET))
-		return failed(netns);
-	pid_t child = fork();
-	if (!child) {
-		execlp("ip", "ip", "-batch", "/tmp/inside", NULL);
-		_exit(1);
-	}
-	int status = 0;
-	waitpid(child, &status, 0);
-	int inside = bound(SOCK_DGRAM, "9");
-	if (status || inside < 0)
-		return failed("ip -batch");
+	int inside = configure() ? -1 : bound(SOCK_DGRAM, "9");
+	if (inside < 0)
+		return failed("inside");
 	setsockopt(inside, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(outside, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	return send_all(inside, "10.9.0.1", outside, 100, 1000) || send_all(outside, "10.9.0.2", inside, 20, 500);
+}
+
+/* Writes a line to a pipe with a name, or reads one. */
+static int line(const char *fifo, int flags)
+{
+	int opened = open(fifo, flags);
+	if (opened < 0 || (flags == O_WRONLY ? write(opened, "\n", 1) : read(opened, buffer, 1)) != 1)
+		return failed(fifo);
+	return close(opened);
+}
+
+static int own(const char *fifo, const char *go)
+{
+	int outside = go ? bound(SOCK_DGRAM, "9") : 0;
+	if (outside < 0 || unshare(CLONE_NEWNET))
+		return failed("unshare");
+	if (line(fifo, O_WRONLY))
+		return 1;
+	if (go && (line(go, O_RDONLY) || exchange(outside) || line(fifo, O_WRONLY)))
+		return 1;
+	for (;;)
+		pause();
+}
+
+static int live(const char *netns)
+{
+	int outside = bound(SOCK_DGRAM, "9"), to = open(netns, O_RDONLY);
+	if (outside < 0 || to < 0 || setns(to, CLONE_NEWNET))
+		return failed(netns);
+	return exchange(outside);
 }
 
 /* The system call answers ENOPROTOOPT for one option of SOL_NETLINK, as a kernel does that has none of it. */
@@ -312,8 +346,8 @@ int main(int count, char **words)
 		return udp(words + 2);
 	if (count == 5 && !strcmp(words[1], "tcp"))
 		return tcp(words + 2);
-	if (count == 3 && !strcmp(words[1], "own"))
-		return own(words[2]);
+	if ((count == 3 || count == 4) && !strcmp(words[1], "own"))
+		return own(words[2], words[3]);
 	if (count == 3 && !strcmp(words[1], "live"))
 		return live(words[2]);
 	if ((count == 4 || count == 5) && !strcmp(words[1], "pin"))
