@@ -187,7 +187,8 @@ impl Catalog {
                 _ => None,
             };
             let Some(nsid) = place.and_then(|place| place.nsid) else { continue };
-            let inside = self.links.iter().filter(|link| link.netns.nsid == Some(nsid) && !link.link.loopback);
+            let inside =
+                self.links.iter().filter(|link| link.netns.nsid == Some(nsid) && !link.link.loopback);
             places.extend(inside.map(|link| (Some(nsid), link.link.ifindex)));
         }
         (places, name)

@@ -299,7 +299,7 @@ impl FactsReader {
         let socket = match &mut self.netfilter {
             Ok(socket) => socket,
             // A kernel without nfnetlink.
-            Err(Error::Socket { source, .. }) if source.raw_os_error() == Some(libc::EPROTONOSUPPORT) => {
+            Err(Error::Socket { reason, .. }) if reason.raw_os_error() == Some(libc::EPROTONOSUPPORT) => {
                 return Ok(Refusals::default());
             }
             Err(error) => return Err(LookFailure::Failed(error.to_string())),

@@ -72,7 +72,12 @@ impl Served {
         let mut catalog = Catalog::of_shown(&view.scene);
         let end = EndText::read(&catalog, text.as_bytes());
         if let Some(place) = device(&mut self.resolver, &end.pasted.text) {
-            return Ok(Meaning::Ends(NamedEnds { places: vec![place], address: None, port: end.port, netns: None }));
+            return Ok(Meaning::Ends(NamedEnds {
+                places: vec![place],
+                address: None,
+                port: end.port,
+                netns: None,
+            }));
         }
         for stranded in &view.stranded {
             let containers = vec![InventoryContainer::new(stranded.member.clone())];

@@ -103,8 +103,7 @@ fn modes(from: &WaySide<'_>, to: &WaySide<'_>, parent: &Hop<'_>) -> Vec<Finding>
         return vec![finding];
     }
     for end in ends.iter().filter(|end| end.link.macvlan != Some(MacvlanMode::Bridge)) {
-        finding =
-            finding.mended_by(end, &format!("ip link set dev {} type macvlan mode bridge", end.word()));
+        finding = finding.mended_by(end, &format!("ip link set dev {} type macvlan mode bridge", end.word()));
     }
     vec![finding]
 }

@@ -24,9 +24,7 @@ pub(super) fn untagged(way: &Way<'_>) -> Vec<Finding> {
     }
     let (Some(from), Some(to)) = (&one.link.vlans, &other.link.vlans) else {
         let text = format!("{} drops it unless both ports have the same VLAN untagged", bridge.describe());
-        return vec![
-            found("port_vlan", Grade::Possibility, one, text).seen_by(bridge, "bridge vlan show"),
-        ];
+        return vec![found("port_vlan", Grade::Possibility, one, text).seen_by(bridge, "bridge vlan show")];
     };
     let Some(why) = refusal(one, from, other, to).or_else(|| refusal(other, to, one, from)) else {
         return Vec::new();

@@ -20,7 +20,8 @@ pub(super) fn apart(way: &Way<'_>) -> Vec<Finding> {
         if !matches!(lookup.answer, Err(LookupFailure::None | LookupFailure::Unreachable)) {
             continue;
         }
-        let table = own.map_or_else(|| "no route".to_owned(), |own| format!("no route in the VRF {}", own.name()));
+        let table =
+            own.map_or_else(|| "no route".to_owned(), |own| format!("no route in the VRF {}", own.name()));
         let Some(master) = vrf(inside) else { continue };
         let text = format!(
             "the host has {table} to {to}: {} is in the VRF {}, and {} is not",
@@ -29,7 +30,8 @@ pub(super) fn apart(way: &Way<'_>) -> Vec<Finding> {
             outside.name()
         );
         let line = format!("ip link set dev {} master {}", outside.word(), master.word());
-        let finding = reason("vrf", &inside, text).seen_by(&master, &format!("ip vrf show {}", master.word()));
+        let finding =
+            reason("vrf", &inside, text).seen_by(&master, &format!("ip vrf show {}", master.word()));
         return vec![finding.mended_by(&outside, &line)];
     }
     Vec::new()
