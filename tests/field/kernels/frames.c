@@ -102,14 +102,17 @@ static int tcp(char **arguments)
 	return 0;
 }
 
-/* Sends datagrams to port 9 of an address, and takes as many at the other socket. */
+/* Sends datagrams to port 9 of an address, and takes as many at the other socket. The port has its carrier before it
+ * has a queue (linkwatch_do_dev in net/core/link_watch.c): what is dropped there is counted nowhere, and sent again. */
 static int send_all(int from, const char *address, int to, int count, int size)
 {
 	struct sockaddr_in place = at(address, "9");
-	for (int sent = 0; sent < count; sent++) {
+	for (int sent = 0, failures = 0; sent < count;) {
 		if (sendto(from, buffer, size, 0, (void *)&place, sizeof place) != size)
 			return failed("sendto");
-		if (recv(to, buffer, sizeof buffer, 0) != size)
+		if (recv(to, buffer, sizeof buffer, 0) == size)
+			sent++;
+		else if (++failures == 20)
 			return failed("recv");
 	}
 	return 0;
@@ -141,7 +144,7 @@ static int configure(void)
 /* Sends 100 datagrams out of the namespace that the thread is in, and 20 into it. */
 static int exchange(int outside)
 {
-	struct timeval patience = { .tv_sec = 2 };
+	struct timeval patience = { .tv_usec = 500000 };
 	int inside = configure() ? -1 : bound(SOCK_DGRAM, "9");
 	if (inside < 0)
 		return failed("inside");
@@ -166,7 +169,7 @@ static int own(const char *fifo, const char *go)
 		return failed("unshare");
 	if (line(fifo, O_WRONLY))
 		return 1;
-	if (go && (line(go, O_RDONLY) || exchange(outside) || line(fifo, O_WRONLY)))
+	if (go && (line(go, O_RDONLY) || exchange(outside) + line(fifo, O_WRONLY)))
 		return 1;
 	for (;;)
 		pause();
