@@ -169,8 +169,8 @@ impl Catalog {
         forms.find(|places| !places.is_empty()).unwrap_or_default()
     }
 
-    /// Returns the links of the namespaces among these things that have no pair, but for the loopback; and the
-    /// name of the namespace, if the thing has one.
+    /// Returns the links, but for the loopback, of the namespaces among these things that have no pair, and
+    /// the name of such a namespace.
     pub(super) fn without_pairs(
         &self,
         found: &BTreeSet<FindTarget>,

@@ -90,11 +90,11 @@ pub fn link_facts(payload: &[u8]) -> Option<(LinkFacts, Option<u32>)> {
             ifla::XDP => facts.xdp = is_set(value, ifla::XDP_ATTACHED)?.unwrap_or_default(),
             ifla::LINKINFO => {
                 facts.port = bridge_port(value)?;
-                facts.bond_backup = is_bond_backup(value)?;
+                facts.bond.backup = is_bond_backup(value)?;
                 if let Some(data) = nested(value, ifla::INFO_DATA)? {
                     match link.kind {
                         LinkKind::Bridge => facts.bridge = Some(bridge(data)?),
-                        LinkKind::Bond => facts.bond_mode = first_byte(data, ifla::BOND_MODE)?,
+                        LinkKind::Bond => facts.bond.mode = first_byte(data, ifla::BOND_MODE)?,
                         _ => facts.macvlan = macvlan(value, data)?,
                     }
                 }

@@ -93,10 +93,8 @@ pub struct LinkFacts {
     /// The VLANs of untagged frames at a bridge that filters by VLAN, or at a port of it; `None` if they were
     /// not read, as those of a bridge in another namespace.
     pub vlans: Option<UntaggedVlans>,
-    /// True for the port of a bond that is not in use (IFLA_BOND_SLAVE_STATE is BOND_STATE_BACKUP).
-    pub bond_backup: bool,
-    /// IFLA_BOND_MODE, as a number of linux/if_bonding.h; `None` if it is no bond.
-    pub bond_mode: Option<u8>,
+    /// The state as a bond or the port of one.
+    pub bond: BondFacts,
     /// The mode as a macvlan, from IFLA_MACVLAN_MODE; `None` if it is none.
     pub macvlan: Option<MacvlanMode>,
     /// `net.ipv4.conf.DEVICE`, from IFLA_INET_CONF in IFLA_AF_SPEC.
@@ -134,12 +132,21 @@ pub enum PortState {
     Blocking,
 }
 
+/// A link as a bond, or as the port of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BondFacts {
+    /// True for a port that is not in use (IFLA_BOND_SLAVE_STATE is BOND_STATE_BACKUP).
+    pub backup: bool,
+    /// IFLA_BOND_MODE, as a number of linux/if_bonding.h; `None` if the link is no bond.
+    pub mode: Option<u8>,
+}
+
 /// The VLANs of untagged frames at a port of a bridge, from IFLA_BRIDGE_VLAN_INFO.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UntaggedVlans {
     /// The VLAN that an untagged frame comes into (BRIDGE_VLAN_INFO_PVID); `None` if it is dropped.
     pub pvid: Option<u16>,
-    /// The VLANs whose frames leave without a tag (BRIDGE_VLAN_INFO_UNTAGGED), in ascending order.
+    /// The VLANs of frames that leave without a tag (BRIDGE_VLAN_INFO_UNTAGGED), in ascending order.
     pub leaving: Vec<u16>,
 }
 
@@ -152,7 +159,8 @@ pub enum MacvlanMode {
     Vepa,
     /// MACVLAN_MODE_BRIDGE: frames pass between the macvlans of the link that have this mode.
     Bridge,
-    /// MACVLAN_MODE_PASSTHRU or MACVLAN_MODE_SOURCE.
+    /// MACVLAN_MODE_PASSTHRU or MACVLAN_MODE_SOURCE: the link passes all frames to one macvlan, or some by
+    /// their source.
     Further,
 }
 

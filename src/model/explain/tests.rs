@@ -268,16 +268,16 @@ fn ports_without_a_vlan_in_common_for_frames_without_a_tag_are_a_reason() {
 fn a_port_of_a_bond_that_is_not_in_use_is_a_reason_unless_the_end_has_another_way() {
     let mut facts = bridged();
     change(&mut facts, 0, |host| {
-        (host.links[0].link.kind, host.links[0].bond_mode) = (LinkKind::Bond, Some(1));
+        (host.links[0].link.kind, host.links[0].bond.mode) = (LinkKind::Bond, Some(1));
         host.links[1].port = None;
-        host.links[1].bond_backup = true;
+        host.links[1].bond.backup = true;
         host.addresses = vec![address(10, "10.9.0.1/24")];
     });
     let question = ExplainQuestion { to: Some(LinkIndex { netns: 0, ifindex: 10 }), ..BETWEEN };
     let found = explain(&facts, &question).findings;
     assert_eq!(found[0].rule, "bond_backup");
     assert_eq!(found[0].remedy, ["ip link set dev br0 type bond active_slave p1"]);
-    change(&mut facts, 0, |host| host.links[0].bond_mode = Some(4));
+    change(&mut facts, 0, |host| host.links[0].bond.mode = Some(4));
     assert_eq!(explain(&facts, &question).findings[0].remedy, [""; 0], "LACP chooses the ports");
     change(&mut facts, 1, |netns| {
         let mut bond = link(3, "bond0");

@@ -161,9 +161,9 @@ fn a_port_of_a_bond_a_bond_and_a_macvlan_are_read() {
     let info = |info: &[Vec<u8>]| read(0, &[nest(18, info)]).unwrap();
     let port =
         |state: u8| [attribute(1, b"veth\0"), attribute(4, b"bond\0"), nest(5, &[attribute(1, &[state])])];
-    assert!(info(&port(1)).bond_backup && !info(&port(0)).bond_backup);
+    assert!(info(&port(1)).bond.backup && !info(&port(0)).bond.backup);
     let bond = info(&[attribute(1, b"bond\0"), nest(2, &[attribute(1, &[4])])]);
-    assert_eq!((bond.bond_mode, bond.macvlan), (Some(4), None));
+    assert_eq!((bond.bond.mode, bond.macvlan), (Some(4), None));
     let macvlan = |driver: &[u8], mode: u32| {
         info(&[attribute(1, driver), nest(2, &[attribute(1, &mode.to_ne_bytes())])]).macvlan
     };

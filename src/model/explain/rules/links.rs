@@ -51,7 +51,7 @@ pub(super) fn backup(way: &Way<'_>) -> Vec<Finding> {
 fn backup_port(side: &WaySide<'_>) -> Option<Finding> {
     /// BOND_MODE_ACTIVEBACKUP of linux/if_bonding.h.
     const ACTIVE_BACKUP: u8 = 1;
-    let port = side.port.filter(|port| port.link.bond_backup && port.link.link.enabled)?;
+    let port = side.port.filter(|port| port.link.bond.backup && port.link.link.enabled)?;
     if masters(side.end).any(|above| above.link.link.kind == LinkKind::Bond) {
         return None;
     }
@@ -63,7 +63,7 @@ fn backup_port(side: &WaySide<'_>) -> Option<Finding> {
     );
     let finding =
         reason("bond_backup", &port, text).seen_by(&port, &format!("ip -d link show dev {}", port.word()));
-    if bond.link.bond_mode != Some(ACTIVE_BACKUP) {
+    if bond.link.bond.mode != Some(ACTIVE_BACKUP) {
         return Some(finding);
     }
     let line = format!("ip link set dev {} type bond active_slave {}", bond.word(), port.word());

@@ -7,9 +7,9 @@ use crate::model::explain::way::{Hop, Meeting, Way};
 use crate::model::explain::{Finding, Grade};
 use crate::model::link::LinkKind;
 
-/// Finds two ports of a bridge, or a port and the bridge itself, that have no VLAN in common for frames without
-/// a tag (`__allowed_ingress` and `br_handle_vlan` in net/bridge/br_vlan.c). Where the VLANs were not read, it
-/// is a possibility.
+/// Finds two ports of a bridge, or a port and the bridge itself, that have no VLAN in common for frames
+/// without a tag (`__allowed_ingress` and `br_handle_vlan` in net/bridge/br_vlan.c). Where the VLANs were not
+/// read, it is a possibility.
 pub(super) fn untagged(way: &Way<'_>) -> Vec<Finding> {
     let ports = ports(way);
     let Some((_, bridge)) = ports.first() else { return Vec::new() };

@@ -183,8 +183,8 @@ fn facts_of_another_implementation(payload: &[u8]) -> Option<LinkFacts> {
             LinkAttribute::LinkInfo(info) => {
                 facts.port = port(info)?;
                 facts.bridge = bridge(info)?.or(facts.bridge);
-                facts.bond_backup = is_bond_backup(info)?;
-                (facts.bond_mode, facts.macvlan) = modes(info)?;
+                facts.bond.backup = is_bond_backup(info)?;
+                (facts.bond.mode, facts.macvlan) = modes(info)?;
             }
             LinkAttribute::AfSpecUnspec(families) => {
                 if let Some(family) = families.iter().find_map(|family| match family {
