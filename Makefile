@@ -62,7 +62,7 @@ image: ## the static binary and the image, built and run by a real engine
 bench: ## what the exporter costs at 500 and 5,000 pairs
 	benches/run
 
-field-kernels: ## netkit, masters and links without a peer on kernels 5.10 to 7, in virtual machines; takes most of an hour
+field-kernels: ## the scenes of docs/compatibility.md on kernels 5.10 to 7, in virtual machines
 	$(LAB) needs --install --for field
 	cargo build --release --locked
 	tests/field/kernels/all target/release/veth-exporter

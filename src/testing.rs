@@ -140,8 +140,8 @@ pub mod model {
         pub mod facts {
             pub use crate::model::explain::facts::{
                 BridgePort, BridgeSettings, FilterPlace, HostFacts, HostFilter, HostRoute, IpRoute,
-                Ipv4Settings, Ipv6Settings, LinkFacts, Lookup, LookupFailure, Neighbour, NetnsFacts,
-                PortState, StackFacts, Unread,
+                Ipv4Settings, Ipv6Settings, LinkFacts, Lookup, LookupFailure, MacvlanMode, Neighbour,
+                NetnsFacts, PortState, StackFacts, Unread,
             };
         }
     }

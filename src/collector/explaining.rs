@@ -118,6 +118,11 @@ impl<'a> Explainer<'a> {
     /// Fails if the end is gone, and if the first end is an address that is not here.
     pub(crate) fn between(&mut self, from: &Meaning, to: Option<&Meaning>) -> Result<Explained, NoEnd> {
         let Meaning::Ends(from) = from else { return Err(NoEnd::Elsewhere) };
+        for end in [Some(from), to.and_then(Meaning::ends)].into_iter().flatten() {
+            let Some((name, (Some(nsid), _))) = end.netns.clone().zip(end.places.first()) else { continue };
+            self.labels.entry(Some(*nsid)).or_insert_with(|| format!("{}/{name}", Runtime::Named.as_str()));
+            self.names.entry(*nsid).or_insert(name);
+        }
         let other = match to {
             Some(Meaning::Ends(to)) => Some(to),
             _ => None,
@@ -178,7 +183,7 @@ impl<'a> Explainer<'a> {
 
     /// Explains what an interface shows by itself and on the way to its gateway; `None` if it is gone.
     pub(super) fn alone(&mut self, place: LinkPosition) -> Option<Explained> {
-        let ends = NamedEnds { places: vec![place], address: None, port: None };
+        let ends = NamedEnds { places: vec![place], address: None, port: None, netns: None };
         let mut facts = self.facts_of([None, place.0].into());
         let question = alone(&facts, &ends, None).pop()?;
         self.add_host_facts(&mut facts, &question);
@@ -248,8 +253,8 @@ impl<'a> Explainer<'a> {
             facts.filter.clone_from(filter);
             facts.unread.extend(unread.iter().cloned());
         }
-        for address in explain::destinations(facts, question) {
-            match self.reader.lookup(address) {
+        for (address, vrf) in explain::destinations(facts, question) {
+            match self.reader.lookup(address, vrf) {
                 Ok(lookup) => facts.lookups.push(lookup),
                 Err(failure) => facts.unread.push(Unread {
                     what: format!("the host's route for {address}"),

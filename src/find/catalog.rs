@@ -169,6 +169,31 @@ impl Catalog {
         forms.find(|places| !places.is_empty()).unwrap_or_default()
     }
 
+    /// Returns the links, but for the loopback, of the namespaces among these things that have no pair, and
+    /// the name of such a namespace.
+    pub(super) fn without_pairs(
+        &self,
+        found: &BTreeSet<FindTarget>,
+    ) -> (BTreeSet<(Option<u32>, u32)>, Option<String>) {
+        let mut name = None;
+        let mut places = BTreeSet::new();
+        for target in found {
+            let place = match target {
+                FindTarget::Netns(at) => self.namespaces.get(*at).map(|netns| {
+                    name = Some(netns.name.clone());
+                    &netns.place
+                }),
+                FindTarget::Place => self.place.as_ref(),
+                _ => None,
+            };
+            let Some(nsid) = place.and_then(|place| place.nsid) else { continue };
+            let inside =
+                self.links.iter().filter(|link| link.netns.nsid == Some(nsid) && !link.link.loopback);
+            places.extend(inside.map(|link| (Some(nsid), link.link.ifindex)));
+        }
+        (places, name)
+    }
+
     pub(super) fn entries(&self) -> &[CatalogEntry] {
         &self.entries
     }

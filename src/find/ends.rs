@@ -48,6 +48,10 @@ impl EndText {
             let rows = found.iter().filter_map(|target| target.row());
             places = rows.filter_map(|row| interface(&view.scene, row)).collect();
         }
+        let mut netns = None;
+        if places.is_empty() {
+            (places, netns) = catalog.without_pairs(found);
+        }
         if places.is_empty() {
             return Ok(stranded(catalog, view, found));
         }
@@ -57,7 +61,7 @@ impl EndText {
             return Err(format!("{} means several things: {listed}", printable(&self.pasted.text)));
         }
         let places = places.into_iter().collect();
-        Ok(Some(Meaning::Ends(NamedEnds { places, address: self.address, port: self.port })))
+        Ok(Some(Meaning::Ends(NamedEnds { places, address: self.address, port: self.port, netns })))
     }
 }
 

@@ -73,7 +73,7 @@ impl NetlinkAnswer {
                         (0, false) => Err(malformed("an acknowledgement in place of an answer")),
                         _ => Err(Error::Refused {
                             request: self.request,
-                            source: io::Error::from_raw_os_error(errno.saturating_neg()),
+                            reason: io::Error::from_raw_os_error(errno.saturating_neg()),
                             message: explanation(kind, buffer.flags(), payload).unwrap_or_default(),
                         }),
                     };

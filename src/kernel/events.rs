@@ -71,7 +71,7 @@ impl Events {
     /// # Errors
     /// If the socket cannot be opened.
     pub fn open(own_nsid: OwnNsid) -> Result<(Events, Waker), Error> {
-        let failed = |doing| move |source| Error::Socket { doing, source };
+        let failed = |doing| move |reason| Error::Socket { doing, reason };
         let mut socket = netlink_sys::Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
         // The size must be set before the first event can arrive. Without CAP_NET_ADMIN net.core.rmem_max
         // limits it.
@@ -144,7 +144,7 @@ impl Events {
                     events.push(Event::Lost);
                 }
                 Err(error) => {
-                    return Err(Error::Socket { doing: "receive events", source: io::Error::from(error) });
+                    return Err(Error::Socket { doing: "receive events", reason: io::Error::from(error) });
                 }
                 Ok(received) if received.address.is_some_and(|sender| sender.pid() != 0) => {} // not the kernel
                 Ok(received) if received.flags.contains(MsgFlags::MSG_TRUNC) => events.push(Event::Bad),

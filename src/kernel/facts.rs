@@ -14,7 +14,7 @@ use crate::model::explain::facts::{
     StackFacts, Unread,
 };
 use crate::model::host::LookFailure;
-use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
@@ -195,11 +195,12 @@ impl FactsReader {
     }
 
     /// Returns the host's choice of a route for this destination (RTM_GETROUTE), which all policy rules and
-    /// tables take part in.
+    /// tables take part in. In a VRF, by its ifindex, its table comes first (RTA_OIF, `l3mdev_update_flow` in
+    /// net/l3mdev/l3mdev.c).
     ///
     /// # Errors
     /// If the kernel's answer is neither a route nor a reason why there is none.
-    pub fn lookup(&mut self, destination: IpAddr) -> Result<Lookup, LookFailure> {
+    pub fn lookup(&mut self, destination: IpAddr, vrf: Option<u32>) -> Result<Lookup, LookFailure> {
         let (family, length) = match destination {
             IpAddr::V4(_) => (AddressFamily::Inet, 32),
             IpAddr::V6(_) => (AddressFamily::Inet6, 128),
@@ -208,6 +209,7 @@ impl FactsReader {
         request.header.address_family = family;
         request.header.destination_prefix_length = length;
         request.attributes.push(RouteAttribute::Destination(RouteAddress::from(destination)));
+        request.attributes.extend(vrf.map(RouteAttribute::Oif));
         let request = RouteNetlinkMessage::GetRoute(request);
         let answer = self.resolver.socket.ask("RTM_GETROUTE", request, |message| {
             (message.kind == wire::facts::RTM_NEWROUTE).then(|| wire::facts::route(message.payload)).flatten()
@@ -222,7 +224,7 @@ impl FactsReader {
                 _ => return Err(look_failure(error)),
             }),
         };
-        Ok(Lookup { destination, answer })
+        Ok(Lookup { destination, vrf, answer })
     }
 
     /// Reads one link of the host.
@@ -267,7 +269,30 @@ impl FactsReader {
         for link in &mut links {
             self.resolver.name_the_host(std::slice::from_mut(&mut link.link))?;
         }
+        let filters = |link: &LinkFacts| link.bridge.is_some_and(|bridge| bridge.vlan_filtering);
+        if nsid.is_none() && links.iter().any(filters) {
+            self.add_vlans(&mut links)?;
+        }
         Ok(links)
+    }
+
+    /// Adds the VLANs of untagged frames to the host's bridges and their ports (RTM_GETLINK of the family
+    /// AF_BRIDGE, which cannot name another namespace).
+    fn add_vlans(&mut self, links: &mut [LinkFacts]) -> Result<(), LookFailure> {
+        let mut request = LinkMessage::default();
+        request.header.interface_family = AddressFamily::Bridge;
+        request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::Brvlan]));
+        let request = RouteNetlinkMessage::GetLink(request);
+        let mut found = BTreeMap::new();
+        let dumped =
+            self.resolver.socket.dump(RTM_GETLINK, request, &mut found, BTreeMap::clear, |found, message| {
+                found.extend(wire::facts::vlans(message.payload));
+            });
+        dumped.map_err(look_failure)?;
+        for link in links {
+            link.vlans = found.remove(&link.link.ifindex);
+        }
+        Ok(())
     }
 
     /// Reads the files of a process. Its pid may be another process's by now, so they count only if the
@@ -327,7 +352,7 @@ impl FactsReader {
         let socket = match &mut self.netfilter {
             Ok(socket) => socket,
             // A kernel without nfnetlink.
-            Err(Error::Socket { source, .. }) if source.raw_os_error() == Some(libc::EPROTONOSUPPORT) => {
+            Err(Error::Socket { reason, .. }) if reason.raw_os_error() == Some(libc::EPROTONOSUPPORT) => {
                 return Ok(Refusals::default());
             }
             Err(error) => return Err(LookFailure::Failed(error.to_string())),

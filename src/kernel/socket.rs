@@ -70,7 +70,7 @@ impl NetlinkSocket {
     }
 
     fn of(protocol: isize) -> Result<NetlinkSocket, Error> {
-        let failed = |doing| move |source| Error::Socket { doing, source };
+        let failed = |doing| move |reason| Error::Socket { doing, reason };
         let mut inner = netlink_sys::Socket::new(protocol).map_err(failed("open a socket"))?;
         let address = inner.bind_auto().map_err(failed("bind"))?;
         set_socket_timeout(&inner, Timeout::Recv, Some(TIMEOUT))
@@ -201,7 +201,7 @@ impl NetlinkSocket {
         self.buffer.resize(message.buffer_len(), 0);
         message.serialize(&mut self.buffer);
         let sent = self.inner.send_to(&self.buffer, &SocketAddr::new(0, 0), 0);
-        sent.map(|_| ()).map_err(|source| Error::Socket { doing: "send", source })
+        sent.map(|_| ()).map_err(|reason| Error::Socket { doing: "send", reason })
     }
 
     /// Reads one datagram of the kernel into the buffer.
@@ -213,7 +213,7 @@ impl NetlinkSocket {
             let mut room = bytes::BufMut::limit(&mut self.buffer, BUFFER);
             match self.inner.recv_from(&mut room, libc::MSG_TRUNC) {
                 Err(source) if source.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(Error::Socket { doing: "receive", source }),
+                Err(reason) => return Err(Error::Socket { doing: "receive", reason }),
                 Ok((_, sender)) if sender.port_number() != 0 => {} // not the kernel
                 Ok((length, _)) if length > self.buffer.len() => {
                     return Err(Error::Malformed { request: name, what: "a truncated datagram" });

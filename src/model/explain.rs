@@ -204,11 +204,13 @@ pub(crate) fn distance(facts: &HostFacts, question: &ExplainQuestion) -> (bool, 
     (lacks_address, leaves_by_other, meeting)
 }
 
-/// Returns the addresses that the host chooses a route for on the way of a question.
-pub(crate) fn destinations(facts: &HostFacts, question: &ExplainQuestion) -> Vec<IpAddr> {
+/// Returns the addresses that the host chooses a route for on the way of a question, each with the ifindex of
+/// the VRF that the packet is in.
+pub(crate) fn destinations(facts: &HostFacts, question: &ExplainQuestion) -> Vec<(IpAddr, Option<u32>)> {
     let Some(way) = Way::new(facts, question) else { return Vec::new() };
     let directions = way.directions().into_iter();
-    directions.filter(|(sender, ..)| way.is_routed_by_host(sender)).map(|(.., to)| to).collect()
+    let by_host = directions.filter(|(sender, ..)| way.is_routed_by_host(sender));
+    by_host.map(|(sender, _, to)| (to, sender.vrf().map(|vrf| vrf.link.link.ifindex))).collect()
 }
 
 /// Returns the interface behind the port of a bridge that has no address of its own: a port sends nothing by

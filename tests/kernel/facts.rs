@@ -444,7 +444,7 @@ fn facts_of_the_way_to_a_destination_are_those_of_ip_route_get() {
     let mut reader = lab.reader();
     let mut answer = |destination: &str| {
         let destination: IpAddr = destination.parse().unwrap();
-        let lookup = reader.lookup(destination).unwrap();
+        let lookup = reader.lookup(destination, None).unwrap();
         assert_eq!(lookup.destination, destination);
         lookup.answer
     };

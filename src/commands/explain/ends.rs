@@ -26,7 +26,12 @@ impl Named<'_> {
         let mut catalog = Catalog::new(&self.view.scene);
         let end = EndText::read(&catalog, text.as_bytes());
         if let Some(place) = self.host.device(&end.pasted.text) {
-            return Ok(Meaning::Ends(NamedEnds { places: vec![place], address: None, port: end.port }));
+            return Ok(Meaning::Ends(NamedEnds {
+                places: vec![place],
+                address: None,
+                port: end.port,
+                netns: None,
+            }));
         }
         let found = match find_targets(self.host, &mut catalog, self.view, &end.pasted, self.lacks) {
             Ok(found) => found,

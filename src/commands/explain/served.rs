@@ -57,7 +57,7 @@ impl Served {
     fn meaning(&mut self, view: &View, end: &AskedEnd) -> Result<Meaning, String> {
         match end {
             AskedEnd::Link(place) if is_shown(view, *place) => {
-                Ok(Meaning::Ends(NamedEnds { places: vec![*place], address: None, port: None }))
+                Ok(Meaning::Ends(NamedEnds { places: vec![*place], address: None, port: None, netns: None }))
             }
             AskedEnd::Link((nsid, ifindex)) => {
                 let nsid = nsid.map_or_else(|| "host".to_owned(), |nsid| nsid.to_string());
@@ -72,7 +72,12 @@ impl Served {
         let mut catalog = Catalog::of_shown(&view.scene);
         let end = EndText::read(&catalog, text.as_bytes());
         if let Some(place) = device(&mut self.resolver, &end.pasted.text) {
-            return Ok(Meaning::Ends(NamedEnds { places: vec![place], address: None, port: end.port }));
+            return Ok(Meaning::Ends(NamedEnds {
+                places: vec![place],
+                address: None,
+                port: end.port,
+                netns: None,
+            }));
         }
         for stranded in &view.stranded {
             let containers = vec![InventoryContainer::new(stranded.member.clone())];

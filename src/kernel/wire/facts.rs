@@ -2,7 +2,8 @@
 
 use super::{IFINFOMSG, LinkMessage, ip, nested, number, split};
 use crate::model::explain::facts::{
-    BridgePort, BridgeSettings, HostRoute, Ipv4Settings, Ipv6Settings, LinkFacts, PortState,
+    BridgePort, BridgeSettings, HostRoute, Ipv4Settings, Ipv6Settings, LinkFacts, MacvlanMode, PortState,
+    UntaggedVlans,
 };
 use crate::model::link::LinkKind;
 use netlink_packet_core::NlasIterator;
@@ -13,6 +14,7 @@ pub use libc::RTM_NEWROUTE;
 /// Attributes of a link message, from linux/if_link.h.
 mod ifla {
     pub(super) const LINKINFO: u16 = 18;
+    pub(super) const INFO_KIND: u16 = 1;
     pub(super) const INFO_DATA: u16 = 2;
     pub(super) const INFO_SLAVE_KIND: u16 = 4;
     pub(super) const INFO_SLAVE_DATA: u16 = 5;
@@ -28,6 +30,10 @@ mod ifla {
     pub(super) const BRPORT_LEARNING: u16 = 8;
     pub(super) const BRPORT_UNICAST_FLOOD: u16 = 9;
     pub(super) const BRPORT_ISOLATED: u16 = 33;
+    pub(super) const BOND_MODE: u16 = 1;
+    pub(super) const BOND_SLAVE_STATE: u16 = 1;
+    pub(super) const MACVLAN_MODE: u16 = 1;
+    pub(super) const BRIDGE_VLAN_INFO: u16 = 2;
 }
 
 /// IPV4_DEVCONF_* of linux/ip.h. The value of number n is the (n - 1)th of IFLA_INET_CONF.
@@ -84,8 +90,13 @@ pub fn link_facts(payload: &[u8]) -> Option<(LinkFacts, Option<u32>)> {
             ifla::XDP => facts.xdp = is_set(value, ifla::XDP_ATTACHED)?.unwrap_or_default(),
             ifla::LINKINFO => {
                 facts.port = bridge_port(value)?;
-                if let (LinkKind::Bridge, Some(data)) = (link.kind, nested(value, ifla::INFO_DATA)?) {
-                    facts.bridge = Some(bridge(data)?);
+                facts.bond.backup = is_bond_backup(value)?;
+                if let Some(data) = nested(value, ifla::INFO_DATA)? {
+                    match link.kind {
+                        LinkKind::Bridge => facts.bridge = Some(bridge(data)?),
+                        LinkKind::Bond => facts.bond.mode = first_byte(data, ifla::BOND_MODE)?,
+                        _ => facts.macvlan = macvlan(value, data)?,
+                    }
                 }
             }
             ifla::AF_SPEC => {
@@ -108,8 +119,7 @@ pub fn link_facts(payload: &[u8]) -> Option<(LinkFacts, Option<u32>)> {
 
 /// Reads IFLA_LINKINFO of a port; `Some(None)` if the link is no port of a bridge.
 fn bridge_port(linkinfo: &[u8]) -> Option<Option<BridgePort>> {
-    let master = nested(linkinfo, ifla::INFO_SLAVE_KIND)?.unwrap_or_default();
-    if master.strip_suffix(b"\0").unwrap_or(master) != LinkKind::Bridge.driver().as_bytes() {
+    if !is_named(linkinfo, ifla::INFO_SLAVE_KIND, LinkKind::Bridge.driver())? {
         return Some(None);
     }
     let data = nested(linkinfo, ifla::INFO_SLAVE_DATA)?.unwrap_or_default();
@@ -123,6 +133,64 @@ fn bridge_port(linkinfo: &[u8]) -> Option<Option<BridgePort>> {
         learning: is_set(data, ifla::BRPORT_LEARNING)?.unwrap_or(true),
         floods: is_set(data, ifla::BRPORT_UNICAST_FLOOD)?.unwrap_or(true),
     }))
+}
+
+/// Reads IFLA_LINKINFO of a link; true for the port of a bond that is not in use.
+fn is_bond_backup(linkinfo: &[u8]) -> Option<bool> {
+    if !is_named(linkinfo, ifla::INFO_SLAVE_KIND, LinkKind::Bond.driver())? {
+        return Some(false);
+    }
+    let data = nested(linkinfo, ifla::INFO_SLAVE_DATA)?.unwrap_or_default();
+    Some(is_set(data, ifla::BOND_SLAVE_STATE)?.unwrap_or_default())
+}
+
+/// Reads IFLA_LINKINFO and the IFLA_INFO_DATA in it; `Some(None)` if the link is no macvlan.
+fn macvlan(linkinfo: &[u8], data: &[u8]) -> Option<Option<MacvlanMode>> {
+    if !is_named(linkinfo, ifla::INFO_KIND, "macvlan")? {
+        return Some(None);
+    }
+    let Some(mode) = nested(data, ifla::MACVLAN_MODE)? else { return Some(None) };
+    Some(Some(match number(mode)? {
+        1 => MacvlanMode::Private,
+        2 => MacvlanMode::Vepa,
+        4 => MacvlanMode::Bridge,
+        _ => MacvlanMode::Further,
+    }))
+}
+
+/// Returns true if the attribute of this kind is the name of this driver.
+fn is_named(attributes: &[u8], wanted: u16, driver: &str) -> Option<bool> {
+    let name = nested(attributes, wanted)?.unwrap_or_default();
+    Some(name.strip_suffix(b"\0").unwrap_or(name) == driver.as_bytes())
+}
+
+/// Returns the first byte of the attribute of this kind; `Some(None)` if there is none.
+fn first_byte(attributes: &[u8], wanted: u16) -> Option<Option<u8>> {
+    nested(attributes, wanted)?.map_or(Some(None), |value| Some(Some(*value.first()?)))
+}
+
+/// Reads the payload of an RTM_NEWLINK of the family AF_BRIDGE that answers a request with
+/// RTEXT_FILTER_BRVLAN: the ifindex of a bridge or of a port, and its VLANs of untagged frames. `None` if it
+/// violates the protocol.
+pub(crate) fn vlans(payload: &[u8]) -> Option<(u32, UntaggedVlans)> {
+    /// BRIDGE_VLAN_INFO_* of linux/if_bridge.h.
+    const PVID: u16 = 1 << 1;
+    const UNTAGGED: u16 = 1 << 2;
+    let (header, attributes) = payload.split_at_checked(IFINFOMSG)?;
+    let mut found = UntaggedVlans::default();
+    for entry in NlasIterator::new(nested(attributes, ifla::AF_SPEC)?.unwrap_or_default()) {
+        let (ifla::BRIDGE_VLAN_INFO, value) = split(entry)? else { continue };
+        let (flags, vid) = value.split_at_checked(size_of::<u16>())?;
+        let flags = u16::from_ne_bytes(flags.try_into().ok()?);
+        let vid = u16::from_ne_bytes(vid.try_into().ok()?);
+        if flags & PVID != 0 {
+            found.pvid = Some(vid);
+        }
+        if flags & UNTAGGED != 0 {
+            found.leaving.push(vid);
+        }
+    }
+    Some((number(&header[4..8])?, found))
 }
 
 fn port_state(number: u8) -> Option<PortState> {

@@ -17,6 +17,13 @@ pub(crate) enum Meaning {
     Stranded(Box<Stranded>),
 }
 
+impl Meaning {
+    /// Returns the links that a text means; `None` if it means none here.
+    pub(crate) fn ends(&self) -> Option<&NamedEnds> {
+        if let Meaning::Ends(ends) = self { Some(ends) } else { None }
+    }
+}
+
 /// Links of one namespace that a text means.
 pub(crate) struct NamedEnds {
     pub places: Vec<LinkPosition>,
@@ -24,6 +31,8 @@ pub(crate) struct NamedEnds {
     pub address: Option<IpAddr>,
     /// The TCP port in the text.
     pub port: Option<u16>,
+    /// The name in /run/netns of a namespace without a pair.
+    pub netns: Option<String>,
 }
 
 /// Returns the label of each namespace that has an end of a pair: its owner's name, else that of the

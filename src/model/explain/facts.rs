@@ -92,6 +92,13 @@ pub struct LinkFacts {
     pub port: Option<BridgePort>,
     /// The settings as a bridge, from IFLA_INFO_DATA; `None` if it is no bridge.
     pub bridge: Option<BridgeSettings>,
+    /// The VLANs of untagged frames at a bridge that filters by VLAN, or at a port of it; `None` if they were
+    /// not read, as those of a bridge in another namespace.
+    pub vlans: Option<UntaggedVlans>,
+    /// The state as a bond or the port of one.
+    pub bond: BondFacts,
+    /// The mode as a macvlan, from IFLA_MACVLAN_MODE; `None` if it is none.
+    pub macvlan: Option<MacvlanMode>,
     /// `net.ipv4.conf.DEVICE`, from IFLA_INET_CONF in IFLA_AF_SPEC.
     pub ipv4: Ipv4Settings,
     /// `net.ipv6.conf.DEVICE`, from IFLA_INET6_CONF in IFLA_AF_SPEC; `None` without IPv6.
@@ -125,6 +132,38 @@ pub enum PortState {
     Forwarding,
     /// BR_STATE_BLOCKING: STP has closed the port.
     Blocking,
+}
+
+/// A link as a bond, or as the port of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BondFacts {
+    /// True for a port that is not in use (IFLA_BOND_SLAVE_STATE is BOND_STATE_BACKUP).
+    pub backup: bool,
+    /// IFLA_BOND_MODE, as a number of linux/if_bonding.h; `None` if the link is no bond.
+    pub mode: Option<u8>,
+}
+
+/// The VLANs of untagged frames at a port of a bridge, from IFLA_BRIDGE_VLAN_INFO.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UntaggedVlans {
+    /// The VLAN that an untagged frame comes into (BRIDGE_VLAN_INFO_PVID); `None` if it is dropped.
+    pub pvid: Option<u16>,
+    /// The VLANs of frames that leave without a tag (BRIDGE_VLAN_INFO_UNTAGGED), in ascending order.
+    pub leaving: Vec<u16>,
+}
+
+/// The mode of a macvlan, MACVLAN_MODE_* of linux/if_link.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacvlanMode {
+    /// MACVLAN_MODE_PRIVATE: no frame passes to another macvlan of the link.
+    Private,
+    /// MACVLAN_MODE_VEPA: every frame leaves by the link.
+    Vepa,
+    /// MACVLAN_MODE_BRIDGE: frames pass between the macvlans of the link that have this mode.
+    Bridge,
+    /// MACVLAN_MODE_PASSTHRU or MACVLAN_MODE_SOURCE: the link passes all frames to one macvlan, or some by
+    /// their source.
+    Further,
 }
 
 /// The settings of a bridge.
@@ -234,6 +273,8 @@ pub struct FilterPlace {
 pub struct Lookup {
     /// The address that the host was asked for.
     pub destination: IpAddr,
+    /// The ifindex of the VRF that the packet is in; `None` outside of all.
+    pub vrf: Option<u32>,
     /// The way, or the reason why there is none.
     pub answer: Result<HostRoute, LookupFailure>,
 }

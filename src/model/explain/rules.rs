@@ -2,29 +2,35 @@
 
 mod addresses;
 mod links;
+mod macvlan;
 mod one_namespace;
 mod routes;
 pub(super) mod routing;
 mod segment;
 mod sockets;
+mod vlans;
+mod vrf;
 
 use super::way::{Hop, Way};
 use super::{Finding, Grade};
 
 /// Every rule. A rule leaves out what follows from something that another one finds: the port of a bridge
 /// that is disabled because its link is down, a route that is missing because its device is down.
-const RULES: [fn(&Way<'_>) -> Vec<Finding>; 18] = [
+const RULES: [fn(&Way<'_>) -> Vec<Finding>; 21] = [
     links::down,
     links::no_carrier,
+    links::backup,
     links::arp_is_off,
     links::xdp,
     segment::closed_port,
     segment::isolated,
-    segment::vlans,
+    vlans::untagged,
+    macvlan::apart,
     segment::same_mac,
     segment::same_address,
     segment::neighbours,
     addresses::missing,
+    vrf::apart,
     routes::missing,
     one_namespace::refusals,
     routing::forwarding,

@@ -1,6 +1,9 @@
 //! The rules by facts that are made by hand; tests/kernel/explain.rs has the scenes in real namespaces.
 
-use super::facts::{BridgePort, IpRoute, Ipv4Settings, LinkFacts, NetnsFacts, PortState, StackFacts};
+use super::facts::{
+    BridgePort, BridgeSettings, HostRoute, IpRoute, Ipv4Settings, LinkFacts, Lookup, LookupFailure,
+    MacvlanMode, NetnsFacts, PortState, StackFacts, UntaggedVlans,
+};
 use super::*;
 use crate::model::link::{IpAddress, Link, LinkKind, Mac, Name, PeerNetns};
 use std::sync::Arc;
@@ -268,4 +271,166 @@ fn a_gateway_is_the_next_hop_of_the_widest_route_by_the_same_device() {
         routes.push(via("0.0.0.0/0", "10.9.0.1", "eth0"));
     });
     assert_eq!(gateway(&facts, place), Some("10.9.0.1".parse().unwrap()));
+}
+
+fn untagged(pvid: u16, leaving: &[u16]) -> Option<UntaggedVlans> {
+    Some(UntaggedVlans { pvid: Some(pvid).filter(|pvid| *pvid != 0), leaving: leaving.to_vec() })
+}
+
+#[test]
+fn ports_without_a_vlan_in_common_for_frames_without_a_tag_are_a_reason() {
+    let mut facts = bridged();
+    change(&mut facts, 0, |host| {
+        host.links[0].bridge = Some(BridgeSettings { vlan_filtering: true, ..BridgeSettings::default() });
+    });
+    let found = explain(&facts, &BETWEEN);
+    let [finding] = found.findings.as_slice() else { panic!("{found:#?}") };
+    assert_eq!((finding.rule, finding.grade), ("port_vlan", Grade::Possibility), "what was not read");
+    for (one, other, remedy) in [
+        (untagged(1, &[1]), untagged(1, &[1]), &[][..]),
+        (untagged(10, &[10]), untagged(1, &[1]), &["bridge vlan add dev p2 vid 10 pvid untagged"][..]),
+        (untagged(10, &[10]), untagged(1, &[1, 10]), &["bridge vlan add dev p2 vid 10 pvid untagged"]),
+        (untagged(0, &[]), untagged(7, &[7]), &["bridge vlan add dev p1 vid 7 pvid untagged"]),
+        (untagged(7, &[]), untagged(7, &[7]), &["bridge vlan add dev p1 vid 7 pvid untagged"]),
+        // Each leaves by the other's VLAN: two VLANs, one for each direction.
+        (untagged(10, &[20]), untagged(20, &[10]), &[]),
+    ] {
+        change(&mut facts, 0, |host| {
+            (host.links[1].vlans, host.links[2].vlans) = (one.clone(), other.clone());
+        });
+        let found = explain(&facts, &BETWEEN).findings;
+        let remedies: Vec<&str> = found.iter().flat_map(|found| &found.remedy).map(String::as_str).collect();
+        assert_eq!(remedies, remedy, "{one:?} {other:?}");
+        assert!(found.iter().all(|found| found.grade == Grade::Reason), "{found:?}");
+    }
+    // The bridge itself is a port, too.
+    change(&mut facts, 0, |host| {
+        host.links[0].vlans = untagged(1, &[1]);
+        host.links[1].vlans = untagged(10, &[10]);
+        host.addresses = vec![address(10, "10.9.0.1/24")];
+    });
+    let question = ExplainQuestion { to: Some(LinkIndex { netns: 0, ifindex: 10 }), ..BETWEEN };
+    let found = explain(&facts, &question).findings;
+    assert_eq!(found[0].remedy, ["bridge vlan add dev br0 vid 10 pvid untagged self"]);
+}
+
+#[test]
+fn a_port_of_a_bond_that_is_not_in_use_is_a_reason_unless_the_end_has_another_way() {
+    let mut facts = bridged();
+    change(&mut facts, 0, |host| {
+        (host.links[0].link.kind, host.links[0].bond.mode) = (LinkKind::Bond, Some(1));
+        host.links[1].port = None;
+        host.links[1].bond.backup = true;
+        host.addresses = vec![address(10, "10.9.0.1/24")];
+    });
+    let question = ExplainQuestion { to: Some(LinkIndex { netns: 0, ifindex: 10 }), ..BETWEEN };
+    let found = explain(&facts, &question).findings;
+    assert_eq!(found[0].rule, "bond_backup");
+    assert_eq!(found[0].remedy, ["ip link set dev br0 type bond active_slave p1"]);
+    change(&mut facts, 0, |host| host.links[0].bond.mode = Some(4));
+    assert_eq!(explain(&facts, &question).findings[0].remedy, [""; 0], "LACP chooses the ports");
+    change(&mut facts, 1, |netns| {
+        let mut bond = link(3, "bond0");
+        bond.link.kind = LinkKind::Bond;
+        netns.links[0].link.master = Some(3);
+        netns.links.push(bond);
+    });
+    assert!(!rules(&facts, &question).contains(&"bond_backup"));
+}
+
+/// Two namespaces with a macvlan each on the host's `up0`.
+fn on_one_link(modes: [MacvlanMode; 2]) -> HostFacts {
+    let host = NetnsFacts {
+        links: vec![link(10, "up0")],
+        addresses: vec![address(10, "10.9.0.1/24")],
+        routes: Some(vec![route("10.9.0.0/24", "up0")]),
+        all: Some(Ipv4Settings::default()),
+        ..NetnsFacts::default()
+    };
+    let child = |nsid: u32, own: &str, mode| {
+        let mut netns = container(nsid, 10, own);
+        netns.links[0].link.kind = LinkKind::Other;
+        netns.links[0].macvlan = Some(mode);
+        netns
+    };
+    let [one, other] = modes;
+    let namespaces = [host, child(1, "10.9.0.2/24", one), child(2, "10.9.0.3/24", other)];
+    HostFacts { namespaces: namespaces.map(Arc::new).into(), ..HostFacts::default() }
+}
+
+#[test]
+fn a_macvlan_speaks_with_the_link_that_it_is_on_only_by_another_macvlan_of_that_link() {
+    let mut facts = on_one_link([MacvlanMode::Bridge, MacvlanMode::Bridge]);
+    let question = ExplainQuestion { to: Some(LinkIndex { netns: 0, ifindex: 10 }), ..BETWEEN };
+    let found = explain(&facts, &question).findings;
+    let [finding] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!((finding.rule, finding.grade), ("macvlan_parent", Grade::Reason));
+    let remedy = [
+        "ip link add link up0 name macvlan0 type macvlan mode bridge",
+        "ip link set dev macvlan0 up",
+        "ip route replace 10.9.0.2 dev macvlan0",
+        "nsenter -n -t 1001 ip neigh flush dev eth0",
+    ];
+    assert_eq!(finding.remedy, remedy);
+    change(&mut facts, 0, |host| {
+        let mut beside = link(11, "macvlan0");
+        (beside.macvlan, beside.link.iflink) = (Some(MacvlanMode::Bridge), Some(10));
+        host.links.push(beside);
+    });
+    assert_eq!(rules(&facts, &question), ["macvlan_parent"], "no route leads by it");
+    change(&mut facts, 0, |host| host.routes.as_mut().unwrap().push(route("10.9.0.2/32", "macvlan0")));
+    assert_eq!(rules(&facts, &question), [""; 0]);
+}
+
+#[test]
+fn macvlans_of_one_link_speak_with_each_other_in_the_mode_bridge() {
+    use MacvlanMode::{Bridge, Further, Private, Vepa};
+    for (modes, found) in [
+        ([Bridge, Bridge], None),
+        ([Bridge, Private], Some((Grade::Reason, 1))),
+        ([Private, Vepa], Some((Grade::Reason, 2))),
+        ([Vepa, Bridge], Some((Grade::Possibility, 1))),
+        ([Further, Bridge], Some((Grade::Possibility, 0))),
+    ] {
+        let explained = explain(&on_one_link(modes), &BETWEEN);
+        let mut findings = explained.findings.iter();
+        let finding = findings.next().map(|finding| (finding.grade, finding.remedy.len()));
+        assert_eq!(finding, found, "{modes:?} {explained:?}");
+    }
+}
+
+#[test]
+fn two_vrfs_are_apart_unless_a_route_leads_from_one_to_the_other() {
+    let mut facts = bridged();
+    change(&mut facts, 0, |host| {
+        host.links[0].link.kind = LinkKind::Vrf;
+        host.links[0].link.mtu = 65575;
+        host.links[2].link.master = None;
+        for link in &mut host.links {
+            (link.port, link.ipv4.forwarding) = (None, 1);
+        }
+        host.addresses = vec![address(11, "10.9.0.1/24"), address(12, "10.8.0.1/24")];
+    });
+    change(&mut facts, 1, |netns| netns.routes.as_mut().unwrap().push(route("0.0.0.0/0", "eth0")));
+    change(&mut facts, 2, |netns| {
+        netns.addresses = vec![address(2, "10.8.0.2/24")];
+        netns.routes.as_mut().unwrap().push(route("0.0.0.0/0", "eth0"));
+    });
+    let (one, other) = ("10.9.0.2".parse().unwrap(), "10.8.0.2".parse().unwrap());
+    assert_eq!(destinations(&facts, &BETWEEN), [(other, Some(10)), (one, None)]);
+    let by = |ifindex| Ok(HostRoute { ifindex, gateway: None, local: false });
+    let lookups = |there, back| {
+        let there = Lookup { destination: other, vrf: Some(10), answer: there };
+        vec![there, Lookup { destination: one, vrf: None, answer: back }]
+    };
+    facts.lookups = lookups(by(12), Err(LookupFailure::None));
+    let found = explain(&facts, &BETWEEN).findings;
+    let [finding] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!((finding.rule, finding.grade), ("vrf", Grade::Reason));
+    assert_eq!(finding.text, "the host has no route to 10.9.0.2: p1 is in the VRF br0, and p2 is not");
+    assert_eq!(finding.remedy, ["ip link set dev p2 master br0"]);
+    facts.lookups = lookups(Err(LookupFailure::Unreachable), by(11));
+    assert_eq!(rules(&facts, &BETWEEN), ["vrf"]);
+    facts.lookups = lookups(by(12), by(11));
+    assert_eq!(rules(&facts, &BETWEEN), [""; 0]);
 }

@@ -23,6 +23,8 @@ pub(super) struct Hop<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct WaySide<'a> {
     pub end: Hop<'a>,
+    /// The link that the end is a macvlan on.
+    pub parent: Option<Hop<'a>>,
     /// The link at the other end of its pair.
     pub port: Option<Hop<'a>>,
     /// The bridge that the port, or else the end itself, is a port of.
@@ -127,10 +129,18 @@ impl<'a> WaySide<'a> {
         let netns: &NetnsFacts = facts.namespaces.get(place.netns)?;
         let hop = |netns, link| Hop { netns, link, position: 0 };
         let end = hop(netns, netns.link(place.ifindex)?);
+        let parent = end.link.macvlan.and_then(|_| lower(facts, end)).map(|(netns, link)| hop(netns, link));
         let port = peer(facts, end).map(|(netns, link)| hop(netns, link));
         let below = if end.link.link.kind == LinkKind::Bridge { None } else { port };
         let bridge = master(end).or_else(|| below.and_then(master));
-        Some(WaySide { end, port, bridge, address: None })
+        Some(WaySide { end, parent, port, bridge, address: None })
+    }
+
+    /// Returns the VRF that the host has packets of this side in: that of the end if the end is the host's,
+    /// else of the link by which they come in.
+    pub(super) fn vrf(&self) -> Option<Hop<'a>> {
+        let here = Some(self.end).filter(|end| end.netns.nsid.is_none());
+        vrf(here.or_else(|| self.ingress())?)
     }
 
     /// Returns the link of the router's namespace by which packets of this side come in, and the namespace:
@@ -141,7 +151,7 @@ impl<'a> WaySide<'a> {
 
     /// Returns the links of this side, from the end on.
     pub(super) fn hops(&self) -> impl Iterator<Item = Hop<'a>> + use<'a> {
-        [Some(self.end), self.port, self.bridge].into_iter().flatten()
+        [Some(self.end), self.parent, self.port, self.bridge].into_iter().flatten()
     }
 }
 
@@ -190,11 +200,13 @@ impl<'a> Way<'a> {
         };
         let from = &mut self.from;
         next(&mut from.end);
+        from.parent.iter_mut().for_each(&mut next);
         from.port.iter_mut().for_each(&mut next);
         from.bridge.iter_mut().for_each(&mut next);
         if let Some(to) = &mut self.to {
             to.bridge.iter_mut().for_each(&mut next);
             to.port.iter_mut().for_each(&mut next);
+            to.parent.iter_mut().for_each(&mut next);
             next(&mut to.end);
         }
     }
@@ -300,8 +312,13 @@ impl<'a> Way<'a> {
 
 /// Returns the link at the other end of a pair.
 pub(super) fn peer<'a>(facts: &'a HostFacts, end: Hop<'a>) -> Option<(&'a NetnsFacts, &'a LinkFacts)> {
+    if end.link.link.kind.is_pair_end() { lower(facts, end) } else { None }
+}
+
+/// Returns the link that IFLA_LINK names: the other end of a pair, or the link that a macvlan is on.
+fn lower<'a>(facts: &'a HostFacts, end: Hop<'a>) -> Option<(&'a NetnsFacts, &'a LinkFacts)> {
     let link = &end.link.link;
-    let index = link.iflink.filter(|_| link.kind.is_pair_end())?;
+    let index = link.iflink?;
     let netns = match link.peer_netns {
         PeerNetns::Same => end.netns,
         PeerNetns::Host => facts.namespaces.iter().find(|netns| netns.nsid.is_none())?,
@@ -311,16 +328,25 @@ pub(super) fn peer<'a>(facts: &'a HostFacts, end: Hop<'a>) -> Option<(&'a NetnsF
     Some((netns, netns.link(index)?))
 }
 
-/// Returns the topmost master of a link.
-fn master(hop: Hop<'_>) -> Option<Hop<'_>> {
-    let mut found = None;
+/// Returns the masters of a link, from the next one up.
+pub(super) fn masters(hop: Hop<'_>) -> impl Iterator<Item = Hop<'_>> {
     let mut link = hop.link;
-    for _ in 0..MASTERS {
-        let Some(master) = link.link.master.and_then(|index| hop.netns.link(index)) else { break };
-        found = Some(Hop { link: master, ..hop });
-        link = master;
-    }
-    found
+    std::iter::from_fn(move || {
+        link = hop.netns.link(link.link.master?)?;
+        Some(Hop { link, ..hop })
+    })
+    .take(MASTERS)
+}
+
+/// Returns the topmost master of a link that frames pass through. A VRF is none: it chooses the table of
+/// routes.
+fn master(hop: Hop<'_>) -> Option<Hop<'_>> {
+    masters(hop).take_while(|master| master.link.link.kind != LinkKind::Vrf).last()
+}
+
+/// Returns the VRF of a link.
+pub(super) fn vrf(hop: Hop<'_>) -> Option<Hop<'_>> {
+    masters(hop).find(|master| master.link.link.kind == LinkKind::Vrf)
 }
 
 /// Returns where two sides meet, and the namespace that routes between them.
@@ -337,6 +363,11 @@ fn meet<'a>(from: &WaySide<'a>, to: Option<&WaySide<'a>>) -> (Meeting, Option<&'
     let is_segment = |one: &WaySide<'a>, other: &WaySide<'a>| {
         joins(one.port, Some(other.end)) || joins(one.bridge, Some(other.end))
     };
+    // Two macvlans on one link, or a macvlan and the link that it is on.
+    let is_on = |one: &WaySide<'a>, other: &WaySide<'a>| joins(one.parent, Some(other.end));
+    if is_on(from, to) || is_on(to, from) || joins(from.parent, to.parent) {
+        return (Meeting::OneSegment, None);
+    }
     if is_segment(from, to) || is_segment(to, from) || joins(from.bridge, to.bridge) {
         return (Meeting::OneSegment, None);
     }

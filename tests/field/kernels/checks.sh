@@ -43,12 +43,19 @@ eventually() {
 
 # start_exporter ARGUMENTS...
 start_exporter() {
-    veth-exporter --web.listen-address 127.0.0.1:10736 "$@" > /tmp/log 2>&1 &
+    # shellcheck disable=SC2086 # AS is a command with arguments
+    ${AS:-} veth-exporter --web.listen-address 127.0.0.1:10736 "$@" > /tmp/log 2>&1 &
+    exporter=$!
     if ! eventually 'wget -qO /dev/null http://127.0.0.1:10736/-/ready 2> /dev/null'; then
         echo "WRONG the exporter is not ready:"
         cat /tmp/log
         exit 1
     fi
+}
+
+stop_exporter() {
+    kill "$exporter"
+    wait "$exporter" 2> /dev/null
 }
 
 scrape() { wget -qO /tmp/metrics http://127.0.0.1:10736/metrics; }
@@ -77,6 +84,46 @@ counted() {
     esac
     if [ "$1" = - ]; then cat /proc/net/dev; else ip netns exec "$1" cat /proc/net/dev; fi |
         tr : ' ' | awk -v device="$2" -v field="$field" '$1 == device { print $field }'
+}
+
+# shown NETNS DEVICE receive|transmit bytes|packets: the kernel's own value as `ip` prints it; "-" is the host
+shown() {
+    case $3 in receive) side=rx ;; transmit) side=tx ;; esac
+    in=
+    [ "$1" = - ] || in="-n $1"
+    # shellcheck disable=SC2086 # an option and its value
+    ip $in -s -j link show dev "$2" | jq ".[0].stats64.$side.$4"
+}
+
+# equal_port DEVICE: what the exporter has of a port is what the kernel has, read in two ways
+equal_port() {
+    for way in receive transmit; do
+        for unit in bytes packets; do
+            found=$(value veth_device_${way}_${unit}_total "device=\"$1\"")
+            equal "$1: $way $unit as in /proc/net/dev" "$found" "$(counted - "$1" $way $unit)"
+            equal "$1: $way $unit as ip prints them" "$found" "$(shown - "$1" $way $unit)"
+        done
+    done
+}
+
+# mark NAME...: notes what each namespace's eth0 has counted; equal_workload compares with what came since then
+mark() {
+    for name; do
+        for way in receive transmit; do
+            for unit in bytes packets; do counted "$name" eth0 $way $unit > "/tmp/$name-$way-$unit"; done
+        done
+    done
+}
+
+# equal_workload NAME: what the exporter has of a workload is what its namespace has counted since `mark`
+equal_workload() {
+    for way in receive transmit; do
+        for unit in bytes packets; do
+            before=$(cat "/tmp/$1-$way-$unit")
+            equal "$1: $way $unit of the workload" "$(value veth_container_${way}_${unit}_total "container=\"$1\"")" \
+                $(($(counted "$1" eth0 $way $unit) - before))
+        done
+    done
 }
 
 # conclude: checks that the exporter has found no fault of its own, and ends the scene

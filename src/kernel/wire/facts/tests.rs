@@ -155,3 +155,36 @@ proptest! {
         route(&payload);
     }
 }
+
+#[test]
+fn a_port_of_a_bond_a_bond_and_a_macvlan_are_read() {
+    let info = |info: &[Vec<u8>]| read(0, &[nest(18, info)]).unwrap();
+    let port =
+        |state: u8| [attribute(1, b"veth\0"), attribute(4, b"bond\0"), nest(5, &[attribute(1, &[state])])];
+    assert!(info(&port(1)).bond.backup && !info(&port(0)).bond.backup);
+    let bond = info(&[attribute(1, b"bond\0"), nest(2, &[attribute(1, &[4])])]);
+    assert_eq!((bond.bond.mode, bond.macvlan), (Some(4), None));
+    let macvlan = |driver: &[u8], mode: u32| {
+        info(&[attribute(1, driver), nest(2, &[attribute(1, &mode.to_ne_bytes())])]).macvlan
+    };
+    for (number, mode) in [
+        (1, MacvlanMode::Private),
+        (2, MacvlanMode::Vepa),
+        (4, MacvlanMode::Bridge),
+        (8, MacvlanMode::Further),
+        (16, MacvlanMode::Further),
+    ] {
+        assert_eq!(macvlan(b"macvlan\0", number), Some(mode));
+    }
+    assert_eq!(macvlan(b"ipvlan\0", 1), None);
+}
+
+#[test]
+fn vlans_of_untagged_frames_are_read_by_their_flags() {
+    let entry = |flags: u16, vid: u16| attribute(2, &[flags.to_ne_bytes(), vid.to_ne_bytes()].concat());
+    let of = |entries: &[Vec<u8>]| vlans(&message(0, &[nest(26, entries)]));
+    let found = of(&[entry(6, 1), entry(0, 5), entry(4, 7), attribute(9, &[1])]);
+    assert_eq!(found, Some((5, UntaggedVlans { pvid: Some(1), leaving: vec![1, 7] })));
+    assert_eq!(of(&[]), Some((5, UntaggedVlans::default())));
+    assert_eq!(of(&[attribute(2, &[0])]), None, "too short");
+}

@@ -1,7 +1,7 @@
 //! Rules about a link itself: its flags, its carrier, its MTU.
 
 use super::{found, reason};
-use crate::model::explain::way::{Hop, Meeting, Way, peer};
+use crate::model::explain::way::{Hop, Meeting, Way, WaySide, masters, peer};
 use crate::model::explain::{Finding, Grade};
 use crate::model::link::LinkKind;
 use crate::model::link_faults::{
@@ -40,6 +40,36 @@ pub(super) fn no_carrier(way: &Way<'_>) -> Vec<Finding> {
 fn fault_of(hop: &Hop<'_>) -> Option<LinkFault> {
     let link = &hop.link.link;
     fault(link.kind, link.enabled, hop.link.carrier || hop.link.loopback)
+}
+
+/// Finds ports of bonds that are not in use: the bond drops what comes in by them
+/// (`bond_should_deliver_exact_match` in drivers/net/bonding/bond_main.c), and sends by another port. An end
+/// that is a port of a bond itself has further ways.
+pub(super) fn backup(way: &Way<'_>) -> Vec<Finding> {
+    let sides = [Some(&way.from), way.to.as_ref()].into_iter().flatten();
+    sides.filter_map(backup_port).collect()
+}
+
+fn backup_port(side: &WaySide<'_>) -> Option<Finding> {
+    /// BOND_MODE_ACTIVEBACKUP of linux/if_bonding.h.
+    const ACTIVE_BACKUP: u8 = 1;
+    let port = side.port.filter(|port| port.link.bond.backup && port.link.link.enabled)?;
+    if masters(side.end).any(|above| above.link.link.kind == LinkKind::Bond) {
+        return None;
+    }
+    let bond = masters(port).next()?;
+    let text = format!(
+        "{} is a port of the bond {} that is not in use: the bond drops what comes in by it, and sends by another port",
+        port.describe(),
+        bond.name()
+    );
+    let finding =
+        reason("bond_backup", &port, text).seen_by(&port, &format!("ip -d link show dev {}", port.word()));
+    if bond.link.bond.mode != Some(ACTIVE_BACKUP) {
+        return Some(finding);
+    }
+    let line = format!("ip link set dev {} type bond active_slave {}", bond.word(), port.word());
+    Some(finding.mended_by(&bond, &line))
 }
 
 /// Finds ends that neither ask for MAC addresses nor answer (IFF_NOARP): `arp_constructor` in

@@ -2,7 +2,7 @@
 
 use super::reason;
 use crate::model::explain::facts::{IpRoute, LookupFailure};
-use crate::model::explain::way::{Hop, Meeting, Way, WaySide, is_of_link};
+use crate::model::explain::way::{Hop, Meeting, Way, WaySide, is_of_link, vrf};
 use crate::model::explain::{Finding, Grade};
 use crate::model::subnets::{is_in, network};
 use std::net::IpAddr;
@@ -17,6 +17,10 @@ pub(super) fn missing(way: &Way<'_>) -> Vec<Finding> {
     for (sender, receiver, to) in way.directions() {
         let end = &sender.end;
         if !end.link.link.enabled || end.netns.routes.is_none() || sender.address.is_none() {
+            continue;
+        }
+        // The routes of a VRF are in a table that is not read.
+        if vrf(sender.end).is_some() {
             continue;
         }
         // Both have the same address: the packet does not leave the namespace.
@@ -188,7 +192,15 @@ fn lookups(way: &Way<'_>) -> Vec<Finding> {
     for (sender, receiver, to) in way.directions() {
         let routes = [Some(sender.end.netns), way.router()].into_iter().flatten();
         let Some(host) = routes.into_iter().find(|netns| netns.nsid.is_none()) else { continue };
-        let Some(lookup) = way.facts.lookups.iter().find(|lookup| lookup.destination == to) else { continue };
+        let vrf = sender.vrf().map(|vrf| vrf.link.link.ifindex);
+        let mut lookups = way.facts.lookups.iter();
+        let Some(lookup) = lookups.find(|lookup| lookup.destination == to && lookup.vrf == vrf) else {
+            continue;
+        };
+        let is_across = receiver.is_some_and(|receiver| super::vrf::is_across(way, sender, receiver));
+        if is_across && lookup.answer.is_err() {
+            continue;
+        }
         let at = receiver.and_then(WaySide::ingress).unwrap_or(sender.end);
         let hop = Hop { netns: host, ..at };
         // The route that is missing belongs to a device that is switched off.

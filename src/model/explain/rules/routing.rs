@@ -2,7 +2,7 @@
 
 use super::{found, reason, setting};
 use crate::model::explain::facts::{EngineNetwork, FilterPlace};
-use crate::model::explain::way::{Hop, Meeting, Way, WaySide};
+use crate::model::explain::way::{Hop, Meeting, Way, WaySide, vrf};
 use crate::model::explain::{Finding, Grade};
 use crate::model::text::quoted;
 use crate::model::workload::Runtime;
@@ -70,7 +70,8 @@ pub(super) fn reverse_path(way: &Way<'_>) -> Vec<Finding> {
 }
 
 fn refuses_source(hop: &Hop<'_>, from: IpAddr) -> Option<Finding> {
-    if !from.is_ipv4() || !hop.link.link.enabled {
+    // The routes of a VRF are in a table that is not read.
+    if !from.is_ipv4() || !hop.link.link.enabled || vrf(*hop).is_some() {
         return None;
     }
     let back = hop.netns.route(from).filter(|route| !route.refuses)?;

@@ -10,7 +10,7 @@ use crate::model::subnets::is_in;
 use std::net::IpAddr;
 
 /// The ports of bridges on the way, each with its bridge.
-fn ports<'a>(way: &Way<'a>) -> Vec<(Hop<'a>, Hop<'a>)> {
+pub(super) fn ports<'a>(way: &Way<'a>) -> Vec<(Hop<'a>, Hop<'a>)> {
     let sides = [Some(&way.from), way.to.as_ref()].into_iter().flatten();
     let with_bridge = sides.filter_map(|side| {
         let port = [side.port, Some(side.end)].into_iter().flatten().find(|hop| hop.link.port.is_some());
@@ -69,18 +69,6 @@ pub(super) fn isolated(way: &Way<'_>) -> Vec<Finding> {
         .seen_by(one, &format!("bridge -d link show dev {}", one.word()))
         .mended_by(other, &format!("bridge link set dev {} isolated off", other.word()));
     vec![finding]
-}
-
-/// Finds bridges that filter by VLAN, which VLANs a port has is not read.
-pub(super) fn vlans(way: &Way<'_>) -> Vec<Finding> {
-    let ports = ports(way);
-    let Some((port, bridge)) = ports.first() else { return Vec::new() };
-    let filters = bridge.link.bridge.is_some_and(|bridge| bridge.vlan_filtering);
-    if way.meeting != Meeting::OneSegment || !filters || ports.len() < 2 {
-        return Vec::new();
-    }
-    let text = format!("{} drops it unless both ports have the same VLAN untagged", bridge.describe());
-    vec![found("port_vlan", Grade::Possibility, port, text).seen_by(bridge, "bridge vlan show")]
 }
 
 /// Returns every link on the segment of a side: the interfaces behind the ports of its bridge, and the two
@@ -189,8 +177,13 @@ pub(super) fn neighbours(way: &Way<'_>) -> Vec<Finding> {
         let Some(known) = known.find(|known| known.address == to && known.device == sender.end.name()) else {
             continue;
         };
+        // A packet that leaves by another device asks for no address at this one.
+        if sender.end.netns.route(to).is_some_and(|route| route.device != sender.end.name()) {
+            continue;
+        }
         let wanted = receiver.end.link.link.address;
         let finding = match known.mac {
+            Some(mac) if super::macvlan::is_beside(&receiver.end, mac) => continue,
             None => {
                 let text = format!("{to} did not answer the ARP requests of {}", sender.end.describe());
                 found("neighbour_failed", Grade::Symptom, &sender.end, text)

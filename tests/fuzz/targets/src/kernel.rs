@@ -4,9 +4,9 @@ use netlink_packet_core::ParseableParametrized;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressAttribute;
 use netlink_packet_route::link::{
-    AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort,
-    InfoData, InfoPortData, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkXdp, State, Stats64,
-    XdpAttached,
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, BondPortState, BridgePortState, BridgeStpState, InfoBond,
+    InfoBondPort, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind,
+    LinkAttribute, LinkFlags, LinkInfo, LinkXdp, MacVlanMode, State, Stats64, XdpAttached,
 };
 use netlink_packet_route::nsid::NsidAttribute;
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteType, RouteVia};
@@ -16,7 +16,7 @@ use veth_exporter::testing::kernel::answer::{NetlinkAnswer, Until};
 use veth_exporter::testing::kernel::wire::{self, AddressMessage, LinkMessage};
 use veth_exporter::testing::model::event::Event;
 use veth_exporter::testing::model::explain::facts::{
-    BridgePort, BridgeSettings, HostRoute, Ipv4Settings, Ipv6Settings, LinkFacts, PortState,
+    BridgePort, BridgeSettings, HostRoute, Ipv4Settings, Ipv6Settings, LinkFacts, MacvlanMode, PortState,
 };
 use veth_exporter::testing::model::link::{
     Counters, Errors, IpAddress, Link, LinkKind, Mac, Name, PeerNetns,
@@ -183,6 +183,8 @@ fn facts_of_another_implementation(payload: &[u8]) -> Option<LinkFacts> {
             LinkAttribute::LinkInfo(info) => {
                 facts.port = port(info)?;
                 facts.bridge = bridge(info)?.or(facts.bridge);
+                facts.bond.backup = is_bond_backup(info)?;
+                (facts.bond.mode, facts.macvlan) = modes(info)?;
             }
             LinkAttribute::AfSpecUnspec(families) => {
                 if let Some(family) = families.iter().find_map(|family| match family {
@@ -238,6 +240,54 @@ fn port(info: &[LinkInfo]) -> Option<Option<BridgePort>> {
         floods: flag(|data| if let InfoBridgePort::UnicastFlood(is) = data { Some(*is) } else { None })
             .unwrap_or(true),
     }))
+}
+
+/// `None` where the other implementation does not read what it could.
+fn is_bond_backup(info: &[LinkInfo]) -> Option<bool> {
+    let is_port = info.iter().any(|info| matches!(info, LinkInfo::PortKind(InfoPortKind::Bond)));
+    let data =
+        info.iter().find_map(|info| if let LinkInfo::PortData(data) = info { Some(data) } else { None });
+    match data.filter(|_| is_port) {
+        Some(InfoPortData::BondPort(data)) => {
+            let state = data.iter().find_map(|data| match data {
+                InfoBondPort::BondPortState(state) => Some(*state),
+                _ => None,
+            });
+            Some(state.is_some_and(|state| state != BondPortState::Active))
+        }
+        Some(_) => None,
+        None => Some(false),
+    }
+}
+
+/// The mode of a bond, and that of a macvlan. `None` where the other implementation does not read what it
+/// could.
+fn modes(info: &[LinkInfo]) -> Option<(Option<u8>, Option<MacvlanMode>)> {
+    let kind = info.iter().find_map(|info| if let LinkInfo::Kind(kind) = info { Some(kind) } else { None });
+    let data = info.iter().find_map(|info| if let LinkInfo::Data(data) = info { Some(data) } else { None });
+    match (kind, data) {
+        (Some(InfoKind::Bond), Some(InfoData::Bond(data))) => {
+            let mode = data.iter().find_map(|data| match data {
+                InfoBond::Mode(mode) => Some(u8::from(*mode)),
+                _ => None,
+            });
+            Some((mode, None))
+        }
+        (Some(InfoKind::MacVlan), Some(InfoData::MacVlan(data))) => {
+            let mode = data.iter().find_map(|data| match data {
+                InfoMacVlan::Mode(mode) => Some(match mode {
+                    MacVlanMode::Private => MacvlanMode::Private,
+                    MacVlanMode::Vepa => MacvlanMode::Vepa,
+                    MacVlanMode::Bridge => MacvlanMode::Bridge,
+                    _ => MacvlanMode::Further,
+                }),
+                _ => None,
+            });
+            Some((None, mode))
+        }
+        (Some(InfoKind::Bond | InfoKind::MacVlan), Some(_)) => None,
+        _ => Some((None, None)),
+    }
 }
 
 fn bridge(info: &[LinkInfo]) -> Option<Option<BridgeSettings>> {
