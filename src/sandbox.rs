@@ -97,6 +97,9 @@ impl SandboxState {
 /// Sets every part that is not disabled, in the calling thread and all threads that it starts. Must be called
 /// before the first other thread starts, after `drop_privileges`.
 pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
+    // rustix reads the auxiliary vector once, before Linux 6.4 from /proc/self/auxv, and panics if it cannot.
+    // An ordinary user cannot read that file of a process that is not dumpable.
+    let _ = rustix::param::page_size();
     let mut missing = Vec::new();
     let mut set = |part: Part, how: &dyn Fn() -> Result<SandboxState, String>| {
         if disabled.contains(&part) {
