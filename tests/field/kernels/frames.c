@@ -103,15 +103,14 @@ static int tcp(char **arguments)
 }
 
 /* Sends datagrams to port 9 of an address, and takes as many at the other socket. The port has its carrier before it
- * has a queue (linkwatch_do_dev in net/core/link_watch.c): what is dropped there is counted nowhere, and sent again. A netkit of
- * mode l3 counts all that is sent at once, and is not waited for. */
-static int send_all(int from, const char *address, int to, int count, int size, int waits)
+ * has a queue (linkwatch_do_dev in net/core/link_watch.c): what is dropped there is counted nowhere, and sent again. */
+static int send_all(int from, const char *address, int to, int count, int size)
 {
 	struct sockaddr_in place = at(address, "9");
 	for (int sent = 0, failures = 0; sent < count;) {
 		if (sendto(from, buffer, size, 0, (void *)&place, sizeof place) != size)
 			return failed("sendto");
-		if (!waits || recv(to, buffer, sizeof buffer, 0) == size)
+		if (recv(to, buffer, sizeof buffer, 0) == size)
 			sent++;
 		else if (++failures == 20)
 			return failed("recv");
@@ -119,44 +118,44 @@ static int send_all(int from, const char *address, int to, int count, int size, 
 	return 0;
 }
 
-/* Switches eth0 on, gives it 10.9.0.2, and makes 10.9.0.1 its permanent neighbour. Returns 0 if it has no neighbours,
- * 1 if it has, -1 if it failed. */
+/* Switches eth0 on, gives it 10.9.0.2, and makes 10.9.0.1 its permanent neighbour if it has neighbours. */
 static int configure(void)
 {
 	int any = socket(AF_INET, SOCK_DGRAM, 0);
 	struct sockaddr_in own = at("10.9.0.2", "0"), mask = at("255.255.255.0", "0"), other = at("10.9.0.1", "0");
-	struct ifreq link = { .ifr_name = "eth0", .ifr_flags = IFF_UP };
+	struct ifreq link = { .ifr_name = "eth0" };
+	if (ioctl(any, SIOCGIFFLAGS, &link))
+		return failed("SIOCGIFFLAGS");
+	int has_neighbours = !(link.ifr_flags & IFF_NOARP);
+	link.ifr_flags |= IFF_UP;
 	if (ioctl(any, SIOCSIFFLAGS, &link))
-		return -failed("SIOCSIFFLAGS");
+		return failed("SIOCSIFFLAGS");
 	memcpy(&link.ifr_addr, &own, sizeof own);
 	if (ioctl(any, SIOCSIFADDR, &link))
-		return -failed("SIOCSIFADDR");
+		return failed("SIOCSIFADDR");
 	memcpy(&link.ifr_netmask, &mask, sizeof mask);
 	if (ioctl(any, SIOCSIFNETMASK, &link))
-		return -failed("SIOCSIFNETMASK");
+		return failed("SIOCSIFNETMASK");
 	struct arpreq neighbour = { .arp_flags = ATF_PERM | ATF_COM, .arp_dev = "eth0",
 		.arp_ha = { ARPHRD_ETHER, "\x02\0\0\0\0\x01" } };
 	memcpy(&neighbour.arp_pa, &other, sizeof other);
-	if (ioctl(any, SIOCGIFFLAGS, &link))
-		return -failed("SIOCGIFFLAGS");
-	int has_neighbours = !(link.ifr_flags & IFF_NOARP);
 	if (has_neighbours && ioctl(any, SIOCSARP, &neighbour))
-		return -failed("SIOCSARP");
+		return failed("SIOCSARP");
 	close(any);
-	return has_neighbours;
+	return 0;
 }
 
 /* Sends 100 datagrams out of the namespace that the thread is in, and 20 into it. */
 static int exchange(int outside)
 {
 	struct timeval patience = { .tv_usec = 500000 };
-	int waits = configure(), inside = waits < 0 ? -1 : bound(SOCK_DGRAM, "9");
+	int inside = configure() ? -1 : bound(SOCK_DGRAM, "9");
 	if (inside < 0)
 		return failed("inside");
 	setsockopt(inside, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(outside, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	return send_all(inside, "10.9.0.1", outside, 100, 1000, waits) ||
-		send_all(outside, "10.9.0.2", inside, 20, 500, waits);
+	return send_all(inside, "10.9.0.1", outside, 100, 1000) ||
+		send_all(outside, "10.9.0.2", inside, 20, 500);
 }
 
 /* Writes a line to a pipe with a name, or reads one. */
