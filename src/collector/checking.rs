@@ -70,22 +70,32 @@ impl Checker {
         let earlier = std::mem::take(&mut self.earlier);
         let mut reading = Explainer::new(&mut self.facts, view, &self.processes).with(earlier, &ports);
         reading.find_processes(due.iter().copied().collect());
-        let found: Vec<(u32, Vec<CheckedPair>)> = due
+        let found: Vec<(u32, Option<Vec<CheckedPair>>)> = due
             .iter()
             .map(|nsid| {
-                let pairs = pairs.get(nsid).into_iter().flatten().map(|pair| {
-                    let explained = reading.alone(pair.interface);
-                    let findings = explained.map(|explained| explained.explanation.findings);
-                    let findings = findings.iter().flatten().filter_map(|finding| finding.as_checked());
-                    CheckedPair { ends: pair.ends, findings: findings.collect() }
-                });
-                (*nsid, pairs.collect())
+                let pairs = pairs.get(nsid).into_iter().flatten();
+                // An interface that is not found is gone, or could not be read.
+                (*nsid, pairs.map(|pair| examined(&mut reading, pair)).collect())
             })
             .collect();
         self.earlier = reading.into_earlier();
         let now = self.start.elapsed();
-        found.into_iter().flat_map(|(nsid, found)| self.schedule.confirm(nsid, found, now)).collect()
+        let mut confirmed = Vec::new();
+        for (nsid, found) in found {
+            match found {
+                Some(found) => confirmed.extend(self.schedule.confirm(nsid, found, now)),
+                None => self.schedule.postpone(nsid, now),
+            }
+        }
+        confirmed
     }
+}
+
+/// Returns what an interface shows by itself; `None` if it is not found.
+fn examined(reading: &mut Explainer<'_>, pair: &WantedPair) -> Option<CheckedPair> {
+    let explained = reading.alone(pair.interface)?;
+    let findings = explained.explanation.findings.iter().filter_map(|finding| finding.as_checked());
+    Some(CheckedPair { ends: pair.ends, findings: findings.collect() })
 }
 
 /// Returns the pairs that are shown and lead into other namespaces, by the nsid of their interface.

@@ -27,7 +27,7 @@ pub(crate) enum NoEnd {
     Unread { what: String, reason: String },
 }
 
-/// What one reading leaves for the next.
+/// The processes and counters of one reading, which the next goes on from.
 #[derive(Debug, Default)]
 pub(super) struct EarlierReading {
     /// One process of each namespace that has one.

@@ -20,7 +20,7 @@ const FOUND: Duration = Duration::from_secs(10);
 /// The time before a namespace is examined again in which nothing was found.
 const WELL: Duration = Duration::from_secs(60);
 
-/// For each such number of namespaces, one more is examined together with others.
+/// The number of namespaces for each of which one more is examined together with others.
 const SHARING: usize = 100;
 
 /// The most namespaces that are examined together.
@@ -84,6 +84,13 @@ impl CheckSchedule {
             CheckedPair { ends, findings }
         });
         confirmed.collect()
+    }
+
+    /// Puts a check off that could not read its namespace: what the last ones found stays as it is.
+    pub(crate) fn postpone(&mut self, nsid: u32, now: Duration) {
+        if let Some(netns) = self.known.get_mut(&nsid) {
+            netns.due = now + FOUND;
+        }
     }
 }
 
@@ -163,6 +170,19 @@ mod tests {
         assert_eq!(check(&[ArpOff]), [ArpOff]);
         assert_eq!(check(&[]), []);
         assert_eq!(check(&[ArpOff]), []);
+    }
+
+    #[test]
+    fn a_check_that_could_not_read_comes_again_and_forgets_nothing() {
+        let mut schedule = CheckSchedule::default();
+        let found = || vec![pair(0, &[ProblemKind::NoRoute])];
+        let shown = BTreeSet::from([0]);
+        schedule.due(&shown, Duration::ZERO);
+        schedule.confirm(0, found(), 10 * SECOND);
+        schedule.postpone(0, 20 * SECOND);
+        assert_eq!(schedule.due(&shown, 29 * SECOND), [0; 0]);
+        assert_eq!(schedule.due(&shown, 30 * SECOND), [0]);
+        assert_eq!(schedule.confirm(0, found(), 30 * SECOND), found());
     }
 
     #[test]

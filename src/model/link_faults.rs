@@ -1,4 +1,4 @@
-//! What is wrong with links by themselves, judged in one place: for the problems of each tick, and for the
+//! The faults of links by themselves, judged in one place: for the problems of each tick, and for the
 //! explanation why two ends cannot talk.
 
 use super::link::LinkKind;

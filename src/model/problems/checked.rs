@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct CheckedPair {
     /// The ends of the pair, in their order.
     pub ends: [End; 2],
-    /// What was found, in the order of its weight.
+    /// The findings, the reasons first.
     pub findings: Vec<CheckedFinding>,
 }
 

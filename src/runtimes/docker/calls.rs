@@ -85,9 +85,9 @@ impl From<Error> for Trouble {
 /// The beginnings of the paths of requests: the versions of the API that the engine takes.
 #[derive(Clone, Debug)]
 pub(super) struct ApiPrefixes {
-    /// That of Docker's API, `/v1.41`.
+    /// The prefix of Docker's API: `/v1.41`.
     pub(super) docker: String,
-    /// That of Podman's own, `/v4.0.0`.
+    /// The prefix of Podman's own API: `/v4.0.0`.
     pub(super) libpod: String,
 }
 

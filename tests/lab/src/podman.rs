@@ -16,7 +16,8 @@ pub struct Podman {
     service: Process,
 }
 
-/// What the machine lacks (limits may not be raised, cgroup2 may have no controller), and what would be shared with another Podman.
+/// The settings for what the machine lacks (limits may not be raised, cgroup2 may have no controller), and for what would be shared with
+/// another Podman.
 const CONFIGURATION: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
