@@ -26,7 +26,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const INDEX: &str = include_str!("page/index.html");
 
 /// The page's other files: the name below `/page/`, the content type and the content.
-const FILES: [(&str, &str, &str); 37] = [
+const FILES: [(&str, &str, &str); 38] = [
     ("style.css", CSS, include_str!("page/style.css")),
     ("detail.css", CSS, include_str!("page/detail.css")),
     ("icon.svg", SVG, include_str!("page/icon.svg")),
@@ -50,6 +50,7 @@ const FILES: [(&str, &str, &str); 37] = [
     ("model.js", SCRIPT, include_str!("page/model.js")),
     ("notice.js", SCRIPT, include_str!("page/notice.js")),
     ("permalink.js", SCRIPT, include_str!("page/permalink.js")),
+    ("pointer.js", SCRIPT, include_str!("page/pointer.js")),
     ("picture.js", SCRIPT, include_str!("page/picture.js")),
     ("problems.js", SCRIPT, include_str!("page/problems.js")),
     ("queries.js", SCRIPT, include_str!("page/queries.js")),

@@ -59,7 +59,7 @@ export class Detail {
     this.model = model;
     const { rows, time } = model;
     const now = rows.find(({ key }) => key === this.row.key)
-      ?? rows.find((row) => row.pair.id === this.row.pair.id && row.side === this.row.side && row.hasEndsOf(this.row));
+      ?? rows.find((row) => row.continues(this.row));
     if (!now) {
       if (!this.gone) say(this.state, `Gone since ${clock(time)}`);
       this.gone = true;

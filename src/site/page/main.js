@@ -11,6 +11,7 @@ import { Model } from "./model.js";
 import { Notices } from "./notice.js";
 import { Permalink, read, USUAL_SORT } from "./permalink.js";
 import { Picture } from "./picture.js";
+import { Pointer } from "./pointer.js";
 import { Problems } from "./problems.js";
 import { terms } from "./search.js";
 import { load, save } from "./store.js";
@@ -61,6 +62,7 @@ const problems = new Problems(by("problems"), { lead, leads });
 const workloads = new Workloads(by("workloads"), { owner: (key) => goTo(shown.find(key)) });
 const events = new Events(by("events"), { open: goTo });
 const permalink = new Permalink();
+const pointer = new Pointer(wish);
 
 const search = by("search");
 search.value = linked.q ?? "";
@@ -103,11 +105,18 @@ function draw() {
   remember();
 }
 
-// Asks for a drawing of the page at the next frame.
+// Asks for a drawing of the page at the next frame; while a button of the pointer is held nothing moves under it.
 function wish() {
-  if (frame !== 0) return;
-  frame = requestAnimationFrame(draw);
-  timer = setTimeout(draw, LATEST);
+  if (frame !== 0 || pointer.isHeld) return;
+  frame = requestAnimationFrame(drawUnlessHeld);
+  timer = setTimeout(drawUnlessHeld, LATEST);
+}
+
+function drawUnlessHeld() {
+  if (!pointer.isHeld) return void draw();
+  cancelAnimationFrame(frame);
+  clearTimeout(timer);
+  frame = timer = 0;
 }
 
 function remember() {
@@ -207,9 +216,8 @@ search.addEventListener("input", () => {
 search.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "Enter") {
     event.preventDefault();
-    table.active = table.entries[0]?.key ?? null;
+    table.choose(table.entries[0]?.key ?? null);
     table.grid.focus();
-    table.draw();
   }
 });
 

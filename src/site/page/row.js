@@ -30,10 +30,15 @@ export class Row {
     this.words = this.fields.map(({ text }) => text).join("\n").toLowerCase();
   }
 
-  // Returns true for a row whose two ends are those of another row, as the kernel numbers them.
+  // Returns true for a row whose two ends are those of another row, as the kernel numbers them: a namespace may get a name later.
   hasEndsOf(row) {
-    const same = (one, other) => one.netns === other.netns && one.nsid === other.nsid && one.ifindex === other.ifindex;
+    const same = (one, other) => one.ifindex === other.ifindex && one.nsid === other.nsid && (one.nsid !== null || one.netns === other.netns);
     return same(this.end, row.end) && same(this.peer, row.peer);
+  }
+
+  // Returns true for a row that was this one before its names were known, or others became known.
+  continues(row) {
+    return row.pair.id === this.pair.id && row.side === this.side && this.hasEndsOf(row);
   }
 
   // A pair's numbers are those of its second end.

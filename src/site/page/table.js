@@ -3,6 +3,7 @@
 import { chosen, column, COLUMNS, fitting, sort, template, USUAL } from "./columns.js";
 import { element, say, set } from "./element.js";
 import { entries, Group, isGrouping } from "./grouping.js";
+import { Row } from "./row.js";
 import { isAddress } from "./search.js";
 import { GroupSlot, RowSlot } from "./slot.js";
 
@@ -20,7 +21,9 @@ export class Table {
   terms = [];
   columns = USUAL;
   folded = new Set();
+  // The key of the chosen entry, and the entry: a row's key changes with its names.
   active = null;
+  chosen = null;
   slots = { row: [], group: [] };
   visible = new Set(USUAL);
 
@@ -92,6 +95,7 @@ export class Table {
     }
     sort(this.rows, this.sort);
     this.entries = entries(this.rows, this.group, this.sort, this.folded);
+    this.keepChosen();
     for (const [key, head] of this.heads) {
       set(head, "aria-sort", key !== this.sort.key ? "none" : this.sort.falling ? "descending" : "ascending");
     }
@@ -130,10 +134,19 @@ export class Table {
     set(this.grid, "aria-activedescendant", active);
   }
 
+  // Keeps the same row chosen when its names, and with them its key, are others than before.
+  keepChosen() {
+    if (this.active === null) return;
+    const now = this.entries.find(({ key }) => key === this.active)
+      ?? (this.chosen instanceof Row ? this.rows.find((row) => row.continues(this.chosen)) : undefined);
+    if (now) [this.active, this.chosen] = [now.key, now];
+  }
+
   // Chooses an entry, and scrolls so that it can be seen.
   choose(key) {
     this.active = key;
     const index = this.entries.findIndex((entry) => entry.key === key);
+    this.chosen = this.entries[index] ?? null;
     if (index >= 0) {
       const height = ROW();
       const top = this.body.getBoundingClientRect().top + index * height;

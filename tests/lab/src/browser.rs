@@ -14,6 +14,29 @@ use super::{Netns, Process, empty_folder, wait_for};
 /// Any answer of the browser comes within this time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Lets the events of a click through only if it began on the element that was aimed at, and notes whether it has arrived there.
+const CLICKS: &str = "window.clicks ??= (() => {
+    const clicks = { hit: false, aim(find) {
+        const element = find();
+        element.scrollIntoView({ block: 'center' });
+        [clicks.find, clicks.hit, clicks.pressed] = [find, false, false];
+        const { x, y, width, height } = element.getBoundingClientRect();
+        return [x + width / 2, y + height / 2];
+    } };
+    const guard = (event) => {
+        if (event.type === 'pointerdown') {
+            const element = clicks.find();
+            clicks.pressed = (element?.closest('[role=button]') ?? element)?.contains(event.target) ?? false;
+        }
+        if (event.type === 'click') clicks.hit ||= clicks.pressed;
+        if (clicks.pressed) return;
+        event.preventDefault();
+        event.stopImmediatePropagation();
+    };
+    for (const type of ['pointerdown', 'mousedown', 'pointerup', 'mouseup', 'click']) addEventListener(type, guard, { capture: true });
+    return clicks;
+})(), 0";
+
 /// A running browser with an empty profile. It is killed when this goes.
 pub struct Browser {
     process: Process,
@@ -147,10 +170,17 @@ impl Page {
 
     /// What an expression gives, as JSON.
     pub fn value(&mut self, expression: &str) -> Value {
+        self.evaluate(expression).unwrap_or_else(|exception| panic!("{expression}: {exception}"))
+    }
+
+    /// Returns what an expression gives, as JSON, or what it has thrown.
+    fn evaluate(&mut self, expression: &str) -> Result<Value, String> {
         let parameters = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let answer = self.call("Runtime.evaluate", parameters);
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer:#}");
-        answer["result"]["value"].clone()
+        match &answer["exceptionDetails"] {
+            Value::Null => Ok(answer["result"]["value"].clone()),
+            details => Err(format!("{details:#}")),
+        }
     }
 
     /// What an expression gives, as text.
@@ -159,11 +189,13 @@ impl Page {
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 
-    /// Waits until an expression is true; says what the page shows if it does not become so.
+    /// Waits until an expression is true; says what the page shows if it does not become so. An expression that throws is not true
+    /// yet: the element that it asks may come.
     pub fn wait_until(&mut self, within: Duration, expression: &str) {
-        wait_for(within, expression, || match self.value(expression) {
-            Value::Bool(true) => Ok(()),
-            other => Err(format!("{other}\n{}", self.text("document.body?.innerText"))),
+        wait_for(within, expression, || match self.evaluate(expression) {
+            Ok(Value::Bool(true)) => Ok(()),
+            Ok(other) => Err(format!("{other}\n{}", self.text("document.body?.innerText"))),
+            Err(exception) => Err(format!("{exception}\n{}", self.text("document.body?.innerText"))),
         });
     }
 
@@ -181,27 +213,22 @@ impl Page {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
-    /// Clicks into the middle of the element that an expression gives, when two frames have left it where it is: what was
-    /// done just before may still move it.
+    /// Clicks into the middle of the element that an expression gives. What the page shows may move in the meantime: a press on
+    /// anything else has no effect, and is tried again.
     pub fn click(&mut self, element: &str) {
-        let place = self.value(&format!(
-            "(async () => {{
-                const frame = () => new Promise(requestAnimationFrame);
-                const middle = () => {{ const e = ({element}); e.scrollIntoView({{ block: 'center' }}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }};
-                for (let before = null, tries = 0; ; tries += 1) {{
-                    const now = middle();
-                    if (before?.join() === now.join() || tries === 50) return now;
-                    before = now;
-                    await frame();
-                    await frame();
-                }}
-            }})()"
-        ));
-        for kind in ["mousePressed", "mouseReleased"] {
-            let event =
-                json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
-            self.call("Input.dispatchMouseEvent", event);
-        }
+        self.value(CLICKS);
+        wait_for(PATIENCE, &format!("a click on {element}"), || {
+            let middle = self.value(&format!("clicks.aim(() => {element})"));
+            for kind in ["mousePressed", "mouseReleased"] {
+                let event =
+                    json!({ "type": kind, "x": middle[0], "y": middle[1], "button": "left", "clickCount": 1 });
+                self.call("Input.dispatchMouseEvent", event);
+            }
+            match self.value("clicks.hit") {
+                Value::Bool(true) => Ok(()),
+                _ => Err("it has always moved away"),
+            }
+        });
     }
 
     /// How large its window is, CSS pixels, and whether its user likes it dark.

@@ -1,6 +1,9 @@
 //! The search and the keys.
 
-use super::{CHOSEN, NAMES, SOON, SORTED, TITLE, assert_content, three};
+use super::{CHOSEN, Host, NAMES, SOON, SORTED, TITLE, assert_content, open, shows, three};
+use lab::Netns;
+use serde_json::json;
+use std::time::Duration;
 
 #[test]
 fn search_order_and_keyboard_work() {
@@ -44,6 +47,49 @@ fn search_order_and_keyboard_work() {
     // Every control can be reached, and has a name.
     let nameless = "[...document.querySelectorAll('button, input, select, a, [tabindex=\"0\"]')].filter((node) => !(node.getAttribute('aria-label') || node.textContent.trim() || node.labels?.[0]?.textContent.trim())).map((node) => node.outerHTML).join()";
     assert_eq!(page.text(nameless), "");
+    assert_content(&mut page);
+}
+
+#[test]
+fn the_chosen_row_stays_chosen_when_its_name_comes() {
+    let mut host = Host::new();
+    host.add("alpha");
+    let late = Netns::quiet("late");
+    host.netns.veth("veth-late", &late, "eth0");
+    let exporter = host.exporter(&[]);
+    let mut page = open(&exporter, &host.netns);
+    page.wait_until(SOON, &format!("({NAMES}).length === 2"));
+    page.press("/");
+    page.write("veth-late");
+    page.press("Enter");
+    let before = page.text(CHOSEN);
+    assert_ne!(before, "alpha");
+    host.names.name("late", &late);
+    page.wait_until(SOON, &shows("late"));
+    assert_eq!(page.text(CHOSEN), "late", "{before} was chosen");
+    page.press("Enter");
+    page.wait_until(SOON, &format!("{TITLE} === 'late'"));
+    assert_content(&mut page);
+}
+
+#[test]
+fn nothing_moves_while_a_button_is_held() {
+    let (host, _exporter, mut page) = three();
+    let button = |kind: &str| json!({ "type": kind, "x": 2, "y": 2, "button": "left", "clickCount": 1 });
+    page.call("Input.dispatchMouseEvent", button("mousePressed"));
+    let before = page.text("document.body.innerText");
+    let rows = page.text("document.querySelector('.rows').innerHTML");
+    host.netns.ip(["link", "set", "veth1", "down"]);
+    // Held shorter than the page waits for a release, and longer than it draws without a frame.
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(page.text("document.querySelector('.rows').innerHTML"), rows);
+    assert_eq!(page.text("document.body.innerText"), before);
+    page.call("Input.dispatchMouseEvent", button("mouseReleased"));
+    page.wait_until(SOON, "document.querySelector('#problems').innerText.includes('veth1')");
+    // A release that is not reported does not stop the page for good.
+    page.call("Input.dispatchMouseEvent", button("mousePressed"));
+    host.netns.ip(["link", "set", "veth1", "up"]);
+    page.wait_until(SOON, "!document.querySelector('#problems').innerText.includes('veth1')");
     assert_content(&mut page);
 }
 

@@ -15,7 +15,7 @@ fn containers_come_with_their_traffic_and_go() {
     let mut page = open(&exporter, engine.netns());
     page.wait_until(SOON, &shows(web.name()));
     page.wait_until(SOON, &shows(db.name()));
-    assert_eq!(page.text(&cell(web.name(), "network")), network.name());
+    page.wait_until(SOON, &format!("{} === '{}'", cell(web.name(), "network"), network.name()));
     assert_eq!(page.text(&cell(web.name(), "device")), web.host_device(engine.netns(), "eth0"));
     // A burst of 4 MB is in the first tick that ends after it, or in that and the one before.
     let moved = cell(db.name(), "receive");
