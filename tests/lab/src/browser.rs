@@ -14,7 +14,7 @@ use super::{Netns, Process, empty_folder, wait_for};
 /// Any answer of the browser comes within this time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Lets the events of a click through only if it began on the element that was aimed at, and notes whether it has arrived there.
+/// Lets the events of a click through only if it began on the element that was aimed at, and notes whether it has ended there.
 const CLICKS: &str = "window.clicks ??= (() => {
     const clicks = { hit: false, aim(find) {
         const element = find();
@@ -24,9 +24,10 @@ const CLICKS: &str = "window.clicks ??= (() => {
         return [x + width / 2, y + height / 2];
     } };
     const guard = (event) => {
-        if (event.type === 'pointerdown') {
+        if (event.type === 'pointerdown' || event.type === 'click') {
             const element = clicks.find();
-            clicks.pressed = (element?.closest('[role=button]') ?? element)?.contains(event.target) ?? false;
+            const within = (element?.closest('[role=button]') ?? element)?.contains(event.target) ?? false;
+            clicks.pressed = within && (clicks.pressed || event.type === 'pointerdown');
         }
         if (event.type === 'click') clicks.hit ||= clicks.pressed;
         if (clicks.pressed) return;
