@@ -28,7 +28,8 @@ const ENGINE_UNITS: [&str; 8] = [
 ];
 
 /// The commands of engines' helpers, which prepare or watch over a container and are never the container.
-const HELPERS: [&str; 6] = ["conmon", "conmonrs", "containerd-shim", "crun", "runc", "youki"];
+const HELPERS: [&str; 7] =
+    ["conmon", "conmonrs", "containerd-shim", "crun", "runc", "systemd-nspawn", "youki"];
 
 /// A container or machine that a cgroup path goes through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,16 @@ pub(crate) struct CgroupLayer<'a> {
     pub id: &'a str,
     /// The part of the path that ends with the cgroup of the container or machine.
     pub cgroup: &'a str,
+}
+
+impl CgroupLayer<'_> {
+    /// Returns true for the cgroup of a process that is inside the container or machine. systemd-nspawn, where
+    /// it runs as a unit, is itself in a cgroup beside its machine's: `supervisor`, beside `payload`.
+    pub(crate) fn has_inside(&self, path: &str) -> bool {
+        let Some(below) = path.strip_prefix(self.cgroup) else { return false };
+        let is_supervisor = || self.runtime == Runtime::Nspawn && below.split('/').nth(1) == Some("supervisor");
+        below.is_empty() || below.starts_with('/') && !is_supervisor()
+    }
 }
 
 /// Returns the name of the last of these layers; empty if there is none. A machine's name inside another

@@ -75,15 +75,12 @@ impl Processes {
     /// container or machine.
     pub(crate) fn first_process(&self, pid: u32, cgroup: &str) -> Option<u32> {
         let layers = cgroup::layers(cgroup);
-        let around = layers.last()?.cgroup;
-        let is_within = |cgroup: &str| {
-            cgroup.strip_prefix(around).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let around = layers.last()?;
         let mut first = self.lineage(pid)?;
         let mut pid = pid;
         for _ in 0..ANCESTORS {
             let parent = first.parent;
-            if parent == 0 || !self.cgroup(parent).is_some_and(|cgroup| is_within(&cgroup)) {
+            if parent == 0 || !self.cgroup(parent).is_some_and(|cgroup| around.has_inside(&cgroup)) {
                 break;
             }
             (pid, first) = (parent, self.lineage(parent)?);

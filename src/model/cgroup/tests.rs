@@ -194,7 +194,16 @@ fn any_other_namespace_in_a_container_or_machine_is_a_workload_of_its_own_with_a
 
 #[test]
 fn an_engines_helper_is_never_a_workload_and_its_container_is() {
-    for command in ["runc:[1:CHILD]", "runc:[2:INIT]", "runc", "crun", "conmon", "containerd-shim", "youki"] {
+    for command in [
+        "runc:[1:CHILD]",
+        "runc:[2:INIT]",
+        "runc",
+        "crun",
+        "conmon",
+        "containerd-shim",
+        "youki",
+        "systemd-nspawn",
+    ] {
         for path in ["/", "/system.slice/containerd.service", "/user.slice/user-0.slice/session-1.scope"] {
             assert_eq!(workload(command.as_bytes(), path, true), None, "{command} {path}");
         }
@@ -205,6 +214,27 @@ fn an_engines_helper_is_never_a_workload_and_its_container_is() {
     for command in ["runcible", "crund", "init", "sh", ""] {
         assert!(workload(command.as_bytes(), "/", true).is_some(), "{command}");
     }
+}
+
+#[test]
+fn a_machines_manager_beside_its_payload_is_not_inside_the_machine() {
+    let unit = "/machine.slice/systemd-nspawn@deb.service";
+    for (path, inside) in [
+        ("", true),
+        ("/payload", true),
+        ("/payload/init.scope", true),
+        ("/payload/supervisor", true),
+        ("/supervisor", false),
+        ("/supervisor/x", false),
+        ("/supervisors", true),
+        ("x/payload", false),
+    ] {
+        assert_eq!(layers(unit)[0].has_inside(&format!("{unit}{path}")), inside, "{path}");
+    }
+    // The group of that name in a container is the container's.
+    let container = format!("/docker/{A}");
+    assert!(layers(&container)[0].has_inside(&format!("{container}/supervisor")));
+    assert!(!layers(&container)[0].has_inside("/docker"));
 }
 
 #[test]
