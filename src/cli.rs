@@ -5,9 +5,11 @@ mod duration;
 mod help;
 mod list;
 mod mistakes;
+mod name_filter;
 mod selection;
 mod serve;
 mod top;
+mod url;
 mod words;
 
 use crate::server::ListenAddress;
@@ -25,9 +27,11 @@ pub(crate) use common::{CommonFlags, LogFormat, LogLevel, parts};
 use duration::duration;
 pub use help::Example;
 pub(crate) use list::{List, ListFormat};
+pub(crate) use name_filter::NameFilter;
 pub(crate) use selection::Selection;
 pub(crate) use serve::Serve;
 pub(crate) use top::Top;
+pub(crate) use url::UrlFlags;
 
 /// The headings of the flags, in their order.
 const WEB: &str = "Web";
@@ -69,6 +73,12 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Show all pairs in the terminal, live
     Top(Box<Top>),
+    /// Put the workload's name behind each veth in the output of another program
+    #[command(long_about = help::NAME_FILTER_IN_FULL)]
+    NameFilter(Box<NameFilter>),
+    /// Remove the aliases that --annotate.alias has written
+    #[command(long_about = help::ANNOTATE_IN_FULL)]
+    Annotate(Annotate),
     /// Check a file for --web.config.file
     CheckWebConfig(CheckWebConfig),
     /// Check the exporter that serves on this host: exit code 0 if it is healthy, else 1
@@ -183,12 +193,17 @@ impl Command {
     /// Checks the flags together for conflicts.
     fn check(&self) -> Result<(), String> {
         match self {
-            Command::Serve(serve) => serve.selection.check().and_then(|()| serve.process.check()),
+            Command::Serve(serve) => serve.check(),
             Command::List(list) => list.sources.check(),
             Command::Find(find) => find.sources.check(),
             Command::Explain(explain) => explain.sources.check(),
             Command::Top(top) => top.sources.check(),
-            Command::CheckWebConfig(_)
+            Command::NameFilter(filter) => filter.sources.check(),
+            Command::Annotate(Annotate { clear: false }) => {
+                Err("annotate: say --clear to remove aliases; serve --annotate.alias writes them".into())
+            }
+            Command::Annotate(_)
+            | Command::CheckWebConfig(_)
             | Command::Healthy(_)
             | Command::Names(_)
             | Command::Completions(_) => Ok(()),
@@ -204,6 +219,8 @@ impl Command {
             Command::Find(_) => "find",
             Command::Explain(_) => "explain",
             Command::Top(_) => "top",
+            Command::NameFilter(_) => "name-filter",
+            Command::Annotate(_) => "annotate",
             Command::CheckWebConfig(_) => "check-web-config",
             Command::Healthy(_) => "healthy",
             Command::Names(_) => "names",
@@ -260,6 +277,13 @@ pub(crate) struct Explain {
     /// Flags of the sources and of the process.
     #[command(flatten)]
     pub(crate) sources: CommonFlags,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Annotate {
+    /// Remove every alias that ends with [veth-exporter] from the links of this host
+    #[arg(long, env = "VETH_EXPORTER_CLEAR")]
+    pub(crate) clear: bool,
 }
 
 #[derive(Clone, Debug, Args)]

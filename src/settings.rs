@@ -3,7 +3,7 @@
 
 use crate::cli::{
     self, Cli, Command, CommonFlags, CompletionShell, FindFormat, List, ListFormat, LogFormat, LogLevel,
-    Serve, Top,
+    NameFilter, Serve, Top,
 };
 use crate::client::{RemoteOptions, RemoteUrl};
 use crate::list::{ListSort, SearchTerms};
@@ -54,6 +54,8 @@ pub(crate) enum Settings {
     Find(FindSettings),
     Explain(ExplainSettings),
     Top(Box<TopSettings>),
+    NameFilter(NameFilterSettings),
+    ClearAliases,
     /// The web configuration file to check.
     CheckWebConfig(PathBuf),
     Healthy(HealthySettings),
@@ -63,6 +65,8 @@ pub(crate) enum Settings {
 }
 
 pub(crate) struct ServeSettings {
+    /// True to write the aliases of ports.
+    pub annotates: bool,
     pub host: HostSettings,
     pub web: WebSettings,
     pub collector: CollectorSettings,
@@ -102,6 +106,13 @@ pub(crate) struct TopSettings {
     pub remote: Option<(RemoteUrl, RemoteOptions)>,
     pub collector: CollectorSettings,
     pub colors: bool,
+}
+
+pub(crate) struct NameFilterSettings {
+    pub host: HostSettings,
+    /// The exporter that the user named; `None` for the one at the usual address, or this host.
+    pub url: Option<RemoteUrl>,
+    pub connection: RemoteOptions,
 }
 
 /// The settings of the health check, which has no source of links.
@@ -213,6 +224,10 @@ impl Settings {
                 format: flags.format,
             }),
             Command::Top(flags) => Settings::Top(Box::new(TopSettings::resolve(*flags, environment))),
+            Command::NameFilter(flags) => {
+                Settings::NameFilter(NameFilterSettings::resolve(*flags, environment))
+            }
+            Command::Annotate(_) => Settings::ClearAliases,
             Command::CheckWebConfig(flags) => Settings::CheckWebConfig(flags.file),
             Command::Healthy(flags) => Settings::Healthy(HealthySettings::resolve(flags)),
             Command::Completions(flags) => Settings::Completions(flags.shell),
@@ -240,6 +255,7 @@ impl ServeSettings {
         let naming = Naming { labels: engines.name_from_label.clone() };
         let unlimited = |limit| if limit == 0 { usize::MAX } else { limit };
         ServeSettings {
+            annotates: shown.annotate_alias,
             web: WebSettings {
                 routes: Routes::new(
                     web.external_url.as_ref(),
@@ -275,9 +291,8 @@ impl ServeSettings {
 
 impl TopSettings {
     fn resolve(flags: Top, environment: &Environment) -> TopSettings {
-        let options = flags.remote_options();
         TopSettings {
-            remote: flags.url.map(|url| (url, options)),
+            remote: flags.url.map(|url| (url, flags.connection.options())),
             collector: CollectorSettings {
                 interval: flags.interval,
                 retention: Duration::ZERO,
@@ -291,6 +306,16 @@ impl TopSettings {
             },
             colors: !environment.no_color,
             host: HostSettings::resolve(flags.sources, environment),
+        }
+    }
+}
+
+impl NameFilterSettings {
+    fn resolve(flags: NameFilter, environment: &Environment) -> NameFilterSettings {
+        NameFilterSettings {
+            host: HostSettings::resolve(flags.sources, environment),
+            url: flags.url,
+            connection: flags.connection.options(),
         }
     }
 }

@@ -16,6 +16,9 @@ _veth__exporter() {
             ",$1")
                 cmd="veth__exporter"
                 ;;
+            veth__exporter,annotate)
+                cmd="veth__exporter__subcmd__annotate"
+                ;;
             veth__exporter,check-web-config)
                 cmd="veth__exporter__subcmd__check__subcmd__web__subcmd__config"
                 ;;
@@ -37,6 +40,9 @@ _veth__exporter() {
             veth__exporter,list)
                 cmd="veth__exporter__subcmd__list"
                 ;;
+            veth__exporter,name-filter)
+                cmd="veth__exporter__subcmd__name__subcmd__filter"
+                ;;
             veth__exporter,names)
                 cmd="veth__exporter__subcmd__names"
                 ;;
@@ -45,6 +51,9 @@ _veth__exporter() {
                 ;;
             veth__exporter,top)
                 cmd="veth__exporter__subcmd__top"
+                ;;
+            veth__exporter__subcmd__help,annotate)
+                cmd="veth__exporter__subcmd__help__subcmd__annotate"
                 ;;
             veth__exporter__subcmd__help,check-web-config)
                 cmd="veth__exporter__subcmd__help__subcmd__check__subcmd__web__subcmd__config"
@@ -67,6 +76,9 @@ _veth__exporter() {
             veth__exporter__subcmd__help,list)
                 cmd="veth__exporter__subcmd__help__subcmd__list"
                 ;;
+            veth__exporter__subcmd__help,name-filter)
+                cmd="veth__exporter__subcmd__help__subcmd__name__subcmd__filter"
+                ;;
             veth__exporter__subcmd__help,names)
                 cmd="veth__exporter__subcmd__help__subcmd__names"
                 ;;
@@ -83,7 +95,7 @@ _veth__exporter() {
 
     case "${cmd}" in
         veth__exporter)
-            opts="-h -V --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help --version serve list find explain top check-web-config healthy completions names help"
+            opts="-h -V --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --annotate.alias --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help --version serve list find explain top name-filter annotate check-web-config healthy completions names help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -301,6 +313,20 @@ _veth__exporter() {
                     fi
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        veth__exporter__subcmd__annotate)
+            opts="-h --clear --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -564,8 +590,22 @@ _veth__exporter() {
             return 0
             ;;
         veth__exporter__subcmd__help)
-            opts="serve list find explain top check-web-config healthy completions names help"
+            opts="serve list find explain top name-filter annotate check-web-config healthy completions names help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        veth__exporter__subcmd__help__subcmd__annotate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -662,6 +702,20 @@ _veth__exporter() {
             return 0
             ;;
         veth__exporter__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        veth__exporter__subcmd__help__subcmd__name__subcmd__filter)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -820,6 +874,117 @@ _veth__exporter() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        veth__exporter__subcmd__name__subcmd__filter)
+            opts="-h --url --url.ca-file --url.insecure-skip-verify --url.user --url.password-file --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --url)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --url.ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url.user)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --url.password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --docker.host)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --podman.host)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --cri.endpoint)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --collector.disable)
+                    COMPREPLY=($(compgen -W "docker podman cri named process" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --path.procfs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path.netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container.name-from-label)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --privileges)
+                    COMPREPLY=($(compgen -W "full minimal" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --sandbox.disable)
+                    COMPREPLY=($(compgen -W "capabilities no-new-privs dumpable landlock seccomp all" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --sandbox.read)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -W "debug info warn error" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         veth__exporter__subcmd__names)
             opts="-h --web.listen-address --web.external-url --web.route-prefix --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -856,7 +1021,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__exporter__subcmd__serve)
-            opts="-h --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
+            opts="-h --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --annotate.alias --metrics.created --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

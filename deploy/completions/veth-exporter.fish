@@ -67,14 +67,15 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.level -d 'Lowest severity of log messages [default: info; of list, find, explain and name-filter: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.format -d 'Format of log messages [default: logfmt; of list, find, explain and name-filter: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l web.systemd-socket -d 'Serve on the sockets that systemd has opened, instead of --web.listen-address'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l annotate.alias -d 'Write the workload\'s name into the alias of each port that has none (`ip link`, node_exporter); needs CAP_NET_ADMIN'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -s V -l version -d 'Print version'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "serve" -d 'Collect veth pairs, and serve the page and /metrics (the default)'
@@ -82,6 +83,8 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "list" -
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "find" -d 'Find the owner of a device, an address or a container\'s interface'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "explain" -d 'Say why two ends cannot talk'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "top" -d 'Show all pairs in the terminal, live'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "name-filter" -d 'Put the workload\'s name behind each veth in the output of another program'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "annotate" -d 'Remove the aliases that --annotate.alias has written'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "check-web-config" -d 'Check a file for --web.config.file'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "healthy" -d 'Check the exporter that serves on this host: exit code 0 if it is healthy, else 1'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -f -a "completions" -d 'Print the completions for a shell'
@@ -132,14 +135,15 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.level -d 'Lowest severity of log messages [default: info; of list, find, explain and name-filter: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l log.format -d 'Format of log messages [default: logfmt; of list, find, explain and name-filter: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l web.systemd-socket -d 'Serve on the sockets that systemd has opened, instead of --web.listen-address'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l annotate.alias -d 'Write the workload\'s name into the alias of each port that has none (`ip link`, node_exporter); needs CAP_NET_ADMIN'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l format -d 'Format in which the pairs are printed' -r -f -a "table\t'Aligned columns below a heading, no wider than the terminal'
 json\t'JSON text for programs: the document of the API'
@@ -172,11 +176,11 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.level -d 'Lowest severity of log messages [default: info; of list, find, explain and name-filter: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l log.format -d 'Format of log messages [default: logfmt; of list, find, explain and name-filter: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l bytes -d 'Print exact numbers of bytes, in place of 1.23 MB'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l no-header -d 'Print no line of headings'
@@ -204,11 +208,11 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.level -d 'Lowest severity of log messages [default: info; of list, find, explain and name-filter: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l log.format -d 'Format of log messages [default: logfmt; of list, find, explain and name-filter: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -234,11 +238,11 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l log.level -d 'Lowest severity of log messages [default: info; of list, find, explain and name-filter: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l log.format -d 'Format of log messages [default: logfmt; of list, find, explain and name-filter: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -267,15 +271,50 @@ landlock\t''
 seccomp\t''
 all\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.level -d 'Lowest severity of log messages [default: info; of list, find and explain: warn]' -r -f -a "debug\t'All messages, for debugging'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.level -d 'Lowest severity of log messages [default: info; of list, find, explain and name-filter: warn]' -r -f -a "debug\t'All messages, for debugging'
 info\t'Events of normal operation, warnings and errors'
 warn\t'Warnings and errors only'
 error\t'Errors and nothing else'"
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.format -d 'Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l log.format -d 'Format of log messages [default: logfmt; of list, find, explain and name-filter: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l url.insecure-skip-verify -d 'Accept any certificate of the exporter'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l url -d 'Exporter that knows the names: HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: localhost:10736; if none answers there, this host is read directly]' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l url.ca-file -d 'PEM file of the authorities that may sign the exporter\'s certificate [default: the system\'s]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l url.user -d 'User name, in place of http://USER@HOST' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l url.password-file -d 'File with the user\'s password, in place of http://USER:PASSWORD@HOST, which other users can read' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l docker.host -d 'Docker engine: unix:///PATH or tcp://HOST:PORT [default: $DOCKER_HOST, else unix:///var/run/docker.sock]' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l podman.host -d 'Podman service: unix:///PATH or tcp://HOST:PORT [default: unix:///run/podman/podman.sock]' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l cri.endpoint -d 'Server of the Container Runtime Interface: unix:///PATH or PATH [default: the usual sockets of CRI-O, k3s, k0s and containerd]' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l collector.disable -d 'Collector to disable; may be given several times' -r -f -a "docker\t''
+podman\t''
+cri\t''
+named\t''
+process\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l path.procfs -d 'Mount point of procfs' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l path.netns -d 'Folder of the named network namespaces [default: /run/netns]' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l container.name-from-label -d 'Label by which Docker\'s and Podman\'s containers are named; of several, the first one that a container has counts' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l privileges -d 'Privileges kept after the start: full keeps CAP_NET_ADMIN if present, minimal keeps no capability' -r -f -a "full\t''
+minimal\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l sandbox.disable -d 'Sandbox part to disable, for debugging; may be given several times' -r -f -a "capabilities\t''
+no-new-privs\t''
+dumpable\t''
+landlock\t''
+seccomp\t''
+all\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l sandbox.read -d 'Additional folder that the sandbox permits to read, such as an engine\'s folder of network namespaces; may be given several times' -r -F
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l log.level -d 'Lowest severity of log messages [default: info; of list, find, explain and name-filter: warn]' -r -f -a "debug\t'All messages, for debugging'
+info\t'Events of normal operation, warnings and errors'
+warn\t'Warnings and errors only'
+error\t'Errors and nothing else'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l log.format -d 'Format of log messages [default: logfmt; of list, find, explain and name-filter: a sentence without a time]' -r -f -a "logfmt\t'A line of `key=value` pairs for each message'
+json\t'A JSON object on a line for each message'"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l url.insecure-skip-verify -d 'Accept any certificate of the exporter'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand name-filter" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand annotate" -l clear -d 'Remove every alias that ends with [veth-exporter] from the links of this host'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand annotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand check-web-config" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand healthy" -l web.listen-address -d 'Listen address of the exporter: HOST:PORT, :PORT or unix:PATH; of several the first is checked' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand healthy" -l web.external-url -d 'External URL of the exporter; its path is the default of --web.route-prefix' -r -f
@@ -286,14 +325,16 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand names" -l we
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand names" -l web.external-url -d 'External URL of the exporter; its path is the default of --web.route-prefix' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand names" -l web.route-prefix -d 'Route prefix of the exporter [default: the path of --web.external-url]' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand names" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "serve" -d 'Collect veth pairs, and serve the page and /metrics (the default)'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "list" -d 'Print all pairs once, or those that fit some words'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "find" -d 'Find the owner of a device, an address or a container\'s interface'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "explain" -d 'Say why two ends cannot talk'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "top" -d 'Show all pairs in the terminal, live'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "check-web-config" -d 'Check a file for --web.config.file'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "healthy" -d 'Check the exporter that serves on this host: exit code 0 if it is healthy, else 1'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "completions" -d 'Print the completions for a shell'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "names" -d 'Print the names that the exporter on this host knows, for the completions'
-complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top check-web-config healthy completions names help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "serve" -d 'Collect veth pairs, and serve the page and /metrics (the default)'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "list" -d 'Print all pairs once, or those that fit some words'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "find" -d 'Find the owner of a device, an address or a container\'s interface'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "explain" -d 'Say why two ends cannot talk'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "top" -d 'Show all pairs in the terminal, live'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "name-filter" -d 'Put the workload\'s name behind each veth in the output of another program'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "annotate" -d 'Remove the aliases that --annotate.alias has written'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "check-web-config" -d 'Check a file for --web.config.file'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "healthy" -d 'Check the exporter that serves on this host: exit code 0 if it is healthy, else 1'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "completions" -d 'Print the completions for a shell'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "names" -d 'Print the names that the exporter on this host knows, for the completions'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve list find explain top name-filter annotate check-web-config healthy completions names help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand find explain list" -f -a "(command veth-exporter names 2>/dev/null)"

@@ -1,4 +1,4 @@
-//! The flags that `serve`, `list`, `find` and `top` have in common.
+//! The flags that the commands which read this host have in common.
 
 use super::{ENGINES, LOG, SANDBOX, SHOWN};
 use crate::model::view::Source;
@@ -107,10 +107,11 @@ pub(crate) struct ProcessFlags {
         help_heading = SANDBOX
     )]
     pub(crate) read: Vec<PathBuf>,
-    /// Lowest severity of log messages [default: info; of list, find and explain: warn]
+    /// Lowest severity of log messages [default: info; of list, find, explain and name-filter: warn]
     #[arg(long = "log.level", env = "VETH_EXPORTER_LOG_LEVEL", value_name = "LEVEL", value_enum, help_heading = LOG)]
     pub(crate) log_level: Option<LogLevel>,
-    /// Format of log messages [default: logfmt; of list, find and explain: a sentence without a time]
+    /// Format of log messages [default: logfmt; of list, find, explain and name-filter: a sentence
+    /// without a time]
     #[arg(
         long = "log.format",
         env = "VETH_EXPORTER_LOG_FORMAT",

@@ -54,6 +54,19 @@ const TOP: &[Example] = &[
     ),
 ];
 
+const NAME_FILTER: &[Example] = &[
+    ("ip link | veth-exporter name-filter", "the links of this host, with the name of each container"),
+    ("tcpdump -l -n -i any | veth-exporter name-filter", "packets, with the container of each port"),
+    ("journalctl -kf | veth-exporter name-filter", "the kernel's log"),
+    (
+        "bridge link | veth-exporter name-filter --url unix:/run/veth.sock",
+        "the same with the names of an exporter at another address",
+    ),
+];
+
+const ANNOTATE: &[Example] =
+    &[("veth-exporter annotate --clear", "remove what an exporter that was killed has left")];
+
 const CHECK_WEB_CONFIG: &[Example] = &[(
     "veth-exporter check-web-config /etc/veth-exporter/web.yml",
     "say whether serve would accept the file",
@@ -85,6 +98,18 @@ pub(super) const EXPLAIN_IN_FULL: &str = "Say why two ends cannot talk: in the o
      packets were lost. What is lost only under a condition that cannot be read is possible. No namespace is entered, and \
      what can never be read of another namespace stands under `not checked`.";
 
+/// The description of `annotate` in its long help.
+pub(super) const ANNOTATE_IN_FULL: &str = "Remove the aliases that --annotate.alias has written.\n\nAn exporter with that flag \
+     removes them at its end; this command removes those of one that was killed. An alias of the exporter ends with \
+     [veth-exporter]; no other is changed. It needs CAP_NET_ADMIN, and prints how many aliases it has removed.";
+
+/// The description of `name-filter` in its long help.
+pub(super) const NAME_FILTER_IN_FULL: &str = "Put the workload's name behind each veth in the output of another program.\n\n\
+     Standard input comes out on standard output, byte for byte and at once; behind each whole word that is a veth of this host \
+     stand the workload and its interface: `veth3f2a91c[web eth0]`. Letters, digits, `_`, `-` and `.` belong to a word.\n\n\
+     The names are those of the running exporter, else of this host, which is then read directly; they are asked for again \
+     once a second while there is input. Nothing on the host is changed.";
+
 /// Returns the examples of a command; those of `serve` for the program itself.
 pub(super) fn examples(command: &str) -> &'static [Example] {
     match command {
@@ -92,6 +117,8 @@ pub(super) fn examples(command: &str) -> &'static [Example] {
         "find" => FIND,
         "explain" => EXPLAIN,
         "top" => TOP,
+        "name-filter" => NAME_FILTER,
+        "annotate" => ANNOTATE,
         "check-web-config" => CHECK_WEB_CONFIG,
         "healthy" => HEALTHY,
         "completions" => COMPLETIONS,
@@ -106,6 +133,14 @@ pub(super) fn exit_codes(command: &str) -> Vec<(u8, &'static str)> {
         "find" => ("a pair was found", "nothing was found, or the host's links cannot be read"),
         "explain" => ("nothing was found that stops a packet", "something was found"),
         "top" => ("the user has quit", "there is no terminal, or the host's links cannot be read"),
+        "name-filter" => (
+            "the input has ended, or the output has no reader any more",
+            "the input cannot be read, or the output cannot be written, or the host's links cannot be read",
+        ),
+        "annotate" => (
+            "no alias of the exporter is left",
+            "the host's links cannot be read, or an alias cannot be removed",
+        ),
         "check-web-config" => ("the file is good", "the file has an error, which the message names"),
         "healthy" => ("the exporter is healthy", "the exporter is not healthy, or cannot be reached"),
         "completions" => ("the script was printed", "the script cannot be printed"),
@@ -122,7 +157,7 @@ pub(super) fn exit_codes(command: &str) -> Vec<(u8, &'static str)> {
 /// Returns the files that a command reads by default, each with its use.
 pub(super) fn files(command: &str) -> &'static [(&'static str, &'static str)] {
     match command {
-        "healthy" | "completions" => &[],
+        "annotate" | "healthy" | "completions" => &[],
         "check-web-config" => {
             &[("/etc/veth-exporter/web.yml", "the web configuration file of the Debian package")]
         }
@@ -146,7 +181,7 @@ const VARIABLES: &str = "Each flag has an environment variable: VETH_EXPORTER_ a
 /// help only, examples at the end, and values that a shell can complete.
 pub(super) fn dress(command: Command) -> Command {
     let command = command.mut_args(dress_argument).mut_subcommands(|command| {
-        let shares = matches!(command.get_name(), "list" | "find" | "explain" | "top");
+        let shares = matches!(command.get_name(), "list" | "find" | "explain" | "top" | "name-filter");
         let name = command.get_name().to_owned();
         let command = command.mut_args(|argument| {
             let is_shared = shares && argument.get_help_heading().is_some();
@@ -201,9 +236,8 @@ mod tests {
         let mut seen = 0;
         for command in commands.get_subcommands().filter(|command| !command.is_hide_set()) {
             for (line, what) in examples(command.get_name()) {
-                let shell =
-                    line.split([" | ", " > "].iter().find(|mark| line.contains(**mark)).unwrap_or(&"\n"));
-                let line = shell.into_iter().next().unwrap();
+                let line = line.split(" | ").flat_map(|part| part.split(" > "));
+                let line = line.into_iter().find(|part| part.starts_with("veth-exporter")).unwrap();
                 let cli = Cli::try_read(words(line)).unwrap_or_else(|error| panic!("{line}: {error}"));
                 assert_eq!(cli.command.name(), command.get_name(), "{line}");
                 assert!(!what.is_empty());
@@ -217,9 +251,13 @@ mod tests {
     fn a_short_help_has_the_commands_own_flags_and_the_long_one_has_them_first() {
         let mut commands = Cli::commands();
         commands.build();
-        for (name, own) in
-            [("list", "--sort"), ("find", "--format"), ("explain", "--format"), ("top", "--url.user")]
-        {
+        for (name, own) in [
+            ("list", "--sort"),
+            ("find", "--format"),
+            ("explain", "--format"),
+            ("top", "--url.user"),
+            ("name-filter", "--url.user"),
+        ] {
             let command = commands.find_subcommand_mut(name).unwrap();
             let short = command.render_help().to_string();
             assert!(short.contains(own) && !short.contains("--sandbox"), "{short}");

@@ -3,6 +3,7 @@
 use super::common::{EngineFlags, ProcessFlags};
 use super::{LIMITS, SHOWN, Selection, WEB, duration, interval};
 use crate::model::series;
+use crate::sandbox::Privileges;
 use crate::server::ListenAddress;
 use crate::site::ExternalUrl;
 use clap::Args;
@@ -96,6 +97,10 @@ pub(crate) struct ShownFlags {
         hide_possible_values = true
     )]
     pub(crate) tcp: bool,
+    /// Write the workload's name into the alias of each port that has none (`ip link`, node_exporter); needs
+    /// CAP_NET_ADMIN
+    #[arg(long = "annotate.alias", env = "VETH_EXPORTER_ANNOTATE_ALIAS")]
+    pub(crate) annotate_alias: bool,
     /// Whether OpenMetrics has the time at which each total began (_created)
     #[arg(
         long = "metrics.created",
@@ -135,6 +140,24 @@ pub(crate) struct LimitFlags {
         default_value_t = series::USUAL_INTERFACES
     )]
     pub(crate) interfaces: usize,
+}
+
+impl Serve {
+    /// Checks the flags together for conflicts.
+    ///
+    /// # Errors
+    /// Fails with one line that names the flags.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.selection.check().and_then(|()| self.process.check())?;
+        match (self.shown.annotate_alias, self.process.privileges) {
+            (true, Privileges::Minimal) => {
+                Err("--annotate.alias: writing an alias needs CAP_NET_ADMIN, which \
+                                                --privileges minimal gives up"
+                    .into())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn telemetry_path(text: &str) -> Result<String, String> {

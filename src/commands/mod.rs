@@ -1,6 +1,7 @@
 //! The commands of the program.
 
 mod about_host;
+mod annotate;
 mod check_web_config;
 mod collecting;
 mod completions;
@@ -11,6 +12,7 @@ mod healthy;
 mod list;
 mod log;
 mod lookup;
+mod name_filter;
 mod names;
 mod notify;
 mod oneshot;
@@ -64,6 +66,8 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitCode> {
         Settings::List(settings) => list::run(&settings),
         Settings::Find(settings) => find::run(&settings),
         Settings::Top(settings) => top::run(*settings),
+        Settings::NameFilter(settings) => name_filter::run(settings),
+        Settings::ClearAliases => annotate::clear(),
         Settings::CheckWebConfig(file) => check_web_config::run(&file),
         Settings::Healthy(settings) => healthy::run(&settings),
         Settings::Completions(shell) => completions::run(shell),

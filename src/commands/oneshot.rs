@@ -30,9 +30,15 @@ const NO_CAPABILITY: &str = "no CAP_NET_ADMIN: the names and addresses of interf
                              containers, cannot be seen; run the command as root, or with this capability";
 
 impl OneShot {
-    /// Reads the host. Parts that cannot be read are reported, and the rest is still shown.
+    /// Starts the messages and reads the host. Parts that cannot be read are reported, and the rest is still
+    /// shown.
     pub(super) fn read_host(settings: &HostSettings) -> anyhow::Result<OneShot> {
         super::start_messages(settings.log)?;
+        OneShot::read(settings)
+    }
+
+    /// Gives up the privileges and reads the host. Must be called before the first thread starts.
+    pub(super) fn read(settings: &HostSettings) -> anyhow::Result<OneShot> {
         let mut sources = super::open_kernel(settings)?;
         let mut engines = super::open_engines(settings)?;
         let tier = confine::drop_privileges(&settings.sandbox)?;
@@ -46,21 +52,7 @@ impl OneShot {
             tracing::debug!("sandbox: without {missing}");
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let config = Config {
-            retention: Duration::ZERO,
-            hold_back: Duration::ZERO,
-            leaving: Duration::ZERO,
-            peak_window: Duration::ZERO,
-            learning: Learning::Polling,
-            processes: settings.processes,
-            gather: collector::LOOK_STEP,
-            resync: Duration::from_secs(300),
-            pods: false,
-            // A command shows all.
-            filter: Filter { naming: settings.naming.clone(), ..Filter::default() },
-            limits: OutputLimits { series: usize::MAX, interfaces: usize::MAX, history: false, tcp: false },
-            sockets: engines.iter().map(|engine| (engine.runtime(), engine.looked_at())).collect(),
-        };
+        let config = config(settings, &engines);
         let Snapshot { view, status, .. } =
             runtime.block_on(collector::look_once(config, &mut sources, &mut engines));
         let lacks = status
@@ -72,9 +64,41 @@ impl OneShot {
             Some(view) => Ok(OneShot { view, sources, engines, runtime, lacks }),
             None => {
                 warn_of(&lacks);
-                bail!("cannot read the host's links")
+                bail!("{NO_LINKS}")
             }
         }
+    }
+
+    /// Reads the host again, in place of the view.
+    ///
+    /// # Errors
+    /// Fails if the host's links cannot be read; the view stays.
+    pub(super) fn read_again(&mut self, settings: &HostSettings) -> anyhow::Result<()> {
+        let config = config(settings, &self.engines);
+        let look = collector::look_once(config, &mut self.sources, &mut self.engines);
+        self.view = self.runtime.block_on(look).view.context(NO_LINKS)?;
+        Ok(())
+    }
+}
+
+const NO_LINKS: &str = "cannot read the host's links";
+
+/// Returns the configuration of a single evaluation.
+fn config(settings: &HostSettings, engines: &[Engine]) -> Config {
+    Config {
+        retention: Duration::ZERO,
+        hold_back: Duration::ZERO,
+        leaving: Duration::ZERO,
+        peak_window: Duration::ZERO,
+        learning: Learning::Polling,
+        processes: settings.processes,
+        gather: collector::LOOK_STEP,
+        resync: Duration::from_secs(300),
+        pods: false,
+        // A command shows all.
+        filter: Filter { naming: settings.naming.clone(), ..Filter::default() },
+        limits: OutputLimits { series: usize::MAX, interfaces: usize::MAX, history: false, tcp: false },
+        sockets: engines.iter().map(|engine| (engine.runtime(), engine.looked_at())).collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `veth-exporter serve`: collects, and serves /metrics.
 
+use super::annotate::Annotation;
 use super::explain::{Served, checker};
 use super::start::{PageUrl, report_found, report_sandbox};
 use super::{about_host, collecting, confine, notify};
@@ -20,7 +21,7 @@ const BLOCKING: usize = 16;
 /// # Errors
 /// Fails with one line that names the obstacle if it cannot start.
 pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
-    let ServeSettings { host, web, collector } = settings;
+    let ServeSettings { annotates, host, web, collector } = settings;
     super::start_log(host.log)?;
     let sources = super::open_kernel(&host)?;
     let mut addresses = sources.resolver.open_another()?;
@@ -34,6 +35,8 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     if let Some(lack) = tier.lacks(all_events, host.sandbox.privileges) {
         tracing::warn!("{lack}");
     }
+    // Without the flag there is neither the socket nor the thread.
+    let annotation = annotates.then(|| Annotation::open(tier)).transpose()?;
     // The file is read again whenever it changes. It is read here too, as an unreadable file is better
     // reported at the start.
     let config = web.config.as_deref().map(WebConfig::load).transpose()?.unwrap_or_default();
@@ -74,6 +77,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
         report_sandbox(&sandbox, host.sandbox.privileges);
         tokio::spawn(checker.follow(handle.clone()));
         tokio::spawn(report_found(handle.clone()));
+        let annotator = annotation.map(|annotation| annotation.follow(handle.clone())).transpose()?;
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -84,6 +88,9 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
         };
         let served = site::serve(site, listeners, stop).await;
         handle.stop();
+        if let Some(annotator) = annotator {
+            annotator.clear();
+        }
         served.context("cannot serve")
     })
 }

@@ -1,15 +1,16 @@
 //! Edge: netlink. No other module uses the `netlink-*` crates.
 //!
-//! Six types do the I/O: a [`Resolver`] reads links and namespaces, a [`Sampler`] reads counters, a
+//! Seven types do the I/O: a [`Resolver`] reads links and namespaces, a [`Sampler`] reads counters, a
 //! [`FinalSampler`] reads the last ones of links that are about to be deleted, a [`TcpReader`] reads the TCP
 //! figures of namespaces, a [`FactsReader`] reads what decides whether two ends can talk, [`Events`] reports
-//! changes.
+//! changes, an [`AliasWriter`] writes the aliases of ports if the user wants it.
 //! Each has a socket of its own, so that the fast ones never wait behind the slow one. [`wire`] converts
 //! bytes into the model's types and [`answer`] checks which messages belong together; both do no I/O.
 //!
 //! The exporter never enters a namespace: it requests the links of another namespace from its own, by nsid.
 
 mod addresses;
+mod aliases;
 pub(crate) mod answer;
 mod error;
 mod events;
@@ -23,6 +24,7 @@ mod stats;
 pub(crate) mod tcp;
 pub(crate) mod wire;
 
+pub(crate) use aliases::AliasWriter;
 pub use events::Events;
 pub(crate) use events::{Reach, Waker};
 pub(crate) use facts::SYSCTL;

@@ -6,10 +6,12 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)] // clippy.toml has the list
 
+pub(crate) mod alias;
 pub(crate) mod cgroup;
 pub(crate) mod checks;
 pub(crate) mod counts;
 pub(crate) mod device_table;
+pub(crate) mod end_names;
 pub(crate) mod event;
 pub(crate) mod explain;
 pub(crate) mod filter;
@@ -21,6 +23,7 @@ pub(crate) mod ledger;
 pub(crate) mod link;
 mod link_faults;
 pub(crate) mod lives;
+pub(crate) mod name_filter;
 pub(crate) mod naming;
 pub(crate) mod owners;
 pub(crate) mod pairing;

@@ -20,6 +20,7 @@ mod ledger;
 mod limits;
 mod lives;
 mod names;
+mod names_elsewhere;
 mod pairs;
 mod privileges;
 mod problems;
