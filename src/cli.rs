@@ -27,7 +27,7 @@ pub(crate) use common::{CommonFlags, LogFormat, LogLevel, parts};
 use duration::duration;
 pub use help::Example;
 pub(crate) use list::{List, ListFormat};
-pub(crate) use name_filter::NameFilter;
+pub(crate) use name_filter::NameFilterFlags;
 pub(crate) use selection::Selection;
 pub(crate) use serve::Serve;
 pub(crate) use top::Top;
@@ -75,7 +75,7 @@ pub(crate) enum Command {
     Top(Box<Top>),
     /// Put the workload's name behind each veth in the output of another program
     #[command(long_about = help::NAME_FILTER_IN_FULL)]
-    NameFilter(Box<NameFilter>),
+    NameFilter(Box<NameFilterFlags>),
     /// Remove the aliases that --annotate.alias has written
     #[command(long_about = help::ANNOTATE_IN_FULL)]
     Annotate(Annotate),

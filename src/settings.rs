@@ -3,7 +3,7 @@
 
 use crate::cli::{
     self, Cli, Command, CommonFlags, CompletionShell, FindFormat, List, ListFormat, LogFormat, LogLevel,
-    NameFilter, Serve, Top,
+    NameFilterFlags, Serve, Top,
 };
 use crate::client::{RemoteOptions, RemoteUrl};
 use crate::list::{ListSort, SearchTerms};
@@ -311,7 +311,7 @@ impl TopSettings {
 }
 
 impl NameFilterSettings {
-    fn resolve(flags: NameFilter, environment: &Environment) -> NameFilterSettings {
+    fn resolve(flags: NameFilterFlags, environment: &Environment) -> NameFilterSettings {
         NameFilterSettings {
             host: HostSettings::resolve(flags.sources, environment),
             url: flags.url,

@@ -77,7 +77,7 @@ impl Annotation {
 }
 
 /// A message to the thread that writes aliases.
-enum Order {
+enum AliasOrder {
     Write(Aliases),
     /// Remove all, and end.
     Clear,
@@ -85,7 +85,7 @@ enum Order {
 
 /// The thread that writes aliases.
 pub(super) struct Annotator {
-    orders: Sender<Order>,
+    orders: Sender<AliasOrder>,
     thread: JoinHandle<()>,
 }
 
@@ -93,13 +93,13 @@ impl Annotator {
     /// Removes the exporter's aliases, and waits for the end of the thread.
     pub(super) fn clear(self) {
         // Both fail only if the thread has ended by a panic, which is reported.
-        let _ = self.orders.send(Order::Clear);
+        let _ = self.orders.send(AliasOrder::Clear);
         let _ = self.thread.join();
     }
 }
 
 /// Orders the aliases of each tick in which a name has changed, until the collector stops.
-async fn follow_names(collector: Handle, orders: Sender<Order>) {
+async fn follow_names(collector: Handle, orders: Sender<AliasOrder>) {
     let mut last: Option<(Arc<Scene>, Instant)> = None;
     while let Some(snapshot) = collector.next_tick().await {
         let Some(view) = &snapshot.view else { continue };
@@ -109,23 +109,23 @@ async fn follow_names(collector: Handle, orders: Sender<Order>) {
             continue;
         }
         last = Some((Arc::clone(&view.scene), Instant::now()));
-        if orders.send(Order::Write(alias::wanted(&view.scene))).is_err() {
+        if orders.send(AliasOrder::Write(alias::wanted(&view.scene))).is_err() {
             return;
         }
     }
 }
 
 /// Performs the orders. A failure is reported once, until an order succeeds again.
-fn write_all(mut writer: AliasWriter, orders: &Receiver<Order>) {
+fn write_all(mut writer: AliasWriter, orders: &Receiver<AliasOrder>) {
     let mut failing = false;
     while let Ok(mut order) = orders.recv() {
         // Only the newest names count.
-        while let (Order::Write(_), Ok(newer)) = (&order, orders.try_recv()) {
+        while let (AliasOrder::Write(_), Ok(newer)) = (&order, orders.try_recv()) {
             order = newer;
         }
         let (wanted, ends) = match order {
-            Order::Write(wanted) => (wanted, false),
-            Order::Clear => (Aliases::new(), true),
+            AliasOrder::Write(wanted) => (wanted, false),
+            AliasOrder::Clear => (Aliases::new(), true),
         };
         let written = write_changes(&mut writer, &wanted);
         match &written {

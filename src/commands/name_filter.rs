@@ -13,7 +13,7 @@ use anyhow::Context;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -31,7 +31,7 @@ const CHUNK: usize = 64 << 10;
 const USUAL_EXPORTER: &str = "http://localhost:10736";
 
 /// The text for the brackets behind each device of the host.
-type Names = HashMap<Box<[u8]>, Arc<str>>;
+type BracketTexts = HashMap<Box<[u8]>, Arc<str>>;
 
 /// Passes standard input on to standard output, with names, until its end or until nothing reads the output.
 ///
@@ -39,9 +39,9 @@ type Names = HashMap<Box<[u8]>, Arc<str>>;
 /// Fails if a file of the connection or the host's links cannot be read, or if the input or the output fails.
 pub(super) fn run(settings: NameFilterSettings) -> anyhow::Result<()> {
     super::start_messages(settings.host.log)?;
-    let (supplier, known) = Supplier::open(settings)?;
+    let (source, known) = NameSource::open(settings)?;
     // The first thread starts here.
-    let mut names = KnownNames::follow(supplier, known)?;
+    let mut names = KnownNames::follow(source, known)?;
     let (mut filter, mut out) = (NameFilter::default(), Vec::new());
     let (mut input, mut chunk) = (io::stdin().lock(), vec![0; CHUNK]);
     loop {
@@ -73,15 +73,15 @@ fn write_out(bytes: &[u8]) -> anyhow::Result<bool> {
 }
 
 /// The source of the names.
-enum Supplier {
+enum NameSource {
     Remote { remote: Box<Remote>, runtime: Runtime },
     Own { look: Box<OneShot>, host: Box<HostSettings> },
 }
 
-impl Supplier {
+impl NameSource {
     /// Returns the exporter that the user has named, else the one at the usual address if it answers, else
     /// this host; with the present names.
-    fn open(settings: NameFilterSettings) -> anyhow::Result<(Supplier, Names)> {
+    fn open(settings: NameFilterSettings) -> anyhow::Result<(NameSource, BracketTexts)> {
         let NameFilterSettings { host, url, connection } = settings;
         let named = url.is_some();
         let url: RemoteUrl = match url {
@@ -98,8 +98,8 @@ impl Supplier {
                     tracing::warn!("{url}: {why}; lines pass without names until it answers");
                     None
                 });
-                let supplier = Supplier::Remote { remote: Box::new(remote), runtime };
-                return Ok((supplier, names.unwrap_or_default()));
+                let source = NameSource::Remote { remote: Box::new(remote), runtime };
+                return Ok((source, names.unwrap_or_default()));
             }
         }
         // A thread that has resolved the address must not keep privileges.
@@ -107,17 +107,17 @@ impl Supplier {
         let look = OneShot::read(&host)?;
         warn_of(&look.lacks);
         let names = names_of(&json::rows_read_once(&look.view));
-        Ok((Supplier::Own { look: Box::new(look), host: Box::new(host) }, names))
+        Ok((NameSource::Own { look: Box::new(look), host: Box::new(host) }, names))
     }
 
     /// Returns the present names; `None` if they are the same as before.
     ///
     /// # Errors
     /// Fails with one line if the exporter does not answer or the host's links cannot be read.
-    fn ask(&mut self) -> Result<Option<Names>, String> {
+    fn ask(&mut self) -> Result<Option<BracketTexts>, String> {
         match self {
-            Supplier::Remote { remote, runtime } => request_names(remote, runtime),
-            Supplier::Own { look, host } => {
+            NameSource::Remote { remote, runtime } => request_names(remote, runtime),
+            NameSource::Own { look, host } => {
                 look.read_again(host).map_err(|error| format!("{error:#}"))?;
                 Ok(Some(names_of(&json::rows_read_once(&look.view))))
             }
@@ -125,7 +125,7 @@ impl Supplier {
     }
 
     /// Answers each request, until nothing waits for the answers.
-    fn answer_all(mut self, requests: &Receiver<()>, answers: &std::sync::mpsc::Sender<Option<Names>>) {
+    fn answer_all(mut self, requests: &Receiver<()>, answers: &Sender<Option<BracketTexts>>) {
         let mut failing = false;
         while requests.recv().is_ok() {
             let answer = self.ask();
@@ -152,13 +152,13 @@ fn give_up_privileges(settings: &SandboxSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn request_names(remote: &mut Remote, runtime: &Runtime) -> Result<Option<Names>, String> {
+fn request_names(remote: &mut Remote, runtime: &Runtime) -> Result<Option<BracketTexts>, String> {
     let answer = runtime.block_on(remote.request_pairs()).map_err(|error| error.to_string())?;
     answer.map(|json| PairsAnswer::read(&json).map(|answer| names_of(&answer.pairs))).transpose()
 }
 
 /// Returns the names of the host's devices that have a workload at the other end.
-fn names_of<'a, E: AsRef<[EndRow<'a>]>>(pairs: &[PairRow<'a, E>]) -> Names {
+fn names_of<'a, E: AsRef<[EndRow<'a>]>>(pairs: &[PairRow<'a, E>]) -> BracketTexts {
     let names = pairs.iter().filter_map(|pair| {
         let [port, other] = pair.ends.as_ref() else { return None };
         let device = port.place.name.as_ref().filter(|_| port.place.nsid.is_none())?;
@@ -175,7 +175,7 @@ fn names_of<'a, E: AsRef<[EndRow<'a>]>>(pairs: &[PairRow<'a, E>]) -> Names {
 
 /// The names as last answered, and the way to newer ones.
 struct KnownNames {
-    known: Names,
+    known: BracketTexts,
     /// The time of the last request.
     asked: Instant,
     /// True until the last request is answered.
@@ -183,15 +183,15 @@ struct KnownNames {
     /// True if a line has waited for the answer to the last request.
     waited: bool,
     requests: SyncSender<()>,
-    answers: Receiver<Option<Names>>,
+    answers: Receiver<Option<BracketTexts>>,
 }
 
 impl KnownNames {
     /// Starts the thread that asks for newer names.
-    fn follow(supplier: Supplier, known: Names) -> io::Result<KnownNames> {
+    fn follow(source: NameSource, known: BracketTexts) -> io::Result<KnownNames> {
         let (requests, to_answer) = sync_channel(1);
         let (out, answers) = channel();
-        let answer = move || supplier.answer_all(&to_answer, &out);
+        let answer = move || source.answer_all(&to_answer, &out);
         thread::Builder::new().name("names".into()).spawn(answer)?;
         let asked = Instant::now();
         Ok(KnownNames { known, asked, pending: false, waited: false, requests, answers })
@@ -224,7 +224,7 @@ impl KnownNames {
         self.known.get(word).cloned()
     }
 
-    fn accept(&mut self, answer: Option<Names>) {
+    fn accept(&mut self, answer: Option<BracketTexts>) {
         self.pending = false;
         self.known = answer.unwrap_or_else(|| std::mem::take(&mut self.known));
     }

@@ -1,7 +1,7 @@
 //! The aliases of ports (IFLA_IFALIAS), in which other tools show the names of workloads.
 //!
-//! An alias of the exporter ends with a marker. An alias without it belongs to another program or to the user,
-//! and is never changed.
+//! An alias of the exporter ends with a marker. An alias without it belongs to another program or to
+//! the user, and is never changed.
 
 use super::end_names::{EndNames, harmless, joined};
 use super::view::{Scene, ShownSide};
@@ -31,7 +31,8 @@ impl EndNames<'_> {
     }
 }
 
-/// Returns the alias that each port of the host should have: of each shown pair whose other end has an owner.
+/// Returns the alias that each port of the host should have: of each shown pair that has an owner at
+/// the other end.
 pub(crate) fn wanted(scene: &Scene) -> Aliases {
     let pairs = scene.pairs.iter().map(|pair| &pair.sides);
     let both = pairs.flat_map(|[first, second]| [(first, second), (second, first)]);

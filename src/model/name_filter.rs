@@ -27,8 +27,8 @@ pub(crate) struct NameFilter {
     sequence: Sequence,
 }
 
-/// The position in a control sequence, in which no word is (ECMA-48: ESC, a final byte; ESC, `[`, parameters, a
-/// final byte).
+/// The position in a control sequence, in which no word is (ECMA-48: ESC, a final byte; ESC, `[`, parameters,
+/// a final byte).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sequence {
     #[default]
@@ -74,8 +74,8 @@ impl NameFilter {
         }
     }
 
-    /// Returns true if the next byte belongs to a word: a letter, a digit, `_`, `-` or `.` outside of a control
-    /// sequence. Any other byte ends a word, such as the `@` and the `:` of `ip link`.
+    /// Returns true if the next byte belongs to a word: a letter, a digit, `_`, `-` or `.` outside of a
+    /// control sequence. Any other byte ends a word, such as the `@` and the `:` of `ip link`.
     fn is_in_word(&mut self, byte: u8) -> bool {
         let (next, in_text) = match (self.sequence, byte) {
             (_, 0x1b) => (Sequence::Escaped, false),
