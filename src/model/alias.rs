@@ -64,7 +64,66 @@ pub(crate) fn changes(wanted: &Aliases, present: &Aliases) -> Aliases {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ledger::LabelSet;
+    use crate::model::link::{End, Link, NetnsId};
+    use crate::model::pairing::{EndState, Role};
     use crate::model::text::misleads;
+    use crate::model::view::{Ownership, ShownPair};
+    use crate::model::workload::Workload;
+    use std::sync::Arc;
+
+    fn side(netns: NetnsId, ifindex: u32, role: Role) -> ShownSide {
+        ShownSide {
+            end: End { netns, ifindex },
+            link: Some(Link { ifindex, ..Link::default() }),
+            role,
+            netns: "".into(),
+            master: None,
+            ownership: None,
+            labels: None,
+            hidden: false,
+        }
+    }
+
+    /// Returns the pair of the host's port with this ifindex and the interface of an owner.
+    fn pair(ifindex: u32, owner: Workload) -> [ShownSide; 2] {
+        let inside = NetnsId::Other { nsid: ifindex, generation: 0 };
+        let interface = ShownSide {
+            labels: Some(LabelSet::of(&owner, "eth0".into(), "front".into())),
+            ownership: Some(Arc::new(Ownership::alone(owner, None))),
+            ..side(inside, 2, Role::Interface)
+        };
+        [side(NetnsId::Host, ifindex, Role::Port), interface]
+    }
+
+    #[test]
+    fn each_port_of_the_host_with_an_owner_behind_it_is_to_have_an_alias() {
+        let named = |name: &str| Workload::named(Runtime::Docker, name);
+        let pod = Workload { namespace: "shop".into(), pod: "web-0".into(), ..named("") };
+        let swapped = |[port, interface]: [ShownSide; 2]| [interface, port];
+        let hidden = |side: usize, mut pair: [ShownSide; 2]| {
+            pair[side].hidden = true;
+            pair
+        };
+        let mut unclaimed = pair(6, named("x"));
+        unclaimed[1].ownership = None;
+        let mut elsewhere = pair(7, named("x"));
+        elsewhere[0].end.netns = NetnsId::Other { nsid: 99, generation: 0 };
+        let pairs = [
+            pair(1, named("web")),
+            swapped(pair(2, pod)),
+            pair(3, Workload::named(Runtime::Unknown, "x")),
+            hidden(0, pair(4, named("x"))),
+            hidden(1, pair(5, named("x"))),
+            unclaimed,
+            elsewhere,
+            [8, 9].map(|ifindex| side(NetnsId::Host, ifindex, Role::Port)),
+        ];
+        let pairs = pairs.map(|sides| Arc::new(ShownPair { sides, state: EndState::Paired }));
+        let found = wanted(&Scene { pairs: pairs.into(), ..Scene::default() });
+        let expected = [(1, "web eth0 front [veth-exporter]"), (2, "shop/web-0 eth0 front [veth-exporter]")];
+        assert_eq!(found, expected.map(|(ifindex, alias)| (ifindex, alias.to_owned())).into());
+    }
 
     fn alias(workload: &str, interface: &str, network: &str) -> Option<String> {
         EndNames { workload, interface, network }.alias()

@@ -19,6 +19,7 @@ mod find;
 mod image;
 mod lab_itself;
 mod ledger;
+mod names_elsewhere;
 mod networks;
 mod runtimes;
 mod sandbox;

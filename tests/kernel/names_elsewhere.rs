@@ -288,6 +288,10 @@ fn aliases_have_the_names_follow_them_and_go_at_the_end() {
     scene.host.veth("veth-late", &late, "eth3");
     scene.wait_for_alias("veth-late", Some("late eth3 [veth-exporter]"));
     assert_eq!(scene.alias("veth-we").as_deref(), Some("uplink of db"));
+    // node_exporter reads this file for its label ifalias.
+    let mut cat = Command::new("ip");
+    cat.args(["netns", "exec", scene.host.name(), "cat", "/sys/class/net/veth-late/ifalias"]);
+    assert_eq!(lab::succeed(&mut cat), "late eth3 [veth-exporter]\n");
     let before: Vec<Value> = scene.links();
     assert!(exporter.stop().success(), "{:?}", exporter.log());
     for mut link in before {

@@ -102,6 +102,7 @@ fn every_flag_and_every_command_of_the_docs_is_there_and_the_docs_have_all() {
         "docs/faq.md",
         "docs/security.md",
         "docs/top.md",
+        "docs/names-elsewhere.md",
         "docs/web-config.md",
     ] {
         let text = read(page);
