@@ -44,11 +44,12 @@ pub(crate) struct CgroupLayer<'a> {
 }
 
 impl CgroupLayer<'_> {
-    /// Returns true for the cgroup of a process that is inside the container or machine. systemd-nspawn, where
-    /// it runs as a unit, is itself in a cgroup beside its machine's: `supervisor`, beside `payload`.
+    /// Returns true for the cgroup of a process that is inside the container or machine. systemd-nspawn as a
+    /// unit is itself in a cgroup beside that of its machine: `supervisor`, beside `payload`.
     pub(crate) fn has_inside(&self, path: &str) -> bool {
         let Some(below) = path.strip_prefix(self.cgroup) else { return false };
-        let is_supervisor = || self.runtime == Runtime::Nspawn && below.split('/').nth(1) == Some("supervisor");
+        let is_supervisor =
+            || self.runtime == Runtime::Nspawn && below.split('/').nth(1) == Some("supervisor");
         below.is_empty() || below.starts_with('/') && !is_supervisor()
     }
 }

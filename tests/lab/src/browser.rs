@@ -221,8 +221,7 @@ impl Page {
         wait_for(PATIENCE, &format!("a click on {element}"), || {
             let middle = self.value(&format!("clicks.aim(() => {element})"));
             for kind in ["mousePressed", "mouseReleased"] {
-                let event =
-                    json!({ "type": kind, "x": middle[0], "y": middle[1], "button": "left", "clickCount": 1 });
+                let event = json!({ "type": kind, "x": middle[0], "y": middle[1], "button": "left", "clickCount": 1 });
                 self.call("Input.dispatchMouseEvent", event);
             }
             match self.value("clicks.hit") {

@@ -275,6 +275,11 @@ impl Runner<'_> {
                 .args(threads)
                 .arg("--logfile")
                 .arg(&log);
+            if binary.ring == "repo" {
+                // Its tests wait for cargo's builds, the longest of which ends with one thread. An argument counts more.
+                let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+                run.env("RUST_TEST_THREADS", threads.to_string());
+            }
             let ended = command::run(&mut run);
             outcomes.read_log(&fs::read_to_string(&log).unwrap_or_default());
             // libtest ends with 101 where a test has failed.
