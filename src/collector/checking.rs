@@ -4,19 +4,22 @@
 use super::Handle;
 use super::explaining::{EarlierReading, Explainer};
 use crate::kernel::FactsReader;
-use crate::model::checks::CheckSchedule;
+use crate::model::checks::{CheckSchedule, PairCheck};
 use crate::model::explain::ends::LinkPosition;
 use crate::model::link::End;
 use crate::model::problems::checked::CheckedPair;
 use crate::model::view::View;
 use crate::runtimes::process::Processes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// The checks of a running collector's namespaces.
 pub(crate) struct Checker {
     facts: FactsReader,
     processes: Processes,
+    /// The folder in which namespaces have names.
+    folder: PathBuf,
     schedule: CheckSchedule,
     earlier: EarlierReading,
     start: Instant,
@@ -31,10 +34,10 @@ struct WantedPair {
 }
 
 impl Checker {
-    pub(crate) fn new(facts: FactsReader, processes: Processes) -> Checker {
+    pub(crate) fn new(facts: FactsReader, processes: Processes, folder: PathBuf) -> Checker {
         let start = Instant::now();
         let (schedule, earlier) = (CheckSchedule::default(), EarlierReading::default());
-        Checker { facts, processes, schedule, earlier, start }
+        Checker { facts, processes, folder, schedule, earlier, start }
     }
 
     /// Checks what is due after each tick, and reports it to the collector, until that has stopped.
@@ -68,9 +71,10 @@ impl Checker {
         let of_due = || due.iter().filter_map(|nsid| pairs.get(nsid)).flatten();
         let ports: BTreeSet<u32> = of_due().filter_map(|pair| pair.port).collect();
         let earlier = std::mem::take(&mut self.earlier);
-        let mut reading = Explainer::new(&mut self.facts, view, &self.processes).with(earlier, &ports);
+        let reading = Explainer::new(&mut self.facts, view, &self.processes, &self.folder);
+        let mut reading = reading.with(earlier, &ports);
         reading.find_processes(due.iter().copied().collect());
-        let found: Vec<(u32, Option<Vec<CheckedPair>>)> = due
+        let found: Vec<(u32, Option<Vec<PairCheck>>)> = due
             .iter()
             .map(|nsid| {
                 let pairs = pairs.get(nsid).into_iter().flatten();
@@ -92,10 +96,11 @@ impl Checker {
 }
 
 /// Returns what an interface shows by itself; `None` if it is not found.
-fn examined(reading: &mut Explainer<'_>, pair: &WantedPair) -> Option<CheckedPair> {
-    let explained = reading.alone(pair.interface)?;
-    let findings = explained.explanation.findings.iter().filter_map(|finding| finding.as_checked());
-    Some(CheckedPair { ends: pair.ends, findings: findings.collect() })
+fn examined(reading: &mut Explainer<'_>, pair: &WantedPair) -> Option<PairCheck> {
+    let explanation = reading.alone(pair.interface)?.explanation;
+    let findings = explanation.findings.iter().filter_map(|finding| finding.as_checked());
+    let unread = explanation.unread.iter().map(|unread| unread.kind).collect();
+    Some(PairCheck { pair: CheckedPair { ends: pair.ends, findings: findings.collect() }, unread })
 }
 
 /// Returns the pairs that are shown and lead into other namespaces, by the nsid of their interface.

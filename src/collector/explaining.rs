@@ -2,15 +2,17 @@
 
 use crate::kernel::{FactsReader, Wants};
 use crate::model::explain::ends::{self, LinkPosition, Meaning, NamedEnds};
-use crate::model::explain::facts::{EngineNetwork, HostFacts, HostFilter, NetnsFacts, StackFacts, Unread};
+use crate::model::explain::facts::{
+    EngineNetwork, FactKind, HostFacts, HostFilter, NetnsFacts, StackFacts, Unread,
+};
 use crate::model::explain::{self, ExplainQuestion, Explained, Explanation, Finding, LinkIndex};
 use crate::model::link::End;
-use crate::model::text::quoted;
 use crate::model::view::{ShownSide, View};
 use crate::model::workload::Runtime;
 use crate::runtimes::process::Processes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The most further namespaces on a bridge that are read, to find an address that is used twice.
@@ -50,8 +52,10 @@ pub(crate) struct Explainer<'a> {
     view: &'a View,
     pids: &'a Processes,
     labels: BTreeMap<Option<u32>, String>,
-    /// The names in /run/netns, by nsid.
+    /// The names of namespaces, by nsid.
     names: BTreeMap<u32, String>,
+    /// The folder of these names.
+    folder: &'a Path,
     /// One process of each namespace that was looked for; `None` if there is none.
     processes: BTreeMap<u32, Option<u32>>,
     /// The reason why processes cannot be read.
@@ -65,8 +69,13 @@ pub(crate) struct Explainer<'a> {
 }
 
 impl<'a> Explainer<'a> {
-    /// Begins a reading for questions about this view.
-    pub(crate) fn new(reader: &'a mut FactsReader, view: &'a View, pids: &'a Processes) -> Explainer<'a> {
+    /// Begins a reading for questions about this view. `folder` has the names of namespaces.
+    pub(crate) fn new(
+        reader: &'a mut FactsReader,
+        view: &'a View,
+        pids: &'a Processes,
+        folder: &'a Path,
+    ) -> Explainer<'a> {
         let reported = view.scene.networks.reported.networks.iter();
         let networks = reported.filter_map(|(runtime, network)| {
             let bridge = network.bridge?;
@@ -79,6 +88,7 @@ impl<'a> Explainer<'a> {
             pids,
             labels: ends::labels(view),
             names: names(view),
+            folder,
             processes: BTreeMap::new(),
             no_processes: None,
             known: BTreeMap::new(),
@@ -257,6 +267,7 @@ impl<'a> Explainer<'a> {
             match self.reader.lookup(address, vrf) {
                 Ok(lookup) => facts.lookups.push(lookup),
                 Err(failure) => facts.unread.push(Unread {
+                    kind: FactKind::Lookup,
                     what: format!("the host's route for {address}"),
                     reason: failure.to_string(),
                 }),
@@ -277,7 +288,8 @@ impl<'a> Explainer<'a> {
             }
             Err(error) => {
                 let what = "the processes, and with them routes, neighbours and counters of other namespaces";
-                self.no_processes = Some(Unread { what: what.to_owned(), reason: error.to_string() });
+                self.no_processes =
+                    Some(Unread { kind: FactKind::Files, what: what.to_owned(), reason: error.to_string() });
             }
         }
     }
@@ -285,7 +297,7 @@ impl<'a> Explainer<'a> {
     /// Returns the facts of a namespace, read once.
     fn read(&mut self, nsid: Option<u32>, wants: Wants) -> &(Arc<NetnsFacts>, Vec<Unread>) {
         let pid = nsid.and_then(|nsid| self.processes.get(&nsid)).copied().flatten();
-        let Explainer { reader, known, labels, names, stacks, .. } = self;
+        let Explainer { reader, known, labels, names, folder, stacks, .. } = self;
         known.entry(nsid).or_insert_with(|| {
             let (mut netns, unread) = reader.netns(nsid, pid, wants);
             let label = labels.get(&nsid).cloned().unwrap_or_default();
@@ -296,7 +308,7 @@ impl<'a> Explainer<'a> {
             };
             netns.enter = match (nsid, nsid.and_then(|nsid| names.get(&nsid)), pid) {
                 (None, ..) | (Some(_), None, None) => String::new(),
-                (Some(_), Some(name), _) => format!("ip netns exec {} ", quoted(name.as_bytes())),
+                (Some(_), Some(name), _) => ends::into_named(folder, name),
                 (Some(_), None, Some(pid)) => format!("nsenter -n -t {pid} "),
             };
             let of = if nsid.is_none() { "the host".to_owned() } else { netns.label.clone() };
@@ -348,7 +360,7 @@ fn describe(facts: &HostFacts, place: LinkIndex, address: Option<IpAddr>) -> Str
     address.map_or(text.clone(), |address| format!("{text} ({address})"))
 }
 
-/// Returns the names in /run/netns of namespaces that have an end of a pair.
+/// Returns the names of named namespaces that have an end of a pair.
 fn names(view: &View) -> BTreeMap<u32, String> {
     let named = ends::sides(view).filter_map(|side| {
         let owner = &side.ownership.as_ref()?.owner;

@@ -13,9 +13,9 @@ use crate::exposition::json::ExplanationsDocument;
 use crate::kernel::{FactsReader, OwnNsid, Resolver, SYSCTL};
 use crate::model::explain::ends::Meaning;
 use crate::model::explain::{Explained, Explanation, Finding};
-use crate::settings::ExplainSettings;
+use crate::settings::{ExplainSettings, HostSettings};
 use ends::Named;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(super) use served::{Served, checker};
@@ -62,11 +62,18 @@ fn explain(settings: &ExplainSettings) -> anyhow::Result<Vec<Explained>> {
     let processes = sources.processes.clone();
     let mut host = FindSources::new(sources, engines, runtime);
     let mut named = Named { host: &mut host, view: &view, lacks: &lacks };
-    let mut reading = Explainer::new(&mut reader, &view, &processes);
+    let folder = names_folder(&settings.host);
+    let mut reading = Explainer::new(&mut reader, &view, &processes, &folder);
     let Some(from) = &settings.from else { return Ok(reading.everything()) };
     let from = named.read(from)?;
     let to = settings.to.as_ref().map(|to| named.read(to)).transpose()?;
     Ok(answer(&mut reading, &from, to.as_ref())?)
+}
+
+/// Returns the absolute path of the folder in which namespaces have names: commands are to run anywhere.
+fn names_folder(host: &HostSettings) -> PathBuf {
+    let folder = &host.netns.folder;
+    std::path::absolute(folder).unwrap_or_else(|_| folder.clone())
 }
 
 /// Returns the explanation of the way between two ends, or why one of them is in no namespace that it was to

@@ -26,8 +26,8 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let sources = super::open_kernel(&host)?;
     let mut addresses = sources.resolver.open_another()?;
     // The sandbox permits no new socket for the packet filter.
-    let mut explaining = Served::open(&sources, &host.procfs)?;
-    let checker = checker(&sources, &host.procfs)?;
+    let mut explaining = Served::open(&sources, &host)?;
+    let checker = checker(&sources, &host)?;
     let engines = super::open_engines(&host)?;
     let listeners = listen(&web)?;
     let all_events = sources.events.reach == Reach::All;

@@ -10,8 +10,8 @@ use super::socket::{NetlinkSocket, RawRequest};
 use super::tcp::shares_pids;
 use super::wire::{self, filter};
 use crate::model::explain::facts::{
-    FilterPlace, HostFilter, IpRoute, Ipv4Settings, LinkFacts, Lookup, LookupFailure, Neighbour, NetnsFacts,
-    StackFacts, Unread,
+    FactKind, FilterPlace, HostFilter, IpRoute, Ipv4Settings, LinkFacts, Lookup, LookupFailure, Neighbour,
+    NetnsFacts, StackFacts, Unread,
 };
 use crate::model::host::LookFailure;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
@@ -123,11 +123,13 @@ impl FactsReader {
         links: Result<Vec<LinkFacts>, LookFailure>,
     ) -> (NetnsFacts, Vec<Unread>) {
         let mut unread = Vec::new();
-        let mut keep = |what: &str, failure: LookFailure| unread.push(unread_of(what, failure));
-        let links = links.map_err(|failure| keep("the links", failure));
-        let addresses = self.resolver.addresses(nsid).map_err(|failure| keep("the IP addresses", failure));
+        let mut keep = |kind, what: &str, failure: LookFailure| unread.push(unread_of(kind, what, failure));
+        let links = links.map_err(|failure| keep(FactKind::Links, "the links", failure));
+        let addresses = self.resolver.addresses(nsid);
+        let addresses = addresses.map_err(|failure| keep(FactKind::Addresses, "the IP addresses", failure));
+        let mut of_all = |failure| keep(FactKind::SettingsOfAll, "net.ipv4.conf.all", failure);
         let all = match nsid {
-            None => self.settings_of_all().map_err(|failure| keep("net.ipv4.conf.all", failure)).ok(),
+            None => self.settings_of_all().map_err(&mut of_all).ok(),
             Some(_) => None,
         };
         let files = match (nsid, pid) {
@@ -177,6 +179,7 @@ impl FactsReader {
             let names = fs::read(self.procfs.join(OWN).join("net").join(file)).unwrap_or_default();
             if names.split(|byte| *byte == b'\n').any(|name| name == b"filter") {
                 unread.push(Unread {
+                    kind: FactKind::Filter,
                     what: format!("the table filter of {program}"),
                     reason: "the kernel shows its rules to that program alone".to_owned(),
                 });
@@ -188,7 +191,7 @@ impl FactsReader {
                 (Some(HostFilter { forward_drops, drop_rules, bridge_nf_call_iptables }), unread)
             }
             Err(failure) => {
-                unread.push(unread_of("the packet filters", failure));
+                unread.push(unread_of(FactKind::Filter, "the packet filters", failure));
                 (None, unread)
             }
         }
@@ -301,7 +304,7 @@ impl FactsReader {
         const FILES: &str = "the routes, neighbours and counters";
         if !self.shares_pids {
             let reason = format!("{} is of another pid namespace", self.procfs.display());
-            unread.push(Unread { what: FILES.to_owned(), reason });
+            unread.push(Unread { kind: FactKind::Files, what: FILES.to_owned(), reason });
             return NetFiles::default();
         }
         let mut failures = Vec::new();
@@ -317,7 +320,7 @@ impl FactsReader {
             }
             Err(failure) => failure,
         };
-        unread.push(unread_of(FILES, failure));
+        unread.push(unread_of(FactKind::Files, FILES, failure));
         NetFiles::default()
     }
 
@@ -393,9 +396,9 @@ fn dump<T>(
 
 /// Reads the files of one folder /proc/PID/net.
 fn read_files(folder: &Path, wants: Wants, unread: &mut Vec<Unread>) -> NetFiles {
-    let mut keep = |what: &str, read: io::Result<()>| {
+    let mut keep = |kind, what: &str, read: io::Result<()>| {
         if let Err(error) = read {
-            unread.push(Unread { what: what.to_owned(), reason: reason(&error) });
+            unread.push(Unread { kind, what: what.to_owned(), reason: reason(&error) });
         }
     };
     let mut files = NetFiles::default();
@@ -404,21 +407,29 @@ fn read_files(folder: &Path, wants: Wants, unread: &mut Vec<Unread>) -> NetFiles
         routes.extend(text::ipv6_routes(&unless_absent(whole(&folder.join("ipv6_route")))?));
         Ok(routes)
     };
-    keep("the routes", read().map(|routes| files.routes = Some(routes)));
+    keep(FactKind::Routes, "the routes", read().map(|routes| files.routes = Some(routes)));
     let read = || Ok(text::neighbours(&whole(&folder.join("arp"))?));
-    keep("the neighbours", read().map(|neighbours| files.neighbours = Some(neighbours)));
+    keep(
+        FactKind::Neighbours,
+        "the neighbours",
+        read().map(|neighbours| files.neighbours = Some(neighbours)),
+    );
     let read = || {
         let stack = text::stack(&whole(&folder.join("snmp"))?, &whole(&folder.join("netstat"))?);
         stack.ok_or_else(|| ErrorKind::InvalidData.into())
     };
-    keep("the counters of the IP stack", read().map(|stack| files.stack = Some(stack)));
+    keep(FactKind::Stack, "the counters of the IP stack", read().map(|stack| files.stack = Some(stack)));
     if wants.listening {
         let read = || {
             let mut listening = text::listening(&first_part(&folder.join("tcp"))?);
             listening.extend(text::listening(&unless_absent(first_part(&folder.join("tcp6")))?));
             Ok(listening)
         };
-        keep("the listening sockets", read().map(|listening| files.listening = Some(listening)));
+        keep(
+            FactKind::Listening,
+            "the listening sockets",
+            read().map(|listening| files.listening = Some(listening)),
+        );
     }
     files
 }
@@ -455,8 +466,8 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-fn unread_of(what: &str, failure: LookFailure) -> Unread {
-    Unread { what: what.to_owned(), reason: failure.to_string() }
+fn unread_of(kind: FactKind, what: &str, failure: LookFailure) -> Unread {
+    Unread { kind, what: what.to_owned(), reason: failure.to_string() }
 }
 
 fn unreadable_message(request: &'static str) -> Error {

@@ -5,9 +5,10 @@
 //! second is examined. A check of a host with many links reads much that all namespaces share, so there
 //! several namespaces are examined together, and as many seconds pass until the next ones.
 
+use super::explain::facts::FactKind;
 use super::link::End;
 use super::problems::ProblemKind;
-use super::problems::checked::CheckedPair;
+use super::problems::checked::{CheckedFinding, CheckedPair};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -37,11 +38,54 @@ pub(crate) struct CheckSchedule {
     next: Duration,
 }
 
+/// The result of one check of a pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PairCheck {
+    /// Everything that was found.
+    pub pair: CheckedPair,
+    /// The facts that could not be read.
+    pub unread: BTreeSet<FactKind>,
+}
+
 #[derive(Debug)]
 struct CheckedNetns {
     /// The time of the next check.
     due: Duration,
-    found: BTreeSet<FoundKey>,
+    found: BTreeMap<FoundKey, KnownFinding>,
+}
+
+/// A finding of an earlier check.
+#[derive(Clone, Debug)]
+struct KnownFinding {
+    finding: CheckedFinding,
+    /// The facts that could not be read when it was found.
+    unread: BTreeSet<FactKind>,
+    /// True if two checks have found it.
+    confirmed: bool,
+}
+
+impl KnownFinding {
+    /// Returns true if a check that did not find it lacks a fact that it was found with.
+    fn is_hidden_by(&self, unread: &BTreeSet<FactKind>) -> bool {
+        unread.difference(&self.unread).any(|fact| rests_on(self.finding.kind, *fact))
+    }
+}
+
+/// Returns true if a finding of this kind may be missed without the fact.
+fn rests_on(kind: ProblemKind, fact: FactKind) -> bool {
+    use ProblemKind as Kind;
+    match fact {
+        FactKind::Links | FactKind::Addresses => true,
+        // The routes lead to the gateway: without them only the way's own links are examined.
+        FactKind::Routes | FactKind::Files => {
+            !matches!(kind, Kind::NoCarrier | Kind::ArpOff | Kind::PortNotForwarding)
+        }
+        FactKind::Neighbours => matches!(kind, Kind::NeighbourFailed | Kind::NeighbourOther),
+        FactKind::Stack => matches!(kind, Kind::ListenOverflow | Kind::ForwardingOff | Kind::RpFilter),
+        FactKind::SettingsOfAll => matches!(kind, Kind::ArpIgnore | Kind::RpFilter | Kind::AcceptLocal),
+        FactKind::Lookup => matches!(kind, Kind::NoRoute | Kind::RouteRefuses | Kind::OtherDevice),
+        FactKind::Listening | FactKind::Filter => false,
+    }
 }
 
 impl CheckSchedule {
@@ -55,7 +99,7 @@ impl CheckSchedule {
     pub(crate) fn due(&mut self, shown: &BTreeSet<u32>, now: Duration) -> Vec<u32> {
         self.known.retain(|nsid, _| shown.contains(nsid));
         for nsid in shown {
-            let new = || CheckedNetns { due: now + NEW, found: BTreeSet::new() };
+            let new = || CheckedNetns { due: now + NEW, found: BTreeMap::new() };
             self.known.entry(*nsid).or_insert_with(new);
         }
         if !self.is_due(now) {
@@ -71,19 +115,31 @@ impl CheckSchedule {
     }
 
     /// Takes everything that was found at a check of a namespace, and returns what was found at the check
-    /// before as well: what an engine is about to change is no problem.
-    pub(crate) fn confirm(&mut self, nsid: u32, found: Vec<CheckedPair>, now: Duration) -> Vec<CheckedPair> {
-        let keys =
-            found.iter().flat_map(|pair| pair.findings.iter().map(|finding| (pair.ends, finding.kind)));
-        let keys: BTreeSet<FoundKey> = keys.collect();
-        let again = if keys.is_empty() { WELL } else { FOUND };
-        let next = CheckedNetns { due: now + again, found: keys };
-        let before = self.known.insert(nsid, next).map(|before| before.found).unwrap_or_default();
-        let confirmed = found.into_iter().map(|CheckedPair { ends, mut findings }| {
-            findings.retain(|finding| before.contains(&(ends, finding.kind)));
-            CheckedPair { ends, findings }
-        });
-        confirmed.collect()
+    /// before as well: what an engine is about to change is no problem. A finding of the check before that is
+    /// not found now, as a fact was not read, stays as it was.
+    pub(crate) fn confirm(&mut self, nsid: u32, checks: Vec<PairCheck>, now: Duration) -> Vec<CheckedPair> {
+        let before = self.known.remove(&nsid).map(|netns| netns.found).unwrap_or_default();
+        let mut found: BTreeMap<FoundKey, KnownFinding> = BTreeMap::new();
+        let mut confirmed = Vec::new();
+        for PairCheck { pair: CheckedPair { ends, findings }, unread } in checks {
+            let mut shown = Vec::new();
+            for finding in findings {
+                let key = (ends, finding.kind);
+                let is_known = before.contains_key(&key);
+                shown.extend(is_known.then(|| finding.clone()));
+                found.insert(key, KnownFinding { finding, unread: unread.clone(), confirmed: is_known });
+            }
+            for (key, known) in before.iter().filter(|((of, _), _)| *of == ends) {
+                if !found.contains_key(key) && known.is_hidden_by(&unread) {
+                    shown.extend(known.confirmed.then(|| known.finding.clone()));
+                    found.insert(*key, known.clone());
+                }
+            }
+            confirmed.push(CheckedPair { ends, findings: shown });
+        }
+        let again = if found.is_empty() { WELL } else { FOUND };
+        self.known.insert(nsid, CheckedNetns { due: now + again, found });
+        confirmed
     }
 
     /// Puts a check off that could not read its namespace: what the last ones found stays as it is.
@@ -103,7 +159,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn pair(nsid: u32, kinds: &[ProblemKind]) -> CheckedPair {
+    fn check_of(nsid: u32, kinds: &[ProblemKind]) -> PairCheck {
         let port = End { netns: NetnsId::Host, ifindex: 10 + nsid };
         let interface = End { netns: NetnsId::Other { nsid, generation: 0 }, ifindex: 2 };
         let finding = |kind: &ProblemKind| CheckedFinding {
@@ -112,7 +168,19 @@ mod tests {
             text: String::new(),
             remedy: String::new(),
         };
-        CheckedPair { ends: [port, interface], findings: kinds.iter().map(finding).collect() }
+        let pair = CheckedPair { ends: [port, interface], findings: kinds.iter().map(finding).collect() };
+        PairCheck { pair, unread: BTreeSet::new() }
+    }
+
+    /// Returns the kinds that a check of the namespace 7 confirms.
+    fn confirmed(
+        schedule: &mut CheckSchedule,
+        kinds: &[ProblemKind],
+        unread: &[FactKind],
+    ) -> Vec<ProblemKind> {
+        let check = PairCheck { unread: unread.iter().copied().collect(), ..check_of(7, kinds) };
+        let confirmed = schedule.confirm(7, vec![check], Duration::ZERO);
+        confirmed.into_iter().flat_map(|pair| pair.findings).map(|of| of.kind).collect()
     }
 
     /// Runs the schedule for so many seconds on a host where every check finds this; returns the time and
@@ -128,7 +196,7 @@ mod tests {
             let now = second * SECOND;
             let due = schedule.due(&shown, now);
             for &nsid in &due {
-                schedule.confirm(nsid, vec![pair(nsid, kinds)], now);
+                schedule.confirm(nsid, vec![check_of(nsid, kinds)], now);
             }
             (!due.is_empty()).then_some((second, due))
         });
@@ -161,10 +229,7 @@ mod tests {
     fn a_finding_counts_when_two_checks_in_turn_have_it() {
         use ProblemKind::{ArpOff, NoRoute};
         let mut schedule = CheckSchedule::default();
-        let mut check = |kinds: &[ProblemKind]| {
-            let confirmed = schedule.confirm(7, vec![pair(7, kinds)], Duration::ZERO);
-            confirmed.into_iter().flat_map(|pair| pair.findings).map(|of| of.kind).collect::<Vec<_>>()
-        };
+        let mut check = |kinds: &[ProblemKind]| confirmed(&mut schedule, kinds, &[]);
         assert_eq!(check(&[NoRoute]), []);
         assert_eq!(check(&[NoRoute, ArpOff]), [NoRoute]);
         assert_eq!(check(&[ArpOff]), [ArpOff]);
@@ -175,14 +240,51 @@ mod tests {
     #[test]
     fn a_check_that_could_not_read_comes_again_and_forgets_nothing() {
         let mut schedule = CheckSchedule::default();
-        let found = || vec![pair(0, &[ProblemKind::NoRoute])];
+        let found = || vec![check_of(0, &[ProblemKind::NoRoute])];
         let shown = BTreeSet::from([0]);
         schedule.due(&shown, Duration::ZERO);
         schedule.confirm(0, found(), 10 * SECOND);
         schedule.postpone(0, 20 * SECOND);
         assert_eq!(schedule.due(&shown, 29 * SECOND), [0; 0]);
         assert_eq!(schedule.due(&shown, 30 * SECOND), [0]);
-        assert_eq!(schedule.confirm(0, found(), 30 * SECOND), found());
+        let pairs: Vec<CheckedPair> = found().into_iter().map(|check| check.pair).collect();
+        assert_eq!(schedule.confirm(0, found(), 30 * SECOND), pairs);
+    }
+
+    #[test]
+    fn a_check_that_lacks_a_fact_ends_no_problem_that_rests_on_it() {
+        use FactKind::{Addresses, Files, Neighbours, Routes};
+        use ProblemKind::{ArpOff, NeighbourFailed, NoRoute};
+        let mut schedule = CheckSchedule::default();
+        let all = [NoRoute, ArpOff, NeighbourFailed];
+        assert_eq!(confirmed(&mut schedule, &all, &[]), []);
+        assert_eq!(confirmed(&mut schedule, &all, &[]), all);
+        // ARP is seen by the link alone; the others are neither found nor gone.
+        assert_eq!(confirmed(&mut schedule, &[], &[Routes]), [NeighbourFailed, NoRoute]);
+        assert_eq!(confirmed(&mut schedule, &[], &[Files]), [NeighbourFailed, NoRoute]);
+        assert_eq!(confirmed(&mut schedule, &[], &[Neighbours]), [NeighbourFailed]);
+        assert_eq!(confirmed(&mut schedule, &[], &[Addresses]), [NeighbourFailed]);
+        assert_eq!(confirmed(&mut schedule, &[], &[]), []);
+    }
+
+    #[test]
+    fn what_was_found_without_a_fact_ends_without_it_too() {
+        use FactKind::{Addresses, Routes};
+        use ProblemKind::SameAddress;
+        let mut schedule = CheckSchedule::default();
+        assert_eq!(confirmed(&mut schedule, &[SameAddress], &[Routes]), []);
+        assert_eq!(confirmed(&mut schedule, &[SameAddress], &[Routes]), [SameAddress]);
+        assert_eq!(confirmed(&mut schedule, &[], &[Addresses, Routes]), [SameAddress]);
+        assert_eq!(confirmed(&mut schedule, &[], &[Routes]), []);
+    }
+
+    #[test]
+    fn what_one_check_has_found_and_the_next_could_not_read_is_no_problem_yet() {
+        let mut schedule = CheckSchedule::default();
+        let no_route = [ProblemKind::NoRoute];
+        assert_eq!(confirmed(&mut schedule, &no_route, &[]), []);
+        assert_eq!(confirmed(&mut schedule, &[], &[FactKind::Routes]), []);
+        assert_eq!(confirmed(&mut schedule, &no_route, &[]), no_route);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use lab::{Netns, Process, succeed, wait_for};
 use veth_exporter::testing::kernel::facts::SYSCTL;
 use veth_exporter::testing::kernel::{FactsReader, OwnNsid, Resolver, Wants};
 use veth_exporter::testing::model::explain::facts::{
-    FilterPlace, HostFilter, HostRoute, Ipv4Settings, LinkFacts, LookupFailure, NetnsFacts, PortState, Unread,
+    FactKind, FilterPlace, HostFilter, HostRoute, Ipv4Settings, LinkFacts, LookupFailure, NetnsFacts,
+    PortState, Unread,
 };
 use veth_exporter::testing::model::host::Located;
 use veth_exporter::testing::model::workload::Locator;
@@ -305,13 +306,23 @@ fn facts_of_a_process_that_is_elsewhere_are_unread() {
         assert_eq!((facts.routes, facts.neighbours, facts.stack, facts.listening), (None, None, None, None));
         assert_eq!(facts.links.len(), 2);
         let reason = format!("the process {pid} is not in the namespace any more");
-        assert_eq!(unread, [Unread { what: "the routes, neighbours and counters".to_owned(), reason }]);
+        assert_eq!(
+            unread,
+            [Unread {
+                kind: FactKind::Files,
+                what: "the routes, neighbours and counters".to_owned(),
+                reason
+            }]
+        );
     }
     let (facts, unread) = reader.netns(Some(9_999), None, Wants::default());
     assert_eq!((facts.links, facts.addresses), (vec![], vec![]));
-    let gone =
-        |what: &str| Unread { what: what.to_owned(), reason: "the network namespace is gone".to_owned() };
-    assert_eq!(unread, [gone("the links"), gone("the IP addresses")]);
+    let gone = |kind, what: &str| Unread {
+        kind,
+        what: what.to_owned(),
+        reason: "the network namespace is gone".to_owned(),
+    };
+    assert_eq!(unread, [gone(FactKind::Links, "the links"), gone(FactKind::Addresses, "the IP addresses")]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Explanations for the clients of the serving exporter, which asks no engine for them.
 
-use super::answer;
+use super::{answer, names_folder};
 use crate::collector::Sources;
 use crate::collector::checking::Checker;
 use crate::collector::explaining::Explainer;
@@ -15,7 +15,8 @@ use crate::model::link::End;
 use crate::model::text::printable;
 use crate::model::view::View;
 use crate::runtimes::process::Processes;
-use std::path::Path;
+use crate::settings::HostSettings;
+use std::path::{Path, PathBuf};
 
 /// The sources of explanations, opened before the sandbox is closed.
 pub(in crate::commands) struct Served {
@@ -23,6 +24,8 @@ pub(in crate::commands) struct Served {
     /// Reads what the scene does not have: addresses, and links that are no end of a pair.
     resolver: Resolver,
     processes: Processes,
+    /// The folder in which namespaces have names.
+    folder: PathBuf,
 }
 
 impl Served {
@@ -30,10 +33,11 @@ impl Served {
     ///
     /// # Errors
     /// Fails if a socket cannot be opened. Without a socket for the packet filter its rules stay unread.
-    pub(in crate::commands) fn open(sources: &Sources, procfs: &Path) -> anyhow::Result<Served> {
-        let facts = facts_reader(sources, procfs)?;
+    pub(in crate::commands) fn open(sources: &Sources, host: &HostSettings) -> anyhow::Result<Served> {
+        let facts = facts_reader(sources, &host.procfs)?;
         let resolver = sources.resolver.open_another()?;
-        Ok(Served { facts, resolver, processes: sources.processes.clone() })
+        let folder = names_folder(host);
+        Ok(Served { facts, resolver, processes: sources.processes.clone(), folder })
     }
 
     /// Returns the explanations that a client asks for, of what this view shows.
@@ -47,7 +51,7 @@ impl Served {
     ) -> Result<Vec<Explained>, String> {
         let from = query.from.as_ref().map(|end| self.meaning(view, end)).transpose()?;
         let to = query.to.as_ref().map(|end| self.meaning(view, end)).transpose()?;
-        let mut reading = Explainer::new(&mut self.facts, view, &self.processes);
+        let mut reading = Explainer::new(&mut self.facts, view, &self.processes, &self.folder);
         match from {
             None => Ok(reading.everything()),
             Some(from) => answer(&mut reading, &from, to.as_ref()).map_err(|error| error.to_string()),
@@ -108,8 +112,9 @@ impl Served {
 ///
 /// # Errors
 /// Fails if a socket cannot be opened.
-pub(in crate::commands) fn checker(sources: &Sources, procfs: &Path) -> anyhow::Result<Checker> {
-    Ok(Checker::new(facts_reader(sources, procfs)?, sources.processes.clone()))
+pub(in crate::commands) fn checker(sources: &Sources, host: &HostSettings) -> anyhow::Result<Checker> {
+    let facts = facts_reader(sources, &host.procfs)?;
+    Ok(Checker::new(facts, sources.processes.clone(), names_folder(host)))
 }
 
 fn facts_reader(sources: &Sources, procfs: &Path) -> anyhow::Result<FactsReader> {

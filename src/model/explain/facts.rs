@@ -37,10 +37,37 @@ pub struct EngineNetwork {
 /// A fact that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unread {
+    /// The kind of the fact.
+    pub kind: FactKind,
     /// The fact, as a noun: `the routes of docker/web`.
     pub what: String,
     /// The reason, as the kernel or the exporter says it.
     pub reason: String,
+}
+
+/// The kind of a fact that is read by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FactKind {
+    /// The links of a namespace.
+    Links,
+    /// The IP addresses of a namespace.
+    Addresses,
+    /// The values of `net.ipv4.conf.all`.
+    SettingsOfAll,
+    /// Everything below /proc/PID/net of a namespace.
+    Files,
+    /// The routes of a namespace, from /proc/PID/net/route and ipv6_route.
+    Routes,
+    /// The neighbours of a namespace, from /proc/PID/net/arp.
+    Neighbours,
+    /// The counters of the IP stack of a namespace.
+    Stack,
+    /// The listening sockets of a namespace.
+    Listening,
+    /// The packet filters of the host.
+    Filter,
+    /// The host's own choice of a route.
+    Lookup,
 }
 
 /// The facts of one network namespace.
