@@ -139,9 +139,9 @@ pub mod model {
     pub mod explain {
         pub mod facts {
             pub use crate::model::explain::facts::{
-                BridgePort, BridgeSettings, FilterPlace, HostFacts, HostFilter, HostRoute, IpRoute,
+                BridgePort, BridgeSettings, FactKind, FilterPlace, HostFacts, HostFilter, HostRoute, IpRoute,
                 Ipv4Settings, Ipv6Settings, LinkFacts, Lookup, LookupFailure, MacvlanMode, Neighbour,
-                NetnsFacts, PortState, StackFacts, Unread,
+                NetnsFacts, PortState, RouteQuestion, StackFacts, Unread,
             };
         }
     }

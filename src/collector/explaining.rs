@@ -245,7 +245,8 @@ impl<'a> Explainer<'a> {
 
     /// Returns the facts of these namespaces, that of the host first.
     fn facts_of(&mut self, wanted: BTreeSet<Option<u32>>) -> HostFacts {
-        let unread = self.no_processes.clone().filter(|_| wanted.iter().any(Option::is_some));
+        let has_none = |nsid: &u32| !self.processes.get(nsid).is_some_and(Option::is_some);
+        let unread = self.no_processes.clone().filter(|_| wanted.iter().flatten().any(has_none));
         let unread = unread.into_iter().collect();
         let mut facts = HostFacts { networks: self.networks.clone(), unread, ..HostFacts::default() };
         for nsid in wanted {
@@ -263,12 +264,12 @@ impl<'a> Explainer<'a> {
             facts.filter.clone_from(filter);
             facts.unread.extend(unread.iter().cloned());
         }
-        for (address, vrf) in explain::destinations(facts, question) {
-            match self.reader.lookup(address, vrf) {
+        for packet in explain::route_questions(facts, question) {
+            match self.reader.lookup(packet) {
                 Ok(lookup) => facts.lookups.push(lookup),
                 Err(failure) => facts.unread.push(Unread {
                     kind: FactKind::Lookup,
-                    what: format!("the host's route for {address}"),
+                    what: format!("the host's route for {}", packet.destination),
                     reason: failure.to_string(),
                 }),
             }
@@ -281,17 +282,19 @@ impl<'a> Explainer<'a> {
         if missing.is_empty() || self.no_processes.is_some() {
             return;
         }
-        match self.pids.pids() {
+        let reason = match self.pids.pids() {
             Ok(pids) => {
                 let found = self.reader.pids_by_nsid(&pids, &missing);
+                let is_hidden = found.len() < missing.len() && self.pids.are_hidden();
                 self.processes.extend(missing.into_iter().map(|nsid| (nsid, found.get(&nsid).copied())));
+                let procfs = self.pids.path().display();
+                is_hidden.then(|| format!("{procfs} hides those of other users (mount option hidepid)"))
             }
-            Err(error) => {
-                let what = "the processes, and with them routes, neighbours and counters of other namespaces";
-                self.no_processes =
-                    Some(Unread { kind: FactKind::Files, what: what.to_owned(), reason: error.to_string() });
-            }
-        }
+            Err(error) => Some(error.to_string()),
+        };
+        let what = "the processes, and with them routes, neighbours and counters of other namespaces";
+        let unread = |reason| Unread { kind: FactKind::Files, what: what.to_owned(), reason };
+        self.no_processes = reason.map(unread);
     }
 
     /// Returns the facts of a namespace, read once.

@@ -10,8 +10,8 @@ use super::socket::{NetlinkSocket, RawRequest};
 use super::tcp::shares_pids;
 use super::wire::{self, filter};
 use crate::model::explain::facts::{
-    FactKind, FilterPlace, HostFilter, IpRoute, Ipv4Settings, LinkFacts, Lookup, LookupFailure, Neighbour,
-    NetnsFacts, StackFacts, Unread,
+    FactKind, FilterPlace, HostFilter, HostRoute, IpRoute, Ipv4Settings, LinkFacts, Lookup, LookupFailure,
+    Neighbour, NetnsFacts, RouteQuestion, StackFacts, Unread,
 };
 use crate::model::host::LookFailure;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
@@ -145,6 +145,7 @@ impl FactsReader {
             neighbours: files.neighbours,
             stack: files.stack,
             all,
+            forwards_ipv6: nsid.map_or_else(|| self.forwards_ipv6(), |_| None),
             listening: files.listening,
             ..NetnsFacts::default()
         };
@@ -197,27 +198,43 @@ impl FactsReader {
         }
     }
 
-    /// Returns the host's choice of a route for this destination (RTM_GETROUTE), which all policy rules and
-    /// tables take part in. In a VRF, by its ifindex, its table comes first (RTA_OIF, `l3mdev_update_flow` in
+    /// Returns the host's choice of a route for this packet (RTM_GETROUTE), which all policy rules and tables
+    /// take part in. In a VRF, by its ifindex, its table comes first (RTA_OIF, `l3mdev_update_flow` in
     /// net/l3mdev/l3mdev.c).
+    ///
+    /// With a source the kernel also checks whether it would take the packet (`inet_rtm_getroute` in
+    /// net/ipv4/route.c): EINVAL and EXDEV may then be about the source, and the destination alone counts.
     ///
     /// # Errors
     /// If the kernel's answer is neither a route nor a reason why there is none.
-    pub fn lookup(&mut self, destination: IpAddr, vrf: Option<u32>) -> Result<Lookup, LookFailure> {
-        let (family, length) = match destination {
+    pub fn lookup(&mut self, question: RouteQuestion) -> Result<Lookup, LookFailure> {
+        let RouteQuestion { destination, source, vrf, .. } = question;
+        let plain = self.route(RouteQuestion { source: None, ingress: None, ..question })?;
+        let whole = source.and_then(|_| self.route(question).ok());
+        let answer = whole.filter(|answer| *answer != Err(LookupFailure::Blackhole)).unwrap_or(plain);
+        Ok(Lookup { destination, vrf, by_rule: answer != plain, answer })
+    }
+
+    fn route(&mut self, question: RouteQuestion) -> Result<Result<HostRoute, LookupFailure>, LookFailure> {
+        let (family, length) = match question.destination {
             IpAddr::V4(_) => (AddressFamily::Inet, 32),
             IpAddr::V6(_) => (AddressFamily::Inet6, 128),
         };
         let mut request = RouteMessage::default();
         request.header.address_family = family;
         request.header.destination_prefix_length = length;
-        request.attributes.push(RouteAttribute::Destination(RouteAddress::from(destination)));
-        request.attributes.extend(vrf.map(RouteAttribute::Oif));
+        request.attributes.push(RouteAttribute::Destination(RouteAddress::from(question.destination)));
+        if let Some(source) = question.source {
+            request.header.source_prefix_length = length;
+            request.attributes.push(RouteAttribute::Source(RouteAddress::from(source)));
+        }
+        request.attributes.extend(question.ingress.map(RouteAttribute::Iif));
+        request.attributes.extend(question.vrf.map(RouteAttribute::Oif));
         let request = RouteNetlinkMessage::GetRoute(request);
         let answer = self.resolver.socket.ask("RTM_GETROUTE", request, |message| {
             (message.kind == wire::facts::RTM_NEWROUTE).then(|| wire::facts::route(message.payload)).flatten()
         });
-        let answer = match answer {
+        Ok(match answer {
             Ok(route) => Ok(route),
             Err(error) => Err(match error.errno() {
                 Some(Errno::ENETUNREACH) => LookupFailure::None,
@@ -226,8 +243,7 @@ impl FactsReader {
                 Some(Errno::EACCES) => LookupFailure::Prohibited,
                 _ => return Err(look_failure(error)),
             }),
-        };
-        Ok(Lookup { destination, vrf, answer })
+        })
     }
 
     /// Reads one link of the host.
@@ -338,6 +354,11 @@ impl FactsReader {
             })
         };
         read().map_err(|error: io::Error| LookFailure::Failed(error.to_string()))
+    }
+
+    /// Returns `net.ipv6.conf.all.forwarding` of the calling thread's namespace; `None` without IPv6.
+    fn forwards_ipv6(&self) -> Option<bool> {
+        Some(self.switch("net/ipv6/conf/all/forwarding").ok()? != 0)
     }
 
     /// Returns `net.bridge.bridge-nf-call-iptables`. The file is absent without the module br_netfilter.

@@ -12,7 +12,7 @@ mod way;
 use super::problems::checked::CheckedFinding;
 use super::problems::{Problem, ProblemKind, Severity};
 use super::view::Stranded;
-use facts::{HostFacts, Unread};
+use facts::{HostFacts, RouteQuestion, Unread};
 use std::net::IpAddr;
 use way::{Hop, Meeting, Way};
 
@@ -204,13 +204,12 @@ pub(crate) fn distance(facts: &HostFacts, question: &ExplainQuestion) -> (bool, 
     (lacks_address, leaves_by_other, meeting)
 }
 
-/// Returns the addresses that the host chooses a route for on the way of a question, each with the ifindex of
-/// the VRF that the packet is in.
-pub(crate) fn destinations(facts: &HostFacts, question: &ExplainQuestion) -> Vec<(IpAddr, Option<u32>)> {
+/// Returns the packets of a question that the host chooses a route for.
+pub(crate) fn route_questions(facts: &HostFacts, question: &ExplainQuestion) -> Vec<RouteQuestion> {
     let Some(way) = Way::new(facts, question) else { return Vec::new() };
     let directions = way.directions().into_iter();
     let by_host = directions.filter(|(sender, ..)| way.is_routed_by_host(sender));
-    by_host.map(|(sender, _, to)| (to, sender.vrf().map(|vrf| vrf.link.link.ifindex))).collect()
+    by_host.map(|(sender, _, to)| way.route_question(sender, to)).collect()
 }
 
 /// Returns the interface behind the port of a bridge that has no address of its own: a port sends nothing by

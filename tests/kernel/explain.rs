@@ -1,6 +1,9 @@
 //! Tests of `explain`: in each scene a ping or a connection fails, `explain` names the reason first, and after its remedy was run as it
 //! is printed, the ping works and `explain` finds nothing.
 
+mod rights;
+mod scenes;
+
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::process::{Child, Output};
 use std::time::Duration;
@@ -411,7 +414,9 @@ fn a_port_that_nothing_listens_on_is_named() {
     let text = explained.findings()[0]["text"].as_str().unwrap().to_owned();
     assert!(text.ends_with("listens on 10.9.0.3:5432, only on 127.0.0.1:5432"), "{text}");
     drop(near);
-    let _all = ground.b().within(|| TcpListener::bind("0.0.0.0:5432").unwrap());
+    // A child that another test has just begun may have the socket open for a moment.
+    let bind = || ground.b().within(|| TcpListener::bind("0.0.0.0:5432"));
+    let _all = wait_for(SOON, "the port is free", bind);
     assert!(connects());
     ground.content(&[&a, &b]);
     ground.content(&[&a, "10.9.0.3:5432"]);

@@ -13,7 +13,7 @@ use veth_exporter::testing::kernel::facts::SYSCTL;
 use veth_exporter::testing::kernel::{FactsReader, OwnNsid, Resolver, Wants};
 use veth_exporter::testing::model::explain::facts::{
     FactKind, FilterPlace, HostFilter, HostRoute, Ipv4Settings, LinkFacts, LookupFailure, NetnsFacts,
-    PortState, Unread,
+    PortState, RouteQuestion, Unread,
 };
 use veth_exporter::testing::model::host::Located;
 use veth_exporter::testing::model::workload::Locator;
@@ -115,6 +115,10 @@ fn assert_links(netns: &Netns, facts: &NetnsFacts) {
         let by_sysctl = ["forwarding", "disable_ipv6"]
             .map(|switch| get(netns, &format!("net.ipv6.conf.{name}.{switch}")));
         assert_eq!([ipv6.forwarding, ipv6.disabled], by_sysctl, "{name}");
+        if Path::new("/proc/sys/net/ipv6/conf/all/force_forwarding").exists() {
+            let forced = get(netns, &format!("net.ipv6.conf.{name}.force_forwarding"));
+            assert_eq!(ipv6.force_forwarding, forced, "{name}");
+        }
         let info = &ip["linkinfo"];
         let (port, port_by_ip) = (seen.port, &info["info_slave_data"]);
         assert_eq!(port.is_some(), info["info_slave_kind"] == "bridge", "{name}");
@@ -455,7 +459,8 @@ fn facts_of_the_way_to_a_destination_are_those_of_ip_route_get() {
     let mut reader = lab.reader();
     let mut answer = |destination: &str| {
         let destination: IpAddr = destination.parse().unwrap();
-        let lookup = reader.lookup(destination, None).unwrap();
+        let question = RouteQuestion { destination, source: None, ingress: None, vrf: None };
+        let lookup = reader.lookup(question).unwrap();
         assert_eq!(lookup.destination, destination);
         lookup.answer
     };

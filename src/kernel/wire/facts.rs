@@ -50,6 +50,7 @@ mod ipv4 {
 mod ipv6 {
     pub(super) const FORWARDING: usize = 0;
     pub(super) const DISABLE_IPV6: usize = 26;
+    pub(super) const FORCE_FORWARDING: usize = 57;
 }
 
 /// Attributes of a route message, from linux/rtnetlink.h.
@@ -236,6 +237,7 @@ fn ipv6_settings(values: &[u8]) -> Option<Ipv6Settings> {
     Some(Ipv6Settings {
         forwarding: setting(values, ipv6::FORWARDING)?,
         disabled: setting(values, ipv6::DISABLE_IPV6)?,
+        force_forwarding: setting(values, ipv6::FORCE_FORWARDING)?,
     })
 }
 

@@ -97,6 +97,8 @@ pub struct NetnsFacts {
     pub earlier: Option<StackFacts>,
     /// The values of `net.ipv4.conf.all`; known of the host alone.
     pub all: Option<Ipv4Settings>,
+    /// `net.ipv6.conf.all.forwarding`; known of the host alone, and absent without IPv6.
+    pub forwards_ipv6: Option<bool>,
     /// The addresses and ports on which TCP sockets listen, from /proc/PID/net/tcp and tcp6; `None` if they
     /// were not read.
     pub listening: Option<Vec<SocketAddr>>,
@@ -228,6 +230,9 @@ pub struct Ipv6Settings {
     pub forwarding: i32,
     /// DEVCONF_DISABLE_IPV6: 1 if the device has no IPv6.
     pub disabled: i32,
+    /// DEVCONF_FORCE_FORWARDING: 1 if packets that come in by the device are forwarded although
+    /// `net.ipv6.conf.all.forwarding` is 0; since Linux 6.17.
+    pub force_forwarding: i32,
 }
 
 /// A route by which a packet leaves a namespace, or is refused.
@@ -295,13 +300,29 @@ pub struct FilterPlace {
     pub drops_all: bool,
 }
 
-/// The host's own choice of a route (RTM_GETROUTE for one destination).
+/// A packet that the host chooses a route for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteQuestion {
+    /// The address that the packet is sent to.
+    pub destination: IpAddr,
+    /// The address that the packet is sent from; `None` if any.
+    pub source: Option<IpAddr>,
+    /// The ifindex of the link by which the packet comes in; `None` for a packet of the host itself.
+    pub ingress: Option<u32>,
+    /// The ifindex of the VRF that the packet is in; `None` outside of all.
+    pub vrf: Option<u32>,
+}
+
+/// The host's own choice of a route (RTM_GETROUTE for one packet).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
     /// The address that the host was asked for.
     pub destination: IpAddr,
     /// The ifindex of the VRF that the packet is in; `None` outside of all.
     pub vrf: Option<u32>,
+    /// True if the host chooses another way for the destination alone: a policy rule asks for the source or
+    /// for the way in.
+    pub by_rule: bool,
     /// The way, or the reason why there is none.
     pub answer: Result<HostRoute, LookupFailure>,
 }

@@ -16,7 +16,7 @@ use super::{Finding, Grade};
 
 /// Every rule. A rule leaves out what follows from something that another one finds: the port of a bridge
 /// that is disabled because its link is down, a route that is missing because its device is down.
-const RULES: [fn(&Way<'_>) -> Vec<Finding>; 21] = [
+const RULES: [fn(&Way<'_>) -> Vec<Finding>; 22] = [
     links::down,
     links::no_carrier,
     links::backup,
@@ -32,6 +32,7 @@ const RULES: [fn(&Way<'_>) -> Vec<Finding>; 21] = [
     addresses::missing,
     vrf::apart,
     routes::missing,
+    routes::gateways,
     one_namespace::refusals,
     routing::forwarding,
     routing::reverse_path,

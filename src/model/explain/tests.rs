@@ -417,11 +417,13 @@ fn two_vrfs_are_apart_unless_a_route_leads_from_one_to_the_other() {
         netns.routes.as_mut().unwrap().push(route("0.0.0.0/0", "eth0"));
     });
     let (one, other) = ("10.9.0.2".parse().unwrap(), "10.8.0.2".parse().unwrap());
-    assert_eq!(destinations(&facts, &BETWEEN), [(other, Some(10)), (one, None)]);
+    let asked = route_questions(&facts, &BETWEEN);
+    let asked: Vec<_> = asked.iter().map(|of| (of.destination, of.vrf, of.source, of.ingress)).collect();
+    assert_eq!(asked, [(other, Some(10), None, None), (one, None, Some(other), Some(12))]);
     let by = |ifindex| Ok(HostRoute { ifindex, gateway: None, local: false });
     let lookups = |there, back| {
-        let there = Lookup { destination: other, vrf: Some(10), answer: there };
-        vec![there, Lookup { destination: one, vrf: None, answer: back }]
+        let there = Lookup { destination: other, vrf: Some(10), by_rule: false, answer: there };
+        vec![there, Lookup { destination: one, vrf: None, by_rule: false, answer: back }]
     };
     facts.lookups = lookups(by(12), Err(LookupFailure::None));
     let found = explain(&facts, &BETWEEN).findings;

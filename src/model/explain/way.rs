@@ -1,6 +1,6 @@
 //! The way of a packet: the links from one end to the other, and the namespaces that route it.
 
-use super::facts::{HostFacts, IpRoute, LinkFacts, NetnsFacts};
+use super::facts::{HostFacts, IpRoute, LinkFacts, NetnsFacts, RouteQuestion};
 use super::{ExplainQuestion, LinkIndex};
 use crate::model::link::{IpAddress, LinkKind, PeerNetns};
 use crate::model::subnets::is_in;
@@ -90,6 +90,17 @@ impl NetnsFacts {
         let routes = self.routes.iter().flatten();
         let fitting = routes.filter(|route| is_in(destination, route.destination, route.prefix));
         fitting.min_by_key(|route| (u8::MAX - route.prefix, route.metric))
+    }
+
+    /// Returns every next hop of the route for a destination. Of a route of IPv4 with several next hops
+    /// /proc/PID/net/route has the first alone; of IPv6 each has a line.
+    pub(super) fn next_hops(&self, destination: IpAddr) -> impl Iterator<Item = &IpRoute> {
+        let best = self.route(destination);
+        let is_equal = move |route: &&IpRoute| {
+            let of = |route: &IpRoute| (route.destination, route.prefix, route.metric, route.refuses);
+            best.is_some_and(|best| of(best) == of(route))
+        };
+        self.routes.iter().flatten().filter(is_equal)
     }
 
     /// Returns a command line that is to run in this namespace; `None` if nothing leads into it. The line
@@ -257,6 +268,26 @@ impl<'a> Way<'a> {
     pub(super) fn is_routed_by_host(&self, sender: &WaySide<'_>) -> bool {
         let routers = [Some(sender.end.netns), self.router()].into_iter().flatten();
         routers.into_iter().any(|netns| netns.nsid.is_none())
+    }
+
+    /// Returns the packet of this side that the host chooses a route for. Of a packet in a VRF the kernel is
+    /// asked for the destination alone, and so is it where the host would not forward it.
+    pub(super) fn route_question(&self, sender: &WaySide<'a>, destination: IpAddr) -> RouteQuestion {
+        let vrf = sender.vrf().map(|vrf| vrf.link.link.ifindex);
+        let alone = RouteQuestion { destination, source: None, ingress: None, vrf };
+        let source = sender.address.map(|own| own.address);
+        if vrf.is_some() || source.is_none_or(|source| source.is_ipv4() != destination.is_ipv4()) {
+            return alone;
+        }
+        if sender.end.netns.nsid.is_none() {
+            return RouteQuestion { source, ..alone };
+        }
+        let ingress = sender.ingress().filter(|hop| hop.netns.nsid.is_none() && hop.link.link.enabled);
+        let forwards = |hop: &Hop<'_>| !destination.is_ipv4() || hop.link.ipv4.forwarding != 0;
+        match ingress.filter(forwards) {
+            Some(hop) => RouteQuestion { source, ingress: Some(hop.link.link.ifindex), ..alone },
+            None => alone,
+        }
     }
 
     /// Returns the namespace that routes between the segments. To a destination that is no end here it does

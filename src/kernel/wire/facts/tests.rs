@@ -103,7 +103,10 @@ fn settings_are_found_by_their_numbers_and_are_zero_where_a_kernel_has_none() {
         arp_filter: 13,
         proxy_arp: 3,
     };
-    assert_eq!((facts.ipv4, facts.ipv6), (ipv4, Some(Ipv6Settings { forwarding: 0, disabled: 26 })));
+    assert_eq!(
+        (facts.ipv4, facts.ipv6),
+        (ipv4, Some(Ipv6Settings { forwarding: 0, disabled: 26, force_forwarding: 57 }))
+    );
     let facts = read(0, &[nest(26, &[family(2, 1, &v4[..9])])]).unwrap();
     let short = Ipv4Settings { forwarding: 1, rp_filter: 8, proxy_arp: 3, ..Ipv4Settings::default() };
     assert_eq!((facts.ipv4, facts.ipv6), (short, None));

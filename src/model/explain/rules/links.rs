@@ -30,7 +30,11 @@ pub(super) fn no_carrier(way: &Way<'_>) -> Vec<Finding> {
     without
         .filter(|hop| !is_explained(hop))
         .map(|hop| {
-            let text = LinkFault::NoCarrier.text(&hop.describe());
+            // The carrier of a link that is no end of a pair is another thing's.
+            let text = match hop.link.link.kind.is_pair_end() {
+                true => LinkFault::NoCarrier.text(&hop.describe()),
+                false => format!("{} has no carrier", hop.describe()),
+            };
             reason("no_carrier", &hop, text).seen_by(&hop, &format!("ip -d link show dev {}", hop.word()))
         })
         .collect()
@@ -87,13 +91,17 @@ pub(super) fn arp_is_off(way: &Way<'_>) -> Vec<Finding> {
     .collect()
 }
 
-/// Finds XDP programs, which may drop any packet.
+/// Finds XDP programs, which may drop any packet. A program is attached to the driver or to the stack; the
+/// command for the mode without a program changes nothing (`dev_xdp_attach` in net/core/dev.c).
 pub(super) fn xdp(way: &Way<'_>) -> Vec<Finding> {
     let with = way.hops().filter(|hop| hop.link.xdp);
     with.map(|hop| {
+        let device = hop.word();
         let text = format!("{} drops it if its XDP program says so", hop.describe());
         found("xdp", Grade::Possibility, &hop, text)
-            .seen_by(&hop, &format!("ip -d link show dev {}", hop.word()))
+            .seen_by(&hop, &format!("ip -d link show dev {device}"))
+            .mended_by(&hop, &format!("ip link set dev {device} xdp off"))
+            .mended_by(&hop, &format!("ip link set dev {device} xdpgeneric off"))
     })
     .collect()
 }

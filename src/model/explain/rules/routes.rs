@@ -1,10 +1,11 @@
 //! Routes of the two ends.
 
-use super::reason;
-use crate::model::explain::facts::{IpRoute, LookupFailure};
+use super::{found, reason};
+use crate::model::explain::facts::{IpRoute, LookupFailure, NetnsFacts, RouteQuestion};
 use crate::model::explain::way::{Hop, Meeting, Way, WaySide, is_of_link, vrf};
 use crate::model::explain::{Finding, Grade};
 use crate::model::subnets::{is_in, network};
+use crate::model::text::quoted;
 use std::net::IpAddr;
 
 /// Finds routes that are missing, that refuse, and that lead another way than to the other end. A device
@@ -48,7 +49,15 @@ pub(super) fn missing(way: &Way<'_>) -> Vec<Finding> {
             }
             None => {}
             Some(route) if route.refuses => findings.push(refused(end, route, to)),
-            Some(route) => findings.extend(by_another_device(way, sender, receiver, to, route)),
+            Some(_) => {
+                let hops = end.netns.next_hops(to);
+                let of_hop = |route| by_another_device(way, sender, receiver, to, route);
+                let judged: Vec<Option<Finding>> = hops.map(of_hop).collect();
+                // With several next hops the kernel chooses one for each flow.
+                let in_part = judged.iter().any(Option::is_none);
+                let first = judged.into_iter().flatten().next();
+                findings.extend(first.map(|finding| Finding { in_part, ..finding }));
+            }
         }
     }
     findings.extend(lookups(way));
@@ -164,6 +173,49 @@ fn by_another_device(
     )
 }
 
+/// Finds gateways by a pair that its other end's namespace does not have (`arp_process` in net/ipv4/arp.c
+/// answers for every address of the namespace, and for others with `proxy_arp`). Until an ARP request was
+/// without an answer it is a possibility: a program at the pair may answer. The destination may be the gateway
+/// itself.
+pub(super) fn gateways(way: &Way<'_>) -> Vec<Finding> {
+    if !matches!(way.meeting, Meeting::Routed | Meeting::Beyond) {
+        return Vec::new();
+    }
+    let directions = way.directions().into_iter();
+    directions.filter_map(|(sender, _, to)| gateway_of_pair(sender, to)).collect()
+}
+
+fn gateway_of_pair(sender: &WaySide<'_>, to: IpAddr) -> Option<Finding> {
+    let end = &sender.end;
+    let port = sender.port.filter(|port| sender.bridge.is_none() && port.link.ipv4.proxy_arp == 0)?;
+    let own = |route: &&IpRoute| !route.refuses && route.device == end.name();
+    let to_gateway = || end.netns.routes.iter().flatten().find(|route| route.gateway == Some(to));
+    let by_gateway = end.netns.route(to).filter(|route| route.gateway.is_some());
+    let route = by_gateway.or_else(to_gateway).filter(own)?;
+    let gateway = route.gateway.filter(IpAddr::is_ipv4)?;
+    let mut known = end.netns.neighbours.iter().flatten();
+    let known = known.find(|known| known.address == gateway && known.device == end.name());
+    let has_gateway = port.netns.addresses.iter().any(|of| of.address == gateway);
+    let answers_for_all = port.netns.all.is_some_and(|all| all.proxy_arp != 0);
+    if has_gateway || answers_for_all || known.is_some_and(|known| known.mac.is_some()) {
+        return None;
+    }
+    let grade = if known.is_some() { Grade::Reason } else { Grade::Possibility };
+    let device = end.word();
+    let of = format!("{}/{}", route.destination, route.prefix);
+    let text = format!(
+        "{} sends packets for {of} to the gateway {gateway}, which {} does not have",
+        end.describe(),
+        port.netns.name()
+    );
+    let finding = found("wrong_gateway", grade, end, text);
+    let finding = finding.seen_by(end, &format!("ip route show {of}"));
+    Some(match next_hop(sender, to) {
+        Some(right) => finding.mended_by(end, &format!("ip route replace {of} via {right} dev {device}")),
+        None => finding,
+    })
+}
+
 /// Finds a gateway for a destination on the same segment that no link there has.
 fn gateway_on_link(way: &Way<'_>, sender: &WaySide<'_>, to: IpAddr, route: &IpRoute) -> Option<Finding> {
     let gateway = route.gateway?;
@@ -208,8 +260,17 @@ fn lookups(way: &Way<'_>) -> Vec<Finding> {
             continue;
         }
         let family = if to.is_ipv4() { "" } else { "-6 " };
-        let see = format!("ip {family}route get {to}");
+        let packet = way.route_question(sender, to);
+        let see = route_get(host, &packet);
         let failed = |rule, text| reason(rule, &hop, text).seen_by(&hop, &see);
+        // A rule that comes before all others, and asks the table that has the route.
+        let by_rule = packet.source.filter(|_| lookup.by_rule);
+        let rule_of = by_rule.map(|source| format!("ip {family}rule add from {source} to {to} lookup main"));
+        let mended = |finding: Finding, egress: &Hop<'_>| {
+            let route = format!("ip {family}route replace {to} dev {}", egress.word());
+            finding.mended_by(&hop, rule_of.as_deref().unwrap_or(&route))
+        };
+        let from = by_rule.map_or_else(String::new, |source| format!(" that come from {source}"));
         let egress = receiver.and_then(WaySide::ingress).filter(|hop| hop.netns.nsid.is_none());
         match lookup.answer {
             Err(failure) => {
@@ -219,10 +280,15 @@ fn lookups(way: &Way<'_>) -> Vec<Finding> {
                         "refuses packets for"
                     }
                 };
-                let finding = failed("no_route", format!("the host {why} {to}"));
+                let text = match by_rule {
+                    Some(source) => format!(
+                        "a policy rule of the host leaves packets from {source} without a route: the host {why} {to}"
+                    ),
+                    None => format!("the host {why} {to}"),
+                };
+                let finding = failed("no_route", text);
                 findings.push(match egress {
-                    Some(egress) => finding
-                        .mended_by(&hop, &format!("ip {family}route replace {to} dev {}", egress.word())),
+                    Some(egress) => mended(finding, &egress),
                     None => finding,
                 });
             }
@@ -236,13 +302,25 @@ fn lookups(way: &Way<'_>) -> Vec<Finding> {
                 let other =
                     host.link(route.ifindex).map_or_else(String::new, |link| link.link.name.to_string());
                 let text =
-                    format!("the host sends packets for {to} by {other}, and not by {}", egress.name());
-                findings.push(
-                    failed("other_device", text)
-                        .mended_by(&hop, &format!("ip {family}route replace {to} dev {}", egress.word())),
-                );
+                    format!("the host sends packets for {to}{from} by {other}, and not by {}", egress.name());
+                findings.push(mended(failed("other_device", text), &egress));
             }
         }
     }
     findings
+}
+
+/// Returns the command that shows the host's choice of a route for a packet.
+fn route_get(host: &NetnsFacts, packet: &RouteQuestion) -> String {
+    let RouteQuestion { destination, source, ingress, vrf } = packet;
+    let name = |index: &u32| host.link(*index).map(|link| quoted(link.link.name.as_bytes()));
+    let family = if destination.is_ipv4() { "" } else { "-6 " };
+    let mut line = format!("ip {family}route get {destination}");
+    let words = [
+        source.map(|source| format!(" from {source}")),
+        ingress.as_ref().and_then(name).map(|name| format!(" iif {name}")),
+        vrf.as_ref().and_then(name).map(|name| format!(" vrf {name}")),
+    ];
+    line.extend(words.into_iter().flatten());
+    line
 }

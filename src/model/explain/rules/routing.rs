@@ -1,7 +1,7 @@
 //! Rules about a namespace that routes between two segments, and about the sources that an end accepts.
 
 use super::{found, reason, setting};
-use crate::model::explain::facts::{EngineNetwork, FilterPlace};
+use crate::model::explain::facts::{EngineNetwork, FilterPlace, NetnsFacts};
 use crate::model::explain::way::{Hop, Meeting, Way, WaySide, vrf};
 use crate::model::explain::{Finding, Grade};
 use crate::model::text::quoted;
@@ -18,14 +18,14 @@ pub(super) fn forwarding(way: &Way<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for (sender, _, to) in way.directions() {
         let Some(ingress) = sender.ingress().filter(|hop| std::ptr::eq(hop.netns, router)) else { continue };
-        let (setting, is_on) = match to {
-            IpAddr::V4(_) => (setting(&ingress, "forwarding"), ingress.link.ipv4.forwarding != 0),
-            IpAddr::V6(_) => {
-                let ipv6 = ingress.link.ipv6.is_none_or(|ipv6| ipv6.forwarding != 0);
-                (setting(&ingress, "forwarding").replace("ipv4", "ipv6"), ipv6)
-            }
-        };
-        let none = to.is_ipv4() && router.stack.is_some_and(|stack| !stack.forwards_ipv4);
+        if to.is_ipv6() {
+            let known = findings.iter().any(|finding| finding.rule == "forwarding_off");
+            findings.extend(ipv6_forwarding(router, &ingress).filter(|_| !known));
+            continue;
+        }
+        let setting = setting(&ingress, "forwarding");
+        let is_on = ingress.link.ipv4.forwarding != 0;
+        let none = router.stack.is_some_and(|stack| !stack.forwards_ipv4);
         if is_on || none && findings.iter().any(|finding| finding.rule == "forwarding_off") {
             continue;
         }
@@ -41,6 +41,24 @@ pub(super) fn forwarding(way: &Way<'_>) -> Vec<Finding> {
         findings.push(finding);
     }
     findings
+}
+
+/// Finds a router that does not forward IPv6: the value of `all` counts, and that of the device does not
+/// (`ip6_forward` in net/ipv6/ip6_output.c). Of another namespace the value of `all` is not known.
+fn ipv6_forwarding(router: &NetnsFacts, ingress: &Hop<'_>) -> Option<Finding> {
+    const ALL: &str = "net.ipv6.conf.all.forwarding";
+    let of_device = ingress.link.ipv6.filter(|of_device| of_device.force_forwarding == 0)?;
+    let (grade, text) = match router.forwards_ipv6 {
+        Some(true) => return None,
+        Some(false) => (Grade::Reason, format!("{} forwards no packets of IPv6", router.name())),
+        None if of_device.forwarding != 0 => return None,
+        None => {
+            let text = format!("{} forwards no packets of IPv6 unless {ALL} is 1", router.name());
+            (Grade::Possibility, text)
+        }
+    };
+    let finding = found("forwarding_off", grade, ingress, text);
+    Some(finding.seen_by(ingress, &format!("sysctl {ALL}")).mended_by(ingress, &format!("sysctl -w {ALL}=1")))
 }
 
 /// Returns true if the destination is an address of the namespace that the packet reaches.

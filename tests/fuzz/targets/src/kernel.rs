@@ -71,7 +71,11 @@ pub fn messages(input: &[u8]) {
             }
         }
         5 => {
-            let Some((ours, _)) = in_memory_of(READING, || wire::facts::link_facts(payload)) else { return };
+            let Some((mut ours, _)) = in_memory_of(READING, || wire::facts::link_facts(payload)) else {
+                return;
+            };
+            // The other implementation does not have this setting.
+            ours.ipv6.iter_mut().for_each(|ipv6| ipv6.force_forwarding = 0);
             if let Some(theirs) = facts_of_another_implementation(payload) {
                 assert_eq!(LinkFacts { link: Link::default(), ..ours }, theirs);
             }
@@ -325,7 +329,11 @@ fn ipv4_settings(family: &AfSpecInet) -> Option<Ipv4Settings> {
 
 fn ipv6_settings(family: &AfSpecInet6) -> Option<Ipv6Settings> {
     let AfSpecInet6::DevConf(values) = family else { return None };
-    Some(Ipv6Settings { forwarding: values.forwarding, disabled: values.disable_ipv6 })
+    Some(Ipv6Settings {
+        forwarding: values.forwarding,
+        disabled: values.disable_ipv6,
+        ..Ipv6Settings::default()
+    })
 }
 
 /// `None` for a next hop that is no IP address.
