@@ -6,7 +6,7 @@
 
 pub(crate) mod ends;
 pub(crate) mod facts;
-mod rules;
+pub(crate) mod rules;
 mod way;
 
 use super::problems::checked::CheckedFinding;

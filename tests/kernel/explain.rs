@@ -3,6 +3,8 @@
 
 mod rights;
 mod scenes;
+mod table;
+mod walk;
 
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::process::{Child, Output};

@@ -44,9 +44,49 @@ const RULES: [fn(&Way<'_>) -> Vec<Finding>; 22] = [
 /// Rules that find what stops only a part of the packets, or what an engine has decided.
 const FURTHER: [fn(&Way<'_>) -> Vec<Finding>; 3] = [links::mtu, routing::networks, segment::arp_ignore];
 
+/// The words of all rules, by which programs know a finding, and `stale_member`, which needs no way.
+pub const RULE_WORDS: [&str; 34] = [
+    "link_down",
+    "no_carrier",
+    "arp_off",
+    "port_not_forwarding",
+    "port_isolated",
+    "port_vlan",
+    "bond_backup",
+    "macvlan_parent",
+    "macvlan_mode",
+    "vrf",
+    "duplicate_address",
+    "same_address",
+    "neighbour_other",
+    "neighbour_failed",
+    "arp_ignore",
+    "no_address",
+    "wrong_subnet",
+    "no_route",
+    "no_route_back",
+    "route_refuses",
+    "other_device",
+    "wrong_gateway",
+    "accept_local",
+    "rp_filter",
+    "forwarding_off",
+    "no_common_network",
+    "internal_network",
+    "stale_member",
+    "not_listening",
+    "listen_overflow",
+    "filter_policy",
+    "filter_rule",
+    "xdp",
+    "mtu_mismatch",
+];
+
 /// Returns everything that the rules find.
 pub(super) fn all(way: &Way<'_>) -> Vec<Finding> {
-    RULES.iter().chain(&FURTHER).flat_map(|rule| rule(way)).collect()
+    let found: Vec<Finding> = RULES.iter().chain(&FURTHER).flat_map(|rule| rule(way)).collect();
+    debug_assert!(found.iter().all(|finding| RULE_WORDS.contains(&finding.rule)), "{found:?}");
+    found
 }
 
 /// Returns a finding about a hop.
