@@ -148,6 +148,8 @@ pub enum LinkKind {
     Vrf,
     /// The driver `batadv`: a mesh.
     Batadv,
+    /// The driver `vxlan`: a tunnel.
+    Vxlan,
     /// Any other driver, or none.
     #[default]
     Other,
@@ -155,7 +157,7 @@ pub enum LinkKind {
 
 impl LinkKind {
     /// Every kind with a driver that has a name here.
-    const NAMED: [LinkKind; 8] = [
+    const NAMED: [LinkKind; 9] = [
         LinkKind::Veth,
         LinkKind::Netkit,
         LinkKind::Bridge,
@@ -164,6 +166,7 @@ impl LinkKind {
         LinkKind::Team,
         LinkKind::Vrf,
         LinkKind::Batadv,
+        LinkKind::Vxlan,
     ];
 
     /// Returns the kind of the driver with this name.
@@ -183,6 +186,7 @@ impl LinkKind {
             LinkKind::Team => "team",
             LinkKind::Vrf => "vrf",
             LinkKind::Batadv => "batadv",
+            LinkKind::Vxlan => "vxlan",
             LinkKind::Other => "",
         }
     }

@@ -4,6 +4,7 @@
 mod rights;
 mod scenes;
 mod table;
+mod tunnels;
 mod walk;
 
 use std::net::{IpAddr, TcpListener, TcpStream};

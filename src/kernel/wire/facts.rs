@@ -23,6 +23,7 @@ mod ifla {
     pub(super) const INET6_CONF: u16 = 2;
     pub(super) const XDP: u16 = 43;
     pub(super) const XDP_ATTACHED: u16 = 2;
+    pub(super) const VXLAN_LINK: u16 = 3;
     pub(super) const BR_STP_STATE: u16 = 5;
     pub(super) const BR_VLAN_FILTERING: u16 = 7;
     pub(super) const BR_NF_CALL_IPTABLES: u16 = 36;
@@ -95,6 +96,7 @@ pub fn link_facts(payload: &[u8]) -> Option<(LinkFacts, Option<u32>)> {
                 if let Some(data) = nested(value, ifla::INFO_DATA)? {
                     match link.kind {
                         LinkKind::Bridge => facts.bridge = Some(bridge(data)?),
+                        LinkKind::Vxlan => facts.link.iflink = below_vxlan(data)?.or(link.iflink),
                         LinkKind::Bond => facts.bond.mode = first_byte(data, ifla::BOND_MODE)?,
                         _ => facts.macvlan = macvlan(value, data)?,
                     }
@@ -116,6 +118,12 @@ pub fn link_facts(payload: &[u8]) -> Option<(LinkFacts, Option<u32>)> {
         }
     }
     Some((facts, target))
+}
+
+/// Returns the ifindex of the link that a VXLAN is on; `Some(None)` if it is on none.
+fn below_vxlan(data: &[u8]) -> Option<Option<u32>> {
+    let index = nested(data, ifla::VXLAN_LINK)?.map_or(Some(0), number)?;
+    Some(Some(index).filter(|index| *index != 0))
 }
 
 /// Reads IFLA_LINKINFO of a port; `Some(None)` if the link is no port of a bridge.

@@ -2,12 +2,14 @@
 
 mod addresses;
 mod links;
+mod lookups;
 mod macvlan;
 mod one_namespace;
 mod routes;
 pub(super) mod routing;
 mod segment;
 mod sockets;
+mod tunnels;
 mod vlans;
 mod vrf;
 
@@ -16,7 +18,7 @@ use super::{Finding, Grade};
 
 /// Every rule. A rule leaves out what follows from something that another one finds: the port of a bridge
 /// that is disabled because its link is down, a route that is missing because its device is down.
-const RULES: [fn(&Way<'_>) -> Vec<Finding>; 22] = [
+const RULES: [fn(&Way<'_>) -> Vec<Finding>; 23] = [
     links::down,
     links::no_carrier,
     links::backup,
@@ -32,6 +34,7 @@ const RULES: [fn(&Way<'_>) -> Vec<Finding>; 22] = [
     addresses::missing,
     vrf::apart,
     routes::missing,
+    lookups::chosen,
     routes::gateways,
     one_namespace::refusals,
     routing::forwarding,
@@ -42,10 +45,11 @@ const RULES: [fn(&Way<'_>) -> Vec<Finding>; 22] = [
 ];
 
 /// Rules that find what stops only a part of the packets, or what an engine has decided.
-const FURTHER: [fn(&Way<'_>) -> Vec<Finding>; 3] = [links::mtu, routing::networks, segment::arp_ignore];
+const FURTHER: [fn(&Way<'_>) -> Vec<Finding>; 5] =
+    [links::mtu, tunnels::on_segment, tunnels::behind_bridge, routing::networks, segment::arp_ignore];
 
 /// The words of all rules, by which programs know a finding, and `stale_member`, which needs no way.
-pub const RULE_WORDS: [&str; 34] = [
+pub const RULE_WORDS: [&str; 35] = [
     "link_down",
     "no_carrier",
     "arp_off",
@@ -80,6 +84,7 @@ pub const RULE_WORDS: [&str; 34] = [
     "filter_rule",
     "xdp",
     "mtu_mismatch",
+    "tunnel_mtu",
 ];
 
 /// Returns everything that the rules find.

@@ -91,6 +91,17 @@ fn settings_of_a_bridge_are_read_of_a_bridge_alone() {
 }
 
 #[test]
+fn the_link_below_a_vxlan_is_read() {
+    let below = |data: &[Vec<u8>]| {
+        read(0, &[nest(18, &[attribute(1, b"vxlan\0"), nest(2, data)])]).map(|facts| facts.link.iflink)
+    };
+    assert_eq!(below(&[attribute(3, &7u32.to_ne_bytes())]), Some(Some(7)));
+    assert_eq!(below(&[attribute(3, &0u32.to_ne_bytes())]), Some(None));
+    assert_eq!(below(&[]), Some(None));
+    assert_eq!(below(&[attribute(3, &[7])]), None);
+}
+
+#[test]
 fn settings_are_found_by_their_numbers_and_are_zero_where_a_kernel_has_none() {
     let (v4, v6): (Vec<i32>, Vec<i32>) = ((1..=33).collect(), (0..=60).collect());
     let family = |number, kind, values: &[i32]| nest(number, &[attribute(kind, &numbers(values))]);

@@ -1,11 +1,10 @@
 //! Routes of the two ends.
 
 use super::{found, reason};
-use crate::model::explain::facts::{IpRoute, LookupFailure, NetnsFacts, RouteQuestion};
+use crate::model::explain::facts::IpRoute;
 use crate::model::explain::way::{Hop, Meeting, Way, WaySide, is_of_link, vrf};
 use crate::model::explain::{Finding, Grade};
 use crate::model::subnets::{is_in, network};
-use crate::model::text::quoted;
 use std::net::IpAddr;
 
 /// Finds routes that are missing, that refuse, and that lead another way than to the other end. A device
@@ -60,7 +59,6 @@ pub(super) fn missing(way: &Way<'_>) -> Vec<Finding> {
             }
         }
     }
-    findings.extend(lookups(way));
     findings
 }
 
@@ -173,7 +171,7 @@ fn by_another_device(
     )
 }
 
-/// Finds gateways by a pair that its other end's namespace does not have (`arp_process` in net/ipv4/arp.c
+/// Finds gateways by a pair that the namespace at its other end does not have (`arp_process` in net/ipv4/arp.c
 /// answers for every address of the namespace, and for others with `proxy_arp`). Until an ARP request was
 /// without an answer it is a possibility: a program at the pair may answer. The destination may be the gateway
 /// itself.
@@ -236,91 +234,4 @@ fn gateway_on_link(way: &Way<'_>, sender: &WaySide<'_>, to: IpAddr, route: &IpRo
             .seen_by(&sender.end, &format!("ip route get {to}"))
             .mended_by(&sender.end, &format!("ip route replace {to} dev {device}")),
     )
-}
-
-/// Finds what the host's own choice of a route says: policy rules and all tables included.
-fn lookups(way: &Way<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (sender, receiver, to) in way.directions() {
-        let routes = [Some(sender.end.netns), way.router()].into_iter().flatten();
-        let Some(host) = routes.into_iter().find(|netns| netns.nsid.is_none()) else { continue };
-        let vrf = sender.vrf().map(|vrf| vrf.link.link.ifindex);
-        let mut lookups = way.facts.lookups.iter();
-        let Some(lookup) = lookups.find(|lookup| lookup.destination == to && lookup.vrf == vrf) else {
-            continue;
-        };
-        let is_across = receiver.is_some_and(|receiver| super::vrf::is_across(way, sender, receiver));
-        if is_across && lookup.answer.is_err() {
-            continue;
-        }
-        let at = receiver.and_then(WaySide::ingress).unwrap_or(sender.end);
-        let hop = Hop { netns: host, ..at };
-        // The route that is missing belongs to a device that is switched off.
-        if receiver.is_some_and(|of| of.hops().any(|hop| !hop.link.link.enabled)) {
-            continue;
-        }
-        let family = if to.is_ipv4() { "" } else { "-6 " };
-        let packet = way.route_question(sender, to);
-        let see = route_get(host, &packet);
-        let failed = |rule, text| reason(rule, &hop, text).seen_by(&hop, &see);
-        // A rule that comes before all others, and asks the table that has the route.
-        let by_rule = packet.source.filter(|_| lookup.by_rule);
-        let rule_of = by_rule.map(|source| format!("ip {family}rule add from {source} to {to} lookup main"));
-        let mended = |finding: Finding, egress: &Hop<'_>| {
-            let route = format!("ip {family}route replace {to} dev {}", egress.word());
-            finding.mended_by(&hop, rule_of.as_deref().unwrap_or(&route))
-        };
-        let from = by_rule.map_or_else(String::new, |source| format!(" that come from {source}"));
-        let egress = receiver.and_then(WaySide::ingress).filter(|hop| hop.netns.nsid.is_none());
-        match lookup.answer {
-            Err(failure) => {
-                let why = match failure {
-                    LookupFailure::None => "has no route to",
-                    LookupFailure::Unreachable | LookupFailure::Blackhole | LookupFailure::Prohibited => {
-                        "refuses packets for"
-                    }
-                };
-                let text = match by_rule {
-                    Some(source) => format!(
-                        "a policy rule of the host leaves packets from {source} without a route: the host {why} {to}"
-                    ),
-                    None => format!("the host {why} {to}"),
-                };
-                let finding = failed("no_route", text);
-                findings.push(match egress {
-                    Some(egress) => mended(finding, &egress),
-                    None => finding,
-                });
-            }
-            Ok(route) => {
-                let Some(egress) = egress.filter(|egress| egress.link.link.ifindex != route.ifindex) else {
-                    continue;
-                };
-                if route.local || way.meeting == Meeting::OneNamespace {
-                    continue;
-                }
-                let other =
-                    host.link(route.ifindex).map_or_else(String::new, |link| link.link.name.to_string());
-                let text =
-                    format!("the host sends packets for {to}{from} by {other}, and not by {}", egress.name());
-                findings.push(mended(failed("other_device", text), &egress));
-            }
-        }
-    }
-    findings
-}
-
-/// Returns the command that shows the host's choice of a route for a packet.
-fn route_get(host: &NetnsFacts, packet: &RouteQuestion) -> String {
-    let RouteQuestion { destination, source, ingress, vrf } = packet;
-    let name = |index: &u32| host.link(*index).map(|link| quoted(link.link.name.as_bytes()));
-    let family = if destination.is_ipv4() { "" } else { "-6 " };
-    let mut line = format!("ip {family}route get {destination}");
-    let words = [
-        source.map(|source| format!(" from {source}")),
-        ingress.as_ref().and_then(name).map(|name| format!(" iif {name}")),
-        vrf.as_ref().and_then(name).map(|name| format!(" vrf {name}")),
-    ];
-    line.extend(words.into_iter().flatten());
-    line
 }

@@ -1,0 +1,68 @@
+//! Scenes of tunnels, which need room in the packets of the links that they are on.
+
+use super::*;
+
+/// Makes a VXLAN `vx0` on a link between these addresses. The kernel gives it the MTU of the link less 50 bytes.
+fn tunnel(netns: &Netns, device: &str, own: &str, other: &str, more: &[&str]) {
+    let kind = ["type", "vxlan", "id", "7", "dstport", "4789", "local", own, "remote", other, "dev", device];
+    netns.ip(["link", "add", "vx0"].iter().chain(&kind).chain(more));
+    netns.ip(["link", "set", "vx0", "up"]);
+}
+
+/// Pings with a packet of this length, which may be fragmented on its way.
+fn pings_long(from: &Netns, to: &str, length: u32) -> bool {
+    let payload = (length - 28).to_string();
+    from.exec(["ping", "-M", "dont", "-s", &payload, "-qc1", "-W1", to]).status.success()
+}
+
+#[test]
+fn a_tunnel_that_is_narrower_than_what_is_behind_the_bridge_is_named() {
+    let ground = Ground::bridged(1);
+    let (host, far) = (&ground.host, Netns::new("far"));
+    host.veth("u0", &far, "u1");
+    host.ip(["addr", "add", "10.5.0.1/24", "dev", "u0"]);
+    far.ip(["addr", "add", "10.5.0.2/24", "dev", "u1"]);
+    tunnel(host, "u0", "10.5.0.1", "10.5.0.2", &[]);
+    tunnel(&far, "u1", "10.5.0.2", "10.5.0.1", &[]);
+    host.ip(["link", "set", "vx0", "master", "br0"]);
+    far.ip(["addr", "add", "10.9.0.9/24", "dev", "vx0"]);
+    let ping = || if pings(ground.a(), "10.9.0.9") { Ok(()) } else { Err("no answer") };
+    wait_for(SOON, "the tunnel passes short packets", ping);
+    // With br_netfilter the bridge takes packets apart that may be fragmented.
+    if std::path::Path::new("/proc/sys/net/bridge").exists() {
+        sysctl(host, "net.bridge.bridge-nf-call-iptables=0");
+    }
+    let probe = || pings_long(ground.a(), "10.9.0.9", 1500);
+    ground.check("tunnel_mtu", &[ground.a().name(), "10.9.0.9"], probe);
+}
+
+#[test]
+fn a_tunnel_that_is_wider_than_its_segment_is_a_possibility() {
+    let ground = Ground::bridged(2);
+    let [a, b] = names(&ground);
+    // With DF set the packets of the tunnel are not fragmented.
+    tunnel(ground.a(), "eth0", "10.9.0.2", "10.9.0.3", &["df", "set"]);
+    tunnel(ground.b(), "eth0", "10.9.0.3", "10.9.0.2", &["df", "set"]);
+    for (space, address) in [(ground.a(), "10.7.0.2/24"), (ground.b(), "10.7.0.3/24")] {
+        space.ip(["addr", "add", address, "dev", "vx0"]);
+    }
+    let ping = || if pings(ground.a(), "10.7.0.3") { Ok(()) } else { Err("no answer") };
+    wait_for(SOON, "the tunnel passes short packets", ping);
+    ground.content(&[&a, &b]);
+    assert_eq!(ground.explain(&[&a, &b]).findings(), [Value::Null; 0]);
+    // The kernel compares the MTUs when that of the tunnel is set.
+    for (netns, device) in
+        [(&ground.host, "p2"), (&ground.host, "p3"), (ground.a(), "eth0"), (ground.b(), "eth0")]
+    {
+        netns.ip(["link", "set", device, "mtu", "1400"]);
+    }
+    assert!(!pings_long(ground.a(), "10.7.0.3", 1450));
+    let explained = ground.explain(&[&a, &b]);
+    assert_eq!((explained.code, explained.first().as_str()), (0, "tunnel_mtu"), "{explained:#?}");
+    for line in explained.findings()[0]["remedy"].as_array().unwrap() {
+        ground.run(line.as_str().unwrap());
+    }
+    let long = || if pings_long(ground.a(), "10.7.0.3", 1450) { Ok(()) } else { Err("no answer") };
+    wait_for(SOON, "the remedy helps", long);
+    assert_eq!(ground.explain(&[&a, &b]).findings(), [Value::Null; 0]);
+}
