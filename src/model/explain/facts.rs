@@ -107,8 +107,8 @@ pub struct NetnsFacts {
 /// The facts of a link besides those that are known of each.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinkFacts {
-    /// The attributes that every reading of a link has; the counters are 0. The other link of a VXLAN is the one
-    /// that it is on (IFLA_VXLAN_LINK).
+    /// The attributes that every reading of a link has; the counters are 0. The other link of a VXLAN is the
+    /// one that it is on (IFLA_VXLAN_LINK).
     pub link: Link,
     /// True if the flag IFF_LOWER_UP is set: the link has a carrier.
     pub carrier: bool,

@@ -171,10 +171,10 @@ fn by_another_device(
     )
 }
 
-/// Finds gateways by a pair that the namespace at its other end does not have (`arp_process` in net/ipv4/arp.c
-/// answers for every address of the namespace, and for others with `proxy_arp`). Until an ARP request was
-/// without an answer it is a possibility: a program at the pair may answer. The destination may be the gateway
-/// itself.
+/// Finds gateways by a pair that the namespace at its other end does not have (`arp_process` in
+/// net/ipv4/arp.c answers for every address of the namespace, and for others with `proxy_arp`). Until an ARP
+/// request was without an answer it is a possibility: a program at the pair may answer. The destination may
+/// be the gateway itself.
 pub(super) fn gateways(way: &Way<'_>) -> Vec<Finding> {
     if !matches!(way.meeting, Meeting::Routed | Meeting::Beyond) {
         return Vec::new();
