@@ -208,9 +208,14 @@ impl FactsReader {
     /// # Errors
     /// If the kernel's answer is neither a route nor a reason why there is none.
     pub fn lookup(&mut self, question: RouteQuestion) -> Result<Lookup, LookFailure> {
-        let RouteQuestion { destination, source, vrf, .. } = question;
-        let plain = self.route(RouteQuestion { source: None, ingress: None, ..question })?;
+        let RouteQuestion { destination, source, vrf, egress, .. } = question;
         let whole = source.and_then(|_| self.route(question).ok());
+        if let Some(Ok(route)) = whole
+            && (route.local || egress.is_none_or(|egress| egress == route.ifindex))
+        {
+            return Ok(Lookup { destination, vrf, by_rule: false, answer: Ok(route) });
+        }
+        let plain = self.route(RouteQuestion { source: None, ingress: None, ..question })?;
         let answer = whole.filter(|answer| *answer != Err(LookupFailure::Blackhole)).unwrap_or(plain);
         Ok(Lookup { destination, vrf, by_rule: answer != plain, answer })
     }
@@ -288,6 +293,8 @@ impl FactsReader {
         for link in &mut links {
             self.resolver.name_the_host(std::slice::from_mut(&mut link.link))?;
         }
+        // Older kernels dump them in another order.
+        links.sort_by_key(|link| link.link.ifindex);
         let filters = |link: &LinkFacts| link.bridge.is_some_and(|bridge| bridge.vlan_filtering);
         if nsid.is_none() && links.iter().any(filters) {
             self.add_vlans(&mut links)?;

@@ -209,7 +209,7 @@ pub(crate) fn route_questions(facts: &HostFacts, question: &ExplainQuestion) -> 
     let Some(way) = Way::new(facts, question) else { return Vec::new() };
     let directions = way.directions().into_iter();
     let by_host = directions.filter(|(sender, ..)| way.is_routed_by_host(sender));
-    by_host.map(|(sender, _, to)| way.route_question(sender, to)).collect()
+    by_host.map(|(sender, receiver, to)| way.route_question(sender, receiver, to)).collect()
 }
 
 /// Returns the interface behind the port of a bridge that has no address of its own: a port sends nothing by

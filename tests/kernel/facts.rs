@@ -459,7 +459,7 @@ fn facts_of_the_way_to_a_destination_are_those_of_ip_route_get() {
     let mut reader = lab.reader();
     let mut answer = |destination: &str| {
         let destination: IpAddr = destination.parse().unwrap();
-        let question = RouteQuestion { destination, source: None, ingress: None, vrf: None };
+        let question = RouteQuestion { destination, source: None, ingress: None, vrf: None, egress: None };
         let lookup = reader.lookup(question).unwrap();
         assert_eq!(lookup.destination, destination);
         lookup.answer

@@ -80,7 +80,7 @@ pub struct NetnsFacts {
     /// The words before a command that is to run in the namespace, with a space at the end:
     /// `ip netns exec blue `; empty for the host, and for a namespace that nothing leads into.
     pub enter: String,
-    /// The links, in the order of the kernel.
+    /// The links, in ascending order of their ifindex.
     pub links: Vec<LinkFacts>,
     /// The IP addresses, in the order of the kernel.
     pub addresses: Vec<IpAddress>,
@@ -312,6 +312,8 @@ pub struct RouteQuestion {
     pub ingress: Option<u32>,
     /// The ifindex of the VRF that the packet is in; `None` outside of all.
     pub vrf: Option<u32>,
+    /// The ifindex of the link that leads to the destination, if it is known.
+    pub egress: Option<u32>,
 }
 
 /// The host's own choice of a route (RTM_GETROUTE for one packet).
@@ -321,8 +323,8 @@ pub struct Lookup {
     pub destination: IpAddr,
     /// The ifindex of the VRF that the packet is in; `None` outside of all.
     pub vrf: Option<u32>,
-    /// True if the host chooses another way for the destination alone: a policy rule asks for the source or
-    /// for the way in.
+    /// True if the choice is another than the link that leads there, and again another for the
+    /// destination alone: a policy rule asks for the source or for the way in.
     pub by_rule: bool,
     /// The way, or the reason why there is none.
     pub answer: Result<HostRoute, LookupFailure>,

@@ -66,7 +66,8 @@ pub(super) struct Way<'a> {
 impl NetnsFacts {
     /// Returns the link with this ifindex.
     pub(super) fn link(&self, ifindex: u32) -> Option<&LinkFacts> {
-        self.links.iter().find(|link| link.link.ifindex == ifindex)
+        let at = self.links.binary_search_by_key(&ifindex, |link| link.link.ifindex).ok()?;
+        self.links.get(at)
     }
 
     /// Returns the link with this name.
@@ -272,9 +273,16 @@ impl<'a> Way<'a> {
 
     /// Returns the packet of this side that the host chooses a route for. Of a packet in a VRF the kernel is
     /// asked for the destination alone, and so is it where the host would not forward it.
-    pub(super) fn route_question(&self, sender: &WaySide<'a>, destination: IpAddr) -> RouteQuestion {
+    pub(super) fn route_question(
+        &self,
+        sender: &WaySide<'a>,
+        receiver: Option<&WaySide<'a>>,
+        destination: IpAddr,
+    ) -> RouteQuestion {
         let vrf = sender.vrf().map(|vrf| vrf.link.link.ifindex);
-        let alone = RouteQuestion { destination, source: None, ingress: None, vrf };
+        let egress = receiver.and_then(WaySide::ingress).filter(|hop| hop.netns.nsid.is_none());
+        let egress = egress.map(|hop| hop.link.link.ifindex);
+        let alone = RouteQuestion { destination, source: None, ingress: None, vrf, egress };
         let source = sender.address.map(|own| own.address);
         if vrf.is_some() || source.is_none_or(|source| source.is_ipv4() != destination.is_ipv4()) {
             return alone;

@@ -41,7 +41,7 @@ impl<'a> ChosenRoute<'a> {
     ) -> Option<ChosenRoute<'a>> {
         let routers = [Some(sender.end.netns), way.router()].into_iter().flatten();
         let host = routers.into_iter().find(|netns| netns.nsid.is_none())?;
-        let packet = way.route_question(sender, to);
+        let packet = way.route_question(sender, receiver, to);
         let mut lookups = way.facts.lookups.iter();
         let lookup = lookups.find(|lookup| lookup.destination == to && lookup.vrf == packet.vrf)?;
         let is_across = receiver.is_some_and(|receiver| super::vrf::is_across(way, sender, receiver));
@@ -104,7 +104,7 @@ impl<'a> ChosenRoute<'a> {
 
     /// Returns the command that shows the host's choice.
     fn route_get(&self) -> String {
-        let RouteQuestion { destination, source, ingress, vrf } = self.packet;
+        let RouteQuestion { destination, source, ingress, vrf, .. } = self.packet;
         let name = |index: u32| self.host.link(index).map(|link| quoted(link.link.name.as_bytes()));
         let family = if destination.is_ipv4() { "" } else { "-6 " };
         let mut line = format!("ip {family}route get {destination}");
