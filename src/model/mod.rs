@@ -36,6 +36,7 @@ pub(crate) mod recent_events;
 pub(crate) mod series;
 pub(crate) mod slab;
 pub(crate) mod starts;
+pub(crate) mod state;
 pub(crate) mod subnets;
 pub(crate) mod tcp;
 pub(crate) mod text;

@@ -1,0 +1,91 @@
+//! The state that outlives the exporter: totals, and the counters of each living pair at the same moment.
+//!
+//! A file has a first line with the version, and then batches of lines. Each line is one record with its
+//! checksum, and the last line of a batch is its commit. The first batch has all records; a later one has
+//! those that have changed since. Totals and counters are of one moment, so a batch is taken whole or not
+//! at all: otherwise traffic would be booked twice, or never.
+
+pub(crate) mod journal;
+mod line;
+pub(crate) mod recover;
+
+use super::ledger::{LabelSet, NetworkLabels, Traffic};
+use super::link::{Counters, End, Mac};
+use super::pairing::Pair;
+use super::workload::WorkloadName;
+use std::time::Duration;
+
+/// The saved state. All of its times are since the beginning of 1970.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SavedState {
+    pub(crate) moment: Moment,
+    pub(crate) workloads: Vec<SavedTotal<LabelSet>>,
+    pub(crate) networks: Vec<SavedTotal<NetworkLabels>>,
+    pub(crate) starts: Vec<SavedStarts>,
+    pub(crate) pairs: Vec<SavedPair>,
+}
+
+/// The surroundings in which a state is valid, and the time at which it was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// The id of the boot, from /proc/sys/kernel/random/boot_id.
+    pub boot: String,
+    /// The inode of the exporter's own network namespace.
+    pub netns: u64,
+    /// The highest ifindex of a link of the host until then. Within a boot, a namespace gives an ifindex
+    /// again only after 2^31 links (`dev_index_reserve` in net/core/dev.c), unless a user asks for one.
+    pub highest: u32,
+    pub taken: Duration,
+}
+
+/// One total.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SavedTotal<L> {
+    pub labels: L,
+    pub traffic: Traffic,
+    pub begun: Duration,
+    /// The time since which no pair carries the total; `None` while one does.
+    pub idle: Option<Duration>,
+}
+
+/// The starts under one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SavedStarts {
+    pub name: WorkloadName,
+    pub count: u64,
+    pub begun: Duration,
+    pub is_shown: bool,
+}
+
+/// The identity of one end of a pair within a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SavedEnd {
+    /// The id of the namespace, which stays as long as the namespace; `None` for the host's.
+    pub nsid: Option<u32>,
+    pub ifindex: u32,
+    pub address: Option<Mac>,
+}
+
+/// One living pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SavedPair {
+    pub ends: [SavedEnd; 2],
+    /// The highest value of each counter of each end.
+    pub highest: [Counters; 2],
+    /// The traffic of each side that no total contains yet.
+    pub unbooked: [Traffic; 2],
+}
+
+impl SavedEnd {
+    /// Returns the identity of an end with this MAC address.
+    pub(crate) fn of(end: End, address: Option<Mac>) -> SavedEnd {
+        SavedEnd { nsid: end.netns.nsid(), ifindex: end.ifindex, address }
+    }
+}
+
+impl SavedPair {
+    /// Returns the identities of a pair's ends.
+    pub(crate) fn ends_of(pair: &Pair) -> [SavedEnd; 2] {
+        pair.sides.map(|side| SavedEnd::of(side.end, side.link.and_then(|link| link.address)))
+    }
+}

@@ -1,0 +1,168 @@
+//! The present state -> the bytes to write: all of it, or what has changed since the last bytes.
+
+use super::line::{Line, checksum};
+use super::recover::{MAGIC, VERSION};
+use super::{Moment, SavedEnd};
+use crate::model::ledger::{LabelSet, NetworkLabels, Traffic};
+use crate::model::link::Counters;
+use crate::model::workload::WorkloadName;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+/// A file grows to this size at least before it is written anew, bytes.
+const SMALL: usize = 256 * 1024;
+
+/// The bytes of one batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub bytes: Vec<u8>,
+    /// True for all records, which are to replace the file; else the bytes are to be appended.
+    pub is_whole: bool,
+}
+
+/// The record of a key as it was last written.
+#[derive(Debug)]
+struct Written {
+    number: u64,
+    content: u64,
+    /// The number of the batch in which the record was last there.
+    batch: u64,
+}
+
+/// The writer of batches. It remembers of each record only a hash.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    hasher: RandomState,
+    written: HashMap<u64, Written>,
+    /// The number of the next record that is new.
+    next: u64,
+    batch: u64,
+    line: Line,
+    bytes: Vec<u8>,
+    lines: u64,
+    is_whole: bool,
+    /// The sizes of the last whole batch, and of all since.
+    whole: usize,
+    appended: usize,
+}
+
+impl Journal {
+    /// Begins a batch: with all records if there is no file yet, the last write has failed, or the file has
+    /// more bytes of changes than of records.
+    pub(crate) fn begin(&mut self, must_be_whole: bool) {
+        self.is_whole = must_be_whole || self.batch == 0 || self.appended > self.whole.max(SMALL);
+        self.batch += 1;
+        (self.bytes, self.lines) = (Vec::new(), 0);
+        if self.is_whole {
+            self.written.clear();
+            self.next = 0;
+            self.bytes.extend_from_slice(format!("{MAGIC}{VERSION}\n").as_bytes());
+        }
+    }
+
+    /// Adds the total of a workload.
+    pub(crate) fn workload(
+        &mut self,
+        labels: &LabelSet,
+        traffic: &Traffic,
+        begun: Duration,
+        idle: Option<Duration>,
+    ) {
+        self.add(|line| _ = line.workload_labels(labels), |line| line.total(traffic, begun, idle));
+    }
+
+    /// Adds the total of a network.
+    pub(crate) fn network(
+        &mut self,
+        labels: &NetworkLabels,
+        traffic: &Traffic,
+        begun: Duration,
+        idle: Option<Duration>,
+    ) {
+        self.add(|line| _ = line.network_labels(labels), |line| line.total(traffic, begun, idle));
+    }
+
+    /// Adds the starts under a name.
+    pub(crate) fn starts(&mut self, name: &WorkloadName, count: u64, begun: Duration, is_shown: bool) {
+        let content = |line: &mut Line| _ = line.number(count).time(begun).number(u64::from(is_shown));
+        self.add(|line| _ = line.starts_name(name), content);
+    }
+
+    /// Adds a living pair.
+    pub(crate) fn pair(&mut self, ends: &[SavedEnd; 2], highest: &[Counters; 2], unbooked: &[Traffic; 2]) {
+        self.add(|line| _ = line.pair_ends(ends), |line| line.pair_counters(highest, unbooked));
+    }
+
+    fn add(&mut self, key: impl FnOnce(&mut Line), content: impl FnOnce(&mut Line)) {
+        self.line.text.clear();
+        key(&mut self.line);
+        let key = self.hasher.hash_one(&self.line.text);
+        content(&mut self.line);
+        let content = self.hasher.hash_one(&self.line.text);
+        let number = match self.written.get_mut(&key) {
+            Some(written) => {
+                written.batch = self.batch;
+                if std::mem::replace(&mut written.content, content) == content {
+                    return;
+                }
+                written.number
+            }
+            None => {
+                let number = self.next;
+                self.next += 1;
+                self.written.insert(key, Written { number, content, batch: self.batch });
+                number
+            }
+        };
+        let text = std::mem::take(&mut self.line.text);
+        self.push(number, &text);
+        self.line.text = text;
+    }
+
+    fn push(&mut self, number: u64, text: &[u8]) {
+        let mut line = Line::default();
+        line.number(number);
+        line.text.push(b' ');
+        line.text.extend_from_slice(text);
+        self.push_line(&line.text);
+        self.lines += 1;
+    }
+
+    fn push_line(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(format!("{:08x} ", checksum(text)).as_bytes());
+        self.bytes.extend_from_slice(text);
+        self.bytes.push(b'\n');
+    }
+
+    /// Ends the batch; `None` if nothing has changed. Records that were not added since
+    /// [`begin`](Journal::begin) are gone.
+    pub(crate) fn commit(&mut self, moment: &Moment) -> Option<Batch> {
+        let batch = self.batch;
+        let mut gone = Vec::new();
+        self.written.retain(|_, written| {
+            if written.batch != batch {
+                gone.push(written.number);
+            }
+            written.batch == batch
+        });
+        for number in gone {
+            self.push(number, b"d");
+        }
+        if self.lines == 0 && !self.is_whole {
+            return None;
+        }
+        let mut line = Line::default();
+        line.commit(self.lines, moment);
+        self.push_line(&line.text);
+        let bytes = std::mem::take(&mut self.bytes);
+        match self.is_whole {
+            true => (self.whole, self.appended) = (bytes.len(), 0),
+            false => self.appended += bytes.len(),
+        }
+        Some(Batch { bytes, is_whole: self.is_whole })
+    }
+}
+
+#[cfg(test)]
+mod tests;

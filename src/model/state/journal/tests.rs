@@ -1,0 +1,178 @@
+use super::*;
+use crate::model::ledger::Flow;
+use crate::model::link::Mac;
+use crate::model::state::recover::{Recovered, Unusable, recover};
+use crate::model::state::{SavedPair, SavedStarts, SavedState, SavedTotal};
+use crate::model::workload::Runtime;
+use proptest::prelude::*;
+
+fn moment(taken: u64) -> Moment {
+    Moment { boot: "b0-1".into(), netns: 4_026_531_840, highest: 77, taken: Duration::from_nanos(taken) }
+}
+
+fn labels(container: &str) -> LabelSet {
+    LabelSet {
+        runtime: Runtime::Docker,
+        container: container.into(),
+        namespace: String::new(),
+        pod: String::new(),
+        interface: "eth0".into(),
+        network: "shop front".into(),
+    }
+}
+
+fn traffic(bytes: u64) -> Traffic {
+    Traffic { receive: Flow { bytes, packets: 1, dropped: 0 }, ..Traffic::default() }
+}
+
+fn state(container: &str, bytes: u64, taken: u64) -> SavedState {
+    let (labels, begun) = (labels(container), Duration::from_nanos(5));
+    let end = |nsid, ifindex| SavedEnd { nsid, ifindex, address: Some(Mac([2, 0, 0, 0, 0, 9])) };
+    let counters = Counters { transmit_bytes: bytes, ..Counters::default() };
+    let network = NetworkLabels { runtime: Runtime::Docker, network: labels.network.clone() };
+    let name = labels.workload_name();
+    SavedState {
+        moment: moment(taken),
+        workloads: vec![SavedTotal { labels, traffic: traffic(bytes), begun, idle: Some(begun) }],
+        networks: vec![SavedTotal { labels: network, traffic: traffic(bytes), begun, idle: None }],
+        starts: vec![SavedStarts { name, count: 3, begun, is_shown: true }],
+        pairs: vec![SavedPair {
+            ends: [end(None, 12), SavedEnd { address: None, ..end(Some(4), 2) }],
+            highest: [counters, Counters::default()],
+            unbooked: [traffic(7), Traffic::default()],
+        }],
+    }
+}
+
+/// Adds all of a state as one batch.
+fn write(journal: &mut Journal, state: &SavedState, whole: bool) -> Option<Batch> {
+    journal.begin(whole);
+    for total in &state.workloads {
+        journal.workload(&total.labels, &total.traffic, total.begun, total.idle);
+    }
+    for total in &state.networks {
+        journal.network(&total.labels, &total.traffic, total.begun, total.idle);
+    }
+    for starts in &state.starts {
+        journal.starts(&starts.name, starts.count, starts.begun, starts.is_shown);
+    }
+    for pair in &state.pairs {
+        journal.pair(&pair.ends, &pair.highest, &pair.unbooked);
+    }
+    journal.commit(&state.moment)
+}
+
+/// Two batches: a state, and another that replaces it.
+fn two_batches() -> (Vec<u8>, usize, [SavedState; 2]) {
+    let states = [state("web", 100, 1), state("web", 250, 2)];
+    let mut journal = Journal::default();
+    let first = write(&mut journal, &states[0], false).unwrap();
+    let second = write(&mut journal, &states[1], false).unwrap();
+    assert_eq!((first.is_whole, second.is_whole), (true, false));
+    ([first.bytes.as_slice(), &second.bytes].concat(), first.bytes.len(), states)
+}
+
+#[test]
+fn a_state_comes_back_as_it_was_and_only_what_has_changed_is_written() {
+    let (file, _, states) = two_batches();
+    assert_eq!(recover(&file), Ok(Recovered { state: states[1].clone(), lost: 0 }));
+    let mut journal = Journal::default();
+    write(&mut journal, &states[0], false);
+    // Nothing has changed but the time.
+    let later = SavedState { moment: moment(9), ..states[0].clone() };
+    assert_eq!(write(&mut journal, &later, false), None);
+    let mut one = later.clone();
+    one.starts[0].count = 4;
+    let batch = write(&mut journal, &one, false).unwrap();
+    assert_eq!(batch.bytes.iter().filter(|&&byte| byte == b'\n').count(), 2);
+}
+
+#[test]
+fn what_is_gone_does_not_come_back() {
+    let (mut file, _, states) = two_batches();
+    let mut journal = Journal::default();
+    write(&mut journal, &states[0], false);
+    write(&mut journal, &states[1], false);
+    let without = SavedState { pairs: Vec::new(), starts: Vec::new(), ..states[1].clone() };
+    file.extend(write(&mut journal, &without, false).unwrap().bytes);
+    assert_eq!(recover(&file).unwrap().state, without);
+}
+
+#[test]
+fn a_file_that_is_cut_at_any_byte_has_the_last_whole_batch() {
+    let (file, first, states) = two_batches();
+    for length in 0..file.len() {
+        let found = recover(&file[..length]);
+        match found {
+            Err(why) => {
+                assert!(length < first, "{length}");
+                let is_begun = length >= MAGIC.len();
+                assert_eq!(why, if is_begun { Unusable::Damaged } else { Unusable::Foreign }, "{length}");
+            }
+            Ok(found) => {
+                assert!(length >= first, "{length}");
+                assert_eq!(found, Recovered { state: states[0].clone(), lost: length - first }, "{length}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bit_that_is_turned_over_is_never_taken_for_another_number() {
+    let (file, first, states) = two_batches();
+    for bit in 0..file.len() * 8 {
+        let mut bad = file.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        match recover(&bad) {
+            // Of a checksum's digits, a letter may become a capital one.
+            Ok(found) => assert!(states.contains(&found.state), "{bit}"),
+            Err(_) => assert!(bit / 8 < first, "{bit}"),
+        }
+    }
+}
+
+#[test]
+fn a_foreign_file_and_another_version_are_told_apart() {
+    for foreign in ["", "{}", "veth-exporter", "PK\x03\x04"] {
+        assert_eq!(recover(foreign.as_bytes()), Err(Unusable::Foreign), "{foreign}");
+    }
+    for other in ["veth-exporter-state 2\n", "veth-exporter-state 4000000000\nx", "veth-exporter-state 0\n"] {
+        assert_eq!(recover(other.as_bytes()), Err(Unusable::OtherVersion), "{other}");
+    }
+    for damaged in ["veth-exporter-state 1\n", "veth-exporter-state 1", "veth-exporter-state one\n"] {
+        assert_eq!(recover(damaged.as_bytes()), Err(Unusable::Damaged), "{damaged}");
+    }
+}
+
+#[test]
+fn a_file_is_written_anew_when_its_changes_are_longer_than_its_records() {
+    let mut journal = Journal::default();
+    let (mut file, mut most, mut whole) = (Vec::new(), 0, 0);
+    for n in 0..5_000 {
+        let batch = write(&mut journal, &state("web", n, n), n == 4_000).unwrap();
+        match batch.is_whole {
+            true => (file, whole) = (batch.bytes, whole + 1),
+            false => file.extend(batch.bytes),
+        }
+        most = most.max(file.len());
+    }
+    assert!(whole > 4 && most < 2 * SMALL, "{whole} times, {most} bytes");
+    assert_eq!(recover(&file).unwrap().state, state("web", 4_999, 4_999));
+}
+
+proptest! {
+    #[test]
+    fn labels_with_any_text_come_back(container: String, interface: String, bytes: u64, taken: u64) {
+        let mut hostile = state(&container, bytes, taken);
+        hostile.workloads[0].labels.interface = interface;
+        hostile.moment.boot = container;
+        let file = write(&mut Journal::default(), &hostile, false).unwrap().bytes;
+        prop_assert_eq!(recover(&file).unwrap().state, hostile);
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
+        let file = [format!("{MAGIC}{VERSION}\n").as_bytes(), &bytes].concat();
+        prop_assert!(recover(&file).is_err());
+    }
+}

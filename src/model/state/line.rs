@@ -1,0 +1,330 @@
+//! The records of a state as lines of text: fields that a space separates.
+
+use super::{Moment, SavedEnd, SavedPair, SavedStarts, SavedTotal};
+use crate::model::ledger::{Flow, LabelSet, NetworkLabels, Traffic};
+use crate::model::link::{Counters, Mac};
+use crate::model::workload::{Runtime, WorkloadName};
+use std::time::Duration;
+
+/// All runtimes, as the file names them.
+const RUNTIMES: [Runtime; 8] = [
+    Runtime::Docker,
+    Runtime::Podman,
+    Runtime::Cri,
+    Runtime::Named,
+    Runtime::Lxc,
+    Runtime::Nspawn,
+    Runtime::Process,
+    Runtime::Unknown,
+];
+
+/// The remainder of each byte, for [`checksum`].
+const REMAINDERS: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut rest = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            rest = if rest & 1 == 1 { rest >> 1 ^ 0xedb8_8320 } else { rest >> 1 };
+            bit += 1;
+        }
+        table[byte] = rest;
+        byte += 1;
+    }
+    table
+};
+
+/// Returns the CRC-32 of IEEE 802.3.
+pub(super) fn checksum(bytes: &[u8]) -> u32 {
+    let step = |rest: u32, byte: &u8| REMAINDERS[(rest as u8 ^ byte) as usize] ^ rest >> 8;
+    !bytes.iter().fold(!0, step)
+}
+
+/// One record as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    Workload(SavedTotal<LabelSet>),
+    Network(SavedTotal<NetworkLabels>),
+    Starts(SavedStarts),
+    Pair(SavedPair),
+    /// The record with this number is gone.
+    Gone,
+}
+
+/// A line that is being written. The fields that identify the record come first.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    pub(super) text: Vec<u8>,
+}
+
+impl Line {
+    fn space(&mut self) {
+        if !self.text.is_empty() {
+            self.text.push(b' ');
+        }
+    }
+
+    /// Adds a word without spaces.
+    pub(super) fn word(&mut self, word: &str) -> &mut Line {
+        self.space();
+        self.text.extend_from_slice(word.as_bytes());
+        self
+    }
+
+    /// Adds a decimal number.
+    pub(super) fn number(&mut self, mut number: u64) -> &mut Line {
+        self.space();
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.text.extend_from_slice(&digits[at..]);
+        self
+    }
+
+    /// Adds any text: a dot, and then each byte that is no visible ASCII, and `%`, as `%` and two digits.
+    pub(super) fn quoted(&mut self, text: &str) -> &mut Line {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        self.space();
+        self.text.push(b'.');
+        for &byte in text.as_bytes() {
+            match byte {
+                b'!'..=b'~' if byte != b'%' => self.text.push(byte),
+                _ => {
+                    let digits = [byte >> 4, byte & 15].map(|digit| HEX[usize::from(digit)]);
+                    self.text.extend_from_slice(&[b'%', digits[0], digits[1]]);
+                }
+            }
+        }
+        self
+    }
+
+    /// Adds a time in nanoseconds since 1970.
+    pub(super) fn time(&mut self, time: Duration) -> &mut Line {
+        self.number(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn traffic(&mut self, traffic: &Traffic) -> &mut Line {
+        for flow in [traffic.receive, traffic.transmit] {
+            self.number(flow.bytes).number(flow.packets).number(flow.dropped);
+        }
+        self
+    }
+
+    pub(super) fn workload_labels(&mut self, labels: &LabelSet) -> &mut Line {
+        self.word("w").word(labels.runtime.as_str()).quoted(&labels.container).quoted(&labels.namespace);
+        self.quoted(&labels.pod).quoted(&labels.interface).quoted(&labels.network)
+    }
+
+    pub(super) fn network_labels(&mut self, labels: &NetworkLabels) -> &mut Line {
+        self.word("n").word(labels.runtime.as_str()).quoted(&labels.network)
+    }
+
+    pub(super) fn total(&mut self, traffic: &Traffic, begun: Duration, idle: Option<Duration>) {
+        self.traffic(traffic).time(begun);
+        match idle {
+            Some(idle) => _ = self.time(idle),
+            None => _ = self.word("-"),
+        }
+    }
+
+    pub(super) fn starts_name(&mut self, name: &WorkloadName) -> &mut Line {
+        self.word("s").word(name.runtime.as_str()).quoted(&name.container).quoted(&name.namespace);
+        self.quoted(&name.pod)
+    }
+
+    pub(super) fn pair_ends(&mut self, ends: &[SavedEnd; 2]) -> &mut Line {
+        self.word("p");
+        for end in ends {
+            match end.nsid {
+                Some(nsid) => self.number(u64::from(nsid)),
+                None => self.word("-"),
+            };
+            self.number(u64::from(end.ifindex));
+            let address = end.address.map(|Mac(mac)| mac.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)));
+            match address {
+                Some(address) => self.number(address),
+                None => self.word("-"),
+            };
+        }
+        self
+    }
+
+    pub(super) fn pair_counters(&mut self, highest: &[Counters; 2], unbooked: &[Traffic; 2]) {
+        for counters in highest {
+            self.number(counters.receive_bytes).number(counters.receive_packets);
+            self.number(counters.receive_dropped).number(counters.transmit_bytes);
+            self.number(counters.transmit_packets).number(counters.transmit_dropped);
+        }
+        // There is rarely any.
+        if *unbooked != [Traffic::default(); 2] {
+            unbooked.iter().for_each(|traffic| _ = self.traffic(traffic));
+        }
+    }
+
+    pub(super) fn commit(&mut self, lines: u64, moment: &Moment) {
+        self.word("c").number(lines).time(moment.taken).quoted(&moment.boot).number(moment.netns);
+        self.number(u64::from(moment.highest));
+    }
+}
+
+/// The fields of a line that is being read. A field that is missing or not as it must be is `None`.
+pub(super) struct Fields<'a> {
+    rest: std::iter::Peekable<std::str::Split<'a, char>>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(line: &'a str) -> Fields<'a> {
+        Fields { rest: line.split(' ').peekable() }
+    }
+
+    pub(super) fn word(&mut self) -> Option<&'a str> {
+        self.rest.next()
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
+        let word = self.word()?;
+        word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok())?
+    }
+
+    fn small(&mut self) -> Option<u32> {
+        self.number()?.try_into().ok()
+    }
+
+    /// Reads a number, or the sign for none.
+    fn optional(&mut self) -> Option<Option<u64>> {
+        match self.rest.next_if_eq(&"-") {
+            Some(_) => Some(None),
+            None => self.number().map(Some),
+        }
+    }
+
+    pub(super) fn quoted(&mut self) -> Option<String> {
+        let mut bytes = self.word()?.strip_prefix('.')?.bytes();
+        let mut text = Vec::new();
+        while let Some(byte) = bytes.next() {
+            text.push(match byte {
+                b'%' => {
+                    let mut digit = || (bytes.next()? as char).to_digit(16);
+                    (digit()? << 4 | digit()?) as u8
+                }
+                byte => byte,
+            });
+        }
+        String::from_utf8(text).ok()
+    }
+
+    fn time(&mut self) -> Option<Duration> {
+        self.number().map(Duration::from_nanos)
+    }
+
+    fn runtime(&mut self) -> Option<Runtime> {
+        let word = self.word()?;
+        RUNTIMES.into_iter().find(|runtime| runtime.as_str() == word)
+    }
+
+    fn traffic(&mut self) -> Option<Traffic> {
+        let mut flow =
+            || Some(Flow { bytes: self.number()?, packets: self.number()?, dropped: self.number()? });
+        Some(Traffic { receive: flow()?, transmit: flow()? })
+    }
+
+    fn total<L>(&mut self, labels: L) -> Option<SavedTotal<L>> {
+        let (traffic, begun) = (self.traffic()?, self.time()?);
+        Some(SavedTotal { labels, traffic, begun, idle: self.optional()?.map(Duration::from_nanos) })
+    }
+
+    fn workload(&mut self) -> Option<SavedTotal<LabelSet>> {
+        let labels = LabelSet {
+            runtime: self.runtime()?,
+            container: self.quoted()?,
+            namespace: self.quoted()?,
+            pod: self.quoted()?,
+            interface: self.quoted()?,
+            network: self.quoted()?,
+        };
+        self.total(labels)
+    }
+
+    fn network(&mut self) -> Option<SavedTotal<NetworkLabels>> {
+        let labels = NetworkLabels { runtime: self.runtime()?, network: self.quoted()? };
+        self.total(labels)
+    }
+
+    fn starts(&mut self) -> Option<SavedStarts> {
+        let name = WorkloadName {
+            runtime: self.runtime()?,
+            container: self.quoted()?,
+            namespace: self.quoted()?,
+            pod: self.quoted()?,
+        };
+        let (count, begun) = (self.number()?, self.time()?);
+        Some(SavedStarts { name, count, begun, is_shown: self.number()? == 1 })
+    }
+
+    fn end(&mut self) -> Option<SavedEnd> {
+        let nsid = self.optional()?.map(u32::try_from).transpose().ok()?;
+        let ifindex = self.small()?;
+        let address = self.optional()?.map(|address| {
+            let [0, 0, mac @ ..] = address.to_be_bytes() else { return None };
+            Some(Mac(mac))
+        });
+        let address = match address {
+            Some(None) => return None,
+            address => address.flatten(),
+        };
+        Some(SavedEnd { nsid, ifindex, address })
+    }
+
+    fn counters(&mut self) -> Option<Counters> {
+        Some(Counters {
+            receive_bytes: self.number()?,
+            receive_packets: self.number()?,
+            receive_dropped: self.number()?,
+            transmit_bytes: self.number()?,
+            transmit_packets: self.number()?,
+            transmit_dropped: self.number()?,
+        })
+    }
+
+    fn pair(&mut self) -> Option<SavedPair> {
+        let ends = [self.end()?, self.end()?];
+        let highest = [self.counters()?, self.counters()?];
+        let unbooked = match self.rest.peek() {
+            Some(_) => [self.traffic()?, self.traffic()?],
+            None => Default::default(),
+        };
+        Some(SavedPair { ends, highest, unbooked })
+    }
+
+    /// Reads the fields of a record; `None` if anything is not as it must be.
+    pub(super) fn record(&mut self, kind: &str) -> Option<Record> {
+        let record = match kind {
+            "w" => Record::Workload(self.workload()?),
+            "n" => Record::Network(self.network()?),
+            "s" => Record::Starts(self.starts()?),
+            "p" => Record::Pair(self.pair()?),
+            "d" => Record::Gone,
+            _ => return None,
+        };
+        self.is_over().then_some(record)
+    }
+
+    /// Reads the fields of a commit: the number of its lines, and the moment.
+    pub(super) fn commit(&mut self) -> Option<(u64, Moment)> {
+        let (lines, taken, boot) = (self.number()?, self.time()?, self.quoted()?);
+        let moment = Moment { boot, netns: self.number()?, highest: self.small()?, taken };
+        self.is_over().then_some((lines, moment))
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.rest.next().is_none()
+    }
+}

@@ -1,0 +1,122 @@
+//! A file -> the state of its last whole batch.
+
+use super::line::{Fields, Record, checksum};
+use super::{Moment, SavedState};
+use std::collections::BTreeMap;
+
+/// The beginning of every file, before the number of the version.
+pub(super) const MAGIC: &str = "veth-exporter-state ";
+
+/// The version that is written and read.
+pub(super) const VERSION: &str = "1";
+
+/// A state that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recovered {
+    pub state: SavedState,
+    /// The number of bytes behind the last whole batch, which are lost: a write that was interrupted, or
+    /// damage.
+    pub lost: usize,
+}
+
+/// The reason why a file has no state for this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// Another program's file.
+    Foreign,
+    /// The file of another version of this program.
+    OtherVersion,
+    /// No batch is whole.
+    Damaged,
+}
+
+impl Unusable {
+    /// Returns the reason in words.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Unusable::Foreign => "is no state of veth-exporter",
+            Unusable::OtherVersion => "is of another version of veth-exporter",
+            Unusable::Damaged => "is damaged",
+        }
+    }
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// The file has no whole batch of this version.
+pub(crate) fn recover(file: &[u8]) -> Result<Recovered, Unusable> {
+    let rest = file.strip_prefix(MAGIC.as_bytes()).ok_or(Unusable::Foreign)?;
+    let end = rest.iter().position(|&byte| byte == b'\n').ok_or(Unusable::Damaged)?;
+    match std::str::from_utf8(&rest[..end]) {
+        Ok(VERSION) => {}
+        Ok(other) if other.parse::<u32>().is_ok() => return Err(Unusable::OtherVersion),
+        _ => return Err(Unusable::Damaged),
+    }
+    let mut records: BTreeMap<u64, Record> = BTreeMap::new();
+    let mut batch: Vec<(u64, Record)> = Vec::new();
+    let mut committed: Option<Moment> = None;
+    let (mut rest, mut lost) = (&rest[end + 1..], 0);
+    while let Some((line, after)) = next_line(rest) {
+        lost += rest.len() - after.len();
+        rest = after;
+        match line {
+            Parsed::Record(number, record) => batch.push((number, record)),
+            Parsed::Commit(lines, moment) if lines == batch.len() as u64 => {
+                for (number, record) in batch.drain(..) {
+                    match record {
+                        Record::Gone => _ = records.remove(&number),
+                        record => _ = records.insert(number, record),
+                    }
+                }
+                (committed, lost) = (Some(moment), 0);
+            }
+            Parsed::Commit(..) => break,
+        }
+    }
+    let moment = committed.ok_or(Unusable::Damaged)?;
+    Ok(Recovered { state: gather(records, moment), lost: lost + rest.len() })
+}
+
+/// One line with a right checksum.
+enum Parsed {
+    Record(u64, Record),
+    Commit(u64, Moment),
+}
+
+/// Reads the first line, and returns it with what follows; `None` if it is not whole.
+fn next_line(text: &[u8]) -> Option<(Parsed, &[u8])> {
+    let end = text.iter().position(|&byte| byte == b'\n')?;
+    let (sum, payload) = (text[..end].get(..8)?, text[..end].get(9..)?);
+    let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
+    if text[8] != b' ' || checksum(payload) != sum {
+        return None;
+    }
+    let mut fields = Fields::new(std::str::from_utf8(payload).ok()?);
+    let parsed = match fields.word()? {
+        "c" => {
+            let (lines, moment) = fields.commit()?;
+            Parsed::Commit(lines, moment)
+        }
+        number => {
+            let number = number.parse().ok()?;
+            let kind = fields.word()?;
+            Parsed::Record(number, fields.record(kind)?)
+        }
+    };
+    Some((parsed, &text[end + 1..]))
+}
+
+fn gather(records: BTreeMap<u64, Record>, moment: Moment) -> SavedState {
+    let mut state = SavedState { moment, ..SavedState::default() };
+    for record in records.into_values() {
+        match record {
+            Record::Workload(total) => state.workloads.push(total),
+            Record::Network(total) => state.networks.push(total),
+            Record::Starts(starts) => state.starts.push(starts),
+            Record::Pair(pair) => state.pairs.push(pair),
+            Record::Gone => {}
+        }
+    }
+    state
+}
