@@ -12,6 +12,7 @@
 //! | `final_sampler` | reads the last counters of links that are about to go | its own requests |
 //! | `tcp` | reads the TCP figures of workloads, 32 at a time | /proc |
 //! | `names` | watches the folder of names | that folder |
+//! | `state` | writes the state that outlives the exporter | the disk |
 //!
 //! Each engine has a thread of the caller ([`Engine::follow`]), as its answers can be long; the exits of
 //! processes are a task ([`watch_exits`]).
@@ -28,12 +29,14 @@ mod pid_guard;
 mod reports;
 mod scrapes;
 mod single;
+pub(crate) mod state;
 mod surroundings;
 
 use crate::kernel::{Events, FinalSampler, Reach, Resolver, Sampler, TableReader, TcpReader, Waker};
 use crate::model::host::{Config, Host, Input, Request, Samples};
 use crate::model::lack::{Lack, LackReason};
 use crate::model::link::Name;
+use crate::model::state::StateStatus;
 use crate::model::view::{Source, Status, Stranded, View};
 use crate::model::workload::Runtime;
 use crate::runtimes::calls::Calls;
@@ -48,6 +51,7 @@ use listening::{listen, watch_names};
 use reports::{Line, Report};
 use scrapes::Scrapes;
 pub(crate) use single::{LOOK_STEP, look_once};
+use state::{StateDirectory, StateKeeper};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
@@ -68,6 +72,8 @@ pub struct Snapshot {
     /// The zero of the view's times, since the beginning of 1970. Steps of the clock while the exporter
     /// runs do not change it.
     pub epoch: Duration,
+    /// The report on the saved state; `None` without one.
+    pub state: Option<StateStatus>,
 }
 
 /// The folder in which namespaces have names.
@@ -112,11 +118,12 @@ pub struct Sources {
 ///
 /// # Errors
 /// The system could not create a thread.
-pub fn start(
+pub(crate) fn start(
     config: Config,
     interval: Duration,
     sources: Sources,
     engines: impl IntoIterator<Item = (Runtime, Calls)>,
+    state: Option<StateDirectory>,
 ) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
     let (watch_exit, exits) = unbounded_channel();
     // A sender of messages that were not requested takes a slot for each.
@@ -190,10 +197,18 @@ pub fn start(
     let runtimes = runtimes.into_iter().chain(engines.keys().copied());
     let host = Host::new(config, runtimes);
     let handle = Handle { inbox, ready: Arc::default(), engines: Arc::new(engines) };
+    // Totals of an earlier run began before this one.
+    let (now, today) = (Instant::now(), since_1970());
+    let before = state.as_ref().map_or(Duration::ZERO, |state| today - state.epoch(today));
+    let (start, before) = now.checked_sub(before).map_or((now, Duration::ZERO), |start| (start, before));
+    let epoch = today - before;
+    let state = state.map(|state| state.start(epoch)).transpose()?;
+    let (state, restored) = state.map_or((None, None), |(keeper, restored)| (Some(keeper), restored));
     let mut collector = Collector {
         host,
-        start: Instant::now(),
-        epoch: since_1970(),
+        start,
+        epoch,
+        state,
         requests,
         survey,
         locate,
@@ -211,6 +226,9 @@ pub fn start(
         all_shown: Report::default(),
         crowded: false,
     };
+    if let Some(restored) = restored {
+        collector.apply(Input::Restore(Box::new(restored)));
+    }
     collector.apply(Input::Listening { answer: listening });
     for limit in limits {
         collector.apply(limit);
@@ -224,6 +242,8 @@ struct Collector {
     start: Instant,
     /// The time `start` by the system's clock, since the beginning of 1970.
     epoch: Duration,
+    /// The state on disk; `None` if totals end with the exporter.
+    state: Option<StateKeeper>,
     requests: Sender<Request>,
     survey: Sender<Request>,
     locate: Sender<Request>,
@@ -249,7 +269,7 @@ struct Collector {
 
 impl Collector {
     fn run(mut self, messages: Receiver<Message>, interval: Duration) {
-        let mut next_tick = self.start;
+        let mut next_tick = Instant::now();
         loop {
             let now = Instant::now();
             if now >= next_tick {
@@ -259,6 +279,9 @@ impl Collector {
                 self.apply(Input::Tick);
                 if self.scrapes.begin_sample() {
                     self.sample(false);
+                }
+                if let Some(state) = &mut self.state {
+                    state.save_if_due(&mut self.host, self.epoch, now);
                 }
                 // Missed ticks are not made up for.
                 next_tick = now + interval;
@@ -286,7 +309,16 @@ impl Collector {
                 // A receiver that no longer waits is no error.
                 Ok(Message::Histories(reply)) => _ = reply.send(self.host.histories()),
                 Ok(Message::Turn(reply)) => _ = reply.send(()),
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Message::Finish(reply)) => {
+                    if let Some(state) = self.state.take() {
+                        state.finish(&mut self.host, self.epoch);
+                    }
+                    let _ = reply.send(());
+                    return;
+                }
+                #[cfg(test)]
+                Ok(Message::Stop) => return,
+                Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
@@ -385,7 +417,7 @@ impl Collector {
     fn begin_others(&mut self, reply: oneshot::Sender<Arc<Snapshot>>) {
         if !self.host.has_containers() {
             let status = self.host.status().clone();
-            let _ = reply.send(Arc::new(Snapshot { view: None, status, epoch: self.epoch }));
+            let _ = reply.send(Arc::new(Snapshot { view: None, status, epoch: self.epoch, state: None }));
             return;
         }
         self.apply(Input::ReadOthers);
@@ -420,7 +452,8 @@ impl Collector {
                 status.engines.insert(runtime, calls.engine_version());
             }
         }
-        Arc::new(Snapshot { view: self.host.view(), status, epoch: self.epoch })
+        let state = self.state.as_ref().map(|state| state.status(&self.host));
+        Arc::new(Snapshot { view: self.host.view(), status, epoch: self.epoch, state })
     }
 
     /// Writes a line to the log for each member that is in another namespace than it was to share, and for

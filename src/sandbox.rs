@@ -55,6 +55,8 @@ pub struct Needs {
     pub read: Vec<PathBuf>,
     /// Folders below which the process may remove a file.
     pub remove: Vec<PathBuf>,
+    /// Folders in which the process makes, writes, renames and removes files.
+    pub write: Vec<PathBuf>,
     /// TCP ports that the process connects to, on any host.
     pub ports: Vec<u16>,
 }
@@ -118,8 +120,9 @@ pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
     // These are read before the filter is set, which forbids reading them.
     let (capabilities, no_new_privs) = (capabilities::effective(), no_new_privs().unwrap_or(false));
     let dumpable = dumpable_behavior() != Ok(DumpableBehavior::NotDumpable);
-    let seccomp =
-        set(Part::Seccomp, &|| seccomp::restrict(!needs.remove.is_empty()).map(|()| SandboxState::Full));
+    let seccomp = set(Part::Seccomp, &|| {
+        seccomp::restrict(!needs.remove.is_empty(), !needs.write.is_empty()).map(|()| SandboxState::Full)
+    });
     Sandbox { capabilities, no_new_privs, dumpable, seccomp, landlock, missing }
 }
 

@@ -70,6 +70,8 @@ pub(crate) struct ServeSettings {
     pub host: HostSettings,
     pub web: WebSettings,
     pub collector: CollectorSettings,
+    /// The directory in which totals outlive the exporter, and the interval at which they are written.
+    pub state: Option<(PathBuf, Duration)>,
 }
 
 pub(crate) struct ListSettings {
@@ -256,6 +258,7 @@ impl ServeSettings {
         let unlimited = |limit| if limit == 0 { usize::MAX } else { limit };
         ServeSettings {
             annotates: shown.annotate_alias,
+            state: shown.state.map(|directory| (directory, shown.state_interval)),
             web: WebSettings {
                 routes: Routes::new(
                     web.external_url.as_ref(),

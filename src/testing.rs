@@ -16,7 +16,27 @@ pub mod cli {
 }
 
 pub mod collector {
-    pub use crate::collector::{Sources, start};
+    use crate::collector::Handle;
+    pub use crate::collector::Sources;
+    use crate::model::host::Config;
+    use crate::model::workload::Runtime;
+    use crate::runtimes::calls::Calls;
+    use std::io;
+    use std::time::Duration;
+    use tokio::sync::mpsc::UnboundedReceiver;
+
+    /// Starts the threads, without a saved state.
+    ///
+    /// # Errors
+    /// The system could not create a thread.
+    pub fn start(
+        config: Config,
+        interval: Duration,
+        sources: Sources,
+        engines: impl IntoIterator<Item = (Runtime, Calls)>,
+    ) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
+        crate::collector::start(config, interval, sources, engines, None)
+    }
 }
 
 pub mod exposition {
@@ -151,14 +171,14 @@ pub mod model {
     }
     pub mod host {
         pub use crate::model::host::{
-            Config, Host, Input, Learning, Links, Located, Location, Request, Samples,
+            Config, Host, Input, Learning, Links, Located, Location, Request, RestoredState, Samples,
         };
     }
     pub mod lack {
         pub use crate::model::lack::{Lack, LackReason};
     }
     pub mod ledger {
-        pub use crate::model::ledger::{LabelSet, NetworkLabels, Traffic};
+        pub use crate::model::ledger::{LabelSet, NetworkLabels, RestoredPairs, Traffic};
     }
     pub mod link {
         pub use crate::model::link::{
@@ -179,6 +199,9 @@ pub mod model {
     }
     pub mod series {
         pub use crate::model::series::{OutputLimits, USUAL, USUAL_INTERFACES};
+    }
+    pub mod state {
+        pub use crate::model::state::StateStatus;
     }
     pub mod tcp {
         pub use crate::model::tcp::{TcpCounter, TcpFigures, TcpReading, TcpTarget, TcpWorkload};

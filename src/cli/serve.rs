@@ -111,6 +111,13 @@ pub(crate) struct ShownFlags {
         hide_possible_values = true
     )]
     pub(crate) created: bool,
+    /// Directory in which totals outlive the exporter and the host [default: totals begin at 0]
+    #[arg(long = "state.directory", env = "VETH_EXPORTER_STATE_DIRECTORY", value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Interval at which totals are written to --state.directory
+    #[arg(long = "state.interval", env = "VETH_EXPORTER_STATE_INTERVAL", value_name = "DURATION",
+          default_value = "30s", value_parser = interval)]
+    pub(crate) state_interval: Duration,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -29,7 +29,10 @@ pub(super) enum Message {
     Histories(oneshot::Sender<Histories>),
     /// A request for a sign of life, which the loop answers at once.
     Turn(oneshot::Sender<()>),
+    #[cfg(test)]
     Stop,
+    /// Writes the state, and then ends.
+    Finish(oneshot::Sender<()>),
 }
 
 /// The labels of workloads, each with its rates in the last hour.
@@ -103,7 +106,17 @@ impl Handle {
         self.ready.load(Ordering::Relaxed)
     }
 
+    /// Writes the state, and ends the collector's threads.
+    pub(crate) async fn finish(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.inbox.send(Message::Finish(reply)).is_ok() {
+            // The receive fails only if the threads have already ended.
+            let _ = done.await;
+        }
+    }
+
     /// Ends the collector's threads.
+    #[cfg(test)]
     pub fn stop(&self) {
         // The send fails only if the threads have already ended.
         let _ = self.inbox.send(Message::Stop);

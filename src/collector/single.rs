@@ -50,5 +50,5 @@ pub(crate) async fn look_once(config: Config, sources: &mut Sources, engines: &m
         host.apply(limit, now);
     }
     host.apply(take_sample(&mut sources.sampler, Samples::default()), now);
-    Snapshot { view: host.view(), status: host.status().clone(), epoch }
+    Snapshot { view: host.view(), status: host.status().clone(), epoch, state: None }
 }

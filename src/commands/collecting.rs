@@ -1,5 +1,6 @@
 //! A collector that runs until the end, for the commands `serve` and `top`.
 
+use crate::collector::state::StateDirectory;
 use crate::collector::{self, Engine, Handle};
 use crate::kernel::Reach;
 use crate::model::host::{Config, Learning};
@@ -21,6 +22,7 @@ pub(super) fn start(
     processes: bool,
     sources: collector::Sources,
     engines: Vec<Engine>,
+    state: Option<StateDirectory>,
 ) -> io::Result<Handle> {
     let config = Config {
         retention: settings.retention,
@@ -40,7 +42,7 @@ pub(super) fn start(
         sockets: engines.iter().map(|engine| (engine.runtime(), engine.looked_at())).collect(),
     };
     let asked = engines.iter().map(|engine| (engine.runtime(), engine.calls()));
-    let (handle, exits) = collector::start(config, settings.interval, sources, asked)?;
+    let (handle, exits) = collector::start(config, settings.interval, sources, asked, state)?;
     tokio::spawn(collector::watch_exits(exits, handle.clone()));
     for engine in engines {
         follow(engine, handle.clone())?;

@@ -36,13 +36,15 @@ pub(super) fn confine_beside_terminal(settings: &SandboxSettings) -> Sandbox {
 }
 
 /// Sets the sandbox for the sources that these settings name, for all other files that are read, and for the
-/// exporter's own unix sockets, which are removed at the end.
+/// exporter's own unix sockets, which are removed at the end. Below `written` files are made and written.
 pub(super) fn confine<'a>(
     settings: &HostSettings,
     read: impl IntoIterator<Item = PathBuf>,
     sockets: impl IntoIterator<Item = &'a Path>,
+    written: Option<&Path>,
 ) -> Sandbox {
     let mut needs = needs(settings);
+    needs.write.extend(written.map(Path::to_owned));
     needs.read.extend(read);
     needs.remove.extend(sockets.into_iter().map(folder_of));
     sandbox::confine(&needs, &settings.sandbox.disabled)

@@ -4,13 +4,16 @@ use super::annotate::Annotation;
 use super::explain::{Served, checker};
 use super::start::{PageUrl, report_found, report_sandbox};
 use super::{about_host, collecting, confine, notify};
+use crate::collector::state::{StateDirectory, StateError};
 use crate::kernel::Reach;
 use crate::server::{ListenAddress, Listener};
 use crate::settings::{ServeSettings, WebSettings};
 use crate::site::{self, About, LiveReaders, Site};
 use crate::web_config::{Gate, WebConfig};
 use anyhow::Context;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The number of threads that write and compress texts, and compare passwords; further work waits.
@@ -21,7 +24,7 @@ const BLOCKING: usize = 16;
 /// # Errors
 /// Fails with one line that names the obstacle if it cannot start.
 pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
-    let ServeSettings { annotates, host, web, collector } = settings;
+    let ServeSettings { annotates, host, web, collector, state } = settings;
     super::start_log(host.log)?;
     let sources = super::open_kernel(&host)?;
     let mut addresses = sources.resolver.open_another()?;
@@ -45,7 +48,9 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     // Files are out of reach afterwards.
     let about_host = about_host::read();
     let page = PageUrl::new(external, config.tls.is_some(), web.routes.page_path(), &about_host.name);
-    let sandbox = confine::confine(&host, config.paths(), unix);
+    let state = state.map(|(path, interval)| open_state(&path, interval)).transpose()?.flatten();
+    let written = state.as_ref().map(StateDirectory::path);
+    let sandbox = confine::confine(&host, config.paths(), unix, written);
     for missing in &sandbox.missing {
         tracing::warn!("sandbox: without {missing}");
     }
@@ -60,7 +65,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let about = About::new(collector.interval, tier.missing(all_events), about_host);
-        let handle = collecting::start(collector, host.processes, sources, engines)?;
+        let handle = collecting::start(collector, host.processes, sources, engines, state)?;
         let WebSettings { config, routes, metrics, .. } = web;
         let readers = LiveReaders {
             addresses: Box::new(move |nsid| addresses.addresses(nsid)),
@@ -87,12 +92,27 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
             notify::stopping();
         };
         let served = site::serve(site, listeners, stop).await;
-        handle.stop();
+        handle.finish().await;
         if let Some(annotator) = annotator {
             annotator.clear();
         }
         served.context("cannot serve")
     })
+}
+
+/// Opens the directory of the state. Without it, the exporter runs all the same.
+///
+/// # Errors
+/// Another exporter uses the directory.
+fn open_state(path: &Path, interval: Duration) -> anyhow::Result<Option<StateDirectory>> {
+    match StateDirectory::open(path, interval) {
+        Ok(state) => Ok(Some(state)),
+        Err(error @ StateError::InUse(_)) => Err(error.into()),
+        Err(error @ StateError::Unusable(..)) => {
+            tracing::warn!("{error}: totals begin at 0 and end with this run");
+            Ok(None)
+        }
+    }
 }
 
 fn listen(settings: &WebSettings) -> anyhow::Result<Vec<Listener>> {

@@ -176,7 +176,7 @@ mod tests {
         status.engines.insert(Runtime::Podman, "5.8.0".to_owned());
         let lack = Lack::new(LackReason::Permission, "permission denied at x");
         status.sources.insert(Source::Docker, SourceStatus::new(Err(lack), Duration::ZERO));
-        let snapshot = Snapshot { view: None, status, epoch: Duration::ZERO };
+        let snapshot = Snapshot { view: None, status, epoch: Duration::ZERO, state: None };
         assert_eq!(FirstView::of(&snapshot), None, "before the first view");
         let found = FirstView::new(&Scene::default(), &snapshot.status);
         assert_eq!((found.engines.as_str(), found.lacking.as_str()), ("podman 5.8.0", "docker:permission"));

@@ -52,7 +52,7 @@ pub(super) fn run(settings: TopSettings) -> anyhow::Result<()> {
         let supplier = match opened {
             Err(remote) => Supplier::Remote(Box::new(remote)),
             Ok((sources, engines, lack)) => {
-                let handle = collecting::start(collector, host.processes, sources, engines)?;
+                let handle = collecting::start(collector, host.processes, sources, engines, None)?;
                 Supplier::Own { handle, lack, host: about_host::read() }
             }
         };
@@ -115,7 +115,7 @@ impl Supplier {
                     let update = Update::Failure("the collector has stopped".into());
                     return Some(Supplied { update, lacks: Vec::new() });
                 };
-                let Snapshot { view, status, epoch } = snapshot.as_ref();
+                let Snapshot { view, status, epoch, .. } = snapshot.as_ref();
                 let failed = status.sources.iter().flat_map(|(&source, asked)| {
                     asked.lacks().map(move |lack| format!("{}: {}", source.as_str(), lack.message(source)))
                 });

@@ -2,11 +2,13 @@
 
 use super::lives;
 use super::process::OwnProcess;
+use crate::model::ledger::RestoredPairs;
 use crate::model::pairing::EndState;
+use crate::model::state::StateStatus;
 use crate::model::view::{Condition, SeriesStatus, Status, View};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// The exporter's own metrics.
 pub struct Telemetry {
@@ -126,7 +128,12 @@ impl Telemetry {
     }
 
     /// Returns all families, sorted by name, as they are now.
-    pub fn gather(&self, status: &Status, view: Option<&View>) -> Vec<MetricFamily> {
+    pub fn gather(
+        &self,
+        status: &Status,
+        view: Option<&View>,
+        state: Option<&StateStatus>,
+    ) -> Vec<MetricFamily> {
         let scene = view.map(|view| &*view.scene);
         for (source, asked) in &status.sources {
             let success = self.collector_success.with_label_values(&[source.as_str()]);
@@ -169,6 +176,7 @@ impl Telemetry {
             families.push(lives::problems(problem_counts));
             families.extend(lives::container_problems(problems, view.scene.pods));
         }
+        families.extend(state.into_iter().flat_map(state_families));
         families.extend(self.registry.gather());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         families
@@ -198,6 +206,32 @@ impl Telemetry {
     }
 }
 
+/// Returns the families of the saved state. Each call makes them anew, as they are there only with a state.
+fn state_families(state: &StateStatus) -> Vec<MetricFamily> {
+    let registry = Registry::new();
+    let made = (|| {
+        let counter = |name, help| registered(&registry, IntCounter::with_opts(opts(name, help))?);
+        let help = "When the state on disk was last up to date; 0 if it has not been since the start.";
+        let written =
+            registered(&registry, Gauge::with_opts(opts("state_last_write_timestamp_seconds", help))?)?;
+        written.set(state.written.unwrap_or_default().as_secs_f64());
+        counter("state_write_errors_total", "Writes of the state that failed.")?.inc_by(state.errors);
+        let help = "Files without a state for this program that were renamed: totals began at 0.";
+        counter("state_files_discarded_total", help)?.inc_by(state.discarded);
+        let help = "Pairs that were there before the exporter, by what is booked: resumed (since the last write), made_meanwhile (all), unknown (from now on); and saved pairs that are gone.";
+        let pairs = IntCounterVec::new(opts("state_pairs_total", help), &["outcome"])?;
+        let pairs = registered(&registry, pairs)?;
+        let RestoredPairs { resumed, made_meanwhile, unknown, gone } = state.pairs;
+        for (outcome, count) in
+            [("resumed", resumed), ("made_meanwhile", made_meanwhile), ("unknown", unknown), ("gone", gone)]
+        {
+            pairs.with_label_values(&[outcome]).inc_by(count);
+        }
+        Ok::<_, prometheus::Error>(())
+    })();
+    if made.is_ok() { registry.gather() } else { Vec::new() }
+}
+
 fn opts(name: &str, help: &str) -> Opts {
     Opts::new(name, help).namespace("veth_exporter")
 }
@@ -219,7 +253,7 @@ mod tests {
     use std::time::Duration;
 
     fn source_info(telemetry: &Telemetry, sources: BTreeMap<Source, SourceStatus>) -> Vec<String> {
-        let families = telemetry.gather(&Status { sources, ..Status::default() }, None);
+        let families = telemetry.gather(&Status { sources, ..Status::default() }, None, None);
         assert!(families.is_sorted_by_key(|family| family.name().to_owned()));
         let info = families.iter().filter(|family| family.name() == "veth_exporter_source_info");
         let series = info.flat_map(|family| family.get_metric()).map(|metric| {

@@ -8,13 +8,14 @@
 
 use super::event::Event;
 use super::lack::Lack;
-use super::ledger::{HistorySteps, LabelSet};
+use super::ledger::{HistorySteps, LabelSet, RestoredPairs};
 use super::link::{End, NetnsId};
 use super::lives::Lives;
 use super::owners::Evidence;
 use super::problems::{Problems, Subject, Transition};
 use super::queues::QueueSamples;
 use super::recent_events::RecentEvents;
+use super::state::journal::Journal;
 use super::tcp::TcpReading;
 use super::topology::TopologyChange;
 use super::view::{Condition, Source, Status, Stranded, View};
@@ -41,7 +42,7 @@ mod unconfirmed;
 
 use containers::ShownContainers;
 use finals::Finals;
-pub use input::{Config, Input, Learning, Links, Located, Location, Request, Samples};
+pub use input::{Config, Input, Learning, Links, Located, Location, Request, RestoredState, Samples};
 pub(crate) use input::{LookFailure, ProcessInNetns};
 use knowledge::Knowledge;
 use reading::Reading;
@@ -201,6 +202,10 @@ impl Host {
                 self.status.set_result(Source::Events, answer, Duration::ZERO);
             }
             Input::Limits { source, limits } => self.status.set_limits(source, limits),
+            Input::Restore(restored) => {
+                self.schedule.ticked = now;
+                self.known.restore(*restored, &self.config, now);
+            }
             Input::LateTick => self.status.late_ticks += 1,
             Input::StaleScrape => self.status.stale_scrapes += 1,
             // `dispatch` takes the others; a wake does nothing by itself.
@@ -585,6 +590,17 @@ impl Host {
     /// Returns the labels of workloads, each with its rates in the last hour.
     pub(crate) fn histories(&self) -> Vec<(Arc<LabelSet>, HistorySteps)> {
         self.known.ledger.histories()
+    }
+
+    /// Writes the state that the next run continues; `epoch` is the zero of this run's times. Returns the
+    /// highest ifindex of the host in this boot; `None` before everything was read once.
+    pub(crate) fn save(&mut self, journal: &mut Journal, epoch: Duration) -> Option<u32> {
+        self.is_ready().then(|| self.known.save(journal, epoch))
+    }
+
+    /// Returns the numbers of pairs that were there before the exporter.
+    pub(crate) fn restored_pairs(&self) -> RestoredPairs {
+        self.known.ledger.restored_pairs()
     }
 
     /// Returns how the sources do.

@@ -23,6 +23,7 @@ mod history;
 mod index;
 mod labels;
 mod overflow;
+mod restore;
 mod totals;
 mod traffic;
 mod unattributed;
@@ -34,6 +35,8 @@ use self::index::AccountIndex;
 pub use self::labels::{LabelSet, NetworkLabels};
 use self::overflow::Placement;
 pub(crate) use self::overflow::{Overflow, RowKind, SeriesCost};
+pub use self::restore::RestoredPairs;
+use self::restore::Restoring;
 pub(crate) use self::totals::TotalId;
 pub(crate) use self::traffic::Flow;
 pub use self::traffic::Traffic;
@@ -61,6 +64,8 @@ pub(crate) struct Ledger {
     dropping: Vec<Dropping>,
     /// The changes of pairs that are shown, since they were last taken.
     changes: Vec<PairChange>,
+    /// The pairs of an earlier run that have not been seen yet.
+    restoring: Restoring,
 }
 
 /// A change of a pair that is shown.
@@ -343,7 +348,7 @@ impl Ledger {
             }
         }
         if carried.is_none() && !born(pair) {
-            account.begin_here();
+            account.begin_as(self.restoring.origin(pair));
         }
     }
 

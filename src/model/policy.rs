@@ -102,3 +102,8 @@ pub(crate) const TCP_YOUNG: Duration = Duration::from_millis(300);
 pub(crate) const TCP_RETRY: Duration = Duration::from_secs(1);
 /// The namespaces that are read at a time: 3 ms.
 pub(crate) const TCP_AT_A_TIME: usize = 32;
+
+// The saved state.
+
+/// The time for which the pairs of an earlier run are waited for: a namespace may be read late.
+pub(crate) const RESTORED_WITHIN: Duration = Duration::from_secs(60);

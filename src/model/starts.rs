@@ -14,6 +14,8 @@
 
 use super::link::NetnsId;
 use super::policy::{KEPT_STARTS, START_REPORTED_WITHIN};
+use super::state::SavedStarts;
+use super::state::journal::Journal;
 use super::view::{Ownership, ShownVethless};
 use super::workload::{ContainerState, Runtime, Started, Workload, WorkloadName};
 use std::cell::OnceCell;
@@ -131,6 +133,26 @@ impl Starts {
     /// Takes a start that an event has reported; the next evaluation counts it.
     pub(crate) fn report(&mut self, workload: &Workload) {
         self.reported.push(workload.clone());
+    }
+
+    /// Takes the starts of an earlier run; their times are those of this run.
+    pub(crate) fn restore(&mut self, saved: impl Iterator<Item = SavedStarts>, now: Duration) {
+        for SavedStarts { name, count, begun, is_shown } in saved {
+            let name = Arc::new(name);
+            let starts = StartCount { count, begun, is_shown, carriers: 0, idle: now };
+            if self.names.insert(Arc::clone(&name), starts).is_none() {
+                self.idle.insert((now, name));
+            }
+        }
+        self.version += 1;
+        self.counts.take();
+    }
+
+    /// Writes all starts; `epoch` is the zero of this run's times.
+    pub(crate) fn save(&self, journal: &mut Journal, epoch: Duration) {
+        for (name, starts) in &self.names {
+            journal.starts(name, starts.count, epoch + starts.begun, starts.is_shown);
+        }
     }
 
     /// Evaluates what has come and gone. `started` is when everything was known first.

@@ -9,7 +9,7 @@ pub(crate) mod journal;
 mod line;
 pub(crate) mod recover;
 
-use super::ledger::{LabelSet, NetworkLabels, Traffic};
+use super::ledger::{LabelSet, NetworkLabels, RestoredPairs, Traffic};
 use super::link::{Counters, End, Mac};
 use super::pairing::Pair;
 use super::workload::WorkloadName;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// The saved state. All of its times are since the beginning of 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SavedState {
+pub(crate) struct SavedState {
     pub(crate) moment: Moment,
     pub(crate) workloads: Vec<SavedTotal<LabelSet>>,
     pub(crate) networks: Vec<SavedTotal<NetworkLabels>>,
@@ -74,6 +74,28 @@ pub(crate) struct SavedPair {
     pub highest: [Counters; 2],
     /// The traffic of each side that no total contains yet.
     pub unbooked: [Traffic; 2],
+}
+
+/// The report on the saved state for the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateStatus {
+    /// The time since 1970 when the file was last up to date; `None` if it has not been in this run.
+    pub written: Option<Duration>,
+    /// The number of writes that failed.
+    pub errors: u64,
+    /// The number of files that were of no use and were renamed.
+    pub discarded: u64,
+    /// The pairs that were there before the exporter.
+    pub pairs: RestoredPairs,
+}
+
+impl SavedState {
+    /// Returns the earliest time in it.
+    pub(crate) fn oldest(&self) -> Option<Duration> {
+        let workloads = self.workloads.iter().map(|total| total.idle.unwrap_or(total.begun).min(total.begun));
+        let networks = self.networks.iter().map(|total| total.idle.unwrap_or(total.begun).min(total.begun));
+        workloads.chain(networks).chain(self.starts.iter().map(|starts| starts.begun)).min()
+    }
 }
 
 impl SavedEnd {

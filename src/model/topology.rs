@@ -626,6 +626,14 @@ impl Topology {
         self.inventory.link(netns, ifindex)
     }
 
+    /// Returns the highest ifindex of a link of the host; 0 before any is known.
+    pub(crate) fn highest_ifindex(&self) -> u32 {
+        match self.namespaces().get(&NetnsId::Host) {
+            Some(Inside::Seen(links)) => links.last_key_value().map_or(0, |(ifindex, _)| *ifindex),
+            Some(Inside::Denied) | None => 0,
+        }
+    }
+
     /// Returns the ends in a namespace that name a peer.
     pub(crate) fn pair_ends(&self, netns: NetnsId) -> impl Iterator<Item = End> {
         let links = self.namespaces().get(&netns).and_then(|inside| match inside {

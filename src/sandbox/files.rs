@@ -28,6 +28,9 @@ pub(super) fn restrict(needs: &Needs) -> Result<SandboxState, String> {
     for path in &needs.remove {
         rules = allow(rules, path, AccessFs::RemoveFile.into())?;
     }
+    for path in &needs.write {
+        rules = allow(rules, path, written())?;
+    }
     for &port in &needs.ports {
         rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp)).map_err(failed)?;
     }
@@ -38,6 +41,16 @@ pub(super) fn restrict(needs: &Needs) -> Result<SandboxState, String> {
             Err("this kernel has it not, or it is not switched on (lsm=landlock,...)".into())
         }
     }
+}
+
+/// Returns the rights to a folder in which files are made, written and renamed.
+fn written() -> BitFlags<AccessFs> {
+    AccessFs::ReadFile
+        | AccessFs::ReadDir
+        | AccessFs::WriteFile
+        | AccessFs::Truncate
+        | AccessFs::MakeReg
+        | AccessFs::RemoveFile
 }
 
 /// Allows access below this path. As long as the path does not exist, access is allowed below the nearest

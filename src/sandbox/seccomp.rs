@@ -11,7 +11,7 @@ pub(super) use known::restrict;
 /// # Errors
 /// Always fails: the needed calls of this architecture are unknown.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(super) fn restrict(_removes_files: bool) -> Result<(), String> {
+pub(super) fn restrict(_removes_files: bool, _writes_files: bool) -> Result<(), String> {
     Err(format!("there is no filter for {}", std::env::consts::ARCH))
 }
 
@@ -237,6 +237,9 @@ mod known {
     #[cfg(target_arch = "aarch64")]
     const REFUSED_HERE: &[c_long] = &[];
 
+    /// The calls that are permitted only to a process that writes files.
+    const WRITES: &[c_long] = &[SYS_fsync, SYS_fdatasync, SYS_renameat];
+
     /// The permitted families of sockets. Of AF_NETLINK only rtnetlink is permitted.
     const FAMILIES: [c_int; 4] = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];
 
@@ -257,11 +260,12 @@ mod known {
     ///
     /// # Errors
     /// Returns the kernel's error.
-    pub(in crate::sandbox) fn restrict(removes_files: bool) -> Result<(), String> {
+    pub(in crate::sandbox) fn restrict(removes_files: bool, writes_files: bool) -> Result<(), String> {
         let nosys = SeccompAction::Errno(ENOSYS.unsigned_abs());
         let perm = SeccompAction::Errno(EPERM.unsigned_abs());
-        let known = compile(allowed(), nosys, SeccompAction::Allow);
-        let refused = refused(removes_files).and_then(|refused| compile(refused, SeccompAction::Allow, perm));
+        let known = compile(allowed(writes_files), nosys, SeccompAction::Allow);
+        let refused = refused(removes_files, writes_files)
+            .and_then(|refused| compile(refused, SeccompAction::Allow, perm));
         // Both are made before one is set: one filter alone would be a sandbox of neither kind.
         let programs = [known, refused].map(|program| program.map_err(|error| error.to_string()));
         for program in programs.into_iter().collect::<Result<Vec<_>, _>>()? {
@@ -278,11 +282,15 @@ mod known {
         SeccompFilter::new(rules, otherwise, matched, std::env::consts::ARCH.try_into()?)?.try_into()
     }
 
-    fn allowed() -> BTreeMap<i64, Vec<SeccompRule>> {
-        ALLOWED.iter().chain(ALLOWED_HERE).map(|&call| (call, Vec::new())).collect()
+    fn allowed(writes_files: bool) -> BTreeMap<i64, Vec<SeccompRule>> {
+        let of_writes: &[c_long] = if writes_files { WRITES } else { &[] };
+        ALLOWED.iter().chain(ALLOWED_HERE).chain(of_writes).map(|&call| (call, Vec::new())).collect()
     }
 
-    fn refused(removes_files: bool) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
+    fn refused(
+        removes_files: bool,
+        writes_files: bool,
+    ) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
         use SeccompCmpOp::{Eq, MaskedEq, Ne};
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
             REFUSED.iter().chain(REFUSED_HERE).map(|&call| (call, Vec::new())).collect();
@@ -330,10 +338,14 @@ mod known {
                 [bits(flags, O_TRUNC, O_TRUNC)],
             ]
         };
-        refuse(SYS_openat, &writes(2).each_ref().map(|tests| tests.as_slice()))?;
+        match writes_files {
+            // Only for writing, as the state is; Landlock says where.
+            true => refuse(SYS_openat, &[&[bits(2, O_ACCMODE, O_RDWR)]])?,
+            false => refuse(SYS_openat, &writes(2).each_ref().map(|tests| tests.as_slice()))?,
+        }
         #[cfg(target_arch = "x86_64")]
         refuse(SYS_open, &writes(1).each_ref().map(|tests| tests.as_slice()))?;
-        if !removes_files {
+        if !removes_files && !writes_files {
             refuse(SYS_unlinkat, &[])?;
             #[cfg(target_arch = "x86_64")]
             refuse(SYS_unlink, &[])?;

@@ -270,7 +270,11 @@ impl Writer {
             return Arc::clone(text);
         }
         let view = lease.snapshot.view.as_ref();
-        let text: Arc<str> = own_text(&self.telemetry.gather(&lease.snapshot.status, view), format).into();
+        let text: Arc<str> = own_text(
+            &self.telemetry.gather(&lease.snapshot.status, view, lease.snapshot.state.as_ref()),
+            format,
+        )
+        .into();
         self.own.texts.push((format, Arc::clone(&text)));
         text
     }

@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn snapshot() -> Arc<Snapshot> {
-        Arc::new(Snapshot { view: None, status: Status::default(), epoch: Duration::ZERO })
+        Arc::new(Snapshot { view: None, status: Status::default(), epoch: Duration::ZERO, state: None })
     }
 
     /// Begins to read a new snapshot as soon as there is room for it; says whether that took time.

@@ -26,6 +26,7 @@ mod privileges;
 mod problems;
 mod queues;
 mod sandbox;
+mod state;
 mod steady;
 mod tcp;
 mod topologies;

@@ -14,6 +14,7 @@ use lab::{Exporter, Exposition, Netns, checkout, describe, empty_folder, folder,
 use veth_exporter::testing::exposition::families::{FAMILIES, Series, Type};
 use veth_exporter::testing::exposition::telemetry::Telemetry;
 use veth_exporter::testing::model::problems::{Problem, ProblemKind, Severity, Subject};
+use veth_exporter::testing::model::state::StateStatus;
 use veth_exporter::testing::model::view::{Condition, Scene, Source, SourceStatus, Status, View};
 use veth_exporter::testing::model::workload::Runtime;
 
@@ -95,7 +96,8 @@ fn telemetry() -> Vec<(String, String, String, String)> {
     };
     let condition = Condition { problems: Arc::new(vec![problem]), ..Condition::default() };
     let view = View { scene: Scene { pods: true, ..Scene::default() }.into(), condition, ..View::default() };
-    let families = Telemetry::new(&SANDBOX).unwrap().gather(&status, Some(&view));
+    let families =
+        Telemetry::new(&SANDBOX).unwrap().gather(&status, Some(&view), Some(&StateStatus::default()));
     let families = families.iter().map(|family| {
         let metrics = family.get_metric();
         let names: BTreeSet<&str> =

@@ -106,7 +106,7 @@ fn a_family_is_one_block_with_its_help_and_type_and_whole_numbers() {
 
 #[test]
 fn in_openmetrics_a_family_is_called_as_its_type_demands_and_a_total_says_when_it_began() {
-    let telemetry = Telemetry::new(&[("seccomp", "full")]).unwrap().gather(&Status::default(), None);
+    let telemetry = Telemetry::new(&[("seccomp", "full")]).unwrap().gather(&Status::default(), None, None);
     let view = view(&[(b"veth1", "web"), (b"veth2", "db")]);
     let text = Tables::of(&view.scene).text(
         &view,
@@ -186,7 +186,7 @@ fn the_label_blocks_of_a_scene_serve_for_other_numbers() {
 fn the_exporters_own_metrics_need_no_view() {
     let telemetry = Telemetry::new(&[("seccomp", "full")]).unwrap();
     let status = Status { bad_messages: 3, ..Status::default() };
-    let text = own_text(&telemetry.gather(&status, None), Format::Text);
+    let text = own_text(&telemetry.gather(&status, None, None), Format::Text);
     assert_eq!(lines(&text, "veth_exporter_bad_messages_total"), ["veth_exporter_bad_messages_total 3"]);
     assert_eq!(lines(&text, "veth_exporter_build_info").len(), 1);
     assert_eq!(lines(&text, "process_open_fds").len(), 1);

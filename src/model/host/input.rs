@@ -8,6 +8,7 @@ use crate::model::link::{Counters, Errors, Link, Name};
 use crate::model::problems::checked::CheckedPair;
 use crate::model::queues::QueueSamples;
 use crate::model::series::OutputLimits;
+use crate::model::state::{Moment, SavedState};
 use crate::model::tcp::{TcpReading, TcpTarget};
 use crate::model::view::Source;
 use crate::model::workload::{Claim, Claims, Expected, LifeChange, Locator, Runtime, Workload};
@@ -130,6 +131,8 @@ pub enum Input {
         /// The locator of its claim.
         locator: Locator,
     },
+    /// The state of an earlier run, before any other input.
+    Restore(Box<RestoredState>),
     /// Events of the kernel, in order.
     Events(Vec<Event>),
     /// The counters of the host's links, as they could be read without waiting at the first sign that a
@@ -155,6 +158,16 @@ pub enum Input {
     LateTick,
     /// A scrape wants the counters of [`Scene::others`](crate::model::view::Scene::others).
     ReadOthers,
+}
+
+/// The state of an earlier run, and what it takes to use it.
+#[derive(Clone, Debug)]
+pub struct RestoredState {
+    pub(crate) saved: SavedState,
+    /// The boot and the namespace of this run.
+    pub(crate) here: Moment,
+    /// The zero of this run's times, since the beginning of 1970.
+    pub(crate) epoch: Duration,
 }
 
 /// A request of the state machine.

@@ -14,16 +14,19 @@
 
 use super::absent_engines::AbsentEngines;
 use super::attribution::{Attribution, Context};
-use super::input::{Config, ProcessInNetns, Request};
+use super::input::{Config, ProcessInNetns, Request, RestoredState};
 use super::schedule::{Effects, Searching};
 use super::tcp_reading;
 use crate::model::cgroup;
 use crate::model::ledger::{LabelSet, Ledger, OwnerHint, SeriesLimits, Unattributed};
 use crate::model::link::{End, Link, Name, NetnsId};
 use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState, generator, is_generated_name};
-use crate::model::policy::{EVALUATE_AT_LEAST, EVALUATE_AT_MOST, EVALUATE_IN_DOUBT, KEPT_UNATTRIBUTED};
+use crate::model::policy::{
+    EVALUATE_AT_LEAST, EVALUATE_AT_MOST, EVALUATE_IN_DOUBT, KEPT_UNATTRIBUTED, RESTORED_WITHIN,
+};
 use crate::model::series::OutputLimits;
 use crate::model::starts::Starts;
+use crate::model::state::journal::Journal;
 use crate::model::tcp::TcpState;
 use crate::model::topology::{Settled, Topology};
 use crate::model::workload::{Expected, Runtime, Workload};
@@ -95,6 +98,9 @@ impl Knowledge {
             SeriesLimits { output: self.limits(config), shows: &|labels| config.filter.shows(labels) };
         if changed.networks {
             self.ledger.know_networks(self.evidence.networks(), now, &limits);
+        }
+        if now.saturating_sub(started) >= RESTORED_WITHIN {
+            self.ledger.end_restoring();
         }
         self.ledger.expire(now, config.retention);
         if self.ledger.take_freed() && !self.attribution.refused().is_empty() {
@@ -294,6 +300,32 @@ impl Knowledge {
     /// Returns how many claims were rejected since the start.
     pub(super) fn claims_rejected(&self) -> u64 {
         self.owners.rejected_ever() + self.evidence.rejected_ever()
+    }
+
+    /// Takes the state of an earlier run. Times after now, as of a clock that was set back, count as now.
+    pub(super) fn restore(&mut self, restored: RestoredState, config: &Config, now: Duration) {
+        let RestoredState { mut saved, here, epoch } = restored;
+        let model_time = |time: Duration| time.saturating_sub(epoch).min(now);
+        let starts = std::mem::take(&mut saved.starts).into_iter().map(|mut starts| {
+            let shown = LabelSet::of_name(&starts.name);
+            (starts.begun, starts.is_shown) =
+                (model_time(starts.begun), starts.is_shown && config.filter.shows(&shown));
+            starts
+        });
+        self.starts.restore(starts, now);
+        let limits =
+            SeriesLimits { output: self.limits(config), shows: &|labels| config.filter.shows(labels) };
+        self.ledger.restore(saved, &here, model_time, now, &limits);
+    }
+
+    /// Writes the state that the next run continues; `epoch` is the zero of this run's times. Returns the
+    /// highest ifindex of the host in this boot.
+    pub(super) fn save(&mut self, journal: &mut Journal, epoch: Duration) -> u32 {
+        self.starts.save(journal, epoch);
+        let topology = &self.topology;
+        let address = |end: End| topology.link(end.netns, end.ifindex)?.address;
+        self.ledger.save(journal, epoch, address);
+        self.ledger.raise_highest(self.topology.highest_ifindex())
     }
 
     /// Takes the counters of a link message, which may be the last of the end.

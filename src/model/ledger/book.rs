@@ -6,6 +6,7 @@ use super::overflow::{Overflow, Placement, SeriesCost};
 use super::totals::{TotalId, Totals};
 use super::{LabelSet, NetworkLabels, PairChange, PairChangeKind, SeriesLimits, Traffic};
 use crate::model::series::{self, OF_A_LABEL_SET, OF_A_NETWORK, SeriesBudget, Trust};
+use crate::model::state::SavedTotal;
 use crate::model::workload::WorkloadName;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -310,6 +311,40 @@ impl Book {
             series::OTHER.clone_into(&mut labels.interface);
         }
         labels
+    }
+
+    /// Opens the total of a workload with the traffic of an earlier run, within the limits of this one.
+    pub(super) fn restore_workload(
+        &mut self,
+        saved: SavedTotal<LabelSet>,
+        now: Duration,
+        limits: &SeriesLimits<'_>,
+    ) {
+        let SavedTotal { labels, traffic, begun, idle } = saved;
+        let labels = self.limit_workload(labels, limits);
+        let hidden = !(limits.shows)(&labels);
+        let (id, _) = self.find_or_open(labels, hidden, (true, false), begun, now, limits);
+        if let Some(total) = self.workloads.get_mut(id) {
+            total.traffic += traffic;
+            total.skip();
+        }
+        self.workloads.set_idle(id, idle.unwrap_or(now));
+    }
+
+    /// Opens the total of a network with the traffic of an earlier run, which contains that of its workloads.
+    pub(super) fn restore_network(
+        &mut self,
+        saved: SavedTotal<NetworkLabels>,
+        now: Duration,
+        limits: &SeriesLimits<'_>,
+    ) {
+        let SavedTotal { labels, traffic, begun, idle } = saved;
+        let id = self.hold_network(labels, begun, now, limits);
+        if let Some(total) = self.networks.get_mut(id) {
+            total.traffic += traffic;
+        }
+        self.networks.release(id, now);
+        self.networks.set_idle(id, idle.unwrap_or(now));
     }
 
     /// Changes the series that a pair takes, and the number of those that are not shown.

@@ -36,6 +36,13 @@ impl LabelSet {
         }
     }
 
+    /// Returns the labels of a workload without an interface.
+    pub(crate) fn of_name(name: &WorkloadName) -> LabelSet {
+        let WorkloadName { runtime, container, namespace, pod } = name.clone();
+        let (interface, network) = (String::new(), String::new());
+        LabelSet { runtime, container, namespace, pod, interface, network }
+    }
+
     /// Returns the labels that all label sets of one workload have in common.
     pub fn workload(&self) -> (Runtime, [&str; 3]) {
         (self.runtime, [&self.container, &self.namespace, &self.pod])

@@ -35,6 +35,11 @@ impl<L, D> Total<L, D> {
         self.peaks.skip_to(&self.traffic);
     }
 
+    /// Returns the time since which the total has had no carrier; `None` if it has one.
+    pub(super) fn idle_since(&self) -> Option<Duration> {
+        (self.carriers == 0).then_some(self.idle)
+    }
+
     /// Returns true if several accounts hold the total.
     pub(super) fn is_shared(&self) -> bool {
         self.carriers > 1
@@ -102,6 +107,15 @@ impl<L: Ord, D> Totals<L, D> {
         if let Some(total) = self.slots.get_mut(id).filter(|total| total.opened == now) {
             self.version += u64::from(begun < total.begun);
             total.begun = total.begun.min(begun);
+        }
+    }
+
+    /// Sets the time since which a total without a carrier has had none.
+    pub(super) fn set_idle(&mut self, id: TotalId, idle: Duration) {
+        if let Some(total) = self.slots.get_mut(id).filter(|total| total.carriers == 0) {
+            self.idle.remove(&(total.idle, id));
+            total.idle = idle;
+            self.idle.insert((idle, id));
         }
     }
 

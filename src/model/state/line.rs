@@ -148,7 +148,8 @@ impl Line {
                 None => self.word("-"),
             };
             self.number(u64::from(end.ifindex));
-            let address = end.address.map(|Mac(mac)| mac.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)));
+            let address =
+                end.address.map(|Mac(mac)| mac.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)));
             match address {
                 Some(address) => self.number(address),
                 None => self.word("-"),

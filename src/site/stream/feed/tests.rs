@@ -65,7 +65,7 @@ fn snapshot(second: u64, pairs: &[(ShownPair, u64)]) -> Snapshot {
         }),
         ..View::default()
     };
-    Snapshot { view: Some(view), status: Status::default(), epoch: Duration::from_secs(1_000) }
+    Snapshot { view: Some(view), status: Status::default(), epoch: Duration::from_secs(1_000), state: None }
 }
 
 fn feed(first: &Snapshot) -> Feed {

@@ -1,0 +1,227 @@
+//! The totals and pairs of an earlier run of the exporter.
+//!
+//! A pair that was saved in this boot is recognized by what another pair cannot have: the ids of its
+//! namespaces, both ifindexes and both MAC addresses, with counters that have not fallen. The kernel keeps
+//! the id of a namespace for as long as the namespace lives, and gives an ifindex of the host again only
+//! after 2^31 links. The difference of the counters is booked with the next traffic. As it is never more
+//! than the pair itself has counted, even a mistake books no byte twice.
+
+use super::account::Account;
+use super::counted::Counted;
+use super::{Ledger, SeriesLimits};
+use crate::model::link::{End, Link, Mac, NetnsId};
+use crate::model::pairing::Pair;
+use crate::model::state::journal::Journal;
+use crate::model::state::{Moment, SavedEnd, SavedPair, SavedState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The namespaces and ifindexes of a pair's ends.
+type PairPosition = [(Option<u32>, u32); 2];
+
+/// The number of pairs by what was known of them when the exporter first saw them after its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestoredPairs {
+    /// The pair was saved: the difference of its counters is booked.
+    pub resumed: u64,
+    /// The pair was made after the state was saved: all that it has counted is booked.
+    pub made_meanwhile: u64,
+    /// The pair is not surely either: only what it counts from now on is booked.
+    pub unknown: u64,
+    /// The pair was saved and is not there any more.
+    pub gone: u64,
+}
+
+/// The saved pairs that have not been seen yet.
+#[derive(Debug, Default)]
+pub(super) struct Restoring {
+    saved: BTreeMap<PairPosition, SavedPair>,
+    /// The MAC addresses of all pairs that were saved.
+    addresses: BTreeSet<Mac>,
+    /// The moment of the saved state; `None` if there is none, or once its pairs are no longer waited for.
+    moment: Option<Moment>,
+    is_this_boot: bool,
+    is_this_netns: bool,
+    /// The highest ifindex of a link of the host in this boot.
+    highest: u32,
+    outcomes: RestoredPairs,
+}
+
+/// The origin of a pair that was there before the exporter.
+pub(super) enum Origin {
+    Resumed(SavedPair),
+    MadeMeanwhile,
+    Unknown,
+}
+
+impl Restoring {
+    fn new(moment: Moment, here: &Moment, pairs: Vec<SavedPair>) -> Restoring {
+        let is_this_boot = moment.boot == here.boot && !here.boot.is_empty();
+        let is_this_netns = moment.netns == here.netns;
+        let is_valid = is_this_boot && is_this_netns;
+        let pairs: Vec<SavedPair> = if is_valid { pairs } else { Vec::new() };
+        Restoring {
+            addresses: pairs.iter().flat_map(|pair| pair.ends).filter_map(|end| end.address).collect(),
+            saved: pairs.into_iter().map(|pair| (position(&pair.ends), pair)).collect(),
+            highest: if is_valid { moment.highest } else { 0 },
+            moment: Some(moment),
+            is_this_boot,
+            is_this_netns,
+            outcomes: RestoredPairs::default(),
+        }
+    }
+
+    /// Returns the origin of a pair that was there before the exporter. A saved pair is returned once.
+    pub(super) fn origin(&mut self, pair: &Pair) -> Origin {
+        if self.moment.is_none() {
+            return Origin::Unknown;
+        }
+        let ends = SavedPair::ends_of(pair);
+        let origin = match self.saved.remove(&position(&ends)) {
+            Some(saved) if saved.ends == ends && !has_fallen(pair, &saved) => Origin::Resumed(saved),
+            Some(_) => Origin::Unknown,
+            None if self.is_new(pair) => Origin::MadeMeanwhile,
+            None => Origin::Unknown,
+        };
+        let count = match origin {
+            Origin::Resumed(_) => &mut self.outcomes.resumed,
+            Origin::MadeMeanwhile => &mut self.outcomes.made_meanwhile,
+            Origin::Unknown => &mut self.outcomes.unknown,
+        };
+        *count += 1;
+        origin
+    }
+
+    /// Returns true for a pair that was made after the state was saved: in another boot, or with an ifindex
+    /// on the host that no link had by then. A link that has moved to the host keeps the ifindex and the MAC
+    /// address that it had elsewhere.
+    fn is_new(&self, pair: &Pair) -> bool {
+        if !self.is_this_boot {
+            return true;
+        }
+        let mut on_host = pair.sides.iter().filter(|side| side.end.netns == NetnsId::Host).peekable();
+        let is_known = |link: &Link| link.address.is_some_and(|address| self.addresses.contains(&address));
+        self.is_this_netns
+            && on_host.peek().is_some()
+            && on_host.all(|side| {
+                side.end.ifindex > self.highest_saved()
+                    && side.link.as_ref().is_some_and(|link| !is_known(link))
+            })
+    }
+
+    fn highest_saved(&self) -> u32 {
+        self.moment.as_ref().map_or(u32::MAX, |moment| moment.highest)
+    }
+}
+
+fn position(ends: &[SavedEnd; 2]) -> PairPosition {
+    ends.map(|end| (end.nsid, end.ifindex))
+}
+
+/// Returns true if the counters of a pair are lower than the saved ones: it is another pair. The receive
+/// counter of a veth shows its peer's transmit while it has a peer, so only that of a netkit counts.
+fn has_fallen(pair: &Pair, saved: &SavedPair) -> bool {
+    pair.sides.iter().zip(&saved.highest).any(|(side, before)| {
+        let Some(link) = &side.link else { return false };
+        let now = &link.counters;
+        let sent_less = now.transmit_bytes < before.transmit_bytes
+            || now.transmit_packets < before.transmit_packets
+            || now.transmit_dropped < before.transmit_dropped;
+        let received_less =
+            now.receive_bytes < before.receive_bytes || now.receive_packets < before.receive_packets;
+        sent_less || link.kind.counts_receive() && received_less
+    })
+}
+
+impl Account {
+    /// Takes the counters of a pair that was there before the exporter: the part that is new traffic follows
+    /// from the pair's origin.
+    pub(super) fn begin_as(&mut self, origin: Origin) {
+        match origin {
+            Origin::Unknown => self.begin_here(),
+            Origin::MadeMeanwhile => {
+                self.counted.begin_here(self.port());
+                self.born = false;
+            }
+            Origin::Resumed(saved) => {
+                let mut before = Counted::default();
+                before.highest = saved.highest;
+                self.booked = [0, 1].map(|side| before.traffic(side).since(saved.unbooked[side]));
+                for (side, counters) in saved.highest.iter().enumerate() {
+                    self.counted.observe(side, counters);
+                }
+                self.counted.begin_here(self.port());
+                self.born = false;
+            }
+        }
+    }
+}
+
+impl Ledger {
+    /// Takes the totals and pairs of an earlier run, before the first pair is seen. `model_time` turns a time
+    /// since 1970 into one of this run.
+    pub(crate) fn restore(
+        &mut self,
+        saved: SavedState,
+        here: &Moment,
+        model_time: impl Fn(Duration) -> Duration,
+        now: Duration,
+        limits: &SeriesLimits<'_>,
+    ) {
+        for mut total in saved.networks {
+            (total.begun, total.idle) = (model_time(total.begun), total.idle.map(&model_time));
+            self.book.restore_network(total, now, limits);
+        }
+        for mut total in saved.workloads {
+            (total.begun, total.idle) = (model_time(total.begun), total.idle.map(&model_time));
+            self.book.restore_workload(total, now, limits);
+        }
+        self.restoring = Restoring::new(saved.moment, here, saved.pairs);
+    }
+
+    /// Forgets the saved pairs that were not seen.
+    pub(crate) fn end_restoring(&mut self) {
+        let Restoring { saved, moment, outcomes, addresses, .. } = &mut self.restoring;
+        if moment.take().is_some() {
+            outcomes.gone += saved.len() as u64;
+            saved.clear();
+            addresses.clear();
+        }
+    }
+
+    /// Returns the numbers of pairs that were there before the exporter.
+    pub(crate) fn restored_pairs(&self) -> RestoredPairs {
+        self.restoring.outcomes
+    }
+
+    /// Returns the highest ifindex of a link of the host in this boot, of which this is the present one.
+    pub(crate) fn raise_highest(&mut self, present: u32) -> u32 {
+        self.restoring.highest = self.restoring.highest.max(present);
+        self.restoring.highest
+    }
+
+    /// Writes all totals and living pairs; `epoch` is the zero of this run's times.
+    pub(crate) fn save(&self, journal: &mut Journal, epoch: Duration, address: impl Fn(End) -> Option<Mac>) {
+        for (_, total) in self.book.workloads.iter() {
+            let idle = total.idle_since().map(|idle| epoch + idle);
+            journal.workload(&total.labels, &total.traffic, epoch + total.begun, idle);
+        }
+        for (_, total) in self.book.networks.iter() {
+            let idle = total.idle_since().map(|idle| epoch + idle);
+            journal.network(&total.labels, &total.traffic, epoch + total.begun, idle);
+        }
+        for pair in self.restoring.saved.values() {
+            journal.pair(&pair.ends, &pair.highest, &pair.unbooked);
+        }
+        let living =
+            self.accounts.iter().filter(|(id, account)| !account.ended && !self.lingering.contains(id));
+        for (_, account) in living {
+            let ends = account.ends.map(|end| SavedEnd::of(end, address(end)));
+            let unbooked = [0, 1].map(|side| account.counted.traffic(side).since(account.booked[side]));
+            journal.pair(&ends, &account.counted.highest, &unbooked);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
