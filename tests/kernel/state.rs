@@ -162,6 +162,8 @@ fn an_exporter_that_is_killed_at_any_moment_books_every_byte_of_what_lives_and_n
     let host = take_host(&mut lasting);
     let crowd = lasting.crowd(&host, 0..10);
     let mut exporter = start(&host, &lasting.state);
+    let carried = crowd.talk(&mut lasting.dice);
+    lasting.add(carried);
     lasting.wait_until_true(&exporter, "at the beginning");
     wait_until_written(&exporter);
     let begin = Instant::now();
