@@ -250,7 +250,8 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, batches: &Receiver<Batch>) {
-        for batch in batches {
+        for mut batch in batches {
+            batch.seal();
             let result = match batch.is_whole {
                 true => self.replace(&batch.bytes),
                 false => self.append(&batch.bytes),

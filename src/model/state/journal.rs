@@ -1,24 +1,35 @@
 //! The present state -> the bytes to write: all of it, or what has changed since the last bytes.
 
-use super::line::{Line, checksum};
+use super::line::{Line, seal};
 use super::recover::{MAGIC, VERSION};
 use super::{Moment, SavedEnd};
 use crate::model::ledger::{LabelSet, NetworkLabels, Traffic};
 use crate::model::link::Counters;
 use crate::model::workload::WorkloadName;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// A file grows to this size at least before it is written anew, bytes.
+/// A file is written anew when its changes have more bytes than this many times all records, and than
+/// [`SMALL`] bytes.
+const CHANGES: usize = 4;
 const SMALL: usize = 256 * 1024;
 
 /// The bytes of one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Batch {
+    /// Without checksums before [`seal`](Batch::seal).
     pub bytes: Vec<u8>,
     /// True for all records, which are to replace the file; else the bytes are to be appended.
     pub is_whole: bool,
+}
+
+impl Batch {
+    /// Writes the checksums of all lines, which takes as long as all else: a thread that may be slow does it.
+    pub(crate) fn seal(&mut self) {
+        let first = if self.is_whole { MAGIC.len() + VERSION.len() + 1 } else { 0 };
+        seal(&mut self.bytes[first..]);
+    }
 }
 
 /// The record of a key as it was last written.
@@ -38,8 +49,8 @@ pub(crate) struct Journal {
     /// The number of the next record that is new.
     next: u64,
     batch: u64,
+    /// The lines of the batch.
     line: Line,
-    bytes: Vec<u8>,
     lines: u64,
     is_whole: bool,
     /// The sizes of the last whole batch, and of all since.
@@ -51,13 +62,13 @@ impl Journal {
     /// Begins a batch: with all records if there is no file yet, the last write has failed, or the file has
     /// more bytes of changes than of records.
     pub(crate) fn begin(&mut self, must_be_whole: bool) {
-        self.is_whole = must_be_whole || self.batch == 0 || self.appended > self.whole.max(SMALL);
+        self.is_whole = must_be_whole || self.batch == 0 || self.appended > (CHANGES * self.whole).max(SMALL);
         self.batch += 1;
-        (self.bytes, self.lines) = (Vec::new(), 0);
+        (self.line, self.lines) = (Line::default(), 0);
         if self.is_whole {
             self.written.clear();
             self.next = 0;
-            self.bytes.extend_from_slice(format!("{MAGIC}{VERSION}\n").as_bytes());
+            self.line.text.extend_from_slice(format!("{MAGIC}{VERSION}\n").as_bytes());
         }
     }
 
@@ -94,16 +105,21 @@ impl Journal {
         self.add(|line| _ = line.pair_ends(ends), |line| line.pair_counters(highest, unbooked));
     }
 
+    /// Writes a record, and withdraws it if it is as it was written last.
     fn add(&mut self, key: impl FnOnce(&mut Line), content: impl FnOnce(&mut Line)) {
-        self.line.text.clear();
+        let begin = self.line.begin();
         key(&mut self.line);
-        let key = self.hasher.hash_one(&self.line.text);
+        let (mut hasher, end) = (self.hasher.build_hasher(), self.line.text.len());
+        hasher.write(&self.line.text[begin..]);
+        let key = hasher.finish();
         content(&mut self.line);
-        let content = self.hasher.hash_one(&self.line.text);
+        hasher.write(&self.line.text[end..]);
+        let content = hasher.finish();
         let number = match self.written.get_mut(&key) {
             Some(written) => {
                 written.batch = self.batch;
                 if std::mem::replace(&mut written.content, content) == content {
+                    self.line.withdraw(begin);
                     return;
                 }
                 written.number
@@ -115,24 +131,8 @@ impl Journal {
                 number
             }
         };
-        let text = std::mem::take(&mut self.line.text);
-        self.push(number, &text);
-        self.line.text = text;
-    }
-
-    fn push(&mut self, number: u64, text: &[u8]) {
-        let mut line = Line::default();
-        line.number(number);
-        line.text.push(b' ');
-        line.text.extend_from_slice(text);
-        self.push_line(&line.text);
+        self.line.number(number).end();
         self.lines += 1;
-    }
-
-    fn push_line(&mut self, text: &[u8]) {
-        self.bytes.extend_from_slice(format!("{:08x} ", checksum(text)).as_bytes());
-        self.bytes.extend_from_slice(text);
-        self.bytes.push(b'\n');
     }
 
     /// Ends the batch; `None` if nothing has changed. Records that were not added since
@@ -147,15 +147,17 @@ impl Journal {
             written.batch == batch
         });
         for number in gone {
-            self.push(number, b"d");
+            self.line.begin();
+            self.line.word("d").number(number).end();
+            self.lines += 1;
         }
         if self.lines == 0 && !self.is_whole {
             return None;
         }
-        let mut line = Line::default();
-        line.commit(self.lines, moment);
-        self.push_line(&line.text);
-        let bytes = std::mem::take(&mut self.bytes);
+        self.line.begin();
+        self.line.commit(self.lines, moment);
+        self.line.end();
+        let bytes = std::mem::take(&mut self.line.text);
         match self.is_whole {
             true => (self.whole, self.appended) = (bytes.len(), 0),
             false => self.appended += bytes.len(),

@@ -41,6 +41,19 @@ pub(super) fn checksum(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, step)
 }
 
+/// The room for a line's checksum and the space behind it.
+const UNSEALED: &[u8; 9] = b"00000000 ";
+
+/// Writes the checksums of lines, each of which has the room for it at its beginning.
+pub(super) fn seal(lines: &mut [u8]) {
+    for line in lines.split_mut(|&byte| byte == b'\n') {
+        if let Some((room, payload)) = line.split_at_mut_checked(UNSEALED.len()) {
+            let digits = format!("{:08x}", checksum(payload));
+            room[..8].copy_from_slice(digits.as_bytes());
+        }
+    }
+}
+
 /// One record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Record {
@@ -52,15 +65,32 @@ pub(super) enum Record {
     Gone,
 }
 
-/// A line that is being written. The fields that identify the record come first.
+/// Lines that are being written. The fields that identify a record come first in its line, and its number
+/// last.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     pub(super) text: Vec<u8>,
 }
 
 impl Line {
+    /// Begins a line. Returns where its first field begins.
+    pub(super) fn begin(&mut self) -> usize {
+        self.text.extend_from_slice(UNSEALED);
+        self.text.len()
+    }
+
+    /// Ends a line.
+    pub(super) fn end(&mut self) {
+        self.text.push(b'\n');
+    }
+
+    /// Takes back the line of which the first field begins there.
+    pub(super) fn withdraw(&mut self, begin: usize) {
+        self.text.truncate(begin - UNSEALED.len());
+    }
+
     fn space(&mut self) {
-        if !self.text.is_empty() {
+        if self.text.last() != Some(&b' ') {
             self.text.push(b' ');
         }
     }
@@ -158,21 +188,41 @@ impl Line {
         self
     }
 
+    fn counters(&mut self, counters: &Counters) {
+        self.number(counters.receive_bytes).number(counters.receive_packets);
+        self.number(counters.receive_dropped).number(counters.transmit_bytes);
+        self.number(counters.transmit_packets).number(counters.transmit_dropped);
+    }
+
     pub(super) fn pair_counters(&mut self, highest: &[Counters; 2], unbooked: &[Traffic; 2]) {
-        for counters in highest {
-            self.number(counters.receive_bytes).number(counters.receive_packets);
-            self.number(counters.receive_dropped).number(counters.transmit_bytes);
-            self.number(counters.transmit_packets).number(counters.transmit_dropped);
+        self.counters(&highest[0]);
+        // Mostly one end of a veth has received what the other has sent, and nothing was dropped.
+        if highest[1] == of_peer(&highest[0]) {
+            self.word("=");
+        } else {
+            self.counters(&highest[1]);
         }
-        // There is rarely any.
-        if *unbooked != [Traffic::default(); 2] {
-            unbooked.iter().for_each(|traffic| _ = self.traffic(traffic));
+        match unbooked == &[Traffic::default(); 2] {
+            true => _ = self.word("-"),
+            false => unbooked.iter().for_each(|traffic| _ = self.traffic(traffic)),
         }
     }
 
     pub(super) fn commit(&mut self, lines: u64, moment: &Moment) {
         self.word("c").number(lines).time(moment.taken).quoted(&moment.boot).number(moment.netns);
         self.number(u64::from(moment.highest));
+    }
+}
+
+/// Returns the counters of the other end of a veth that has dropped nothing.
+fn of_peer(counters: &Counters) -> Counters {
+    Counters {
+        receive_bytes: counters.transmit_bytes,
+        receive_packets: counters.transmit_packets,
+        receive_dropped: 0,
+        transmit_bytes: counters.receive_bytes,
+        transmit_packets: counters.receive_packets,
+        transmit_dropped: 0,
     }
 }
 
@@ -297,16 +347,21 @@ impl<'a> Fields<'a> {
 
     fn pair(&mut self) -> Option<SavedPair> {
         let ends = [self.end()?, self.end()?];
-        let highest = [self.counters()?, self.counters()?];
-        let unbooked = match self.rest.peek() {
-            Some(_) => [self.traffic()?, self.traffic()?],
-            None => Default::default(),
+        let first = self.counters()?;
+        let second = match self.rest.next_if_eq(&"=") {
+            Some(_) => of_peer(&first),
+            None => self.counters()?,
+        };
+        let highest = [first, second];
+        let unbooked = match self.rest.next_if_eq(&"-") {
+            Some(_) => Default::default(),
+            None => [self.traffic()?, self.traffic()?],
         };
         Some(SavedPair { ends, highest, unbooked })
     }
 
-    /// Reads the fields of a record; `None` if anything is not as it must be.
-    pub(super) fn record(&mut self, kind: &str) -> Option<Record> {
+    /// Reads the fields of a record and its number; `None` if anything is not as it must be.
+    pub(super) fn record(&mut self, kind: &str) -> Option<(u64, Record)> {
         let record = match kind {
             "w" => Record::Workload(self.workload()?),
             "n" => Record::Network(self.network()?),
@@ -315,7 +370,8 @@ impl<'a> Fields<'a> {
             "d" => Record::Gone,
             _ => return None,
         };
-        self.is_over().then_some(record)
+        let number = self.number()?;
+        self.is_over().then_some((number, record))
     }
 
     /// Reads the fields of a commit: the number of its lines, and the moment.

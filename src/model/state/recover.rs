@@ -98,10 +98,9 @@ fn next_line(text: &[u8]) -> Option<(Parsed, &[u8])> {
             let (lines, moment) = fields.commit()?;
             Parsed::Commit(lines, moment)
         }
-        number => {
-            let number = number.parse().ok()?;
-            let kind = fields.word()?;
-            Parsed::Record(number, fields.record(kind)?)
+        kind => {
+            let (number, record) = fields.record(kind)?;
+            Parsed::Record(number, record)
         }
     };
     Some((parsed, &text[end + 1..]))

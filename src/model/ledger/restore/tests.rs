@@ -81,7 +81,9 @@ fn saved(ledger: &mut Whole, pairs: &[Pair], highest: u32) -> SavedState {
     journal.begin(true);
     ledger.save(&mut journal, EPOCH, address);
     let moment = Moment { highest, taken: EPOCH + MINUTE, ..here("b") };
-    recover(&journal.commit(&moment).unwrap().bytes).unwrap().state
+    let mut batch = journal.commit(&moment).unwrap();
+    batch.seal();
+    recover(&batch.bytes).unwrap().state
 }
 
 /// Returns a ledger that continues a state in this boot, with times that begin `EPOCH` after 1970.
