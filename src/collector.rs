@@ -316,8 +316,6 @@ impl Collector {
                     let _ = reply.send(());
                     return;
                 }
-                #[cfg(test)]
-                Ok(Message::Stop) => return,
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }

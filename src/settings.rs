@@ -258,7 +258,10 @@ impl ServeSettings {
         let unlimited = |limit| if limit == 0 { usize::MAX } else { limit };
         ServeSettings {
             annotates: shown.annotate_alias,
-            state: shown.state.map(|directory| (directory, shown.state_interval)),
+            state: shown
+                .state
+                .filter(|directory| !directory.is_empty())
+                .map(|directory| (directory.into(), shown.state_interval)),
             web: WebSettings {
                 routes: Routes::new(
                     web.external_url.as_ref(),
@@ -407,6 +410,14 @@ mod tests {
             Settings::Top(settings) => *settings,
             _ => panic!("{flags:?} is another command"),
         }
+    }
+
+    #[test]
+    fn a_state_directory_with_an_empty_name_is_none() {
+        assert_eq!(serve(&[]).state, None);
+        assert_eq!(serve(&["--state.directory="]).state, None);
+        let state = serve(&["--state.directory", "/s", "--state.interval", "5m"]).state;
+        assert_eq!(state, Some(("/s".into(), Duration::from_secs(300))));
     }
 
     #[test]

@@ -5,7 +5,7 @@ function __fish_veth_exporter_needs_command
     for word in $words[2..]
         if test $value_follows = yes
             set value_follows no
-        else if contains -- $word --collector.disable --collector.history --collector.interval --collector.tcp --container.exclude --container.include --container.labels --container.name-from-label --container.retention --cri.endpoint --device.exclude --device.include --device.metrics --docker.host --format --interval --limits.interfaces --limits.series --log.format --log.level --metrics.created --path.netns --path.procfs --peak.window --podman.host --privileges --sandbox.disable --sandbox.read --sort --url --url.ca-file --url.password-file --url.user --web.config.file --web.external-url --web.listen-address --web.max-requests --web.route-prefix --web.telemetry-path
+        else if contains -- $word --collector.disable --collector.history --collector.interval --collector.tcp --container.exclude --container.include --container.labels --container.name-from-label --container.retention --cri.endpoint --device.exclude --device.include --device.metrics --docker.host --format --interval --limits.interfaces --limits.series --log.format --log.level --metrics.created --path.netns --path.procfs --peak.window --podman.host --privileges --sandbox.disable --sandbox.read --sort --state.directory --state.interval --url --url.ca-file --url.password-file --url.user --web.config.file --web.external-url --web.listen-address --web.max-requests --web.route-prefix --web.telemetry-path
             set value_follows yes
         else if not string match -q -- '-*' $word
             echo $word
@@ -47,6 +47,8 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l collector.t
 false\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l metrics.created -d 'Whether OpenMetrics has the time at which each total began (_created)' -r -f -a "true\t''
 false\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l state.directory -d 'Directory in which totals outlive the exporter and the host [default: totals begin at 0]' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l state.interval -d 'Interval at which totals are written to --state.directory' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.labels -d 'Label of containers and pods that veth_container_info shows as label_NAME; may be given several times' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.include -d 'Show only these containers: regular expression for the whole name, which is NAMESPACE/POD for a pod' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l container.exclude -d 'Hide these containers: regular expression for the whole name' -r -f
@@ -115,6 +117,8 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l co
 false\t''"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l metrics.created -d 'Whether OpenMetrics has the time at which each total began (_created)' -r -f -a "true\t''
 false\t''"
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l state.directory -d 'Directory in which totals outlive the exporter and the host [default: totals begin at 0]' -r -f
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l state.interval -d 'Interval at which totals are written to --state.directory' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.labels -d 'Label of containers and pods that veth_container_info shows as label_NAME; may be given several times' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.include -d 'Show only these containers: regular expression for the whole name, which is NAMESPACE/POD for a pod' -r -f
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l container.exclude -d 'Hide these containers: regular expression for the whole name' -r -f

@@ -7,6 +7,7 @@ use crate::sandbox::Privileges;
 use crate::server::ListenAddress;
 use crate::site::ExternalUrl;
 use clap::Args;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -113,7 +114,7 @@ pub(crate) struct ShownFlags {
     pub(crate) created: bool,
     /// Directory in which totals outlive the exporter and the host [default: totals begin at 0]
     #[arg(long = "state.directory", env = "VETH_EXPORTER_STATE_DIRECTORY", value_name = "DIR")]
-    pub(crate) state: Option<PathBuf>,
+    pub(crate) state: Option<OsString>,
     /// Interval at which totals are written to --state.directory
     #[arg(long = "state.interval", env = "VETH_EXPORTER_STATE_INTERVAL", value_name = "DURATION",
           default_value = "30s", value_parser = interval)]

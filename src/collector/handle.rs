@@ -29,8 +29,6 @@ pub(super) enum Message {
     Histories(oneshot::Sender<Histories>),
     /// A request for a sign of life, which the loop answers at once.
     Turn(oneshot::Sender<()>),
-    #[cfg(test)]
-    Stop,
     /// Writes the state, and then ends.
     Finish(oneshot::Sender<()>),
 }
@@ -113,12 +111,5 @@ impl Handle {
             // The receive fails only if the threads have already ended.
             let _ = done.await;
         }
-    }
-
-    /// Ends the collector's threads.
-    #[cfg(test)]
-    pub fn stop(&self) {
-        // The send fails only if the threads have already ended.
-        let _ = self.inbox.send(Message::Stop);
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Restoring {
 
 /// The origin of a pair that was there before the exporter.
 pub(super) enum Origin {
-    Resumed(SavedPair),
+    Resumed(Box<SavedPair>),
     MadeMeanwhile,
     Unknown,
 }
@@ -78,7 +78,9 @@ impl Restoring {
         }
         let ends = SavedPair::ends_of(pair);
         let origin = match self.saved.remove(&position(&ends)) {
-            Some(saved) if saved.ends == ends && !has_fallen(pair, &saved) => Origin::Resumed(saved),
+            Some(saved) if saved.ends == ends && !has_fallen(pair, &saved) => {
+                Origin::Resumed(Box::new(saved))
+            }
             Some(_) => Origin::Unknown,
             None if self.is_new(pair) => Origin::MadeMeanwhile,
             None => Origin::Unknown,
