@@ -112,13 +112,26 @@ pub struct Sources {
     pub wants_own_netns: bool,
 }
 
-/// Starts the threads. `Engine::follow` must be run for each of these runtimes.
+/// Starts the threads without a saved state. See [`start_saving`].
+///
+/// # Errors
+/// The system could not create a thread.
+pub fn start(
+    config: Config,
+    interval: Duration,
+    sources: Sources,
+    engines: impl IntoIterator<Item = (Runtime, Calls)>,
+) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
+    start_saving(config, interval, sources, engines, None)
+}
+
+/// Starts the threads, with a saved state if there is a directory for it. `Engine::follow` must be run for each of these runtimes.
 ///
 /// Returns the handle, and the pids for `watch_exits`, which must run as a task.
 ///
 /// # Errors
 /// The system could not create a thread.
-pub(crate) fn start(
+pub(crate) fn start_saving(
     config: Config,
     interval: Duration,
     sources: Sources,

@@ -16,27 +16,7 @@ pub mod cli {
 }
 
 pub mod collector {
-    use crate::collector::Handle;
-    pub use crate::collector::Sources;
-    use crate::model::host::Config;
-    use crate::model::workload::Runtime;
-    use crate::runtimes::calls::Calls;
-    use std::io;
-    use std::time::Duration;
-    use tokio::sync::mpsc::UnboundedReceiver;
-
-    /// Starts the threads, without a saved state.
-    ///
-    /// # Errors
-    /// The system could not create a thread.
-    pub fn start(
-        config: Config,
-        interval: Duration,
-        sources: Sources,
-        engines: impl IntoIterator<Item = (Runtime, Calls)>,
-    ) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
-        crate::collector::start(config, interval, sources, engines, None)
-    }
+    pub use crate::collector::{Sources, start};
 }
 
 pub mod exposition {

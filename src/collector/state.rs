@@ -94,8 +94,14 @@ impl StateDirectory {
         let health = Arc::new(Health::default());
         health.discarded.store(u64::from(aside.is_some()), Ordering::Relaxed);
         let (jobs, batches) = sync_channel(1);
-        let mut writer =
-            Writer { directory, path, file: None, aside, health: Arc::clone(&health), is_failing: false };
+        let mut writer = StateWriter {
+            directory,
+            path,
+            file: None,
+            aside,
+            health: Arc::clone(&health),
+            is_failing: false,
+        };
         // A file that is of no use is kept before anything else is written.
         writer.set_aside();
         let thread = thread::Builder::new().name("state".into()).spawn(move || writer.run(&batches))?;
@@ -238,7 +244,7 @@ impl Health {
 }
 
 /// The thread that writes.
-struct Writer {
+struct StateWriter {
     directory: File,
     path: PathBuf,
     /// The file to append to; `None` before the first write and after a failure.
@@ -248,7 +254,7 @@ struct Writer {
     is_failing: bool,
 }
 
-impl Writer {
+impl StateWriter {
     fn run(mut self, batches: &Receiver<Batch>) {
         for mut batch in batches {
             batch.seal();

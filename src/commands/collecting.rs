@@ -42,7 +42,7 @@ pub(super) fn start(
         sockets: engines.iter().map(|engine| (engine.runtime(), engine.looked_at())).collect(),
     };
     let asked = engines.iter().map(|engine| (engine.runtime(), engine.calls()));
-    let (handle, exits) = collector::start(config, settings.interval, sources, asked, state)?;
+    let (handle, exits) = collector::start_saving(config, settings.interval, sources, asked, state)?;
     tokio::spawn(collector::watch_exits(exits, handle.clone()));
     for engine in engines {
         follow(engine, handle.clone())?;

@@ -38,7 +38,7 @@ pub(crate) struct Moment {
     pub taken: Duration,
 }
 
-/// One total.
+/// A total of a workload or of a network, with its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SavedTotal<L> {
     pub labels: L,
@@ -66,7 +66,7 @@ pub(crate) struct SavedEnd {
     pub address: Option<Mac>,
 }
 
-/// One living pair.
+/// A pair with both ends, and what was counted and booked of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SavedPair {
     pub ends: [SavedEnd; 2],

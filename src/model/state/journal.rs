@@ -1,6 +1,6 @@
 //! The present state -> the bytes to write: all of it, or what has changed since the last bytes.
 
-use super::line::{Line, seal};
+use super::line::{RecordLines, seal};
 use super::recover::{MAGIC, VERSION};
 use super::{Moment, SavedEnd};
 use crate::model::ledger::{LabelSet, NetworkLabels, Traffic};
@@ -50,7 +50,7 @@ pub(crate) struct Journal {
     next: u64,
     batch: u64,
     /// The lines of the batch.
-    line: Line,
+    line: RecordLines,
     lines: u64,
     is_whole: bool,
     /// The sizes of the last whole batch, and of all since.
@@ -64,7 +64,7 @@ impl Journal {
     pub(crate) fn begin(&mut self, must_be_whole: bool) {
         self.is_whole = must_be_whole || self.batch == 0 || self.appended > (CHANGES * self.whole).max(SMALL);
         self.batch += 1;
-        (self.line, self.lines) = (Line::default(), 0);
+        (self.line, self.lines) = (RecordLines::default(), 0);
         if self.is_whole {
             self.written.clear();
             self.next = 0;
@@ -96,7 +96,7 @@ impl Journal {
 
     /// Adds the starts under a name.
     pub(crate) fn starts(&mut self, name: &WorkloadName, count: u64, begun: Duration, is_shown: bool) {
-        let content = |line: &mut Line| _ = line.number(count).time(begun).number(u64::from(is_shown));
+        let content = |line: &mut RecordLines| _ = line.number(count).time(begun).number(u64::from(is_shown));
         self.add(|line| _ = line.starts_name(name), content);
     }
 
@@ -106,7 +106,7 @@ impl Journal {
     }
 
     /// Writes a record, and withdraws it if it is as it was written last.
-    fn add(&mut self, key: impl FnOnce(&mut Line), content: impl FnOnce(&mut Line)) {
+    fn add(&mut self, key: impl FnOnce(&mut RecordLines), content: impl FnOnce(&mut RecordLines)) {
         let begin = self.line.begin();
         key(&mut self.line);
         let (mut hasher, end) = (self.hasher.build_hasher(), self.line.text.len());

@@ -68,18 +68,18 @@ pub(super) enum Record {
 /// Lines that are being written. The fields that identify a record come first in its line, and its number
 /// last.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct RecordLines {
     pub(super) text: Vec<u8>,
 }
 
-impl Line {
+impl RecordLines {
     /// Begins a line. Returns where its first field begins.
     pub(super) fn begin(&mut self) -> usize {
         self.text.extend_from_slice(UNSEALED);
         self.text.len()
     }
 
-    /// Ends a line.
+    /// Ends the line that was begun last.
     pub(super) fn end(&mut self) {
         self.text.push(b'\n');
     }
@@ -96,14 +96,14 @@ impl Line {
     }
 
     /// Adds a word without spaces.
-    pub(super) fn word(&mut self, word: &str) -> &mut Line {
+    pub(super) fn word(&mut self, word: &str) -> &mut RecordLines {
         self.space();
         self.text.extend_from_slice(word.as_bytes());
         self
     }
 
     /// Adds a decimal number.
-    pub(super) fn number(&mut self, mut number: u64) -> &mut Line {
+    pub(super) fn number(&mut self, mut number: u64) -> &mut RecordLines {
         self.space();
         let mut digits = [0; 20];
         let mut at = digits.len();
@@ -120,7 +120,7 @@ impl Line {
     }
 
     /// Adds any text: a dot, and then each byte that is no visible ASCII, and `%`, as `%` and two digits.
-    pub(super) fn quoted(&mut self, text: &str) -> &mut Line {
+    pub(super) fn quoted(&mut self, text: &str) -> &mut RecordLines {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         self.space();
         self.text.push(b'.');
@@ -137,23 +137,23 @@ impl Line {
     }
 
     /// Adds a time in nanoseconds since 1970.
-    pub(super) fn time(&mut self, time: Duration) -> &mut Line {
+    pub(super) fn time(&mut self, time: Duration) -> &mut RecordLines {
         self.number(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn traffic(&mut self, traffic: &Traffic) -> &mut Line {
+    pub(super) fn traffic(&mut self, traffic: &Traffic) -> &mut RecordLines {
         for flow in [traffic.receive, traffic.transmit] {
             self.number(flow.bytes).number(flow.packets).number(flow.dropped);
         }
         self
     }
 
-    pub(super) fn workload_labels(&mut self, labels: &LabelSet) -> &mut Line {
+    pub(super) fn workload_labels(&mut self, labels: &LabelSet) -> &mut RecordLines {
         self.word("w").word(labels.runtime.as_str()).quoted(&labels.container).quoted(&labels.namespace);
         self.quoted(&labels.pod).quoted(&labels.interface).quoted(&labels.network)
     }
 
-    pub(super) fn network_labels(&mut self, labels: &NetworkLabels) -> &mut Line {
+    pub(super) fn network_labels(&mut self, labels: &NetworkLabels) -> &mut RecordLines {
         self.word("n").word(labels.runtime.as_str()).quoted(&labels.network)
     }
 
@@ -165,12 +165,12 @@ impl Line {
         }
     }
 
-    pub(super) fn starts_name(&mut self, name: &WorkloadName) -> &mut Line {
+    pub(super) fn starts_name(&mut self, name: &WorkloadName) -> &mut RecordLines {
         self.word("s").word(name.runtime.as_str()).quoted(&name.container).quoted(&name.namespace);
         self.quoted(&name.pod)
     }
 
-    pub(super) fn pair_ends(&mut self, ends: &[SavedEnd; 2]) -> &mut Line {
+    pub(super) fn pair_ends(&mut self, ends: &[SavedEnd; 2]) -> &mut RecordLines {
         self.word("p");
         for end in ends {
             match end.nsid {
@@ -227,13 +227,13 @@ fn of_peer(counters: &Counters) -> Counters {
 }
 
 /// The fields of a line that is being read. A field that is missing or not as it must be is `None`.
-pub(super) struct Fields<'a> {
+pub(super) struct RecordFields<'a> {
     rest: std::iter::Peekable<std::str::Split<'a, char>>,
 }
 
-impl<'a> Fields<'a> {
-    pub(super) fn new(line: &'a str) -> Fields<'a> {
-        Fields { rest: line.split(' ').peekable() }
+impl<'a> RecordFields<'a> {
+    pub(super) fn new(line: &'a str) -> RecordFields<'a> {
+        RecordFields { rest: line.split(' ').peekable() }
     }
 
     pub(super) fn word(&mut self) -> Option<&'a str> {

@@ -1,6 +1,6 @@
 //! A file -> the state of its last whole batch.
 
-use super::line::{Fields, Record, checksum};
+use super::line::{Record, RecordFields, checksum};
 use super::{Moment, SavedState};
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(crate) struct Recovered {
 /// The reason why a file has no state for this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
-    /// Another program's file.
+    /// The file does not begin as a state does: another program has made it.
     Foreign,
     /// The file of another version of this program.
     OtherVersion,
@@ -92,7 +92,7 @@ fn next_line(text: &[u8]) -> Option<(Parsed, &[u8])> {
     if text[8] != b' ' || checksum(payload) != sum {
         return None;
     }
-    let mut fields = Fields::new(std::str::from_utf8(payload).ok()?);
+    let mut fields = RecordFields::new(std::str::from_utf8(payload).ok()?);
     let parsed = match fields.word()? {
         "c" => {
             let (lines, moment) = fields.commit()?;
