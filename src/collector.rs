@@ -125,7 +125,8 @@ pub fn start(
     start_saving(config, interval, sources, engines, None)
 }
 
-/// Starts the threads, with a saved state if there is a directory for it. `Engine::follow` must be run for each of these runtimes.
+/// Starts the threads, with a saved state if there is a directory for it. `Engine::follow` must be run for
+/// each of these runtimes.
 ///
 /// Returns the handle, and the pids for `watch_exits`, which must run as a task.
 ///

@@ -210,3 +210,25 @@ fn tcp_goes_to_an_engines_port_alone_and_no_port_is_opened() {
     let listens = confined(&needs, NO_LANDLOCK, || errno(TcpListener::bind("127.0.0.1:0")));
     assert_eq!(listens, Err(Errno::EPERM));
 }
+
+#[test]
+fn files_are_made_and_renamed_in_the_folder_that_may_be_written_and_nowhere_else() {
+    let ((folder, file), (elsewhere, other)) = (folder_with_file(), folder_with_file());
+    let needs = Needs { read: vec![elsewhere.clone()], write: vec![folder.clone()], ..Needs::default() };
+    let made = folder.join("made");
+    let (inside, outside, refused) = confined(&needs, &[], || {
+        let create = |path: &Path| errno(File::create(path).and_then(|file| file.sync_all()));
+        let rename = |to: &Path| {
+            rustix::fs::renameat(rustix::fs::CWD, &made, rustix::fs::CWD, to)
+                .map_err(|error| Errno::from_raw(error.raw_os_error()))
+        };
+        let inside = [create(&made), rename(&file), create(&made), errno(std::fs::remove_file(&file))];
+        let outside = [create(&other), create(&elsewhere.join("made")), rename(&elsewhere.join("moved"))];
+        let both = File::options().read(true).write(true).open(&made);
+        (inside, outside, [errno(both), errno(std::fs::create_dir(folder.join("deep")))])
+    });
+    assert_eq!(inside, [Ok(()); 4]);
+    assert_eq!(outside[..2], [Err(Errno::EACCES); 2]);
+    assert!(matches!(outside[2], Err(Errno::EACCES | Errno::EXDEV)), "{outside:?}");
+    assert_eq!(refused, [Err(Errno::EPERM); 2]);
+}
