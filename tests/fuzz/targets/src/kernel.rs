@@ -159,6 +159,7 @@ fn driver(info: &LinkInfo) -> Option<LinkKind> {
         "team" => LinkKind::Team,
         "vrf" => LinkKind::Vrf,
         "batadv" => LinkKind::Batadv,
+        "vxlan" => LinkKind::Vxlan,
         _ => LinkKind::Other,
     })
 }
