@@ -112,7 +112,7 @@ pub struct Sources {
     pub wants_own_netns: bool,
 }
 
-/// Starts the threads without a saved state. See [`start_saving`].
+/// Starts the threads without a saved state.
 ///
 /// # Errors
 /// The system could not create a thread.
