@@ -36,6 +36,18 @@ pub enum Runtime {
 }
 
 impl Runtime {
+    /// Every runtime, as a workload and a saved state may have it.
+    pub const ALL: [Runtime; 8] = [
+        Runtime::Docker,
+        Runtime::Podman,
+        Runtime::Cri,
+        Runtime::Named,
+        Runtime::Lxc,
+        Runtime::Nspawn,
+        Runtime::Process,
+        Runtime::Unknown,
+    ];
+
     /// Returns the value of the label `runtime`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -52,7 +52,7 @@ impl Scene {
         command
     }
 
-    /// What comes out for this input, without a word on standard error.
+    /// Returns the output for this input; fails if there is anything on standard error.
     fn filtered(&self, exporter: Option<&Exporter>, input: &[u8]) -> Vec<u8> {
         let mut filter = self.filter(exporter).spawn().unwrap();
         let mut stdin = filter.stdin.take().unwrap();

@@ -114,7 +114,7 @@ fn ten_restarts_under_traffic_lose_no_byte_and_begin_no_total_anew() {
     }
 }
 
-/// When each total began, by the container, as OpenMetrics says it.
+/// Returns when each total began, by the container, from `_created` of OpenMetrics.
 fn created(exporter: &Exporter) -> BTreeMap<String, String> {
     let answer = exporter.request("GET", "/metrics", &[("Accept", "application/openmetrics-text")]);
     let text = String::from_utf8(answer.body).unwrap();

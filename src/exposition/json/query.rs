@@ -310,16 +310,7 @@ mod tests {
     fn the_tables_are_sorted_and_know_every_runtime() {
         assert!(FILTERS.iter().map(|(name, _)| name).is_sorted());
         assert!(SORTS.iter().map(|(name, _)| name).is_sorted());
-        for runtime in [
-            Runtime::Docker,
-            Runtime::Podman,
-            Runtime::Cri,
-            Runtime::Named,
-            Runtime::Lxc,
-            Runtime::Nspawn,
-            Runtime::Process,
-            Runtime::Unknown,
-        ] {
+        for runtime in Runtime::ALL {
             assert!(RUNTIMES.contains(&runtime.as_str()), "{runtime:?}");
         }
     }

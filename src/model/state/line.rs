@@ -6,18 +6,6 @@ use crate::model::link::{Counters, Mac};
 use crate::model::workload::{Runtime, WorkloadName};
 use std::time::Duration;
 
-/// All runtimes, as the file names them.
-const RUNTIMES: [Runtime; 8] = [
-    Runtime::Docker,
-    Runtime::Podman,
-    Runtime::Cri,
-    Runtime::Named,
-    Runtime::Lxc,
-    Runtime::Nspawn,
-    Runtime::Process,
-    Runtime::Unknown,
-];
-
 /// The remainder of each byte, for [`checksum`].
 const REMAINDERS: [u32; 256] = {
     let mut table = [0; 256];
@@ -278,7 +266,7 @@ impl<'a> RecordFields<'a> {
 
     fn runtime(&mut self) -> Option<Runtime> {
         let word = self.word()?;
-        RUNTIMES.into_iter().find(|runtime| runtime.as_str() == word)
+        Runtime::ALL.into_iter().find(|runtime| runtime.as_str() == word)
     }
 
     fn traffic(&mut self) -> Option<Traffic> {

@@ -1,4 +1,4 @@
-//! What `explain` and the checks of a serving exporter say where they may read less.
+//! `explain`, and the checks of a serving exporter, that may read less: they name what they could not read.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
