@@ -2,7 +2,7 @@
 //! veth.
 
 use super::report::{HostReport, vethless_matches};
-use super::table::{Column, RowKey, TableRow};
+use super::table::{Column, RowKey, TableRow, plus};
 use super::text::width;
 use super::trouble::RowTrouble;
 use std::collections::{BTreeSet, HashMap};
@@ -93,8 +93,8 @@ pub struct RowGroup {
     pub folded: bool,
     /// The problems of the group's worst row.
     pub trouble: RowTrouble,
-    /// Sums of receive, transmit, drops and packets per second.
-    pub sums: [u64; 4],
+    /// Sums of receive, transmit, drops and packets per second; `None` if no row's number is known.
+    pub sums: [Option<u64>; 4],
 }
 
 /// The columns that the texts of the shown rows need.
@@ -238,16 +238,16 @@ fn groups(rows: &[TableRow], order: &[usize], wishes: &ListWishes) -> Vec<RowGro
         let group = &mut groups[place];
         group.rows.push(index);
         for (sum, number) in group.sums.iter_mut().zip(numbers) {
-            *sum = sum.saturating_add(number.unwrap_or_default());
+            *sum = plus(*sum, number);
         }
     }
     let (column, falling) = wishes.sort;
     let value = |group: &RowGroup| match column {
         Column::Receive => group.sums[0],
         Column::Transmit => group.sums[1],
-        Column::Busy => group.sums[0].saturating_add(group.sums[1]),
+        Column::Busy => plus(group.sums[0], group.sums[1]),
         Column::Drops => group.sums[2],
-        _ => 0,
+        _ => None,
     };
     // The sort is stable: otherwise groups are in the order of their first rows.
     groups.sort_by(|a, b| {

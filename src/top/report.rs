@@ -1,6 +1,6 @@
 //! The last answer as the view keeps it: rows, problems, workloads without a veth, the host.
 
-use super::table::{self, Column, TableRow, words_of};
+use super::table::{self, Column, TableRow, plus, words_of};
 use super::trouble::ProblemsBySubject;
 use crate::exposition::json::PairsAnswer;
 use crate::exposition::json::container::{RestartsRow, VethlessRow};
@@ -23,8 +23,8 @@ pub struct HostReport {
     pub pairs: usize,
     /// The number of pairs without a row, beyond the limit of series.
     pub summed: u64,
-    /// Receive and transmit of all workloads, in bytes per second.
-    pub sums: [u64; 2],
+    /// Receive and transmit of all workloads, in bytes per second; `None` if no row's number is known.
+    pub sums: [Option<u64>; 2],
 }
 
 impl HostReport {
@@ -44,9 +44,7 @@ impl HostReport {
             (row, severity)
         };
         let workloads = workloads.into_iter().map(marked).collect();
-        let sum = |column| {
-            rows.iter().filter_map(|row| row.number(column)).fold(0_u64, |sum, one| sum.saturating_add(one))
-        };
+        let sum = |column| rows.iter().fold(None, |sum, row| plus(sum, row.number(column)));
         let sums = [Column::Receive, Column::Transmit].map(sum);
         *self = HostReport { host, rows, problems, workloads, restarts, pairs: number, summed, sums };
     }

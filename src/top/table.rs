@@ -272,6 +272,11 @@ pub(crate) fn unchanged(rows: &mut [TableRow]) {
     }
 }
 
+/// Returns a sum with one more number; `None` stands for numbers that are not known.
+pub(super) fn plus(sum: Option<u64>, number: Option<u64>) -> Option<u64> {
+    number.map_or(sum, |number| Some(sum.unwrap_or_default().saturating_add(number)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -73,6 +73,11 @@ pub(super) fn sparkline(values: impl ExactSizeIterator<Item = u64>, keep: usize,
     fit_right(&shown.iter().map(|&value| block(value)).collect::<String>(), columns)
 }
 
+/// Returns a number as `format` writes it, or a dash for one that is not known.
+pub(super) fn number(known: Option<u64>, format: impl Fn(u64) -> String) -> String {
+    known.map_or_else(|| "-".to_owned(), format)
+}
+
 /// Returns a number of things per second, such as `0`, `12/s`, `1.23k/s`.
 pub(super) fn per_second(number: u64) -> String {
     match number {

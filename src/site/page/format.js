@@ -19,6 +19,11 @@ export function rate(bytes) {
   return bytes === null ? "–" : bytes === 0 ? "0" : `${short(bytes, "B")}/s`;
 }
 
+// Returns a sum with one more number; null stands for numbers that are not known.
+export function plus(sum, number) {
+  return number === null ? sum : (sum ?? 0) + number;
+}
+
 export function bytes(count) {
   return short(count, "B");
 }

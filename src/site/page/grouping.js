@@ -1,6 +1,7 @@
 // Groups of rows, with a header row that has the group's sums.
 
 import { column } from "./columns.js";
+import { plus } from "./format.js";
 
 const OF = {
   project: (row) => row.workload?.compose_project || "",
@@ -21,7 +22,8 @@ class Group {
   severity = 0;
   since = 0;
   problems = 0;
-  sums = { receive: 0, transmit: 0, packets: 0, drops: 0, activity: 0 };
+  // A sum of rows whose numbers are not known is not known.
+  sums = { receive: null, transmit: null, packets: null, drops: null, activity: null };
 
   constructor(by, name) {
     this.name = name || WITHOUT[by];
@@ -34,7 +36,7 @@ class Group {
     if (this.rows.length === 0) [this.severity, this.since] = [row.severity, row.since];
     this.rows.push(row);
     this.problems += row.problems.length;
-    for (const key in this.sums) this.sums[key] += row[key] ?? 0;
+    for (const key in this.sums) this.sums[key] = plus(this.sums[key], row[key]);
   }
 }
 
@@ -49,7 +51,7 @@ export function entries(rows, by, sort, folded) {
   }
   // Sorted by a number, groups are in the order of their sums; else in that of their first rows.
   const sign = sort.falling ? -1 : 1;
-  const compare = column(sort.key).sum ? (one, other) => sign * (one.sums[sort.key] - other.sums[sort.key]) : () => 0;
+  const compare = column(sort.key).sum ? (one, other) => sign * ((one.sums[sort.key] ?? -1) - (other.sums[sort.key] ?? -1)) : () => 0;
   const all = [...groups.values()];
   all.sort((one, other) => other.severity - one.severity || (one.severity && one.since - other.since) || other.isNamed - one.isNamed || compare(one, other));
   return all.flatMap((group) => (folded.has(group.key) ? [group] : [group, ...group.rows]));

@@ -1,7 +1,7 @@
 // The head of the page: which host this is, what runs there, and the sums of it.
 
 import { by, element, say } from "./element.js";
-import { moment, rate, span, title } from "./format.js";
+import { moment, plus, rate, span, title } from "./format.js";
 import { urgent } from "./problems.js";
 
 const RUNTIMES = { docker: "Docker", podman: "Podman", cri: "CRI", named: "ip netns" };
@@ -19,7 +19,7 @@ export function show(model) {
   say(by("sum-pairs"), model.pairs.size.toLocaleString("en"));
   say(by("sum-workloads"), workloads.toLocaleString("en"));
   say(by("sum-networks"), networks.toLocaleString("en"));
-  say(by("sum-traffic"), rate(model.rows.reduce((sum, row) => sum + (row.receive ?? 0) + (row.transmit ?? 0), 0)));
+  say(by("sum-traffic"), rate(model.rows.reduce((sum, row) => plus(plus(sum, row.receive), row.transmit), null)));
   facts(model);
 }
 

@@ -53,7 +53,7 @@ fn shown(wishes: &ListWishes) -> Vec<String> {
         ListLine::Row(row) => report.rows[row].device.clone(),
         ListLine::Group(group) => {
             let RowGroup { name, sums, .. } = &arranged.groups[group];
-            format!("{name} {sums:?}")
+            format!("{name} {:?}", sums.map(|sum| sum.map_or(-1, u64::cast_signed)))
         }
         ListLine::Vethless => "without".to_owned(),
         ListLine::Workload(index) => report.workloads[index].0.workload.container.to_string(),
@@ -86,21 +86,21 @@ fn groups_have_their_sums_and_the_worst_is_first() {
             "veth1",
             "media [900, 1, 2, 2000]",
             "veth4",
-            " [0, 0, 0, 0]",
+            " [-1, -1, -1, -1]",
             "veth90 veth91",
             "without"
         ]
     );
     let by_network = shown(&wishes(GroupBy::Network));
     assert_eq!(by_network[..3], ["back [67, 2, 4, 4000]", "veth2", "veth3"]);
-    assert!(by_network.contains(&"br-front [0, 0, 0, 0]".to_owned()), "{by_network:?}");
+    assert!(by_network.contains(&"br-front [-1, -1, -1, -1]".to_owned()), "{by_network:?}");
     let by_workload = shown(&wishes(GroupBy::Workload));
     assert_eq!(by_workload[..3], ["docker/web [57, 2, 4, 4000]", "veth2", "veth1"]);
     let folded =
         ListWishes { folded: BTreeSet::from(["shop".to_owned(), String::new()]), ..wishes(GroupBy::Project) };
     assert_eq!(
         shown(&folded),
-        ["shop [117, 3, 6, 6000]", "media [900, 1, 2, 2000]", "veth4", " [0, 0, 0, 0]", "without"]
+        ["shop [117, 3, 6, 6000]", "media [900, 1, 2, 2000]", "veth4", " [-1, -1, -1, -1]", "without"]
     );
 }
 

@@ -5,7 +5,7 @@ use crate::model::text::printable;
 use crate::model::units::rate;
 use crate::top::arrangement::GroupBy;
 use crate::top::state::{Supply, ViewState};
-use crate::top::text::{fit, width};
+use crate::top::text::{fit, number, width};
 use crate::top::trouble;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -95,8 +95,8 @@ fn counts(state: &ViewState) -> Vec<String> {
         parts.push("no problems".to_owned());
     }
     let [receive, transmit] = report.sums;
-    parts.push(format!("receive {}", rate(receive)));
-    parts.push(format!("transmit {}", rate(transmit)));
+    parts.push(format!("receive {}", number(receive, rate)));
+    parts.push(format!("transmit {}", number(transmit, rate)));
     let (column, falling) = state.sort;
     parts.push(format!("by {} {}", column.name().1, if falling { '↓' } else { '↑' }));
     if state.group != GroupBy::Nothing {

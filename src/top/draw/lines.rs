@@ -10,7 +10,7 @@ use crate::top::arrangement::{Arrangement, GroupBy, ListLine, RowGroup};
 use crate::top::report::HostReport;
 use crate::top::state::ViewState;
 use crate::top::table::{Column, HISTORY, TableRow};
-use crate::top::text::{fit, fit_right, per_second, sparkline, width};
+use crate::top::text::{fit, fit_right, number, per_second, sparkline, width};
 use crate::top::trouble::{age, mark};
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
@@ -139,7 +139,7 @@ impl<'a> Painter<'a> {
     }
 
     fn drops(&self, drops: Option<u64>, columns: usize) -> (String, Style) {
-        let text = drops.map_or_else(|| "-".to_owned(), per_second);
+        let text = number(drops, per_second);
         let style = if drops.unwrap_or_default() > 0 { self.theme.warning() } else { Style::new() };
         (fit_right(&text, columns), style)
     }
@@ -166,10 +166,10 @@ impl<'a> Painter<'a> {
         let [receive, transmit, drops, packets] = group.sums;
         for place in self.places.iter().filter(|place| !place.kind.is_text()) {
             let text = match place.kind {
-                ColumnKind::Receive => rate(receive),
-                ColumnKind::Transmit => rate(transmit),
-                ColumnKind::Drops => per_second(drops),
-                ColumnKind::Packets => per_second(packets),
+                ColumnKind::Receive => number(receive, rate),
+                ColumnKind::Transmit => number(transmit, rate),
+                ColumnKind::Drops => number(drops, per_second),
+                ColumnKind::Packets => number(packets, per_second),
                 _ => String::new(),
             };
             spans.push(Span::styled(format!(" {}", fit_right(&text, place.columns)), style));

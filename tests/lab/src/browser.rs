@@ -38,6 +38,13 @@ const CLICKS: &str = "window.clicks ??= (() => {
     return clicks;
 })(), 0";
 
+/// What a page shows, for a message: what has the focus with its text, the names of the rows, and all texts.
+const SEEN: &str = "[
+    `focus: ${document.hasFocus()} ${document.activeElement?.id} ${JSON.stringify(document.activeElement?.value)}`,
+    `rows: ${[...document.querySelectorAll('.rows .row:not([hidden]) .title')].map((cell) => cell.textContent).join()}`,
+    document.body?.innerText,
+].join('\\n')";
+
 /// A running browser with an empty profile. It is killed when this goes.
 pub struct Browser {
     process: Process,
@@ -195,13 +202,19 @@ impl Page {
     pub fn wait_until(&mut self, within: Duration, expression: &str) {
         wait_for(within, expression, || match self.evaluate(expression) {
             Ok(Value::Bool(true)) => Ok(()),
-            Ok(other) => Err(format!("{other}\n{}", self.text("document.body?.innerText"))),
-            Err(exception) => Err(format!("{exception}\n{}", self.text("document.body?.innerText"))),
+            Ok(other) => Err(format!("{other}\n{}", self.text(SEEN))),
+            Err(exception) => Err(format!("{exception}\n{}", self.text(SEEN))),
         });
+    }
+
+    /// Waits until a person could see the page: a browser throws away what is pressed, typed and clicked before its first paint.
+    fn wait_until_painted(&mut self) {
+        self.wait_until(PATIENCE, "performance.getEntriesByName('first-contentful-paint').length > 0");
     }
 
     /// Presses a key: `ArrowDown`, `/`.
     pub fn press(&mut self, key: &str) {
+        self.wait_until_painted();
         let text = if key.chars().count() == 1 { key } else { "" };
         let text = if key == "Enter" { "\r" } else { text };
         let event = |kind: &str| json!({ "type": kind, "key": key, "text": text, "code": key });
@@ -209,14 +222,17 @@ impl Page {
         self.call("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key, "code": key }));
     }
 
-    /// Types into what has the focus.
+    /// Types into the field that has the focus.
     pub fn write(&mut self, text: &str) {
+        self.wait_until(PATIENCE, "document.hasFocus() && document.activeElement?.value !== undefined");
         self.call("Input.insertText", json!({ "text": text }));
+        self.wait_until(PATIENCE, &format!("document.activeElement.value.includes({})", json!(text)));
     }
 
     /// Clicks into the middle of the element that an expression gives. What the page shows may move in the meantime: a press on
     /// anything else has no effect, and is tried again.
     pub fn click(&mut self, element: &str) {
+        self.wait_until_painted();
         self.value(CLICKS);
         wait_for(PATIENCE, &format!("a click on {element}"), || {
             let middle = self.value(&format!("clicks.aim(() => {element})"));

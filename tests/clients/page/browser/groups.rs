@@ -1,6 +1,6 @@
 //! Groups of rows, and the choice of columns.
 
-use super::{CHOSEN, Host, NAMES, SOON, SORTED, assert_content, open, open_at, three};
+use super::{CHOSEN, Host, NAMES, SOON, SORTED, assert_content, cell, open, open_at, three};
 
 const GROUPS: &str = "[...document.querySelectorAll('.rows .group:not([hidden])')]";
 
@@ -25,6 +25,7 @@ fn groups_have_the_sums_of_their_rows_and_fold() {
         200,
         1_000,
     );
+    page.wait_until(SOON, &format!("{} !== '–'", cell("gamma", "receive")));
     page.press(" ");
     page.wait_until(SOON, "document.getElementById('live').dataset.state === 'paused'");
     let cells = |name: &str| {
@@ -46,6 +47,21 @@ fn groups_have_the_sums_of_their_rows_and_fold() {
     page.press("Enter");
     page.press("ArrowDown");
     page.wait_until(SOON, &format!("{CHOSEN} === 'alpha'"));
+    assert_content(&mut page);
+}
+
+/// The sums are those of the page's own module, asked with rows of which some have no numbers yet.
+#[test]
+fn a_sum_of_numbers_that_are_not_known_is_not_known() {
+    let (_host, _exporter, mut page) = three();
+    let sums = page.value(
+        "import(document.querySelector('script[type=module]').src.replace('main.js', 'grouping.js')).then(({ entries }) => {
+            const row = (network, receive) => ({ network, receive, transmit: null, packets: null, drops: null, activity: 0, severity: 0, since: 0, problems: [] });
+            const rows = [row('a', null), row('b', null), row('b', 0), row('c', 2), row('c', 3)];
+            return entries(rows, 'network', { key: 'receive', falling: true }, new Set()).filter(({ sums }) => sums).map(({ name, sums }) => [name, sums.receive, sums.transmit]);
+        })",
+    );
+    assert_eq!(sums, serde_json::json!([["c", 5, null], ["b", 0, null], ["a", null, null]]));
     assert_content(&mut page);
 }
 
