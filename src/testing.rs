@@ -206,10 +206,10 @@ pub mod runtimes {
 
         pub mod messages {
             pub use crate::runtimes::cri::messages::{
-                ContainerMetadata, ImageSpec, ListContainersResponse, ListPodSandboxRequest,
-                ListPodSandboxResponse, NAMESPACE_NODE, NamespaceOption, PodSandbox, PodSandboxMetadata,
-                PodSandboxStatusRequest, PodSandboxStatusResponse, SANDBOX_READY, VersionRequest,
-                VersionResponse,
+                ContainerMetadata, ImageSpec, ListContainersRequest, ListContainersResponse,
+                ListPodSandboxRequest, ListPodSandboxResponse, NAMESPACE_NODE, NamespaceOption, PodSandbox,
+                PodSandboxMetadata, PodSandboxStatusRequest, PodSandboxStatusResponse, SANDBOX_READY,
+                VersionRequest, VersionResponse,
             };
         }
     }

@@ -90,6 +90,9 @@ impl Filter {
             Naming::name_owner(claim);
             claim.endpoints.iter_mut().for_each(|endpoint| label::bound(&mut endpoint.network));
         }
+        for container in claims.pod_containers.iter_mut().flat_map(|list| &mut list.containers) {
+            self.strip_workload(&mut container.workload);
+        }
         for joined in &mut claims.joined {
             self.strip_workload(&mut joined.member);
             self.strip_workload(&mut joined.target);

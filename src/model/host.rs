@@ -324,6 +324,7 @@ impl Host {
             changed |= self.shown.note_pods(answer.is_some()) || self.config.pods && answer.is_none();
             self.config.pods &= answer.is_some();
         }
+        let mut lives = Vec::new();
         let result = answer.map(|answer| {
             let mut claims = answer?;
             let limits = std::mem::take(&mut claims.limits);
@@ -333,9 +334,13 @@ impl Host {
             self.config.filter.strip(&mut claims);
             let pods = claims.claims.iter().any(|claim| !claim.owner.pod.is_empty());
             changed |= self.shown.note_pods(pods);
+            lives = claims.pod_containers.take().map_or_else(Vec::new, |list| self.lives.take_pods(*list));
             changed |= self.known.evidence.set_claims(runtime, claims);
             Ok(limits)
         });
+        if !lives.is_empty() {
+            self.take_lives(lives, now);
+        }
         if let Some(result) = result {
             self.status.report(runtime, result, took);
         }

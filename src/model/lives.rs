@@ -3,10 +3,11 @@
 //! A container is known here from the first end of its process that an engine reports until the engine
 //! removes it. A container that runs since before that has no entry.
 
+use super::pod_containers::PodContainers;
 use super::policy::{CRASH_LOOP_WITHIN, STOPPED_FOR};
 use super::problems::remembered::Remembered;
 use super::problems::{Found, ProblemKey, ProblemKind, Severity, Subject};
-use super::workload::{ContainerState, LifeAction, LifeChange, Runtime, Workload};
+use super::workload::{ContainerState, LifeAction, LifeChange, PodContainerList, Runtime, Workload};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,10 +54,19 @@ struct Life {
     crashing_since: Duration,
 }
 
+/// A container: its id, or for one of a pod its name with the pod's, as each of its starts has another id.
+type LifeKey = (Runtime, String);
+
+fn key_of(workload: &Workload) -> LifeKey {
+    let key = if workload.runtime == Runtime::Cri { workload.title() } else { workload.id.clone() };
+    (workload.runtime, key)
+}
+
 /// All containers with a process that has ended.
 #[derive(Debug, Default)]
 pub(crate) struct Lives {
-    known: BTreeMap<(Runtime, String), Life>,
+    known: BTreeMap<LifeKey, Life>,
+    pods: PodContainers,
     /// The crash loops as they were described last.
     loops: Remembered<CrashLoop>,
     /// The number of changes that are shown.
@@ -69,10 +79,15 @@ impl Lives {
         self.version
     }
 
+    /// Takes a complete list of pods' containers, and returns what has happened to them since the one before.
+    pub(crate) fn take_pods(&mut self, list: PodContainerList) -> Vec<LifeChange> {
+        self.pods.take_list(list)
+    }
+
     /// Takes what an engine has reported about one container.
     pub(crate) fn take_change(&mut self, change: LifeChange, now: Duration) {
         let LifeChange { workload, action } = change;
-        let key = (workload.runtime, workload.id.clone());
+        let key = key_of(&workload);
         match action {
             LifeAction::Started => {
                 if let Some(life) = self.known.get_mut(&key).filter(|life| life.ended.is_some()) {
@@ -137,12 +152,13 @@ impl Lives {
 
     /// Returns how often a container was restarted.
     pub(crate) fn restarts_of(&self, workload: &Workload) -> u64 {
-        self.known.get(&(workload.runtime, workload.id.clone())).map_or(0, |life| life.restarts)
+        self.known.get(&key_of(workload)).map_or(0, |life| life.restarts)
     }
 
-    /// Returns the containers that are stopped, the last one first.
+    /// Returns the containers that are stopped, the last one first; those of pods are no rows of their own.
     pub(crate) fn stopped(&self) -> Vec<StoppedContainer> {
-        let stopped = self.known.values().filter_map(|life| {
+        let rows = self.known.values().filter(|life| life.workload.runtime != Runtime::Cri);
+        let stopped = rows.filter_map(|life| {
             let (workload, exit_code) = (life.workload.clone(), life.exit_code);
             Some(StoppedContainer { workload, exit_code, since: life.ended? })
         });
@@ -265,12 +281,16 @@ fn crash_loop(workload: &Workload, numbers: LoopNumbers) -> Found {
         times.map_or_else(String::new, |(times, minutes)| format!(", {times} times in {minutes} min"));
     let code = exit_code.map_or_else(String::new, |code| format!(", last with exit code {code}"));
     Found {
-        key: ProblemKey::Workload(ProblemKind::CrashLoop, workload.runtime, workload.id.clone()),
+        key: ProblemKey::Workload(ProblemKind::CrashLoop, workload.runtime, key_of(workload).1),
         severity: if is_down { Severity::Critical } else { Severity::Warning },
         subject: Subject::workload(workload),
         text: format!("{runtime}/{title} ends and is started again{times}{code}"),
         remedy: match workload.runtime {
             Runtime::Docker | Runtime::Podman => format!("see why it ends: {runtime} logs --tail 50 {title}"),
+            Runtime::Cri if !workload.namespace.is_empty() => format!(
+                "see why it ends: kubectl -n {} logs {} -c {} --previous",
+                workload.namespace, workload.pod, workload.name
+            ),
             _ => "see its log".to_owned(),
         },
     }
@@ -343,6 +363,36 @@ mod tests {
             assert_eq!(told(&mut lives, 5 * MINUTE), [] as [&str; 0], "{order:?}");
             assert_eq!(lives.restarts()[0].count, 5);
         }
+    }
+
+    #[test]
+    fn a_pods_container_has_another_id_at_each_start_and_is_one_all_the_same() {
+        let mut lives = Lives::default();
+        let started = |n: u32| Workload {
+            namespace: "shop".into(),
+            pod: "web-0".into(),
+            id: format!("id-{n}"),
+            ..Workload::named(Runtime::Cri, "app")
+        };
+        for n in 1..=3 {
+            for action in [LifeAction::Ended { exit_code: None }, LifeAction::Started] {
+                lives.take_change(LifeChange { workload: started(n), action }, n * MINUTE);
+            }
+        }
+        let text = "cri/shop/web-0/app ends and is started again, 3 times in 2 min";
+        assert_eq!(told(&mut lives, 3 * MINUTE), [format!("warning: {text}")]);
+        lives.each_problem(std::iter::empty(), 3 * MINUTE, |found| {
+            assert_eq!(found.remedy, "see why it ends: kubectl -n shop logs web-0 -c app --previous");
+        });
+        assert_eq!((lives.restarts().len(), lives.restarts_of(&started(9))), (1, 3));
+        lives.take_change(
+            LifeChange { workload: started(3), action: LifeAction::Ended { exit_code: None } },
+            4 * MINUTE,
+        );
+        assert!(told(&mut lives, 4 * MINUTE)[0].starts_with("critical"));
+        assert!(lives.stopped().is_empty(), "it is the pod's matter");
+        lives.take_change(LifeChange { workload: started(3), action: LifeAction::Removed }, 4 * MINUTE);
+        assert!(lives.known.is_empty());
     }
 
     #[test]

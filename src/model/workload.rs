@@ -5,7 +5,7 @@ use super::lack::Lack;
 use super::link::{Mac, Name};
 use super::pools::AddressPool;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::hash::{Hash, Hasher};
 use std::net::Ipv4Addr;
@@ -423,8 +423,33 @@ pub struct Claims {
     pub joined: Vec<JoinedNetns>,
     /// The containers without a veth of their own, in any order.
     pub vethless: Vec<VethlessContainer>,
+    /// The containers of pods, where the runtime numbers their starts.
+    pub pod_containers: Option<Box<PodContainerList>>,
     /// The things that the answer does not have, each with the reason.
     pub limits: Vec<Lack>,
+}
+
+/// All pods with a sandbox that is ready, and their containers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct PodContainerList {
+    /// The ids of the pods.
+    pub pods: BTreeSet<String>,
+    /// The containers that were started, in any order.
+    pub containers: Vec<PodContainer>,
+}
+
+/// A container of a pod that was started, as a runtime of Kubernetes lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PodContainer {
+    /// The id of the pod: its sandbox may be made anew.
+    pub pod_id: String,
+    pub workload: Workload,
+    /// The number of containers with this name that the pod had before.
+    pub attempt: u32,
+    /// The time of its creation, in nanoseconds since 1970.
+    pub created: i64,
+    /// False if it has ended.
+    pub is_running: bool,
 }
 
 #[cfg(test)]

@@ -22,9 +22,8 @@ use crate::model::workload::Claims;
 use crate::runtimes::calls::Calls;
 pub use connection::{CriConnection, Question};
 use messages::{
-    CONTAINER_RUNNING, ContainerFilter, CriContainer, ListContainersRequest, ListPodSandboxRequest,
-    PodSandbox, PodSandboxFilter, PodSandboxStatusRequest, PodSandboxStatusResponse, SANDBOX_READY,
-    StateValue, VersionRequest,
+    CriContainer, ListContainersRequest, ListPodSandboxRequest, PodSandbox, PodSandboxFilter,
+    PodSandboxStatusRequest, PodSandboxStatusResponse, SANDBOX_READY, StateValue, VersionRequest,
 };
 use pods::{PodAddresses, PodNetns};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -186,7 +185,7 @@ impl Cri {
         self.calls.clone()
     }
 
-    /// Returns the pods that are ready and their running containers in their current state, sorted. While
+    /// Returns the pods that are ready and their containers in their current state, sorted. While
     /// nothing changes a refresh costs two requests. A pod without an answer is left out, and requested
     /// again at the next refresh.
     ///
@@ -218,18 +217,14 @@ impl Cri {
     async fn lists(&mut self) -> Result<(CriConnection, Vec<PodSandbox>, Vec<CriContainer>), Error> {
         let connection = self.connection_to_use().await?;
         let ready = PodSandboxFilter { state: Some(StateValue { state: SANDBOX_READY }) };
-        let running = ContainerFilter { state: Some(StateValue { state: CONTAINER_RUNNING }) };
         let (sandboxes, containers) = tokio::try_join!(
             connection.list(
                 ListPodSandboxRequest { filter: Some(ready) },
                 self.question,
                 |sandbox: &PodSandbox| &sandbox.id
             ),
-            connection.list(
-                ListContainersRequest { filter: Some(running) },
-                self.question,
-                |container: &CriContainer| &container.id
-            ),
+            connection
+                .list(ListContainersRequest {}, self.question, |container: &CriContainer| { &container.id }),
         )?;
         Ok((connection, sandboxes, containers))
     }
@@ -238,7 +233,8 @@ impl Cri {
     pub(crate) fn claims(&self) -> Claims {
         let claims = pods::claims(self.sandboxes.values(), &self.containers, &self.pod_netns);
         let vethless = pods::on_host(self.sandboxes.values(), &self.pod_netns);
-        Claims { claims, vethless, ..Claims::default() }
+        let pod_containers = Some(Box::new(pods::started(&self.sandboxes, &self.containers)));
+        Claims { claims, vethless, pod_containers, ..Claims::default() }
     }
 
     /// Waits until a request about a pod is answered that a refresh has not waited for. May be dropped at any
@@ -287,7 +283,7 @@ impl Cri {
         let connection = self.connection_to_use().await?;
         let (sandboxes, containers) = tokio::try_join!(
             connection.ask(ListPodSandboxRequest { filter: None }, self.question),
-            connection.ask(ListContainersRequest { filter: None }, self.question),
+            connection.ask(ListContainersRequest {}, self.question),
         )?;
         let ready = sandboxes.items.iter().filter(|sandbox| addresses && sandbox.state == SANDBOX_READY);
         let ready = ready.map(|sandbox| sandbox.id.clone()).collect();

@@ -218,6 +218,7 @@ impl Docker {
                 .into_iter()
                 .chain(containers::restarting(self.restarting.values()))
                 .collect(),
+            pod_containers: None,
             limits: self.caller().limits(),
             own: self.own(),
         }

@@ -93,7 +93,7 @@ impl<'a> ProblemsBySubject<'a> {
         self.devices.is_empty() && self.workloads.is_empty()
     }
 
-    /// Returns the problems of a row.
+    /// Returns the problems of a row: of its ends, of its workload, and of the members of its namespace.
     pub(crate) fn of_row(&self, row: &TableRow) -> RowTrouble {
         if self.is_empty() {
             return RowTrouble::default();
@@ -107,8 +107,9 @@ impl<'a> ProblemsBySubject<'a> {
             .ends
             .iter()
             .filter_map(|end| self.devices.get(&*end.place.netns)?.get(end.place.name.as_deref()?));
-        let workload = row.end().place.workload.as_ref().and_then(|workload| self.named(workload));
-        let found = ends.chain(workload).flatten().filter(|problem| fits(&problem.subject.interface));
+        let place = &row.end().place;
+        let workloads = place.workload.iter().chain(&place.members).filter_map(|one| self.named(one));
+        let found = ends.chain(workloads).flatten().filter(|problem| fits(&problem.subject.interface));
         let mut problems: Vec<_> = found.map(|problem| Arc::clone(problem)).collect();
         problems.sort_by_key(|problem| std::cmp::Reverse(severity(problem)));
         RowTrouble { problems }
@@ -190,6 +191,22 @@ mod tests {
         between.subject.interface = "eth9".into();
         assert_eq!(marks(vec![between]), []);
         assert_eq!(marks(vec![problem("source", "warning", "docker: it does not answer")]), []);
+    }
+
+    #[test]
+    fn a_problem_of_a_member_is_one_of_the_row_of_its_owner() {
+        let mut looping = problem("crash_loop", "warning", "it restarts");
+        looping.subject.runtime = "docker".into();
+        looping.subject.workload = "torrent".into();
+        let problems = [Arc::new(looping)];
+        let mut pair = pair_of("vpn", 7, 1, 1);
+        let member =
+            WorkloadRow { container: "torrent".into(), ..pair.ends[1].place.workload.clone().unwrap() };
+        pair.ends[1].place.members.push(member);
+        let rows = rows(vec![pair, pair_of("web", 8, 1, 1)], Vec::new());
+        let by = ProblemsBySubject::new(&problems);
+        let severities: Vec<_> = rows.iter().map(|row| (&*row.device, by.of_row(row).severity())).collect();
+        assert_eq!(severities, [("veth7", 2), ("veth8", 0)]);
     }
 
     #[test]

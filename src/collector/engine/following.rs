@@ -250,8 +250,8 @@ impl Follower {
 /// Returns a number that differs for different claims.
 fn digest(claims: &Claims) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let Claims { claims, networks, given, own, joined, vethless, limits } = claims;
-    (claims, networks, given, own, joined, vethless).hash(&mut hasher);
+    let Claims { claims, networks, given, own, joined, vethless, pod_containers, limits } = claims;
+    (claims, networks, given, own, joined, vethless, pod_containers).hash(&mut hasher);
     limits.iter().for_each(|lack| lack.what.hash(&mut hasher));
     hasher.finish()
 }

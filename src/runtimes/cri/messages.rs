@@ -26,8 +26,9 @@ questions! {
 /// The value of PodSandboxState for a sandbox that can run containers.
 pub const SANDBOX_READY: i32 = 0;
 
-/// The value of ContainerState for a container that runs.
+/// The values of ContainerState for a container that runs, and for one that has ended.
 pub(crate) const CONTAINER_RUNNING: i32 = 1;
+pub(crate) const CONTAINER_EXITED: i32 = 2;
 
 /// The value of NamespaceMode for a pod that uses the host's network.
 pub const NAMESPACE_NODE: i32 = 2;
@@ -67,7 +68,7 @@ pub struct PodSandboxFilter {
     pub state: Option<StateValue>,
 }
 
-/// PodSandboxStateValue and ContainerStateValue: a wrapper that is present even if the state is the first
+/// PodSandboxStateValue: a wrapper that is present even if the state is the first
 /// of its enumeration.
 #[derive(Clone, PartialEq, Message)]
 pub struct StateValue {
@@ -196,21 +197,9 @@ pub struct NamespaceOption {
     pub network: i32,
 }
 
-/// The request for the list of containers.
+/// The request for the list of containers, without its filter: all of them.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ListContainersRequest {
-    /// `None` lists all containers.
-    #[prost(message, optional, tag = "1")]
-    pub filter: Option<ContainerFilter>,
-}
-
-/// A filter of the list of containers.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct ContainerFilter {
-    /// `None` accepts any state.
-    #[prost(message, optional, tag = "2")]
-    pub state: Option<StateValue>,
-}
+pub struct ListContainersRequest {}
 
 /// The answer to `ListContainersRequest`.
 #[derive(Clone, PartialEq, Message)]
@@ -232,6 +221,12 @@ pub struct CriContainer {
     pub metadata: Option<ContainerMetadata>,
     #[prost(message, optional, tag = "4")]
     pub image: Option<ImageSpec>,
+    /// The value of ContainerState.
+    #[prost(int32, tag = "6")]
+    pub state: i32,
+    /// The time of its creation, in nanoseconds since 1970.
+    #[prost(int64, tag = "7")]
+    pub created_at: i64,
     /// The labels that kubelet gave the container.
     #[prost(map = "string, string", tag = "8")]
     pub labels: HashMap<String, String>,

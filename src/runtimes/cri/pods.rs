@@ -1,10 +1,13 @@
 //! Conversion of a server's answers into claims, without I/O.
 
-use super::messages::{CriContainer, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse};
+use super::messages::{
+    CONTAINER_EXITED, CONTAINER_RUNNING, CriContainer, NAMESPACE_NODE, PodSandbox, PodSandboxStatusResponse,
+};
 use super::networks;
 use crate::model::inventory::{EngineInventory, InventoryContainer};
 use crate::model::workload::{
-    Claim, ContainerNetwork, ContainerState, Locator, Runtime, Started, VethlessContainer, Workload,
+    Claim, ContainerNetwork, ContainerState, Locator, PodContainer, PodContainerList, Runtime, Started,
+    VethlessContainer, Workload,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -77,7 +80,7 @@ pub(super) fn claims<'a>(
     known: &HashMap<String, PodNetns>,
 ) -> Vec<Claim> {
     let mut members: HashMap<&str, BTreeMap<&str, &CriContainer>> = HashMap::new();
-    for container in containers {
+    for container in containers.iter().filter(|container| container.state == CONTAINER_RUNNING) {
         members.entry(&container.pod_sandbox_id).or_default().insert(&container.id, container);
     }
     let mut claims: Vec<Claim> = sandboxes
@@ -94,6 +97,32 @@ pub(super) fn claims<'a>(
         .collect();
     claims.sort();
     claims
+}
+
+/// Returns the pods of these sandboxes, and their containers that were started.
+pub(super) fn started(
+    sandboxes: &BTreeMap<String, PodSandbox>,
+    containers: &[CriContainer],
+) -> PodContainerList {
+    // A sandbox that kubelet has not made belongs to no pod.
+    let id_of = |sandbox: &PodSandbox| match &sandbox.metadata {
+        Some(metadata) if !metadata.uid.is_empty() => metadata.uid.clone(),
+        _ => sandbox.id.clone(),
+    };
+    let was_started =
+        |container: &&CriContainer| matches!(container.state, CONTAINER_RUNNING | CONTAINER_EXITED);
+    let containers = containers.iter().filter(was_started).filter_map(|container| {
+        let sandbox = sandboxes.get(&container.pod_sandbox_id)?;
+        let owner = pod(sandbox.clone(), String::new());
+        Some(PodContainer {
+            pod_id: id_of(sandbox),
+            workload: member(container.clone(), &owner),
+            attempt: container.metadata.as_ref().map_or(0, |metadata| metadata.attempt),
+            created: container.created_at,
+            is_running: container.state == CONTAINER_RUNNING,
+        })
+    });
+    PodContainerList { pods: sandboxes.values().map(id_of).collect(), containers: containers.collect() }
 }
 
 /// Returns the pods that use the host's own interfaces.

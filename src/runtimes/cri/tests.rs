@@ -171,6 +171,7 @@ fn container(id: &str, sandbox: &str, name: &str) -> CriContainer {
         pod_sandbox_id: sandbox.into(),
         metadata: Some(ContainerMetadata { name: name.into(), attempt: 0 }),
         image: Some(image),
+        state: CONTAINER_RUNNING,
         ..Default::default()
     }
 }
@@ -225,6 +226,44 @@ async fn a_sandbox_owns_its_namespace_and_its_containers_are_members() {
         [["shop", "web", "log", "c1", "shop/log:1"], ["shop", "web", "nginx", "c2", "shop/nginx:1"]]
     );
     assert!(test.members.is_empty());
+}
+
+#[tokio::test]
+async fn containers_that_have_ended_are_no_members_and_show_how_often_each_was_started() {
+    let lab = Lab::server(|method, id| match method {
+        "ListPodSandbox" => {
+            let mut kept = sandbox("aaaa", "shop", "web");
+            kept.metadata =
+                kept.metadata.map(|metadata| PodSandboxMetadata { uid: "uid-1".into(), ..metadata });
+            message(&ListPodSandboxResponse { items: vec![kept, sandbox("bbbb", "test", "web")] })
+        }
+        "ListContainers" => {
+            let attempt = |id: &str, sandbox: &str, attempt, state| CriContainer {
+                metadata: Some(ContainerMetadata { name: "app".into(), attempt }),
+                state,
+                created_at: 7,
+                ..container(id, sandbox, "app")
+            };
+            let containers = vec![
+                attempt("c1", "aaaa", 1, CONTAINER_EXITED),
+                attempt("c2", "aaaa", 2, CONTAINER_RUNNING),
+                // Created and not started, and of a sandbox that is not ready.
+                attempt("c3", "bbbb", 0, 0),
+                attempt("c4", "gone", 0, CONTAINER_RUNNING),
+            ];
+            message(&ListContainersResponse { containers })
+        }
+        _ => node(method, id),
+    });
+    let claims = lab.cri().refresh().await.unwrap();
+    let members = claims.claims.iter().flat_map(|claim| &claim.members);
+    assert_eq!(members.map(|member| &*member.id).collect::<Vec<_>>(), ["c2"]);
+    let list = claims.pod_containers.unwrap();
+    assert_eq!(list.pods.iter().map(String::as_str).collect::<Vec<_>>(), ["bbbb", "uid-1"]);
+    let seen =
+        list.containers.iter().map(|one| (&*one.pod_id, &*one.workload.id, one.attempt, one.is_running));
+    assert_eq!(seen.collect::<Vec<_>>(), [("uid-1", "c1", 1, false), ("uid-1", "c2", 2, true)]);
+    assert_eq!(list.containers[1].workload.title(), "shop/web/app");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 // The state that the stream reports: pairs and the rows made of them, problems, workloads, events.
 
+import { title } from "./format.js";
 import { History, LENGTH } from "./history.js";
 import { Row } from "./row.js";
 
@@ -173,7 +174,9 @@ export class Model {
     for (const problem of this.problems) {
       for (const id of problem.pairs ?? []) {
         const both = rows.get(id) ?? [];
-        const named = both.filter((row) => row.runtime === problem.subject?.runtime && row.name === problem.subject?.workload);
+        const { runtime, workload } = problem.subject ?? {};
+        const isIt = (one) => one?.runtime === runtime && title(one) === workload;
+        const named = both.filter((row) => isIt(row.workload) || row.members.some(isIt));
         for (const row of named.length ? named : both) add(row, problem);
       }
     }

@@ -12,6 +12,7 @@ use crate::model::pairing::Role;
 use crate::model::peak::Rates;
 use crate::model::problems::{Problem, Subject};
 use crate::model::view::{Condition, DropRates, Scene, ShownPair, ShownSide, Source, SourceStatus, View};
+use crate::model::workload::Workload;
 use crate::site::about::About;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
@@ -308,14 +309,16 @@ impl Feed {
         rows.collect()
     }
 
-    /// Returns the pairs that a problem is about: its own, or those of its workload.
+    /// Returns the pairs that a problem is about: its own, or those of its workload, which may be a member of
+    /// their namespace.
     fn pairs_of(&self, problem: &Problem) -> Vec<[End; 2]> {
         let Subject { runtime: Some(runtime), workload, pair: None, .. } = &problem.subject else {
             return problem.subject.pair.into_iter().collect();
         };
         let is_its = |side: &ShownSide| {
             let ownership = side.ownership.as_ref().filter(|_| side.role == Role::Interface);
-            ownership.is_some_and(|known| known.owner.runtime == *runtime && known.owner.title() == *workload)
+            let is_it = |known: &Workload| known.runtime == *runtime && known.title() == *workload;
+            ownership.is_some_and(|known| is_it(&known.owner) || known.members.iter().any(is_it))
         };
         let pairs = self.scene.pairs.iter().filter(|pair| pair.sides.iter().any(is_its));
         pairs.map(|pair| pair.sides.each_ref().map(|side| side.end)).collect()

@@ -12,8 +12,8 @@ use prost::Message;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use veth_exporter::testing::runtimes::cri::messages::{
-    ContainerMetadata, ImageSpec, ListPodSandboxRequest, NAMESPACE_NODE, NamespaceOption, PodSandbox,
-    PodSandboxMetadata, PodSandboxStatusRequest, SANDBOX_READY, VersionRequest,
+    ContainerMetadata, ImageSpec, ListContainersRequest, ListPodSandboxRequest, NAMESPACE_NODE,
+    NamespaceOption, PodSandbox, PodSandboxMetadata, PodSandboxStatusRequest, SANDBOX_READY, VersionRequest,
 };
 use veth_exporter::testing::runtimes::cri::{CriConnection, CriEndpoint, Question};
 
@@ -307,9 +307,29 @@ impl Pod<'_> {
         serde_json::from_str(&answer.info["info"]).expect("JSON under info")
     }
 
+    /// Starts a container again as kubelet does: a new one with the next number, after the end of the one before, which is removed.
+    pub fn start_again(&self, name: &str, attempt: u32) {
+        let before = self.engine.ask(ListContainersRequest {}).containers.into_iter().find(|container| {
+            container.pod_sandbox_id == self.id
+                && container.metadata.as_ref().is_some_and(|metadata| metadata.name == name)
+        });
+        let before = before.expect("the container before").id;
+        self.engine.ask(StopContainerRequest { container_id: before.clone(), timeout: 0 });
+        self.start_attempt(
+            &sandbox(&self.namespace, &self.name, LinuxPodSandboxConfig::default()),
+            name,
+            attempt,
+        );
+        self.engine.ask(RemoveContainerRequest { container_id: before });
+    }
+
     fn start_container(&self, sandbox: &PodSandboxConfig, name: &str) {
+        self.start_attempt(sandbox, name, 0);
+    }
+
+    fn start_attempt(&self, sandbox: &PodSandboxConfig, name: &str, attempt: u32) {
         let config = ContainerConfig {
-            metadata: Some(ContainerMetadata { name: name.to_owned(), attempt: 0 }),
+            metadata: Some(ContainerMetadata { name: name.to_owned(), attempt }),
             image: Some(ImageSpec { image: IMAGE.to_owned(), ..ImageSpec::default() }),
         };
         let container_id = self
@@ -457,6 +477,8 @@ orders! {
     RemovePodSandboxRequest => "RemovePodSandbox" -> Done;
     CreateContainerRequest => "CreateContainer" -> CreateContainerResponse;
     StartContainerRequest => "StartContainer" -> Done;
+    StopContainerRequest => "StopContainer" -> Done;
+    RemoveContainerRequest => "RemoveContainer" -> Done;
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -536,6 +558,21 @@ struct CreateContainerResponse {
 
 #[derive(Clone, PartialEq, Message)]
 struct StartContainerRequest {
+    #[prost(string, tag = "1")]
+    container_id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StopContainerRequest {
+    #[prost(string, tag = "1")]
+    container_id: String,
+    /// Seconds until it is killed.
+    #[prost(int64, tag = "2")]
+    timeout: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RemoveContainerRequest {
     #[prost(string, tag = "1")]
     container_id: String,
 }

@@ -148,7 +148,10 @@ fn of_a_hidden_end_no_name_is_told() {
 
 #[test]
 fn a_problem_comes_with_the_pairs_that_it_is_about_and_goes_as_a_whole_list() {
-    let pairs = [(pair(1, "web"), 0), (pair(2, "db"), 0), (pair(3, "web"), 0)];
+    let mut pairs = [(pair(1, "web"), 0), (pair(2, "db"), 0), (pair(3, "web"), 0)];
+    let mut shared = (*pairs[1].0.sides[1].ownership.clone().unwrap()).clone();
+    shared.members.push(Workload::named(Runtime::Docker, "dump"));
+    pairs[1].0.sides[1].ownership = Some(Arc::new(shared));
     let problem = |subject: Subject| Problem {
         kind: ProblemKind::LinkDown,
         severity: Severity::Critical,
@@ -164,6 +167,7 @@ fn a_problem_comes_with_the_pairs_that_it_is_about_and_goes_as_a_whole_list() {
     };
     let of_pair = problem(Subject::pair(&pairs[1].0));
     let of_workload = problem(Subject::workload(&Workload::named(Runtime::Docker, "web")));
+    let of_member = problem(Subject::workload(&Workload::named(Runtime::Docker, "dump")));
     let of_source = problem(Subject { source: Some(Source::Cri), ..Subject::default() });
     let mut feed = feed(&with(1, &pairs, vec![of_pair.clone()]));
     let state = told(&feed.state(&Histories::new()));
@@ -179,13 +183,13 @@ fn a_problem_comes_with_the_pairs_that_it_is_about_and_goes_as_a_whole_list() {
         let rows = news["problems"].as_array().unwrap().clone();
         rows.iter().map(|row| row["pairs"].clone()).collect::<Vec<_>>()
     };
-    let all = vec![of_pair.clone(), of_workload, of_source];
+    let all = vec![of_pair.clone(), of_workload, of_member, of_source];
     let news = told(&feed.tick(&with(2, &pairs, all.clone())).unwrap());
-    assert_eq!(ids(news), [json!([2]), json!([1, 3]), Value::Null]);
+    assert_eq!(ids(news), [json!([2]), json!([1, 3]), json!([2]), Value::Null]);
     let news = told(&feed.tick(&with(3, &pairs, all.clone())).unwrap());
     assert_eq!(news.get("problems"), None, "the same as before");
     let news = told(&feed.tick(&with(4, &pairs[..2], all)).unwrap());
-    assert_eq!(ids(news), [json!([2]), json!([1]), Value::Null], "a pair has gone");
+    assert_eq!(ids(news), [json!([2]), json!([1]), json!([2]), Value::Null], "a pair has gone");
     let news = told(&feed.tick(&with(5, &pairs[..2], Vec::new())).unwrap());
     assert_eq!(news["problems"], json!([]));
 }
