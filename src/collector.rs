@@ -20,6 +20,7 @@
 mod absence;
 mod asking;
 mod backlog;
+pub(crate) mod calendar;
 pub(crate) mod checking;
 mod engine;
 pub(crate) mod explaining;
@@ -43,6 +44,7 @@ use crate::runtimes::calls::Calls;
 use crate::runtimes::named;
 use crate::runtimes::process::Processes;
 use asking::{answer_all, read_tcp, resolve, sample_all, take_final_samples};
+use calendar::Calendar;
 pub(crate) use engine::{Engine, LookedUp};
 use handle::{AskSignals, Message};
 pub(crate) use handle::{Handle, Histories};
@@ -122,11 +124,11 @@ pub fn start(
     sources: Sources,
     engines: impl IntoIterator<Item = (Runtime, Calls)>,
 ) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
-    start_saving(config, interval, sources, engines, None)
+    start_saving(config, interval, sources, engines, (None, Calendar::utc()))
 }
 
-/// Starts the threads, with a saved state if there is a directory for it. `Engine::follow` must be run for
-/// each of these runtimes.
+/// Starts the threads, with a saved state if there is a directory for it, and totals by the periods of this
+/// calendar. `Engine::follow` must be run for each of these runtimes.
 ///
 /// Returns the handle, and the pids for `watch_exits`, which must run as a task.
 ///
@@ -137,7 +139,7 @@ pub(crate) fn start_saving(
     interval: Duration,
     sources: Sources,
     engines: impl IntoIterator<Item = (Runtime, Calls)>,
-    state: Option<StateDirectory>,
+    (state, calendar): (Option<StateDirectory>, Calendar),
 ) -> io::Result<(Handle, UnboundedReceiver<u32>)> {
     let (watch_exit, exits) = unbounded_channel();
     // A sender of messages that were not requested takes a slot for each.
@@ -222,6 +224,7 @@ pub(crate) fn start_saving(
         host,
         start,
         epoch,
+        calendar,
         state,
         requests,
         survey,
@@ -240,6 +243,8 @@ pub(crate) fn start_saving(
         all_shown: Report::default(),
         crowded: false,
     };
+    // The saved totals are of these periods, or of others.
+    collector.follow_calendar();
     if let Some(restored) = restored {
         collector.apply(Input::Restore(Box::new(restored)));
     }
@@ -256,6 +261,7 @@ struct Collector {
     start: Instant,
     /// The time `start` by the system's clock, since the beginning of 1970.
     epoch: Duration,
+    calendar: Calendar,
     /// The state on disk; `None` if totals end with the exporter.
     state: Option<StateKeeper>,
     requests: Sender<Request>,
@@ -290,6 +296,7 @@ impl Collector {
                 if now - next_tick > interval / 2 {
                     self.apply(Input::LateTick);
                 }
+                self.follow_calendar();
                 self.apply(Input::Tick);
                 if self.scrapes.begin_sample() {
                     self.sample(false);
@@ -333,6 +340,14 @@ impl Collector {
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
+        }
+    }
+
+    /// Reports a day that has begun, and a clock that was set back before the day.
+    fn follow_calendar(&mut self) {
+        let now = since_1970();
+        if let Some(starts) = self.calendar.turn(now) {
+            self.apply(Input::Calendar { starts, now });
         }
     }
 

@@ -33,6 +33,8 @@ const TOP_PEAK_WINDOW: Duration = Duration::from_secs(60);
 pub(crate) struct Environment {
     /// `$DOCKER_HOST`; `None` if it is empty.
     docker_host: Option<String>,
+    /// `$TZ`; `None` if it is empty.
+    time_zone: Option<String>,
     /// True if `$NO_COLOR` is not empty (<https://no-color.org>).
     no_color: bool,
 }
@@ -42,6 +44,9 @@ impl Environment {
     pub(crate) fn read() -> Environment {
         Environment {
             docker_host: std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()),
+            time_zone: std::env::var_os("TZ")
+                .filter(|zone| !zone.is_empty())
+                .map(|zone| zone.to_string_lossy().into_owned()),
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
         }
     }
@@ -72,6 +77,8 @@ pub(crate) struct ServeSettings {
     pub collector: CollectorSettings,
     /// The directory in which totals outlive the exporter, and the interval at which they are written.
     pub state: Option<(PathBuf, Duration)>,
+    /// The time zone of today and of this month; `None` for UTC.
+    pub time_zone: Option<String>,
 }
 
 pub(crate) struct ListSettings {
@@ -258,6 +265,7 @@ impl ServeSettings {
         let unlimited = |limit| if limit == 0 { usize::MAX } else { limit };
         ServeSettings {
             annotates: shown.annotate_alias,
+            time_zone: environment.time_zone.clone(),
             state: shown
                 .state
                 .filter(|directory| !directory.is_empty())
@@ -434,7 +442,8 @@ mod tests {
                 unix("/p.sock", true),
             ),
         ] {
-            let environment = Environment { docker_host: variable.map(str::to_owned), no_color: false };
+            let environment =
+                Environment { docker_host: variable.map(str::to_owned), ..Environment::default() };
             let engines = top(flags, &environment).host.engines;
             match (engines.docker.unwrap(), docker) {
                 (Err(reason), Err(start)) => assert!(reason.starts_with(start), "{reason}"),

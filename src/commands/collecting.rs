@@ -1,5 +1,6 @@
 //! A collector that runs until the end, for the commands `serve` and `top`.
 
+use crate::collector::calendar::Calendar;
 use crate::collector::state::StateDirectory;
 use crate::collector::{self, Engine, Handle};
 use crate::kernel::Reach;
@@ -13,7 +14,7 @@ use std::thread;
 const LOOK_UPS: usize = 2;
 
 /// Starts the collector, and the threads that ask the engines. `processes` is true if the processes of
-/// unclaimed namespaces are looked for. Must be called in a tokio runtime.
+/// unclaimed namespaces are looked for; `lasting` is the saved state, and the calendar of the totals. Must be called in a tokio runtime.
 ///
 /// # Errors
 /// Fails if the system cannot start a thread.
@@ -22,7 +23,7 @@ pub(super) fn start(
     processes: bool,
     sources: collector::Sources,
     engines: Vec<Engine>,
-    state: Option<StateDirectory>,
+    lasting: (Option<StateDirectory>, Calendar),
 ) -> io::Result<Handle> {
     let config = Config {
         retention: settings.retention,
@@ -42,7 +43,7 @@ pub(super) fn start(
         sockets: engines.iter().map(|engine| (engine.runtime(), engine.looked_at())).collect(),
     };
     let asked = engines.iter().map(|engine| (engine.runtime(), engine.calls()));
-    let (handle, exits) = collector::start_saving(config, settings.interval, sources, asked, state)?;
+    let (handle, exits) = collector::start_saving(config, settings.interval, sources, asked, lasting)?;
     tokio::spawn(collector::watch_exits(exits, handle.clone()));
     for engine in engines {
         follow(engine, handle.clone())?;

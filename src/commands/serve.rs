@@ -4,6 +4,7 @@ use super::annotate::Annotation;
 use super::explain::{Served, checker};
 use super::start::{PageUrl, report_found, report_sandbox};
 use super::{about_host, collecting, confine, notify};
+use crate::collector::calendar::Calendar;
 use crate::collector::state::{StateDirectory, StateError};
 use crate::kernel::Reach;
 use crate::server::{ListenAddress, Listener};
@@ -24,7 +25,7 @@ const BLOCKING: usize = 16;
 /// # Errors
 /// Fails with one line that names the obstacle if it cannot start.
 pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
-    let ServeSettings { annotates, host, web, collector, state } = settings;
+    let ServeSettings { annotates, host, web, collector, state, time_zone } = settings;
     super::start_log(host.log)?;
     let sources = super::open_kernel(&host)?;
     let mut addresses = sources.resolver.open_another()?;
@@ -49,6 +50,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let about_host = about_host::read();
     let page = PageUrl::new(external, config.tls.is_some(), web.routes.page_path(), &about_host.name);
     let state = state.map(|(path, interval)| open_state(&path, interval)).transpose()?.flatten();
+    let calendar = Calendar::open(time_zone.as_deref());
     let written = state.as_ref().map(StateDirectory::path);
     let sandbox = confine::confine(&host, config.paths(), unix, written);
     for missing in &sandbox.missing {
@@ -65,7 +67,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let about = About::new(collector.interval, tier.missing(all_events), about_host);
-        let handle = collecting::start(collector, host.processes, sources, engines, state)?;
+        let handle = collecting::start(collector, host.processes, sources, engines, (state, calendar))?;
         let WebSettings { config, routes, metrics, .. } = web;
         let readers = LiveReaders {
             addresses: Box::new(move |nsid| addresses.addresses(nsid)),

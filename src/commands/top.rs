@@ -2,6 +2,7 @@
 
 use super::{about_host, collecting, confine};
 use crate::client::Remote;
+use crate::collector::calendar::Calendar;
 use crate::collector::{Handle, Snapshot};
 use crate::exposition::json::host::HostRow;
 use crate::exposition::json::{self, PairsAnswer, Query};
@@ -52,7 +53,8 @@ pub(super) fn run(settings: TopSettings) -> anyhow::Result<()> {
         let supplier = match opened {
             Err(remote) => Supplier::Remote(Box::new(remote)),
             Ok((sources, engines, lack)) => {
-                let handle = collecting::start(collector, host.processes, sources, engines, None)?;
+                let handle =
+                    collecting::start(collector, host.processes, sources, engines, (None, Calendar::utc()))?;
                 Supplier::Own { handle, lack, host: about_host::read() }
             }
         };

@@ -206,6 +206,10 @@ impl Host {
                 self.schedule.ticked = now;
                 self.known.restore(*restored, &self.config, now);
             }
+            Input::Calendar { starts, now: clock } => {
+                let is_new = self.known.ledger.begin_periods(starts, clock);
+                self.schedule.gather(is_new, &self.config, now);
+            }
             Input::LateTick => self.status.late_ticks += 1,
             Input::StaleScrape => self.status.stale_scrapes += 1,
             // `dispatch` takes the others; a wake does nothing by itself.

@@ -7,6 +7,7 @@
 use super::link::{Counters, End, Mac, Name, NetnsId};
 use super::pairing::Pair;
 use super::peak::{Rates, per_second};
+use super::periods::{ByPeriod, Period, PeriodBases, Periods};
 use super::series::{OTHER, OutputLimits};
 use super::slab::Slab;
 use super::view::DropRates;
@@ -66,6 +67,7 @@ pub(crate) struct Ledger {
     changes: Vec<PairChange>,
     /// The pairs of an earlier run that have not been seen yet.
     restoring: Restoring,
+    periods: Periods,
 }
 
 /// A change of a pair that is shown.
@@ -446,6 +448,22 @@ impl Ledger {
         self.book.expire(now, retention)
     }
 
+    /// Takes the calendar: when the periods of `now` have begun, all since 1970. Returns true if one of them is
+    /// new.
+    pub(crate) fn begin_periods(&mut self, starts: ByPeriod<Duration>, now: Duration) -> bool {
+        let new = self.periods.begin(starts, now);
+        let is_any_new = new.today || new.month;
+        if is_any_new {
+            self.book.begin_periods(new);
+        }
+        is_any_new
+    }
+
+    /// Returns the present periods; `None` before the first calendar.
+    pub(crate) fn periods(&self) -> Option<ByPeriod<Period>> {
+        self.periods.present()
+    }
+
     /// Returns the time at which the next total expires.
     pub(crate) fn expires_at(&self, retention: Duration) -> Option<Duration> {
         self.book.expires_at(retention)
@@ -544,7 +562,12 @@ impl Ledger {
     /// Returns the totals of the workloads that the user's filter shows, sorted by labels.
     pub(crate) fn workloads(&self) -> impl Iterator<Item = WorkloadTotal<'_>> {
         let shown = self.book.workloads.iter().filter(|(_, total)| !total.detail.hidden);
-        shown.map(|(id, total)| WorkloadTotal { id, labels: &total.labels, begun: total.begun })
+        shown.map(|(id, total)| WorkloadTotal {
+            id,
+            labels: &total.labels,
+            begun: total.begun,
+            bases: total.detail.bases,
+        })
     }
 
     /// Returns the traffic of a workload's total and its highest rates of the window; `None` if no pair
@@ -605,6 +628,8 @@ pub(crate) struct WorkloadTotal<'a> {
     pub labels: &'a Arc<LabelSet>,
     /// The time from which the total counts.
     pub begun: Duration,
+    /// The bytes that the total had when the present periods began.
+    pub bases: PeriodBases,
 }
 
 #[cfg(test)]

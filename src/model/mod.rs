@@ -28,6 +28,7 @@ pub(crate) mod naming;
 pub(crate) mod owners;
 pub(crate) mod pairing;
 pub(crate) mod peak;
+pub(crate) mod periods;
 pub(crate) mod pod_containers;
 pub(crate) mod policy;
 pub(crate) mod pools;

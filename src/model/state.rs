@@ -12,6 +12,7 @@ pub(crate) mod recover;
 use super::ledger::{LabelSet, NetworkLabels, RestoredPairs, Traffic};
 use super::link::{Counters, End, Mac};
 use super::pairing::Pair;
+use super::periods::{ByPeriod, Period, PeriodBases};
 use super::workload::WorkloadName;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SavedState {
     pub(crate) moment: Moment,
+    /// The periods of the moment; `None` in a file of version 1.
+    pub(crate) periods: Option<ByPeriod<Period>>,
     pub(crate) workloads: Vec<SavedTotal<LabelSet>>,
     pub(crate) networks: Vec<SavedTotal<NetworkLabels>>,
     pub(crate) starts: Vec<SavedStarts>,
@@ -46,6 +49,8 @@ pub(crate) struct SavedTotal<L> {
     pub begun: Duration,
     /// The time since which no pair carries the total; `None` while one does.
     pub idle: Option<Duration>,
+    /// The bytes at the beginning of each period; 0 of a network.
+    pub bases: PeriodBases,
 }
 
 /// The starts under one name.

@@ -8,6 +8,7 @@ use super::link::{Counters, End, Errors, Link, Master, Name};
 use super::lives::Restarts;
 use super::pairing::{EndState, Role};
 use super::peak::Rates;
+use super::periods::{ByPeriod, Period, PeriodBases};
 use super::problems::{Problem, ProblemCounts};
 use super::queues::QueueReading;
 use super::recent_events::RecentEvent;
@@ -212,6 +213,10 @@ pub struct Scene {
 pub struct TotalsBegun {
     /// The time of each of [`Scene::workloads`].
     pub workloads: Vec<Duration>,
+    /// The present periods; `None` if they are not known.
+    pub periods: Option<ByPeriod<Period>>,
+    /// The bytes that each of [`Scene::workloads`] had when the periods began.
+    pub bases: Vec<PeriodBases>,
     /// The time of each of `BesideTraffic::starts`.
     pub starts: Vec<Duration>,
 }

@@ -53,7 +53,7 @@ pub(crate) fn pair_of(container: &str, ifindex: u32, receive: u64, transmit: u64
     let port = EndRow { place: port, counters: Some(dropped), ..EndRow::default() };
     let interface = EndRow {
         place: interface,
-        totals: Some(TotalRow { since: None, counted }),
+        totals: Some(TotalRow { since: None, counted, periods: None }),
         rates: Some(rates(1)),
         peaks: Some(rates(3)),
         ..EndRow::default()

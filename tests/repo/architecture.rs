@@ -79,7 +79,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("regex", &["cli"]),
     ("regex_syntax", &["cli"]),
     ("anyhow", &["commands"]),
-    ("jiff", &["cli", "commands"]),
+    ("jiff", &["cli", "collector", "commands"]),
     ("landlock", &["sandbox"]),
     ("libc", &["kernel", "sandbox"]),
     ("seccompiler", &["sandbox"]),

@@ -7,8 +7,9 @@ use crate::model::ledger::Traffic;
 use crate::model::link::{Counters, Link, LinkKind, Name};
 use crate::model::pairing::{EndState, Role};
 use crate::model::peak::Rates;
+use crate::model::periods::{ByPeriod, ByteSums, Period};
 use crate::model::text::Readable;
-use crate::model::view::{DropRates, Ownership, PairTotal, ShownPair, ShownSide, View};
+use crate::model::view::{DropRates, Ownership, PairTotal, ShownPair, ShownSide, TotalsBegun, View};
 use crate::model::workload::Workload;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -123,6 +124,28 @@ pub struct TotalRow {
     pub since: Option<f64>,
     #[serde(flatten)]
     pub counted: CounterRow,
+    /// The parts of the totals that were booked in the present periods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub periods: Option<PeriodsRow>,
+}
+
+/// The bytes booked to an interface's labels in the present periods of the exporter's time zone.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct PeriodsRow {
+    pub today: PeriodRow,
+    pub month: PeriodRow,
+}
+
+/// The bytes booked in a period.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct PeriodRow {
+    /// The time from which they are counted, in seconds since 1970 began: the beginning of the period, or of
+    /// the totals if that is later.
+    pub since: Option<f64>,
+    pub receive_bytes: u64,
+    pub transmit_bytes: u64,
 }
 
 /// Rates per second, each way.
@@ -201,9 +224,16 @@ impl<'a> RowSource<'a> {
     }
 
     fn total_row(self, pair: usize, side: usize) -> Option<TotalRow> {
-        let begun = self.view.scene.begun.workloads.get(self.own_total(pair, side)?);
-        let since = begun.zip(self.epoch).map(|(begun, epoch)| (epoch + *begun).as_millis() as f64 / 1e3);
-        Some(TotalRow { since, counted: CounterRow::of_workload(self.traffic(pair, side)?) })
+        let (index, traffic) = (self.own_total(pair, side)?, self.traffic(pair, side)?);
+        let TotalsBegun { workloads, periods, bases, .. } = &self.view.scene.begun;
+        let begun = workloads.get(index).zip(self.epoch).map(|(begun, epoch)| epoch + *begun);
+        let periods = periods.zip(bases.get(index)).zip(begun).map(|((periods, bases), begun)| {
+            let row =
+                |period: Period, base: ByteSums| PeriodRow::new(period.since.max(begun), base.until(traffic));
+            let ByPeriod { today, month } = periods.with(*bases, row);
+            PeriodsRow { today, month }
+        });
+        Some(TotalRow { since: begun.map(seconds), counted: CounterRow::of_workload(traffic), periods })
     }
 
     /// Returns the row of the view's pair with this index.
@@ -368,6 +398,18 @@ impl CounterRow {
             transmit_packets_dropped: transmit.dropped,
         }
     }
+}
+
+impl PeriodRow {
+    fn new(since: Duration, bytes: ByteSums) -> PeriodRow {
+        let ByteSums { receive, transmit } = bytes;
+        PeriodRow { since: Some(seconds(since)), receive_bytes: receive, transmit_bytes: transmit }
+    }
+}
+
+/// Returns a time in seconds, exact to the millisecond.
+fn seconds(time: Duration) -> f64 {
+    time.as_millis() as f64 / 1e3
 }
 
 impl RateRow {

@@ -3,6 +3,7 @@ use crate::model::ledger::{Flow, LabelSet, Traffic};
 use crate::model::link::{Counters, End, Link, Mac, Name, NetnsId};
 use crate::model::pairing::{EndState, Role};
 use crate::model::peak::Rates;
+use crate::model::periods::{ByPeriod, ByteSums, Period};
 use crate::model::view::{Ownership, PairTotal, Scene, ShownPair, ShownSide, TotalsBegun};
 use crate::model::workload::{Runtime, Workload};
 use serde_json::{Value, json};
@@ -81,6 +82,34 @@ fn view(containers: &[&str]) -> View {
 fn document(view: &View, query: &str) -> Value {
     serde_json::from_slice(&to_json(view, EPOCH, HostRow::default(), &Query::parse(query).unwrap()).unwrap())
         .unwrap()
+}
+
+#[test]
+fn a_total_has_its_parts_of_today_and_of_this_month_each_with_when_it_is_counted_from() {
+    let mut view = view(&["web"]);
+    let mut scene = Scene::clone(&view.scene);
+    let period = |start| Period {
+        start: EPOCH + Duration::from_secs(start),
+        since: EPOCH + Duration::from_secs(start),
+    };
+    // The totals have begun in this month and before this day.
+    scene.begun.periods = Some(ByPeriod { today: period(60), month: period(0) });
+    let base = |receive, transmit| ByteSums { receive, transmit };
+    scene.begun.bases = vec![ByPeriod { today: base(6_400, 0), month: base(0, 0) }];
+    view.scene = Arc::new(scene);
+    let since = |seconds: f64| EPOCH.as_secs_f64() + seconds;
+    assert_eq!(
+        document(&view, "")["pairs"][0]["ends"][1]["totals"]["periods"],
+        json!({
+            "today": { "since": since(60.0), "receive_bytes": 600, "transmit_bytes": 0 },
+            "month": { "since": since(0.5), "receive_bytes": 7_000, "transmit_bytes": 0 },
+        })
+    );
+    // `top` reads what the exporter writes.
+    let text = to_json(&view, EPOCH, HostRow::default(), &Query::default()).unwrap();
+    let answer = PairsAnswer::read(&text).unwrap();
+    let periods = answer.pairs[0].ends[1].totals.clone().unwrap().periods.unwrap();
+    assert_eq!((periods.today.receive_bytes, periods.month.receive_bytes), (600, 7_000));
 }
 
 #[test]

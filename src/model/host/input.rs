@@ -5,6 +5,7 @@ use crate::model::event::Event;
 use crate::model::filter::Filter;
 use crate::model::lack::Lack;
 use crate::model::link::{Counters, Errors, Link, Name};
+use crate::model::periods::ByPeriod;
 use crate::model::problems::checked::CheckedPair;
 use crate::model::queues::QueueSamples;
 use crate::model::series::OutputLimits;
@@ -133,6 +134,13 @@ pub enum Input {
     },
     /// The state of an earlier run, before any other input.
     Restore(Box<RestoredState>),
+    /// The calendar, at the start and whenever a day has begun or the clock was set back, all since 1970.
+    Calendar {
+        /// The times at which the periods of `now` have begun.
+        starts: ByPeriod<Duration>,
+        /// The time by the system's clock.
+        now: Duration,
+    },
     /// Events of the kernel, in order.
     Events(Vec<Event>),
     /// The counters of the host's links, as they could be read without waiting at the first sign that a

@@ -140,6 +140,8 @@ impl Presentation {
             workloads: known.ledger.workloads().map(|total| Arc::clone(total.labels)).collect(),
             begun: TotalsBegun {
                 workloads: known.ledger.workloads().map(|total| total.begun).collect(),
+                periods: known.ledger.periods(),
+                bases: known.ledger.workloads().map(|total| total.bases).collect(),
                 starts: known.starts.names().map(|(_, begun)| begun).collect(),
             },
             networks: SceneNetworks {

@@ -5,6 +5,7 @@ use super::history::History;
 use super::overflow::{Overflow, Placement, SeriesCost};
 use super::totals::{TotalId, Totals};
 use super::{LabelSet, NetworkLabels, PairChange, PairChangeKind, SeriesLimits, Traffic};
+use crate::model::periods::{ByPeriod, PeriodBases};
 use crate::model::series::{self, OF_A_LABEL_SET, OF_A_NETWORK, SeriesBudget, Trust};
 use crate::model::state::SavedTotal;
 use crate::model::workload::WorkloadName;
@@ -21,6 +22,8 @@ pub(super) struct Detail {
     pub(super) hidden: bool,
     /// The rates in the last hour; `None` if they are not kept.
     pub(super) history: Option<Box<History>>,
+    /// The bytes that the total had when the present periods began.
+    pub(super) bases: PeriodBases,
 }
 
 /// The totals of workloads and networks, the overflow, and the series that they take.
@@ -294,7 +297,12 @@ impl Book {
         let network = labels.network().map(|network| self.hold_network(network, since, now, limits));
         let is_kept = limits.output.history && !hidden && !labels.is_overflow();
         let history = is_kept.then(|| Box::new(History::new(now)));
-        self.workloads.open(labels, since, now, Detail { network, hidden, history })
+        self.workloads.open(
+            labels,
+            since,
+            now,
+            Detail { network, hidden, history, bases: PeriodBases::default() },
+        )
     }
 
     /// Returns the labels, with the interface `other` if the workload already has very many label sets: the
@@ -313,6 +321,13 @@ impl Book {
         labels
     }
 
+    /// Begins the periods that are new.
+    pub(super) fn begin_periods(&mut self, new: ByPeriod<bool>) {
+        for total in self.workloads.values_changed() {
+            total.detail.bases.begin(&total.traffic, new);
+        }
+    }
+
     /// Opens the total of a workload with the traffic of an earlier run, within the limits of this one.
     pub(super) fn restore_workload(
         &mut self,
@@ -320,12 +335,13 @@ impl Book {
         now: Duration,
         limits: &SeriesLimits<'_>,
     ) {
-        let SavedTotal { labels, traffic, begun, idle } = saved;
+        let SavedTotal { labels, traffic, begun, idle, bases } = saved;
         let labels = self.limit_workload(labels, limits);
         let hidden = !(limits.shows)(&labels);
         let (id, _) = self.find_or_open(labels, hidden, (true, false), begun, now, limits);
         if let Some(total) = self.workloads.get_mut(id) {
             total.traffic += traffic;
+            total.detail.bases.add(bases);
             total.skip();
         }
         self.workloads.set_idle(id, idle.unwrap_or(now));
@@ -338,7 +354,7 @@ impl Book {
         now: Duration,
         limits: &SeriesLimits<'_>,
     ) {
-        let SavedTotal { labels, traffic, begun, idle } = saved;
+        let SavedTotal { labels, traffic, begun, idle, .. } = saved;
         let id = self.hold_network(labels, begun, now, limits);
         if let Some(total) = self.networks.get_mut(id) {
             total.traffic += traffic;

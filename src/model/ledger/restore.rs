@@ -174,7 +174,9 @@ impl Ledger {
             (total.begun, total.idle) = (model_time(total.begun), total.idle.map(&model_time));
             self.book.restore_network(total, now, limits);
         }
+        let new = self.periods.restore(saved.periods, saved.moment.taken);
         for mut total in saved.workloads {
+            total.bases.begin(&total.traffic, new);
             (total.begun, total.idle) = (model_time(total.begun), total.idle.map(&model_time));
             self.book.restore_workload(total, now, limits);
         }
@@ -204,9 +206,11 @@ impl Ledger {
 
     /// Writes all totals and living pairs; `epoch` is the zero of this run's times.
     pub(crate) fn save(&self, journal: &mut Journal, epoch: Duration, address: impl Fn(End) -> Option<Mac>) {
+        journal.periods(self.periods.present());
         for (_, total) in self.book.workloads.iter() {
             let idle = total.idle_since().map(|idle| epoch + idle);
-            journal.workload(&total.labels, &total.traffic, epoch + total.begun, idle);
+            let bases = &total.detail.bases;
+            journal.workload(&total.labels, &total.traffic, epoch + total.begun, idle, bases);
         }
         for (_, total) in self.book.networks.iter() {
             let idle = total.idle_since().map(|idle| epoch + idle);

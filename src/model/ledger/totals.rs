@@ -54,7 +54,7 @@ pub(super) struct Totals<L, D> {
     /// The totals without a carrier, each with the time since which it has had none.
     idle: BTreeSet<(Duration, TotalId)>,
     /// The number of times that a total was added or forgotten, was set to begin earlier, or became or ceased
-    /// to be shared.
+    /// to be shared, or that a period began.
     version: u64,
 }
 
@@ -173,6 +173,12 @@ impl<L: Ord, D> Totals<L, D> {
     /// Returns the total with this number for modification.
     pub(super) fn get_mut(&mut self, id: TotalId) -> Option<&mut Total<L, D>> {
         self.slots.get_mut(id)
+    }
+
+    /// Returns every total for a modification that [`version`](Totals::version) reports.
+    pub(super) fn values_changed(&mut self) -> impl Iterator<Item = &mut Total<L, D>> {
+        self.version += 1;
+        self.slots.values_mut()
     }
 
     /// Returns every total for modification.

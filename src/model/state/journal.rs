@@ -5,6 +5,7 @@ use super::recover::{MAGIC, VERSION};
 use super::{Moment, SavedEnd};
 use crate::model::ledger::{LabelSet, NetworkLabels, Traffic};
 use crate::model::link::Counters;
+use crate::model::periods::{ByPeriod, Period, PeriodBases};
 use crate::model::workload::WorkloadName;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -49,6 +50,8 @@ pub(crate) struct Journal {
     /// The number of the next record that is new.
     next: u64,
     batch: u64,
+    /// The periods of the batch.
+    periods: Option<ByPeriod<Period>>,
     /// The lines of the batch.
     line: RecordLines,
     lines: u64,
@@ -72,15 +75,25 @@ impl Journal {
         }
     }
 
-    /// Adds the total of a workload.
+    /// Sets the periods to which the bases of totals belong.
+    pub(crate) fn periods(&mut self, periods: Option<ByPeriod<Period>>) {
+        self.periods = periods;
+    }
+
+    /// Adds the total of a workload, with its bases of the periods.
     pub(crate) fn workload(
         &mut self,
         labels: &LabelSet,
         traffic: &Traffic,
         begun: Duration,
         idle: Option<Duration>,
+        bases: &PeriodBases,
     ) {
-        self.add(|line| _ = line.workload_labels(labels), |line| line.total(traffic, begun, idle));
+        let content = |line: &mut RecordLines| {
+            line.total(traffic, begun, idle);
+            line.bases(bases);
+        };
+        self.add(|line| _ = line.workload_labels(labels), content);
     }
 
     /// Adds the total of a network.
@@ -155,7 +168,7 @@ impl Journal {
             return None;
         }
         self.line.begin();
-        self.line.commit(self.lines, moment);
+        self.line.commit(self.lines, moment, self.periods.as_ref());
         self.line.end();
         let bytes = std::mem::take(&mut self.line.text);
         match self.is_whole {

@@ -3,6 +3,7 @@
 use super::{Moment, SavedEnd, SavedPair, SavedStarts, SavedTotal};
 use crate::model::ledger::{Flow, LabelSet, NetworkLabels, Traffic};
 use crate::model::link::{Counters, Mac};
+use crate::model::periods::{ByPeriod, ByteSums, Period, PeriodBases};
 use crate::model::workload::{Runtime, WorkloadName};
 use std::time::Duration;
 
@@ -41,6 +42,9 @@ pub(super) fn seal(lines: &mut [u8]) {
         }
     }
 }
+
+/// The word before the fields of periods, which version 1 does not have.
+const PERIODS: &str = "@";
 
 /// One record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +157,16 @@ impl RecordLines {
         }
     }
 
+    /// Adds the bases of a total that has any.
+    pub(super) fn bases(&mut self, bases: &PeriodBases) {
+        if *bases != PeriodBases::default() {
+            self.word(PERIODS);
+            for ByteSums { receive, transmit } in [bases.today, bases.month] {
+                self.number(receive).number(transmit);
+            }
+        }
+    }
+
     pub(super) fn starts_name(&mut self, name: &WorkloadName) -> &mut RecordLines {
         self.word("s").word(name.runtime.as_str()).quoted(&name.container).quoted(&name.namespace);
         self.quoted(&name.pod)
@@ -196,9 +210,15 @@ impl RecordLines {
         }
     }
 
-    pub(super) fn commit(&mut self, lines: u64, moment: &Moment) {
+    pub(super) fn commit(&mut self, lines: u64, moment: &Moment, periods: Option<&ByPeriod<Period>>) {
         self.word("c").number(lines).time(moment.taken).quoted(&moment.boot).number(moment.netns);
         self.number(u64::from(moment.highest));
+        if let Some(ByPeriod { today, month }) = periods {
+            self.word(PERIODS);
+            for period in [today, month] {
+                self.time(period.start).time(period.since);
+            }
+        }
     }
 }
 
@@ -277,7 +297,25 @@ impl<'a> RecordFields<'a> {
 
     fn total<L>(&mut self, labels: L) -> Option<SavedTotal<L>> {
         let (traffic, begun) = (self.traffic()?, self.time()?);
-        Some(SavedTotal { labels, traffic, begun, idle: self.optional()?.map(Duration::from_nanos) })
+        let idle = self.optional()?.map(Duration::from_nanos);
+        Some(SavedTotal { labels, traffic, begun, idle, bases: PeriodBases::default() })
+    }
+
+    fn bases(&mut self) -> Option<PeriodBases> {
+        if self.rest.next_if_eq(&PERIODS).is_none() {
+            return Some(PeriodBases::default());
+        }
+        let mut bytes = || Some(ByteSums { receive: self.number()?, transmit: self.number()? });
+        Some(PeriodBases { today: bytes()?, month: bytes()? })
+    }
+
+    /// Reads the periods of a commit; the inner `None` for those of version 1, which has none.
+    fn periods(&mut self) -> Option<Option<ByPeriod<Period>>> {
+        if self.rest.next_if_eq(&PERIODS).is_none() {
+            return Some(None);
+        }
+        let mut period = || Some(Period { start: self.time()?, since: self.time()? });
+        Some(Some(ByPeriod { today: period()?, month: period()? }))
     }
 
     fn workload(&mut self) -> Option<SavedTotal<LabelSet>> {
@@ -289,7 +327,8 @@ impl<'a> RecordFields<'a> {
             interface: self.quoted()?,
             network: self.quoted()?,
         };
-        self.total(labels)
+        let total = self.total(labels)?;
+        Some(SavedTotal { bases: self.bases()?, ..total })
     }
 
     fn network(&mut self) -> Option<SavedTotal<NetworkLabels>> {
@@ -362,11 +401,12 @@ impl<'a> RecordFields<'a> {
         self.is_over().then_some((number, record))
     }
 
-    /// Reads the fields of a commit: the number of its lines, and the moment.
-    pub(super) fn commit(&mut self) -> Option<(u64, Moment)> {
+    /// Reads the fields of a commit: the number of its lines, the moment, and the periods.
+    pub(super) fn commit(&mut self) -> Option<(u64, Moment, Option<ByPeriod<Period>>)> {
         let (lines, taken, boot) = (self.number()?, self.time()?, self.quoted()?);
         let moment = Moment { boot, netns: self.number()?, highest: self.small()?, taken };
-        self.is_over().then_some((lines, moment))
+        let periods = self.periods()?;
+        self.is_over().then_some((lines, moment, periods))
     }
 
     fn is_over(&mut self) -> bool {

@@ -2,13 +2,17 @@
 
 use super::line::{Record, RecordFields, checksum};
 use super::{Moment, SavedState};
+use crate::model::periods::{ByPeriod, Period};
 use std::collections::BTreeMap;
 
 /// The beginning of every file, before the number of the version.
 pub(super) const MAGIC: &str = "veth-exporter-state ";
 
-/// The version that is written and read.
-pub(super) const VERSION: &str = "1";
+/// The version that is written.
+pub(super) const VERSION: &str = "2";
+
+/// The version before, which has no periods, and is read as well.
+const WITHOUT_PERIODS: &str = "1";
 
 /// A state that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,39 +53,39 @@ pub(crate) fn recover(file: &[u8]) -> Result<Recovered, Unusable> {
     let rest = file.strip_prefix(MAGIC.as_bytes()).ok_or(Unusable::Foreign)?;
     let end = rest.iter().position(|&byte| byte == b'\n').ok_or(Unusable::Damaged)?;
     match std::str::from_utf8(&rest[..end]) {
-        Ok(VERSION) => {}
+        Ok(VERSION | WITHOUT_PERIODS) => {}
         Ok(other) if other.parse::<u32>().is_ok() => return Err(Unusable::OtherVersion),
         _ => return Err(Unusable::Damaged),
     }
     let mut records: BTreeMap<u64, Record> = BTreeMap::new();
     let mut batch: Vec<(u64, Record)> = Vec::new();
-    let mut committed: Option<Moment> = None;
+    let mut committed = None;
     let (mut rest, mut lost) = (&rest[end + 1..], 0);
     while let Some((line, after)) = next_line(rest) {
         lost += rest.len() - after.len();
         rest = after;
         match line {
             Parsed::Record(number, record) => batch.push((number, record)),
-            Parsed::Commit(lines, moment) if lines == batch.len() as u64 => {
+            Parsed::Commit(lines, moment, periods) if lines == batch.len() as u64 => {
                 for (number, record) in batch.drain(..) {
                     match record {
                         Record::Gone => _ = records.remove(&number),
                         record => _ = records.insert(number, record),
                     }
                 }
-                (committed, lost) = (Some(moment), 0);
+                (committed, lost) = (Some((moment, periods)), 0);
             }
             Parsed::Commit(..) => break,
         }
     }
-    let moment = committed.ok_or(Unusable::Damaged)?;
-    Ok(Recovered { state: gather(records, moment), lost: lost + rest.len() })
+    let (moment, periods) = committed.ok_or(Unusable::Damaged)?;
+    Ok(Recovered { state: gather(records, moment, periods), lost: lost + rest.len() })
 }
 
 /// One line with a right checksum.
 enum Parsed {
     Record(u64, Record),
-    Commit(u64, Moment),
+    Commit(u64, Moment, Option<ByPeriod<Period>>),
 }
 
 /// Reads the first line, and returns it with what follows; `None` if it is not whole.
@@ -95,8 +99,8 @@ fn next_line(text: &[u8]) -> Option<(Parsed, &[u8])> {
     let mut fields = RecordFields::new(std::str::from_utf8(payload).ok()?);
     let parsed = match fields.word()? {
         "c" => {
-            let (lines, moment) = fields.commit()?;
-            Parsed::Commit(lines, moment)
+            let (lines, moment, periods) = fields.commit()?;
+            Parsed::Commit(lines, moment, periods)
         }
         kind => {
             let (number, record) = fields.record(kind)?;
@@ -106,8 +110,8 @@ fn next_line(text: &[u8]) -> Option<(Parsed, &[u8])> {
     Some((parsed, &text[end + 1..]))
 }
 
-fn gather(records: BTreeMap<u64, Record>, moment: Moment) -> SavedState {
-    let mut state = SavedState { moment, ..SavedState::default() };
+fn gather(records: BTreeMap<u64, Record>, moment: Moment, periods: Option<ByPeriod<Period>>) -> SavedState {
+    let mut state = SavedState { moment, periods, ..SavedState::default() };
     for record in records.into_values() {
         match record {
             Record::Workload(total) => state.workloads.push(total),

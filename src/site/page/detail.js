@@ -93,7 +93,7 @@ export class Detail {
       this.chart.node,
       element("table", { class: "numbers" },
         element("thead", {}, element("tr", {}, element("td"), ...["Receive", "Transmit"].map((name) => element("th", { scope: "col" }, element("span", { class: `dot ${name.toLowerCase()}` }), name)))),
-        element("tbody", {}, this.line("Now", "now"), this.line("", "packets"), this.line("Peak", "peak"), this.line("Total", "total"), this.line("", "total-packets"), this.line("Drops now", "drops"), this.line("Dropped ever", "dropped"))),
+        element("tbody", {}, this.line("Now", "now"), this.line("", "packets"), this.line("Peak", "peak"), this.line("Total", "total"), this.line("", "total-packets"), this.line("Today", "today"), this.line("This month", "month"), this.line("Drops now", "drops"), this.line("Dropped ever", "dropped"))),
       this.since,
       ...section("Workload", workload(row.workload, model)),
       ...members(row.members),
@@ -107,7 +107,7 @@ export class Detail {
     );
     this.numbers();
     // Until the API answers.
-    for (const key of ["total", "total-packets"]) this.set(key, ["–", "–"]);
+    for (const key of ["total", "total-packets", "today", "month"]) this.set(key, ["–", "–"]);
     this.totals.follow(row);
     this.showAddresses(row);
     if (this.answer?.row === row.key) this.showTotals(this.answer.ends);
@@ -163,10 +163,12 @@ export class Detail {
   showTotals(ends) {
     if (!this.isOpen) return;
     this.answer = { row: this.row.key, ends };
-    const { total, packets: counted, since } = totalTexts(ends, this.model.time);
+    const { total, packets: counted, today, month, since } = totalTexts(ends, this.model.time);
     this.set("total", total);
     this.set("total-packets", counted);
-    say(this.since, since ? `Total: ${since}.` : "");
+    this.set("today", today);
+    this.set("month", month);
+    say(this.since, since);
   }
 }
 

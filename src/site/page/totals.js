@@ -63,19 +63,25 @@ async function fetchPair(row, signal) {
   return undefined;
 }
 
-// Returns the totals of both directions as text, and what they count.
+// Returns the totals of both directions as text, in all and in the present periods, and what they count.
 export function totalTexts([own, peer], time) {
   const { totals } = own;
   // A port's receive is its workload's transmit.
   const counters = totals ?? own.counters ?? peer.counters;
-  if (!counters) return { total: ["–", "–"], packets: ["–", "–"], since: "" };
+  const none = ["–", "–"];
+  if (!counters) return { total: none, packets: none, today: none, month: none, since: "" };
   const ways = totals || own.counters ? ["receive", "transmit"] : ["transmit", "receive"];
+  const { today, month } = totals?.periods ?? {};
+  const from = (what, since) => since ? `${what} since ${moment(since, time)}` : "";
   const since = totals
-    ? totals.since ? `counted since ${moment(totals.since, time)}` : ""
-    : own.shared ? "the port’s own count, because several pairs have the same labels" : "the port’s own count";
+    ? [from("Total: counted", totals.since), from("Today:", today?.since), from("This month:", month?.since)]
+    : [`Total: the port’s own count${own.shared ? ", because several pairs have the same labels" : ""}`];
+  const period = (counted) => counted ? ways.map((way) => bytes(counted[`${way}_bytes`])) : none;
   return {
     total: ways.map((way) => bytes(counters[`${way}_bytes`])),
     packets: ways.map((way) => `${counters[`${way}_packets`].toLocaleString("en")} packets`),
-    since,
+    today: period(today),
+    month: period(month),
+    since: since.filter(Boolean).map((sentence) => `${sentence}.`).join(" "),
   };
 }

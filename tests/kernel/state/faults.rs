@@ -149,7 +149,7 @@ fn a_second_exporter_on_one_directory_ends_with_a_sentence() {
 
 #[test]
 fn a_file_of_no_use_is_kept_under_another_name_and_totals_begin_at_0() {
-    for content in ["", "PK\x03\x04 of another program", "veth-exporter-state 2\nof tomorrow\n"] {
+    for content in ["", "PK\x03\x04 of another program", "veth-exporter-state 3\nof tomorrow\n"] {
         let mut lasting = Lasting::new();
         let host = take_host(&mut lasting);
         fs::write(lasting.state.join("totals"), content).unwrap();

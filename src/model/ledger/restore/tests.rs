@@ -3,6 +3,7 @@ use super::super::{Booking, LabelSet, NetworkLabels, SeriesLimits, Traffic, Work
 use super::*;
 use crate::model::link::{Counters, LinkKind};
 use crate::model::pairing::Side;
+use crate::model::periods::ByPeriod;
 use crate::model::series::OutputLimits;
 use crate::model::state::SavedTotal;
 use crate::model::state::recover::recover;
@@ -57,7 +58,7 @@ fn limits(then: impl FnOnce(&SeriesLimits<'_>)) {
 
 /// Returns the container, received and sent bytes of each total, and when it began.
 fn totals(ledger: &Ledger) -> Vec<(String, u64, u64, Duration)> {
-    let totals = ledger.workloads().map(|WorkloadTotal { id, labels, begun }| {
+    let totals = ledger.workloads().map(|WorkloadTotal { id, labels, begun, .. }| {
         let traffic = ledger.traffic(id).0;
         (labels.container.clone(), traffic.receive.bytes, traffic.transmit.bytes, begun)
     });
@@ -251,4 +252,124 @@ fn totals_beyond_a_lower_limit_are_summed_and_no_byte_is_lost() {
     let totals = totals(&ledger);
     assert!(totals.len() < 9 && totals.iter().any(|total| total.0 == "other"), "{totals:?}");
     assert_eq!(totals.iter().map(|total| total.1).sum::<u64>(), 900);
+}
+
+/// Returns the bytes of a container that were received today and in this month.
+fn received(ledger: &Ledger, container: &str) -> [u64; 2] {
+    let total = ledger.workloads().find(|total| total.labels.container == container).unwrap();
+    let traffic = ledger.traffic(total.id).0;
+    [total.bases.today, total.bases.month].map(|base| base.until(&traffic).receive)
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+const NIGHT: Duration = Duration::from_secs(3 * 86_400);
+
+/// Returns when the periods of a day have begun: days are counted from `NIGHT`, and a month has ten.
+fn calendar(day: u32) -> ByPeriod<Duration> {
+    ByPeriod { today: NIGHT + day * DAY, month: NIGHT + day / 10 * 10 * DAY }
+}
+
+/// Returns a ledger at noon of a day, which continues a state.
+fn restored_on(day: u32, state: &SavedState) -> Whole {
+    let mut ledger = Whole::default();
+    ledger.begin_periods(calendar(day), NIGHT + day * DAY + DAY / 2);
+    let model_time = |time: Duration| time.saturating_sub(EPOCH).min(LATER);
+    limits(|limits| ledger.restore(state.clone(), &here("b"), model_time, LATER, limits));
+    ledger
+}
+
+#[test]
+fn what_passed_today_and_in_this_month_goes_on_across_restarts_and_ends_with_the_period() {
+    let mut first = Whole::default();
+    assert!(first.begin_periods(calendar(4), NIGHT + 4 * DAY));
+    assert!(!first.begin_periods(calendar(4), NIGHT + 4 * DAY));
+    see(&mut first, &[(pair(5, 1, [100, 7]), "web")], SECOND, true);
+    assert_eq!(received(&first, "web"), [100, 100]);
+    let version = first.version();
+    assert!(first.begin_periods(calendar(5), NIGHT + 5 * DAY));
+    assert_ne!(first.version(), version, "the scene has the bases");
+    assert_eq!(received(&first, "web"), [0, 100]);
+    // A pair of another workload that begins inside the day.
+    let pairs = [(pair(5, 1, [130, 7]), "web"), (pair(6, 2, [20, 0]), "shop")];
+    see(&mut first, &pairs, 2 * SECOND, true);
+    assert_eq!((received(&first, "web"), received(&first, "shop")), ([30, 130], [20, 20]));
+    let mut state = saved(&mut first, &pairs.map(|(pair, _)| pair), 6);
+    state.moment.taken = NIGHT + 5 * DAY + DAY / 4;
+    assert_eq!(state.periods.unwrap().today.start, NIGHT + 5 * DAY);
+    // While the exporter was down, `web` has received 3 bytes and `shop` 4.
+    let while_down = [(pair(5, 1, [133, 7]), "web"), (pair(6, 2, [24, 0]), "shop")];
+    for (day, web, shop) in [
+        (5, [33, 133], [24, 24]),
+        (6, [3, 133], [4, 24]),
+        (9, [3, 133], [4, 24]),
+        (10, [3, 3], [4, 4]),
+        (47, [3, 3], [4, 4]),
+        // The clock was set back: only what passes from now on is surely of that day.
+        (4, [3, 133], [4, 24]),
+    ] {
+        let mut ledger = restored_on(day, &state);
+        let before = [received(&ledger, "web"), received(&ledger, "shop")];
+        see(&mut ledger, &while_down, LATER, false);
+        let after = [received(&ledger, "web"), received(&ledger, "shop")];
+        assert_eq!(after, [web, shop], "day {day}");
+        let carried = [0, 1].map(|which| [0, 1].map(|at| after[which][at] - before[which][at]));
+        assert_eq!(carried, [[3, 3], [4, 4]], "day {day}: nothing is booked twice");
+        // And it goes on from there.
+        let mut again = saved(&mut ledger, &while_down.map(|(pair, _)| pair), 6);
+        again.moment.taken = NIGHT + day * DAY + DAY / 2;
+        let third = restored_on(day, &again);
+        assert_eq!([received(&third, "web"), received(&third, "shop")], [web, shop], "day {day}, again");
+    }
+}
+
+#[test]
+fn a_state_without_periods_counts_from_when_it_was_taken() {
+    let (state, _) = first_run();
+    let state = SavedState { periods: None, ..state };
+    let mut ledger = restored_on(
+        0,
+        &SavedState { moment: Moment { taken: NIGHT + DAY / 4, ..state.moment.clone() }, ..state },
+    );
+    assert_eq!(received(&ledger, "web"), [0, 0]);
+    see(&mut ledger, &[(pair(5, 1, [160, 9]), "web")], LATER, false);
+    assert_eq!(received(&ledger, "web"), [60, 60]);
+    let ByPeriod { today, month } = ledger.periods().unwrap();
+    assert_eq!([today.since, month.since], [NIGHT + DAY / 4; 2]);
+}
+
+#[test]
+fn a_total_that_began_anew_after_its_retention_has_only_its_own_bytes_of_the_period() {
+    let mut ledger = Whole::default();
+    ledger.begin_periods(calendar(0), NIGHT + DAY / 2);
+    see(&mut ledger, &[(pair(5, 1, [100, 7]), "web")], SECOND, true);
+    ledger.reconcile(&[], 2 * SECOND, |_| true, |_| false);
+    assert!(ledger.expire(2 * SECOND + 6 * MINUTE, 5 * MINUTE));
+    see(&mut ledger, &[(pair(6, 2, [20, 0]), "web")], 10 * MINUTE, true);
+    assert_eq!(received(&ledger, "web"), [20, 20]);
+    let total = ledger.workloads().next().unwrap();
+    assert_eq!(total.begun, 10 * MINUTE);
+}
+
+#[test]
+fn totals_that_are_summed_keep_the_sum_of_what_passed_in_a_period() {
+    let mut ledger = Whole::default();
+    ledger.begin_periods(calendar(4), NIGHT + 4 * DAY);
+    let names: Vec<String> = (1..=9).map(|n| format!("c{n}")).collect();
+    let pairs = |bytes: u64| -> Vec<Pair> { (1..=9).map(|n| pair(n, n, [bytes, 7])).collect() };
+    let booked = |bytes: u64| -> Vec<(Pair, &str)> {
+        pairs(bytes).into_iter().zip(names.iter().map(String::as_str)).collect()
+    };
+    see(&mut ledger, &booked(100), SECOND, true);
+    ledger.begin_periods(calendar(5), NIGHT + 5 * DAY);
+    see(&mut ledger, &booked(101), 2 * SECOND, true);
+    let state = saved(&mut ledger, &pairs(101), 9);
+    let mut ledger = Whole::default();
+    ledger.begin_periods(calendar(5), NIGHT + 5 * DAY + DAY / 2);
+    let output = OutputLimits { series: 45, ..OutputLimits::default() };
+    let few = SeriesLimits { output, shows: &|_| true };
+    ledger.restore(state, &here("b"), |time| time.saturating_sub(EPOCH).min(LATER), LATER, &few);
+    let containers: Vec<String> = totals(&ledger).into_iter().map(|total| total.0).collect();
+    assert!(containers.len() < 9 && containers.iter().any(|name| name == "other"), "{containers:?}");
+    let sums = containers.iter().map(|name| received(&ledger, name));
+    assert_eq!(sums.fold([0, 0], |[today, month], more| [today + more[0], month + more[1]]), [9, 909]);
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::ledger::Flow;
 use crate::model::link::Mac;
+use crate::model::periods::ByteSums;
 use crate::model::state::recover::{Recovered, Unusable, recover};
 use crate::model::state::{SavedPair, SavedStarts, SavedState, SavedTotal};
 use crate::model::workload::Runtime;
@@ -25,6 +26,20 @@ fn traffic(bytes: u64) -> Traffic {
     Traffic { receive: Flow { bytes, packets: 1, dropped: 0 }, ..Traffic::default() }
 }
 
+fn bases(bytes: u64) -> PeriodBases {
+    let base = |receive| ByteSums { receive, transmit: 0 };
+    PeriodBases { today: base(bytes / 2), month: base(bytes / 3) }
+}
+
+/// Returns periods that have begun that long after 1970, and that are counted from a later time.
+fn periods(start: u64) -> Option<ByPeriod<Period>> {
+    let period = |start| Period {
+        start: Duration::from_nanos(start),
+        since: Duration::from_nanos(start) + Duration::from_millis(3),
+    };
+    Some(ByPeriod { today: period(start), month: period(start / 2) })
+}
+
 fn state(container: &str, bytes: u64, taken: u64) -> SavedState {
     let (labels, begun) = (labels(container), Duration::from_nanos(5));
     let end = |nsid, ifindex| SavedEnd { nsid, ifindex, address: Some(Mac([2, 0, 0, 0, 0, 9])) };
@@ -33,8 +48,21 @@ fn state(container: &str, bytes: u64, taken: u64) -> SavedState {
     let name = labels.workload_name();
     SavedState {
         moment: moment(taken),
-        workloads: vec![SavedTotal { labels, traffic: traffic(bytes), begun, idle: Some(begun) }],
-        networks: vec![SavedTotal { labels: network, traffic: traffic(bytes), begun, idle: None }],
+        periods: periods(taken / 2),
+        workloads: vec![SavedTotal {
+            labels,
+            traffic: traffic(bytes),
+            begun,
+            idle: Some(begun),
+            bases: bases(bytes),
+        }],
+        networks: vec![SavedTotal {
+            labels: network,
+            traffic: traffic(bytes),
+            begun,
+            idle: None,
+            bases: PeriodBases::default(),
+        }],
         starts: vec![SavedStarts { name, count: 3, begun, is_shown: true }],
         pairs: vec![SavedPair {
             ends: [end(None, 12), SavedEnd { address: None, ..end(Some(4), 2) }],
@@ -47,8 +75,9 @@ fn state(container: &str, bytes: u64, taken: u64) -> SavedState {
 /// Adds all of a state as one batch.
 fn write(journal: &mut Journal, state: &SavedState, whole: bool) -> Option<Batch> {
     journal.begin(whole);
+    journal.periods(state.periods);
     for total in &state.workloads {
-        journal.workload(&total.labels, &total.traffic, total.begun, total.idle);
+        journal.workload(&total.labels, &total.traffic, total.begun, total.idle, &total.bases);
     }
     for total in &state.networks {
         journal.network(&total.labels, &total.traffic, total.begun, total.idle);
@@ -138,12 +167,36 @@ fn a_foreign_file_and_another_version_are_told_apart() {
     for foreign in ["", "{}", "veth-exporter", "PK\x03\x04"] {
         assert_eq!(recover(foreign.as_bytes()), Err(Unusable::Foreign), "{foreign}");
     }
-    for other in ["veth-exporter-state 2\n", "veth-exporter-state 4000000000\nx", "veth-exporter-state 0\n"] {
+    for other in ["veth-exporter-state 3\n", "veth-exporter-state 4000000000\nx", "veth-exporter-state 0\n"] {
         assert_eq!(recover(other.as_bytes()), Err(Unusable::OtherVersion), "{other}");
     }
     for damaged in ["veth-exporter-state 1\n", "veth-exporter-state 1", "veth-exporter-state one\n"] {
         assert_eq!(recover(damaged.as_bytes()), Err(Unusable::Damaged), "{damaged}");
     }
+}
+
+/// A file of version 1, as the program wrote it before there were periods.
+const VERSION_1: &str = "\
+veth-exporter-state 1
+b23b4a6b w docker .web . . .eth0 .shop%20front 100 1 0 0 0 0 5 5 0
+7fcbeefc n docker .shop%20front 100 1 0 0 0 0 5 - 1
+895cbb91 s docker .web . . 3 5 1 2
+b9da3532 p - 12 2199023255561 4 2 - 0 0 0 100 0 0 0 0 0 0 0 0 7 1 0 0 0 0 0 0 0 0 0 0 3
+cf5673b3 c 4 1 .b0-1 4026531840 77
+";
+
+#[test]
+fn a_file_of_version_1_has_totals_and_no_periods() {
+    let mut expected = state("web", 100, 1);
+    expected.periods = None;
+    expected.workloads[0].bases = PeriodBases::default();
+    assert_eq!(recover(VERSION_1.as_bytes()), Ok(Recovered { state: expected.clone(), lost: 0 }));
+    // A program of version 1 takes a file of this version as a whole for another version's.
+    let file = write(&mut Journal::default(), &expected, false).unwrap().bytes;
+    assert_eq!(
+        file.strip_prefix(b"veth-exporter-state 2\n"),
+        VERSION_1.as_bytes().strip_prefix(b"veth-exporter-state 1\n")
+    );
 }
 
 #[test]

@@ -237,7 +237,11 @@ fn view(names: &Names<'_>) -> View {
     let scene = Scene {
         pairs: vec![ShownPair { sides: [port, inside], state: EndState::Paired }.into()],
         workloads: vec![labels.into()],
-        begun: TotalsBegun { workloads: vec![Duration::ZERO], starts: vec![Duration::ZERO] },
+        begun: TotalsBegun {
+            workloads: vec![Duration::ZERO],
+            starts: vec![Duration::ZERO],
+            ..TotalsBegun::default()
+        },
         networks: SceneNetworks {
             labels: vec![NetworkLabels { runtime: Runtime::Cri, network }.into()],
             begun: vec![Duration::ZERO],
