@@ -109,11 +109,11 @@ impl Periods {
     ///
     /// A period that has begun after `taken` contains all that was counted since. Of one that has begun
     /// before without being among the saved ones (the time zone is another one, or the file has none) only
-    /// what was counted since `taken` is known.
+    /// what was counted since `taken` is known. Before the first calendar nothing is new: it will be then.
     pub(crate) fn restore(&mut self, saved: Option<ByPeriod<Period>>, taken: Duration) -> ByPeriod<bool> {
         let latest = self.latest;
         self.latest = latest.max(taken);
-        let Some(present) = self.present else { return ByPeriod { today: true, month: true } };
+        let Some(present) = self.present else { return ByPeriod::default() };
         let starts = ByPeriod { today: present.today.start, month: present.month.start };
         self.replace(saved, starts, |start| taken.min(latest).max(start))
     }

@@ -2,6 +2,7 @@
 //! sum of the datagrams is the truth.
 
 mod faults;
+mod periods;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

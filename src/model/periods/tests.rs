@@ -171,11 +171,12 @@ fn what_an_earlier_run_knew_of_a_period_holds_if_it_is_the_same_period() {
 }
 
 #[test]
-fn without_a_calendar_no_saved_base_holds() {
+fn before_the_first_calendar_no_period_is_present_and_then_all_are_new() {
     let mut periods = Periods::default();
     let saved = ByPeriod::<Period>::default();
-    assert_eq!(periods.restore(Some(saved), seconds(5)), BOTH);
+    assert_eq!(periods.restore(Some(saved), seconds(5)), NONE);
     assert_eq!(periods.present(), None);
+    assert_eq!(periods.begin(starts(MONTH), seconds(MONTH)), BOTH);
 }
 
 fn traffic(receive: u64, transmit: u64) -> Traffic {

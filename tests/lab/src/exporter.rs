@@ -197,7 +197,10 @@ impl Drop for SetOnDrop<'_> {
 fn forget_surroundings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("VETH_EXPORTER_") || name.starts_with("DOCKER_") || name == "NOTIFY_SOCKET" {
+        if name.starts_with("VETH_EXPORTER_")
+            || name.starts_with("DOCKER_")
+            || ["NOTIFY_SOCKET", "TZ"].contains(&&*name)
+        {
             command.env_remove(name);
         }
     }
