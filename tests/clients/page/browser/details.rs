@@ -72,6 +72,15 @@ fn details_have_totals_both_ends_commands_and_queries() {
     let row = "[...document.querySelectorAll('#detail .numbers tr')].map((row) => row.textContent)";
     page.wait_until(2 * SOON, &format!("{row}.some((text) => text.includes('Total1.00\\u202fMB'))"));
     page.wait_until(SOON, &format!("{row}.some((text) => text.includes('1,000 packets'))"));
+    // All of it was today, since the exporter's start.
+    for period in ["Today", "This month"] {
+        let line = format!("{row}.find((text) => text.startsWith('{period}'))");
+        assert_eq!(page.text(&line), format!("{period}1.00\u{202f}MB0\u{202f}B"));
+    }
+    let since = page.text("[...document.querySelectorAll('#detail .note')].map((note) => note.textContent).join()");
+    for wanted in ["Total: counted since ", "Today: since ", "This month: since "] {
+        assert!(since.contains(wanted), "{since:?} lacks {wanted:?}");
+    }
     let text = page.text("document.getElementById('detail').textContent");
     for wanted in [
         "MTU1500 bytes",
