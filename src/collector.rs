@@ -346,7 +346,7 @@ impl Collector {
     /// Reports a day that has begun, and a clock that was set back before the day.
     fn follow_calendar(&mut self) {
         let now = since_1970();
-        if let Some(starts) = self.calendar.turn(now) {
+        if let Some(starts) = self.calendar.begun(now) {
             self.apply(Input::Calendar { starts, now });
         }
     }

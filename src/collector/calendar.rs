@@ -57,7 +57,7 @@ impl Calendar {
     }
 
     /// Returns when the periods of `now` have begun, all since 1970; `None` as long as the day is the same.
-    pub(super) fn turn(&mut self, now: Duration) -> Option<ByPeriod<Duration>> {
+    pub(super) fn begun(&mut self, now: Duration) -> Option<ByPeriod<Duration>> {
         if (self.day[0]..self.day[1]).contains(&now) {
             return None;
         }

@@ -14,7 +14,8 @@ use std::thread;
 const LOOK_UPS: usize = 2;
 
 /// Starts the collector, and the threads that ask the engines. `processes` is true if the processes of
-/// unclaimed namespaces are looked for; `lasting` is the saved state, and the calendar of the totals. Must be called in a tokio runtime.
+/// unclaimed namespaces are looked for; `lasting` is the saved state, and the calendar of totals.
+/// Must be called in a tokio runtime.
 ///
 /// # Errors
 /// Fails if the system cannot start a thread.

@@ -448,8 +448,8 @@ impl Ledger {
         self.book.expire(now, retention)
     }
 
-    /// Takes the calendar: when the periods of `now` have begun, all since 1970. Returns true if one of them is
-    /// new.
+    /// Takes the calendar: when the periods of `now` have begun, all since 1970. Returns true if one of them
+    /// is new.
     pub(crate) fn begin_periods(&mut self, starts: ByPeriod<Duration>, now: Duration) -> bool {
         let new = self.periods.begin(starts, now);
         let is_any_new = new.today || new.month;

@@ -80,7 +80,7 @@ impl PeriodBases {
     }
 }
 
-/// The present periods.
+/// The periods that the calendar has reported last, and the time until which was counted.
 #[derive(Debug, Default)]
 pub(crate) struct Periods {
     /// `None` before the first calendar.

@@ -125,21 +125,21 @@ fn today_and_this_month_begin_when_the_time_zone_s_calendar_says() {
     ];
     for (zone, now, today, month, end) in table {
         let mut calendar = Calendar::open(Some(zone).filter(|zone| !zone.is_empty()));
-        let starts = calendar.turn(utc(now)).unwrap();
+        let starts = calendar.begun(utc(now)).unwrap();
         assert_eq!([text(starts.today), text(starts.month)], [today, month], "{zone} at {now}");
         assert_eq!(text(calendar.day[1]), end, "{zone} at {now}: the end of the day");
         // Nothing until the day is over; then another day.
-        assert_eq!(calendar.turn(utc(end) - Duration::from_nanos(1)), None, "{zone}");
-        assert_eq!(text(calendar.turn(utc(end)).unwrap().today), end, "{zone}");
+        assert_eq!(calendar.begun(utc(end) - Duration::from_nanos(1)), None, "{zone}");
+        assert_eq!(text(calendar.begun(utc(end)).unwrap().today), end, "{zone}");
         // The clock is set back before the day.
-        assert_eq!(text(calendar.turn(utc(now)).unwrap().today), today, "{zone}");
+        assert_eq!(text(calendar.begun(utc(now)).unwrap().today), today, "{zone}");
     }
 }
 
 #[test]
 fn a_zone_has_a_name_a_path_or_rules() {
     let noon = utc("2026-07-01T12:00:00Z");
-    let begin = |tz: &str| Calendar::read(tz).map(|mut calendar| text(calendar.turn(noon).unwrap().today));
+    let begin = |tz: &str| Calendar::read(tz).map(|mut calendar| text(calendar.begun(noon).unwrap().today));
     for tz in ["CET-1CEST,M3.5.0,M10.5.0/3", ":CET-1CEST,M3.5.0,M10.5.0/3"] {
         assert_eq!(begin(tz).as_deref(), Some("2026-06-30T22:00:00Z"), "{tz}");
     }
@@ -161,13 +161,13 @@ fn a_zone_has_a_name_a_path_or_rules() {
         "../../../etc/passwd",
     ] {
         assert_eq!(begin(tz), None, "{tz}");
-        assert_eq!(text(Calendar::open(Some(tz)).turn(noon).unwrap().today), "2026-07-01T00:00:00Z", "{tz}");
+        assert_eq!(text(Calendar::open(Some(tz)).begun(noon).unwrap().today), "2026-07-01T00:00:00Z", "{tz}");
     }
 }
 
 #[test]
 fn a_clock_beyond_the_calendar_is_no_day() {
     let mut calendar = Calendar::utc();
-    assert_eq!(calendar.turn(Duration::from_secs(u64::MAX)), None);
-    assert_eq!(calendar.turn(Duration::ZERO), Some(ByPeriod::default()));
+    assert_eq!(calendar.begun(Duration::from_secs(u64::MAX)), None);
+    assert_eq!(calendar.begun(Duration::ZERO), Some(ByPeriod::default()));
 }

@@ -77,7 +77,8 @@ fn details_have_totals_both_ends_commands_and_queries() {
         let line = format!("{row}.find((text) => text.startsWith('{period}'))");
         assert_eq!(page.text(&line), format!("{period}1.00\u{202f}MB0\u{202f}B"));
     }
-    let since = page.text("[...document.querySelectorAll('#detail .note')].map((note) => note.textContent).join()");
+    let since =
+        page.text("[...document.querySelectorAll('#detail .note')].map((note) => note.textContent).join()");
     for wanted in ["Total: counted since ", "Today: since ", "This month: since "] {
         assert!(since.contains(wanted), "{since:?} lacks {wanted:?}");
     }
