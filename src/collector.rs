@@ -301,9 +301,7 @@ impl Collector {
                 if self.scrapes.begin_sample() {
                     self.sample(false);
                 }
-                if let Some(state) = &mut self.state {
-                    state.save_if_due(&mut self.host, self.epoch, now);
-                }
+                self.save_state(now);
                 // Missed ticks are not made up for.
                 next_tick = now + interval;
             }
@@ -348,6 +346,15 @@ impl Collector {
         let now = since_1970();
         if let Some(starts) = self.calendar.begun(now) {
             self.apply(Input::Calendar { starts, now });
+        }
+    }
+
+    /// Has the state written, if it is time, and reports how the last write went.
+    fn save_state(&mut self, now: Instant) {
+        let Some(state) = &mut self.state else { return };
+        state.save_if_due(&mut self.host, self.epoch, now);
+        if let Some(failure) = state.changed_failure() {
+            self.apply(Input::StateFailed(failure.map(Box::new)));
         }
     }
 

@@ -3,19 +3,22 @@
 //! The lock is on the directory itself, and every file is opened below its descriptor: a directory that is
 //! moved or replaced while the exporter runs is never confused with another.
 
+mod directory;
+
 use super::since_1970;
 use crate::model::host::{Host, RestoredState};
 use crate::model::state::journal::{Batch, Journal};
 use crate::model::state::recover::{Recovered, recover};
-use crate::model::state::{Moment, SavedState, StateStatus};
-use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
-use std::fs::{self, File, TryLockError};
+use crate::model::state::{Moment, SavedState, StateFailure, StateFault, StateStatus};
+use directory::OwnDirectory;
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, statat, unlinkat};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -29,58 +32,55 @@ const LARGEST: u64 = 1 << 30;
 /// The longest wait at the end for a write that is under way.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
-/// The reason why a directory cannot be used.
+/// The directory is in use.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StateError {
-    #[error("--state.directory {}: another veth-exporter uses it; each needs a directory of its own", .0.display())]
-    InUse(PathBuf),
-    #[error("--state.directory {}: {}", .0.display(), .1)]
-    Unusable(PathBuf, io::Error),
-}
+#[error("--state.directory {}: another veth-exporter uses it; each needs a directory of its own", .0.display())]
+pub(crate) struct StateInUse(PathBuf);
 
-/// A directory that this process has locked, and the state that was in it.
+/// A directory that this process has locked, or is to lock later, and the state that was in it.
 pub(crate) struct StateDirectory {
-    directory: File,
-    path: PathBuf,
+    directory: OwnDirectory,
     here: Moment,
     found: Option<SavedState>,
     /// The name under which a file is to be kept that has no state for this program.
     aside: Option<String>,
+    /// The reason why the directory is not locked yet.
+    failure: Option<StateFailure>,
     interval: Duration,
 }
 
 impl StateDirectory {
     /// Opens, locks and reads a directory, which is made if only itself is missing. The state is to be
-    /// written at this interval.
+    /// written at this interval. A directory that cannot be used now is reported, and tried again at each
+    /// interval if it is there.
     ///
     /// # Errors
-    /// The directory is in use, or cannot be opened.
-    pub(crate) fn open(path: &Path, interval: Duration) -> Result<StateDirectory, StateError> {
-        let unusable = |error| StateError::Unusable(path.to_owned(), error);
-        let directory = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                fs::create_dir(path).and_then(|()| File::open(path)).map_err(unusable)?
+    /// The directory is in use.
+    pub(crate) fn open(path: &Path, interval: Duration) -> Result<StateDirectory, StateInUse> {
+        let mut directory = OwnDirectory::find(path);
+        let (mut found, mut aside, mut failure) = (None, None, None);
+        match directory.lock() {
+            Ok(locked) => (found, aside) = find(locked, path),
+            Err(StateFailure { fault: StateFault::InUse, .. }) => return Err(StateInUse(path.to_owned())),
+            Err(unusable) => {
+                let until = match unusable.fault {
+                    StateFault::Missing => "end with this run",
+                    _ => "it is tried again at each --state.interval",
+                };
+                let (path, reason) = (path.display(), &unusable.reason);
+                tracing::warn!("--state.directory {path}: {reason}: totals begin at 0 and {until}");
+                failure = Some(unusable);
             }
-            opened => opened.map_err(unusable)?,
-        };
-        if !directory.metadata().map_err(unusable)?.is_dir() {
-            return Err(unusable(ErrorKind::NotADirectory.into()));
-        }
-        match directory.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StateError::InUse(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let netns = fs::metadata("/proc/self/ns/net").map_or(0, |found| found.ino());
         let here = Moment { boot: boot.trim_end().to_owned(), netns, ..Moment::default() };
-        let (found, aside) = find(&directory, path);
-        Ok(StateDirectory { directory, path: path.to_owned(), here, found, aside, interval })
+        Ok(StateDirectory { directory, here, found, aside, failure, interval })
     }
 
-    /// Returns the path under which the directory was opened.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Returns the directory below which files will be written; `None` if there was none at the start.
+    pub(crate) fn written(&self) -> Option<&Path> {
+        self.directory.is_there().then(|| self.directory.path())
     }
 
     /// Returns the zero of this run's times: no time of the saved state is before it.
@@ -90,18 +90,14 @@ impl StateDirectory {
 
     /// Starts the thread that writes. Returns the keeper, and the state for the state machine.
     pub(super) fn start(self, epoch: Duration) -> io::Result<(StateKeeper, Option<RestoredState>)> {
-        let StateDirectory { directory, path, here, found, aside, interval } = self;
+        let StateDirectory { directory, here, found, aside, failure, interval } = self;
         let health = Arc::new(Health::default());
         health.discarded.store(u64::from(aside.is_some()), Ordering::Relaxed);
+        let is_failing = failure.is_some();
+        health.set_failure(failure);
         let (jobs, batches) = sync_channel(1);
-        let mut writer = StateWriter {
-            directory,
-            path,
-            file: None,
-            aside,
-            health: Arc::clone(&health),
-            is_failing: false,
-        };
+        let mut writer =
+            StateWriter { directory, file: None, aside, health: Arc::clone(&health), is_failing };
         // A file that is of no use is kept before anything else is written.
         writer.set_aside();
         let thread = thread::Builder::new().name("state".into()).spawn(move || writer.run(&batches))?;
@@ -113,6 +109,7 @@ impl StateDirectory {
             due: Instant::now() + interval,
             jobs,
             health,
+            reported: None,
             thread,
         };
         Ok((keeper, restored))
@@ -165,8 +162,8 @@ fn read(directory: &File) -> io::Result<Vec<u8>> {
 struct Health {
     /// True while a batch is being written.
     is_busy: AtomicBool,
-    /// True if the last write has failed, so that the next one must be of all records.
-    has_failed: AtomicBool,
+    /// The failure of the last write, so that the next one must be of all records; `None` for a success.
+    failure: Mutex<Option<StateFailure>>,
     /// The time of the last successful write, in nanoseconds since 1970; 0 for none.
     written: AtomicU64,
     errors: AtomicU64,
@@ -181,6 +178,8 @@ pub(super) struct StateKeeper {
     due: Instant,
     jobs: SyncSender<Batch>,
     health: Arc<Health>,
+    /// The failure that was returned last.
+    reported: Option<StateFailure>,
     thread: JoinHandle<()>,
 }
 
@@ -197,7 +196,7 @@ impl StateKeeper {
         if !host.is_ready() {
             return;
         }
-        self.journal.begin(self.health.has_failed.load(Ordering::Relaxed));
+        self.journal.begin(self.health.failure().is_some());
         let Some(highest) = host.save(&mut self.journal, epoch) else { return };
         let taken = since_1970();
         match self.journal.commit(&Moment { highest, taken, ..self.here.clone() }) {
@@ -209,6 +208,17 @@ impl StateKeeper {
             // What is on disk is still true.
             None => self.health.set_written(taken),
         }
+    }
+
+    /// Returns the failure of the last write, or `None` within for a success, if that has changed since the
+    /// last call.
+    pub(super) fn changed_failure(&mut self) -> Option<Option<StateFailure>> {
+        let failure = self.health.failure();
+        if failure == self.reported {
+            return None;
+        }
+        self.reported.clone_from(&failure);
+        Some(failure)
     }
 
     /// Writes the last changes, and ends the thread.
@@ -238,6 +248,14 @@ impl StateKeeper {
 }
 
 impl Health {
+    fn failure(&self) -> Option<StateFailure> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_failure(&self, failure: Option<StateFailure>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+
     fn set_written(&self, time: Duration) {
         self.written.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -245,8 +263,7 @@ impl Health {
 
 /// The thread that writes.
 struct StateWriter {
-    directory: File,
-    path: PathBuf,
+    directory: OwnDirectory,
     /// The file to append to; `None` before the first write and after a failure.
     file: Option<File>,
     aside: Option<String>,
@@ -258,40 +275,67 @@ impl StateWriter {
     fn run(mut self, batches: &Receiver<Batch>) {
         for mut batch in batches {
             batch.seal();
-            let result = match batch.is_whole {
-                true => self.replace(&batch.bytes),
-                false => self.append(&batch.bytes),
-            };
-            self.report(&result);
-            self.health.has_failed.store(result.is_err(), Ordering::Relaxed);
-            match result {
+            let result = self.write(&batch);
+            self.report(result.as_ref().err());
+            match &result {
                 Ok(()) => self.health.set_written(since_1970()),
                 Err(_) => {
                     self.file = None;
                     self.health.errors.fetch_add(1, Ordering::Relaxed);
                 }
             }
+            self.health.set_failure(result.err());
             self.health.is_busy.store(false, Ordering::Release);
         }
     }
 
+    fn write(&mut self, batch: &Batch) -> Result<(), StateFailure> {
+        if self.directory.locked().is_none() {
+            self.open()?;
+        }
+        let written = match batch.is_whole {
+            true => self.replace(&batch.bytes),
+            false => self.append(&batch.bytes),
+        };
+        written.map_err(|error| self.directory.failure(&error))
+    }
+
+    /// Opens the directory that could not be opened at the start. Totals have begun without the state in it,
+    /// which is kept under another name: added to the totals it would look like traffic.
+    fn open(&mut self) -> Result<(), StateFailure> {
+        let locked = self.directory.lock()?;
+        let state = statat(locked, STATE, AtFlags::SYMLINK_NOFOLLOW);
+        if !state.is_err_and(|error| error == rustix::io::Errno::NOENT) {
+            let aside = format!("{STATE}.unread-{}", since_1970().as_secs());
+            let file = self.directory.path().join(STATE);
+            let file = file.display();
+            tracing::warn!("{file} could not be read at the start: it is kept as {aside}");
+            self.health.discarded.fetch_add(1, Ordering::Relaxed);
+            self.aside = Some(aside);
+        }
+        Ok(())
+    }
+
     /// Writes one line to the log for a change, and none for each attempt.
-    fn report(&mut self, result: &io::Result<()>) {
-        let directory = self.path.display();
-        match result {
-            Err(error) if !self.is_failing => {
-                tracing::warn!(%directory, %error, "cannot write the state: totals would begin at what was last written");
+    fn report(&mut self, failure: Option<&StateFailure>) {
+        let directory = self.directory.path().display();
+        match failure {
+            Some(StateFailure { reason: error, .. }) if !self.is_failing => {
+                tracing::warn!(%directory, error, "cannot write the state: totals would begin at what was last written");
             }
-            Ok(()) if self.is_failing => tracing::info!(%directory, "the state is written again"),
+            None if self.is_failing => tracing::info!(%directory, "the state is written again"),
             _ => {}
         }
-        self.is_failing = result.is_err();
+        self.is_failing = failure.is_some();
     }
 
     /// Renames a useless file. If that fails, the next write does it first.
     fn set_aside(&mut self) {
-        if let Some(aside) = &self.aside
-            && renameat(&self.directory, STATE, &self.directory, aside.as_str()).is_ok()
+        if let (Some(aside), Some(directory)) = (&self.aside, self.directory.locked())
+            && matches!(
+                renameat(directory, STATE, directory, aside.as_str()),
+                Ok(()) | Err(rustix::io::Errno::NOENT)
+            )
         {
             self.aside = None;
         }
@@ -303,13 +347,14 @@ impl StateWriter {
         if self.aside.is_some() {
             return Err(io::Error::other("the useless file cannot be renamed"));
         }
+        let directory = self.directory.locked().ok_or(ErrorKind::NotFound)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let written = (|| {
-            let mut file = File::from(openat(&self.directory, NEXT, flags, Mode::RUSR | Mode::WUSR)?);
+            let mut file = File::from(openat(directory, NEXT, flags, Mode::RUSR | Mode::WUSR)?);
             file.write_all(bytes)?;
             file.sync_all()?;
-            renameat(&self.directory, NEXT, &self.directory, STATE)?;
-            self.directory.sync_all()?;
+            renameat(directory, NEXT, directory, STATE)?;
+            directory.sync_all()?;
             Ok(file)
         })();
         match written {
@@ -319,16 +364,17 @@ impl StateWriter {
             }
             Err(error) => {
                 // On a full disk even the part that was written is in the way.
-                let _ = unlinkat(&self.directory, NEXT, AtFlags::empty());
+                let _ = unlinkat(directory, NEXT, AtFlags::empty());
                 Err(error)
             }
         }
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let file = self.file.as_mut().ok_or(ErrorKind::NotFound)?;
+        let removed = || io::Error::new(ErrorKind::NotFound, "the file was removed or replaced");
+        let file = self.file.as_mut().ok_or_else(removed)?;
         if file.metadata()?.nlink() == 0 {
-            return Err(ErrorKind::NotFound.into());
+            return Err(removed());
         }
         file.write_all(bytes)?;
         file.sync_data()

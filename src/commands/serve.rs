@@ -5,16 +5,14 @@ use super::explain::{Served, checker};
 use super::start::{PageUrl, report_found, report_sandbox};
 use super::{about_host, collecting, confine, notify};
 use crate::collector::calendar::Calendar;
-use crate::collector::state::{StateDirectory, StateError};
+use crate::collector::state::StateDirectory;
 use crate::kernel::Reach;
 use crate::server::{ListenAddress, Listener};
 use crate::settings::{ServeSettings, WebSettings};
 use crate::site::{self, About, LiveReaders, Site};
 use crate::web_config::{Gate, WebConfig};
 use anyhow::Context;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The number of threads that write and compress texts, and compare passwords; further work waits.
@@ -49,9 +47,9 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     // Files are out of reach afterwards.
     let about_host = about_host::read();
     let page = PageUrl::new(external, config.tls.is_some(), web.routes.page_path(), &about_host.name);
-    let state = state.map(|(path, interval)| open_state(&path, interval)).transpose()?.flatten();
     let calendar = Calendar::open(time_zone.as_deref());
-    let written = state.as_ref().map(StateDirectory::path);
+    let state = state.map(|(path, interval)| StateDirectory::open(&path, interval)).transpose()?;
+    let written = state.as_ref().and_then(StateDirectory::written);
     let sandbox = confine::confine(&host, config.paths(), unix, written);
     for missing in &sandbox.missing {
         tracing::warn!("sandbox: without {missing}");
@@ -100,21 +98,6 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
         }
         served.context("cannot serve")
     })
-}
-
-/// Opens the directory of the state. Without it, the exporter runs all the same.
-///
-/// # Errors
-/// Another exporter uses the directory.
-fn open_state(path: &Path, interval: Duration) -> anyhow::Result<Option<StateDirectory>> {
-    match StateDirectory::open(path, interval) {
-        Ok(state) => Ok(Some(state)),
-        Err(error @ StateError::InUse(_)) => Err(error.into()),
-        Err(error @ StateError::Unusable(..)) => {
-            tracing::warn!("{error}: totals begin at 0 and end with this run");
-            Ok(None)
-        }
-    }
 }
 
 fn listen(settings: &WebSettings) -> anyhow::Result<Vec<Listener>> {

@@ -216,7 +216,7 @@ fn state_families(state: &StateStatus) -> Vec<MetricFamily> {
             registered(&registry, Gauge::with_opts(opts("state_last_write_timestamp_seconds", help))?)?;
         written.set(state.written.unwrap_or_default().as_secs_f64());
         counter("state_write_errors_total", "Writes of the state that failed.")?.inc_by(state.errors);
-        let help = "Files without a state for this program that were renamed: totals began at 0.";
+        let help = "Files that were renamed instead of used (damaged, of another program or version, or not readable at the start): totals began at 0.";
         counter("state_files_discarded_total", help)?.inc_by(state.discarded);
         let help = "Pairs that were there before the exporter, by what is booked: resumed (since the last write), made_meanwhile (all), unknown (from now on); and saved pairs that are gone.";
         let pairs = IntCounterVec::new(opts("state_pairs_total", help), &["outcome"])?;

@@ -210,6 +210,7 @@ impl Host {
                 let is_new = self.known.ledger.begin_periods(starts, clock);
                 self.schedule.gather(is_new, &self.config, now);
             }
+            Input::StateFailed(failure) => self.problems.set_state_failure(failure.as_deref()),
             Input::LateTick => self.status.late_ticks += 1,
             Input::StaleScrape => self.status.stale_scrapes += 1,
             // `dispatch` takes the others; a wake does nothing by itself.
@@ -482,6 +483,7 @@ impl Host {
         problems.find_stranded(owners.stranded(), now);
         lives.each_problem(evidence.restarting(), now, |found| problems.find(found, hold_back, now));
         problems.find_lacks(status, now);
+        problems.find_state(now);
         let is_shown = |transition: &Transition| {
             let pair = transition.subject.pair.and_then(|ends| attribution.shown(ends[0]));
             transition.begun.is_some() || pair.is_some()

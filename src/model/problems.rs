@@ -15,6 +15,7 @@ pub(crate) mod remembered;
 use super::lack::Lack;
 use super::link::End;
 use super::policy::SETTLED;
+use super::state::StateFailure;
 use super::view::{ShownPair, ShownSide, Source, Status, Stranded};
 use super::workload::{Runtime, Workload};
 use checked::{CheckedPair, CheckedProblems};
@@ -134,6 +135,8 @@ pub(crate) enum ProblemKey {
     /// The kind, and the workload by its runtime and its id.
     Workload(ProblemKind, Runtime, String),
     Source(Source, Lack),
+    /// The state that outlives the exporter.
+    State,
 }
 
 /// A problem as it is found at one tick.
@@ -151,6 +154,7 @@ impl ProblemKey {
         match self {
             ProblemKey::Pair(kind, _) | ProblemKey::Workload(kind, ..) => *kind,
             ProblemKey::Source(..) => ProblemKind::Source,
+            ProblemKey::State => ProblemKind::State,
         }
     }
 }
@@ -188,6 +192,8 @@ pub(crate) struct Problems {
     stranded: Remembered<Stranded>,
     checked: CheckedProblems,
     lacks: Remembered<SourceLack>,
+    /// The failure of the last write of the state; `None` if there is none.
+    state: Option<Arc<Found>>,
     listed: Arc<Vec<Problem>>,
     counts: ProblemCounts,
     /// The number of the present tick.
@@ -291,6 +297,26 @@ impl Problems {
         }
         lacks.end();
         self.lacks = lacks;
+    }
+
+    /// Takes why the state could not be written; `None` once it is.
+    pub(crate) fn set_state_failure(&mut self, failure: Option<&StateFailure>) {
+        self.state = failure.map(|failure| {
+            Arc::new(Found {
+                key: ProblemKey::State,
+                severity: Severity::Warning,
+                subject: Subject::default(),
+                text: failure.sentence(),
+                remedy: failure.remedy(),
+            })
+        });
+    }
+
+    /// Takes the failure of the last write of the state, if there is one.
+    pub(crate) fn find_state(&mut self, now: Duration) {
+        if let Some(found) = self.state.clone() {
+            self.find(&found, Duration::ZERO, now);
+        }
     }
 
     /// Takes what the last checks of namespaces have found; `pair` returns a pair that is shown by its ends.

@@ -5,6 +5,7 @@
 //! those that have changed since. Totals and counters are of one moment, so a batch is taken whole or not
 //! at all: otherwise traffic would be booked twice, or never.
 
+mod failure;
 pub(crate) mod journal;
 mod line;
 pub(crate) mod recover;
@@ -14,6 +15,7 @@ use super::link::{Counters, End, Mac};
 use super::pairing::Pair;
 use super::periods::{ByPeriod, Period, PeriodBases};
 use super::workload::WorkloadName;
+pub(crate) use failure::{StateFailure, StateFault};
 use std::time::Duration;
 
 /// The saved state. All of its times are since the beginning of 1970.

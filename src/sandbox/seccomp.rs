@@ -237,8 +237,9 @@ mod known {
     #[cfg(target_arch = "aarch64")]
     const REFUSED_HERE: &[c_long] = &[];
 
-    /// The calls that are permitted only to a process that writes files.
-    const WRITES: &[c_long] = &[SYS_fsync, SYS_fdatasync, SYS_renameat];
+    /// The calls that are permitted only to a process that writes files. `flock` locks a directory that
+    /// could not be opened at the start.
+    const WRITES: &[c_long] = &[SYS_flock, SYS_fsync, SYS_fdatasync, SYS_renameat];
 
     /// The permitted families of sockets. Of AF_NETLINK only rtnetlink is permitted.
     const FAMILIES: [c_int; 4] = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];

@@ -9,7 +9,7 @@ use crate::model::periods::ByPeriod;
 use crate::model::problems::checked::CheckedPair;
 use crate::model::queues::QueueSamples;
 use crate::model::series::OutputLimits;
-use crate::model::state::{Moment, SavedState};
+use crate::model::state::{Moment, SavedState, StateFailure};
 use crate::model::tcp::{TcpReading, TcpTarget};
 use crate::model::view::Source;
 use crate::model::workload::{Claim, Claims, Expected, LifeChange, Locator, Runtime, Workload};
@@ -141,6 +141,8 @@ pub enum Input {
         /// The time by the system's clock.
         now: Duration,
     },
+    /// The state could not be written, and why; or `None`, as it is again.
+    StateFailed(Option<Box<StateFailure>>),
     /// Events of the kernel, in order.
     Events(Vec<Event>),
     /// The counters of the host's links, as they could be read without waiting at the first sign that a

@@ -1,7 +1,7 @@
 //! The kinds of problems.
 
 /// The number of kinds.
-const KINDS: usize = 23;
+const KINDS: usize = 24;
 
 /// The number of problems of each kind, in the order of [`ProblemKind::ALL`].
 pub type ProblemCounts = [usize; KINDS];
@@ -55,6 +55,8 @@ pub enum ProblemKind {
     ListenOverflow,
     /// A source of the exporter's knowledge fails, or lacks something.
     Source,
+    /// The state that outlives the exporter cannot be written.
+    State,
 }
 
 impl ProblemKind {
@@ -83,6 +85,7 @@ impl ProblemKind {
         ProblemKind::AcceptLocal,
         ProblemKind::ListenOverflow,
         ProblemKind::Source,
+        ProblemKind::State,
     ];
 
     /// Returns true for a problem that the state of links shows at once.
@@ -98,8 +101,8 @@ impl ProblemKind {
 
     /// Returns true for a kind that only a [check](crate::model::checks) of a namespace finds.
     pub(crate) fn is_of_checks(self) -> bool {
-        use ProblemKind::{CrashLoop, Drops, Source, StaleMember};
-        !self.is_of_links() && !matches!(self, Drops | StaleMember | CrashLoop | Source)
+        use ProblemKind::{CrashLoop, Drops, Source, StaleMember, State};
+        !self.is_of_links() && !matches!(self, Drops | StaleMember | CrashLoop | Source | State)
     }
 
     /// Returns the kind in one word.
@@ -128,6 +131,7 @@ impl ProblemKind {
             ProblemKind::AcceptLocal => "accept_local",
             ProblemKind::ListenOverflow => "listen_overflow",
             ProblemKind::Source => "source",
+            ProblemKind::State => "state",
         }
     }
 }

@@ -319,6 +319,43 @@ fn a_source_that_fails_or_lacks_something_is_a_problem_with_its_remedy() {
 }
 
 #[test]
+fn a_state_that_cannot_be_written_is_a_problem_until_it_is_written() {
+    use crate::model::state::{StateFailure, StateFault};
+    let failure = |fault, reason: &str| StateFailure {
+        directory: "/var/lib/x".to_owned(),
+        fault,
+        reason: reason.to_owned(),
+    };
+    let mut problems = Problems::default();
+    let mut after = |failure: Option<&StateFailure>| {
+        problems.set_state_failure(failure);
+        problems.find_state(SECOND);
+        problems.end_tick();
+        let known = problems.known.values().map(|known| (*known.found).clone());
+        told(&known.collect::<Vec<Found>>())
+    };
+    assert_eq!(
+        after(Some(&failure(StateFault::Full, "no space"))),
+        [
+            "state warning: the state cannot be written to /var/lib/x (no space): a restart would lose what was counted since the last write: free space there (df -h /var/lib/x): it is tried again by itself"
+        ]
+    );
+    assert_eq!(
+        after(Some(&failure(StateFault::Missing, "not there"))),
+        [
+            "state warning: the state directory /var/lib/x cannot be used (not there): totals end with this run: make the directory (mkdir -p /var/lib/x), and start the exporter again"
+        ]
+    );
+    use StateFault::{Full, InUse, Missing, Other, Permission, ReadOnly, Removed};
+    let faults = [Full, ReadOnly, Permission, Removed, InUse, Missing, Other];
+    let remedies: std::collections::BTreeSet<String> =
+        faults.iter().map(|fault| failure(*fault, "").remedy()).collect();
+    assert_eq!(remedies.len(), faults.len(), "{remedies:#?}");
+    assert_eq!(after(None), [] as [&str; 0]);
+    assert_eq!(problems.counts()[ProblemKind::State as usize], 0);
+}
+
+#[test]
 fn each_kind_has_a_word_of_its_own() {
     let words: std::collections::BTreeSet<&str> = ProblemKind::ALL.iter().map(|kind| kind.as_str()).collect();
     assert_eq!(words.len(), ProblemKind::ALL.len());

@@ -2,13 +2,14 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use lab::book::booked;
 use lab::{Exporter, describe, empty_folder, wait_for};
+use serde_json::Value;
 
 use super::{LIMIT, Lasting, start, take_host, wait_until_written};
 
@@ -41,6 +42,28 @@ fn lines_with(exporter: &Exporter, text: &str) -> usize {
     exporter.log().iter().filter(|line| line.contains(text)).count()
 }
 
+/// Waits until the exporter's problem of its state says this; `None` if it is to have none.
+fn wait_for_problem(exporter: &Exporter, wanted: Option<&str>) {
+    wait_for(LIMIT, &format!("the problem of the state is {wanted:?}"), || {
+        let document: Value = serde_json::from_slice(&exporter.get("/api/v1/pairs").body).unwrap();
+        let problems = document["problems"].as_array().unwrap().iter();
+        let of_state: Vec<&Value> = problems.filter(|problem| problem["kind"] == "state").collect();
+        let counted = exporter.metrics().value("veth_exporter_problems", &[("kind", "state")]);
+        let is_as_wanted = match (&of_state[..], wanted) {
+            ([], None) => counted == Some(0.0),
+            ([problem], Some(wanted)) => {
+                let text = problem["text"].as_str().unwrap();
+                let remedy = problem["remedy"].as_str().unwrap();
+                assert_eq!(problem["severity"], "warning");
+                assert!(!remedy.is_empty(), "{problem:#}");
+                counted == Some(1.0) && text.contains(wanted)
+            }
+            _ => false,
+        };
+        if is_as_wanted { Ok(()) } else { Err(format!("{of_state:#?}, counted {counted:?}")) }
+    });
+}
+
 /// The files in the folder.
 fn files(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
@@ -50,7 +73,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 /// With a file system in the way that `hinder` makes it: the exporter goes on, says it once, and is exact again later.
-fn goes_on(tmpfs: &Tmpfs, hinder: impl Fn(), mend: impl Fn()) {
+fn goes_on(tmpfs: &Tmpfs, reason: &str, hinder: impl Fn(), mend: impl Fn()) {
     let mut lasting = Lasting { state: tmpfs.0.clone(), ..Lasting::new() };
     let host = take_host(&mut lasting);
     let crowd = lasting.crowd(&host, 0..3);
@@ -59,6 +82,7 @@ fn goes_on(tmpfs: &Tmpfs, hinder: impl Fn(), mend: impl Fn()) {
     lasting.add(carried);
     lasting.wait_until_true(&exporter, "at first");
     wait_until_written(&exporter);
+    wait_for_problem(&exporter, None);
     hinder();
     wait_for(LIMIT, "writes fail, again and again", || {
         let carried = crowd.whisper(&mut lasting.dice);
@@ -67,12 +91,16 @@ fn goes_on(tmpfs: &Tmpfs, hinder: impl Fn(), mend: impl Fn()) {
         if errors >= 3.0 { Ok(()) } else { Err(errors.to_string()) }
     });
     lasting.wait_until_true(&exporter, "while writes fail");
+    let text = format!("the state cannot be written to {} ({reason}", tmpfs.0.display());
+    wait_for_problem(&exporter, Some(&text));
     assert_eq!(lines_with(&exporter, "cannot write the state"), 1, "{:#?}", exporter.log());
     exporter.process().kill();
     exporter = start(&host, &lasting.state);
     lasting.wait_until_true(&exporter, "after a kill while writes fail");
+    wait_for_problem(&exporter, Some(&text));
     mend();
     wait_until_written(&exporter);
+    wait_for_problem(&exporter, None);
     let carried = crowd.talk(&mut lasting.dice);
     lasting.add(carried);
     assert!(exporter.stop().success());
@@ -88,7 +116,7 @@ fn a_full_disk_stops_neither_the_exporter_nor_later_writes() {
         let mut file = OpenOptions::new().create(true).append(true).open(&filler).unwrap();
         while file.write_all(&[0; 512]).is_ok() {}
     };
-    goes_on(&tmpfs, fill, || fs::remove_file(&filler).unwrap());
+    goes_on(&tmpfs, "No space left on device", fill, || fs::remove_file(&filler).unwrap());
 }
 
 #[test]
@@ -97,6 +125,7 @@ fn a_file_that_was_replaced_and_cannot_be_written_anew_stops_neither() {
     let next = tmpfs.0.join("totals.new");
     goes_on(
         &tmpfs,
+        "Is a directory",
         || {
             // A folder with the name of the next file: no whole state can be written.
             fs::create_dir(&next).unwrap();
@@ -125,6 +154,7 @@ fn a_read_only_directory_is_read_and_the_exporter_goes_on() {
     let mut exporter = start(&host, &lasting.state);
     lasting.wait_until_true(&exporter, "on a read-only directory");
     wait_for(LIMIT, "a write fails", || if errors(&exporter) >= 1.0 { Ok(()) } else { Err("none") });
+    wait_for_problem(&exporter, Some("Read-only file system"));
     assert!(exporter.stop().success());
     tmpfs.remount(MsFlags::empty());
     let exporter = start(&host, &lasting.state);
@@ -186,17 +216,95 @@ fn a_file_that_was_cut_loses_no_byte_of_what_lives() {
 }
 
 #[test]
-fn without_a_usable_directory_it_runs_and_says_so() {
+fn a_directory_that_is_not_there_at_the_start_stays_a_problem_until_a_restart() {
     let mut lasting = Lasting::new();
     let host = take_host(&mut lasting);
     let missing = lasting.state.join("no/such/folder");
-    let exporter = start(&host, &missing);
-    std::thread::sleep(Duration::from_millis(300));
+    let mut exporter = start(&host, &missing);
+    wait_for_problem(&exporter, Some("No such file or directory (os error 2)): totals end with this run"));
     assert!(booked(&exporter.metrics()).is_empty());
     assert_eq!(lines_with(&exporter, "totals begin at 0 and end with this run"), 1);
+    // The sandbox permits no folder that comes later.
+    fs::create_dir_all(&missing).unwrap();
+    let before = errors(&exporter);
+    wait_for(LIMIT, "writes go on to fail", || {
+        let errors = errors(&exporter);
+        if errors >= before + 2.0 { Ok(()) } else { Err(errors.to_string()) }
+    });
+    wait_for_problem(&exporter, Some("totals end with this run"));
+    assert_eq!(exporter.remarks().len(), 1, "{:#?}", exporter.log());
+    assert!(exporter.stop().success());
+    assert!(files(&missing).is_empty());
+    let exporter = start(&host, &missing);
+    wait_until_written(&exporter);
+    wait_for_problem(&exporter, None);
     // A folder of which only the last part is missing is made.
     let own = lasting.state.join("own");
     let exporter = start(&host, &own);
     wait_until_written(&exporter);
     assert_eq!(files(&own), ["totals"]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_opened_at_the_start_is_tried_again_and_its_totals_are_not_added() {
+    let mut lasting = Lasting::new();
+    let host = take_host(&mut lasting);
+    let crowd = lasting.crowd(&host, 0..3);
+    let mut exporter = start(&host, &lasting.state);
+    crowd.talk(&mut lasting.dice);
+    wait_until_written(&exporter);
+    assert!(exporter.stop().success());
+    let before = fs::read(lasting.state.join("totals")).unwrap();
+    let folder = lasting.state.clone();
+    let close = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+    close(0o000);
+    let mut exporter = start(&host, &lasting.state);
+    wait_for_problem(&exporter, Some("(Permission denied (os error 13))"));
+    assert_eq!(lines_with(&exporter, "it is tried again at each --state.interval"), 1);
+    let carried = crowd.talk(&mut lasting.dice);
+    lasting.add(carried);
+    lasting.wait_until_true(&exporter, "without the totals that could not be read");
+    close(0o700);
+    wait_until_written(&exporter);
+    wait_for_problem(&exporter, None);
+    lasting.wait_until_true(&exporter, "with the directory open");
+    let names = files(&lasting.state);
+    assert!(names.len() == 2 && names[1].starts_with("totals.unread-"), "{names:?}");
+    assert_eq!(fs::read(lasting.state.join(&names[1])).unwrap(), before);
+    let discarded = exporter.metrics().value("veth_exporter_state_files_discarded_total", &[]);
+    assert_eq!(discarded, Some(1.0));
+    assert_eq!(exporter.remarks().len(), 3, "unusable, kept aside, written again: {:#?}", exporter.log());
+    // It has the lock now.
+    let state = lasting.state.display().to_string();
+    let words = ["serve", "--web.listen-address", "127.0.0.1:0", "--state.directory", &state];
+    let second = Exporter::command(&host.netns, &words).output().unwrap();
+    assert_eq!(second.status.code(), Some(1), "{}", describe(&second));
+    exporter.process().kill();
+    let carried = crowd.talk(&mut lasting.dice);
+    lasting.add(carried);
+    let exporter = start(&host, &lasting.state);
+    lasting.wait_until_true(&exporter, "after the next start");
+}
+
+#[test]
+fn a_directory_that_is_removed_while_the_exporter_runs_stays_a_problem_and_totals_go_on() {
+    let mut lasting = Lasting::new();
+    let host = take_host(&mut lasting);
+    let crowd = lasting.crowd(&host, 0..3);
+    let exporter = start(&host, &lasting.state);
+    let carried = crowd.talk(&mut lasting.dice);
+    lasting.add(carried);
+    wait_until_written(&exporter);
+    fs::remove_dir_all(&lasting.state).unwrap();
+    fs::create_dir(&lasting.state).unwrap();
+    wait_for(LIMIT, "writes fail", || {
+        let carried = crowd.whisper(&mut lasting.dice);
+        lasting.add(carried);
+        let errors = errors(&exporter);
+        if errors >= 3.0 { Ok(()) } else { Err(errors.to_string()) }
+    });
+    wait_for_problem(&exporter, Some("No such file or directory"));
+    lasting.wait_until_true(&exporter, "without a directory");
+    assert_eq!(lines_with(&exporter, "cannot write the state"), 1, "{:#?}", exporter.log());
+    assert!(files(&lasting.state).is_empty(), "what has replaced the directory is another one");
 }
