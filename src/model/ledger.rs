@@ -350,7 +350,7 @@ impl Ledger {
             }
         }
         if carried.is_none() && !born(pair) {
-            account.begin_as(self.restoring.origin(pair));
+            account.begin_as(self.restoring.origin(pair), &mut self.book);
         }
     }
 

@@ -81,6 +81,8 @@ pub(crate) struct SavedPair {
     pub highest: [Counters; 2],
     /// The traffic of each side that no total contains yet.
     pub unbooked: [Traffic; 2],
+    /// The total that the traffic of each side is booked to, by its index in [`SavedState::workloads`].
+    pub totals: [Option<usize>; 2],
 }
 
 /// The report on the saved state for the metrics.

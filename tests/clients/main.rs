@@ -16,5 +16,6 @@ mod healthy;
 mod openmetrics;
 mod page;
 mod prometheus;
+mod state;
 mod top;
 mod web;

@@ -23,4 +23,5 @@ mod names_elsewhere;
 mod networks;
 mod runtimes;
 mod sandbox;
+mod state;
 mod topologies;

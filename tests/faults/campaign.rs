@@ -73,7 +73,7 @@ fn every_fault_of_the_table_is_a_test_that_there_is() {
 fn every_test_of_the_campaign_is_in_the_table() {
     let listed: BTreeSet<&str> =
         faults().iter().filter(|fault| fault.target == "faults").map(|fault| fault.test).collect();
-    for module in ["adversary", "cri", "engine", "kernel", "limits", "process", "soak"] {
+    for module in ["adversary", "cri", "engine", "kernel", "limits", "process", "soak", "state"] {
         let path = Path::new("tests/faults").join(format!("{module}.rs"));
         let source = fs::read_to_string(path).unwrap();
         let tests =

@@ -11,6 +11,7 @@
 mod adversary;
 mod amid;
 mod campaign;
+mod clock;
 mod cri;
 mod engine;
 mod impostor;
@@ -18,6 +19,7 @@ mod kernel;
 mod limits;
 mod process;
 mod soak;
+mod state;
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::campaign::note;
+use crate::clock::{Clock, TEN_YEARS};
 use crate::impostor::{Impostor, Kind, json};
 use crate::{OFTEN, SOON, Used};
 use lab::book::{Dice, booked, refuse_gaps, size};
 use lab::crowd::{Crowd, Host, called};
-use lab::{Exporter, Exposition, Traffic, checkout, connect, empty_folder, succeed, unique_name, wait_for};
+use lab::{Exporter, Exposition, Traffic, connect, succeed, unique_name, wait_for};
 
 /// Some namespaces that stay, joined to their host, with names, up.
 fn inhabited(host: &Host, count: u32) -> Crowd<'_> {
@@ -307,19 +308,11 @@ fn an_exporter_in_a_small_memory_cgroup_lives_through_greedy_scrapes_and_an_engi
 
 #[test]
 fn clocks_that_jump_ten_years_move_no_total_no_peak_and_no_name() {
-    let (host, folder) = (Host::new(), empty_folder("clock"));
-    let (library, offset) = (folder.join("clock.so"), folder.join("offset"));
-    let source = checkout().join("tests/faults/clock.c");
-    succeed(Command::new("cc").args(["-shared", "-fPIC", "-O2", "-o"]).arg(&library).arg(source).arg("-ldl"));
-    // The file stays the same: it is mapped.
-    let jump = |seconds: i64| {
-        let mut file = fs::File::options().create(true).truncate(false).write(true).open(&offset).unwrap();
-        file.write_all(&seconds.to_ne_bytes()).unwrap();
-    };
-    jump(0);
+    let (host, clock) = (Host::new(), Clock::new());
+    let jump = |seconds| clock.set(seconds);
     let crowd = inhabited(&host, 3);
-    let preload = [format!("LD_PRELOAD={}", library.display()), format!("CLOCK_OFFSET={}", offset.display())];
-    let through = ["env", &preload[0], &preload[1]];
+    let through = clock.through();
+    let through = through.each_ref().map(String::as_str);
     let own = host.folder.arguments();
     let mut exporter = Exporter::start_through(&host.netns, &through, &[&own[..], &OFTEN].concat());
     exporter.wait_ready();
@@ -339,7 +332,6 @@ fn clocks_that_jump_ten_years_move_no_total_no_peak_and_no_name() {
     };
     let before = created();
     assert_eq!(before.len(), 3, "{before:?}");
-    const TEN_YEARS: i64 = 315_576_000;
     for (number, seconds) in [TEN_YEARS, -TEN_YEARS, 0].into_iter().enumerate() {
         jump(seconds);
         let begin = Instant::now();

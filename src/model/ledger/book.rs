@@ -329,12 +329,13 @@ impl Book {
     }
 
     /// Opens the total of a workload with the traffic of an earlier run, within the limits of this one.
+    /// Returns its number.
     pub(super) fn restore_workload(
         &mut self,
         saved: SavedTotal<LabelSet>,
         now: Duration,
         limits: &SeriesLimits<'_>,
-    ) {
+    ) -> TotalId {
         let SavedTotal { labels, traffic, begun, idle, bases } = saved;
         let labels = self.limit_workload(labels, limits);
         let hidden = !(limits.shows)(&labels);
@@ -345,6 +346,7 @@ impl Book {
             total.skip();
         }
         self.workloads.set_idle(id, idle.unwrap_or(now));
+        id
     }
 
     /// Opens the total of a network with the traffic of an earlier run, which contains that of its workloads.

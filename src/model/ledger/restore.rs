@@ -3,17 +3,20 @@
 //! A pair that was saved in this boot is recognized by what another pair cannot have: the ids of its
 //! namespaces, both ifindexes and both MAC addresses, with counters that have not fallen. The kernel keeps
 //! the id of a namespace for as long as the namespace lives, and gives an ifindex of the host again only
-//! after 2^31 links. The difference of the counters is booked with the next traffic. As it is never more
-//! than the pair itself has counted, even a mistake books no byte twice.
+//! after 2^31 links. The difference of the counters is booked at once, to the totals that the pair had: a
+//! scrape before a runtime has named it shows no less than the run before. As it is never more than the pair
+//! itself has counted, even a mistake books no byte twice.
 
 use super::account::Account;
+use super::book::Book;
 use super::counted::Counted;
-use super::{Ledger, SeriesLimits};
+use super::totals::TotalId;
+use super::{LabelSet, Ledger, SeriesLimits};
 use crate::model::link::{End, Link, Mac, NetnsId};
 use crate::model::pairing::Pair;
 use crate::model::state::journal::Journal;
-use crate::model::state::{Moment, SavedEnd, SavedPair, SavedState};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::state::{Moment, SavedEnd, SavedPair, SavedState, SavedTotal};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// The namespaces and ifindexes of a pair's ends.
@@ -32,10 +35,17 @@ pub struct RestoredPairs {
     pub gone: u64,
 }
 
+/// A saved pair that has not been seen yet, and the totals that its sides were booked to. It holds these.
+#[derive(Debug)]
+pub(super) struct UnseenPair {
+    pair: SavedPair,
+    totals: [Option<TotalId>; 2],
+}
+
 /// The saved pairs that have not been seen yet.
 #[derive(Debug, Default)]
 pub(super) struct Restoring {
-    saved: BTreeMap<PairPosition, SavedPair>,
+    saved: BTreeMap<PairPosition, UnseenPair>,
     /// The MAC addresses of all pairs that were saved.
     addresses: BTreeSet<Mac>,
     /// The moment of the saved state; `None` if there is none, or once its pairs are no longer waited for.
@@ -44,25 +54,30 @@ pub(super) struct Restoring {
     is_this_netns: bool,
     /// The highest ifindex of a link of the host in this boot.
     highest: u32,
+    /// The time at which the state was taken over.
+    begun: Duration,
     outcomes: RestoredPairs,
 }
 
 /// The origin of a pair that was there before the exporter.
 pub(super) enum Origin {
-    Resumed(Box<SavedPair>),
+    Resumed(Box<UnseenPair>),
     MadeMeanwhile,
+    /// The pair has the ids of a saved one, and is another.
+    Another(Box<UnseenPair>),
     Unknown,
 }
 
 impl Restoring {
-    fn new(moment: Moment, here: &Moment, pairs: Vec<SavedPair>) -> Restoring {
+    fn new(moment: Moment, here: &Moment, pairs: Vec<UnseenPair>, begun: Duration) -> Restoring {
         let is_this_boot = moment.boot == here.boot && !here.boot.is_empty();
         let is_this_netns = moment.netns == here.netns;
         let is_valid = is_this_boot && is_this_netns;
-        let pairs: Vec<SavedPair> = if is_valid { pairs } else { Vec::new() };
+        let pairs: Vec<UnseenPair> = if is_valid { pairs } else { Vec::new() };
         Restoring {
-            addresses: pairs.iter().flat_map(|pair| pair.ends).filter_map(|end| end.address).collect(),
-            saved: pairs.into_iter().map(|pair| (position(&pair.ends), pair)).collect(),
+            addresses: pairs.iter().flat_map(|saved| saved.pair.ends).filter_map(|end| end.address).collect(),
+            saved: pairs.into_iter().map(|saved| (position(&saved.pair.ends), saved)).collect(),
+            begun,
             highest: if is_valid { moment.highest } else { 0 },
             moment: Some(moment),
             is_this_boot,
@@ -78,17 +93,17 @@ impl Restoring {
         }
         let ends = SavedPair::ends_of(pair);
         let origin = match self.saved.remove(&position(&ends)) {
-            Some(saved) if saved.ends == ends && !has_fallen(pair, &saved) => {
+            Some(saved) if saved.pair.ends == ends && !has_fallen(pair, &saved.pair) => {
                 Origin::Resumed(Box::new(saved))
             }
-            Some(_) => Origin::Unknown,
+            Some(saved) => Origin::Another(Box::new(saved)),
             None if self.is_new(pair) => Origin::MadeMeanwhile,
             None => Origin::Unknown,
         };
         let count = match origin {
             Origin::Resumed(_) => &mut self.outcomes.resumed,
             Origin::MadeMeanwhile => &mut self.outcomes.made_meanwhile,
-            Origin::Unknown => &mut self.outcomes.unknown,
+            Origin::Another(_) | Origin::Unknown => &mut self.outcomes.unknown,
         };
         *count += 1;
         origin
@@ -138,23 +153,52 @@ fn has_fallen(pair: &Pair, saved: &SavedPair) -> bool {
 impl Account {
     /// Takes the counters of a pair that was there before the exporter: the part that is new traffic follows
     /// from the pair's origin.
-    pub(super) fn begin_as(&mut self, origin: Origin) {
+    pub(super) fn begin_as(&mut self, origin: Origin, book: &mut Book) {
         match origin {
             Origin::Unknown => self.begin_here(),
+            Origin::Another(saved) => {
+                saved.release(book, self.arrived);
+                self.begin_here();
+            }
             Origin::MadeMeanwhile => {
                 self.counted.begin_here(self.port());
                 self.born = false;
             }
             Origin::Resumed(saved) => {
+                let UnseenPair { pair, totals } = *saved;
                 let mut before = Counted::default();
-                before.highest = saved.highest;
-                self.booked = [0, 1].map(|side| before.traffic(side).since(saved.unbooked[side]));
-                for (side, counters) in saved.highest.iter().enumerate() {
+                before.highest = pair.highest;
+                self.booked = [0, 1].map(|side| before.traffic(side).since(pair.unbooked[side]));
+                for (side, counters) in pair.highest.iter().enumerate() {
                     self.counted.observe(side, counters);
                 }
+                self.totals = totals;
                 self.counted.begin_here(self.port());
                 self.born = false;
+                self.book_absence(book);
             }
+        }
+    }
+
+    /// Books what a pair has carried since the state was saved to the totals that it had then, if it had any.
+    /// Peaks leave it out, as the time in which it was carried is not known.
+    fn book_absence(&mut self, book: &mut Book) {
+        for (side, total) in self.totals.into_iter().enumerate() {
+            let Some(id) = total else { continue };
+            let traffic = self.take_unbooked(side);
+            book.book(id, traffic);
+            if let Some(total) = book.workloads.get_mut(id) {
+                total.skip();
+            }
+        }
+    }
+}
+
+impl UnseenPair {
+    /// Lets go of the totals, which have had no carrier since `idle` unless another pair has them.
+    fn release(&self, book: &mut Book, idle: Duration) {
+        for total in self.totals.into_iter().flatten() {
+            book.workloads.release(total, idle);
         }
     }
 }
@@ -175,20 +219,31 @@ impl Ledger {
             self.book.restore_network(total, now, limits);
         }
         let new = self.periods.restore(saved.periods, saved.moment.taken);
-        for mut total in saved.workloads {
+        let restore = |mut total: SavedTotal<LabelSet>| {
             total.bases.begin(&total.traffic, new);
             (total.begun, total.idle) = (model_time(total.begun), total.idle.map(&model_time));
-            self.book.restore_workload(total, now, limits);
+            self.book.restore_workload(total, now, limits)
+        };
+        let totals: Vec<TotalId> = saved.workloads.into_iter().map(restore).collect();
+        let pairs = saved.pairs.into_iter().map(|pair| {
+            let totals = pair.totals.map(|total| totals.get(total?).copied());
+            UnseenPair { pair, totals }
+        });
+        self.restoring = Restoring::new(saved.moment, here, pairs.collect(), now);
+        // A total must not be forgotten before its pair could be seen.
+        for total in self.restoring.saved.values().flat_map(|saved| saved.totals).flatten() {
+            self.book.workloads.hold(total);
         }
-        self.restoring = Restoring::new(saved.moment, here, saved.pairs);
     }
 
     /// Forgets the saved pairs that were not seen.
     pub(crate) fn end_restoring(&mut self) {
-        let Restoring { saved, moment, outcomes, addresses, .. } = &mut self.restoring;
+        let Restoring { saved, moment, outcomes, addresses, begun, .. } = &mut self.restoring;
         if moment.take().is_some() {
             outcomes.gone += saved.len() as u64;
-            saved.clear();
+            for saved in std::mem::take(saved).into_values() {
+                saved.release(&mut self.book, *begun);
+            }
             addresses.clear();
         }
     }
@@ -207,24 +262,27 @@ impl Ledger {
     /// Writes all totals and living pairs; `epoch` is the zero of this run's times.
     pub(crate) fn save(&self, journal: &mut Journal, epoch: Duration, address: impl Fn(End) -> Option<Mac>) {
         journal.periods(self.periods.present());
-        for (_, total) in self.book.workloads.iter() {
+        let mut records: HashMap<TotalId, u64> = HashMap::with_capacity(self.book.workloads.len());
+        for (id, total) in self.book.workloads.iter() {
             let idle = total.idle_since().map(|idle| epoch + idle);
             let bases = &total.detail.bases;
-            journal.workload(&total.labels, &total.traffic, epoch + total.begun, idle, bases);
+            let record = journal.workload(&total.labels, &total.traffic, epoch + total.begun, idle, bases);
+            records.insert(id, record);
         }
+        let records = |totals: [Option<TotalId>; 2]| totals.map(|total| records.get(&total?).copied());
         for (_, total) in self.book.networks.iter() {
             let idle = total.idle_since().map(|idle| epoch + idle);
             journal.network(&total.labels, &total.traffic, epoch + total.begun, idle);
         }
-        for pair in self.restoring.saved.values() {
-            journal.pair(&pair.ends, &pair.highest, &pair.unbooked);
+        for UnseenPair { pair, totals } in self.restoring.saved.values() {
+            journal.pair(&pair.ends, &pair.highest, &pair.unbooked, records(*totals));
         }
         let living =
             self.accounts.iter().filter(|(id, account)| !account.ended && !self.lingering.contains(id));
         for (_, account) in living {
             let ends = account.ends.map(|end| SavedEnd::of(end, address(end)));
             let unbooked = [0, 1].map(|side| account.counted.traffic(side).since(account.booked[side]));
-            journal.pair(&ends, &account.counted.highest, &unbooked);
+            journal.pair(&ends, &account.counted.highest, &unbooked, records(account.totals));
         }
     }
 }

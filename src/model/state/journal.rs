@@ -80,7 +80,7 @@ impl Journal {
         self.periods = periods;
     }
 
-    /// Adds the total of a workload, with its bases of the periods.
+    /// Adds the total of a workload, with its bases of the periods. Returns the number of its record.
     pub(crate) fn workload(
         &mut self,
         labels: &LabelSet,
@@ -88,12 +88,12 @@ impl Journal {
         begun: Duration,
         idle: Option<Duration>,
         bases: &PeriodBases,
-    ) {
+    ) -> u64 {
         let content = |line: &mut RecordLines| {
             line.total(traffic, begun, idle);
             line.bases(bases);
         };
-        self.add(|line| _ = line.workload_labels(labels), content);
+        self.add(|line| _ = line.workload_labels(labels), content)
     }
 
     /// Adds the total of a network.
@@ -113,13 +113,23 @@ impl Journal {
         self.add(|line| _ = line.starts_name(name), content);
     }
 
-    /// Adds a living pair.
-    pub(crate) fn pair(&mut self, ends: &[SavedEnd; 2], highest: &[Counters; 2], unbooked: &[Traffic; 2]) {
-        self.add(|line| _ = line.pair_ends(ends), |line| line.pair_counters(highest, unbooked));
+    /// Adds a living pair; `totals` are the records of the totals that its sides are booked to.
+    pub(crate) fn pair(
+        &mut self,
+        ends: &[SavedEnd; 2],
+        highest: &[Counters; 2],
+        unbooked: &[Traffic; 2],
+        totals: [Option<u64>; 2],
+    ) {
+        let content = |line: &mut RecordLines| {
+            line.pair_counters(highest, unbooked);
+            line.pair_totals(totals);
+        };
+        self.add(|line| _ = line.pair_ends(ends), content);
     }
 
-    /// Writes a record, and withdraws it if it is as it was written last.
-    fn add(&mut self, key: impl FnOnce(&mut RecordLines), content: impl FnOnce(&mut RecordLines)) {
+    /// Writes a record, and withdraws it if it is as it was written last. Returns its number.
+    fn add(&mut self, key: impl FnOnce(&mut RecordLines), content: impl FnOnce(&mut RecordLines)) -> u64 {
         let begin = self.line.begin();
         key(&mut self.line);
         let (mut hasher, end) = (self.hasher.build_hasher(), self.line.text.len());
@@ -133,7 +143,7 @@ impl Journal {
                 written.batch = self.batch;
                 if std::mem::replace(&mut written.content, content) == content {
                     self.line.withdraw(begin);
-                    return;
+                    return written.number;
                 }
                 written.number
             }
@@ -146,6 +156,7 @@ impl Journal {
         };
         self.line.number(number).end();
         self.lines += 1;
+        number
     }
 
     /// Ends the batch; `None` if nothing has changed. Records that were not added since

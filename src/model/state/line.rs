@@ -45,6 +45,8 @@ pub(super) fn seal(lines: &mut [u8]) {
 
 /// The word before the fields of periods, which version 1 does not have.
 const PERIODS: &str = "@";
+/// The word before the totals of a pair, which only a pair that is booked to one has.
+const TOTALS: &str = ">";
 
 /// One record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +54,8 @@ pub(super) enum Record {
     Workload(SavedTotal<LabelSet>),
     Network(SavedTotal<NetworkLabels>),
     Starts(SavedStarts),
-    Pair(SavedPair),
+    /// A pair, and the numbers of the records of its totals.
+    Pair(SavedPair, [Option<u64>; 2]),
     /// The record with this number is gone.
     Gone,
 }
@@ -207,6 +210,18 @@ impl RecordLines {
         match unbooked == &[Traffic::default(); 2] {
             true => _ = self.word("-"),
             false => unbooked.iter().for_each(|traffic| _ = self.traffic(traffic)),
+        }
+    }
+
+    pub(super) fn pair_totals(&mut self, totals: [Option<u64>; 2]) {
+        if totals != [None, None] {
+            self.word(TOTALS);
+            for total in totals {
+                match total {
+                    Some(total) => self.number(total),
+                    None => self.word("-"),
+                };
+            }
         }
     }
 
@@ -372,7 +387,7 @@ impl<'a> RecordFields<'a> {
         })
     }
 
-    fn pair(&mut self) -> Option<SavedPair> {
+    fn pair(&mut self) -> Option<(SavedPair, [Option<u64>; 2])> {
         let ends = [self.end()?, self.end()?];
         let first = self.counters()?;
         let second = match self.rest.next_if_eq(&"=") {
@@ -384,7 +399,11 @@ impl<'a> RecordFields<'a> {
             Some(_) => Default::default(),
             None => [self.traffic()?, self.traffic()?],
         };
-        Some(SavedPair { ends, highest, unbooked })
+        let totals = match self.rest.next_if_eq(&TOTALS) {
+            Some(_) => [self.optional()?, self.optional()?],
+            None => [None, None],
+        };
+        Some((SavedPair { ends, highest, unbooked, totals: [None, None] }, totals))
     }
 
     /// Reads the fields of a record and its number; `None` if anything is not as it must be.
@@ -393,7 +412,10 @@ impl<'a> RecordFields<'a> {
             "w" => Record::Workload(self.workload()?),
             "n" => Record::Network(self.network()?),
             "s" => Record::Starts(self.starts()?),
-            "p" => Record::Pair(self.pair()?),
+            "p" => {
+                let (pair, totals) = self.pair()?;
+                Record::Pair(pair, totals)
+            }
             "d" => Record::Gone,
             _ => return None,
         };

@@ -112,14 +112,25 @@ fn next_line(text: &[u8]) -> Option<(Parsed, &[u8])> {
 
 fn gather(records: BTreeMap<u64, Record>, moment: Moment, periods: Option<ByPeriod<Period>>) -> SavedState {
     let mut state = SavedState { moment, periods, ..SavedState::default() };
-    for record in records.into_values() {
+    let mut workloads: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut totals_of_pairs = Vec::new();
+    for (number, record) in records {
         match record {
-            Record::Workload(total) => state.workloads.push(total),
+            Record::Workload(total) => {
+                workloads.insert(number, state.workloads.len());
+                state.workloads.push(total);
+            }
             Record::Network(total) => state.networks.push(total),
             Record::Starts(starts) => state.starts.push(starts),
-            Record::Pair(pair) => state.pairs.push(pair),
+            Record::Pair(pair, totals) => {
+                state.pairs.push(pair);
+                totals_of_pairs.push(totals);
+            }
             Record::Gone => {}
         }
+    }
+    for (pair, totals) in state.pairs.iter_mut().zip(totals_of_pairs) {
+        pair.totals = totals.map(|total| workloads.get(&total?).copied());
     }
     state
 }

@@ -11,7 +11,8 @@ use nix::mount::{MntFlags, umount2};
 
 use crate::book::Dice;
 use crate::{
-    Exporter, Netns, NetnsFolder, Traffic, describe, folder, succeed, unique_name, wait_for, within_netns,
+    Counters, Exporter, Netns, NetnsFolder, Traffic, describe, folder, succeed, unique_name, wait_for,
+    within_netns,
 };
 
 /// A host and what it calls its namespaces.
@@ -137,6 +138,23 @@ impl<'a> Crowd<'a> {
             transmit_packets: sent,
         };
         plans.into_iter().map(|(number, plan)| (called(number), truth(plan))).collect()
+    }
+
+    /// Returns what each namespace's own /proc/net/dev says of eth0, by what the exporter calls the namespace.
+    pub fn own(&self) -> BTreeMap<String, Traffic> {
+        let own = |(number, name): &(u32, String)| {
+            let read = || std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+            let text = within_netns(&Netns::existing(name).path(), read);
+            let counters = Counters::of(&text, "eth0").unwrap_or_else(|| panic!("no eth0 in {text}"));
+            let traffic = Traffic {
+                receive_bytes: counters.rx_bytes,
+                receive_packets: counters.rx_packets,
+                transmit_bytes: counters.tx_bytes,
+                transmit_packets: counters.tx_packets,
+            };
+            (called(*number), traffic)
+        };
+        self.members.iter().map(own).collect()
     }
 
     /// Does this within each namespace, some at a time.

@@ -111,20 +111,60 @@ fn outcomes(ledger: &Whole) -> [u64; 4] {
 }
 
 #[test]
-fn a_pair_that_lives_on_books_the_difference_to_whom_it_belongs_now_and_its_total_begins_as_before() {
+fn a_pair_that_lives_on_books_the_difference_to_the_total_that_it_had_which_begins_as_before() {
     let (state, _) = first_run();
     for (container, wanted) in [
         ("web", vec![("web".to_owned(), 160, 9, 3 * SECOND)]),
-        ("shop", vec![("shop".to_owned(), 60, 2, LATER), ("web".to_owned(), 100, 7, 3 * SECOND)]),
+        ("shop", vec![("shop".to_owned(), 0, 0, LATER), ("web".to_owned(), 160, 9, 3 * SECOND)]),
     ] {
         let mut ledger = restored(&state, "b", LATER);
         assert_eq!(totals(&ledger), [("web".to_owned(), 100, 7, 3 * SECOND)]);
+        // Before anything has named it: a scrape must not show less than the run before.
+        ledger.reconcile(&[pair(5, 1, [160, 9])], LATER, |_| false, |_| false);
+        assert_eq!(totals(&ledger), [("web".to_owned(), 160, 9, 3 * SECOND)]);
         see(&mut ledger, &[(pair(5, 1, [160, 9]), container)], LATER, false);
         assert_eq!(totals(&ledger), wanted);
+        see(&mut ledger, &[(pair(5, 1, [165, 9]), container)], LATER, false);
+        assert_eq!(totals(&ledger)[0].1, wanted[0].1 + 5);
         assert_eq!(outcomes(&ledger), [1, 0, 0, 0]);
         let network = ledger.networks().map(|(_, traffic, _)| traffic.receive.bytes).collect::<Vec<_>>();
-        assert_eq!(network, [160], "a network's total is that of its workloads");
+        assert_eq!(network, [165], "a network's total is that of its workloads");
     }
+}
+
+#[test]
+fn a_total_stays_until_its_pair_is_seen_or_no_longer_waited_for() {
+    let (state, _) = first_run();
+    let mut ledger = restored(&state, "b", LATER);
+    let late = LATER + 30 * SECOND;
+    assert!(!ledger.expire(late, 5 * SECOND), "its pair may come yet");
+    ledger.reconcile(&[pair(5, 1, [160, 9])], late, |_| false, |_| false);
+    assert_eq!(totals(&ledger), [("web".to_owned(), 160, 9, 3 * SECOND)]);
+    ledger.end_restoring();
+    assert!(!ledger.expire(late + MINUTE, 5 * SECOND), "the pair has it");
+    // Of one that is gone or another, the retention began with this run.
+    for another in [None, Some(pair(5, 1, [99, 9]))] {
+        let mut ledger = restored(&state, "b", LATER);
+        let pairs: Vec<Pair> = another.into_iter().collect();
+        ledger.reconcile(&pairs, LATER, |_| false, |_| false);
+        ledger.end_restoring();
+        assert!(!ledger.expire(LATER + 5 * SECOND, 5 * SECOND));
+        assert!(ledger.expire(LATER + 6 * SECOND, 5 * SECOND));
+        assert_eq!(totals(&ledger), []);
+    }
+}
+
+#[test]
+fn a_restart_before_anything_has_named_a_pair_loses_no_total_of_it() {
+    let (state, _) = first_run();
+    let mut ledger = restored(&state, "b", LATER);
+    let seen = pair(5, 1, [160, 9]);
+    ledger.reconcile(&[seen], LATER, |_| false, |_| false);
+    let state = saved(&mut ledger, &[seen], 5);
+    assert_eq!(state.pairs[0].totals, [None, Some(0)]);
+    let mut ledger = restored(&state, "b", LATER + MINUTE);
+    ledger.reconcile(&[pair(5, 1, [170, 9])], LATER + MINUTE, |_| false, |_| false);
+    assert_eq!(totals(&ledger), [("web".to_owned(), 170, 9, 3 * SECOND)]);
 }
 
 #[test]
@@ -202,17 +242,11 @@ fn a_second_restart_before_a_pair_was_seen_again_loses_nothing() {
     let again = saved(&mut between, &[first], 5);
     assert_eq!(
         (&again.workloads, &again.networks, &again.pairs),
-        (&with_idle(&state), &networks(&state), &state.pairs)
+        (&state.workloads, &networks(&state), &state.pairs)
     );
     let mut ledger = restored(&again, "b", LATER);
     see(&mut ledger, &[(pair(5, 1, [160, 9]), "web")], LATER, false);
     assert_eq!(totals(&ledger), [("web".to_owned(), 160, 9, 3 * SECOND)]);
-}
-
-/// Returns the totals of a state as they are while no pair carries them.
-fn with_idle(state: &SavedState) -> Vec<SavedTotal<LabelSet>> {
-    let idle = Some(EPOCH + LATER);
-    state.workloads.iter().map(|total| SavedTotal { idle, ..total.clone() }).collect()
 }
 
 fn networks(state: &SavedState) -> Vec<SavedTotal<NetworkLabels>> {
@@ -225,7 +259,7 @@ fn a_total_without_a_pair_has_what_is_left_of_its_retention_whatever_the_clock_s
     let (state, _) = first_run();
     let idle = |at: Duration| {
         let workloads = state.workloads.iter().map(|total| SavedTotal { idle: Some(at), ..total.clone() });
-        SavedState { workloads: workloads.collect(), ..state.clone() }
+        SavedState { workloads: workloads.collect(), pairs: Vec::new(), ..state.clone() }
     };
     let mut ledger = restored(&idle(EPOCH + LATER - MINUTE), "b", LATER);
     assert!(!ledger.expire(LATER + 3 * MINUTE, 5 * MINUTE));

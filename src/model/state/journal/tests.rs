@@ -68,6 +68,7 @@ fn state(container: &str, bytes: u64, taken: u64) -> SavedState {
             ends: [end(None, 12), SavedEnd { address: None, ..end(Some(4), 2) }],
             highest: [counters, Counters::default()],
             unbooked: [traffic(7), Traffic::default()],
+            totals: [None, None],
         }],
     }
 }
@@ -76,8 +77,10 @@ fn state(container: &str, bytes: u64, taken: u64) -> SavedState {
 fn write(journal: &mut Journal, state: &SavedState, whole: bool) -> Option<Batch> {
     journal.begin(whole);
     journal.periods(state.periods);
+    let mut records = Vec::new();
     for total in &state.workloads {
-        journal.workload(&total.labels, &total.traffic, total.begun, total.idle, &total.bases);
+        let record = journal.workload(&total.labels, &total.traffic, total.begun, total.idle, &total.bases);
+        records.push(record);
     }
     for total in &state.networks {
         journal.network(&total.labels, &total.traffic, total.begun, total.idle);
@@ -86,7 +89,8 @@ fn write(journal: &mut Journal, state: &SavedState, whole: bool) -> Option<Batch
         journal.starts(&starts.name, starts.count, starts.begun, starts.is_shown);
     }
     for pair in &state.pairs {
-        journal.pair(&pair.ends, &pair.highest, &pair.unbooked);
+        let totals = pair.totals.map(|total| total.map(|index| records[index]));
+        journal.pair(&pair.ends, &pair.highest, &pair.unbooked, totals);
     }
     let mut batch = journal.commit(&state.moment)?;
     batch.seal();
@@ -116,6 +120,23 @@ fn a_state_comes_back_as_it_was_and_only_what_has_changed_is_written() {
     one.starts[0].count = 4;
     let batch = write(&mut journal, &one, false).unwrap();
     assert_eq!(batch.bytes.iter().filter(|&&byte| byte == b'\n').count(), 2);
+}
+
+#[test]
+fn a_pair_has_the_totals_that_it_is_booked_to_whatever_comes_and_goes_before_them() {
+    let mut journal = Journal::default();
+    let mut all = state("web", 100, 1);
+    all.workloads.push(SavedTotal { labels: labels("db"), ..all.workloads[0].clone() });
+    all.pairs[0].totals = [Some(1), None];
+    let mut file = write(&mut journal, &all, false).unwrap().bytes;
+    assert_eq!(recover(&file).unwrap().state, all);
+    // The first total is gone, and the one behind it is another.
+    let mut later = SavedState { moment: moment(2), ..all.clone() };
+    later.workloads =
+        vec![all.workloads[1].clone(), SavedTotal { labels: labels("new"), ..all.workloads[0].clone() }];
+    later.pairs[0].totals = [Some(0), Some(1)];
+    file.extend(write(&mut journal, &later, false).unwrap().bytes);
+    assert_eq!(recover(&file).unwrap().state, later);
 }
 
 #[test]
