@@ -43,7 +43,8 @@ pub(crate) const QUEUES_ONE_BY_ONE: usize = 8;
 /// The time for which an end without an owner is held back while a runtime may still name it.
 pub(crate) const HOLD_BACK: Duration = Duration::from_secs(1);
 /// The factor by which a pair is held back longer in a namespace with a generated name: a pod is reported
-/// when it has started, which may be seconds after its network was made.
+/// when it has started, which may be seconds after its network was made. It also counts for a pair that a
+/// saved state has named.
 pub(crate) const HOLD_BACK_GENERATED: u32 = 10;
 /// The time within which an engine takes an interface up after it has moved the interface in.
 pub(crate) const UNFINISHED: Duration = Duration::from_secs(4);

@@ -69,7 +69,10 @@ fn survives(start: impl Fn(&[&str]) -> Exporter, interfaces: &[&Interface], talk
         for (interface, earlier) in interfaces.iter().zip(&earlier) {
             wait_for(SOON, &format!("every byte is booked after restart {restart}"), || {
                 let (booked, own) = interface.at_rest(&exporter);
-                let wrong = format!("{interface:?}: {own:?} with {earlier:?} before, booked {booked:?}");
+                let metrics = exporter.metrics();
+                let all = metrics.all("veth_container_receive_bytes_total");
+                let wrong =
+                    format!("{interface:?}: {own:?} with {earlier:?} before, booked {booked:?} of {all:#?}");
                 if booked + *earlier == own { Ok(()) } else { Err(wrong) }
             });
         }

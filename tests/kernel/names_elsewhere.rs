@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::{Exporter, Netns, NetnsFolder, describe, empty_folder, wait_for};
+use lab::{Exporter, Netns, NetnsFolder, Process, describe, empty_folder, http_request, wait_for};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -84,6 +84,37 @@ impl Scene {
 
     fn clear(&self) -> Output {
         Exporter::command(&self.host, &["annotate", "--clear"]).output().unwrap()
+    }
+}
+
+#[test]
+fn node_exporter_shows_the_alias_and_its_output_gets_the_names() {
+    let scene = Scene::new();
+    let exporter = scene.start(&["--annotate.alias"]);
+    scene.wait_for_alias("veth-web", Some("web eth0 [veth-exporter]"));
+    // `ip netns exec` and not `nsenter`: it mounts /sys anew, where node_exporter reads of the devices of this namespace.
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", scene.host.name(), "prometheus-node-exporter"]);
+    command.args(["--web.listen-address=127.0.0.1:0", "--collector.disable-defaults"]);
+    command.args(["--collector.netdev", "--collector.netclass"]);
+    let mut node_exporter = Process::start("node_exporter", &mut command);
+    let address = node_exporter.wait_for_listener(LIMIT);
+    let answer = http_request(&scene.host.path(), address, "GET", "/metrics", &[]).unwrap();
+    let line_of = |text: &str, family: &str, device: &str| {
+        let has = |line: &&str| line.starts_with(family) && line.contains(&format!("device=\"{device}\""));
+        text.lines().find(has).unwrap_or_else(|| panic!("no {family} of {device} in {text}")).to_owned()
+    };
+    let info = line_of(answer.text(), "node_network_info{", "veth-web");
+    assert!(info.contains("ifalias=\"web eth0 [veth-exporter]\""), "{info}");
+    for source in [Some(&exporter), None] {
+        let text = String::from_utf8(scene.filtered(source, &answer.body)).unwrap();
+        for family in ["node_network_info{", "node_network_receive_bytes_total{", "node_network_up{"] {
+            line_of(&text, family, "veth-web[web eth0]");
+            line_of(&text, family, "veth-we[db eth7]");
+            line_of(&text, family, "lo");
+        }
+        let undone = text.replace("veth-web[web eth0]", "veth-web").replace("veth-we[db eth7]", "veth-we");
+        assert_eq!(undone, answer.text());
     }
 }
 

@@ -303,7 +303,7 @@ impl Attribution {
         let arrived = ledger.arrived(account).unwrap_or(now);
         let shown = show(ends, context, ledger.labels(account), ledger.is_held(account));
         let labels = shown.sides.each_ref().map(|side| side.labels.clone());
-        let (decision, until) = decide(&shown, arrived, context, now);
+        let (decision, until) = decide(&shown, arrived, ledger.is_resumed(account), context, now);
         let mut waits = Waits::default();
         let mut placement = ShownIn::Nowhere;
         let mut until = until.filter(|until| *until > now);
@@ -475,13 +475,15 @@ fn show(ends: [End; 2], context: &Context<'_>, known: [Option<LabelSet>; 2], hel
 fn decide(
     shown: &ShownPair,
     arrived: Duration,
+    is_resumed: bool,
     context: &Context<'_>,
     now: Duration,
 ) -> (Decision, Option<Duration>) {
     let Context { owners, config, started, .. } = *context;
     let provisional = owners.provisional(shown);
     let may_be_named = context.engine_may_name && !provisional.is_empty();
-    let hold_back = match may_be_named && arrived > started {
+    // A pair of an earlier run has a name there, and an engine that is slow to answer gives it again.
+    let hold_back = match may_be_named && arrived > started || is_resumed {
         true => config.hold_back.saturating_mul(HOLD_BACK_GENERATED),
         false => config.hold_back,
     };

@@ -42,6 +42,8 @@ pub(super) struct HeldBack {
     /// The properties by which a runtime may identify the owner: that owner then takes precedence over
     /// `labels`.
     pub(super) hint: Option<OwnerHint>,
+    /// True for a pair of an earlier run that nothing has named in this one.
+    pub(super) is_resumed: bool,
 }
 
 impl Account {
@@ -108,9 +110,11 @@ impl Account {
     ) {
         let carried = self.totals.map(|total| Some(LabelSet::clone(&*book.labels(total?)?)));
         let known = carried.iter().any(Option::is_some);
-        let before = self.held.take().map_or(carried, |held| held.labels);
+        let (before, is_resumed) =
+            self.held.take().map_or((carried, false), |held| (held.labels, held.is_resumed));
         let stays = known || labels.iter().all(Option::is_none);
-        self.held = Some(Box::new(HeldBack { labels: if stays { before } else { labels }, hint }));
+        let labels = if stays { before } else { labels };
+        self.held = Some(Box::new(HeldBack { labels, hint, is_resumed }));
         book.charge(self, None, 0);
     }
 

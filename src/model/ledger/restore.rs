@@ -7,11 +7,11 @@
 //! scrape before a runtime has named it shows no less than the run before. As it is never more than the pair
 //! itself has counted, even a mistake books no byte twice.
 
-use super::account::Account;
+use super::account::{Account, HeldBack};
 use super::book::Book;
 use super::counted::Counted;
 use super::totals::TotalId;
-use super::{LabelSet, Ledger, SeriesLimits};
+use super::{AccountId, LabelSet, Ledger, SeriesLimits};
 use crate::model::link::{End, Link, Mac, NetnsId};
 use crate::model::pairing::Pair;
 use crate::model::state::journal::Journal;
@@ -173,6 +173,9 @@ impl Account {
                     self.counted.observe(side, counters);
                 }
                 self.totals = totals;
+                let labels = totals.map(|total| Some(LabelSet::clone(&*book.labels(total?)?)));
+                let is_resumed = labels.iter().any(Option::is_some);
+                self.held = Some(Box::new(HeldBack { labels, hint: None, is_resumed }));
                 self.counted.begin_here(self.port());
                 self.born = false;
                 self.book_absence(book);
@@ -246,6 +249,12 @@ impl Ledger {
             }
             addresses.clear();
         }
+    }
+
+    /// Returns true for a pair of an earlier run with the totals that it had, which nothing has named in this
+    /// run.
+    pub(crate) fn is_resumed(&self, id: AccountId) -> bool {
+        self.accounts.get(id).and_then(|account| account.held.as_ref()).is_some_and(|held| held.is_resumed)
     }
 
     /// Returns the numbers of pairs that were there before the exporter.

@@ -155,6 +155,22 @@ fn a_total_stays_until_its_pair_is_seen_or_no_longer_waited_for() {
 }
 
 #[test]
+fn a_pair_keeps_the_name_that_it_had_until_it_gets_one_in_this_run() {
+    let (state, _) = first_run();
+    let mut ledger = restored(&state, "b", LATER);
+    let ends = pair(5, 1, [160, 9]).sides.map(|side| side.end);
+    ledger.reconcile(&[pair(5, 1, [160, 9])], LATER, |_| false, |_| false);
+    let (id, _) = ledger.place(ends[0]).unwrap();
+    assert!(ledger.is_resumed(id));
+    let held = || Booking::Held { labels: [None, None], hint: None };
+    limits(|limits| ledger.book(vec![held()], LATER, limits));
+    assert!(ledger.is_resumed(id) && ledger.is_held(id));
+    assert_eq!(ledger.labels(id)[1].as_ref().map(|labels| &*labels.container), Some("web"));
+    limits(|limits| ledger.book(vec![to("shop")], LATER, limits));
+    assert!(!ledger.is_resumed(id), "it has a name in this run");
+}
+
+#[test]
 fn a_restart_before_anything_has_named_a_pair_loses_no_total_of_it() {
     let (state, _) = first_run();
     let mut ledger = restored(&state, "b", LATER);
