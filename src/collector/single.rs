@@ -20,6 +20,10 @@ pub(crate) async fn look_once(config: Config, sources: &mut Sources, engines: &m
     let named = sources.netns_folder.iter().map(|_| Runtime::Named);
     let runtimes: Vec<Runtime> = engines.iter().map(Engine::runtime).chain(named).collect();
     let limits = super::surroundings::limits(sources, config.processes);
+    // This evaluation does not know the names that one before it has read.
+    if let Some(folder) = &mut sources.netns_folder {
+        folder.names.forget();
+    }
     let mut host = Host::new(config, runtimes);
     let mut now = Duration::ZERO;
     let mut requests = VecDeque::from(host.apply(Input::Tick, now));

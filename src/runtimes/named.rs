@@ -44,6 +44,11 @@ impl Folder {
         &self.path
     }
 
+    /// Forgets the last read, so that the next one returns every name.
+    pub fn forget(&mut self) {
+        self.read = None;
+    }
+
     /// Claims every name in the folder, if a name was added or removed since the last read; `None` if there
     /// is no such folder.
     ///

@@ -88,6 +88,21 @@ impl Scene {
 }
 
 #[test]
+fn without_an_exporter_names_stay_however_often_the_host_is_read_again() {
+    let scene = Scene::new();
+    let mut filter = scene.filter(None).spawn().unwrap();
+    let mut stdin = filter.stdin.take().unwrap();
+    for _ in 0..14 {
+        stdin.write_all(b"veth-web up\n").unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    drop(stdin);
+    let output = filter.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", describe(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "veth-web[web eth0] up\n".repeat(14));
+}
+
+#[test]
 fn node_exporter_shows_the_alias_and_its_output_gets_the_names() {
     let scene = Scene::new();
     let exporter = scene.start(&["--annotate.alias"]);

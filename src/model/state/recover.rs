@@ -58,7 +58,7 @@ pub(crate) fn recover(file: &[u8]) -> Result<Recovered, Unusable> {
         _ => return Err(Unusable::Damaged),
     }
     let mut records: BTreeMap<u64, Record> = BTreeMap::new();
-    let mut batch: Vec<(u64, Record)> = Vec::new();
+    let mut batch: Vec<(u64, Box<Record>)> = Vec::new();
     let mut committed = None;
     let (mut rest, mut lost) = (&rest[end + 1..], 0);
     while let Some((line, after)) = next_line(rest) {
@@ -68,7 +68,7 @@ pub(crate) fn recover(file: &[u8]) -> Result<Recovered, Unusable> {
             Parsed::Record(number, record) => batch.push((number, record)),
             Parsed::Commit(lines, moment, periods) if lines == batch.len() as u64 => {
                 for (number, record) in batch.drain(..) {
-                    match record {
+                    match *record {
                         Record::Gone => _ = records.remove(&number),
                         record => _ = records.insert(number, record),
                     }
@@ -84,7 +84,7 @@ pub(crate) fn recover(file: &[u8]) -> Result<Recovered, Unusable> {
 
 /// One line with a right checksum.
 enum Parsed {
-    Record(u64, Record),
+    Record(u64, Box<Record>),
     Commit(u64, Moment, Option<ByPeriod<Period>>),
 }
 
@@ -104,7 +104,7 @@ fn next_line(text: &[u8]) -> Option<(Parsed, &[u8])> {
         }
         kind => {
             let (number, record) = fields.record(kind)?;
-            Parsed::Record(number, record)
+            Parsed::Record(number, Box::new(record))
         }
     };
     Some((parsed, &text[end + 1..]))
