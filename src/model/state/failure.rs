@@ -15,7 +15,7 @@ pub enum StateFault {
     InUse,
     /// The directory was not there at the start and could not be made, or it is none.
     Missing,
-    /// Any other fault.
+    /// A fault of another kind, which the words of the system describe.
     Other,
 }
 
