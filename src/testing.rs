@@ -140,9 +140,9 @@ pub mod model {
         pub use crate::model::explain::rules::RULE_WORDS;
         pub mod facts {
             pub use crate::model::explain::facts::{
-                BridgePort, BridgeSettings, FactKind, FilterPlace, HostFacts, HostFilter, HostRoute, IpRoute,
-                Ipv4Settings, Ipv6Settings, LinkFacts, Lookup, LookupFailure, MacvlanMode, Neighbour,
-                NetnsFacts, PortState, RouteQuestion, StackFacts, Unread,
+                BridgePort, BridgeSettings, Carrier, FactKind, FilterPlace, HostFacts, HostFilter, HostRoute,
+                IpRoute, Ipv4Settings, Ipv6Settings, LinkFacts, Lookup, LookupFailure, MacvlanMode,
+                Neighbour, NetnsFacts, PortState, RouteQuestion, StackFacts, Unread,
             };
         }
     }

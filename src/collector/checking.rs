@@ -6,9 +6,9 @@ use super::explaining::{EarlierReading, Explainer};
 use crate::kernel::FactsReader;
 use crate::model::checks::{CheckSchedule, PairCheck};
 use crate::model::explain::ends::LinkPosition;
-use crate::model::link::End;
+use crate::model::link::{End, Name};
 use crate::model::problems::checked::CheckedPair;
-use crate::model::view::View;
+use crate::model::view::{ShownSide, View};
 use crate::runtimes::process::Processes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -70,6 +70,7 @@ impl Checker {
         }
         let of_due = || due.iter().filter_map(|nsid| pairs.get(nsid)).flatten();
         let ports: BTreeSet<u32> = of_due().filter_map(|pair| pair.port).collect();
+        let ports = joined(view, ports);
         let earlier = std::mem::take(&mut self.earlier);
         let reading = Explainer::new(&mut self.facts, view, &self.processes, &self.folder);
         let mut reading = reading.with(earlier, &ports);
@@ -101,6 +102,30 @@ fn examined(reading: &mut Explainer<'_>, pair: &WantedPair) -> Option<PairCheck>
     let findings = explanation.findings.iter().filter_map(|finding| finding.as_checked());
     let unread = explanation.unread.iter().map(|unread| unread.kind).collect();
     Some(PairCheck { pair: CheckedPair { ends: pair.ends, findings: findings.collect() }, unread })
+}
+
+/// Adds to these ports of the host the ends of all pairs that join their bridges with further bridges of the
+/// host: the segment's addresses may be at any of them.
+fn joined(view: &View, mut ports: BTreeSet<u32>) -> BTreeSet<u32> {
+    let sides = view.scene.pairs.iter().flat_map(|pair| &pair.sides);
+    let of_ports = sides.filter(|side| is_of_host(side) && ports.contains(&side.end.ifindex));
+    let mut bridges: BTreeSet<Name> = of_ports.filter_map(ShownSide::bridge).collect();
+    let joints = view.scene.pairs.iter().filter(|pair| pair.sides.iter().all(is_of_host));
+    let joints = joints.filter_map(|pair| {
+        let [one, other] = &pair.sides;
+        Some((pair, [one.bridge()?, other.bridge()?]))
+    });
+    let mut left: Vec<_> = joints.collect();
+    while let Some(at) = left.iter().position(|(_, ends)| ends.iter().any(|of| bridges.contains(of))) {
+        let (pair, ends) = left.swap_remove(at);
+        bridges.extend(ends);
+        ports.extend(pair.sides.iter().map(|side| side.end.ifindex));
+    }
+    ports
+}
+
+fn is_of_host(side: &ShownSide) -> bool {
+    side.end.netns.nsid().is_none()
 }
 
 /// Returns the pairs that are shown and lead into other namespaces, by the nsid of their interface.

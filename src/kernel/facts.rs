@@ -29,8 +29,9 @@ pub(crate) mod text;
 /// The limit of one file of /proc/PID/net, in bytes: some 130,000 routes of IPv4.
 const READ_AT_MOST: u64 = 16 << 20;
 
-/// The first room for a file, in bytes: procfs reports no length.
-const FIRST_ROOM: usize = 64 << 10;
+/// The first room for a file, in bytes: procfs reports no length. A page of room is too little for netstat,
+/// and from 64 KiB on the allocator tidies up at each return of it.
+const FIRST_ROOM: usize = 16 << 10;
 
 /// The directory of the calling thread in a procfs.
 const OWN: &str = "thread-self";
@@ -112,7 +113,9 @@ impl FactsReader {
             wanted.extend(link.as_ref().and_then(|link| link.link.master));
             read.insert(ifindex, link);
         }
-        Ok(read.into_values().flatten().collect())
+        let mut links: Vec<LinkFacts> = read.into_values().flatten().collect();
+        self.add_vlans(&mut links)?;
+        Ok(links)
     }
 
     fn with_links(
@@ -139,7 +142,7 @@ impl FactsReader {
         };
         let facts = NetnsFacts {
             nsid,
-            links: links.unwrap_or_default(),
+            links: links.unwrap_or_default().into(),
             addresses: addresses.unwrap_or_default(),
             routes: files.routes,
             neighbours: files.neighbours,
@@ -295,16 +298,18 @@ impl FactsReader {
         }
         // Older kernels dump them in another order.
         links.sort_by_key(|link| link.link.ifindex);
-        let filters = |link: &LinkFacts| link.bridge.is_some_and(|bridge| bridge.vlan_filtering);
-        if nsid.is_none() && links.iter().any(filters) {
+        if nsid.is_none() {
             self.add_vlans(&mut links)?;
         }
         Ok(links)
     }
 
-    /// Adds the VLANs of untagged frames to the host's bridges and their ports (RTM_GETLINK of the family
-    /// AF_BRIDGE, which cannot name another namespace).
+    /// Adds the VLANs of untagged frames to the host's bridges and their ports, if a bridge filters by VLAN
+    /// (RTM_GETLINK of the family AF_BRIDGE, which cannot name another namespace).
     fn add_vlans(&mut self, links: &mut [LinkFacts]) -> Result<(), LookFailure> {
+        if !links.iter().any(|link| link.bridge.is_some_and(|bridge| bridge.vlan_filtering)) {
+            return Ok(());
+        }
         let mut request = LinkMessage::default();
         request.header.interface_family = AddressFamily::Bridge;
         request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::Brvlan]));

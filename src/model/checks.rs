@@ -78,9 +78,11 @@ fn rests_on(kind: ProblemKind, fact: FactKind) -> bool {
         FactKind::Links | FactKind::Addresses => true,
         // The routes lead to the gateway: without them only the way's own links are examined.
         FactKind::Routes | FactKind::Files => {
-            !matches!(kind, Kind::NoCarrier | Kind::ArpOff | Kind::PortNotForwarding)
+            !matches!(kind, Kind::NoCarrier | Kind::ArpOff | Kind::PortNotForwarding | Kind::BondBackup)
         }
-        FactKind::Neighbours => matches!(kind, Kind::NeighbourFailed | Kind::NeighbourOther),
+        FactKind::Neighbours => {
+            matches!(kind, Kind::NeighbourFailed | Kind::NeighbourOther | Kind::WrongGateway)
+        }
         FactKind::Stack => matches!(kind, Kind::ListenOverflow | Kind::ForwardingOff | Kind::RpFilter),
         FactKind::SettingsOfAll => matches!(kind, Kind::ArpIgnore | Kind::RpFilter | Kind::AcceptLocal),
         FactKind::Lookup => matches!(kind, Kind::NoRoute | Kind::RouteRefuses | Kind::OtherDevice),

@@ -6,6 +6,7 @@
 
 pub(crate) mod ends;
 pub(crate) mod facts;
+mod links;
 pub(crate) mod rules;
 mod way;
 
@@ -115,9 +116,11 @@ impl Finding {
     }
 
     /// Returns true for a reason or symptom that is one without a question, and that no tick of the exporter
-    /// finds. An interface may be without an address by design.
+    /// finds. An interface may be without an address by design. For `tunnel_mtu` all ports of a bridge are
+    /// read, which the checks of single namespaces do not: it is no kind of a problem.
     pub(crate) fn needs_no_end(&self) -> bool {
-        self.grade != Grade::Possibility && ProblemKind::of_rule(self.rule).is_some()
+        let is_kind = || ProblemKind::of_rule(self.rule).is_some() || self.rule == "tunnel_mtu";
+        self.grade != Grade::Possibility && is_kind()
     }
 
     /// Returns the finding as a problem of the host; `None` if it is none, or ends by itself.

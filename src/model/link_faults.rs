@@ -1,6 +1,7 @@
 //! The faults of links by themselves, judged in one place: for the problems of each tick, and for the
 //! explanation why two ends cannot talk.
 
+use super::explain::facts::Carrier;
 use super::link::LinkKind;
 
 /// The reason why a link passes nothing.
@@ -11,15 +12,18 @@ pub(super) enum LinkFault {
     /// The link is switched on and has no carrier: its other end is switched off, or gone (`veth_open` in
     /// drivers/net/veth.c).
     NoCarrier,
+    /// The link is switched on, and a program has taken its carrier away: see [`Carrier::ProtoDown`].
+    ProtoDown,
 }
 
 /// Returns why a link of this kind passes nothing; `None` if it passes packets. A bridge has the carrier of
 /// its ports.
-pub(super) fn fault(kind: LinkKind, enabled: bool, carrier: bool) -> Option<LinkFault> {
+pub(super) fn fault(kind: LinkKind, enabled: bool, carrier: Carrier) -> Option<LinkFault> {
     match (enabled, carrier) {
         (false, _) => Some(LinkFault::Off),
-        (true, false) if kind != LinkKind::Bridge => Some(LinkFault::NoCarrier),
-        (true, _) => None,
+        (true, Carrier::ProtoDown) => Some(LinkFault::ProtoDown),
+        (true, Carrier::Absent) if kind != LinkKind::Bridge => Some(LinkFault::NoCarrier),
+        (true, Carrier::Absent | Carrier::Present) => None,
     }
 }
 
@@ -29,6 +33,7 @@ impl LinkFault {
         match self {
             LinkFault::Off => format!("{link} is switched off"),
             LinkFault::NoCarrier => format!("{link} has no carrier: its other end is switched off, or gone"),
+            LinkFault::ProtoDown => format!("{link} has no carrier: its protodown is on"),
         }
     }
 }
@@ -82,15 +87,19 @@ mod tests {
     #[test]
     fn a_link_passes_packets_if_it_is_on_and_has_a_carrier() {
         let cases = [
-            (LinkKind::Veth, true, true, None),
-            (LinkKind::Veth, true, false, Some(LinkFault::NoCarrier)),
-            (LinkKind::Veth, false, true, Some(LinkFault::Off)),
-            (LinkKind::Veth, false, false, Some(LinkFault::Off)),
-            (LinkKind::Bridge, true, false, None),
-            (LinkKind::Bridge, false, false, Some(LinkFault::Off)),
+            (LinkKind::Veth, true, Carrier::Present, None),
+            (LinkKind::Veth, true, Carrier::Absent, Some(LinkFault::NoCarrier)),
+            (LinkKind::Veth, false, Carrier::Present, Some(LinkFault::Off)),
+            (LinkKind::Veth, false, Carrier::Absent, Some(LinkFault::Off)),
+            (LinkKind::Bridge, true, Carrier::Absent, None),
+            (LinkKind::Bridge, false, Carrier::Absent, Some(LinkFault::Off)),
+            (LinkKind::Vxlan, true, Carrier::Present, None),
+            (LinkKind::Vxlan, true, Carrier::Absent, Some(LinkFault::NoCarrier)),
+            (LinkKind::Vxlan, true, Carrier::ProtoDown, Some(LinkFault::ProtoDown)),
+            (LinkKind::Vxlan, false, Carrier::ProtoDown, Some(LinkFault::Off)),
         ];
         for (kind, enabled, carrier, wanted) in cases {
-            assert_eq!(fault(kind, enabled, carrier), wanted, "{kind:?} {enabled} {carrier}");
+            assert_eq!(fault(kind, enabled, carrier), wanted, "{kind:?} {enabled} {carrier:?}");
         }
     }
 

@@ -12,8 +12,8 @@ use lab::{Netns, Process, succeed, wait_for};
 use veth_exporter::testing::kernel::facts::SYSCTL;
 use veth_exporter::testing::kernel::{FactsReader, OwnNsid, Resolver, Wants};
 use veth_exporter::testing::model::explain::facts::{
-    FactKind, FilterPlace, HostFilter, HostRoute, Ipv4Settings, LinkFacts, LookupFailure, NetnsFacts,
-    PortState, RouteQuestion, Unread,
+    Carrier, FactKind, FilterPlace, HostFilter, HostRoute, Ipv4Settings, LinkFacts, LookupFailure,
+    NetnsFacts, PortState, RouteQuestion, Unread,
 };
 use veth_exporter::testing::model::host::Located;
 use veth_exporter::testing::model::workload::Locator;
@@ -108,7 +108,12 @@ fn assert_links(netns: &Netns, facts: &NetnsFacts) {
             (seen.link.name.to_string().as_str(), seen.link.mtu),
             (name, ip["mtu"].as_u64().unwrap() as u32)
         );
-        assert_eq!((seen.carrier, seen.loopback), (has("LOWER_UP"), has("LOOPBACK")), "{name}");
+        let carrier = match (has("LOWER_UP"), ip["proto_down"] == true) {
+            (true, _) => Carrier::Present,
+            (false, true) => Carrier::ProtoDown,
+            (false, false) => Carrier::Absent,
+        };
+        assert_eq!((seen.carrier, seen.loopback), (carrier, has("LOOPBACK")), "{name}");
         assert_eq!((seen.no_arp, seen.xdp), (has("NOARP"), ip["xdp"].is_object()), "{name}");
         assert_eq!(seen.ipv4, ipv4_by_sysctl(netns, name), "{name}");
         let ipv6 = seen.ipv6.unwrap();
@@ -320,7 +325,7 @@ fn facts_of_a_process_that_is_elsewhere_are_unread() {
         );
     }
     let (facts, unread) = reader.netns(Some(9_999), None, Wants::default());
-    assert_eq!((facts.links, facts.addresses), (vec![], vec![]));
+    assert_eq!((facts.links, facts.addresses), (vec![].into(), vec![]));
     let gone = |kind, what: &str| Unread {
         kind,
         what: what.to_owned(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::{Exporter, Netns, NetnsFolder, send_datagrams, wait_for};
+use lab::{Exporter, Netns, NetnsFolder, Process, send_datagrams, succeed, wait_for};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(15);
@@ -13,7 +13,7 @@ struct Scene {
     web: Netns,
     db: Netns,
     exporter: Exporter,
-    _folder: NetnsFolder,
+    folder: NetnsFolder,
 }
 
 fn scene() -> Scene {
@@ -29,7 +29,7 @@ fn scene() -> Scene {
     let arguments = [folder.arguments().to_vec(), vec!["--collector.interval", "100ms"]].concat();
     let exporter = Exporter::start(&host, &arguments);
     exporter.wait_ready();
-    Scene { host, web, db, exporter, _folder: folder }
+    Scene { host, web, db, exporter, folder }
 }
 
 fn document(exporter: &Exporter) -> Value {
@@ -49,7 +49,11 @@ fn told(exporter: &Exporter) -> Vec<String> {
 }
 
 fn wait_until_told(exporter: &Exporter, expected: &[&str]) {
-    wait_for(SOON, "the problems are those that there are", || {
+    wait_until_told_within(SOON, exporter, expected);
+}
+
+fn wait_until_told_within(limit: Duration, exporter: &Exporter, expected: &[&str]) {
+    wait_for(limit, "the problems are those that there are", || {
         let told = told(exporter);
         if told == expected { Ok(()) } else { Err(format!("{told:#?}, not {expected:#?}")) }
     });
@@ -160,6 +164,49 @@ fn one_address_on_two_interfaces_of_a_bridge_is_told_of_both() {
     });
     db.ip(["link", "set", "eth0", "address", "02:00:00:00:99:02"]);
     wait_until_told(exporter, &[]);
+}
+
+/// Makes a namespace with a process in it, under that name, behind the host's device of that name.
+fn inhabited(scene: &Scene, name: &str) -> (Netns, Process) {
+    let netns = Netns::quiet(name);
+    scene.folder.name(name, &netns);
+    scene.host.veth(&format!("veth-{name}"), &netns, "eth0");
+    let process = Process::start("sleep", netns.command("sleep").arg("1000"));
+    (netns, process)
+}
+
+#[test]
+fn a_gateway_that_nothing_has_is_a_problem_and_bridges_that_a_pair_joins_are_none() {
+    let scene = scene();
+    let Scene { host, exporter, .. } = &scene;
+    succeed(host.command("sysctl").args(["-qw", "net.ipv4.conf.all.rp_filter=1"]));
+    host.ip(["address", "add", "10.97.0.1/24", "dev", "br0"]);
+    // As the firewall of Proxmox: br0 - fwpr = fwln - fwbr - veth-vm = eth0.
+    let (vm, _vm) = inhabited(&scene, "vm");
+    host.ip(["link", "add", "fwbr", "up", "type", "bridge"]);
+    host.veth("fwpr", host, "fwln");
+    for (port, bridge) in [("fwpr", "br0"), ("fwln", "fwbr"), ("veth-vm", "fwbr")] {
+        host.ip(["link", "set", port, "master", bridge]);
+    }
+    vm.ip(["address", "add", "10.97.0.5/24", "dev", "eth0"]);
+    vm.ip(["route", "add", "default", "via", "10.97.0.1"]);
+    let pings = |from: &Netns, to: &str| from.exec(["ping", "-qc1", "-W1", to]).status.success();
+    assert!(pings(&vm, "10.97.0.1"));
+    let (far, _far) = inhabited(&scene, "far");
+    host.ip(["address", "add", "10.98.0.1/24", "dev", "veth-far"]);
+    far.ip(["address", "add", "10.98.0.2/24", "dev", "eth0"]);
+    far.ip(["route", "add", "default", "via", "10.98.0.99"]);
+    let long = Duration::from_secs(60);
+    wait_for(long, "the gateway is found, and nothing else", || {
+        // The kernel forgets a neighbour that does not answer.
+        assert!(!pings(&far, "10.97.0.1"));
+        let told = told(exporter);
+        let is_it = |problem: &String| problem.starts_with("wrong_gateway far: ");
+        if told.len() == 1 && told.iter().all(is_it) { Ok(()) } else { Err(format!("{told:#?}")) }
+    });
+    far.ip(["route", "replace", "default", "via", "10.98.0.1"]);
+    assert!(pings(&far, "10.97.0.1"));
+    wait_until_told_within(long, exporter, &[]);
 }
 
 #[test]

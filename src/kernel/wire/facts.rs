@@ -2,8 +2,8 @@
 
 use super::{IFINFOMSG, LinkMessage, ip, nested, number, split};
 use crate::model::explain::facts::{
-    BridgePort, BridgeSettings, HostRoute, Ipv4Settings, Ipv6Settings, LinkFacts, MacvlanMode, PortState,
-    UntaggedVlans,
+    BridgePort, BridgeSettings, Carrier, HostRoute, Ipv4Settings, Ipv6Settings, LinkFacts, MacvlanMode,
+    PortState, UntaggedVlans,
 };
 use crate::model::link::LinkKind;
 use netlink_packet_core::NlasIterator;
@@ -21,6 +21,7 @@ mod ifla {
     pub(super) const AF_SPEC: u16 = 26;
     pub(super) const INET_CONF: u16 = 1;
     pub(super) const INET6_CONF: u16 = 2;
+    pub(super) const PROTO_DOWN: u16 = 39;
     pub(super) const XDP: u16 = 43;
     pub(super) const XDP_ATTACHED: u16 = 2;
     pub(super) const VXLAN_LINK: u16 = 3;
@@ -81,14 +82,15 @@ pub fn link_facts(payload: &[u8]) -> Option<(LinkFacts, Option<u32>)> {
     let flags: u32 = number(&header[8..12])?;
     let mut facts = LinkFacts {
         link,
-        carrier: flags & IFF_LOWER_UP != 0,
         loopback: flags & IFF_LOOPBACK != 0,
         no_arp: flags & IFF_NOARP != 0,
         ..LinkFacts::default()
     };
+    let mut proto_down = false;
     for attribute in NlasIterator::new(attributes) {
         let (kind, value) = split(attribute)?;
         match kind {
+            ifla::PROTO_DOWN => proto_down = *value.first()? != 0,
             ifla::XDP => facts.xdp = is_set(value, ifla::XDP_ATTACHED)?.unwrap_or_default(),
             ifla::LINKINFO => {
                 facts.port = bridge_port(value)?;
@@ -117,6 +119,11 @@ pub fn link_facts(payload: &[u8]) -> Option<(LinkFacts, Option<u32>)> {
             _ => {}
         }
     }
+    facts.carrier = match (flags & IFF_LOWER_UP != 0, proto_down) {
+        (true, _) => Carrier::Present,
+        (false, true) => Carrier::ProtoDown,
+        (false, false) => Carrier::Absent,
+    };
     Some((facts, target))
 }
 

@@ -2,6 +2,7 @@
 //! read by entering a namespace, so of another namespace than the host's some facts are never known: the
 //! values of `net.ipv4.conf.all`, policy rules, packet filters.
 
+use super::links::NetnsLinks;
 use crate::model::link::{IpAddress, Link, Mac, Name};
 use crate::model::workload::Runtime;
 use std::net::{IpAddr, SocketAddr};
@@ -81,7 +82,7 @@ pub struct NetnsFacts {
     /// `ip netns exec blue `; empty for the host, and for a namespace that nothing leads into.
     pub enter: String,
     /// The links, in ascending order of their ifindex.
-    pub links: Vec<LinkFacts>,
+    pub links: NetnsLinks,
     /// The IP addresses, in the order of the kernel.
     pub addresses: Vec<IpAddress>,
     /// The routes by which a packet can leave the namespace, of both families, from /proc/PID/net/route and
@@ -110,8 +111,8 @@ pub struct LinkFacts {
     /// The attributes that every reading of a link has; the counters are 0. The other link of a VXLAN is the
     /// one that it is on (IFLA_VXLAN_LINK).
     pub link: Link,
-    /// True if the flag IFF_LOWER_UP is set: the link has a carrier.
-    pub carrier: bool,
+    /// The carrier, from the flag IFF_LOWER_UP and IFLA_PROTO_DOWN.
+    pub carrier: Carrier,
     /// True for the loopback (IFF_LOOPBACK).
     pub loopback: bool,
     /// True if the flag IFF_NOARP is set.
@@ -133,6 +134,21 @@ pub struct LinkFacts {
     pub ipv4: Ipv4Settings,
     /// `net.ipv6.conf.DEVICE`, from IFLA_INET6_CONF in IFLA_AF_SPEC; `None` without IPv6.
     pub ipv6: Option<Ipv6Settings>,
+}
+
+/// The carrier of a link. Without one the kernel drops what is sent by the link within a second, as its queue
+/// is replaced by one that drops (`dev_deactivate` in net/sched/sch_generic.c, called by linkwatch); what
+/// comes in by a tunnel or a macvlan is still received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// IFF_LOWER_UP is set.
+    Present,
+    /// IFF_LOWER_UP is not set.
+    #[default]
+    Absent,
+    /// IFF_LOWER_UP is not set as a program has switched IFLA_PROTO_DOWN on (`dev_change_proto_down` in
+    /// net/core/dev.c). Only a macvlan, a VXLAN and a few cards have that switch.
+    ProtoDown,
 }
 
 /// A link as the port of a bridge.

@@ -1,7 +1,7 @@
 //! The rules by facts that are made by hand; tests/kernel/explain.rs has the scenes in real namespaces.
 
 use super::facts::{
-    BridgePort, BridgeSettings, HostRoute, IpRoute, Ipv4Settings, LinkFacts, Lookup, LookupFailure,
+    BridgePort, BridgeSettings, Carrier, HostRoute, IpRoute, Ipv4Settings, LinkFacts, Lookup, LookupFailure,
     MacvlanMode, NetnsFacts, PortState, StackFacts, UntaggedVlans,
 };
 use super::*;
@@ -19,7 +19,7 @@ fn link(ifindex: u32, name: &str) -> LinkFacts {
         address: Some(Mac([2, 0, 0, 0, 0, ifindex as u8])),
         ..Link::default()
     };
-    LinkFacts { link, carrier: true, ..LinkFacts::default() }
+    LinkFacts { link, carrier: Carrier::Present, ..LinkFacts::default() }
 }
 
 fn veth(ifindex: u32, name: &str, peer: u32, peer_netns: PeerNetns) -> LinkFacts {
@@ -53,7 +53,7 @@ fn container(nsid: u32, port: u32, own: &str) -> NetnsFacts {
         nsid: Some(nsid),
         label: format!("docker/c{nsid}"),
         enter: format!("nsenter -n -t {} ", 1000 + nsid),
-        links: vec![end],
+        links: vec![end].into(),
         addresses: vec![address(2, own)],
         routes: Some(vec![route("10.9.0.0/24", "eth0")]),
         neighbours: Some(Vec::new()),
@@ -73,7 +73,7 @@ fn bridged() -> HostFacts {
         port
     };
     let host = NetnsFacts {
-        links: vec![bridge, port(11, 1), port(12, 2)],
+        links: vec![bridge, port(11, 1), port(12, 2)].into(),
         routes: Some(Vec::new()),
         all: Some(Ipv4Settings::default()),
         ..NetnsFacts::default()
@@ -117,11 +117,11 @@ fn a_link_that_is_off_is_the_one_reason_and_what_follows_from_it_is_none() {
     // The kernel takes the carrier of the peer and disables the port.
     change(&mut facts, 2, |netns| {
         netns.links[0].link.enabled = false;
-        netns.links[0].carrier = false;
+        netns.links[0].carrier = Carrier::Absent;
         netns.routes = Some(Vec::new());
     });
     change(&mut facts, 0, |netns| {
-        netns.links[2].carrier = false;
+        netns.links[2].carrier = Carrier::Absent;
         netns.links[2].port = Some(BridgePort { state: PortState::Disabled, ..BridgePort::default() });
     });
     let explanation = explain(&facts, &BETWEEN);
@@ -341,7 +341,7 @@ fn a_port_of_a_bond_that_is_not_in_use_is_a_reason_unless_the_end_has_another_wa
 /// Two namespaces with a macvlan each on the host's `up0`.
 fn on_one_link(modes: [MacvlanMode; 2]) -> HostFacts {
     let host = NetnsFacts {
-        links: vec![link(10, "up0")],
+        links: vec![link(10, "up0")].into(),
         addresses: vec![address(10, "10.9.0.1/24")],
         routes: Some(vec![route("10.9.0.0/24", "up0")]),
         all: Some(Ipv4Settings::default()),
@@ -406,7 +406,7 @@ fn two_vrfs_are_apart_unless_a_route_leads_from_one_to_the_other() {
         host.links[0].link.kind = LinkKind::Vrf;
         host.links[0].link.mtu = 65575;
         host.links[2].link.master = None;
-        for link in &mut host.links {
+        for link in &mut *host.links {
             (link.port, link.ipv4.forwarding) = (None, 1);
         }
         host.addresses = vec![address(11, "10.9.0.1/24"), address(12, "10.8.0.1/24")];
@@ -436,3 +436,39 @@ fn two_vrfs_are_apart_unless_a_route_leads_from_one_to_the_other() {
     facts.lookups = lookups(by(12), by(11));
     assert_eq!(rules(&facts, &BETWEEN), [""; 0]);
 }
+
+#[test]
+fn bridges_that_a_pair_joins_are_one_segment() {
+    // As the firewall of Proxmox: br0 - p10 = p20 - br1, and the address of the host is at br0.
+    let mut facts = bridged();
+    change(&mut facts, 0, |host| {
+        let port = |end: LinkFacts, master| {
+            let mut end = LinkFacts { port: Some(BridgePort::default()), ..end };
+            end.link.master = Some(master);
+            end
+        };
+        let mut inner = link(13, "br1");
+        inner.link.kind = LinkKind::Bridge;
+        host.links.push(inner);
+        host.links[1].link.master = Some(13);
+        host.links.push(port(veth(20, "q0", 21, PeerNetns::Same), 10));
+        host.links.push(port(veth(21, "q1", 20, PeerNetns::Same), 13));
+    });
+    let explanation = explain(&facts, &BETWEEN);
+    assert_eq!(explanation.findings, []);
+    let way = ["eth0 of docker/c1", "p1 of the host", "br1 of the host", "q1 of the host", "q0 of the host"];
+    assert_eq!(explanation.way[..5], way);
+    assert_eq!(explanation.way[5..], ["br0 of the host", "p2 of the host", "eth0 of docker/c2"]);
+    // A pair between the bridges is on the way.
+    change(&mut facts, 0, |host| {
+        host.links.iter_mut().filter(|link| link.link.ifindex == 20).for_each(|link| link.link.mtu = 1400);
+        host.links
+            .iter_mut()
+            .filter(|link| link.link.ifindex == 21)
+            .for_each(|link| link.link.enabled = false);
+    });
+    let rules: Vec<&str> = explain(&facts, &BETWEEN).findings.iter().map(|finding| finding.rule).collect();
+    assert_eq!(rules, ["link_down", "mtu_mismatch"]);
+}
+
+mod tunnels;

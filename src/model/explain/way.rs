@@ -29,6 +29,9 @@ pub(super) struct WaySide<'a> {
     pub port: Option<Hop<'a>>,
     /// The bridge that the port, or else the end itself, is a port of.
     pub bridge: Option<Hop<'a>>,
+    /// The links from the bridge to another one that pairs join it with and that has the addresses of the
+    /// segment, that bridge last; none if the bridge itself has them.
+    pub onward: Vec<Hop<'a>>,
     /// The address that this side sends from, with its prefix; `None` if no address fits.
     pub address: Option<IpAddress>,
 }
@@ -66,8 +69,7 @@ pub(super) struct Way<'a> {
 impl NetnsFacts {
     /// Returns the link with this ifindex.
     pub(super) fn link(&self, ifindex: u32) -> Option<&LinkFacts> {
-        let at = self.links.binary_search_by_key(&ifindex, |link| link.link.ifindex).ok()?;
-        self.links.get(at)
+        self.links.find(ifindex)
     }
 
     /// Returns the link with this name.
@@ -131,7 +133,8 @@ impl<'a> Hop<'a> {
         quoted(self.link.link.name.as_bytes())
     }
 
-    fn is(&self, other: &Hop<'_>) -> bool {
+    /// Returns true for the same link.
+    pub(super) fn is(&self, other: &Hop<'_>) -> bool {
         std::ptr::eq(self.link, other.link)
     }
 }
@@ -145,7 +148,8 @@ impl<'a> WaySide<'a> {
         let port = peer(facts, end).map(|(netns, link)| hop(netns, link));
         let below = if end.link.link.kind == LinkKind::Bridge { None } else { port };
         let bridge = master(end).or_else(|| below.and_then(master));
-        Some(WaySide { end, parent, port, bridge, address: None })
+        let onward = bridge.map(|bridge| onward(facts, bridge)).unwrap_or_default();
+        Some(WaySide { end, parent, port, bridge, onward, address: None })
     }
 
     /// Returns the VRF that the host has packets of this side in: that of the end if the end is the host's,
@@ -158,12 +162,18 @@ impl<'a> WaySide<'a> {
     /// Returns the link of the router's namespace by which packets of this side come in, and the namespace:
     /// the bridge, else the port.
     pub(super) fn ingress(&self) -> Option<Hop<'a>> {
-        self.bridge.or(self.port)
+        self.segment().or(self.port)
+    }
+
+    /// Returns the bridge that stands for the segment: the last one that pairs join with that of the port.
+    pub(super) fn segment(&self) -> Option<Hop<'a>> {
+        self.onward.last().copied().or(self.bridge)
     }
 
     /// Returns the links of this side, from the end on.
-    pub(super) fn hops(&self) -> impl Iterator<Item = Hop<'a>> + use<'a> {
-        [Some(self.end), self.parent, self.port, self.bridge].into_iter().flatten()
+    pub(super) fn hops(&self) -> impl Iterator<Item = Hop<'a>> {
+        let near = [Some(self.end), self.parent, self.port, self.bridge].into_iter().flatten();
+        near.chain(self.onward.iter().copied())
     }
 }
 
@@ -215,7 +225,9 @@ impl<'a> Way<'a> {
         from.parent.iter_mut().for_each(&mut next);
         from.port.iter_mut().for_each(&mut next);
         from.bridge.iter_mut().for_each(&mut next);
+        from.onward.iter_mut().for_each(&mut next);
         if let Some(to) = &mut self.to {
+            to.onward.iter_mut().rev().for_each(&mut next);
             to.bridge.iter_mut().for_each(&mut next);
             to.port.iter_mut().for_each(&mut next);
             to.parent.iter_mut().for_each(&mut next);
@@ -245,7 +257,7 @@ impl<'a> Way<'a> {
                 hops.truncate(at + 1);
             }
             if to.end.link.link.kind == LinkKind::Bridge {
-                hops.retain(|hop| hop.position <= self.from.bridge.map_or(usize::MAX, |hop| hop.position));
+                hops.retain(|hop| hop.position <= self.from.segment().map_or(usize::MAX, |hop| hop.position));
             }
         }
         hops.into_iter()
@@ -355,7 +367,7 @@ pub(super) fn peer<'a>(facts: &'a HostFacts, end: Hop<'a>) -> Option<(&'a NetnsF
 }
 
 /// Returns the link that IFLA_LINK names: the other end of a pair, or the link that a macvlan is on.
-fn lower<'a>(facts: &'a HostFacts, end: Hop<'a>) -> Option<(&'a NetnsFacts, &'a LinkFacts)> {
+pub(super) fn lower<'a>(facts: &'a HostFacts, end: Hop<'a>) -> Option<(&'a NetnsFacts, &'a LinkFacts)> {
     let link = &end.link.link;
     let index = link.iflink?;
     let netns = match link.peer_netns {
@@ -383,6 +395,35 @@ fn master(hop: Hop<'_>) -> Option<Hop<'_>> {
     masters(hop).take_while(|master| master.link.link.kind != LinkKind::Vrf).last()
 }
 
+/// Returns the links from a bridge to the one that stands for its segment. Pairs in one namespace join
+/// bridges to one segment (the firewall of Proxmox does so): the one with addresses stands for it, else the
+/// one with the lowest ifindex.
+fn onward<'a>(facts: &'a HostFacts, bridge: Hop<'a>) -> Vec<Hop<'a>> {
+    let has_addresses =
+        |bridge: &Hop<'_>| bridge.netns.addresses_of(bridge.link.link.ifindex).next().is_some();
+    let mut ways: Vec<Vec<Hop<'a>>> = vec![vec![bridge]];
+    let mut next = 0;
+    while let Some(way) = ways.get(next).cloned() {
+        next += 1;
+        let Some(last) = way.last().filter(|last| !has_addresses(last)) else { break };
+        for port in last.netns.links.ports_of(last.link.link.ifindex) {
+            let port = Hop { link: port, ..*last };
+            let other = peer(facts, port).filter(|(netns, _)| std::ptr::eq(*netns, last.netns));
+            let other = other.map(|(_, link)| Hop { link, ..*last });
+            let Some((other, joined)) = other.and_then(|other| Some((other, master(other)?))) else {
+                continue;
+            };
+            let is_known = ways.iter().any(|way| way.last().is_some_and(|known| known.is(&joined)));
+            if joined.link.link.kind == LinkKind::Bridge && !is_known {
+                ways.push(way.iter().copied().chain([port, other, joined]).collect());
+            }
+        }
+    }
+    let index = |way: &Vec<Hop<'a>>| way.last().map(|last| (!has_addresses(last), last.link.link.ifindex));
+    let best = ways.into_iter().min_by_key(index).unwrap_or_default();
+    best.into_iter().skip(1).collect()
+}
+
 /// Returns the VRF of a link.
 pub(super) fn vrf(hop: Hop<'_>) -> Option<Hop<'_>> {
     masters(hop).find(|master| master.link.link.kind == LinkKind::Vrf)
@@ -400,14 +441,14 @@ fn meet<'a>(from: &WaySide<'a>, to: Option<&WaySide<'a>>) -> (Meeting, Option<&'
     }
     let joins = |one: Option<Hop<'a>>, other: Option<Hop<'a>>| matches!((one, other), (Some(one), Some(other)) if one.is(&other));
     let is_segment = |one: &WaySide<'a>, other: &WaySide<'a>| {
-        joins(one.port, Some(other.end)) || joins(one.bridge, Some(other.end))
+        joins(one.port, Some(other.end)) || joins(one.segment(), Some(other.end))
     };
     // Two macvlans on one link, or a macvlan and the link that it is on.
     let is_on = |one: &WaySide<'a>, other: &WaySide<'a>| joins(one.parent, Some(other.end));
     if is_on(from, to) || is_on(to, from) || joins(from.parent, to.parent) {
         return (Meeting::OneSegment, None);
     }
-    if is_segment(from, to) || is_segment(to, from) || joins(from.bridge, to.bridge) {
+    if is_segment(from, to) || is_segment(to, from) || joins(from.segment(), to.segment()) {
         return (Meeting::OneSegment, None);
     }
     let egress = to.ingress();

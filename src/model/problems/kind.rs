@@ -1,7 +1,7 @@
 //! The kinds of problems.
 
 /// The number of kinds.
-const KINDS: usize = 24;
+const KINDS: usize = 27;
 
 /// The number of problems of each kind, in the order of [`ProblemKind::ALL`].
 pub type ProblemCounts = [usize; KINDS];
@@ -45,6 +45,13 @@ pub enum ProblemKind {
     RouteRefuses,
     /// Packets leave by another link than the one that leads there.
     OtherDevice,
+    /// A workload sends packets to a gateway that did not answer and that the other end of its pair does not
+    /// have.
+    WrongGateway,
+    /// A bridge filters by VLAN, and lets no frame pass between a workload and its gateway.
+    PortVlan,
+    /// The port of a bond that leads to a workload is not in use.
+    BondBackup,
     /// A namespace on the way does not forward packets.
     ForwardingOff,
     /// Packets are dropped by the check of their source address.
@@ -80,6 +87,9 @@ impl ProblemKind {
         ProblemKind::NoRouteBack,
         ProblemKind::RouteRefuses,
         ProblemKind::OtherDevice,
+        ProblemKind::WrongGateway,
+        ProblemKind::PortVlan,
+        ProblemKind::BondBackup,
         ProblemKind::ForwardingOff,
         ProblemKind::RpFilter,
         ProblemKind::AcceptLocal,
@@ -126,6 +136,9 @@ impl ProblemKind {
             ProblemKind::NoRouteBack => "no_route_back",
             ProblemKind::RouteRefuses => "route_refuses",
             ProblemKind::OtherDevice => "other_device",
+            ProblemKind::WrongGateway => "wrong_gateway",
+            ProblemKind::PortVlan => "port_vlan",
+            ProblemKind::BondBackup => "bond_backup",
             ProblemKind::ForwardingOff => "forwarding_off",
             ProblemKind::RpFilter => "rp_filter",
             ProblemKind::AcceptLocal => "accept_local",

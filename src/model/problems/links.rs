@@ -1,6 +1,7 @@
 //! The problems that the links of pairs show: a link that is down, unequal MTUs, an address used twice.
 
 use super::{Found, ProblemKey, ProblemKind, Severity, Subject, port_of};
+use crate::model::explain::facts::Carrier;
 use crate::model::link::{Link, LinkKind, Mac, Name, NetnsId};
 use crate::model::link_faults::{self, LinkFault};
 use crate::model::view::{ShownPair, ShownSide};
@@ -39,7 +40,8 @@ fn down(pair: &ShownPair) -> Option<usize> {
 
 /// Returns why an end passes nothing. IFLA_OPERSTATE says a moment later that the carrier is there.
 fn fault_of(link: &Link) -> Option<LinkFault> {
-    link_faults::fault(link.kind, link.enabled, link.has_carrier())
+    let carrier = if link.has_carrier() { Carrier::Present } else { Carrier::Absent };
+    link_faults::fault(link.kind, link.enabled, carrier)
 }
 
 /// Returns the MTUs of both ends if they differ.

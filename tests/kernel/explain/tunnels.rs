@@ -36,6 +36,66 @@ fn a_tunnel_that_is_narrower_than_what_is_behind_the_bridge_is_named() {
     ground.check("tunnel_mtu", &[ground.a().name(), "10.9.0.9"], probe);
 }
 
+/// Makes a VXLAN between two namespaces that are joined by a pair, with 10.7.0.1 on the host and 10.7.0.2 on the other side.
+fn joined_by_tunnel(ground: &Ground) -> Netns {
+    let (host, far) = (&ground.host, Netns::new("far"));
+    host.veth("u0", &far, "u1");
+    host.ip(["addr", "add", "10.5.0.1/24", "dev", "u0"]);
+    far.ip(["addr", "add", "10.5.0.2/24", "dev", "u1"]);
+    tunnel(host, "u0", "10.5.0.1", "10.5.0.2", &[]);
+    tunnel(&far, "u1", "10.5.0.2", "10.5.0.1", &[]);
+    host.ip(["addr", "add", "10.7.0.1/24", "dev", "vx0"]);
+    far.ip(["addr", "add", "10.7.0.2/24", "dev", "vx0"]);
+    let ping = || if pings(host, "10.7.0.2") { Ok(()) } else { Err("no answer") };
+    wait_for(SOON, "the tunnel passes packets", ping);
+    ground.content(&["vx0", "10.7.0.2"]);
+    far
+}
+
+#[test]
+fn a_carrier_that_protodown_has_taken_is_named_and_comes_back() {
+    let ground = Ground::new(0);
+    let _far = joined_by_tunnel(&ground);
+    // Within a second the kernel replaces the queue by one that drops.
+    ground.host.ip(["link", "set", "vx0", "protodown", "on"]);
+    let probe = || pings(&ground.host, "10.7.0.2");
+    wait_for(SOON, "the tunnel sends nothing more", || if probe() { Err("an answer") } else { Ok(()) });
+    ground.check("no_carrier", &["vx0", "10.7.0.2"], probe);
+}
+
+#[test]
+fn the_carrier_of_a_macvlan_is_that_of_its_link_unless_protodown_has_taken_it() {
+    let ground = Ground::new(0);
+    let (host, far) = (&ground.host, Netns::new("far"));
+    host.veth("u0", &far, "u1");
+    far.ip(["addr", "add", "10.8.0.2/24", "dev", "u1"]);
+    if !host
+        .exec(["ip", "link", "add", "mv0", "link", "u0", "type", "macvlan", "mode", "bridge"])
+        .status
+        .success()
+    {
+        return lab::scene::lacks("macvlan");
+    }
+    host.ip(["addr", "add", "10.8.0.1/24", "dev", "mv0"]);
+    host.ip(["link", "set", "mv0", "up"]);
+    let probe = || pings(host, "10.8.0.2");
+    let talks = || if probe() { Ok(()) } else { Err("no answer") };
+    wait_for(SOON, "the macvlan passes packets", talks);
+    let words = ["mv0", "10.8.0.2"];
+    ground.content(&words);
+    host.ip(["link", "set", "mv0", "protodown", "on"]);
+    wait_for(SOON, "it sends nothing more", || if probe() { Err("an answer") } else { Ok(()) });
+    ground.check("no_carrier", &words, probe);
+    // What follows from the link below is not said.
+    host.ip(["link", "set", "u0", "down"]);
+    let explained = ground.explain(&words);
+    let rules: Vec<Value> = explained.findings().iter().map(|finding| finding["rule"].clone()).collect();
+    assert_eq!((explained.code, rules), (1, vec!["link_down".into()]), "{explained:#?}");
+    host.ip(["link", "set", "u0", "up"]);
+    wait_for(SOON, "the macvlan passes packets", talks);
+    ground.content(&words);
+}
+
 #[test]
 fn a_tunnel_that_is_wider_than_its_segment_is_a_possibility() {
     let ground = Ground::bridged(2);

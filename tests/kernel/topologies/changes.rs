@@ -46,6 +46,7 @@ impl Living {
     /// So many datagrams of 1,042 bytes from a namespace to the host.
     fn send(&self, from: &Netns, count: u32) {
         send_datagrams(&from.path(), &self.scene.host.path(), "10.99.0.1".parse().unwrap(), count, 1_000);
+        self.scene.assert_joined();
     }
 
     fn wait_for_sent(&self, container: &str, interface: &str, packets: u64) {

@@ -236,6 +236,7 @@ fn when_the_process_ends_its_namespace_is_unknown_and_never_somebody_elses() {
         .then_some(())
     });
     send((&quiet, "eth0"), (&scene.host, "veth0"), 3, 1_000);
+    scene.assert_joined();
     first.kill();
     exporter.wait_for(LIMIT, "the first one is nobody's", |metrics| {
         let now = owner(metrics, "veth0");

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use lab::scene::{LIMIT, Scene, join, sent};
-use lab::{Exporter, Netns, send_datagrams, succeed};
+use lab::{Exporter, Netns, assert_content, send_datagrams, succeed};
 
 /// A command of `ip` with the names of namespaces in braces.
 fn ip(command: &str, scene: &Scene, inside: [&Netns; 3]) {
@@ -80,6 +80,7 @@ fn at_every_step_of_the_usual_ways_to_join_namespaces_both_ends_are_a_pair() {
         for step in steps {
             ip(step, &scene, [&a, &b, &c]);
             wait_for_pairs(&exporter, 4, step);
+            assert_content(&scene.host, &[&a, &b, &c], &scene.folder);
         }
         let resyncs = exporter.metrics().all("veth_exporter_resyncs_total");
         assert_eq!(resyncs.iter().map(|(_, count)| *count).sum::<f64>(), 1.0, "{resyncs:?}");
@@ -109,6 +110,7 @@ fn two_ends_moved_one_after_the_other_lose_no_byte() {
     exporter.wait_for(LIMIT, "500 frames of 1,042 bytes", |metrics| {
         (sent(metrics, "a", "x")? == (500, 521_000)).then_some(())
     });
+    scene.assert_joined();
     // The last message of each end has what is to be known.
     ip("-n {a} link del x", &scene, [&a, &b, &c]);
     wait_for_pairs(&exporter, 2, "the end");
@@ -143,6 +145,7 @@ fn an_end_that_arrives_with_a_history_counts_what_comes_from_then_on() {
     exporter.wait_for(LIMIT, "20 frames of 1,042 bytes", |metrics| {
         (sent(metrics, "a", "x")? == (20, 20 * 1_042)).then_some(())
     });
+    scene.assert_joined();
 }
 
 #[test]
@@ -169,4 +172,5 @@ fn a_name_that_passes_on_to_another_namespace_is_located_anew() {
     exporter.wait_for(LIMIT, "20 frames more of x", |metrics| {
         (sent(metrics, "x", "eth0")? == (before.0 + 20, before.1 + 20 * 1_042)).then_some(())
     });
+    scene.assert_joined();
 }

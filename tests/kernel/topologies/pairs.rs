@@ -28,6 +28,7 @@ fn a_pair_straight_between_two_named_namespaces_is_two_interfaces_and_no_device(
         let whole = (received("packets")? as u64, received("bytes")? as u64);
         (sent(metrics, "left", "to-right")? == (5, 5_210) && whole == (5, 5_210)).then_some(())
     });
+    scene.assert_joined();
 }
 
 #[test]
@@ -37,6 +38,7 @@ fn of_a_pair_between_two_named_namespaces_the_end_on_a_bridge_is_the_port() {
     switch.veth("port1", &web, "eth0");
     switch.ip(["link", "add", "br0", "type", "bridge"]);
     switch.ip(["link", "set", "port1", "master", "br0"]);
+    switch.ip(["link", "set", "br0", "up"]);
     let rows = scene.listed(&[&switch, &web]);
     assert_eq!(ends(&rows, "switch", "port1", "name"), ["port1", "eth0"]);
     assert_eq!(ends(&rows, "switch", "port1", "role"), ["port", "interface"]);
@@ -68,6 +70,7 @@ fn enslaved_inside(kind: &str, arguments: &[&str]) {
     inside.ip(["link", "set", "eth0", "down"]);
     inside.ip(["link", "set", "eth0", "master", "inner0"]);
     inside.ip(["link", "set", "eth0", "up"]);
+    inside.ip(["link", "set", "inner0", "up"]);
     let seen = inside.ip_json(["link", "show", "eth0"]);
     assert_eq!(seen[0]["master"], "inner0", "{seen:#}");
     let rows = scene.listed(&[&inside]);
@@ -158,6 +161,7 @@ fn the_pairs_of_a_firewall_bridge_on_the_host_are_ports_and_the_containers_is_it
         let now = sent(metrics, "guest", "eth0")?;
         ((now.0 - before.0, now.1 - before.1) == (7, 7 * 1_042)).then(|| metrics.clone())
     });
+    scene.assert_joined();
     let devices = series(&metrics, "veth_device_receive_packets_total");
     let owned: BTreeSet<_> = devices.iter().filter(|labels| labels.contains_key("container")).collect();
     assert_eq!(owned.len(), 1, "only the guest's own port is its: {owned:?}");
@@ -201,4 +205,5 @@ fn a_namespace_behind_a_namespace_is_found_and_its_port_is_the_outer_unclaimed_e
     exporter.wait_for(LIMIT, "near has sent three packets", |metrics| {
         (sent(metrics, "near", "to-middle")? == (3, 3 * 1_042)).then_some(())
     });
+    scene.assert_joined();
 }

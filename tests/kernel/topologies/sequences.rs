@@ -9,7 +9,10 @@ use std::process::Command;
 
 use lab::book::{Dice, size};
 use lab::scene::{LIMIT, Scene};
-use lab::{Exporter, Exposition, Netns, Process, empty_folder, send_datagrams, succeed, wait_for};
+use lab::{
+    Exporter, Exposition, Netns, Process, assert_content, empty_folder, findings, send_datagrams, succeed,
+    wait_for,
+};
 
 /// The number of random pairs at a time. Besides, each namespace has a pair with the host that stays.
 const MOST_PAIRS: usize = 6;
@@ -297,6 +300,7 @@ impl<'a> World<'a> {
         self.history.push(format!("{datagrams} datagrams from {} to {}", ends[0].name, ends[1].name));
         let to = addresses[1].parse().unwrap();
         send_datagrams(&paths[0], &paths[1], to, datagrams as u32, PAYLOAD as usize);
+        self.assert_talk(addresses);
         let frame = PAYLOAD + HEADERS - if ends[1].xdp { ETHERNET } else { 0 };
         for (end, way) in ends.iter().zip([1, 0]) {
             if let Some(name) = self.places[&end.place].called() {
@@ -306,6 +310,22 @@ impl<'a> World<'a> {
         for (side, End { place, name, .. }) in ends.iter().enumerate() {
             self.ip(*place, &format!("address del {}/30 dev {name}", addresses[side]));
         }
+    }
+
+    /// Checks that `explain` finds nothing between the two ends that have just talked. A program of XDP may drop.
+    fn assert_talk(&self, [one, other]: [&str; 2]) {
+        for words in [[one, other], [other, one]] {
+            let mut found = findings(&self.scene.host, &self.scene.folder, &words);
+            found.retain(|(rule, _)| rule != "xdp");
+            assert!(found.is_empty(), "{found:#?} after\n{}", self.history.join("\n"));
+        }
+    }
+
+    /// Checks that `explain` without an end finds nothing that `ip` does not show.
+    fn assert_content(&self) {
+        let guests: Vec<&Netns> =
+            self.places.iter().filter(|(place, _)| **place != 0).map(|(_, at)| at.netns()).collect();
+        assert_content(&self.scene.host, &guests, &self.scene.folder);
     }
 
     fn step(&mut self) {
@@ -404,9 +424,12 @@ fn after_every_step_of_a_random_sequence_pairs_names_and_bytes_are_what_the_comm
     let scene = Scene::new();
     let mut world = World::new(&scene, seed);
     let exporter = scene.exporter(&[]);
-    for _ in 0..size(80, 600) {
+    for step in 0..size(80, 600) {
         world.step();
         world.wait(&exporter);
+        if step % 8 == 0 {
+            world.assert_content();
+        }
     }
     let metrics = exporter.metrics();
     assert_eq!(metrics.value("veth_exporter_bad_messages_total", &[]), Some(0.0), "{}", metrics.text);

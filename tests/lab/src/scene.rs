@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Exporter, Exposition, Netns, NetnsFolder, describe, listed, send_datagrams};
+use crate::{Exporter, Exposition, Netns, NetnsFolder, assert_talk, describe, listed, send_datagrams};
 
 /// Longer than anything here takes.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -48,6 +48,11 @@ impl Scene {
     /// What `list` prints, after it was found to be what `ip` sees.
     pub fn listed(&self, others: &[&Netns]) -> Value {
         listed(&self.host, others, &self.folder)
+    }
+
+    /// Checks that `explain` finds nothing between the two ends that [`join`] has given addresses, and that have just talked.
+    pub fn assert_joined(&self) {
+        assert_talk(&self.host, &self.folder, ["10.99.0.1", "10.99.0.2"]);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Exporter, Netns, NetnsFolder, describe, wait_for};
+use super::{Exporter, Netns, NetnsFolder, assert_content, describe, wait_for};
 
 /// One end of a pair, in the words of `ip`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,9 +126,10 @@ pub fn pairs_by_list(host: &Netns, rows: &Value) -> Pairs {
 }
 
 /// The pairs that `list --format json` prints of a scene, after they were found to be the pairs that `ip` sees, all of them and nothing else.
+/// `explain` finds nothing there but what `ip` shows as well.
 pub fn listed(host: &Netns, others: &[&Netns], folder: &NetnsFolder) -> Value {
     // A link's state and counters may be on their way: what counts is a list between two equal looks.
-    wait_for(Duration::from_secs(10), "the links are at rest", || {
+    let rows = wait_for(Duration::from_secs(10), "the links are at rest", || {
         let before = pairs_by_ip(host, others);
         let [flag, path] = folder.arguments();
         let output = Exporter::command(host, &["list", "--format", "json", flag, path]).output().unwrap();
@@ -142,7 +143,9 @@ pub fn listed(host: &Netns, others: &[&Netns], folder: &NetnsFolder) -> Value {
         let rows = document["pairs"].take();
         assert_eq!(pairs_by_list(host, &rows), after, "what `list` prints, and what `ip` sees");
         Ok(rows)
-    })
+    });
+    assert_content(host, others, folder);
+    rows
 }
 
 fn text(value: &Value) -> String {

@@ -32,7 +32,7 @@ fn a_port_of_a_bridge_is_read_as_the_kernel_sends_it() {
     let (facts, target) = link_facts(&payload).unwrap();
     let whole = super::super::link(&payload).unwrap();
     assert_eq!((facts.link, target), (whole.link, whole.target));
-    assert!(facts.carrier && !facts.loopback && !facts.no_arp && !facts.xdp);
+    assert!(facts.carrier == Carrier::Present && !facts.loopback && !facts.no_arp && !facts.xdp);
     // The bridge is down.
     let port = BridgePort { state: PortState::Disabled, isolated: false, learning: true, floods: true };
     assert_eq!((facts.port, facts.bridge), (Some(port), None));
@@ -43,7 +43,12 @@ fn flags_say_what_a_link_is() {
     let link = Link { ifindex: 5, name: Name::from_bytes(b"v").unwrap(), ..Link::default() };
     let none = LinkFacts { link, ..LinkFacts::default() };
     assert_eq!(read(0, &[]), Some(none.clone()));
-    assert_eq!(read(libc::IFF_LOWER_UP, &[]), Some(LinkFacts { carrier: true, ..none.clone() }));
+    assert_eq!(read(libc::IFF_LOWER_UP, &[]), Some(LinkFacts { carrier: Carrier::Present, ..none.clone() }));
+    let proto_down = |flags, value: &[u8]| read(flags, &[attribute(39, value)]).map(|facts| facts.carrier);
+    assert_eq!(proto_down(0, &[1]), Some(Carrier::ProtoDown));
+    assert_eq!(proto_down(0, &[0]), Some(Carrier::Absent));
+    assert_eq!(proto_down(libc::IFF_LOWER_UP, &[1]), Some(Carrier::Present));
+    assert_eq!(proto_down(0, &[]), None);
     assert_eq!(read(libc::IFF_LOOPBACK, &[]), Some(LinkFacts { loopback: true, ..none.clone() }));
     assert_eq!(read(libc::IFF_NOARP, &[]), Some(LinkFacts { no_arp: true, ..none }));
 }

@@ -1,7 +1,8 @@
 //! Rules about a link itself: its flags, its carrier, its MTU.
 
 use super::{found, reason};
-use crate::model::explain::way::{Hop, Meeting, Way, WaySide, masters, peer};
+use crate::model::explain::facts::Carrier;
+use crate::model::explain::way::{Hop, Meeting, Way, WaySide, lower, masters};
 use crate::model::explain::{Finding, Grade};
 use crate::model::link::LinkKind;
 use crate::model::link_faults::{
@@ -20,30 +21,40 @@ pub(super) fn down(way: &Way<'_>) -> Vec<Finding> {
     .collect()
 }
 
-/// Finds links that have no carrier for another reason than that the other end of the pair is switched off.
+/// Finds links that have no carrier for another reason than the link that they have it from: the other end of
+/// a pair, or the link that a macvlan is on (`netif_stacked_transfer_operstate` in net/core/dev.c).
 pub(super) fn no_carrier(way: &Way<'_>) -> Vec<Finding> {
     let is_explained = |hop: &Hop<'_>| {
-        let other = peer(way.facts, *hop);
-        other.is_some_and(|(_, other)| !other.link.enabled)
-    };
-    let without = way.hops().filter(|hop| fault_of(hop) == Some(LinkFault::NoCarrier));
-    without
-        .filter(|hop| !is_explained(hop))
-        .map(|hop| {
-            // The carrier of a link that is no end of a pair is another thing's.
-            let text = match hop.link.link.kind.is_pair_end() {
-                true => LinkFault::NoCarrier.text(&hop.describe()),
-                false => format!("{} has no carrier", hop.describe()),
-            };
-            reason("no_carrier", &hop, text).seen_by(&hop, &format!("ip -d link show dev {}", hop.word()))
+        let below = lower(way.facts, *hop).map(|(netns, link)| Hop { netns, link, ..*hop });
+        below.and_then(|below| fault_of(&below)).is_some_and(|fault| {
+            // Two ends that wait for each other explain nothing.
+            fault == LinkFault::Off || !hop.link.link.kind.is_pair_end()
         })
-        .collect()
+    };
+    let finding = |hop: Hop<'_>| {
+        let device = hop.word();
+        let fault = fault_of(&hop)?;
+        let text = match fault {
+            LinkFault::Off => return None,
+            LinkFault::ProtoDown => fault.text(&hop.describe()),
+            LinkFault::NoCarrier if is_explained(&hop) => return None,
+            LinkFault::NoCarrier if hop.link.link.kind.is_pair_end() => fault.text(&hop.describe()),
+            // The carrier of a link that is no end of a pair is another thing's.
+            LinkFault::NoCarrier => format!("{} has no carrier", hop.describe()),
+        };
+        let found = reason("no_carrier", &hop, text).seen_by(&hop, &format!("ip -d link show dev {device}"));
+        Some(match fault {
+            LinkFault::ProtoDown => found.mended_by(&hop, &format!("ip link set dev {device} protodown off")),
+            LinkFault::Off | LinkFault::NoCarrier => found,
+        })
+    };
+    way.hops().filter_map(finding).collect()
 }
 
 /// Returns why a link passes nothing. A loopback always has its carrier.
 fn fault_of(hop: &Hop<'_>) -> Option<LinkFault> {
     let link = &hop.link.link;
-    fault(link.kind, link.enabled, hop.link.carrier || hop.link.loopback)
+    fault(link.kind, link.enabled, if hop.link.loopback { Carrier::Present } else { hop.link.carrier })
 }
 
 /// Finds ports of bonds that are not in use: the bond drops what comes in by them

@@ -2,8 +2,9 @@
 
 use super::reason;
 use crate::model::explain::Finding;
-use crate::model::explain::facts::{HostRoute, Lookup, LookupFailure, NetnsFacts, RouteQuestion};
+use crate::model::explain::facts::{HostRoute, LinkFacts, Lookup, LookupFailure, NetnsFacts, RouteQuestion};
 use crate::model::explain::way::{Hop, Meeting, Way, WaySide};
+use crate::model::link::PeerNetns;
 use crate::model::text::quoted;
 use std::net::IpAddr;
 
@@ -81,6 +82,14 @@ impl<'a> ChosenRoute<'a> {
             self.egress.filter(|egress| egress.link.link.ifindex != route.ifindex && !route.local)?;
         let to = self.packet.destination;
         let other = self.host.link(route.ifindex);
+        // A macvlan sends by the link that it is on.
+        let is_on_egress = |link: &LinkFacts| {
+            let below = (link.link.iflink, link.link.peer_netns);
+            link.macvlan.is_some() && below == (Some(egress.link.link.ifindex), PeerNetns::Same)
+        };
+        if other.is_some_and(is_on_egress) {
+            return None;
+        }
         let other = other.map_or_else(String::new, |link| link.link.name.to_string());
         let by_rule = self.source().map_or_else(String::new, |source| format!(" from {source}"));
         let text =

@@ -1,7 +1,7 @@
 //! Rules about one segment: the ports of a bridge, MAC addresses, ARP.
 
 use super::{found, reason, setting};
-use crate::model::explain::facts::{Ipv4Settings, NetnsFacts, PortState};
+use crate::model::explain::facts::{Carrier, Ipv4Settings, NetnsFacts, PortState};
 use crate::model::explain::way::{Hop, Meeting, Way, WaySide};
 use crate::model::explain::{Finding, Grade};
 use crate::model::link::{LinkKind, Mac};
@@ -23,7 +23,8 @@ pub(super) fn ports<'a>(way: &Way<'a>) -> Vec<(Hop<'a>, Hop<'a>)> {
 pub(super) fn closed_port(way: &Way<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (port, bridge) in ports(way) {
-        let is_on = port.link.link.enabled && port.link.carrier && bridge.link.link.enabled;
+        let is_on =
+            port.link.link.enabled && port.link.carrier == Carrier::Present && bridge.link.link.enabled;
         let state = port.link.port.map_or(PortState::Forwarding, |port| port.state);
         let word = match state {
             PortState::Forwarding => continue,
@@ -54,9 +55,9 @@ pub(super) fn closed_port(way: &Way<'_>) -> Vec<Finding> {
 /// Finds two isolated ports of one bridge (`br_skb_isolated` in net/bridge/br_private.h).
 pub(super) fn isolated(way: &Way<'_>) -> Vec<Finding> {
     let ports = ports(way);
-    let [(one, bridge), (other, _)] = ports.as_slice() else { return Vec::new() };
+    let [(one, bridge), (other, its_bridge)] = ports.as_slice() else { return Vec::new() };
     let both = [one, other].iter().all(|hop| hop.link.port.is_some_and(|port| port.isolated));
-    if way.meeting != Meeting::OneSegment || !both {
+    if way.meeting != Meeting::OneSegment || !both || !bridge.is(its_bridge) {
         return Vec::new();
     }
     let text = format!(
@@ -77,9 +78,8 @@ fn neighbours_of<'a>(way: &Way<'a>, side: &WaySide<'a>) -> Vec<Hop<'a>> {
     let Some(bridge) = side.bridge else {
         return [Some(side.end), side.port].into_iter().flatten().collect();
     };
-    let ports = bridge.netns.links.iter().filter(|link| link.link.master == Some(bridge.link.link.ifindex));
     let mut found = vec![bridge];
-    for port in ports {
+    for port in bridge.netns.links.ports_of(bridge.link.link.ifindex) {
         let hop = Hop { link: port, ..bridge };
         let interface = crate::model::explain::way::peer(way.facts, hop);
         found.extend(interface.map(|(netns, link)| Hop { netns, link, position: side.end.position }));
@@ -117,7 +117,7 @@ pub(super) fn same_mac(way: &Way<'_>) -> Vec<Finding> {
 
 /// Returns a MAC address that no link that was read has.
 fn another(way: &Way<'_>, Mac(mut bytes): Mac) -> Mac {
-    let links = way.facts.namespaces.iter().flat_map(|netns| &netns.links);
+    let links = way.facts.namespaces.iter().flat_map(|netns| netns.links.iter());
     let used: Vec<Mac> = links.filter_map(|link| link.link.address).collect();
     bytes[0] = (bytes[0] | 2) & !1;
     for _ in 0..=u8::MAX {

@@ -29,9 +29,9 @@ fn tunnels<'a>(side: &WaySide<'a>) -> impl Iterator<Item = Hop<'a>> + use<'a> {
     let is_on = move |link: &&LinkFacts| {
         let below = (link.link.iflink, link.link.peer_netns);
         let is_here = below == (Some(end.link.link.ifindex), PeerNetns::Same);
-        link.link.kind == LinkKind::Vxlan && link.link.enabled && is_here
+        link.link.enabled && is_here
     };
-    end.netns.links.iter().filter(is_on).map(move |link| Hop { link, ..end })
+    end.netns.links.vxlans().filter(is_on).map(move |link| Hop { link, ..end })
 }
 
 fn too_long(way: &Way<'_>, side: &WaySide<'_>, tunnel: &Hop<'_>) -> Option<Finding> {
@@ -66,8 +66,7 @@ pub(super) fn behind_bridge(way: &Way<'_>) -> Vec<Finding> {
     let route = way.to_address.and_then(|to| end.netns.route(to));
     let is_near =
         route.is_some_and(|route| !route.refuses && route.gateway.is_none() && route.device == end.name());
-    let ports = bridge.netns.links.iter();
-    let ports = ports.filter(|link| link.link.master == Some(bridge.link.link.ifindex));
+    let ports = bridge.netns.links.ports_of(bridge.link.link.ifindex);
     let mut others = ports.filter(|link| !link.link.kind.is_pair_end());
     let (Some(other), None, true) = (others.next(), others.next(), is_near) else { return Vec::new() };
     let port = Hop { link: other, ..bridge };

@@ -19,7 +19,9 @@ pub(super) fn untagged(way: &Way<'_>) -> Vec<Finding> {
     let mut on_bridge: Vec<Hop<'_>> = ports.iter().map(|(port, _)| *port).chain(itself).collect();
     on_bridge.sort_by_key(|hop| hop.position);
     let [one, other] = on_bridge.as_slice() else { return Vec::new() };
-    if way.meeting != Meeting::OneSegment || !filters {
+    // Frames between two bridges that a pair joins pass two filters, of which none sees both ends.
+    let is_one = ports.iter().all(|(_, of)| of.is(bridge)) && way.from.onward.is_empty();
+    if way.meeting != Meeting::OneSegment || !filters || !is_one {
         return Vec::new();
     }
     let (Some(from), Some(to)) = (&one.link.vlans, &other.link.vlans) else {

@@ -16,7 +16,8 @@ use veth_exporter::testing::kernel::answer::{NetlinkAnswer, Until};
 use veth_exporter::testing::kernel::wire::{self, AddressMessage, LinkMessage};
 use veth_exporter::testing::model::event::Event;
 use veth_exporter::testing::model::explain::facts::{
-    BridgePort, BridgeSettings, HostRoute, Ipv4Settings, Ipv6Settings, LinkFacts, MacvlanMode, PortState,
+    BridgePort, BridgeSettings, Carrier, HostRoute, Ipv4Settings, Ipv6Settings, LinkFacts, MacvlanMode,
+    PortState,
 };
 use veth_exporter::testing::model::link::{
     Counters, Errors, IpAddress, Link, LinkKind, Mac, Name, PeerNetns,
@@ -171,10 +172,18 @@ fn facts_of_another_implementation(payload: &[u8]) -> Option<LinkFacts> {
     };
     let has = |flag| theirs.header.flags.contains(flag);
     let mut facts = LinkFacts {
-        carrier: has(LinkFlags::LowerUp),
         loopback: has(LinkFlags::Loopback),
         no_arp: has(LinkFlags::Noarp),
         ..LinkFacts::default()
+    };
+    let proto_down = theirs.attributes.iter().rev().find_map(|attribute| match attribute {
+        LinkAttribute::ProtoDown(value) => Some(*value != 0),
+        _ => None,
+    });
+    facts.carrier = match (has(LinkFlags::LowerUp), proto_down.unwrap_or_default()) {
+        (true, _) => Carrier::Present,
+        (false, true) => Carrier::ProtoDown,
+        (false, false) => Carrier::Absent,
     };
     for attribute in &theirs.attributes {
         match attribute {
