@@ -137,6 +137,7 @@ pub mod model {
         pub use crate::model::event::Event;
     }
     pub mod explain {
+        pub use crate::model::explain::policy::{PolicyRule, RuleRefusal};
         pub use crate::model::explain::rules::RULE_WORDS;
         pub mod facts {
             pub use crate::model::explain::facts::{

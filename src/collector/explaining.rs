@@ -5,6 +5,7 @@ use crate::model::explain::ends::{self, LinkPosition, Meaning, NamedEnds};
 use crate::model::explain::facts::{
     EngineNetwork, FactKind, HostFacts, HostFilter, NetnsFacts, StackFacts, Unread,
 };
+use crate::model::explain::policy::PolicyRule;
 use crate::model::explain::{self, ExplainQuestion, Explained, Explanation, Finding, LinkIndex};
 use crate::model::link::End;
 use crate::model::view::{ShownSide, View};
@@ -64,6 +65,8 @@ pub(crate) struct Explainer<'a> {
     networks: Vec<EngineNetwork>,
     /// The counters of the reading before.
     stacks: BTreeMap<u32, StackFacts>,
+    /// The host's policy rules, once they were read.
+    policy: Option<(Vec<PolicyRule>, Option<Unread>)>,
     /// The host's packet filters, once they were read.
     filter: Option<(Option<HostFilter>, Vec<Unread>)>,
 }
@@ -94,6 +97,7 @@ impl<'a> Explainer<'a> {
             known: BTreeMap::new(),
             networks: networks.collect(),
             stacks: BTreeMap::new(),
+            policy: None,
             filter: None,
         }
     }
@@ -264,7 +268,13 @@ impl<'a> Explainer<'a> {
             facts.filter.clone_from(filter);
             facts.unread.extend(unread.iter().cloned());
         }
-        for packet in explain::route_questions(facts, question) {
+        let packets = explain::route_questions(facts, question);
+        if !packets.is_empty() {
+            let (policy, unread) = self.policy.get_or_insert_with(|| policy_rules(self.reader));
+            facts.policy.clone_from(policy);
+            facts.unread.extend(unread.clone());
+        }
+        for packet in packets {
             match self.reader.lookup(packet) {
                 Ok(lookup) => facts.lookups.push(lookup),
                 Err(failure) => facts.unread.push(Unread {
@@ -319,6 +329,17 @@ impl<'a> Explainer<'a> {
             let unread = unread.map(|unread| Unread { what: format!("{} of {of}", unread.what), ..unread });
             (Arc::new(netns), unread.collect())
         })
+    }
+}
+
+/// Reads the host's policy rules; none with the reason if they cannot be read.
+fn policy_rules(reader: &mut FactsReader) -> (Vec<PolicyRule>, Option<Unread>) {
+    match reader.policy_rules() {
+        Ok(rules) => (rules, None),
+        Err(failure) => {
+            let what = "the policy rules of the host".to_owned();
+            (Vec::new(), Some(Unread { kind: FactKind::Lookup, what, reason: failure.to_string() }))
+        }
     }
 }
 

@@ -10,20 +10,20 @@ use super::socket::{NetlinkSocket, RawRequest};
 use super::tcp::shares_pids;
 use super::wire::{self, filter};
 use crate::model::explain::facts::{
-    FactKind, FilterPlace, HostFilter, HostRoute, IpRoute, Ipv4Settings, LinkFacts, Lookup, LookupFailure,
-    Neighbour, NetnsFacts, RouteQuestion, StackFacts, Unread,
+    FactKind, FilterPlace, HostFilter, IpRoute, Ipv4Settings, LinkFacts, Neighbour, NetnsFacts, StackFacts,
+    Unread,
 };
 use crate::model::host::LookFailure;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod lookup;
 pub(crate) mod text;
 
 /// The limit of one file of /proc/PID/net, in bytes: some 130,000 routes of IPv4.
@@ -199,59 +199,6 @@ impl FactsReader {
                 (None, unread)
             }
         }
-    }
-
-    /// Returns the host's choice of a route for this packet (RTM_GETROUTE), which all policy rules and tables
-    /// take part in. In a VRF, by its ifindex, its table comes first (RTA_OIF, `l3mdev_update_flow` in
-    /// net/l3mdev/l3mdev.c).
-    ///
-    /// With a source the kernel also checks whether it would take the packet (`inet_rtm_getroute` in
-    /// net/ipv4/route.c): EINVAL and EXDEV may then be about the source, and the destination alone counts.
-    ///
-    /// # Errors
-    /// If the kernel's answer is neither a route nor a reason why there is none.
-    pub fn lookup(&mut self, question: RouteQuestion) -> Result<Lookup, LookFailure> {
-        let RouteQuestion { destination, source, vrf, egress, .. } = question;
-        let whole = source.and_then(|_| self.route(question).ok());
-        if let Some(Ok(route)) = whole
-            && (route.local || egress.is_none_or(|egress| egress == route.ifindex))
-        {
-            return Ok(Lookup { destination, vrf, by_rule: false, answer: Ok(route) });
-        }
-        let plain = self.route(RouteQuestion { source: None, ingress: None, ..question })?;
-        let answer = whole.filter(|answer| *answer != Err(LookupFailure::Blackhole)).unwrap_or(plain);
-        Ok(Lookup { destination, vrf, by_rule: answer != plain, answer })
-    }
-
-    fn route(&mut self, question: RouteQuestion) -> Result<Result<HostRoute, LookupFailure>, LookFailure> {
-        let (family, length) = match question.destination {
-            IpAddr::V4(_) => (AddressFamily::Inet, 32),
-            IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-        };
-        let mut request = RouteMessage::default();
-        request.header.address_family = family;
-        request.header.destination_prefix_length = length;
-        request.attributes.push(RouteAttribute::Destination(RouteAddress::from(question.destination)));
-        if let Some(source) = question.source {
-            request.header.source_prefix_length = length;
-            request.attributes.push(RouteAttribute::Source(RouteAddress::from(source)));
-        }
-        request.attributes.extend(question.ingress.map(RouteAttribute::Iif));
-        request.attributes.extend(question.vrf.map(RouteAttribute::Oif));
-        let request = RouteNetlinkMessage::GetRoute(request);
-        let answer = self.resolver.socket.ask("RTM_GETROUTE", request, |message| {
-            (message.kind == wire::facts::RTM_NEWROUTE).then(|| wire::facts::route(message.payload)).flatten()
-        });
-        Ok(match answer {
-            Ok(route) => Ok(route),
-            Err(error) => Err(match error.errno() {
-                Some(Errno::ENETUNREACH) => LookupFailure::None,
-                Some(Errno::EHOSTUNREACH) => LookupFailure::Unreachable,
-                Some(Errno::EINVAL) => LookupFailure::Blackhole,
-                Some(Errno::EACCES) => LookupFailure::Prohibited,
-                _ => return Err(look_failure(error)),
-            }),
-        })
     }
 
     /// Reads one link of the host.

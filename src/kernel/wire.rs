@@ -13,6 +13,7 @@ use std::net::IpAddr;
 
 pub(crate) mod facts;
 pub(crate) mod filter;
+pub(crate) mod policy;
 
 pub(crate) use libc::{RTM_DELLINK, RTM_DELNSID, RTM_DELQDISC};
 pub use libc::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID, RTM_NEWQDISC};

@@ -7,6 +7,7 @@
 pub(crate) mod ends;
 pub(crate) mod facts;
 mod links;
+pub(crate) mod policy;
 pub(crate) mod rules;
 mod way;
 

@@ -1,6 +1,7 @@
 //! Tests of `explain`: in each scene a ping or a connection fails, `explain` names the reason first, and after its remedy was run as it
 //! is printed, the ping works and `explain` finds nothing.
 
+mod policy;
 mod rights;
 mod scenes;
 mod table;

@@ -3,6 +3,7 @@
 //! values of `net.ipv4.conf.all`, policy rules, packet filters.
 
 use super::links::NetnsLinks;
+use super::policy::PolicyRule;
 use crate::model::link::{IpAddress, Link, Mac, Name};
 use crate::model::workload::Runtime;
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +19,8 @@ pub struct HostFacts {
     /// The host's own choice of a route for each destination in question: policy rules and all tables
     /// included.
     pub lookups: Vec<Lookup>,
+    /// The policy rules of the host, in the order of the kernel.
+    pub policy: Vec<PolicyRule>,
     /// The networks that engines report and that have a bridge.
     pub networks: Vec<EngineNetwork>,
     /// HostFacts that can be read on most hosts, and could not be read on this one.
@@ -342,6 +345,9 @@ pub struct Lookup {
     /// True if the choice is another than the link that leads there, and again another for the
     /// destination alone: a policy rule asks for the source or for the way in.
     pub by_rule: bool,
+    /// True if the kernel's answer for the packet with its source was EINVAL, and that for the destination
+    /// alone another: a blackhole, or the source is one that the kernel does not take.
+    pub doubtful: bool,
     /// The way, or the reason why there is none.
     pub answer: Result<HostRoute, LookupFailure>,
 }

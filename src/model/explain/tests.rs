@@ -422,8 +422,9 @@ fn two_vrfs_are_apart_unless_a_route_leads_from_one_to_the_other() {
     assert_eq!(asked, [(other, Some(10), None, None), (one, None, Some(other), Some(12))]);
     let by = |ifindex| Ok(HostRoute { ifindex, gateway: None, local: false });
     let lookups = |there, back| {
-        let there = Lookup { destination: other, vrf: Some(10), by_rule: false, answer: there };
-        vec![there, Lookup { destination: one, vrf: None, by_rule: false, answer: back }]
+        let there =
+            Lookup { destination: other, vrf: Some(10), by_rule: false, doubtful: false, answer: there };
+        vec![there, Lookup { destination: one, vrf: None, by_rule: false, doubtful: false, answer: back }]
     };
     facts.lookups = lookups(by(12), Err(LookupFailure::None));
     let found = explain(&facts, &BETWEEN).findings;
@@ -471,4 +472,5 @@ fn bridges_that_a_pair_joins_are_one_segment() {
     assert_eq!(rules, ["link_down", "mtu_mismatch"]);
 }
 
+mod policy;
 mod tunnels;

@@ -1,6 +1,7 @@
 //! The way of a packet: the links from one end to the other, and the namespaces that route it.
 
 use super::facts::{HostFacts, IpRoute, LinkFacts, NetnsFacts, RouteQuestion};
+use super::policy::PolicyRule;
 use super::{ExplainQuestion, LinkIndex};
 use crate::model::link::{IpAddress, LinkKind, PeerNetns};
 use crate::model::subnets::is_in;
@@ -350,6 +351,10 @@ impl<'a> Way<'a> {
             if netns.routes.is_none() {
                 add(format!("routes, neighbours and counters of {name}: no process of it is known"));
             }
+        }
+        let asks_for_mark = |rule: &PolicyRule| rule.refusal.is_none() && rule.needed_mark().is_some();
+        if self.facts.policy.iter().any(asks_for_mark) {
+            add("routes of the host for packets with a mark: a policy rule asks for one".to_owned());
         }
         if self.meeting == Meeting::Unknown {
             add("how the two ends are joined: no link that was read leads from one to the other".to_owned());

@@ -1,9 +1,10 @@
 //! The host's own choice of a route: policy rules and all tables included.
 
-use super::reason;
-use crate::model::explain::Finding;
+use super::{found, reason};
 use crate::model::explain::facts::{HostRoute, LinkFacts, Lookup, LookupFailure, NetnsFacts, RouteQuestion};
+use crate::model::explain::policy::{PolicyRule, RuleRefusal};
 use crate::model::explain::way::{Hop, Meeting, Way, WaySide};
+use crate::model::explain::{Finding, Grade};
 use crate::model::link::PeerNetns;
 use crate::model::text::quoted;
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 /// A route that the host has chosen for one direction.
 struct ChosenRoute<'a> {
     host: &'a NetnsFacts,
+    policy: &'a [PolicyRule],
     /// The link of the finding.
     hop: Hop<'a>,
     packet: RouteQuestion,
@@ -22,13 +24,16 @@ struct ChosenRoute<'a> {
 /// Finds what the host's own choice of a route says.
 pub(super) fn chosen(way: &Way<'_>) -> Vec<Finding> {
     let directions = way.directions().into_iter();
-    let found = directions.filter_map(|(sender, receiver, to)| {
-        let chosen = ChosenRoute::new(way, sender, receiver, to)?;
-        match &chosen.lookup.answer {
-            Err(failure) => Some(chosen.refused(*failure)),
-            Ok(route) if way.meeting != Meeting::OneNamespace => chosen.elsewhere(*route),
-            Ok(_) => None,
-        }
+    let found = directions.flat_map(|(sender, receiver, to)| {
+        let Some(chosen) = ChosenRoute::new(way, sender, receiver, to) else { return Vec::new() };
+        let by_mark = chosen.refused_by_mark();
+        let found = match (&chosen.lookup.answer, chosen.refusing_rule()) {
+            (_, Some((rule, refusal))) => Some(chosen.refused_by(rule, refusal)),
+            (Err(failure), None) => Some(chosen.refused(*failure)),
+            (Ok(route), None) if way.meeting != Meeting::OneNamespace => chosen.elsewhere(*route),
+            (Ok(_), None) => None,
+        };
+        found.into_iter().chain(by_mark).collect()
     });
     found.collect()
 }
@@ -54,12 +59,72 @@ impl<'a> ChosenRoute<'a> {
         let ingress = receiver.and_then(WaySide::ingress);
         let hop = Hop { netns: host, ..ingress.unwrap_or(sender.end) };
         let egress = ingress.filter(|hop| hop.netns.nsid.is_none());
-        Some(ChosenRoute { host, hop, packet, lookup, egress })
+        Some(ChosenRoute { host, policy: &way.facts.policy, hop, packet, lookup, egress })
     }
 
     /// Returns the source that a policy rule asks for; `None` if the destination alone decides.
     fn source(&self) -> Option<IpAddr> {
         self.packet.source.filter(|_| self.lookup.by_rule)
+    }
+
+    /// Returns the policy rules that refuse and that fit the packet, which may need a mark.
+    fn refusing_rules(&self) -> impl Iterator<Item = (&'a PolicyRule, RuleRefusal)> {
+        let ingress = self.packet.ingress.and_then(|index| self.host.link(index));
+        let ingress = ingress.map(|link| link.link.name.to_string());
+        let fits = move |rule: &&PolicyRule| rule.fits(&self.packet, ingress.as_deref());
+        let refusing = self.policy.iter().filter(fits);
+        refusing.filter_map(|rule| Some((rule, rule.refusal?)))
+    }
+
+    /// Returns the policy rule that the kernel's answer is from.
+    fn refusing_rule(&self) -> Option<(&'a PolicyRule, RuleRefusal)> {
+        let is_answer = |refusal: RuleRefusal| match self.lookup.answer {
+            Err(failure) => failure == refusal.failure(),
+            Ok(_) => self.lookup.doubtful && refusal == RuleRefusal::Blackhole,
+        };
+        let mut rules = self.refusing_rules();
+        rules.find(|(rule, refusal)| rule.needed_mark().is_none() && is_answer(*refusal))
+    }
+
+    /// Returns the finding that a policy rule refuses the packet. One that comes before it asks the table that
+    /// has the route.
+    fn refused_by(&self, rule: &PolicyRule, refusal: RuleRefusal) -> Finding {
+        let PolicyRule { priority, .. } = rule;
+        let text =
+            format!("the host refuses {}: its policy rule {priority} is {}", self.packets(), refusal.word());
+        self.of_rule(rule, reason("no_route", &self.hop, text))
+    }
+
+    /// Returns the possibility that a policy rule refuses packets with a mark, which a packet filter or a
+    /// program gives them.
+    fn refused_by_mark(&self) -> Option<Finding> {
+        let mut rules = self.refusing_rules();
+        let (rule, refusal, (mark, mask)) =
+            rules.find_map(|(rule, refusal)| Some((rule, refusal, rule.needed_mark()?)))?;
+        let text = format!(
+            "the host refuses {} if they have the mark {mark:#x}/{mask:#x}: its policy rule {} is {}",
+            self.packets(),
+            rule.priority,
+            refusal.word()
+        );
+        Some(self.of_rule(rule, found("no_route", Grade::Possibility, &self.hop, text)))
+    }
+
+    /// Returns the packets in question: `packets for 10.2.0.2 from 10.1.0.2`.
+    fn packets(&self) -> String {
+        let from = self.packet.source.map_or_else(String::new, |source| format!(" from {source}"));
+        format!("packets for {}{from}", self.packet.destination)
+    }
+
+    /// Adds to a finding about a policy rule its commands.
+    fn of_rule(&self, rule: &PolicyRule, finding: Finding) -> Finding {
+        let family = if rule.is_ipv4 { "" } else { "-6 " };
+        let from = self.packet.source.map_or_else(String::new, |source| format!(" from {source}"));
+        let mark = rule
+            .needed_mark()
+            .map_or_else(String::new, |(mark, mask)| format!(" fwmark {mark:#x}/{mask:#x}"));
+        let line = format!("ip {family}rule add{from} to {}{mark} lookup main", self.packet.destination);
+        finding.seen_by(&self.hop, &format!("ip {family}rule show")).mended_by(&self.hop, &line)
     }
 
     fn refused(&self, failure: LookupFailure) -> Finding {
