@@ -68,8 +68,8 @@ impl FactsReader {
         })
     }
 
-    /// Reads the policy rules of the host for IPv4 and IPv6 in the order of the kernel (RTM_GETRULE). A kernel
-    /// without policy routing has none.
+    /// Reads the policy rules of the host for IPv4 and IPv6 in the order of the kernel (RTM_GETRULE). A
+    /// kernel without policy routing has none.
     ///
     /// # Errors
     /// If the kernel refuses, or an answer cannot be read.

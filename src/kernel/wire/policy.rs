@@ -30,8 +30,8 @@ mod fra {
     pub(super) const DPORT_RANGE: u16 = 24;
 }
 
-/// Reads the payload of RTM_NEWRULE; `Some(None)` for a rule of another family than IPv4 and IPv6, `None` if it
-/// violates the protocol.
+/// Reads the payload of RTM_NEWRULE; `Some(None)` for a rule of another family than IPv4 and IPv6, `None` if
+/// it violates the protocol.
 pub(crate) fn policy_rule(payload: &[u8]) -> Option<Option<PolicyRule>> {
     let (header, attributes) = payload.split_at_checked(HEADER)?;
     let &[family, to, from, tos, _, _, _, action, ..] = header else { return None };

@@ -144,7 +144,7 @@ pub struct LinkFacts {
 /// comes in by a tunnel or a macvlan is still received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Carrier {
-    /// IFF_LOWER_UP is set.
+    /// IFF_LOWER_UP is set: the link sends and receives.
     Present,
     /// IFF_LOWER_UP is not set.
     #[default]

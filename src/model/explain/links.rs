@@ -36,7 +36,7 @@ impl NetnsLinks {
         positions.into_iter().flatten().filter_map(|at| self.links.get(*at))
     }
 
-    /// Returns all VXLANs.
+    /// Returns the VXLANs of the namespace, each of which may be on any of its links.
     pub(super) fn vxlans(&self) -> impl Iterator<Item = &LinkFacts> {
         self.positions().vxlans.iter().filter_map(|at| self.links.get(*at))
     }

@@ -33,11 +33,11 @@ pub struct PolicyRule {
 /// The action of a policy rule that refuses, FR_ACT_* of linux/fib_rules.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleRefusal {
-    /// FR_ACT_BLACKHOLE: EINVAL.
+    /// FR_ACT_BLACKHOLE: the kernel drops the packet and answers EINVAL to a program.
     Blackhole,
-    /// FR_ACT_UNREACHABLE: ENETUNREACH.
+    /// FR_ACT_UNREACHABLE: the kernel answers that the network cannot be reached, ENETUNREACH.
     Unreachable,
-    /// FR_ACT_PROHIBIT: EACCES.
+    /// FR_ACT_PROHIBIT: the kernel answers that the packet is not permitted, EACCES.
     Prohibit,
 }
 
@@ -63,8 +63,8 @@ impl RuleRefusal {
 
 impl PolicyRule {
     /// Returns true if the rule is for each packet of this question with the right mark, and evaluated in
-    /// whole (`fib_rule_match` in net/core/fib_rules.c). `ingress` is the name of the link by which the packet
-    /// comes in.
+    /// whole (`fib_rule_match` in net/core/fib_rules.c). `ingress` is the name of the link by which the
+    /// packet comes in.
     pub(super) fn fits(&self, packet: &RouteQuestion, ingress: Option<&str>) -> bool {
         let has = |(network, prefix): (IpAddr, u8), address: Option<IpAddr>| {
             prefix == 0 || address.is_some_and(|address| is_in(address, network, prefix))

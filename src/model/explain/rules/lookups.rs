@@ -86,8 +86,8 @@ impl<'a> ChosenRoute<'a> {
         rules.find(|(rule, refusal)| rule.needed_mark().is_none() && is_answer(*refusal))
     }
 
-    /// Returns the finding that a policy rule refuses the packet. One that comes before it asks the table that
-    /// has the route.
+    /// Returns the finding that a policy rule refuses the packet. One that comes before it asks the table
+    /// that has the route.
     fn refused_by(&self, rule: &PolicyRule, refusal: RuleRefusal) -> Finding {
         let PolicyRule { priority, .. } = rule;
         let text =
