@@ -12,7 +12,7 @@ ARG VERSION=0.1.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="veth-exporter" \
       org.opencontainers.image.description="Prometheus exporter that knows every veth pair on a Linux host, who is at each end, and exactly how much went through" \
-      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.licenses="Apache-2.0 AND (GPL-2.0-only OR Apache-2.0)" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 # One heap of malloc for all threads: a tenth less resident memory.

@@ -11,6 +11,7 @@
 //! | `sampler` | reads the host's counters, for a scrape its queue disciplines too | its own requests |
 //! | `final_sampler` | reads the last counters of links that are about to go | its own requests |
 //! | `tcp` | reads the TCP figures of workloads, 32 at a time | /proc |
+//! | `drops` | reads the counts of dropped packets, with `--bpf.drops` | bpf(2) |
 //! | `names` | watches the folder of names | that folder |
 //! | `state` | writes the state that outlives the exporter | the disk |
 //!
@@ -33,7 +34,9 @@ mod single;
 pub(crate) mod state;
 mod surroundings;
 
+use crate::bpf::DropReader;
 use crate::kernel::{Events, FinalSampler, Reach, Resolver, Sampler, TableReader, TcpReader, Waker};
+use crate::model::drops::DropReasons;
 use crate::model::host::{Config, Host, Input, Request, Samples};
 use crate::model::lack::{Lack, LackReason};
 use crate::model::link::Name;
@@ -43,7 +46,7 @@ use crate::model::workload::Runtime;
 use crate::runtimes::calls::Calls;
 use crate::runtimes::named;
 use crate::runtimes::process::Processes;
-use asking::{answer_all, read_tcp, resolve, sample_all, take_final_samples};
+use asking::{answer_all, read_drops, read_tcp, resolve, sample_all, take_final_samples};
 use calendar::Calendar;
 pub(crate) use engine::{Engine, LookedUp};
 use handle::{AskSignals, Message};
@@ -106,6 +109,8 @@ pub struct Sources {
     pub table: TableReader,
     /// Reads the TCP figures of other namespaces.
     pub tcp: TcpReader,
+    /// Reads the counts of dropped packets; or why that is not possible; `None` if they are not wanted.
+    pub drops: Option<Result<(DropReader, DropReasons), Lack>>,
     /// The folder of the named namespaces; `None` if names are not wanted.
     pub netns_folder: Option<NetnsFolder>,
     /// Finds processes in namespaces that no runtime claims.
@@ -150,6 +155,7 @@ pub(crate) fn start_saving(
     let (survey, to_survey) = channel();
     let (locate, to_locate) = channel();
     let (read, to_read) = channel();
+    let (read_counts, to_count) = channel();
     // Only one sample is requested at a time, so it takes no slot and allocates no memory.
     let (sample, to_sample) = sync_channel(1);
     let limits = surroundings::limits(&sources, config.processes || config.limits.tcp);
@@ -163,6 +169,7 @@ pub(crate) fn start_saving(
         final_sampler,
         table,
         mut tcp,
+        drops,
         mut netns_folder,
         processes,
         wants_own_netns: _,
@@ -189,6 +196,16 @@ pub(crate) fn start_saving(
         let read = move || answer_all(to_read, &to, &wake, |request| read_tcp(&mut tcp, request));
         thread::Builder::new().name("tcp".into()).spawn(read)?;
     }
+    let about_drops = match drops {
+        Some(Ok((mut drops, reasons))) => {
+            let (to, wake) = (answered.clone(), waker.clone());
+            let count = move || answer_all(to_count, &to, &wake, |request| read_drops(&mut drops, request));
+            thread::Builder::new().name("drops".into()).spawn(count)?;
+            Some(Input::DropReasons(reasons))
+        }
+        Some(Err(lack)) => Some(Input::Drops { answer: Err(lack), took: Duration::ZERO }),
+        None => None,
+    };
     thread::Builder::new().name("locator".into()).spawn(move || {
         answer_all(to_locate, &answered, &waker, |request| {
             resolve(&mut locator, netns_folder.as_mut(), &processes, request)
@@ -230,6 +247,7 @@ pub(crate) fn start_saving(
         survey,
         locate,
         read,
+        read_counts,
         final_samples,
         watch_exit,
         sample,
@@ -249,6 +267,9 @@ pub(crate) fn start_saving(
         collector.apply(Input::Restore(Box::new(restored)));
     }
     collector.apply(Input::Listening { answer: listening });
+    if let Some(input) = about_drops {
+        collector.apply(input);
+    }
     for limit in limits {
         collector.apply(limit);
     }
@@ -268,6 +289,7 @@ struct Collector {
     survey: Sender<Request>,
     locate: Sender<Request>,
     read: Sender<Request>,
+    read_counts: Sender<Request>,
     final_samples: SyncSender<Vec<(u32, Name)>>,
     watch_exit: UnboundedSender<u32>,
     sample: SyncSender<Samples>,
@@ -411,6 +433,7 @@ impl Collector {
                 | Request::Claims(_)
                 | Request::Barrier) => _ = self.locate.send(request),
                 request @ Request::Tcp(_) => _ = self.read.send(request),
+                request @ Request::Drops(_) => _ = self.read_counts.send(request),
                 request => _ = self.requests.send(request),
             }
         }

@@ -9,6 +9,7 @@
 //! ARCHITECTURE.md has the map of the code, the ways of a byte, an event, a claim and a scrape, and the
 //! invariants. The documentation of each module explains its part.
 
+mod bpf;
 pub mod cli;
 mod client;
 mod collector;

@@ -59,6 +59,8 @@ pub struct Needs {
     pub write: Vec<PathBuf>,
     /// TCP ports that the process connects to, on any host.
     pub ports: Vec<u16>,
+    /// True if the process reads maps of programs that it has loaded into the kernel (bpf(2)).
+    pub maps: bool,
 }
 
 /// The sandbox that is in force, as the kernel reports it.
@@ -121,7 +123,8 @@ pub fn confine(needs: &Needs, disabled: &BTreeSet<Part>) -> Sandbox {
     let (capabilities, no_new_privs) = (capabilities::effective(), no_new_privs().unwrap_or(false));
     let dumpable = dumpable_behavior() != Ok(DumpableBehavior::NotDumpable);
     let seccomp = set(Part::Seccomp, &|| {
-        seccomp::restrict(!needs.remove.is_empty(), !needs.write.is_empty()).map(|()| SandboxState::Full)
+        seccomp::restrict(!needs.remove.is_empty(), !needs.write.is_empty(), needs.maps)
+            .map(|()| SandboxState::Full)
     });
     Sandbox { capabilities, no_new_privs, dumpable, seccomp, landlock, missing }
 }

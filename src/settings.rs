@@ -72,6 +72,8 @@ pub(crate) enum Settings {
 pub(crate) struct ServeSettings {
     /// True to write the aliases of ports.
     pub annotates: bool,
+    /// True if the packets that the kernel drops are counted.
+    pub counts_drops: bool,
     pub host: HostSettings,
     pub web: WebSettings,
     pub collector: CollectorSettings,
@@ -266,6 +268,7 @@ impl ServeSettings {
         ServeSettings {
             annotates: shown.annotate_alias,
             time_zone: environment.time_zone.clone(),
+            counts_drops: shown.bpf_drops,
             state: shown
                 .state
                 .filter(|directory| !directory.is_empty())

@@ -15,6 +15,10 @@ pub mod cli {
     }
 }
 
+pub mod bpf {
+    pub use crate::bpf::DropReader;
+}
+
 pub mod collector {
     pub use crate::collector::{Sources, start};
 }
@@ -86,7 +90,7 @@ pub mod exposition {
     }
 
     pub mod families {
-        pub use crate::exposition::families::{FAMILIES, Series, Type};
+        pub use crate::exposition::families::{DropsOf, FAMILIES, Series, Type};
     }
     pub mod format {
         pub use crate::exposition::format::Format;
@@ -178,6 +182,11 @@ pub mod model {
     pub mod queues {
         pub use crate::model::queues::{QueueCounters, QueueReading, QueueSamples};
     }
+    pub mod drops {
+        pub use crate::model::drops::{
+            DropKey, DropOwner, DropReading, DropReasons, DropSeries, DropsRequest, NetnsCookie,
+        };
+    }
     pub mod series {
         pub use crate::model::series::{OutputLimits, USUAL, USUAL_INTERFACES};
     }
@@ -192,8 +201,8 @@ pub mod model {
     }
     pub mod view {
         pub use crate::model::view::{
-            Condition, NetworkNumbers, Ownership, Scene, SceneNetworks, ShownPair, ShownSide, Source,
-            SourceStatus, Status, TotalsBegun, View,
+            Condition, NetworkNumbers, Ownership, Scene, SceneNetworks, ShownDrops, ShownPair, ShownSide,
+            Source, SourceStatus, Status, TotalsBegun, View,
         };
     }
     pub mod workload {

@@ -95,7 +95,7 @@ _veth__exporter() {
 
     case "${cmd}" in
         veth__exporter)
-            opts="-h -V --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --annotate.alias --metrics.created --state.directory --state.interval --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help --version serve list find explain top name-filter annotate check-web-config healthy completions names help"
+            opts="-h -V --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --bpf.drops --annotate.alias --metrics.created --state.directory --state.interval --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help --version serve list find explain top name-filter annotate check-web-config healthy completions names help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1035,7 +1035,7 @@ _veth__exporter() {
             return 0
             ;;
         veth__exporter__subcmd__serve)
-            opts="-h --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --annotate.alias --metrics.created --state.directory --state.interval --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
+            opts="-h --web.listen-address --web.systemd-socket --web.config.file --web.external-url --web.route-prefix --web.telemetry-path --docker.host --podman.host --cri.endpoint --collector.disable --path.procfs --path.netns --container.name-from-label --netns.own --collector.interval --container.retention --peak.window --collector.history --collector.tcp --bpf.drops --annotate.alias --metrics.created --state.directory --state.interval --container.labels --container.include --container.exclude --device.include --device.exclude --device.metrics --web.max-requests --limits.series --limits.interfaces --privileges --sandbox.disable --sandbox.read --log.level --log.format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

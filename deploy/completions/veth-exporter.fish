@@ -77,6 +77,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l log.format 
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l web.systemd-socket -d 'Serve on the sockets that systemd has opened, instead of --web.listen-address'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
+complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l bpf.drops -d 'Count the packets that the kernel drops, by workload and reason (eBPF, Linux 5.17); needs CAP_BPF and CAP_PERFMON at the start'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -l annotate.alias -d 'Write the workload\'s name into the alias of each port that has none (`ip link`, node_exporter); needs CAP_NET_ADMIN'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_needs_command" -s V -l version -d 'Print version'
@@ -147,6 +148,7 @@ complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l lo
 json\t'A JSON object on a line for each message'"
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l web.systemd-socket -d 'Serve on the sockets that systemd has opened, instead of --web.listen-address'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l netns.own -d 'Show the network namespace that the exporter is in, without a warning if it is not the host\'s'
+complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l bpf.drops -d 'Count the packets that the kernel drops, by workload and reason (eBPF, Linux 5.17); needs CAP_BPF and CAP_PERFMON at the start'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -l annotate.alias -d 'Write the workload\'s name into the alias of each port that has none (`ip link`, node_exporter); needs CAP_NET_ADMIN'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c veth-exporter -n "__fish_veth_exporter_using_subcommand list" -l format -d 'Format in which the pairs are printed' -r -f -a "table\t'Aligned columns below a heading, no wider than the terminal'

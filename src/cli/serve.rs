@@ -98,6 +98,10 @@ pub(crate) struct ShownFlags {
         hide_possible_values = true
     )]
     pub(crate) tcp: bool,
+    /// Count the packets that the kernel drops, by workload and reason (eBPF, Linux 5.17); needs CAP_BPF and
+    /// CAP_PERFMON at the start
+    #[arg(long = "bpf.drops", env = "VETH_EXPORTER_BPF_DROPS")]
+    pub(crate) bpf_drops: bool,
     /// Write the workload's name into the alias of each port that has none (`ip link`, node_exporter); needs
     /// CAP_NET_ADMIN
     #[arg(long = "annotate.alias", env = "VETH_EXPORTER_ANNOTATE_ALIAS")]

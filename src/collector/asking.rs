@@ -3,6 +3,7 @@
 use super::NetnsFolder;
 use super::backlog::{InboxSlot, InboxSlots};
 use super::handle::Message;
+use crate::bpf::DropReader;
 use crate::kernel::{FinalSampler, Resolver, Sampler, TcpReader, Waker};
 use crate::model::host::{Input, Location, ProcessInNetns, Request, Samples};
 use crate::model::lack::{Lack, LackReason};
@@ -78,6 +79,7 @@ pub(super) fn resolve(
         | Request::ClaimsOfNameless(_)
         | Request::FinalSample(_)
         | Request::Tcp(_)
+        | Request::Drops(_)
         | Request::WatchExit(_) => return None,
         Request::NewProcesses(nsids) => {
             let answer = newcomers(resolver, processes, &nsids)
@@ -99,6 +101,14 @@ pub(super) fn read_tcp(reader: &mut TcpReader, request: Request) -> Option<Input
         Request::Tcp(targets) => Some(Input::Tcp(reader.read_all(targets))),
         _ => None,
     }
+}
+
+/// Reads the counts of dropped packets; returns `None` for any other request.
+pub(super) fn read_drops(reader: &mut DropReader, request: Request) -> Option<Input> {
+    let Request::Drops(request) = request else { return None };
+    let begin = Instant::now();
+    let answer = reader.read(&request);
+    Some(Input::Drops { answer, took: begin.elapsed() })
 }
 
 /// Returns the lack of a source that cannot read this folder.

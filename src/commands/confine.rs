@@ -36,14 +36,16 @@ pub(super) fn confine_beside_terminal(settings: &SandboxSettings) -> Sandbox {
 }
 
 /// Sets the sandbox for the sources that these settings name, for all other files that are read, and for the
-/// exporter's own unix sockets, which are removed at the end. Below `written` files are made and written.
+/// exporter's own unix sockets, which are removed at the end. Below `written` files are made and written;
+/// `reads_maps` is true if the kernel counts dropped packets.
 pub(super) fn confine<'a>(
     settings: &HostSettings,
     read: impl IntoIterator<Item = PathBuf>,
     sockets: impl IntoIterator<Item = &'a Path>,
     written: Option<&Path>,
+    reads_maps: bool,
 ) -> Sandbox {
-    let mut needs = needs(settings);
+    let mut needs = Needs { maps: reads_maps, ..needs(settings) };
     needs.write.extend(written.map(Path::to_owned));
     needs.read.extend(read);
     needs.remove.extend(sockets.into_iter().map(folder_of));

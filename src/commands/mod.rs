@@ -121,6 +121,7 @@ fn open_kernel(settings: &HostSettings) -> anyhow::Result<collector::Sources> {
         locator: resolver.open_another()?,
         surveyor: resolver.open_another()?,
         tcp: kernel::TcpReader::new(resolver.open_another()?, &settings.procfs),
+        drops: None,
         resolver,
         sampler,
         final_sampler: kernel::FinalSampler::new(table.clone(), kernel::Sampler::open()?),

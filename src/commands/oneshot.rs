@@ -48,7 +48,7 @@ impl OneShot {
             (None, _) => {}
         }
         // The process ends soon: a part that this kernel lacks is no news for the user.
-        for missing in confine::confine(settings, [], [], None).missing {
+        for missing in confine::confine(settings, [], [], None, false).missing {
             tracing::debug!("sandbox: without {missing}");
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,6 +4,7 @@ use super::annotate::Annotation;
 use super::explain::{Served, checker};
 use super::start::{PageUrl, report_found, report_sandbox};
 use super::{about_host, collecting, confine, notify};
+use crate::bpf::DropReader;
 use crate::collector::calendar::Calendar;
 use crate::collector::state::StateDirectory;
 use crate::kernel::Reach;
@@ -23,15 +24,18 @@ const BLOCKING: usize = 16;
 /// # Errors
 /// Fails with one line that names the obstacle if it cannot start.
 pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
-    let ServeSettings { annotates, host, web, collector, state, time_zone } = settings;
+    let ServeSettings { annotates, counts_drops, host, web, collector, state, time_zone } = settings;
     super::start_log(host.log)?;
-    let sources = super::open_kernel(&host)?;
+    let mut sources = super::open_kernel(&host)?;
     let mut addresses = sources.resolver.open_another()?;
     // The sandbox permits no new socket for the packet filter.
     let mut explaining = Served::open(&sources, &host)?;
     let checker = checker(&sources, &host)?;
     let engines = super::open_engines(&host)?;
     let listeners = listen(&web)?;
+    // The program is loaded while the process still has its capabilities. The exporter runs without it too.
+    sources.drops = counts_drops.then(DropReader::load);
+    let reads_maps = matches!(sources.drops, Some(Ok(_)));
     let all_events = sources.events.reach == Reach::All;
     let tier = confine::drop_privileges(&host.sandbox)?;
     if let Some(lack) = tier.lacks(all_events, host.sandbox.privileges) {
@@ -50,7 +54,7 @@ pub(super) fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let calendar = Calendar::open(time_zone.as_deref());
     let state = state.map(|(path, interval)| StateDirectory::open(&path, interval)).transpose()?;
     let written = state.as_ref().and_then(StateDirectory::written);
-    let sandbox = confine::confine(&host, config.paths(), unix, written);
+    let sandbox = confine::confine(&host, config.paths(), unix, written, reads_maps);
     for missing in &sandbox.missing {
         tracing::warn!("sandbox: without {missing}");
     }

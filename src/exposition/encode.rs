@@ -1,5 +1,6 @@
 //! The label blocks and values of the families of veths, and the exporter's own families. Pure.
 
+use super::drops::DropTables;
 use super::families::{FAMILIES, Series, Type};
 use super::format::Format;
 use super::labels::{LabelBlock, Maybe, Names, label_of};
@@ -37,6 +38,7 @@ pub(crate) struct VethTables {
     lives: LifeTables,
     networks: Rows<usize>,
     tcp: Rows<usize>,
+    drops: DropTables,
     network_infos: Rows<()>,
     pools: Rows<usize>,
 }
@@ -75,6 +77,7 @@ impl VethTables {
             workload_infos: workload_infos(&scene.ownerships, names),
             lives: LifeTables::of(scene, names),
             tcp: tcp(&scene.beside.tcp, names),
+            drops: DropTables::of(&scene.beside.drops, names),
             networks: network_labels::totals(&scene.networks.labels),
             network_infos: network_labels::infos(&scene.networks.reported),
             pools: network_labels::pools(&scene.networks.reported),
@@ -109,6 +112,7 @@ impl Layout for VethTables {
             Series::StartTime => &self.lives.start_times.table,
             Series::StaleMember => &self.lives.members.table,
             Series::Tcp(_) => &self.tcp.table,
+            Series::StackDrops(owner) => &self.drops.of_owner(owner).table,
             Series::Network(_) | Series::NetworkMembers => &self.networks.table,
             Series::NetworkInfo => &self.network_infos.table,
             Series::AddressesUsed | Series::AddressesSize => &self.pools.table,
@@ -172,6 +176,11 @@ impl Layout for VethTables {
                 let figures = self.tcp.keys[rows].iter().map(|&row| view.condition.tcp.get(row));
                 values.fill_some(figures.map(|figures| figures.and_then(value)));
             }
+            Series::StackDrops(owner) => {
+                let packets = view.condition.drops.as_ref().map_or(&[][..], |drops| &drops.packets);
+                let keys = self.drops.of_owner(owner).keys[rows].iter();
+                values.fill_some(keys.map(|&row| packets.get(row).copied()));
+            }
         }
     }
 
@@ -181,6 +190,7 @@ impl Layout for VethTables {
             Series::Network(_) => Some(scene.networks.begun[self.networks.keys[row]]),
             Series::Starts => Some(scene.begun.starts[self.lives.starts.keys[row]]),
             Series::Tcp(_) => Some(scene.beside.tcp[self.tcp.keys[row]].begun),
+            Series::StackDrops(owner) => Some(scene.beside.drops[self.drops.of_owner(owner).keys[row]].begun),
             _ => None,
         }
     }

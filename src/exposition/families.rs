@@ -46,6 +46,8 @@ pub enum Series {
     Network(fn(&Traffic) -> u64),
     /// One series for each workload of which the figure is known.
     Tcp(fn(&TcpFigures) -> Option<u64>),
+    /// One series for each reason of drops, of workloads one for each too.
+    StackDrops(DropsOf),
     /// One series for each network: the number of its workloads.
     NetworkMembers,
     /// One series for each network that an engine reports, always 1.
@@ -54,6 +56,17 @@ pub enum Series {
     AddressesUsed,
     /// One series for each IPv4 subnet of such a network.
     AddressesSize,
+}
+
+/// The owner of a family's dropped packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropsOf {
+    /// One series for each workload and reason.
+    Workloads,
+    /// One series for each reason in the host's namespace.
+    Host,
+    /// One series for each reason where no workload is shown.
+    NoWorkload,
 }
 
 /// The end of a peak's help.
@@ -141,6 +154,12 @@ pub const FAMILIES: &[Family] = &[
         Gauge,
         Series::Peak(|p| p.receive_packets),
         peak_help!("received packets"),
+    ),
+    family(
+        "veth_container_stack_drops_total",
+        Counter,
+        Series::StackDrops(DropsOf::Workloads),
+        "Packets that the kernel dropped in the workload's network namespace, or that came from its port, by the kernel's reason (tracepoint skb:kfree_skb). Not to be added to *_packets_dropped_total, which has the port's own.",
     ),
     family(
         "veth_container_stale_member",
@@ -351,6 +370,12 @@ pub const FAMILIES: &[Family] = &[
         "1 if the port's operational state is up (IFLA_OPERSTATE), else 0.",
     ),
     family(
+        "veth_host_stack_drops_total",
+        Counter,
+        Series::StackDrops(DropsOf::Host),
+        "Packets that the kernel dropped in the host's network namespace and that came from no workload's port, by the kernel's reason (tracepoint skb:kfree_skb).",
+    ),
+    family(
         "veth_network_addresses_size",
         Gauge,
         AddressesSize,
@@ -409,6 +434,12 @@ pub const FAMILIES: &[Family] = &[
         Counter,
         Network(|t| t.transmit.packets),
         "Packets that workloads sent over this network, those of short-lived ones included.",
+    ),
+    family(
+        "veth_unattributed_stack_drops_total",
+        Counter,
+        Series::StackDrops(DropsOf::NoWorkload),
+        "Packets that the kernel dropped in a network namespace without a shown workload, or in none, by the kernel's reason (tracepoint skb:kfree_skb).",
     ),
 ];
 

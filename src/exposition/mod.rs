@@ -8,6 +8,7 @@
 
 pub(crate) mod cadvisor;
 mod deflate;
+mod drops;
 pub(crate) mod encode;
 pub(crate) mod families;
 pub(crate) mod format;

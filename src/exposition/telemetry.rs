@@ -5,7 +5,7 @@ use super::process::OwnProcess;
 use crate::model::ledger::RestoredPairs;
 use crate::model::pairing::EndState;
 use crate::model::state::StateStatus;
-use crate::model::view::{Condition, SeriesStatus, Status, View};
+use crate::model::view::{Condition, SeriesStatus, ShownDrops, Status, View};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -175,6 +175,7 @@ impl Telemetry {
             let Condition { problems, problem_counts, .. } = &view.condition;
             families.push(lives::problems(problem_counts));
             families.extend(lives::container_problems(problems, view.scene.pods));
+            families.extend(view.condition.drops.iter().flat_map(drop_families));
         }
         families.extend(state.into_iter().flat_map(state_families));
         families.extend(self.registry.gather());
@@ -229,6 +230,16 @@ fn state_families(state: &StateStatus) -> Vec<MetricFamily> {
         }
         Ok::<_, prometheus::Error>(())
     })();
+    if made.is_ok() { registry.gather() } else { Vec::new() }
+}
+
+/// Returns the family about the counts of dropped packets, which is there only with `--bpf.drops`.
+fn drop_families(drops: &ShownDrops) -> Vec<MetricFamily> {
+    let registry = Registry::new();
+    let help = "Dropped packets that are in no series by reason, as the kernel's map of counts was full.";
+    let made = IntCounter::with_opts(opts("stack_drops_lost_total", help))
+        .and_then(|counter| registered(&registry, counter))
+        .map(|counter| counter.inc_by(drops.lost));
     if made.is_ok() { registry.gather() } else { Vec::new() }
 }
 

@@ -27,6 +27,7 @@ use std::time::Duration;
 mod absent_engines;
 mod attribution;
 mod containers;
+mod drop_reading;
 mod finals;
 mod input;
 mod knowledge;
@@ -183,6 +184,13 @@ impl Host {
                 let Knowledge { attribution, .. } = &self.known;
                 self.problems.take_checked(checked, |ends| attribution.shown_pair(ends));
             }
+            Input::DropReasons(reasons) => self.known.drops.begin(reasons),
+            Input::Drops { answer, took } => {
+                let (changed, result) =
+                    drop_reading::take_reading(&mut self.known, answer, &self.config, now);
+                self.status.set_result(Source::Drops, result, took);
+                self.schedule.gather(changed, &self.config, now);
+            }
             Input::LivesFollowed { runtime, is_followed } => {
                 self.known.starts.set_followed(runtime, is_followed, now);
             }
@@ -290,6 +298,7 @@ impl Host {
             Event::NewNsid(nsid) => {
                 self.reading.begin_of(nsid);
                 self.schedule.gather(true, &self.config, now);
+                self.known.drops.touch(nsid);
                 self.known.evidence.new_processes.awaited(nsid);
                 self.known.request_new_processes(now).into_iter().collect()
             }
@@ -311,7 +320,7 @@ impl Host {
         let requests = if self.known.has_unaccounted(nsid) { self.evaluate_now(now) } else { Vec::new() };
         let last = self.finals.sample_at_death(nsid, &mut self.known);
         self.reading.end_of(nsid, self.known.topology.netns(Some(nsid)));
-        self.known.end_of(nsid, now);
+        self.known.end_of(nsid, &self.config, now);
         self.schedule.gather(true, &self.config, now);
         last.into_iter().chain(requests).collect()
     }
@@ -499,6 +508,8 @@ impl Host {
     fn tick(&mut self, now: Duration) -> Vec<Request> {
         self.schedule.tick_due = true;
         let tcp = tcp_reading::request(&mut self.known, &self.config, now);
+        let drops = drop_reading::request(&mut self.known, &self.config, now);
+        let tcp = tcp.into_iter().chain(drops);
         if self.config.learning == Learning::Polling || self.reading.resyncs == 0 {
             let mut requests = self.begin_resync(None, now);
             requests.extend(tcp);
@@ -530,6 +541,7 @@ impl Host {
                     starts: Arc::clone(self.known.starts.counts()),
                     events: Arc::clone(self.events.last()),
                     tcp: self.shown.tcp(&self.known),
+                    drops: self.known.drops.is_read().then(|| self.shown.drops(&self.known)),
                 },
                 ..view
             }

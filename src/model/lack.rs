@@ -26,6 +26,8 @@ pub enum LackReason {
     Hidepid,
     /// The exporter was started without a capability.
     Capability,
+    /// The kernel lacks something, or its settings forbid it.
+    Kernel,
     /// A folder, file or name cannot be read or followed.
     Unreadable,
     /// The source failed for a reason that is none of the others.
@@ -34,7 +36,7 @@ pub enum LackReason {
 
 impl LackReason {
     /// All reasons, in the order of the enumeration.
-    pub const ALL: [LackReason; 12] = [
+    pub const ALL: [LackReason; 13] = [
         LackReason::EngineDown,
         LackReason::SocketAbsent,
         LackReason::Permission,
@@ -45,6 +47,7 @@ impl LackReason {
         LackReason::NetworkNamespace,
         LackReason::Hidepid,
         LackReason::Capability,
+        LackReason::Kernel,
         LackReason::Unreadable,
         LackReason::Failed,
     ];
@@ -62,6 +65,7 @@ impl LackReason {
             LackReason::NetworkNamespace => "network_namespace",
             LackReason::Hidepid => "hidepid",
             LackReason::Capability => "capability",
+            LackReason::Kernel => "kernel",
             LackReason::Unreadable => "unreadable",
             LackReason::Failed => "failed",
         }
@@ -110,9 +114,13 @@ impl LackReason {
             (LackReason::Hidepid, _) => {
                 "mount -o remount,hidepid=0 /proc, or give the exporter the group of the mount option gid="
             }
+            (LackReason::Capability, Source::Drops) => {
+                "--cap-add BPF --cap-add PERFMON in a container, AmbientCapabilities= with CAP_BPF CAP_PERFMON and SystemCallFilter=bpf in systemd"
+            }
             (LackReason::Capability, _) => {
                 "--cap-add NET_ADMIN --cap-add NET_BROADCAST in a container, AmbientCapabilities=CAP_NET_ADMIN CAP_NET_BROADCAST in systemd"
             }
+            (LackReason::Kernel, _) => "run without --bpf.drops; docs/drops.md has what it needs",
             (LackReason::Unreadable, Source::Named) => {
                 "in a container -v /run/netns:/run/netns:ro,rslave and --pid host"
             }

@@ -11,6 +11,7 @@ pub(crate) mod cgroup;
 pub(crate) mod checks;
 pub(crate) mod counts;
 pub(crate) mod device_table;
+pub(crate) mod drops;
 pub(crate) mod end_names;
 pub(crate) mod event;
 pub(crate) mod explain;

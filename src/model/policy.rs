@@ -108,3 +108,14 @@ pub(crate) const TCP_AT_A_TIME: usize = 32;
 
 /// The time for which the pairs of an earlier run are waited for: a namespace may be read late.
 pub(crate) const RESTORED_WITHIN: Duration = Duration::from_secs(60);
+
+// Drops by reason.
+
+/// The shortest time from one reading of the kernel's counts to the next.
+pub(crate) const DROPS_AT_LEAST: Duration = Duration::from_millis(900);
+/// The time for which packets wait for the namespace of their cookie.
+pub(crate) const DROPS_UNKNOWN: Duration = Duration::from_secs(3);
+/// The time after which a count of no known namespace is removed from the kernel's map if it stays the same.
+pub(crate) const DROPS_KEPT: Duration = Duration::from_secs(60);
+/// The greatest number of reasons of one workload that are shown one by one.
+pub(crate) const DROP_REASONS: usize = 32;

@@ -1,6 +1,7 @@
 //! The view of the host: the one input of every output.
 
 use super::cgroup;
+use super::drops::DropSeries;
 use super::host::LookFailure;
 use super::lack::{Lack, LackReason};
 use super::ledger::{LabelSet, Overflow, Traffic};
@@ -84,6 +85,17 @@ pub struct Condition {
     pub events: Arc<VecDeque<Arc<RecentEvent>>>,
     /// The TCP figures of each of `BesideTraffic::tcp`.
     pub tcp: Arc<Vec<TcpFigures>>,
+    /// The packets that the kernel dropped; `None` if its counts are not read.
+    pub drops: Option<ShownDrops>,
+}
+
+/// The packets that the kernel dropped, as shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownDrops {
+    /// The packets of each of `BesideTraffic::drops`.
+    pub packets: Vec<u64>,
+    /// The packets that were not counted by reason, as the kernel's map had no room for them.
+    pub lost: u64,
 }
 
 impl Condition {
@@ -221,7 +233,8 @@ pub struct TotalsBegun {
     pub starts: Vec<Duration>,
 }
 
-/// The things that are shown of workloads besides their traffic: starts, stranded members, TCP figures.
+/// The things that are shown of workloads besides their traffic: starts, stranded members, TCP figures,
+/// dropped packets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BesideTraffic {
     /// The names of workloads, sorted; those that are gone stay for the retention.
@@ -230,6 +243,8 @@ pub struct BesideTraffic {
     pub stranded: Vec<Workload>,
     /// The workloads with TCP figures, sorted by labels.
     pub tcp: Vec<TcpWorkload>,
+    /// The series of dropped packets, sorted.
+    pub drops: Vec<DropSeries>,
 }
 
 /// The contents of the overflow, now or earlier.
@@ -397,11 +412,13 @@ pub enum Source {
     Named,
     /// The processes in namespaces that no runtime claims.
     Process,
+    /// The kernel's counts of dropped packets by reason.
+    Drops,
 }
 
 impl Source {
     /// All sources, in the order of the enumeration.
-    pub const ALL: [Source; 8] = [
+    pub const ALL: [Source; 9] = [
         Source::Links,
         Source::Counters,
         Source::Events,
@@ -410,6 +427,7 @@ impl Source {
         Source::Cri,
         Source::Named,
         Source::Process,
+        Source::Drops,
     ];
 
     /// Returns the value of the label `collector`.
@@ -423,6 +441,7 @@ impl Source {
             Source::Cri => "cri",
             Source::Named => "named",
             Source::Process => "process",
+            Source::Drops => "drops",
         }
     }
 

@@ -11,7 +11,7 @@ pub(super) use known::restrict;
 /// # Errors
 /// Always fails: the needed calls of this architecture are unknown.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(super) fn restrict(_removes_files: bool, _writes_files: bool) -> Result<(), String> {
+pub(super) fn restrict(_removes_files: bool, _writes_files: bool, _reads_maps: bool) -> Result<(), String> {
     Err(format!("there is no filter for {}", std::env::consts::ARCH))
 }
 
@@ -241,6 +241,11 @@ mod known {
     /// could not be opened at the start.
     const WRITES: &[c_long] = &[SYS_flock, SYS_fsync, SYS_fdatasync, SYS_renameat];
 
+    /// The commands of bpf(2) that read and empty a map, and list namespaces by a program that was loaded
+    /// before: `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_DELETE_ELEM`, `BPF_MAP_GET_NEXT_KEY`, `BPF_LINK_CREATE` and
+    /// `BPF_ITER_CREATE` of linux/bpf.h, permitted only to a process that has such a program.
+    const BPF_COMMANDS: [u64; 5] = [1, 3, 4, 28, 33];
+
     /// The permitted families of sockets. Of AF_NETLINK only rtnetlink is permitted.
     const FAMILIES: [c_int; 4] = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];
 
@@ -261,11 +266,15 @@ mod known {
     ///
     /// # Errors
     /// Returns the kernel's error.
-    pub(in crate::sandbox) fn restrict(removes_files: bool, writes_files: bool) -> Result<(), String> {
+    pub(in crate::sandbox) fn restrict(
+        removes_files: bool,
+        writes_files: bool,
+        reads_maps: bool,
+    ) -> Result<(), String> {
         let nosys = SeccompAction::Errno(ENOSYS.unsigned_abs());
         let perm = SeccompAction::Errno(EPERM.unsigned_abs());
-        let known = compile(allowed(writes_files), nosys, SeccompAction::Allow);
-        let refused = refused(removes_files, writes_files)
+        let known = compile(allowed(writes_files, reads_maps), nosys, SeccompAction::Allow);
+        let refused = refused(removes_files, writes_files, reads_maps)
             .and_then(|refused| compile(refused, SeccompAction::Allow, perm));
         // Both are made before one is set: one filter alone would be a sandbox of neither kind.
         let programs = [known, refused].map(|program| program.map_err(|error| error.to_string()));
@@ -283,14 +292,17 @@ mod known {
         SeccompFilter::new(rules, otherwise, matched, std::env::consts::ARCH.try_into()?)?.try_into()
     }
 
-    fn allowed(writes_files: bool) -> BTreeMap<i64, Vec<SeccompRule>> {
+    fn allowed(writes_files: bool, reads_maps: bool) -> BTreeMap<i64, Vec<SeccompRule>> {
         let of_writes: &[c_long] = if writes_files { WRITES } else { &[] };
-        ALLOWED.iter().chain(ALLOWED_HERE).chain(of_writes).map(|&call| (call, Vec::new())).collect()
+        let of_maps: &[c_long] = if reads_maps { &[SYS_bpf] } else { &[] };
+        let calls = ALLOWED.iter().chain(ALLOWED_HERE).chain(of_writes).chain(of_maps);
+        calls.map(|&call| (call, Vec::new())).collect()
     }
 
     fn refused(
         removes_files: bool,
         writes_files: bool,
+        reads_maps: bool,
     ) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
         use SeccompCmpOp::{Eq, MaskedEq, Ne};
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
@@ -311,6 +323,9 @@ mod known {
         refuse(SYS_socketpair, &[&none_of(0, &[word(AF_UNIX)])])?;
         refuse(SYS_ioctl, &[&none_of(1, &IOCTLS)])?;
         refuse(SYS_prctl, &[&none_of(0, &PRCTLS.map(word))])?;
+        if reads_maps {
+            refuse(SYS_bpf, &[&none_of(0, &BPF_COMMANDS)])?;
+        }
         // Limits, signals and memory of this process only.
         refuse(SYS_prlimit64, &[&none_of(0, &[0])])?;
         refuse(SYS_tgkill, &[&none_of(0, &[u64::from(std::process::id())])])?;

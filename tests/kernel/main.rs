@@ -12,6 +12,7 @@ mod bad_input;
 mod commands;
 mod counters;
 mod descriptors;
+mod drops;
 mod explain;
 mod facts;
 mod field;

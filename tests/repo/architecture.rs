@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 /// Which of our modules each may name. What is not listed may be named by nobody but itself.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("bpf", &["model"]),
     ("kernel", &["model"]),
     ("runtimes", &["client", "model"]),
     ("exposition", &["model"]),
     ("sandbox", &[]),
-    ("collector", &["kernel", "model", "runtimes"]),
+    ("collector", &["bpf", "kernel", "model", "runtimes"]),
     ("server", &[]),
     ("web_config", &["model", "server"]),
     ("site", &["collector", "exposition", "model", "server", "web_config"]),
@@ -29,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Every room, for those that assemble them.
 const ALL: &[&str] = &[
+    "bpf",
     "cli",
     "client",
     "collector",
@@ -52,6 +54,7 @@ const NOT_FLAGS: &[&str] =
 
 /// Which foreign crates belong to which of our modules. What is not listed may be used anywhere but in `model`.
 const OWNERS: &[(&str, &[&str])] = &[
+    ("aya", &["bpf"]),
     ("netlink_sys", &["kernel"]),
     ("netlink_packet_core", &["kernel"]),
     ("netlink_packet_route", &["kernel"]),

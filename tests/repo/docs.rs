@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lab::{Exporter, Exposition, Netns, checkout, describe, empty_folder, folder, succeed, wait_for};
-use veth_exporter::testing::exposition::families::{FAMILIES, Series, Type};
+use veth_exporter::testing::exposition::families::{DropsOf, FAMILIES, Series, Type};
 use veth_exporter::testing::exposition::telemetry::Telemetry;
 use veth_exporter::testing::model::problems::{Problem, ProblemKind, Severity, Subject};
 use veth_exporter::testing::model::state::StateStatus;
-use veth_exporter::testing::model::view::{Condition, Scene, Source, SourceStatus, Status, View};
+use veth_exporter::testing::model::view::{Condition, Scene, ShownDrops, Source, SourceStatus, Status, View};
 use veth_exporter::testing::model::workload::Runtime;
 
 /// Every page, with its text.
@@ -62,6 +62,10 @@ fn labels(series: Series) -> String {
                                 `internal`, `ipv6`"
                 .to_owned()
         }
+        Series::StackDrops(DropsOf::Workloads) => {
+            "`runtime`, `container`, `namespace`, `pod`, `reason`".to_owned()
+        }
+        Series::StackDrops(_) => "`reason`".to_owned(),
         Series::AddressesUsed | Series::AddressesSize => "`runtime`, `network`, `subnet`".to_owned(),
     }
 }
@@ -94,7 +98,8 @@ fn telemetry() -> Vec<(String, String, String, String)> {
         text: String::new(),
         remedy: String::new(),
     };
-    let condition = Condition { problems: Arc::new(vec![problem]), ..Condition::default() };
+    let drops = Some(ShownDrops::default());
+    let condition = Condition { problems: Arc::new(vec![problem]), drops, ..Condition::default() };
     let view = View { scene: Scene { pods: true, ..Scene::default() }.into(), condition, ..View::default() };
     let families =
         Telemetry::new(&SANDBOX).unwrap().gather(&status, Some(&view), Some(&StateStatus::default()));

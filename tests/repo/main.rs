@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod bpf;
 mod dashboards;
 mod deploy;
 mod docs;

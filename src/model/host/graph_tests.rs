@@ -123,7 +123,7 @@ impl Truth {
                     let claims = Claims { claims: claims.collect(), ..Claims::default() };
                     Input::Claims { runtime, answer: Some(Ok(claims)), took: Duration::ZERO }
                 }
-                Request::FinalSample(_) | Request::WatchExit(_) | Request::Tcp(_) => {
+                Request::FinalSample(_) | Request::WatchExit(_) | Request::Tcp(_) | Request::Drops(_) => {
                     Input::FinalCounters(Vec::new())
                 }
                 Request::Barrier => Input::Barrier,

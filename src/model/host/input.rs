@@ -1,6 +1,7 @@
 //! The inputs of the state machine, and its requests.
 
 use crate::model::device_table::DeviceTable;
+use crate::model::drops::{DropReading, DropReasons, DropsRequest};
 use crate::model::event::Event;
 use crate::model::filter::Filter;
 use crate::model::lack::Lack;
@@ -117,6 +118,15 @@ pub enum Input {
     },
     /// The answer to [`Request::Tcp`].
     Tcp(Vec<TcpReading>),
+    /// The reasons for which the kernel drops packets: its counts are read from now on.
+    DropReasons(DropReasons),
+    /// The packets that the kernel dropped.
+    Drops {
+        /// The answer to [`Request::Drops`]; or why there is none.
+        answer: Result<DropReading, Lack>,
+        /// The duration of the request.
+        took: Duration,
+    },
     /// The answer to [`Request::Barrier`].
     Barrier,
     /// The findings of checks of namespaces, each in place of those before.
@@ -210,6 +220,8 @@ pub enum Request {
     NewProcesses(BTreeSet<u32>),
     /// Asks for the TCP figures of these namespaces.
     Tcp(Vec<TcpTarget>),
+    /// Asks for the packets that the kernel dropped.
+    Drops(DropsRequest),
 }
 
 impl Request {

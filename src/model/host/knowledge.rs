@@ -14,10 +14,12 @@
 
 use super::absent_engines::AbsentEngines;
 use super::attribution::{Attribution, Context};
+use super::drop_reading;
 use super::input::{Config, ProcessInNetns, Request, RestoredState};
 use super::schedule::{Effects, Searching};
 use super::tcp_reading;
 use crate::model::cgroup;
+use crate::model::drops::DropState;
 use crate::model::ledger::{LabelSet, Ledger, OwnerHint, SeriesLimits, Unattributed};
 use crate::model::link::{End, Link, Name, NetnsId};
 use crate::model::owners::{Changed, Evidence, Facts, Owners, SourceState, generator, is_generated_name};
@@ -45,6 +47,7 @@ pub(super) struct Knowledge {
     pub absent_engines: AbsentEngines,
     pub starts: Starts,
     pub tcp: TcpState,
+    pub drops: DropState,
 }
 
 /// The result of an evaluation.
@@ -69,6 +72,7 @@ impl Knowledge {
             absent_engines: AbsentEngines::default(),
             starts: Starts::default(),
             tcp: TcpState::default(),
+            drops: DropState::default(),
         }
     }
 
@@ -115,7 +119,7 @@ impl Knowledge {
 
     /// Returns the limits on the series of pairs and networks.
     fn limits(&self, config: &Config) -> OutputLimits {
-        config.limits.without(self.tcp.series().0)
+        config.limits.without(self.tcp.series().0 + self.drops.counted().0)
     }
 
     /// Joins the links that have changed, and opens, moves and closes the accounts of their pairs.
@@ -366,8 +370,10 @@ impl Knowledge {
     }
 
     /// Forgets the namespace that had this id.
-    pub(super) fn end_of(&mut self, nsid: u32, now: Duration) {
+    pub(super) fn end_of(&mut self, nsid: u32, config: &Config, now: Duration) {
         let netns = self.topology.netns(Some(nsid));
+        drop_reading::end(self, netns, config, now);
+        self.drops.touch(nsid);
         self.tcp.end(netns, now);
         self.topology.end_of(nsid);
         self.evidence.end_of(nsid, netns);

@@ -4,6 +4,7 @@ use super::input::Config;
 use super::knowledge::{Evaluated, Knowledge};
 use super::networks::ShownNetworks;
 use super::reading::Reading;
+use crate::model::drops::DropSeries;
 use crate::model::ledger::{AccountId, Dropping, NetworkLabels, TotalId};
 use crate::model::link::{Counters, End, Errors};
 use crate::model::queues::LastQueues;
@@ -13,7 +14,7 @@ use crate::model::series::{
 use crate::model::tcp::{TcpFigures, TcpTotalId};
 use crate::model::view::{
     BesideTraffic, DropRates, NetworkNumbers, OtherLink, PairTotal, ReadForScrapes, Scene, SceneNetworks,
-    SeriesStatus, ShownOverflow, TotalsBegun, View,
+    SeriesStatus, ShownDrops, ShownOverflow, TotalsBegun, View,
 };
 use crate::model::workload::Workload;
 use std::cell::{OnceCell, RefCell};
@@ -63,6 +64,7 @@ struct SceneVersion {
     rows: u64,
     totals: u64,
     tcp: u64,
+    drops: u64,
     others: u64,
     starts: u64,
     stranded: u64,
@@ -153,6 +155,7 @@ impl Presentation {
                 starts: known.starts.names().map(|(name, _)| Arc::clone(name)).collect(),
                 stranded: self.stranded.clone(),
                 tcp: known.tcp.totals().map(|(_, workload)| workload).collect(),
+                drops: known.drops.series().map(|(series, _)| series).collect(),
             },
             ownerships: ownerships.cloned().collect(),
             pods: self.built_from.pods,
@@ -193,6 +196,14 @@ impl Presentation {
         }
     }
 
+    /// Returns the packets of each of the scene's series of drops.
+    pub(super) fn drops(&self, known: &Knowledge) -> ShownDrops {
+        let NumberedScene { scene, .. } = self.scene.get_or_init(|| self.build(known));
+        // A series that has come since the scene was built is shown with the next.
+        let now = |series: &DropSeries| known.drops.value(series);
+        ShownDrops { packets: scene.beside.drops.iter().map(now).collect(), lost: known.drops.lost() }
+    }
+
     /// Returns true if a container or a pod of a runtime may be shown, or a sum of some.
     pub(super) fn has_containers(&self, known: &Knowledge) -> bool {
         let is_there = || {
@@ -224,6 +235,7 @@ impl Presentation {
             rows: known.attribution.version(),
             totals: known.ledger.version(),
             tcp: known.tcp.version(),
+            drops: known.drops.version(),
             others: self.others_version,
             starts: known.starts.version(),
             stranded: known.owners.stranded_version(),
@@ -243,6 +255,7 @@ impl Presentation {
         let sums = known.attribution.sums();
         let (workloads, networks) = known.ledger.shown_totals();
         let (tcp, tcp_refused) = known.tcp.series();
+        let (drops, drops_refused) = known.drops.counted();
         let further_pools = self.networks.reported.pools.len().saturating_sub(networks);
         let left_out = self.others.len() - self.listed_others.len();
         SeriesStatus {
@@ -253,8 +266,9 @@ impl Presentation {
                 + networks * OF_A_NETWORK
                 + further_pools * OF_A_POOL
                 + sums.infos * OF_AN_INFO
-                + tcp,
-            summed: known.ledger.refused() + tcp_refused,
+                + tcp
+                + drops,
+            summed: known.ledger.refused() + tcp_refused + drops_refused,
             left_out: left_out * OF_A_CADVISOR_LINK,
             crowded: known.ledger.is_crowded(),
         }

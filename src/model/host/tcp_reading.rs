@@ -86,7 +86,7 @@ fn pairs(topology: &Topology, netns: NetnsId) -> TcpPairs {
 }
 
 /// Returns the workload to which the ledger books the namespace's pairs.
-fn owner(topology: &Topology, ledger: &Ledger, filter: &Filter, netns: NetnsId) -> TcpOwner {
+pub(super) fn owner(topology: &Topology, ledger: &Ledger, filter: &Filter, netns: NetnsId) -> TcpOwner {
     let mut owner = TcpOwner::Absent;
     for end in topology.pairing().paired_in(netns) {
         let Some((account, side)) = ledger.place(end) else { continue };

@@ -90,6 +90,7 @@ impl World {
                 Input::Located { answer: found.map(|netns| Location { netns, cgroup }), locator }
             }
             Request::FinalSample(_) | Request::WatchExit(_) => Input::FinalCounters(Vec::new()),
+            Request::Drops(_) => Input::Drops { answer: Ok(Default::default()), took: Duration::ZERO },
             Request::Barrier => Input::Barrier,
             Request::Tcp(targets) => Input::Tcp(targets.into_iter().map(|target| self.tcp(target)).collect()),
             Request::Search(nsids) => {

@@ -11,6 +11,7 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketType, netlink, socket};
+use veth_exporter::testing::bpf::DropReader;
 use veth_exporter::testing::sandbox::{Needs, Part, confine};
 
 use lab::empty_folder;
@@ -53,6 +54,23 @@ fn no_program_can_be_executed_and_no_process_made() {
         (errno(Err::<(), _>(Command::new("/bin/false").exec())), errno(Command::new("/bin/true").spawn()))
     });
     assert_eq!((becomes, starts.is_err()), (Err(Errno::EPERM), true));
+}
+
+#[test]
+fn a_program_in_the_kernel_is_neither_listed_nor_loaded_even_by_a_process_that_reads_maps() {
+    let list = || {
+        let first = aya::programs::loaded_programs().next().map(|program| program.map(drop));
+        first.map_or(Ok(()), |first| first.map_err(|error| error.to_string()))
+    };
+    assert_eq!(list(), Ok(()), "without the sandbox root may");
+    for maps in [false, true] {
+        let needs = Needs { maps, ..Needs::default() };
+        let (listed, loaded) = confined(&needs, NO_LANDLOCK, || (list(), DropReader::load().map(drop)));
+        let listed = listed.unwrap_err();
+        assert!(listed.contains("bpf_prog_get_next_id"), "maps: {maps}: {listed}");
+        let loaded = loaded.unwrap_err();
+        assert!(loaded.what.contains("os error 1"), "maps: {maps}: {loaded}");
+    }
 }
 
 #[test]

@@ -306,7 +306,9 @@ impl Kernel {
             }
             Request::NewProcesses(nsids) => Input::NewProcesses { answer: Ok(self.living_in(&nsids)), nsids },
             Request::Barrier => Input::Barrier,
-            Request::FinalSample(_) | Request::WatchExit(_) | Request::Tcp(_) => Input::Wake,
+            Request::FinalSample(_) | Request::WatchExit(_) | Request::Tcp(_) | Request::Drops(_) => {
+                Input::Wake
+            }
         }
     }
 

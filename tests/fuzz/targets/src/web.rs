@@ -154,6 +154,7 @@ fn kernel() -> Sources {
         table,
         netns_folder: None,
         processes: Processes::new(Path::new("/proc")),
+        drops: None,
         wants_own_netns: true,
     }
 }
