@@ -133,7 +133,6 @@ impl Presentation {
         let pair_totals = |account| known.ledger.totals(account).map(|total| pair_total(total?));
         let accounts: Vec<AccountId> = known.attribution.listed().map(|(_, account)| account).collect();
         let overflow = known.ledger.overflow();
-        let ownerships = known.attribution.sums().ownerships.keys();
         let networks = || known.ledger.networks();
         let scene = Scene {
             pairs: known.attribution.listed().map(|(pair, _)| Arc::clone(pair)).collect(),
@@ -157,7 +156,7 @@ impl Presentation {
                 tcp: known.tcp.totals().map(|(_, workload)| workload).collect(),
                 drops: known.drops.series().map(|(series, _)| series).collect(),
             },
-            ownerships: ownerships.cloned().collect(),
+            ownerships: known.attribution.sums().ownerships.keys().cloned().collect(),
             pods: self.built_from.pods,
             others: self.listed_others().cloned().collect(),
             ends: known.attribution.ends(),
