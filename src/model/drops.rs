@@ -131,8 +131,11 @@ impl DropState {
 
     /// Takes the news that an id of a namespace has come or gone.
     pub(crate) fn touch(&mut self, nsid: u32) {
-        self.touched.insert(nsid);
-        self.wants_namespaces = true;
+        // The first request lists all namespaces.
+        if self.is_read() {
+            self.touched.insert(nsid);
+            self.wants_namespaces = true;
+        }
     }
 
     /// Takes the news that a namespace is gone; its owner was this.
