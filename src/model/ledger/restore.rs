@@ -12,11 +12,11 @@ use super::book::Book;
 use super::counted::Counted;
 use super::totals::TotalId;
 use super::{AccountId, LabelSet, Ledger, SeriesLimits};
-use crate::model::link::{End, Link, Mac, NetnsId};
+use crate::model::link::{Counters, End, Link, Mac, NetnsId};
 use crate::model::pairing::Pair;
 use crate::model::state::journal::Journal;
 use crate::model::state::{Moment, SavedEnd, SavedPair, SavedState, SavedTotal};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// The namespaces and ifindexes of a pair's ends.
@@ -46,8 +46,8 @@ pub(super) struct UnseenPair {
 #[derive(Debug, Default)]
 pub(super) struct Restoring {
     saved: BTreeMap<PairPosition, UnseenPair>,
-    /// The MAC addresses of all pairs that were saved.
-    addresses: BTreeSet<Mac>,
+    /// The counters of all ends that were saved, by their MAC addresses: the lowest, where several have one.
+    by_address: BTreeMap<Mac, Counters>,
     /// The moment of the saved state; `None` if there is none, or once its pairs are no longer waited for.
     moment: Option<Moment>,
     is_this_boot: bool,
@@ -75,7 +75,7 @@ impl Restoring {
         let is_valid = is_this_boot && is_this_netns;
         let pairs: Vec<UnseenPair> = if is_valid { pairs } else { Vec::new() };
         Restoring {
-            addresses: pairs.iter().flat_map(|saved| saved.pair.ends).filter_map(|end| end.address).collect(),
+            by_address: by_address(&pairs),
             saved: pairs.into_iter().map(|saved| (position(&saved.pair.ends), saved)).collect(),
             begun,
             highest: if is_valid { moment.highest } else { 0 },
@@ -110,19 +110,23 @@ impl Restoring {
     }
 
     /// Returns true for a pair that was made after the state was saved: in another boot, or with an ifindex
-    /// on the host that no link had by then. A link that has moved to the host keeps the ifindex and the MAC
-    /// address that it had elsewhere.
+    /// on the host that no link had by then. A link that has moved to the host keeps the MAC address that it
+    /// had elsewhere; if that was changed, its peer's is known.
     fn is_new(&self, pair: &Pair) -> bool {
         if !self.is_this_boot {
             return true;
         }
+        let saved = |link: &Link| link.address.and_then(|address| self.by_address.get(&address));
         let mut on_host = pair.sides.iter().filter(|side| side.end.netns == NetnsId::Host).peekable();
-        let is_known = |link: &Link| link.address.is_some_and(|address| self.addresses.contains(&address));
         self.is_this_netns
             && on_host.peek().is_some()
             && on_host.all(|side| {
                 side.end.ifindex > self.highest_saved()
-                    && side.link.as_ref().is_some_and(|link| !is_known(link))
+                    && side.link.as_ref().is_some_and(|link| saved(link).is_none())
+            })
+            // A runtime may give a new container the address of the one before.
+            && pair.sides.iter().filter_map(|side| side.link.as_ref()).all(|link| {
+                saved(link).is_none_or(|before| has_end_fallen(link, before))
             })
     }
 
@@ -138,16 +142,34 @@ fn position(ends: &[SavedEnd; 2]) -> PairPosition {
 /// Returns true if the counters of a pair are lower than the saved ones: it is another pair. The receive
 /// counter of a veth shows its peer's transmit while it has a peer, so only that of a netkit counts.
 fn has_fallen(pair: &Pair, saved: &SavedPair) -> bool {
-    pair.sides.iter().zip(&saved.highest).any(|(side, before)| {
-        let Some(link) = &side.link else { return false };
-        let now = &link.counters;
-        let sent_less = now.transmit_bytes < before.transmit_bytes
-            || now.transmit_packets < before.transmit_packets
-            || now.transmit_dropped < before.transmit_dropped;
-        let received_less =
-            now.receive_bytes < before.receive_bytes || now.receive_packets < before.receive_packets;
-        sent_less || link.kind.counts_receive() && received_less
-    })
+    let links = pair.sides.iter().map(|side| side.link.as_ref());
+    links.zip(&saved.highest).any(|(link, before)| link.is_some_and(|link| has_end_fallen(link, before)))
+}
+
+fn has_end_fallen(link: &Link, before: &Counters) -> bool {
+    let now = &link.counters;
+    let sent_less = now.transmit_bytes < before.transmit_bytes
+        || now.transmit_packets < before.transmit_packets
+        || now.transmit_dropped < before.transmit_dropped;
+    let received_less =
+        now.receive_bytes < before.receive_bytes || now.receive_packets < before.receive_packets;
+    sent_less || link.kind.counts_receive() && received_less
+}
+
+/// Returns the counters of all ends by their MAC addresses; of several ends with one, those of the lowest
+/// transmit.
+fn by_address(pairs: &[UnseenPair]) -> BTreeMap<Mac, Counters> {
+    let mut found: BTreeMap<Mac, Counters> = BTreeMap::new();
+    for UnseenPair { pair, .. } in pairs {
+        for (end, counters) in pair.ends.iter().zip(&pair.highest) {
+            let Some(address) = end.address else { continue };
+            let lowest = found.entry(address).or_insert(*counters);
+            if counters.transmit_bytes < lowest.transmit_bytes {
+                *lowest = *counters;
+            }
+        }
+    }
+    found
 }
 
 impl Account {
@@ -241,13 +263,13 @@ impl Ledger {
 
     /// Forgets the saved pairs that were not seen.
     pub(crate) fn end_restoring(&mut self) {
-        let Restoring { saved, moment, outcomes, addresses, begun, .. } = &mut self.restoring;
+        let Restoring { saved, moment, outcomes, by_address, begun, .. } = &mut self.restoring;
         if moment.take().is_some() {
             outcomes.gone += saved.len() as u64;
             for saved in std::mem::take(saved).into_values() {
                 saved.release(&mut self.book, *begun);
             }
-            addresses.clear();
+            by_address.clear();
         }
     }
 

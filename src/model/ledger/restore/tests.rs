@@ -228,6 +228,22 @@ fn a_pair_that_was_made_meanwhile_counts_from_0_and_one_that_moved_to_the_host_d
     assert_eq!(totals(&ledger)[1], ("late".to_owned(), 0, 0, LATER), "pairs are no longer waited for");
 }
 
+/// A runtime gives a new container the MAC address of the one before; and an end that has moved to the host may
+/// have another one there, while its peer is what it was.
+#[test]
+fn a_pair_with_a_known_address_is_new_only_if_the_end_has_sent_less_than_the_one_that_had_it() {
+    let (state, _) = first_run();
+    for (sent, is_new) in [(0, true), (6, true), (7, false), (400, false)] {
+        let mut ledger = restored(&state, "b", LATER);
+        let mut now = pair(7, 2, [40, sent]);
+        now.sides[1].link.as_mut().unwrap().address = mac(105);
+        see(&mut ledger, &[(now, "web")], LATER, false);
+        let wanted = if is_new { (140, 7 + sent) } else { (100, 7) };
+        assert_eq!(totals(&ledger), [("web".to_owned(), wanted.0, wanted.1, 3 * SECOND)], "{sent}");
+        assert_eq!(outcomes(&ledger), [0, u64::from(is_new), u64::from(!is_new), 0], "{sent}");
+    }
+}
+
 #[test]
 fn after_a_reboot_totals_go_on_with_all_that_the_pairs_have_counted() {
     let (state, same) = first_run();
