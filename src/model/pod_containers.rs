@@ -37,7 +37,11 @@ impl PodContainers {
         for (key, container) in before {
             // A runtime may remove a container that has ended before it starts the next.
             if list.pods.contains(&key.0) {
-                latest.entry(key).or_insert(PodContainer { is_running: false, ..container });
+                latest.entry(key).or_insert_with(|| {
+                    let removed = PodContainer { is_running: false, ..container.clone() };
+                    report(Some(&container), &removed, &mut changes);
+                    removed
+                });
             } else if container.attempt > 0 {
                 changes.push(LifeChange { workload: container.workload, action: LifeAction::Removed });
             }
@@ -109,7 +113,7 @@ mod tests {
     #[test]
     fn each_attempt_is_a_start_whatever_the_lists_have_seen() {
         let (up, down) = (true, false);
-        let cases: [(Vec<Listed>, &str); 9] = [
+        let cases: [(Vec<Listed>, &str); 11] = [
             (vec![vec![("app", 7, up)], vec![("app", 7, up)]], ""),
             (vec![vec![("app", 0, up)], vec![("app", 1, up)]], "app-1 ended, app-1 started"),
             // The one that has ended is listed beside the new one.
@@ -137,6 +141,9 @@ mod tests {
             (vec![vec![("app", 0, up)], vec![("app", 0, up), ("late", 0, up)]], "late-0 started"),
             // The runtime removes the one that has ended before it starts the next.
             (vec![vec![("app", 3, down)], vec![], vec![("app", 4, up)]], "app-4 started"),
+            // The same, and no list has seen it after its end.
+            (vec![vec![("app", 3, up)], vec![], vec![], vec![("app", 4, up)]], "app-3 ended, app-4 started"),
+            (vec![vec![("app", 0, up)], vec![], vec![("app", 1, up)]], "app-1 ended, app-1 started"),
             // kubelet has made the pod's sandbox anew.
             (vec![vec![("app", 3, up)], vec![("app", 4, up)]], "app-4 ended, app-4 started"),
         ];

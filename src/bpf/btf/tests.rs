@@ -1,8 +1,8 @@
-//! Type information that is made here, the running kernel's, and broken bytes.
+//! The tests make type information, whole and broken.
 
 use super::*;
 
-/// A type: name, kind, the number of members with the flag, size or type, and further words.
+/// The types and the names of type information that a test makes.
 struct Made {
     types: Vec<u8>,
     strings: Vec<u8>,

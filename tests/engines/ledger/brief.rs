@@ -65,12 +65,7 @@ impl Server {
         assert_eq!(said.lines().next(), Some(&*down.to_string()), "bytes from the server, of {name}: {said}");
         let address = said.lines().find_map(|line| line.strip_prefix(ADDRESS)).unwrap().to_owned();
         let counted = Counters::of(&said, "eth0").unwrap_or_else(|| panic!("no eth0 in\n{said}"));
-        let truth = Traffic {
-            receive_bytes: counted.rx_bytes,
-            receive_packets: counted.rx_packets,
-            transmit_bytes: counted.tx_bytes,
-            transmit_packets: counted.tx_packets,
-        };
+        let truth = Traffic::from(&counted);
         assert!(truth.receive_bytes > down && truth.transmit_bytes > up, "{truth:?} of {down} and {up}");
         Brief { name: name.to_owned(), address, truth }
     }

@@ -15,15 +15,21 @@ fn pings_long(from: &Netns, to: &str, length: u32) -> bool {
     from.exec(["ping", "-M", "dont", "-s", &payload, "-qc1", "-W1", to]).status.success()
 }
 
-#[test]
-fn a_tunnel_that_is_narrower_than_what_is_behind_the_bridge_is_named() {
-    let ground = Ground::bridged(1);
-    let (host, far) = (&ground.host, Netns::new("far"));
+/// Makes a namespace that a pair joins with the host, and a VXLAN between the two that is called `vx0` at both ends.
+fn tunnelled(host: &Netns) -> Netns {
+    let far = Netns::new("far");
     host.veth("u0", &far, "u1");
     host.ip(["addr", "add", "10.5.0.1/24", "dev", "u0"]);
     far.ip(["addr", "add", "10.5.0.2/24", "dev", "u1"]);
     tunnel(host, "u0", "10.5.0.1", "10.5.0.2", &[]);
     tunnel(&far, "u1", "10.5.0.2", "10.5.0.1", &[]);
+    far
+}
+
+#[test]
+fn a_tunnel_that_is_narrower_than_what_is_behind_the_bridge_is_named() {
+    let ground = Ground::bridged(1);
+    let (host, far) = (&ground.host, tunnelled(&ground.host));
     host.ip(["link", "set", "vx0", "master", "br0"]);
     far.ip(["addr", "add", "10.9.0.9/24", "dev", "vx0"]);
     let ping = || if pings(ground.a(), "10.9.0.9") { Ok(()) } else { Err("no answer") };
@@ -38,12 +44,7 @@ fn a_tunnel_that_is_narrower_than_what_is_behind_the_bridge_is_named() {
 
 /// Makes a VXLAN between two namespaces that are joined by a pair, with 10.7.0.1 on the host and 10.7.0.2 on the other side.
 fn joined_by_tunnel(ground: &Ground) -> Netns {
-    let (host, far) = (&ground.host, Netns::new("far"));
-    host.veth("u0", &far, "u1");
-    host.ip(["addr", "add", "10.5.0.1/24", "dev", "u0"]);
-    far.ip(["addr", "add", "10.5.0.2/24", "dev", "u1"]);
-    tunnel(host, "u0", "10.5.0.1", "10.5.0.2", &[]);
-    tunnel(&far, "u1", "10.5.0.2", "10.5.0.1", &[]);
+    let (host, far) = (&ground.host, tunnelled(&ground.host));
     host.ip(["addr", "add", "10.7.0.1/24", "dev", "vx0"]);
     far.ip(["addr", "add", "10.7.0.2/24", "dev", "vx0"]);
     let ping = || if pings(host, "10.7.0.2") { Ok(()) } else { Err("no answer") };

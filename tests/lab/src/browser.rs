@@ -38,7 +38,7 @@ const CLICKS: &str = "window.clicks ??= (() => {
     return clicks;
 })(), 0";
 
-/// What a page shows, for a message: what has the focus with its text, the names of the rows, and all texts.
+/// An expression for what a page shows: the element with the focus and its text, the names of the rows, and all texts.
 const SEEN: &str = "[
     `focus: ${document.hasFocus()} ${document.activeElement?.id} ${JSON.stringify(document.activeElement?.value)}`,
     `rows: ${[...document.querySelectorAll('.rows .row:not([hidden]) .title')].map((cell) => cell.textContent).join()}`,

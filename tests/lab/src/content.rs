@@ -1,4 +1,4 @@
-//! What `explain` finds in a topology, held against what `ip` shows: nothing may be found where nothing is wrong.
+//! The findings of `explain` in a topology are compared with what `ip` shows: there may be none where nothing is wrong.
 
 use std::collections::BTreeSet;
 

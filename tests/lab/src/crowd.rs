@@ -146,13 +146,7 @@ impl<'a> Crowd<'a> {
             let read = || std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
             let text = within_netns(&Netns::existing(name).path(), read);
             let counters = Counters::of(&text, "eth0").unwrap_or_else(|| panic!("no eth0 in {text}"));
-            let traffic = Traffic {
-                receive_bytes: counters.rx_bytes,
-                receive_packets: counters.rx_packets,
-                transmit_bytes: counters.tx_bytes,
-                transmit_packets: counters.tx_packets,
-            };
-            (called(*number), traffic)
+            (called(*number), Traffic::from(&counters))
         };
         self.members.iter().map(own).collect()
     }

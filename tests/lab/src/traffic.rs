@@ -100,6 +100,17 @@ impl Container {
     }
 }
 
+impl From<&Counters> for Traffic {
+    fn from(counters: &Counters) -> Traffic {
+        Traffic {
+            receive_bytes: counters.rx_bytes,
+            receive_packets: counters.rx_packets,
+            transmit_bytes: counters.tx_bytes,
+            transmit_packets: counters.tx_packets,
+        }
+    }
+}
+
 impl Interface {
     /// That of a runtime's container whose first process this is.
     pub fn new(runtime: &'static str, container: &str, name: &str, pid: u32) -> Interface {
@@ -133,12 +144,7 @@ impl Interface {
         let path = format!("/proc/{}/net/dev", self.pid);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let counters = Counters::of(&text, &self.name).unwrap_or_else(|| panic!("{self:?} in\n{text}"));
-        Traffic {
-            receive_bytes: counters.rx_bytes,
-            receive_packets: counters.rx_packets,
-            transmit_bytes: counters.tx_bytes,
-            transmit_packets: counters.tx_packets,
-        }
+        Traffic::from(&counters)
     }
 
     /// What the exporter has booked and what the container itself counts, at one moment: the container counted the same before
